@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+
+from wyoming_qwen3.settings import parse
+
+
+def test_defaults() -> None:
+    settings = parse([], {"XDG_DATA_HOME": "/x"})
+    assert settings.command == "serve"
+    assert settings.uri == "tcp://0.0.0.0:10200"
+    assert settings.models_dir == Path("/x/wyoming-qwen3/models")
+    assert settings.model is None
+    assert settings.voice.id == "ryan"
+    assert settings.language is None
+    assert settings.standby == "auto"
+    assert settings.text_streaming == "sentence"
+    assert settings.preload == ("custom_voice",)
+    assert settings.download
+    assert settings.zeroconf is None
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name", "expected"),
+    [
+        ("--uri", "unix:///tmp/x", "uri", "unix:///tmp/x"),
+        ("--data-dir", "/d", "models_dir", Path("/d/models")),
+        ("--models-dir", "/m", "models_dir", Path("/m")),
+        ("--model", "1.7b", "model", "1.7B"),
+        ("--model", "AUTO", "model", None),
+        ("--device", "cuda:1", "device", "cuda:1"),
+        ("--dtype", "bfloat16", "dtype", "bfloat16"),
+        ("--standby", "ONLY", "standby", "only"),
+        ("--text-streaming", "token", "text_streaming", "token"),
+        ("--sentence-pause", "0.5", "sentence_pause", 0.5),
+        ("--preload", "none", "preload", ()),
+        ("--preload", "base, custom_voice", "preload", ("custom_voice", "base")),
+        ("--idle-unload", "600", "idle_unload", 600.0),
+        ("--memory-budget", "1.5G", "memory_budget", 3 << 29),
+        ("--memory-budget", "800 MiB", "memory_budget", 800 << 20),
+        ("--zeroconf", "kitchen", "zeroconf", "kitchen"),
+        ("--log-level", "debug", "log_level", "DEBUG"),
+        ("--revision", "abc", "revision", "abc"),
+    ],
+)
+def test_an_option_is_read_from_the_command_line_and_the_environment(
+    option: str, value: str, name: str, expected: object
+) -> None:
+    variable = "TTS_QWEN3_" + option[2:].replace("-", "_").upper()
+    assert getattr(parse([option, value], {}), name) == expected
+    assert getattr(parse([], {variable: value}), name) == expected
+
+
+def test_sampling_options_reach_the_sampling() -> None:
+    options = "--temperature 0 --top-k 5 --top-p 0.9 --repetition-penalty 1.1 --seed 7 --max-frames 99".split()
+    sampling = parse(options, {}).sampling
+    assert (sampling.temperature, sampling.top_k, sampling.top_p) == (0.0, 5, 0.9)
+    assert (sampling.repetition_penalty, sampling.seed, sampling.max_frames) == (1.1, 7, 99)
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    assert parse(["--model", "0.6B"], {"TTS_QWEN3_MODEL": "1.7B"}).model == "0.6B"
+
+
+@pytest.mark.parametrize("value", ["1", "true", "Yes", "on"])
+def test_switches_have_variables_too(value: str) -> None:
+    assert not parse([], {"TTS_QWEN3_NO_DOWNLOAD": value}).download
+    assert parse([], {"TTS_QWEN3_LOCAL_FILES_ONLY": "off"}).download
+
+
+def test_a_voice_with_a_language_sets_the_language() -> None:
+    settings = parse(["--voice", "vivian-de"], {})
+    assert settings.voice.id == "vivian"
+    assert settings.language is not None
+    assert settings.language.code == "de"
+
+
+@pytest.mark.parametrize("order", [["--model", "0.6B", "say", "Hi"], ["say", "Hi", "--model", "0.6B"]])
+def test_options_stand_before_or_after_the_command(order: list[str]) -> None:
+    settings = parse(order, {"TTS_QWEN3_STANDBY": "off"})
+    assert (settings.command, settings.text, settings.model, settings.standby) == ("say", "Hi", "0.6B", "off")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--model", "7B"], {}, "'7B' is not one of 0.6B, 1.7B, auto"),
+        (["--uri", "http://x"], {}, "none of tcp://HOST:PORT"),
+        (["--uri", "tcp://x:99999"], {}, "none of tcp://HOST:PORT"),
+        (["--voice", "alloy"], {}, "no voice 'alloy'"),
+        (["--language", "nl"], {}, "'nl' is not supported"),
+        (["--temperature", "-1"], {}, "temperature must be between"),
+        (["--temperature", "hot"], {}, "--temperature"),
+        (["--preload", "all"], {}, "not a list of"),
+        (["--memory-budget", "lots"], {}, "not a size"),
+        (["--memory-budget", "0"], {}, "not a size"),
+        (["--sentence-pause", "nan"], {}, "not a number"),
+        (["--nonsense"], {}, "--nonsense"),
+        (["sing"], {}, "sing"),
+        ([], {"TTS_QWEN3_MODEL": "7B"}, "TTS_QWEN3_MODEL: '7B' is not one of"),
+        ([], {"TTS_QWEN3_TOP_K": "x"}, "TTS_QWEN3_TOP_K: invalid value: 'x'"),
+        ([], {"TTS_QWEN3_NO_DOWNLOAD": "maybe"}, "neither true nor false"),
+        ([], {"TTS_QWEN3_MODLE": "0.6B"}, "no option for the environment variable TTS_QWEN3_MODLE"),
+    ],
+)
+def test_what_is_not_understood_is_one_line_and_exit_code_2(
+    arguments: list[str], environment: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse(arguments, environment)
+    assert exit_.value.code == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1
+
+

@@ -1,0 +1,1 @@
+"""Sample formats. Knows no model and no protocol."""

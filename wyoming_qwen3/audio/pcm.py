@@ -1,0 +1,14 @@
+"""float32 <-> int16, the only place that does it."""
+
+import numpy as np
+import numpy.typing as npt
+
+
+def to_int16(samples: npt.NDArray[np.float32]) -> bytes:
+    """float32 in [-1, 1] (what lies outside is clipped) -> little-endian signed 16 bit."""
+    return np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+
+
+def silence(seconds: float, sample_rate: int) -> npt.NDArray[np.float32]:
+    """That much of nothing, float32 [samples]."""
+    return np.zeros(round(seconds * sample_rate), dtype=np.float32)

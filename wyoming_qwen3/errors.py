@@ -1,0 +1,105 @@
+"""Everything that can go wrong, as one tree.
+
+Each class has a stable `code` that clients may rely on; the message is one sentence for a person, without paths
+or tracebacks. The middle of the program raises these; a surface translates them once into its protocol's error.
+"""
+
+
+class SpeechError(Exception):
+    """Root of the tree; raised itself only for a fault of ours that has no better name."""
+
+    code = "internal_error"
+
+
+# The caller's fault: the same request will fail again.
+
+
+class InvalidRequest(SpeechError):
+    """The request can't be understood or is out of range."""
+
+    code = "invalid_request"
+
+
+class VoiceNotFound(InvalidRequest):
+    """No voice has that name."""
+
+    code = "voice_not_found"
+
+
+class LanguageNotSupported(InvalidRequest):
+    """Qwen3-TTS does not speak that language."""
+
+    code = "language_not_supported"
+
+
+class InstructionsNotSupported(InvalidRequest):
+    """The checkpoint that would speak can't follow an instruction."""
+
+    code = "instructions_not_supported"
+
+
+# Not now: the same request may succeed later.
+
+
+class Unavailable(SpeechError):
+    """Root of what may pass by itself."""
+
+    code = "unavailable"
+
+
+class ModelMissing(Unavailable):
+    """The checkpoint is not on disk, and is not being downloaded."""
+
+    code = "model_missing"
+
+
+class ModelLoading(Unavailable):
+    """The checkpoint is being downloaded."""
+
+    code = "model_loading"
+
+
+class ModelFailed(Unavailable):
+    """The checkpoint is there but could not be loaded."""
+
+    code = "model_failed"
+
+
+class DownloadFailed(Unavailable):
+    """The checkpoint could not be downloaded, and trying again won't help before a person has changed something."""
+
+    code = "download_failed"
+    transient = False
+
+
+class TransientDownloadFailed(DownloadFailed):
+    """The checkpoint could not be downloaded now; trying again may help."""
+
+    transient = True
+
+
+# Our fault, in the middle of speaking.
+
+
+class EngineFailed(SpeechError):
+    """The engine process died, or failed on this utterance."""
+
+    code = "engine_failed"
+
+
+class RunawaySpeech(SpeechError):
+    """The model did not end its speech within the frames that the text can need."""
+
+    code = "runaway_speech"
+
+
+def from_code(code: str, message: str) -> SpeechError:
+    """Rebuild an error that crossed a process boundary as its code and message."""
+    return _by_code(SpeechError).get(code, SpeechError)(message)
+
+
+def _by_code(root: type[SpeechError]) -> dict[str, type[SpeechError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found = _by_code(child) | found  # of classes that share a code, the base stands for it
+    return found

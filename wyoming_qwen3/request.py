@@ -1,0 +1,117 @@
+"""What a surface asks of the speaking middle. Frozen, validated once, free of any protocol."""
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InvalidRequest
+from .voices import Language, Speaker
+
+StandbyMode = Literal["auto", "off", "only"]
+"""When the standby voice speaks: while Qwen3 can't, never, or always."""
+
+TextStreaming = Literal["sentence", "token"]
+"""How text that is still being written is spoken: a piece at a time, or on the model's own text track."""
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+CodeArray: TypeAlias = npt.NDArray[np.int64]
+
+SAMPLE_RATE = 24_000
+"""Hz, of all audio that Qwen3-TTS makes; mono."""
+
+FRAME_SAMPLES = 1_920
+"""Samples of one codec frame: 80 ms, 12.5 frames a second."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How codes are drawn. None means the checkpoint's own default (its generation_config.json).
+
+    Each value applies to the talker and to the code predictor alike, but for the repetition penalty, which the
+    code predictor does not have.
+    """
+
+    temperature: float | None = None
+    """0 takes the likeliest code each time (greedy)."""
+
+    top_k: int | None = None
+    """0 keeps all codes."""
+
+    top_p: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    """The same seed and text give the same speech. None draws a fresh one."""
+
+    max_frames: int | None = None
+    """Upper bound of codec frames for one piece of text, on top of the guard that follows the text's length."""
+
+    def __post_init__(self) -> None:
+        _check("temperature", self.temperature, 0.0, 5.0)
+        _check("top_k", self.top_k, 0, 3072)
+        _check("top_p", self.top_p, 0.01, 1.0)
+        _check("repetition_penalty", self.repetition_penalty, 0.5, 5.0)
+        _check("seed", self.seed, 0, 2**63 - 1)
+        _check("max_frames", self.max_frames, 1, 32_000)
+
+
+def _check(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        raise InvalidRequest(f"{name} must be between {low} and {high}, but is {value}.")
+
+
+@dataclass(frozen=True)
+class Description:
+    """A voice described in words, for VoiceDesign."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A clip of the voice to clone.
+
+    `samples` is mono float32 in [-1, 1] at `sample_rate`. `text` is what the clip says; None clones the timbre
+    alone (x-vector), else the clip is continued (in-context learning).
+    """
+
+    samples: FloatArray
+    sample_rate: int
+    text: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClonePrompt:
+    """What Base needs of a voice, extracted once and kept.
+
+    `speaker_embedding` is float32 [hidden]. With `codes` (int64 [frames, 16]) and their `text` the reference is
+    continued; without both only the embedding is used.
+    """
+
+    speaker_embedding: FloatArray
+    codes: CodeArray | None = None
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.codes is None) != (self.text is None):
+            raise InvalidRequest("A clone prompt has both codes and text, or neither.")
+
+
+Voice: TypeAlias = Speaker | Description | Reference | ClonePrompt
+
+
+@dataclass(frozen=True)
+class SpeechRequest:
+    """One utterance, but for its text, which may come while it is spoken."""
+
+    voice: Voice
+    language: Language | None = None
+    """None lets the model tell by the text."""
+
+    instruct: str | None = None
+    """How to speak, in words; only for checkpoints that follow instructions."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    ssml: bool = False
+    """Whether the text is SSML: its tags are interpreted or dropped, not spoken."""

@@ -1,0 +1,301 @@
+"""The command line and the environment -> frozen settings, one part for each reader. Read by __main__ alone.
+
+Every option `--some-name` is also read from `TTS_QWEN3_SOME_NAME`; the command line wins. What can't be understood
+is an error at start, never a default.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_args
+from urllib.parse import urlparse
+
+from . import __version__
+from .checkpoints import KINDS, SIZES, Kind, Size
+from .errors import SpeechError
+from .request import Sampling, StandbyMode, TextStreaming
+from .voices import Language, Speaker, find_language, find_voice
+
+_PREFIX = "TTS_QWEN3_"
+_T = TypeVar("_T")
+
+_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All options, as given or by default."""
+
+    command: str
+    """serve, say, download or voices."""
+
+    uri: str
+    data_dir: Path
+    models_dir: Path
+    model: Size | None
+    """None chooses by the machine."""
+
+    device: str
+    dtype: str
+    voice: Speaker
+    language: Language | None
+    standby: StandbyMode
+    text_streaming: TextStreaming
+    sampling: Sampling
+    sentence_pause: float
+    preload: tuple[Kind, ...]
+    download: bool
+    local_files_only: bool
+    revision: str
+    idle_unload: float
+    memory_budget: int | None
+    zeroconf: str | None
+    """A name, "" for the machine's own, None for no announcement."""
+
+    log_level: str
+
+    text: str = ""
+    output: Path | None = None
+    instruct: str | None = None
+    show_text: bool = False
+    kind: Kind = "custom_voice"
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Settings from the command line and the environment.
+
+    Prints one line and exits with 2 where something can't be understood, with 0 after --help and --version.
+    """
+    parser = _parser(environment)
+    _refuse_unknown(parser, environment)
+    given = parser.parse_args(arguments)
+    try:
+        return _settings(given)
+    except SpeechError as error:
+        parser.error(str(error))
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    data_dir: Path = given.data_dir
+    sampling = Sampling(
+        given.temperature, given.top_k, given.top_p, given.repetition_penalty, given.seed, given.max_frames
+    )
+    return Settings(
+        command=given.command or "serve",
+        uri=given.uri,
+        data_dir=data_dir,
+        models_dir=given.models_dir or data_dir / "models",
+        model=given.model,
+        device=given.device,
+        dtype=given.dtype,
+        voice=find_voice(given.voice)[0],
+        language=find_voice(given.voice)[1] or find_language(given.language),
+        standby=given.standby,
+        text_streaming=given.text_streaming,
+        sampling=sampling,
+        sentence_pause=given.sentence_pause,
+        preload=given.preload,
+        download=not (given.no_download or given.local_files_only),
+        local_files_only=given.local_files_only,
+        revision=given.revision,
+        idle_unload=given.idle_unload,
+        memory_budget=given.memory_budget,
+        zeroconf=given.zeroconf,
+        log_level="DEBUG" if given.debug else given.log_level,
+        **{name: getattr(given, name) for name in _COMMAND_OPTIONS if hasattr(given, name)},
+    )
+
+
+_COMMAND_OPTIONS = ("text", "output", "instruct", "show_text", "kind")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"wyoming-qwen3: {message}\n")
+
+
+def _parser(environment: Mapping[str, str]) -> _Parser:
+    options = _Parser(add_help=False)
+    _add_options(options, environment)
+    parser = _Parser(prog="wyoming-qwen3", description=__doc__ and "Qwen3-TTS for Home Assistant.", parents=[options])
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="serve | say | download | voices")
+
+    # Given before or after the command: a command's copy of an option must not reset what came before it.
+    again = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    _add_options(again, {})
+    for action in again._actions:
+        action.default = argparse.SUPPRESS
+
+    commands.add_parser("serve", help="serve the Wyoming protocol (the default)", parents=[again])
+    say = commands.add_parser("say", help="speak a text to a file or to the loudspeaker", parents=[again])
+    say.add_argument("text", help="what to say; - reads standard input")
+    say.add_argument("-o", "--output", type=Path, metavar="FILE.wav", help="write a WAV file instead of playing")
+    say.add_argument("--instruct", help="how to say it, in words (1.7B only)")
+    say.add_argument("--show-text", action="store_true", help="only print the pieces as they would be spoken")
+    fetch = commands.add_parser("download", help="download a checkpoint", parents=[again])
+    fetch.add_argument("--kind", choices=KINDS, default="custom_voice", help="what it can do (default %(default)s)")
+    commands.add_parser("voices", help="list the voices", parents=[again])
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    def option(flag: str, kind: Callable[[str], Any], default: Any, text: str, **more: Any) -> None:
+        value, variable = default, _variable(flag)
+        if variable in environment:
+            value = _from_environment(parser, variable, environment[variable], kind)
+        shown = "" if default in (None, "", False) else f" (default {_shown(default)})"
+        parser.add_argument(flag, type=kind, default=value, help=text + shown, **more)
+
+    def switch(flag: str, text: str) -> None:
+        variable = _variable(flag)
+        on = variable in environment and _from_environment(parser, variable, environment[variable], _boolean)
+        parser.add_argument(flag, action="store_true", default=on, help=text)
+
+    option("--uri", _uri, "tcp://0.0.0.0:10200", "where to serve: tcp://HOST:PORT, unix://PATH or stdio://")
+    option("--data-dir", _path, _default_data_dir(environment), "folder for everything that is kept")
+    option("--models-dir", _path, None, "folder of checkpoints (default DATA_DIR/models)")
+    option("--model", _model, None, "1.7B, 0.6B, or auto: by device and memory", metavar="SIZE")
+    option("--device", _device, "auto", "auto, cpu, cuda or cuda:N")
+    option("--dtype", _one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16")
+    option("--voice", str, "ryan", "voice when none is asked for; see the voices command")
+    option("--language", str, "auto", "language when none is asked for: a code, a name or auto")
+    option("--standby", _one_of(*get_args(StandbyMode)), "auto", "small English voice: auto while Qwen3 is not ready, off, only")
+    option("--text-streaming", _one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence or by token")
+    option("--temperature", float, None, "0 takes the likeliest code each time (default: the checkpoint's)")
+    option("--top-k", int, None, "sample among so many codes (default: the checkpoint's)")
+    option("--top-p", float, None, "sample among codes of that probability mass (default: the checkpoint's)")
+    option("--repetition-penalty", float, None, "(default: the checkpoint's)")
+    option("--seed", int, None, "the same seed and text give the same speech (default: random)")
+    option("--max-frames", int, None, "most codec frames (80 ms each) of one piece of text")
+    option("--sentence-pause", _number(0, 10), 0.2, "seconds of silence between pieces of text")
+    option("--preload", _preload, ("custom_voice",), "kinds to fetch and load at start: " + ", ".join(KINDS) + " or none")
+    switch("--no-download", "never download checkpoints by itself")
+    switch("--local-files-only", "never ask the hub for anything")
+    option("--revision", str, "main", "branch, tag or commit of the checkpoints to download")
+    option("--idle-unload", _number(0, 1e9), 0.0, "unload a checkpoint after so many seconds without use; 0 never (the default)")
+    option("--memory-budget", _size, None, "most memory for checkpoints, such as 6G (default: what is free)", metavar="BYTES")
+    option("--zeroconf", str, None, "announce on the local network, under this name", nargs="?", const="", metavar="NAME")
+    option("--log-level", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR")
+    switch("--debug", "the same as --log-level DEBUG")
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    known = {_variable(flag) for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    for name in environment:
+        if name.startswith(_PREFIX) and name not in known:
+            parser.error(f"there is no option for the environment variable {name}")
+
+
+def _variable(flag: str) -> str:
+    return _PREFIX + flag.removeprefix("--").replace("-", "_").upper()
+
+
+def _from_environment(
+    parser: argparse.ArgumentParser, variable: str, value: str, convert: Callable[[str], _T]
+) -> _T:
+    try:
+        return convert(value)
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        detail = error if isinstance(error, argparse.ArgumentTypeError) else f"invalid value: {value!r}"
+        parser.error(f"environment variable {variable}: {detail}")
+
+
+def _shown(default: Any) -> str:
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
+def _default_data_dir(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "wyoming-qwen3"
+
+
+# Converters: text -> value, or ArgumentTypeError saying what is accepted.
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("a folder is expected, not nothing")
+    return Path(text).expanduser()
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        for choice in choices:
+            if text.lower() == choice.lower():
+                return choice
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
+
+    return convert
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number between {low:g} and {high:g}")
+        return value
+
+    return convert
+
+
+def _boolean(text: str) -> bool:
+    value = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in value:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return value[text.lower()]
+
+
+def _model(text: str) -> Size | None:
+    for size in SIZES:
+        if text.lower() == size.lower():
+            return size
+    if text.lower() == "auto":
+        return None
+    raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(SIZES)}, auto")
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of auto, cpu, cuda, cuda:N")
+    return text
+
+
+def _preload(text: str) -> tuple[Kind, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if names == ["none"]:
+        return ()
+    kinds = tuple(kind for kind in KINDS if kind in names)
+    if len(kinds) != len(names) or not names:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(KINDS)}, nor none")
+    return kinds
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    if not match or not (value := int(float(match[1]) * _BYTES[match[2].upper()])):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 6G or 1500M")
+    return value
+
+
+def _uri(text: str) -> str:
+    parsed = urlparse(text)
+    try:
+        fits = (
+            (parsed.scheme == "tcp" and parsed.hostname is not None and parsed.port is not None)
+            or (parsed.scheme == "unix" and bool(parsed.path))
+            or parsed.scheme == "stdio"
+        )
+    except ValueError:
+        fits = False
+    if not fits:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of tcp://HOST:PORT, unix://PATH, stdio://")
+    return text
