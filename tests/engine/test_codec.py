@@ -1,0 +1,256 @@
+"""The streaming codec against upstream's decoder, which reads the whole utterance at once.
+
+Upstream's is built small, with random weights chosen so that every branch matters and no sample is clamped.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
+from wyoming_qwen3.engine.upstream import import_qwen_tts
+from wyoming_qwen3.errors import EngineFailed
+
+CODES = 32
+SMALL: dict[str, Any] = {
+    "codebook_size": CODES,
+    "codebook_dim": 16,
+    "num_quantizers": 4,
+    "latent_dim": 24,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 8,
+    "sliding_window": 8,
+    "layer_scale_initial_scale": 0.5,
+    "decoder_dim": 32,
+    "upsample_rates": (4, 3),
+    "upsampling_ratios": (2, 2),
+}
+PUBLISHED_RATES: dict[str, Any] = {"upsample_rates": (8, 5, 4, 3), "upsampling_ratios": (2, 2), "decoder_dim": 64}
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 5e-5}
+
+
+@pytest.fixture(scope="module", params=[torch.float64, torch.float32], ids=["float64", "float32"])
+def small(request: pytest.FixtureRequest) -> Any:
+    return upstream_decoder(dtype=request.param)
+
+
+@pytest.mark.parametrize("pieces", [[1], [2], [4], [8], [3, 1, 7, 2], [20], [61]], ids=str)
+def test_streamed_equals_whole(small: Any, pieces: list[int]) -> None:
+    codes = random_codes(61, small)
+    assert_equal(streamed(CodecDecoder(small), codes, pieces), whole(small, codes))
+
+
+@settings(max_examples=20, deadline=None)
+@given(pieces=st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_any_cut_gives_the_whole(small: Any, pieces: list[int]) -> None:
+    codes = random_codes(sum(pieces), small)
+    assert_equal(streamed(CodecDecoder(small), codes, pieces), whole(small, codes))
+
+
+@pytest.mark.parametrize(("window", "pieces"), [(8, [5, 1, 11]), (72, [8, 3, 16, 1]), (72, [1])], ids=str)
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_exact_past_300_frames(window: int, pieces: list[int], dtype: torch.dtype) -> None:
+    """Upstream's own chunked decoding forgets what is 25 frames back from there on."""
+    upstream = upstream_decoder(sliding_window=window, dtype=dtype)
+    codes = random_codes(340, upstream)
+    assert_equal(streamed(CodecDecoder(upstream), codes, pieces), whole(upstream, codes))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_key_value_heads": 2},
+        {"attention_bias": True},
+        {"sliding_window": 1},
+        {"upsampling_ratios": (3,), "upsample_rates": (2, 5, 2)},
+        PUBLISHED_RATES,
+    ],
+    ids=str,
+)
+def test_other_shapes(config: dict[str, Any]) -> None:
+    upstream = upstream_decoder(dtype=torch.float64, **config)
+    codes = random_codes(23, upstream)
+    assert_equal(streamed(CodecDecoder(upstream), codes, [1, 4, 2]), whole(upstream, codes))
+
+
+def test_samples_per_frame() -> None:
+    assert CodecDecoder(upstream_decoder()).samples_per_frame == 48
+    published = CodecDecoder(upstream_decoder(**PUBLISHED_RATES))
+    assert published.samples_per_frame == 1920
+    assert published.decode(torch.zeros(2, 4, dtype=torch.int64), published.new_state()).shape == (3840,)
+
+
+def test_later_frames_change_no_earlier_sample(small: Any) -> None:
+    decoder = CodecDecoder(small)
+    codes = random_codes(20, small)
+    others = codes.clone()
+    others[13:] = (others[13:] + 1) % CODES
+    differs = streamed(decoder, codes, [4]) != streamed(decoder, others, [4])
+    assert int(differs.nonzero()[0]) == 13 * decoder.samples_per_frame
+
+
+def test_copy_goes_on_by_itself(small: Any) -> None:
+    """A reference clip is read once; each utterance in its voice starts from a copy."""
+    decoder = CodecDecoder(small)
+    prefix, codes, others = torch.split(random_codes(45, small), 15)
+    after_prefix = decoder.new_state()
+    decoder.decode(prefix, after_prefix)
+    kept = [tensor.clone() for tensor in tensors(after_prefix)]
+
+    first = decoder.decode(codes, after_prefix.copy())
+    decoder.decode(others, after_prefix.copy())
+    second = decoder.decode(codes, after_prefix.copy())
+
+    assert torch.equal(first, second)
+    assert after_prefix.frames == 15
+    assert all(torch.equal(now, before) for now, before in zip(tensors(after_prefix), kept, strict=True))
+    assert_equal(first, whole(small, torch.cat((prefix, codes)))[15 * decoder.samples_per_frame :])
+
+
+def test_streams_do_not_disturb_each_other(small: Any) -> None:
+    decoder = CodecDecoder(small)
+    one, two = torch.split(random_codes(48, small), 24)
+    states = decoder.new_state(), decoder.new_state()
+    heard: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for pair in zip(torch.split(one, 3), torch.split(two, 3), strict=True):
+        for codes, state, samples in zip(pair, states, heard, strict=True):
+            samples.append(decoder.decode(codes, state))
+    assert torch.equal(torch.cat(heard[0]), streamed(decoder, one, [3]))
+    assert torch.equal(torch.cat(heard[1]), streamed(decoder, two, [3]))
+
+
+def test_state_stays_in_place_and_in_size() -> None:
+    """A captured CUDA graph reads and writes fixed addresses, and an hour of speech needs no more than a second."""
+    upstream = upstream_decoder()
+    decoder = CodecDecoder(upstream)
+    state = decoder.new_state()
+    before = [(tensor.data_ptr(), tensor.shape) for tensor in tensors(state)]
+    for piece in torch.split(random_codes(40, upstream), 7):
+        decoder.decode(piece, state)
+    assert [(tensor.data_ptr(), tensor.shape) for tensor in tensors(state)] == before
+    assert state.frames == 40
+
+
+def test_samples_are_clamped() -> None:
+    upstream = upstream_decoder(loudness=2.0)
+    codes = random_codes(12, upstream)
+    samples = streamed(CodecDecoder(upstream), codes, [5])
+    assert samples.abs().max() == 1
+    assert_equal(samples, whole(upstream, codes))
+
+
+def test_computes_in_the_asked_dtype() -> None:
+    """Half precision in, float32 samples out, and the same sound but for its rounding."""
+    upstream = upstream_decoder()
+    codes = random_codes(24, upstream)
+    samples = streamed(CodecDecoder(upstream, torch.bfloat16), codes, [4])
+    expected = whole(upstream, codes)
+    assert samples.dtype == torch.float32
+    assert 0 < (samples - expected).std() < 0.1 * expected.std()
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 5), (4,), (1, 3, 4)], ids=str)
+def test_refuses_codes_of_another_shape(shape: tuple[int, ...]) -> None:
+    decoder = CodecDecoder(upstream_decoder())
+    state = decoder.new_state()
+    with pytest.raises(EngineFailed, match="4 codes each"):
+        decoder.decode(torch.zeros(shape, dtype=torch.int64), state)
+    assert state.frames == 0
+
+
+def upstream_decoder(*, loudness: float = 0.1, dtype: torch.dtype = torch.float32, **config: Any) -> Any:
+    """Upstream's decoder with random weights; `loudness` is the standard deviation of its samples."""
+    import_qwen_tts()
+    from qwen_tts.core.tokenizer_12hz import modeling_qwen3_tts_tokenizer_v2 as v2
+
+    torch.manual_seed(7)
+    decoder = v2.Qwen3TTSTokenizerV2Decoder(v2.Qwen3TTSTokenizerV2DecoderConfig(**SMALL | config)).eval()
+    with torch.no_grad():
+        for name, weight in decoder.named_parameters():
+            _fill(name.rsplit(".", 1)[-1], weight)
+        last = decoder.decoder[-1].conv
+        for target in (1e-4, loudness):  # first far below where the clamp would hide how loud it is
+            gain = target / whole(decoder, random_codes(16, decoder)).std()
+            last.weight *= gain
+            last.bias *= gain
+    return decoder.to(dtype)
+
+
+def _fill(name: str, weight: Tensor) -> None:
+    """Random values that let all branches weigh in without blowing each other up."""
+    if name in {"alpha", "beta"}:
+        weight.normal_(std=0.3)
+    elif name == "embedding_sum":
+        weight.normal_()
+        weight[0] *= 1e-5  # a code that was never used: its vector is the sum over the smallest usage
+    elif name == "cluster_usage":
+        weight.uniform_(0.5, 2)
+        weight[0] = 0
+    elif name in {"scale", "gamma"}:
+        weight.uniform_(0.3, 0.7)
+    elif weight.ndim > 1:
+        weight.normal_(std=0.7 * weight[0].numel() ** -0.5)
+    elif name == "bias":
+        weight.normal_(std=0.1)
+    else:
+        weight.uniform_(0.7, 1.3)
+
+
+def random_codes(frames: int, upstream: Any) -> Tensor:
+    """Codes [frames, codebooks]."""
+    shape = (frames, upstream.config.num_quantizers)
+    return torch.randint(0, upstream.config.codebook_size, shape, generator=torch.Generator().manual_seed(frames))
+
+
+def whole(upstream: Any, codes: Tensor) -> Tensor:
+    """Samples by one forward of upstream's decoder over all codes."""
+    with torch.inference_mode():
+        samples: Tensor = upstream(codes.t()[None])[0, 0]
+    return samples
+
+
+def streamed(decoder: CodecDecoder, codes: Tensor, pieces: Sequence[int]) -> Tensor:
+    """Samples of `codes` cut into `pieces`, over and over."""
+    state = decoder.new_state()
+    samples: list[Tensor] = []
+    start = 0
+    while start < len(codes):
+        piece = codes[start : start + pieces[len(samples) % len(pieces)]]
+        samples.append(decoder.decode(piece, state))
+        start += len(piece)
+    assert state.frames == len(codes)
+    return torch.cat(samples)
+
+
+def tensors(state: CodecState) -> list[Tensor]:
+    """All tensors of a state, in order."""
+
+    def walk(value: Any) -> Iterator[Tensor]:
+        if isinstance(value, Tensor):
+            yield value
+        elif is_dataclass(value):
+            for field in fields(value):
+                yield from walk(getattr(value, field.name))
+        else:
+            for item in value:
+                yield from walk(item)
+
+    return list(walk(state))
+
+
+def assert_equal(samples: Tensor, expected: Tensor) -> None:
+    """Equal but for rounding, and a sound at all."""
+    assert samples.shape == expected.shape
+    assert samples.dtype == expected.dtype
+    assert expected.std() > 0.05
+    assert float((samples - expected).abs().max()) <= TOLERANCE[samples.dtype]

@@ -1,0 +1,232 @@
+"""Streaming decoder of the 12 Hz codec: codes to samples, frame by frame, at a constant cost per frame.
+
+Upstream's decoder reads a whole utterance at once; its own chunked decoding gives the same samples up to 300 frames
+and approximates them afterwards. This one takes over its weights, remembers what each layer needs of the past, and
+gives the samples of one whole decode whatever the pieces and the length are. Knows nothing of text, voices, devices
+and threads.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from wyoming_qwen3.errors import EngineFailed
+
+from .codec_layers import (
+    Attention,
+    CausalConv,
+    CausalTransposedConv,
+    ConvNeXt,
+    DepthwiseCausalConv,
+    GatedMLP,
+    History,
+    LayerNorm,
+    Linear,
+    ResidualUnit,
+    RMSNorm,
+    SnakeBeta,
+    Transformer,
+    TransformerLayer,
+    TransformerState,
+    Upsampling,
+    UpsamplingState,
+)
+
+_FRAMES_AT_ONCE = 16
+"""Longest piece that runs through the layers at once: longer ones are hardly faster and need memory for each frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class CodecState:
+    """All that a stream's past means for its next frame; of a constant size, some 5 MB in float32."""
+
+    widen: History
+    transformer: TransformerState
+    upsamplings: tuple[UpsamplingState, ...]
+    decode_in: History
+    decode_blocks: tuple[UpsamplingState, ...]
+    decode_out: History
+
+    @property
+    def frames(self) -> int:
+        """Frames decoded so far. Reading it waits for the device."""
+        return int(self.transformer.position)
+
+    def copy(self) -> "CodecState":
+        """Independent state of the same past: two streams can go on from here."""
+        return deepcopy(self)
+
+
+class CodecDecoder:
+    """Weights of the decoder; any number of streams, each with a state of its own, can share it."""
+
+    samples_per_frame: int
+    """1,920 for the published codec."""
+
+    def __init__(self, upstream: nn.Module, dtype: torch.dtype | None = None) -> None:
+        """Take over the weights of `upstream`, a Qwen3TTSTokenizerV2Decoder, where they are.
+
+        `dtype` is what to compute in, the parameters' own by default. `upstream` is left as it was and not needed
+        afterwards.
+        """
+        read = _Reader(upstream, dtype)
+        first, *blocks, act, last = read.source.decoder
+        self.samples_per_frame = int(read.source.total_upsample)
+        self._codebooks: int = read.source.config.num_quantizers
+        self._tables, self._project = read.quantizer()
+        self._widen = read.conv(read.source.pre_conv)
+        self._transformer = read.transformer()
+        self._upsamplings = [read.upsampling(stage) for stage in read.source.upsample]
+        self._decode_in = read.conv(first)
+        self._decode_blocks = [read.decode_block(block) for block in blocks]
+        self._decode_act = read.snake(act)
+        self._decode_out = read.conv(last)
+
+    def new_state(self) -> CodecState:
+        """State of a stream's start."""
+        return CodecState(
+            self._widen.new_state(),
+            self._transformer.new_state(),
+            tuple(stage.new_state() for stage in self._upsamplings),
+            self._decode_in.new_state(),
+            tuple(block.new_state() for block in self._decode_blocks),
+            self._decode_out.new_state(),
+        )
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor, state: CodecState) -> Tensor:
+        """Samples of the next frames: codes int64 [frames, codebooks] -> float32 [frames * samples_per_frame].
+
+        Samples are clamped to [-1, 1], and float64 where that is what is computed in. `state` moves on by these frames.
+        Raises EngineFailed for codes of another shape, before the state is touched; each code must be in its codebook.
+        """
+        if codes.ndim != 2 or codes.shape[0] < 1 or codes.shape[1] != self._codebooks:
+            raise EngineFailed(
+                f"The codec decodes one frame or more of {self._codebooks} codes each, but got {tuple(codes.shape)}."
+            )
+        return torch.cat([self._decode(piece, state) for piece in torch.split(codes, _FRAMES_AT_ONCE)])
+
+    def _decode(self, codes: Tensor, state: CodecState) -> Tensor:
+        x = self._widen(self._embed(codes), state.widen)
+        x = self._transformer(x, state.transformer)
+        for stage, past in zip(self._upsamplings, state.upsamplings, strict=True):
+            x = stage(x, past)
+        x = self._decode_in(x, state.decode_in)
+        for block, past in zip(self._decode_blocks, state.decode_blocks, strict=True):
+            x = block(x, past)
+        x = self._decode_out(self._decode_act(x), state.decode_out)
+        return x[:, 0].to(torch.promote_types(x.dtype, torch.float32)).clamp_(-1, 1)
+
+    def _embed(self, codes: Tensor) -> Tensor:
+        """Sum of the codes' vectors, the first codebook's (meaning) and the others' (sound) projected apart."""
+        vectors = [F.embedding(column, table) for column, table in zip(codes.unbind(1), self._tables, strict=True)]
+        return self._project(torch.cat((vectors[0], torch.stack(vectors[1:]).sum(0)), dim=1))
+
+
+class _Reader:
+    """Makes the layers from upstream's modules; knows upstream's names, so that nothing else does.
+
+    What is computed of weights alone is computed here, once, in the parameters' own precision.
+    """
+
+    def __init__(self, source: Any, dtype: torch.dtype | None) -> None:
+        self.source = source
+        self._dtype = dtype
+
+    def _weight(self, weight: Tensor) -> Tensor:
+        return weight.detach().to(self._dtype or weight.dtype)
+
+    def quantizer(self) -> tuple[list[Tensor], Linear]:
+        """Table [codes, dim] of each codebook, and the projection of [first, sum of the others]."""
+        parts = (self.source.quantizer.rvq_first, self.source.quantizer.rvq_rest)
+        books = [layer._codebook for part in parts for layer in part.vq.layers]
+        tables = [book.embedding_sum / book.cluster_usage.clamp(min=book.epsilon)[:, None] for book in books]
+        project = torch.cat([part.output_proj.weight[:, :, 0] for part in parts], dim=1)
+        return [self._weight(table) for table in tables], Linear(self._weight(project), None)
+
+    def conv(self, module: Any) -> CausalConv:
+        conv = module.conv
+        return CausalConv(self._weight(conv.weight), self._weight(conv.bias), module.dilation)
+
+    def transposed(self, module: Any) -> CausalTransposedConv:
+        conv = module.conv
+        return CausalTransposedConv(self._weight(conv.weight), self._weight(conv.bias), conv.stride[0])
+
+    def snake(self, module: Any) -> SnakeBeta:
+        gain = 1.0 / (module.beta.exp() + module.no_div_by_zero)
+        return SnakeBeta(self._weight(module.alpha.exp()), self._weight(gain))
+
+    def linear(self, *modules: Any, scale: Tensor | None = None) -> Linear:
+        """One layer for several of the same input; `scale` multiplies each channel of the output."""
+        weight = torch.cat([module.weight for module in modules])
+        biases = [module.bias for module in modules if module.bias is not None]
+        bias = torch.cat(biases) if biases else None
+        if scale is not None:
+            weight = weight * scale[:, None]
+            bias = None if bias is None else bias * scale
+        return Linear(self._weight(weight), None if bias is None else self._weight(bias))
+
+    def upsampling(self, stage: Any) -> Upsampling:
+        up, block = stage
+        conv = block.dwconv.conv
+        return Upsampling(
+            None,
+            self.transposed(up),
+            [
+                ConvNeXt(
+                    DepthwiseCausalConv(self._weight(conv.weight), self._weight(conv.bias)),
+                    LayerNorm(self._weight(block.norm.weight), self._weight(block.norm.bias), block.norm.eps),
+                    self.linear(block.pwconv1),
+                    self.linear(block.pwconv2, scale=block.gamma),
+                )
+            ],
+        )
+
+    def decode_block(self, module: Any) -> Upsampling:
+        act, up, *units = module.block
+        return Upsampling(self.snake(act), self.transposed(up), [self.residual_unit(unit) for unit in units])
+
+    def residual_unit(self, unit: Any) -> ResidualUnit:
+        out = Linear(self._weight(unit.conv2.conv.weight[:, :, 0]), self._weight(unit.conv2.conv.bias))
+        return ResidualUnit(self.snake(unit.act1), self.conv(unit.conv1), self.snake(unit.act2), out)
+
+    def norm(self, module: Any) -> RMSNorm:
+        return RMSNorm(self._weight(module.weight), module.variance_epsilon)
+
+    def transformer(self) -> Transformer:
+        model = self.source.pre_transformer
+        rope = model.rotary_emb
+        # Computed anew: the module's own copy was rounded when the module was cast to half precision.
+        frequencies, _ = rope.rope_init_fn(rope.config, model.norm.weight.device)
+        return Transformer(
+            self.linear(model.input_proj),
+            [self.transformer_layer(layer) for layer in model.layers],
+            self.norm(model.norm),
+            self.linear(model.output_proj),
+            frequencies=frequencies,
+            window=model.window_size,
+        )
+
+    def transformer_layer(self, layer: Any) -> TransformerLayer:
+        attention, mlp, config = layer.self_attn, layer.mlp, layer.self_attn.config
+        return TransformerLayer(
+            self.norm(layer.input_layernorm),
+            Attention(
+                self.linear(attention.q_proj, attention.k_proj, attention.v_proj),
+                self.linear(attention.o_proj, scale=layer.self_attn_layer_scale.scale),
+                heads=config.num_attention_heads,
+                key_heads=config.num_key_value_heads,
+                head_dim=attention.head_dim,
+                window=attention.sliding_window,
+            ),
+            self.norm(layer.post_attention_layernorm),
+            GatedMLP(
+                self.linear(mlp.gate_proj, mlp.up_proj),
+                mlp.act_fn,
+                self.linear(mlp.down_proj, scale=layer.mlp_layer_scale.scale),
+            ),
+        )

@@ -1,0 +1,366 @@
+"""Layers of the 12 Hz codec's decoder, each of which continues where its last call ended.
+
+A signal is [steps, channels] of one stream, without a batch axis. A layer holds weights only. What it remembers of
+a stream is a state made by its `new_state()`, passed to each call and written in place at fixed addresses: one layer
+serves many streams, and a captured CUDA graph can be replayed. Calling a layer on a signal in pieces gives what
+calling it once on the whole gives; before its start a signal is zero.
+
+Convolutions are matrix products over rows, because on a few rows a convolution kernel spends its time on reordering
+the weights. Knows nothing of codes, frames and checkpoints.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The last `rows` of a signal, [rows, ...]."""
+
+    rows: Tensor
+
+    def extend(self, signal: Tensor) -> Tensor:
+        """Past and `signal` [steps, ...] as one, [rows + steps, ...]; its end is the past of the next call."""
+        joined = torch.cat((self.rows, signal))
+        self.rows.copy_(joined[signal.shape[0] :])
+        return joined
+
+
+class Linear:
+    """Affine map of the channels: a linear layer, and also a convolution of kernel 1."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Weight is [out, in], bias [out]."""
+        self.weight = weight.t().contiguous()
+        self._bias = bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+        return x @ self.weight if self._bias is None else torch.addmm(self._bias, x, self.weight)
+
+
+class CausalConv:
+    """Convolution that sees this step and (kernel - 1) * dilation steps before it."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1) -> None:
+        """Weight is [out, in, kernel], bias [out]."""
+        self._taps = weight.permute(2, 1, 0).contiguous()
+        self._bias = bias
+        self._dilation = dilation
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+        kernel, channels, _ = self._taps.shape
+        return History(self._taps.new_zeros((kernel - 1) * self._dilation, channels))
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+        steps = x.shape[0]
+        joined = state.extend(x)
+        # Tap by tap: to gather all the rows first, for a single product, costs a CPU more in copies than it saves.
+        out = torch.addmm(self._bias, joined[:steps], self._taps[0])
+        for i, tap in enumerate(self._taps[1:], start=1):
+            out.addmm_(joined[i * self._dilation :][:steps], tap)
+        return out
+
+
+class DepthwiseCausalConv:
+    """Convolution of each channel by itself, of this step and kernel - 1 steps before it."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        """Weight is [channels, 1, kernel], bias [channels]."""
+        self._taps = weight[:, 0].t().contiguous()
+        self._bias = bias
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+        kernel, channels = self._taps.shape
+        return History(self._taps.new_zeros(kernel - 1, channels))
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, channels] -> [steps, channels]."""
+        steps = x.shape[0]
+        joined = state.extend(x)
+        out = torch.addcmul(self._bias, joined[:steps], self._taps[0])
+        for i, tap in enumerate(self._taps[1:], start=1):
+            out.addcmul_(joined[i:][:steps], tap)
+        return out
+
+
+class CausalTransposedConv:
+    """Transposed convolution whose kernel is n strides long, without the tail that reaches past the last step.
+
+    Output step t * stride + p is the sum over lags j < n of x[t - j] @ weight[:, :, j * stride + p]: a convolution of
+    n taps that makes all phases p of a step at once.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, stride: int) -> None:
+        """Weight is [in, out, n * stride], bias [out]."""
+        channels, out, kernel = weight.shape
+        by_phase = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2).flatten(0, 1)
+        self._conv = CausalConv(by_phase.flip(2), bias.repeat(stride))
+        self._stride = stride
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+        return self._conv.new_state()
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, in] -> [steps * stride, out]."""
+        return self._conv(x, state).view(x.shape[0] * self._stride, -1)
+
+
+class SnakeBeta:
+    """x + gain * sin(frequency * x)**2, per channel (https://arxiv.org/abs/2006.08195, with a gain of its own)."""
+
+    def __init__(self, frequency: Tensor, gain: Tensor) -> None:
+        """Both are [channels]."""
+        self._frequency = frequency
+        self._gain = gain
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[steps, channels] -> [steps, channels]."""
+        return torch.addcmul(x, (x * self._frequency).sin_().square_(), self._gain)
+
+
+class LayerNorm:
+    """(x - mean(x)) / std(x) * weight + bias over the channels (https://arxiv.org/abs/1607.06450)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, eps: float) -> None:
+        self._weight = weight
+        self._bias = bias
+        self._eps = eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[steps, channels] -> [steps, channels]."""
+        return F.layer_norm(x, self._weight.shape, self._weight, self._bias, self._eps)
+
+
+class ConvNeXt:
+    """Residual block of a depthwise convolution and a two-layer perceptron (https://arxiv.org/abs/2201.03545)."""
+
+    def __init__(self, conv: DepthwiseCausalConv, norm: LayerNorm, wide: Linear, narrow: Linear) -> None:
+        """The block's own scale, gamma, is part of `narrow`."""
+        self._conv = conv
+        self._norm = norm
+        self._wide = wide
+        self._narrow = narrow
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+        return self._conv.new_state()
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, channels] -> [steps, channels]."""
+        return x + self._narrow(F.gelu(self._wide(self._norm(self._conv(x, state)))))
+
+
+class ResidualUnit:
+    """Residual block of a dilated and a pointwise convolution."""
+
+    def __init__(self, act: SnakeBeta, conv: CausalConv, out_act: SnakeBeta, out: Linear) -> None:
+        self._act = act
+        self._conv = conv
+        self._out_act = out_act
+        self._out = out
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+        return self._conv.new_state()
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, channels] -> [steps, channels]."""
+        return x + self._out(self._out_act(self._conv(self._act(x), state)))
+
+
+@dataclass(frozen=True, eq=False)
+class UpsamplingState:
+    """What an Upsampling remembers of a stream."""
+
+    up: History
+    refine: tuple[History, ...]
+
+
+class Upsampling:
+    """Transposed convolution, after an activation if there is one, and the blocks that refine its output."""
+
+    def __init__(
+        self, act: SnakeBeta | None, up: CausalTransposedConv, refine: Sequence[ConvNeXt | ResidualUnit]
+    ) -> None:
+        self._act = act
+        self._up = up
+        self._refine = refine
+
+    def new_state(self) -> UpsamplingState:
+        """State of a stream's start."""
+        return UpsamplingState(self._up.new_state(), tuple(block.new_state() for block in self._refine))
+
+    def __call__(self, x: Tensor, state: UpsamplingState) -> Tensor:
+        """[steps, in] -> [steps * stride, out]."""
+        x = self._up(x if self._act is None else self._act(x), state.up)
+        for block, past in zip(self._refine, state.refine, strict=True):
+            x = block(x, past)
+        return x
+
+
+class RMSNorm:
+    """x / rms(x) * weight, in float32 whatever the signal is, as upstream has it (https://arxiv.org/abs/1910.07467)."""
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        self._weight = weight
+        self._eps = eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[steps, channels] -> [steps, channels]."""
+        wide = x.float()
+        return self._weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self._eps)).to(x.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """Rotary position embedding of some steps: cosine and sine of their angles, each [steps, 1, head_dim]."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Queries or keys [steps, heads, head_dim], turned by their positions (https://arxiv.org/abs/2104.09864)."""
+        low, high = x.chunk(2, dim=-1)
+        return x * self.cos + torch.cat((-high, low), dim=-1) * self.sin
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionState:
+    """Turned keys and the values of the last window - 1 steps, each [window - 1, key_heads, head_dim]."""
+
+    keys: History
+    values: History
+
+
+class Attention:
+    """Attention over this step and window - 1 steps before it."""
+
+    def __init__(self, project: Linear, out: Linear, *, heads: int, key_heads: int, head_dim: int, window: int) -> None:
+        """What `project` puts out is queries, keys, values one after the other, head by head."""
+        self._project = project
+        self._out = out
+        self._heads = heads
+        self._key_heads = key_heads
+        self._head_dim = head_dim
+        self._window = window
+
+    def new_state(self) -> AttentionState:
+        """State of a stream's start."""
+        shape = (self._window - 1, self._key_heads, self._head_dim)
+        return AttentionState(*(History(self._out.weight.new_zeros(shape)) for _ in range(2)))
+
+    def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, state: AttentionState) -> Tensor:
+        """[steps, channels] -> [steps, channels]; `mask` [steps, window - 1 + steps] is true where a step may look."""
+        heads = self._project(x).view(x.shape[0], -1, self._head_dim)
+        queries, keys, values = torch.split(heads, [self._heads, self._key_heads, self._key_heads], dim=1)
+        attended = F.scaled_dot_product_attention(
+            rotation(queries).transpose(0, 1)[None],
+            state.keys.extend(rotation(keys)).transpose(0, 1)[None],
+            state.values.extend(values).transpose(0, 1)[None],
+            attn_mask=mask,
+            enable_gqa=self._heads != self._key_heads,
+        )
+        return self._out(attended[0].transpose(0, 1).flatten(1))
+
+
+class GatedMLP:
+    """down(act(gate(x)) * up(x)) (https://arxiv.org/abs/2002.05202)."""
+
+    def __init__(self, gate_up: Linear, act: Callable[[Tensor], Tensor], down: Linear) -> None:
+        """The projection's output is the gate's, then that of `up`."""
+        self._gate_up = gate_up
+        self._act = act
+        self._down = down
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[steps, channels] -> [steps, channels]."""
+        gate, up = self._gate_up(x).chunk(2, dim=1)
+        return self._down(self._act(gate) * up)
+
+
+class TransformerLayer:
+    """Attention and perceptron, each normalised before and added to what came in; layer scales are in their outputs."""
+
+    def __init__(self, attention_norm: RMSNorm, attention: Attention, mlp_norm: RMSNorm, mlp: GatedMLP) -> None:
+        self._attention_norm = attention_norm
+        self._attention = attention
+        self._mlp_norm = mlp_norm
+        self._mlp = mlp
+
+    def new_state(self) -> AttentionState:
+        """State of a stream's start."""
+        return self._attention.new_state()
+
+    def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, state: AttentionState) -> Tensor:
+        """[steps, channels] -> [steps, channels]; `mask` as for Attention."""
+        x = x + self._attention(self._attention_norm(x), rotation, mask, state)
+        return x + self._mlp(self._mlp_norm(x))
+
+
+@dataclass(frozen=True, eq=False)
+class TransformerState:
+    """What a Transformer remembers of a stream; `position` is how many steps it has seen, int64 []."""
+
+    position: Tensor
+    layers: tuple[AttentionState, ...]
+
+
+class Transformer:
+    """Causal transformer with a sliding window.
+
+    Positions count from the stream's start and are turned to angles in float32, because upstream does so and a result
+    equal to its own needs the same rounding. They are exact up to 2**24 steps, 15 days at 12.5 a second.
+    """
+
+    def __init__(
+        self,
+        project: Linear,
+        layers: Sequence[TransformerLayer],
+        norm: RMSNorm,
+        out: Linear,
+        *,
+        frequencies: Tensor,
+        window: int,
+    ) -> None:
+        """`frequencies` are the angles of one step, float32 [head_dim / 2]."""
+        self._project = project
+        self._layers = layers
+        self._norm = norm
+        self._out = out
+        self._frequencies = frequencies
+        self._window = window
+
+    def new_state(self) -> TransformerState:
+        """State of a stream's start."""
+        position = torch.zeros((), dtype=torch.int64, device=self._frequencies.device)
+        return TransformerState(position, tuple(layer.new_state() for layer in self._layers))
+
+    def __call__(self, x: Tensor, state: TransformerState) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+        x = self._project(x)
+        steps = torch.arange(x.shape[0], device=x.device)
+        rotation = self._rotation(state.position + steps, x.dtype)
+        mask = self._mask(state.position, steps)
+        state.position.add_(x.shape[0])
+        for layer, past in zip(self._layers, state.layers, strict=True):
+            x = layer(x, rotation, mask, past)
+        return self._out(self._norm(x))
+
+    def _rotation(self, positions: Tensor, dtype: torch.dtype) -> Rotation:
+        angles = (positions.float()[:, None] * self._frequencies).repeat(1, 2)[:, None]
+        return Rotation(angles.cos().to(dtype), angles.sin().to(dtype))
+
+    def _mask(self, position: Tensor, steps: Tensor) -> Tensor:
+        """Column c is the step c - (window - 1) of this call: the window's other steps, then this call's own."""
+        columns = torch.arange(1 - self._window, steps.shape[0], device=steps.device)
+        age = steps[:, None] - columns
+        return (age >= 0) & (age < self._window) & (columns >= -position)
