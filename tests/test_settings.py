@@ -52,8 +52,8 @@ def test_an_option_is_read_from_the_command_line_and_the_environment(
 
 
 def test_sampling_options_reach_the_sampling() -> None:
-    options = "--temperature 0 --top-k 5 --top-p 0.9 --repetition-penalty 1.1 --seed 7 --max-frames 99".split()
-    sampling = parse(options, {}).sampling
+    options = "--temperature 0 --top-k 5 --top-p 0.9 --repetition-penalty 1.1 --seed 7 --max-frames 99"
+    sampling = parse(options.split(), {}).sampling
     assert (sampling.temperature, sampling.top_k, sampling.top_p) == (0.0, 5, 0.9)
     assert (sampling.repetition_penalty, sampling.seed, sampling.max_frames) == (1.1, 7, 99)
 
@@ -112,5 +112,3 @@ def test_what_is_not_understood_is_one_line_and_exit_code_2(
     printed = capsys.readouterr().err
     assert said in printed
     assert printed.count("\n") == 1
-
-

@@ -39,7 +39,15 @@ def test_every_advertised_name_is_found_again() -> None:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("de", "de"), ("German", "de"), ("de-CH", "de"), ("zh_Hans", "zh"), ("EN-us", "en"), ("auto", None), ("Auto", None)],
+    [
+        ("de", "de"),
+        ("German", "de"),
+        ("de-CH", "de"),
+        ("zh_Hans", "zh"),
+        ("EN-us", "en"),
+        ("auto", None),
+        ("Auto", None),
+    ],
 )
 def test_a_language_is_found_by_code_name_or_region(name: str, code: str | None) -> None:
     found = find_language(name)

@@ -5,7 +5,6 @@ is an error at start, never a default.
 """
 
 import argparse
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from .voices import Language, Speaker, find_language, find_voice
 
 _PREFIX = "TTS_QWEN3_"
 _T = TypeVar("_T")
+
+_BY_CHECKPOINT = " (default: as the checkpoint says)"
 
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -165,22 +166,24 @@ def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]
     option("--dtype", _one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16")
     option("--voice", str, "ryan", "voice when none is asked for; see the voices command")
     option("--language", str, "auto", "language when none is asked for: a code, a name or auto")
-    option("--standby", _one_of(*get_args(StandbyMode)), "auto", "small English voice: auto while Qwen3 is not ready, off, only")
-    option("--text-streaming", _one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence or by token")
-    option("--temperature", float, None, "0 takes the likeliest code each time (default: the checkpoint's)")
-    option("--top-k", int, None, "sample among so many codes (default: the checkpoint's)")
-    option("--top-p", float, None, "sample among codes of that probability mass (default: the checkpoint's)")
-    option("--repetition-penalty", float, None, "(default: the checkpoint's)")
+    option("--standby", _one_of(*get_args(StandbyMode)), "auto", "English voice for while Qwen3 can't: auto, off, only")
+    option(
+        "--text-streaming", _one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence, token"
+    )
+    option("--temperature", float, None, "0 takes the likeliest code each time" + _BY_CHECKPOINT)
+    option("--top-k", int, None, "sample among so many codes" + _BY_CHECKPOINT)
+    option("--top-p", float, None, "sample among codes of that probability mass" + _BY_CHECKPOINT)
+    option("--repetition-penalty", float, None, "above 1 makes a code less likely each time" + _BY_CHECKPOINT)
     option("--seed", int, None, "the same seed and text give the same speech (default: random)")
     option("--max-frames", int, None, "most codec frames (80 ms each) of one piece of text")
     option("--sentence-pause", _number(0, 10), 0.2, "seconds of silence between pieces of text")
-    option("--preload", _preload, ("custom_voice",), "kinds to fetch and load at start: " + ", ".join(KINDS) + " or none")
+    option("--preload", _preload, ("custom_voice",), f"kinds to fetch and load at start: {', '.join(KINDS)} or none")
     switch("--no-download", "never download checkpoints by itself")
     switch("--local-files-only", "never ask the hub for anything")
     option("--revision", str, "main", "branch, tag or commit of the checkpoints to download")
-    option("--idle-unload", _number(0, 1e9), 0.0, "unload a checkpoint after so many seconds without use; 0 never (the default)")
-    option("--memory-budget", _size, None, "most memory for checkpoints, such as 6G (default: what is free)", metavar="BYTES")
-    option("--zeroconf", str, None, "announce on the local network, under this name", nargs="?", const="", metavar="NAME")
+    option("--idle-unload", _number(0, 1e9), 0.0, "unload a checkpoint after so many seconds without use; 0 never")
+    option("--memory-budget", _size, None, "most memory for checkpoints, such as 6G (default: what is free)")
+    option("--zeroconf", str, None, "announce on the local network", nargs="?", const="", metavar="NAME")
     option("--log-level", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR")
     switch("--debug", "the same as --log-level DEBUG")
 
@@ -196,9 +199,7 @@ def _variable(flag: str) -> str:
     return _PREFIX + flag.removeprefix("--").replace("-", "_").upper()
 
 
-def _from_environment(
-    parser: argparse.ArgumentParser, variable: str, value: str, convert: Callable[[str], _T]
-) -> _T:
+def _from_environment(parser: argparse.ArgumentParser, variable: str, value: str, convert: Callable[[str], _T]) -> _T:
     try:
         return convert(value)
     except (ValueError, argparse.ArgumentTypeError) as error:

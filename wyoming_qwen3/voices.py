@@ -94,9 +94,7 @@ def find_voice(name: str) -> tuple[Speaker, Language | None]:
     if (speaker := _SPEAKER_BY_ID.get(base)) and code in _LANGUAGE_BY_NAME:
         return speaker, _LANGUAGE_BY_NAME[code]
     known = ", ".join(speaker.name for speaker in SPEAKERS)
-    raise VoiceNotFound(
-        f"There is no voice {name!r}; choose one of {known}, alone or with a language as in 'ryan-de'."
-    )
+    raise VoiceNotFound(f"There is no voice {name!r}; choose one of {known}, alone or with a language as in 'ryan-de'.")
 
 
 def native_speaker(language: Language, default: Speaker) -> Speaker:

@@ -1,0 +1,187 @@
+"""The real server as a process, and the checkpoints it speaks with."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from wyoming.audio import AudioChunk
+from wyoming.client import AsyncClient
+from wyoming.event import Event
+from wyoming.tts import Synthesize, SynthesizeVoice
+
+from wyoming_qwen3.checkpoints import Checkpoint, Kind
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+CUSTOM_VOICE = Checkpoint("custom_voice", "0.6B")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without options for the server, and without a hub."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TTS_QWEN3_", "HF_"))}
+    return kept | {"HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"} | more
+
+
+@dataclass
+class Server:
+    """A started server. `log` is what it wrote so far."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log_file: Path
+
+    @property
+    def uri(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def children(self, module: str) -> list[int]:
+        """Process ids of its engine or download processes."""
+        found = []
+        for entry in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                if module.encode() in Path(f"/proc/{entry}/cmdline").read_bytes():
+                    found.append(int(entry))
+        return found
+
+    async def wait_for(self, pattern: str, seconds: float = 30.0) -> re.Match[str]:
+        """Wait until the log holds what the pattern says."""
+        async with asyncio.timeout(seconds):
+            while not (match := re.search(pattern, self.log)):
+                assert self.process.poll() is None, self.log
+                await asyncio.sleep(0.02)
+        return match
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start servers with these options; they are stopped at the end of the test."""
+    servers: list[Server] = []
+
+    def start(*options: str, **variables: str) -> Server:
+        port = free_port()
+        log_file = tmp_path / f"server-{len(servers)}.log"
+        command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"tcp://127.0.0.1:{port}"]
+        command += ["--data-dir", str(tmp_path / "data"), *options]
+        with log_file.open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(**variables))
+        servers.append(server := Server(process, port, log_file))
+        _wait_for_port(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.process.kill()
+        server.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _wait_for_port(server: Server) -> None:
+    for _ in range(500):
+        assert server.process.poll() is None, server.log
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"The server does not listen: {server.log}")
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with tiny checkpoints of all three kinds, in both sizes where they are published."""
+    from tests.tiny import build_checkpoint
+
+    root = tmp_path_factory.mktemp("models")
+    kinds: tuple[Kind, ...] = ("custom_voice", "base")
+    for kind in kinds:
+        build_checkpoint(root / Checkpoint(kind, "0.6B").name, kind, "0.6B")
+    build_checkpoint(root / Checkpoint("voice_design", "1.7B").name, "voice_design", "1.7B")
+    build_checkpoint(root / Checkpoint("custom_voice", "1.7B").name, "custom_voice", "1.7B")
+    return root
+
+
+@dataclass
+class Answer:
+    """All events of one answer, with the seconds after the request at which each came."""
+
+    events: list[Event] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+    @property
+    def types(self) -> list[str]:
+        """Event types in order, runs of audio-chunk as one."""
+        kinds = [event.type for event in self.events]
+        return [kind for i, kind in enumerate(kinds) if i == 0 or kind != "audio-chunk" or kinds[i - 1] != kind]
+
+    @property
+    def chunks(self) -> list[AudioChunk]:
+        return [AudioChunk.from_event(event) for event in self.events if AudioChunk.is_type(event.type)]
+
+    @property
+    def audio(self) -> bytes:
+        return b"".join(chunk.audio for chunk in self.chunks)
+
+    @property
+    def seconds(self) -> float:
+        return len(self.audio) / 2 / 24_000
+
+    @property
+    def first_audio(self) -> float:
+        """Seconds after the request at which the first audio came."""
+        return next(time for event, time in zip(self.events, self.times, strict=True) if event.type == "audio-chunk")
+
+
+_LAST = ("audio-stop", "error")
+
+
+async def collect(client: AsyncClient, *last: str, seconds: float = 60.0) -> Answer:
+    """Read events until one of the `last` types, or until the server hangs up."""
+    answer, started = Answer(), time.monotonic()
+    async with asyncio.timeout(seconds):
+        while (event := await client.read_event()) is not None:
+            answer.events.append(event)
+            answer.times.append(time.monotonic() - started)
+            if event.type in (last or _LAST):
+                break
+    return answer
+
+
+async def synthesize(uri: str, text: str, voice: str | None = None, **more: str) -> Answer:
+    """Ask for a text on a new connection."""
+    async with AsyncClient.from_uri(uri) as client:
+        wanted = SynthesizeVoice(name=voice, **more) if voice or more else None
+        await client.write_event(Synthesize(text=text, voice=wanted).event())
+        return await collect(client)
+
+
+@contextlib.asynccontextmanager
+async def connected(uri: str) -> AsyncIterator[AsyncClient]:
+    """A client, connected."""
+    async with AsyncClient.from_uri(uri) as client:
+        yield client

@@ -1,0 +1,93 @@
+"""The house's rules on imports, held by reading the source."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "wyoming_qwen3"
+
+# From the bottom up. A room may import from the rows below its own, and rooms in one row not from each other.
+ROWS: tuple[tuple[str, ...], ...] = (
+    ("errors", "checkpoints"),
+    ("voices",),
+    ("request",),
+    ("settings", "engine", "text", "audio", "hardware"),
+    ("worker",),
+    ("models",),
+    ("standby",),
+    ("speech",),
+    ("handler", "info", "discovery", "say"),
+    ("__main__",),
+)
+WITHIN_A_ROW = {("handler", "info")}
+
+HOMES = {
+    "torch": {"engine"},
+    "transformers": {"engine"},
+    "qwen_tts": {"engine"},
+    "safetensors": {"engine"},
+    "huggingface_hub": {"engine"},
+    "hibari": {"engine"},
+    "wyoming": {"handler", "info", "__main__"},
+    "zeroconf": {"discovery"},
+    "subprocess": {"worker", "hardware", "say"},
+    "threading": {"engine"},
+    "markdown_it": {"text"},
+    "sentence_stream": {"text"},
+    "py3langid": {"text"},
+}
+
+
+def imports(file: Path) -> set[str]:
+    """Absolute names of all modules that a file imports, wherever in it."""
+    package = ["wyoming_qwen3", *file.relative_to(PACKAGE).parent.parts]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" if module == "wyoming_qwen3" else module for alias in node.names}
+    return found
+
+
+def room(module: str) -> str | None:
+    """The file or folder of ours that a module is in."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "wyoming_qwen3" and len(parts) > 1 else None
+
+
+def files() -> list[Path]:
+    return [file for file in PACKAGE.rglob("*.py") if file.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_run_one_way(file: Path) -> None:
+    row = {name: number for number, names in enumerate(ROWS) for name in names}
+    here = room("wyoming_qwen3." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts))
+    assert here in row, f"{here} has no place in the house"
+    for module in imports(file):
+        there = room(module)
+        if there in (None, "__version__", here) or (here, there) in WITHIN_A_ROW:
+            continue
+        assert there in row, f"{there} has no place in the house"
+        assert row[there] < row[here], f"{here} imports {there}, which is not below it"
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_each_library_has_its_homes(file: Path) -> None:
+    here = file.relative_to(PACKAGE).with_suffix("").parts[0]
+    for module in imports(file):
+        homes = HOMES.get(module.split(".")[0])
+        assert homes is None or here in homes, f"{here} imports {module}"
+
+
+def test_the_server_imports_no_engine_library() -> None:
+    code = "import sys, wyoming_qwen3.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "transformers", "qwen_tts", "onnxruntime", "hibari", "huggingface_hub", "librosa"}
+    assert not heavy & set(loaded)

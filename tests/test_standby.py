@@ -1,0 +1,47 @@
+import pytest
+
+from wyoming_qwen3.errors import LanguageNotSupported
+from wyoming_qwen3.models import State
+from wyoming_qwen3.request import Description, SpeechRequest, StandbyMode
+from wyoming_qwen3.standby import choose_engine
+from wyoming_qwen3.voices import SPEAKERS, find_language
+
+RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
+GERMAN, ENGLISH = find_language("de"), find_language("en")
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "language", "guessed", "chosen"),
+    [
+        ("auto", State.READY, None, None, "qwen3"),
+        ("auto", State.READY, GERMAN, None, "qwen3"),
+        ("off", State.READY, ENGLISH, None, "qwen3"),
+        ("only", State.READY, ENGLISH, None, "standby"),
+        ("only", State.MISSING, None, None, "standby"),
+        ("auto", State.MISSING, ENGLISH, None, "standby"),
+        ("auto", State.DOWNLOADING, None, None, "standby"),
+        ("auto", State.DOWNLOADING, None, ENGLISH, "standby"),
+        ("auto", State.FAILED, None, ENGLISH, "standby"),
+        ("auto", State.LOADING, ENGLISH, None, "standby"),
+        ("auto", State.MISSING, GERMAN, None, None),
+        ("auto", State.DOWNLOADING, None, GERMAN, None),
+        ("auto", State.LOADING, GERMAN, None, "qwen3"),
+        ("auto", State.ON_DISK, None, GERMAN, "qwen3"),
+        ("off", State.LOADING, ENGLISH, None, "qwen3"),
+        ("off", State.MISSING, ENGLISH, None, None),
+        ("off", State.FAILED, ENGLISH, None, None),
+    ],
+)
+def test_who_speaks(mode: StandbyMode, state: State, language: object, guessed: object, chosen: str | None) -> None:
+    request = SpeechRequest(RYAN, language)  # type: ignore[arg-type]
+    assert choose_engine(mode, state, request, guessed) == chosen  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("state", [State.MISSING, State.DOWNLOADING, State.FAILED])
+def test_a_designed_voice_is_never_replaced(state: State) -> None:
+    assert choose_engine("auto", state, SpeechRequest(Description("deep"), ENGLISH), None) is None
+
+
+def test_the_standby_voice_alone_refuses_other_languages() -> None:
+    with pytest.raises(LanguageNotSupported, match="English only"):
+        choose_engine("only", State.READY, SpeechRequest(RYAN, GERMAN), None)

@@ -1,0 +1,176 @@
+"""Composition root: reads the settings, builds the services, runs a command, stops cleanly."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from urllib.parse import urlparse
+
+from wyoming.event import async_get_stdin, async_get_stdout
+from wyoming.server import AsyncServer
+
+from . import say
+from .checkpoints import Checkpoint
+from .discovery import Announcement
+from .engine import weights
+from .errors import SpeechError
+from .handler import Defaults, Handler
+from .hardware import choose_size, probe
+from .info import PROGRAM
+from .models import ModelManager, Policy
+from .request import SpeechRequest
+from .settings import Settings, parse
+from .speech import Options, Synthesizer
+from .standby import StandbyVoice
+from .text.language import LanguageGuesser
+from .voices import SPEAKERS
+from .worker import Worker, download
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
+    settings = parse(sys.argv[1:], os.environ)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings.local_files_only:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # for every process of ours, before the first one starts
+    try:
+        sys.exit(_run(settings))
+    except SpeechError as error:
+        sys.exit(f"wyoming-qwen3: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(settings: Settings) -> int:
+    match settings.command:
+        case "voices":
+            _list_voices()
+        case "say" if settings.show_text:
+            say.show_text(settings.text)
+        case "say":
+            asyncio.run(_say(settings))
+        case "download":
+            asyncio.run(_download(settings))
+        case _:
+            asyncio.run(_serve(settings))
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Synthesizer]:
+    """The speaking middle with its processes, stopped at the end.
+
+    Raises a SpeechError where the models folder is of no use.
+    """
+    weights.check_models_dir(settings.models_dir)
+    size = settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
+    policy = Policy(
+        settings.models_dir,
+        size,
+        settings.download,
+        settings.revision,
+        settings.idle_unload,
+        settings.memory_budget,
+    )
+    arguments = ["--log-level", settings.log_level]
+    native = Worker("native", ["--device", settings.device, "--dtype", settings.dtype, *arguments])
+    models = ModelManager(policy, native, download)
+    native.on_death = models.engine_died
+    standby = StandbyVoice(Worker("standby", arguments))
+    guesser = LanguageGuesser()
+    options = Options(settings.standby, settings.text_streaming, settings.sentence_pause)
+    warming: list[asyncio.Task[object]] = []
+    if settings.standby != "off":
+        warming.append(asyncio.create_task(standby.warm()))
+        warming.append(asyncio.create_task(asyncio.to_thread(guesser.guess, "Ready.")))
+    if preload and settings.standby != "only":
+        models.start(_preloaded(settings, size))
+    try:
+        yield Synthesizer(models, standby, guesser, options)
+    finally:
+        await asyncio.gather(*warming, return_exceptions=True)
+        await asyncio.gather(models.close(), standby.close())
+
+
+def _preloaded(settings: Settings, size: str) -> list[Checkpoint]:
+    return [
+        Checkpoint(kind, "1.7B" if kind == "voice_design" or size == "1.7B" else "0.6B") for kind in settings.preload
+    ]
+
+
+async def _serve(settings: Settings) -> None:
+    async with _services(settings, preload=True) as synthesizer:
+        defaults = Defaults(settings.voice, settings.language, settings.sampling)
+        await _serve_until_stopped(settings, partial(Handler, synthesizer, defaults))
+
+
+async def _serve_until_stopped(settings: Settings, make_handler: Callable[..., Handler]) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if settings.uri.startswith("stdio:"):
+        await _serve_stdio(make_handler, stopped)
+        return
+    server = AsyncServer.from_uri(settings.uri)
+    try:
+        await server.start(make_handler)
+    except OSError as error:
+        raise SpeechError(f"Can't serve at {settings.uri}: {error.strerror or error}.") from error
+    _LOGGER.info("Serving %s at %s", PROGRAM, settings.uri)
+    async with _announced(settings):
+        await stopped.wait()
+    _LOGGER.info("Stopping")
+    await server.stop()
+
+
+async def _serve_stdio(make_handler: Callable[..., Handler], stopped: asyncio.Event) -> None:
+    handler = make_handler(await async_get_stdin(), await async_get_stdout(), patient=True)
+    handling = asyncio.create_task(handler.run())
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait([handling, stopping], return_when=asyncio.FIRST_COMPLETED)
+    for task in (handling, stopping):
+        task.cancel()
+    await asyncio.gather(handling, stopping, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _announced(settings: Settings) -> AsyncIterator[None]:
+    address = urlparse(settings.uri)
+    if settings.zeroconf is None or address.scheme != "tcp":
+        yield
+        return
+    announcement = Announcement(settings.zeroconf or None, address.hostname or "", address.port or 0)
+    await announcement.start()
+    try:
+        yield
+    finally:
+        await announcement.stop()
+
+
+async def _say(settings: Settings) -> None:
+    async with _services(settings, preload=False) as synthesizer:
+        request = SpeechRequest(settings.voice, settings.language, settings.instruct, settings.sampling)
+        await say.say(synthesizer, request, settings.text, settings.output)
+
+
+async def _download(settings: Settings) -> None:
+    weights.check_models_dir(settings.models_dir)
+    size = settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
+    checkpoint = Checkpoint(settings.kind, "1.7B" if settings.kind == "voice_design" else size)
+    await say.fetch(checkpoint, settings.models_dir, settings.revision)
+
+
+def _list_voices() -> None:
+    for speaker in SPEAKERS:
+        sys.stdout.write(f"{speaker.id:10} {speaker.native.name:9} {speaker.description}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""Wyoming events <-> speech sessions, one handler a connection.
+
+Reading and speaking are separate tasks: `handle_event` returns at once, so that a client that leaves, or starts
+anew, is seen while the last answer is still being made.
+
+Home Assistant caches whatever ends well, waits for ever for what never ends, and takes a closed connection for an
+end: so a failure is an `error` event and then a closed connection, and nothing else ends without its audio.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.error import Error
+from wyoming.event import Event, Eventable, async_read_event
+from wyoming.info import Describe
+from wyoming.ping import Ping, Pong
+from wyoming.server import AsyncEventHandler
+from wyoming.tts import (
+    Synthesize,
+    SynthesizeChunk,
+    SynthesizeStart,
+    SynthesizeStop,
+    SynthesizeStopped,
+    SynthesizeTextFormat,
+    SynthesizeVoice,
+)
+
+from .audio import pcm
+from .errors import InvalidRequest, SpeechError
+from .info import build_info
+from .request import SAMPLE_RATE, FloatArray, Sampling, SpeechRequest
+from .speech import SpeechSession, Synthesizer
+from .voices import Language, Speaker, find_language, find_voice, native_speaker
+
+_LOGGER = logging.getLogger(__name__)
+
+_CHUNK_SAMPLES = SAMPLE_RATE * 160 // 1000
+"""Most samples of one audio-chunk: 160 ms."""
+
+_MAX_WAITING = 8
+"""Requests that may wait behind the one being spoken on a connection."""
+
+_WIDTH, _CHANNELS = 2, 1
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What is spoken with when a request does not say."""
+
+    speaker: Speaker
+    language: Language | None
+    sampling: Sampling
+
+    def request(self, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
+        """What a Wyoming client asked for.
+
+        Raises VoiceNotFound or LanguageNotSupported; a voice is never replaced silently.
+        """
+        speaker, language = self.speaker, self.language
+        if voice is not None and voice.name:
+            speaker, named = find_voice(voice.name)
+            language = named or language
+        elif voice is not None and voice.language:
+            language = find_language(voice.language)
+        if language is not None and not (voice and voice.name):
+            speaker = native_speaker(language, self.speaker)
+        if voice is not None and voice.speaker and find_voice(voice.speaker)[0] != speaker:
+            raise InvalidRequest(f"Voice {speaker.name} has no speaker {voice.speaker!r}; ask for it as the voice.")
+        ssml = text_format == SynthesizeTextFormat.SSML
+        return SpeechRequest(speaker, language, sampling=self.sampling, ssml=ssml)
+
+
+@dataclass
+class _Answer:
+    """One request being answered; `streamed` ones also end with synthesize-stopped."""
+
+    session: SpeechSession
+    streamed: bool
+
+
+class Handler(AsyncEventHandler):
+    """One client's connection. A `patient` one still says what was asked for before its input ended."""
+
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        defaults: Defaults,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        patient: bool = False,
+    ) -> None:
+        super().__init__(reader, writer)
+        self._synthesizer = synthesizer
+        self._defaults = defaults
+        self._patient = patient
+        self._open: SpeechSession | None = None
+        self._waiting: deque[_Answer] = deque()
+        self._speaking: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Read events until the client leaves, sends what is no event, or an answer fails."""
+        self._is_running = True
+        try:
+            while self._is_running and (event := await self._read()) and await self.handle_event(event):
+                pass
+            if self._patient and self._speaking:
+                await asyncio.wait([self._speaking])
+        except (ConnectionError, asyncio.IncompleteReadError):
+            _LOGGER.debug("A client left in the middle of an event")
+        except Exception:
+            _LOGGER.exception("A connection failed")
+        finally:
+            await self.disconnect()
+            self.writer.close()
+
+    async def disconnect(self) -> None:
+        """Stop speaking: nobody listens any more."""
+        await self._silence()
+
+    async def handle_event(self, event: Event) -> bool:
+        """Act on one event; False closes the connection."""
+        try:
+            await self._dispatch(event)
+        except SpeechError as error:
+            await self._fail(error)
+            return False
+        return True
+
+    async def _read(self) -> Event | None:
+        try:
+            event = await async_read_event(self.reader)
+        except (KeyError, TypeError, AttributeError):  # valid JSON, but no event
+            event = None
+        if event is not None and isinstance(event.type, str) and isinstance(event.data, dict):
+            return event
+        if self._is_running and (event is not None or not self.reader.at_eof()):
+            await self._fail(InvalidRequest("That was no Wyoming event: a line of JSON with a type is expected."))
+        return None
+
+    async def _dispatch(self, event: Event) -> None:
+        if Describe.is_type(event.type):
+            await self._send(build_info())
+        elif Ping.is_type(event.type):
+            await self._send(Pong(text=Ping.from_event(event).text))
+        elif Synthesize.is_type(event.type):
+            if self._open is None:  # inside a stream it repeats the streamed text for servers that can't stream
+                self._synthesize(_parse(Synthesize, event))
+        elif SynthesizeStart.is_type(event.type):
+            await self._silence()
+            start = _parse(SynthesizeStart, event)
+            self._open = self._answer(start.voice, start.text_format, streamed=True)
+        elif SynthesizeChunk.is_type(event.type):
+            self._stream(event.type).feed(_text(_parse(SynthesizeChunk, event)))
+        elif SynthesizeStop.is_type(event.type):
+            self._stream(event.type).finish()
+            self._open = None
+        else:
+            _LOGGER.debug("Ignored a %s event", event.type)
+
+    def _synthesize(self, request: Synthesize) -> None:
+        if len(self._waiting) >= _MAX_WAITING:
+            raise InvalidRequest(f"More than {_MAX_WAITING} requests are waiting on this connection already.")
+        session = self._answer(request.voice, request.text_format, streamed=False)
+        session.feed(_text(request))
+        session.finish()
+
+    def _stream(self, event_type: str) -> SpeechSession:
+        if self._open is None:
+            raise InvalidRequest(f"There was a {event_type} without a synthesize-start before it.")
+        return self._open
+
+    def _answer(self, voice: SynthesizeVoice | None, text_format: str | None, *, streamed: bool) -> SpeechSession:
+        session = self._synthesizer.open(self._defaults.request(voice, text_format))
+        self._waiting.append(_Answer(session, streamed))
+        if self._speaking is None or self._speaking.done():
+            self._speaking = asyncio.create_task(self._speak(), name="wyoming speaker")
+        return session
+
+    async def _silence(self) -> None:
+        """Stop the answer being spoken, and forget those waiting."""
+        self._open = None
+        speaking, self._speaking = self._speaking, None
+        if speaking:
+            speaking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await speaking
+        while self._waiting:
+            await self._waiting.popleft().session.close()
+
+    async def _speak(self) -> None:
+        """Answer what waits, one after the other."""
+        while self._waiting:
+            answer = self._waiting.popleft()
+            try:
+                await self._play(answer)
+            except SpeechError as error:
+                await self._fail(error)
+            except ConnectionError:
+                await self.stop()
+            except Exception:
+                _LOGGER.exception("An utterance failed")
+                await self._fail(SpeechError("The speech server failed on this text; its log says why."))
+            finally:
+                await answer.session.close()
+
+    async def _play(self, answer: _Answer) -> None:
+        started = False
+        async for chunk in answer.session:
+            if not started:
+                await self._send(AudioStart(rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
+                started = True
+            await self._send_audio(chunk)
+        await self._send(AudioStop())
+        if answer.streamed:
+            await self._send(SynthesizeStopped())
+
+    async def _send_audio(self, samples: FloatArray) -> None:
+        for start in range(0, samples.size, _CHUNK_SAMPLES):
+            audio = pcm.to_int16(samples[start : start + _CHUNK_SAMPLES])
+            await self._send(AudioChunk(audio=audio, rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
+
+    async def _fail(self, error: SpeechError) -> None:
+        """Say what went wrong, and hang up."""
+        _LOGGER.warning("Answered with error %s: %s", error.code, error)
+        self._waiting.clear()
+        with contextlib.suppress(ConnectionError):
+            await self._send(Error(text=str(error), code=error.code))
+        await self.stop()
+
+    async def _send(self, message: Eventable) -> None:
+        await self.write_event(message.event())
+
+
+def _parse(message: Any, event: Event) -> Any:
+    """A message from its event. Raises InvalidRequest where fields are missing or of the wrong type."""
+    voice = event.data.get("voice") or {}
+    if not isinstance(voice, dict) or not all(value is None or isinstance(value, str) for value in voice.values()):
+        raise InvalidRequest("The voice must be an object with the strings name, language or speaker.")
+    try:
+        return message.from_event(event)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidRequest(f"The {event.type} event lacks or garbles a field: {error}.") from error
+
+
+def _text(message: Synthesize | SynthesizeChunk) -> str:
+    if not isinstance(message.text, str):
+        raise InvalidRequest("The text to speak must be a string.")
+    return message.text

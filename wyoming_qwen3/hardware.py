@@ -1,0 +1,50 @@
+"""What this machine can compute on, found out without importing torch."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from .checkpoints import Size
+
+GIB = 1 << 30
+
+_LARGE_NEEDS = 6 * GIB
+"""GPU memory for a 1.7B checkpoint in bfloat16 with its codec and caches: 3.5 GB of weights, and room to work."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """`kind` is "cuda" or "cpu"; `free` is the memory that a model may take there, in bytes."""
+
+    kind: str
+    free: int
+
+
+def probe(device: str) -> Hardware:
+    """Look at the machine. `device` is as the user gave it: "auto", "cpu", "cuda", "cuda:1". Blocks for some 50 ms."""
+    if device != "cpu" and (free := _nvidia_free(_index(device))) is not None:
+        return Hardware("cuda", free)
+    return Hardware("cpu", os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def choose_size(hardware: Hardware) -> Size:
+    """The larger checkpoints where they fit and run in real time: on a GPU with room. Else 0.6B."""
+    return "1.7B" if hardware.kind == "cuda" and hardware.free >= _LARGE_NEEDS else "0.6B"
+
+
+def _index(device: str) -> int:
+    _, _, index = device.partition(":")
+    return int(index) if index.isdecimal() else 0
+
+
+def _nvidia_free(index: int) -> int | None:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return None
+    query = [command, "--query-gpu=memory.free", "--format=csv,noheader,nounits", f"--id={index}"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
+        return int(answer.strip()) << 20
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None  # a driver without a working card is a machine without a GPU

@@ -1,0 +1,132 @@
+"""The commands for a terminal: speak a text into a file or the loudspeaker, and download a checkpoint."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Protocol
+
+from tqdm import tqdm
+
+from .audio import pcm
+from .checkpoints import Checkpoint
+from .errors import InvalidRequest, SpeechError
+from .request import SAMPLE_RATE, SpeechRequest
+from .speech import Synthesizer
+from .text.markup import Pause
+from .text.script import Script
+from .worker import download
+
+_PLAYERS = (
+    ("pw-play", "--rate", str(SAMPLE_RATE), "--channels", "1", "--format", "s16", "-"),
+    ("paplay", "--raw", f"--rate={SAMPLE_RATE}", "--channels=1", "--format=s16le"),
+    ("aplay", "-q", "-t", "raw", "-r", str(SAMPLE_RATE), "-c", "1", "-f", "S16_LE"),
+    ("ffplay", "-loglevel", "error", "-nodisp", "-autoexit", "-f", "s16le", "-ar", str(SAMPLE_RATE), "-"),
+)
+
+
+async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, output: Path | None) -> None:
+    """Speak a text, "-" for standard input's. A file is there whole or not at all.
+
+    Raises a SpeechError where it can't be spoken, written or played.
+    """
+    session = synthesizer.open(request)
+    session.feed(_read(text))
+    session.finish()
+    with _sink(output) as sink, tqdm(unit=" s of speech", bar_format="{n:.1f}{unit} in {elapsed}") as bar:
+        try:
+            async for chunk in session:
+                await asyncio.to_thread(sink.write, pcm.to_int16(chunk))
+                bar.update(chunk.size / SAMPLE_RATE)
+        finally:
+            await session.close()
+
+
+def show_text(text: str) -> None:
+    """Print the pieces of a text as they would be spoken, one a line."""
+    script = Script()
+    script.feed(_read(text))
+    script.finish()
+    while segment := script.take():
+        line = f"[pause {segment.seconds:g} s]" if isinstance(segment, Pause) else segment.text
+        sys.stdout.write(line + "\n")
+
+
+async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None:
+    """Download a checkpoint, with a progress bar.
+
+    Raises DownloadFailed.
+    """
+    with tqdm(desc=checkpoint.name, unit="B", unit_scale=True) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        arguments = ["--models-dir", str(models_dir), "--kind", checkpoint.kind, "--size", checkpoint.size]
+        await download([*arguments, "--revision", revision], report)
+
+
+def _read(text: str) -> str:
+    return sys.stdin.read() if text == "-" else text
+
+
+class _Sink(Protocol):
+    def write(self, audio: bytes, /) -> object:
+        """Take s16le mono audio."""
+
+
+@contextlib.contextmanager
+def _sink(output: Path | None) -> Iterator[_Sink]:
+    if output is None:
+        with _player() as player:
+            yield player
+    else:
+        with _wave_file(output) as file:
+            yield file
+
+
+@contextlib.contextmanager
+def _wave_file(path: Path) -> Iterator[_Sink]:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with wave.open(str(part), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(SAMPLE_RATE)
+            yield _WaveSink(file)
+        part.replace(path)
+    except OSError as error:
+        raise SpeechError(f"Can't write {path}: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _WaveSink:
+    def __init__(self, file: wave.Wave_write) -> None:
+        self._file = file
+
+    def write(self, audio: bytes, /) -> object:
+        self._file.writeframes(audio)
+        return None
+
+
+@contextlib.contextmanager
+def _player() -> Iterator[IO[bytes]]:
+    for command, *arguments in _PLAYERS:
+        if found := shutil.which(command):
+            player = subprocess.Popen([found, *arguments], stdin=subprocess.PIPE)
+            break
+    else:
+        names = ", ".join(command for command, *_ in _PLAYERS)
+        raise InvalidRequest(f"There is no player here ({names}); write a file with -o FILE.wav.")
+    assert player.stdin is not None
+    try:
+        yield player.stdin
+    finally:
+        player.stdin.close()
+        player.wait()

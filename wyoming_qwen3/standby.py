@@ -1,0 +1,62 @@
+"""The standby voice's process, for the server: up from the start, so that it can speak before anything else can."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from .errors import EngineFailed, LanguageNotSupported
+from .models import State
+from .request import SpeechRequest, StandbyMode
+from .voices import Language, Speaker
+from .worker import Worker
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class StandbyVoice:
+    """Starts the standby engine when told to or when needed, and again if it died."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def warm(self) -> None:
+        """Have it ready before the first request."""
+        try:
+            await self._worker.start()
+        except EngineFailed:
+            _LOGGER.exception("The standby voice could not be started")
+
+    @contextlib.asynccontextmanager
+    async def use(self) -> AsyncIterator[Worker]:
+        """The engine, running."""
+        await self._worker.start()
+        yield self._worker
+
+    async def close(self) -> None:
+        """End its process."""
+        await self._worker.stop()
+
+
+def choose_engine(
+    mode: StandbyMode, state: State, request: SpeechRequest, guessed: Language | None
+) -> Literal["qwen3", "standby"] | None:
+    """Who speaks this request; None for nobody, now.
+
+    The standby voice stands in for a named speaker, in English, while the checkpoint is not ready. A designed or
+    cloned voice is never replaced, nor one that is a few seconds of loading away from a language that only Qwen3
+    speaks. `guessed` is the language that the text seems to be in, for requests that leave it open.
+
+    Raises LanguageNotSupported when there is only the standby voice and the text is not English.
+    """
+    language = request.language or guessed
+    english = language is None or language.code == "en"
+    if mode == "only":
+        if not english:
+            raise LanguageNotSupported("The standby voice speaks English only.")
+        return "standby"
+    if state is State.READY:
+        return "qwen3"
+    if mode == "auto" and english and isinstance(request.voice, Speaker):
+        return "standby"
+    return "qwen3" if state in (State.ON_DISK, State.LOADING) else None

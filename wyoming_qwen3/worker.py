@@ -1,0 +1,314 @@
+"""An engine process, seen from the server: start it, load models, submit rows, hear when it dies.
+
+Also the download process. Beside engine/process.py and engine/download.py this is the only file that knows their
+messages, and the only one of the server that starts processes.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from .checkpoints import Checkpoint
+from .engine import wire
+from .errors import DownloadFailed, EngineFailed, SpeechError, TransientDownloadFailed, from_code
+from .request import SAMPLE_RATE, FloatArray, SpeechRequest
+
+_LOGGER = logging.getLogger(__name__)
+
+CREDIT = 20 * SAMPLE_RATE
+"""Samples that a row may be ahead of its listener: 2 MB."""
+
+_STOP_SECONDS = 2.0
+
+
+class Row:
+    """One piece of speech being made. Iterate it for float32 chunks; close it to stop it.
+
+    Raises a SpeechError where the audio can't be completed.
+    """
+
+    def __init__(self, worker: "Worker", number: int) -> None:
+        self._worker = worker
+        self._number = number
+        self._inbox: asyncio.Queue[wire.Output] = asyncio.Queue()
+        self._taken = 0
+
+    def feed(self, text: str) -> None:
+        """More text of a live row."""
+        self._worker.send(wire.Feed(self._number, text))
+
+    def finish(self) -> None:
+        """A live row's text is complete."""
+        self._worker.send(wire.Finish(self._number))
+
+    def deliver(self, output: wire.Output) -> None:
+        """Called by the worker with what the engine sent."""
+        self._inbox.put_nowait(output)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> FloatArray:
+        if self._taken:  # asking for the next chunk says that the last one is out of the way
+            self._worker.send(wire.Credit(self._number, self._taken))
+            self._taken = 0
+        match await self._inbox.get():
+            case wire.Audio(samples=samples):
+                chunk = np.frombuffer(samples, dtype=np.float32)
+                self._taken = chunk.size
+                return chunk
+            case wire.Failed(code=code, message=message):
+                raise from_code(code, message)
+            case wire.Ended():
+                raise StopAsyncIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._worker.cancel(self._number)
+
+
+class Worker:
+    """One engine process. It is started by `start`, may be stopped and started again, and may die at any time."""
+
+    def __init__(self, engine: str, arguments: Sequence[str] = ()) -> None:
+        self.engine = engine
+        self.on_death: Callable[[], None] = lambda: None
+        """Called when the process ends without having been told to."""
+
+        self._arguments = arguments
+        self._child: _Child | None = None
+        self._starting = asyncio.Lock()
+        self._numbers = itertools.count(1)
+        self._rows: dict[int, Row] = {}
+        self._answers: dict[Checkpoint, asyncio.Future[wire.FromEngine]] = {}
+        self._hello: asyncio.Future[wire.Hello] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is up and has said hello."""
+        return self._hello is not None and self._hello.done() and self._child is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the engine has rows: one that was closed counts until the engine has let go of it."""
+        return bool(self._rows)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while there is a process."""
+        return self._child.process.pid if self._child else None
+
+    async def start(self) -> wire.Hello:
+        """Start the process if it is not up, and wait until it is.
+
+        Raises EngineFailed when it dies instead.
+        """
+        async with self._starting:
+            if self._child is None:
+                self._hello = asyncio.get_running_loop().create_future()
+                self._child = await _Child.spawn(
+                    "wyoming_qwen3.engine.process", ["--engine", self.engine, *self._arguments], self._hear, self._died
+                )
+            hello = self._hello
+        assert hello is not None
+        return await asyncio.shield(hello)
+
+    async def load(self, checkpoint: Checkpoint, path: Path) -> int:
+        """Load a checkpoint and return the bytes that it takes.
+
+        Raises ModelFailed where it can't be used, EngineFailed where the process died of it.
+        """
+        await self.start()
+        answer = await self._ask(checkpoint, wire.Load(checkpoint, path))
+        if isinstance(answer, wire.LoadFailed):
+            raise from_code(answer.code, answer.message)
+        assert isinstance(answer, wire.Loaded)
+        return answer.footprint
+
+    async def unload(self, checkpoint: Checkpoint) -> None:
+        """Drop a checkpoint that no row uses."""
+        if self._child is not None:
+            await self._ask(checkpoint, wire.Unload(checkpoint))
+
+    def submit(self, checkpoint: Checkpoint | None, request: SpeechRequest, text: str, *, live: bool = False) -> Row:
+        """Start a row; use it as a context manager, so that it stops when it is not wanted any more."""
+        row = Row(self, number := next(self._numbers))
+        if self._child is None:
+            row.deliver(_dead(number))
+        else:
+            self._rows[number] = row
+            self.send(wire.Submit(number, checkpoint, request, text, live, CREDIT))
+        return row
+
+    def cancel(self, number: int) -> None:
+        """Stop a row, if it is not over."""
+        if number in self._rows:
+            self.send(wire.Cancel(number))
+
+    def send(self, message: wire.ToEngine) -> None:
+        """Messages are few and small, so they are not waited for; a dead process is told by `_died`."""
+        if self._child is not None:
+            self._child.writer.write(wire.pack(message))
+
+    async def stop(self) -> None:
+        """End the process: the only sure way to give all of its memory back."""
+        async with self._starting:
+            if child := self._child:
+                await child.stop()
+
+    async def _ask(self, checkpoint: Checkpoint, message: wire.ToEngine) -> wire.FromEngine:
+        future: asyncio.Future[wire.FromEngine] = asyncio.get_running_loop().create_future()
+        self._answers[checkpoint] = future
+        self.send(message)
+        if self._child is None:
+            raise EngineFailed("The speech engine stopped unexpectedly.")
+        return await future
+
+    def _hear(self, message: wire.FromEngine) -> None:
+        match message:
+            case wire.Hello():
+                if self._hello and not self._hello.done():
+                    self._hello.set_result(message)
+            case wire.Audio(row=number):
+                if row := self._rows.get(number):
+                    row.deliver(message)
+            case wire.Ended(row=number) | wire.Failed(row=number):
+                if row := self._rows.pop(number, None):
+                    row.deliver(message)
+            case wire.Loaded(checkpoint=checkpoint) | wire.LoadFailed(checkpoint=checkpoint):
+                self._answer(checkpoint, message)
+            case wire.Unloaded(checkpoint=checkpoint):
+                self._answer(checkpoint, message)
+
+    def _answer(self, checkpoint: Checkpoint, message: wire.FromEngine) -> None:
+        future = self._answers.pop(checkpoint, None)
+        if future and not future.done():
+            future.set_result(message)
+
+    def _died(self, expected: bool) -> None:
+        self._child = None
+        if not expected:
+            _LOGGER.error("The %s engine process died", self.engine)
+        failure = EngineFailed("The speech engine stopped unexpectedly.")
+        rows, self._rows = self._rows, {}
+        for number, row in rows.items():
+            row.deliver(_dead(number))
+        answers, self._answers = self._answers, {}
+        for future in (*answers.values(), self._hello):
+            if future is not None and not future.done():
+                future.set_exception(failure)
+                future.exception()  # whoever waits raises it; nobody may be waiting
+        if not expected:
+            self.on_death()
+
+
+async def download(arguments: Sequence[str], report: Callable[[int, int], None]) -> None:
+    """Download one checkpoint in a process of its own, telling `report` bytes done and in total.
+
+    Raises DownloadFailed, or TransientDownloadFailed where trying again later may help. Cancelling ends the process;
+    what it has fetched stays for the next try.
+    """
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def hear(message: wire.FromEngine) -> None:
+        match message:
+            case wire.Downloading(done, total):
+                report(done, total)
+            case wire.Downloaded():
+                _resolve(over, None)
+            case wire.DownloadBroken(text, transient):
+                _resolve(over, TransientDownloadFailed(text) if transient else DownloadFailed(text))
+
+    def died(expected: bool) -> None:  # noqa: ARG001
+        _resolve(over, TransientDownloadFailed("The download process stopped unexpectedly."))
+
+    child = await _Child.spawn("wyoming_qwen3.engine.download", arguments, hear, died)
+    try:
+        await over
+    finally:
+        await child.stop()
+
+
+def _resolve(future: asyncio.Future[None], error: SpeechError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def _dead(number: int) -> wire.Failed:
+    return wire.Failed(number, EngineFailed.code, "The speech engine stopped unexpectedly.")
+
+
+class _Child:
+    """A child process with a socket pair to it, and the task that reads it."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter, reading: asyncio.Task[None]
+    ) -> None:
+        self.process = process
+        self.writer = writer
+        self._reading = reading
+        self._stopping = False
+
+    @classmethod
+    async def spawn(
+        cls,
+        module: str,
+        arguments: Sequence[str],
+        hear: Callable[[wire.FromEngine], None],
+        died: Callable[[bool], None],
+    ) -> Self:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", module, "--pipe", str(theirs.fileno()), *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sys.stderr.fileno(),  # stdout may be the protocol's
+                pass_fds=[theirs.fileno()],
+            )
+        ours.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        ready: asyncio.Future[Self] = asyncio.get_running_loop().create_future()
+
+        async def read() -> None:
+            child = await ready
+            while (message := await wire.receive(reader)) is not None:
+                hear(message)
+            writer.close()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # it closed its end or broke the pipe: it is of no use any more
+            await process.wait()
+            died(child._stopping)
+
+        child = cls(process, writer, asyncio.create_task(read(), name=f"{module} reader"))
+        ready.set_result(child)
+        return child
+
+    async def stop(self) -> None:
+        """Close the pipe, which ends the process, and see that it is gone."""
+        self._stopping = True
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await asyncio.shield(self._reading)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            await self._reading
