@@ -77,13 +77,27 @@ StartServer = Callable[..., Server]
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Start servers with these options; they are stopped at the end of the test."""
+    with servers_in(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """The same for servers that all tests of a file ask."""
+    with servers_in(tmp_path_factory.mktemp("shared")) as start:
+        yield start
+
+
+@contextlib.contextmanager
+def servers_in(folder: Path) -> Iterator[StartServer]:
+    """Servers that keep their data and logs in a folder."""
     servers: list[Server] = []
 
     def start(*options: str, **variables: str) -> Server:
         port = free_port()
-        log_file = tmp_path / f"server-{len(servers)}.log"
+        log_file = folder / f"server-{len(servers)}.log"
         command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"tcp://127.0.0.1:{port}"]
-        command += ["--data-dir", str(tmp_path / "data"), *options]
+        command += ["--data-dir", str(folder / "data"), *options]
         with log_file.open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(**variables))
         servers.append(server := Server(process, port, log_file))

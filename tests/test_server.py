@@ -24,17 +24,17 @@ from tests.conftest import CUSTOM_VOICE, Answer, Server, StartServer, collect, e
 SENTENCE = "The front door is open."
 
 
-@pytest.fixture
-def standby(start_server: StartServer) -> Server:
+@pytest.fixture(scope="module")
+def standby(start_shared_server: StartServer) -> Server:
     """A server without checkpoints and without a hub."""
-    return start_server()
+    return start_shared_server()
 
 
-@pytest.fixture
-def qwen3(start_server: StartServer, models_dir: Path) -> Server:
+@pytest.fixture(scope="module")
+def qwen3(start_shared_server: StartServer, models_dir: Path) -> Server:
     """A server that speaks with the tiny 0.6B CustomVoice, and only with it."""
     options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--temperature", "0")
-    return start_server(*options, "--no-download")
+    return start_shared_server(*options, "--no-download")
 
 
 async def describe(uri: str) -> tuple[Info, float]:
@@ -76,8 +76,9 @@ def level(audio: bytes) -> float:
 # Without any checkpoint
 
 
-async def test_a_fresh_server_speaks_at_once(standby: Server) -> None:
+async def test_a_fresh_server_speaks_at_once(start_server: StartServer) -> None:
     """With nothing prepared the standby voice answers, with every event in order."""
+    standby = start_server()
     answer = await synthesize(standby.uri, SENTENCE)
     assert answer.types == ["audio-start", "audio-chunk", "audio-stop"]
     assert answer.seconds > 1.0
@@ -89,7 +90,8 @@ async def test_a_fresh_server_speaks_at_once(standby: Server) -> None:
     await standby.wait_for("Spoke voice=ryan language=auto model=standby characters=23 first_audio=")
 
 
-async def test_the_missing_hub_is_one_clear_line(standby: Server) -> None:
+async def test_the_missing_hub_is_one_clear_line(start_server: StartServer) -> None:
+    standby = start_server()
     await standby.wait_for("hub at 127.0.0.1:9 can't be reached")
     await synthesize(standby.uri, SENTENCE)
     await asyncio.sleep(0.5)
@@ -204,7 +206,8 @@ async def test_an_event_of_another_kind_is_ignored(standby: Server) -> None:
     assert (event.type, event.data) == ("pong", {"text": "x"})
 
 
-async def test_sigterm_stops_everything_soon(standby: Server) -> None:
+async def test_sigterm_stops_everything_soon(start_server: StartServer) -> None:
+    standby = start_server()
     await synthesize(standby.uri, SENTENCE)
     children = psutil.Process(standby.process.pid).children()
     assert children

@@ -36,7 +36,8 @@ _LOGGER = logging.getLogger(__name__)
 def main() -> None:
     """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
     settings = parse(sys.argv[1:], os.environ)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    level = "WARNING" if settings.log_level == "INFO" and settings.command != "serve" else settings.log_level
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if settings.local_files_only:
         os.environ["HF_HUB_OFFLINE"] = "1"  # for every process of ours, before the first one starts
     try:

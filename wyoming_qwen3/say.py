@@ -8,7 +8,7 @@ import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from tqdm import tqdm
 
@@ -37,13 +37,14 @@ async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, outpu
     session = synthesizer.open(request)
     session.feed(_read(text))
     session.finish()
-    with _sink(output) as sink, tqdm(unit=" s of speech", bar_format="{n:.1f}{unit} in {elapsed}") as bar:
+    with _sink(output) as sink, _progress("{n:.1f} s of speech in {elapsed}") as bar:
         try:
             async for chunk in session:
                 await asyncio.to_thread(sink.write, pcm.to_int16(chunk))
                 bar.update(chunk.size / SAMPLE_RATE)
         finally:
             await session.close()
+    sys.stderr.write(f"Spoken by {session.report.engine}: {session.report.audio:.1f} s of speech\n")
 
 
 def show_text(text: str) -> None:
@@ -61,7 +62,7 @@ async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None
 
     Raises DownloadFailed.
     """
-    with tqdm(desc=checkpoint.name, unit="B", unit_scale=True) as bar:
+    with _progress(None, desc=checkpoint.name, unit="B", unit_scale=True) as bar:
 
         def report(done: int, total: int) -> None:
             bar.total = total
@@ -69,6 +70,11 @@ async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None
 
         arguments = ["--models-dir", str(models_dir), "--kind", checkpoint.kind, "--size", checkpoint.size]
         await download([*arguments, "--revision", revision], report)
+
+
+def _progress(bar_format: str | None, **more: Any) -> "tqdm[Any]":
+    """A progress bar, where there is a person to see it."""
+    return tqdm(bar_format=bar_format, disable=None, **more)
 
 
 def _read(text: str) -> str:
@@ -94,7 +100,7 @@ def _sink(output: Path | None) -> Iterator[_Sink]:
 def _wave_file(path: Path) -> Iterator[_Sink]:
     part = path.with_name(f".{path.name}.part")
     try:
-        with wave.open(str(part), "wb") as file:
+        with part.open("wb") as raw, wave.open(raw, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(SAMPLE_RATE)

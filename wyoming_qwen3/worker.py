@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -291,8 +293,7 @@ class _Child:
             while (message := await wire.receive(reader)) is not None:
                 hear(message)
             writer.close()
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()  # it closed its end or broke the pipe: it is of no use any more
+            _signal(process, signal.SIGKILL)  # it closed its end or broke the pipe: it is of no use any more
             await process.wait()
             died(child._stopping)
 
@@ -303,12 +304,21 @@ class _Child:
     async def stop(self) -> None:
         """Close the pipe, which ends the process, and see that it is gone."""
         self._stopping = True
-        with contextlib.suppress(ProcessLookupError):
-            self.process.terminate()
+        _signal(self.process, signal.SIGTERM)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await asyncio.shield(self._reading)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+            _signal(self.process, signal.SIGKILL)
             await self._reading
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal if the process still runs.
+
+    Not by the process's own methods: they ask whether it has ended and so take the answer away from the event loop,
+    which then knows no exit code.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)

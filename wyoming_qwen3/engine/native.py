@@ -146,10 +146,10 @@ class NativeEngine:
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
         """Advance these rows by one frame, all rows of a checkpoint together."""
-        for model in list(self._models.values()):
-            mine = {self._rows[row].codes: row for row in rows if self._rows[row].model is model}
-            if not mine:
-                continue
+        groups: dict[_Model, dict[decode.Row, int]] = {}
+        for number in rows:  # all looked up first: a row that ends is cancelled while the others go on
+            groups.setdefault(self._rows[number].model, {})[self._rows[number].codes] = number
+        for model, mine in groups.items():
             try:
                 frames = model.decoder.step(list(mine))
             except torch.AcceleratorError:

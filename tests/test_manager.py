@@ -1,0 +1,164 @@
+"""The model manager with a real engine process and tiny checkpoints."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.engine import weights
+from wyoming_qwen3.errors import EngineFailed, ModelFailed, ModelMissing, RunawaySpeech
+from wyoming_qwen3.models import ModelManager, Policy, State
+from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.voices import SPEAKERS
+from wyoming_qwen3.worker import Worker, download
+
+CUSTOM = Checkpoint("custom_voice", "0.6B")
+DESIGN = Checkpoint("voice_design", "1.7B")
+BASE = Checkpoint("base", "0.6B")
+GREEDY = Sampling(temperature=0.0)
+
+MakeManager = Callable[..., tuple[ModelManager, Worker]]
+
+
+@pytest.fixture
+async def make_manager(models_dir: Path) -> AsyncIterator[MakeManager]:
+    managers: list[ModelManager] = []
+
+    def make(**policy: object) -> tuple[ModelManager, Worker]:
+        worker = Worker("native", ["--device", "cpu", "--log-level", "WARNING"])
+        options = {"models_dir": models_dir, "size": "0.6B", "download": False} | policy
+        manager = ModelManager(Policy(**options), worker, download)  # type: ignore[arg-type]
+        worker.on_death = manager.engine_died
+        managers.append(manager)
+        return manager, worker
+
+    yield make
+    for manager in managers:
+        await manager.close()
+
+
+async def speak(worker: Worker, checkpoint: Checkpoint, voice: Voice, text: str = "The door.") -> np.ndarray:  # type: ignore[type-arg]
+    with worker.submit(checkpoint, SpeechRequest(voice, sampling=GREEDY), text) as row:
+        return np.concatenate([chunk async for chunk in row])
+
+
+async def test_each_kind_of_voice_is_spoken_by_its_checkpoint(make_manager: MakeManager) -> None:
+    manager, worker = make_manager()
+    clip = Reference(np.sin(np.arange(48_000) / 30).astype(np.float32) * 0.3, 24_000, "A tone.")
+    voices: list[tuple[Checkpoint, Voice]] = [(CUSTOM, SPEAKERS[5]), (DESIGN, Description("deep")), (BASE, clip)]
+    for checkpoint, voice in voices:
+        async with manager.use(checkpoint):
+            assert (await speak(worker, checkpoint, voice)).size > 0
+    assert [(await manager.look(checkpoint)).state for checkpoint, _ in voices] == [State.READY] * 3
+
+
+async def test_a_small_budget_keeps_one_checkpoint_at_a_time(make_manager: MakeManager, models_dir: Path) -> None:
+    one = 2 * max(weights.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, DESIGN)) + 1000
+    manager, worker = make_manager(memory_budget=one)
+    async with manager.use(CUSTOM):
+        pass
+    async with manager.use(DESIGN):
+        assert (await manager.look(CUSTOM)).state is State.ON_DISK
+        waiting = asyncio.create_task(use_for_a_moment(manager, CUSTOM))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()  # the other is in use, and there is no room for both
+        assert (await speak(worker, DESIGN, Description("deep"))).size > 0
+    await asyncio.wait_for(waiting, 30)
+    assert (await manager.look(DESIGN)).state is State.ON_DISK
+
+
+async def use_for_a_moment(manager: ModelManager, checkpoint: Checkpoint) -> None:
+    async with manager.use(checkpoint):
+        pass
+
+
+async def test_a_checkpoint_larger_than_the_budget_is_refused(make_manager: MakeManager) -> None:
+    manager, _ = make_manager(memory_budget=1000)
+    with pytest.raises(ModelFailed, match="but the memory budget is"):
+        await use_for_a_moment(manager, CUSTOM)
+
+
+async def test_a_missing_checkpoint_is_said(make_manager: MakeManager, tmp_path: Path) -> None:
+    manager, _ = make_manager(models_dir=tmp_path)
+    with pytest.raises(ModelMissing, match="not in the models folder"):
+        await use_for_a_moment(manager, CUSTOM)
+
+
+async def test_the_engine_dying_while_it_loads_fails_the_load_and_not_the_server(make_manager: MakeManager) -> None:
+    manager, worker = make_manager()
+    loading = asyncio.create_task(use_for_a_moment(manager, CUSTOM))
+    while worker.pid is None:
+        await asyncio.sleep(0.01)
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises((ModelFailed, EngineFailed), match="stopped unexpectedly"):
+        await loading
+    (await manager.look(CUSTOM)).state = State.MISSING  # as half a minute later
+    await use_for_a_moment(manager, CUSTOM)
+
+
+async def test_concurrent_users_share_one_load(make_manager: MakeManager) -> None:
+    manager, worker = make_manager()
+    await asyncio.gather(*(use_for_a_moment(manager, CUSTOM) for _ in range(5)))
+    assert worker.running
+    assert (await manager.look(CUSTOM)).users == 0
+
+
+async def test_reaching_the_frame_limit_is_an_error_and_no_short_answer(make_manager: MakeManager) -> None:
+    manager, worker = make_manager()
+    async with manager.use(CUSTOM):
+        request = SpeechRequest(SPEAKERS[5], sampling=Sampling(temperature=0.0, max_frames=2))
+        with worker.submit(CUSTOM, request, "The front door is open.") as row, pytest.raises(RunawaySpeech):
+            [chunk async for chunk in row]
+
+
+async def test_a_closed_row_is_let_go_by_the_engine(make_manager: MakeManager) -> None:
+    manager, worker = make_manager()
+    async with manager.use(CUSTOM):
+        with worker.submit(CUSTOM, SpeechRequest(SPEAKERS[5]), "The front door is open. " * 50) as row:
+            await anext(row)
+            assert worker.busy
+        async with asyncio.timeout(1):
+            while worker.busy:
+                await asyncio.sleep(0.005)
+
+
+async def test_unloading_returns_memory(make_manager: MakeManager, models_dir: Path) -> None:
+    """Loading and dropping a checkpoint many times does not make the engine grow."""
+    manager, worker = make_manager(
+        memory_budget=2 * max(weights.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, BASE)) + 1000
+    )
+    await use_for_a_moment(manager, CUSTOM)
+    assert worker.pid is not None
+    engine = psutil.Process(worker.pid)
+    sizes = []
+    for _ in range(6):
+        await use_for_a_moment(manager, BASE)
+        await use_for_a_moment(manager, CUSTOM)
+        sizes.append(engine.memory_info().rss)
+    assert sizes[-1] - sizes[1] < 8 << 20
+
+
+async def test_live_text_is_spoken_while_it_comes(make_manager: MakeManager) -> None:
+    """A live row speaks before its text is complete, and in the end the same as with all of it beforehand."""
+    manager, worker = make_manager()
+    request = SpeechRequest(SPEAKERS[5], sampling=GREEDY)
+    words = "The front door is open and the light is on in the kitchen".split(" ")
+    async with manager.use(CUSTOM):
+        with worker.submit(CUSTOM, request, " ".join(words), live=True) as row:
+            row.finish()
+            whole = np.concatenate([chunk async for chunk in row])
+        with worker.submit(CUSTOM, request, "", live=True) as row:
+            chunks = []
+            for word in words[:8]:
+                row.feed(word + " ")
+            chunks.append(await anext(row))
+            row.feed(" ".join(words[8:]))
+            row.finish()
+            chunks += [chunk async for chunk in row]
+    np.testing.assert_allclose(np.concatenate(chunks), whole, atol=1e-5)

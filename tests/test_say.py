@@ -1,0 +1,91 @@
+"""The commands for a terminal, run as a person runs them."""
+
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CUSTOM_VOICE, environment
+from tests.hub import Hub
+
+Run = subprocess.CompletedProcess[str]
+
+
+def run(tmp_path: Path, *arguments: str, text: str = "", **variables: str) -> Run:
+    command = [sys.executable, "-m", "wyoming_qwen3", "--data-dir", str(tmp_path / "data"), *arguments]
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=60, check=False, env=environment(**variables)
+    )
+
+
+def seconds(file: Path) -> float:
+    with wave.open(str(file)) as audio:
+        assert (audio.getframerate(), audio.getnchannels(), audio.getsampwidth()) == (24_000, 1, 2)
+        return audio.getnframes() / audio.getframerate()
+
+
+def test_say_writes_a_playable_file_and_tells_who_spoke(tmp_path: Path) -> None:
+    result = run(tmp_path, "say", "The front door is open.", "-o", str(tmp_path / "door.wav"))
+    assert result.returncode == 0, result.stderr
+    assert seconds(tmp_path / "door.wav") > 1
+    assert "Spoken by standby" in result.stderr
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_say_speaks_qwen3_where_there_is_a_checkpoint(tmp_path: Path, models_dir: Path) -> None:
+    options = ("--models-dir", str(models_dir), "--model", "1.7B", "--standby", "off", "--local-files-only")
+    output = str(tmp_path / "door.wav")
+    result = run(tmp_path, *options, "say", "-", "-o", output, "--instruct", "whisper", text="The door.\n")
+    assert result.returncode == 0, result.stderr
+    assert seconds(tmp_path / "door.wav") > 0.3
+    assert "Spoken by Qwen3-TTS-12Hz-1.7B-CustomVoice" in result.stderr
+
+
+def test_show_text_prints_the_pieces_and_starts_nothing(tmp_path: Path) -> None:
+    result = run(tmp_path, "say", "--show-text", "**Hi**, see [the docs](https://example.com)! 🎉 [pause:1s] Bye.")
+    assert result.stdout == "Hi, see the docs!\n[pause 1 s]\nBye.\n"
+    assert result.stderr == ""
+    assert not (tmp_path / "data").exists()
+
+
+def test_voices_lists_the_nine(tmp_path: Path) -> None:
+    lines = run(tmp_path, "voices").stdout.splitlines()
+    assert len(lines) == 9
+    assert lines[5].split()[:2] == ["ryan", "english"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("say", "Hi", "--voice", "bob"), 2, "no voice 'bob'"),
+        (("say", "Hi", "--language", "nl"), 2, "'nl' is not supported"),
+        (("say", "Hi", "--model", "7B"), 2, "'7B' is not one of"),
+        (("say", "Hi", "--models-dir", "/dev/null", "-o", "/tmp/x.wav"), 1, "is not a folder"),
+        (("say", "Hi", "-o", "/nonexistent/x.wav"), 1, "Can't write /nonexistent/x.wav"),
+        (("say", "Guten Tag, Herr Nachbar.", "--local-files-only", "-o", "/tmp/x.wav"), 1, "not in the models folder"),
+        (("say", "Hi", "--instruct", "whisper", "--model", "0.6B", "-o", "/tmp/x.wav"), 1, "not follow instructions"),
+        (("download", "--model", "0.6B"), 1, "can't be reached"),
+        (("--models-dir", "/dev/null"), 1, "is not a folder"),
+        (("--preload", "everything"), 2, "is not a list of"),
+    ],
+)
+def test_what_is_wrong_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
+    result = run(tmp_path, *arguments)
+    assert result.returncode == code
+    assert said in result.stderr.splitlines()[-1]
+    assert result.stderr.splitlines()[-1].startswith("wyoming-qwen3: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_download_fetches_a_checkpoint_that_say_then_speaks_with(tmp_path: Path, models_dir: Path) -> None:
+    (tmp_path / "hub" / "Qwen").mkdir(parents=True)
+    (tmp_path / "hub" / "Qwen" / CUSTOM_VOICE.name).symlink_to(models_dir / CUSTOM_VOICE.name)
+    with Hub(tmp_path / "hub") as hub:
+        fetched = run(tmp_path, "--model", "0.6B", "download", "--kind", "custom_voice", HF_ENDPOINT=hub.url)
+    assert fetched.returncode == 0, fetched.stderr
+    options = ("--model", "0.6B", "--standby", "off", "--local-files-only")
+    said = run(tmp_path, *options, "say", "Guten Tag.", "-o", str(tmp_path / "day.wav"))
+    assert said.returncode == 0, said.stderr
+    assert seconds(tmp_path / "day.wav") > 0.3
