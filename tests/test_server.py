@@ -296,6 +296,26 @@ async def test_audio_starts_while_words_are_still_coming(qwen3: Server) -> None:
     assert slowest < 1.0
 
 
+async def test_words_are_spoken_as_they_come_on_the_text_track(start_server: StartServer, models_dir: Path) -> None:
+    """With --text-streaming token speech starts in the middle of the first clause, and is that of the whole text."""
+    options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--temperature", "0")
+    server = start_server(*options, "--no-download", "--text-streaming", "token")
+    await synthesize(server.uri, "Warm.")
+    words = [word + " " for word in "the door at the front of our house is still wide open".split()]
+    async with AsyncClient.from_uri(server.uri) as client:
+        answering = asyncio.create_task(collect(client, "synthesize-stopped", "error"))
+        started, sent = time.monotonic(), 0.0
+        async for _ in stream(client, words, 0.1):
+            sent = time.monotonic() - started
+        slow = await answering
+    fast = await ask_streaming(server.uri, *words, pause=0.02)
+    assert slow.types == ["audio-start", "audio-chunk", "audio-stop", "synthesize-stopped"]
+    assert slow.first_audio < sent - 0.3
+    assert len(slow.audio) == len(fast.audio)
+    difference = np.frombuffer(slow.audio, "<i2").astype(int) - np.frombuffer(fast.audio, "<i2")
+    assert np.abs(difference).max() <= 2
+
+
 async def test_the_first_chunk_leaves_before_the_last_frame_is_made(
     start_server: StartServer, models_dir: Path
 ) -> None:

@@ -167,9 +167,7 @@ def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]
     option("--voice", str, "ryan", "voice when none is asked for; see the voices command")
     option("--language", str, "auto", "language when none is asked for: a code, a name or auto")
     option("--standby", _one_of(*get_args(StandbyMode)), "auto", "English voice for while Qwen3 can't: auto, off, only")
-    option(
-        "--text-streaming", _one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence, token"
-    )
+    option("--text-streaming", _one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence, token")
     option("--temperature", float, None, "0 takes the likeliest code each time" + _BY_CHECKPOINT)
     option("--top-k", int, None, "sample among so many codes" + _BY_CHECKPOINT)
     option("--top-p", float, None, "sample among codes of that probability mass" + _BY_CHECKPOINT)

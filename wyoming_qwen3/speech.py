@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 
 from .audio import pcm
 from .checkpoints import Checkpoint
-from .models import ModelManager, choose_model
+from .models import ModelManager, State, choose_model
 from .request import SAMPLE_RATE, FloatArray, SpeechRequest, StandbyMode, TextStreaming
 from .standby import StandbyVoice, choose_engine
 from .text.language import LanguageGuesser
+from .text.live import LiveScript
 from .text.markup import Pause
 from .text.script import Script, Segment, Spoken
 from .voices import Speaker
-from .worker import Worker
+from .worker import Row, Worker
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -76,6 +77,12 @@ class Synthesizer:
             request = replace(request, sampling=replace(request.sampling, seed=secrets.randbits(48)))
         return SpeechSession(request, self, self._options)
 
+    async def reads_along(self, request: SpeechRequest) -> bool:
+        """Whether text that still comes can be fed to the model's own text track."""
+        if self._options.text_streaming != "token" or self._options.standby == "only":
+            return False
+        return (await self._models.look(choose_model(request, self._models.size))).state is State.READY
+
     @contextlib.asynccontextmanager
     async def engine(self, request: SpeechRequest, text: str) -> AsyncIterator[tuple[Worker, Checkpoint | None]]:
         """The engine that speaks this request, the whole utterance long, and the checkpoint if it is Qwen3.
@@ -108,7 +115,7 @@ class SpeechSession:
         self._request = request
         self._synthesizer = synthesizer
         self._options = options
-        self._script = Script(ssml=request.ssml)
+        self._script: Script | LiveScript = Script(ssml=request.ssml)
         self._raw: deque[str] = deque()
         self._finished = False
         self._changed = asyncio.Event()
@@ -152,6 +159,9 @@ class SpeechSession:
 
     async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
         """All segments in order, on one engine: it is chosen when the first text is there."""
+        live = not self._finished and await self._synthesizer.reads_along(self._request)
+        if live:
+            self._script = LiveScript(ssml=self._request.ssml)
         segment = await self._next_segment()
         while isinstance(segment, Pause):
             yield pcm.silence(segment.seconds, SAMPLE_RATE)
@@ -160,18 +170,54 @@ class SpeechSession:
             return
         async with self._synthesizer.engine(self._request, segment.text) as (worker, checkpoint):
             self.report.engine = checkpoint.name if checkpoint else "standby"
-            after_speech = False
-            while segment is not None:
-                if isinstance(segment, Pause):
-                    yield pcm.silence(segment.seconds, SAMPLE_RATE)
-                else:
-                    if after_speech and self._options.sentence_pause:
-                        yield pcm.silence(self._options.sentence_pause, SAMPLE_RATE)
-                    with worker.submit(checkpoint, self._request, segment.text) as row:
-                        async for chunk in row:
-                            yield chunk
-                after_speech = isinstance(segment, Spoken)
+            speak = self._speak_live if live else self._speak_pieces
+            async with contextlib.aclosing(speak(worker, checkpoint, segment)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _speak_pieces(
+        self, worker: Worker, checkpoint: Checkpoint | None, segment: Segment | None
+    ) -> AsyncGenerator[FloatArray, None]:
+        """Piece after piece, each with all its text."""
+        after_speech = False
+        while segment is not None:
+            if isinstance(segment, Pause):
+                yield pcm.silence(segment.seconds, SAMPLE_RATE)
+            else:
+                if after_speech and self._options.sentence_pause:
+                    yield pcm.silence(self._options.sentence_pause, SAMPLE_RATE)
+                with worker.submit(checkpoint, self._request, segment.text) as row:
+                    async for chunk in row:
+                        yield chunk
+            after_speech = isinstance(segment, Spoken)
+            segment = await self._next_segment()
+
+    async def _speak_live(
+        self, worker: Worker, checkpoint: Checkpoint | None, segment: Segment | None
+    ) -> AsyncGenerator[FloatArray, None]:
+        """Stretch after stretch, the words of each fed to the model while it speaks."""
+        while segment is not None:
+            if isinstance(segment, Pause):
+                yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
                 segment = await self._next_segment()
+                continue
+            with worker.submit(checkpoint, self._request, segment.text, live=True) as row:
+                feeding = asyncio.create_task(self._feed_stretch(row))
+                try:
+                    async for chunk in row:
+                        yield chunk
+                    segment = await feeding
+                finally:
+                    feeding.cancel()
+
+    async def _feed_stretch(self, row: Row) -> Segment | None:
+        """Feed a row to the end of its stretch, and return what follows: a pause, or nothing."""
+        try:
+            while isinstance(segment := await self._next_segment(), Spoken):
+                row.feed(segment.text)
+        finally:
+            row.finish()
+        return segment
 
     async def _next_segment(self) -> Segment | None:
         """The next segment as soon as there is one; None at the end of the text."""

@@ -6,7 +6,8 @@ import numpy.typing as npt
 
 def to_int16(samples: npt.NDArray[np.float32]) -> bytes:
     """float32 in [-1, 1] (what lies outside is clipped) -> little-endian signed 16 bit."""
-    return np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+    scaled: npt.NDArray[np.int16] = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
+    return scaled.tobytes()
 
 
 def silence(seconds: float, sample_rate: int) -> npt.NDArray[np.float32]:
