@@ -36,7 +36,7 @@ HOMES = {
     "subprocess": {"worker", "hardware", "say"},
     "threading": {"engine"},
     "markdown_it": {"text"},
-    "sentence_stream": {"text"},
+    "regex": {"text"},
     "py3langid": {"text"},
 }
 

@@ -467,8 +467,8 @@ async def test_odd_texts_are_spoken_or_refused_but_never_hang(qwen3: Server, tex
     header = json.dumps({"type": "synthesize", "data_length": len(json.dumps({"text": text}))}).encode() + b"\n"
     body = header + json.dumps({"text": text}).encode() if len(payload) > 60_000 else payload
     async with AsyncClient.from_uri(qwen3.uri) as client:
-        assert client._writer is not None  # type: ignore[attr-defined]
-        client._writer.write(body)  # type: ignore[attr-defined]
+        assert client._writer is not None
+        client._writer.write(body)
         answer = await collect(client, *(("audio-chunk", "error") if len(text) > 1000 else ()))
     assert answer.types[-1] in ("audio-stop", "error", "audio-chunk")
     assert answer.types[-1] != "error" or answer.events[-1].data["text"]

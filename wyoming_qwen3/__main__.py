@@ -27,6 +27,7 @@ from .settings import Settings, parse
 from .speech import Options, Synthesizer
 from .standby import StandbyVoice
 from .text.language import LanguageGuesser
+from .text.script import Script
 from .voices import SPEAKERS
 from .worker import Worker, download
 
@@ -89,7 +90,7 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Synth
     warming: list[asyncio.Task[object]] = []
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
-        warming.append(asyncio.create_task(asyncio.to_thread(guesser.guess, "Ready.")))
+    warming.append(asyncio.create_task(asyncio.to_thread(_warm_text, guesser)))
     if preload and settings.standby != "only":
         models.start(_preloaded(settings, size))
     try:
@@ -97,6 +98,14 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Synth
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(models.close(), standby.close())
+
+
+def _warm_text(guesser: LanguageGuesser) -> None:
+    """Let what is loaded and compiled on first use be so before somebody waits for it."""
+    guesser.guess("Ready.")
+    script = Script()
+    script.feed("**Ready**, see [this](https://example.com).")
+    script.finish()
 
 
 def _preloaded(settings: Settings, size: str) -> list[Checkpoint]:

@@ -1,0 +1,263 @@
+"""Markdown becomes what a person would read out, in whatever pieces it arrives."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wyoming_qwen3.text.cleanup import Cleaner
+
+
+def clean(*pieces: str, markdown: bool = True) -> str:
+    cleaner = Cleaner(markdown=markdown)
+    return "".join([*(cleaner.feed(piece) for piece in pieces), cleaner.finish()])
+
+
+CASES = {
+    "plain": ("Hello there, world.", "Hello there, world."),
+    "white space": ("  Hello \t  there\nworld  ", "Hello there world"),
+    "carriage returns": ("one\r\ntwo\r\rthree", "one two.\n\nthree"),
+    "bold and italic": ("**bold** and *it* and ***both*** and __b__ and _i_", "bold and it and both and b and i"),
+    "emphasis in a word": ("un*frigging*believable", "unfriggingbelievable"),
+    "bold over words": ("**very bold words** here", "very bold words here"),
+    "bold beside CJK": ("这是**重要。**的**中文**字", "这是重要。的中文字"),
+    "strikethrough": ("~~gone~~ here", "gone here"),
+    "headings": ("# Title\ntext\n## Two?\nmore", "Title.\n\ntext.\n\nTwo?\n\nmore"),
+    "closed heading": ("## Title ##\ntext", "Title.\n\ntext"),
+    "underlined heading": ("Title\n=====\ntext", "Title.\n\ntext"),
+    "bullets": ("- one\n- two.\n* three\n+ four", "one.\n\ntwo.\n\nthree.\n\nfour."),
+    "bullet signs": ("• one\n•two", "one.\n\ntwo."),
+    "CJK bullets": ("- 打开灯\n- 关灯", "打开灯。\n\n关灯。"),
+    "list after text": ("These are on:\n- lamp\n- fan\nThat's all", "These are on:\n\nlamp.\n\nfan.\n\nThat's all"),
+    "wrapped bullet": ("- one that\n  goes on\n- two", "one that goes on.\n\ntwo."),
+    "numbers are said": ("1. Preheat\n2. Bake", "1. Preheat.\n\n2. Bake."),
+    "a date is no list": ("5. März ist Montag.", "5. März ist Montag."),
+    "tasks": ("- [ ] open\n- [x] done", "open.\n\ndone."),
+    "quotes": ("> said\n> so\n\nyes", "said so.\n\nyes"),
+    "table": (
+        "| Name | State |\n|:--|--:|\n| Lamp | on |\n|Fan|off|\n\nEnd",
+        "Name, State.\n\nLamp, on.\n\nFan, off.\n\nEnd",
+    ),
+    "rule": ("one\n\n---\n\ntwo\n***\nthree", "one.\n\ntwo.\n\nthree"),
+    "link": ('See [the docs](https://example.com/a_(b) "T") now', "See the docs now"),
+    "link by reference": ("[text][ref] here\n\n[ref]: https://example.com", "text here."),
+    "link inside bold": ("**[text](http://a.b)**, yes", "text, yes"),
+    "link with a refused address": ("[text](javascript:x)", "text"),
+    "image": ("![a lamp](lamp.png) is on", "a lamp is on"),
+    "linked image": ("[![alt](a.png)](http://b.c) ok", "alt ok"),
+    "code span": ("Call `light.turn_on` or ``a ` b``", "Call light.turn_on or a ` b"),
+    "backticks in code": ("``a ```***``", "a ```***"),
+    "half carriage returns": ("a\r\n\r\nb\r\n\nc", "a.\n\nb.\n\nc"),
+    "marks in code": ("`a*b_c*d` and `<b>`", "a*b_c*d and <b>"),
+    "fence": ("Try:\n```yaml\na: 1\n```\nDone", "Try:\n\nDone"),
+    "tilde fence": ("a\n~~~\ncode\n```\ncode\n~~~~\nb", "a.\n\nb"),
+    "fence in a line": ("Try: ```py\nx = 1\n```\nDone", "Try:\n\nDone"),
+    "three backticks as a span": ("say ```hello``` now", "say hello now"),
+    "html": ("<b>bold</b> <span class='x'>text</span><!-- no --> here", "bold text here"),
+    "html that breaks": ("a<br>b<br/>c<p>d</p>", "a.\n\nb.\n\nc.\n\nd."),
+    "no html": ("a <placeholder> List<String> a < b, 5 > 3", "a <placeholder> List<String> a < b, 5 > 3"),
+    "entities": ("AT&amp;T &lt;ok&gt; a&nbsp;b AT&T", "AT&T <ok> a b AT&T"),
+    "URL": ("See https://www.home-assistant.io/docs/a_b?x=1#y.", "See home-assistant.io."),
+    "URL without scheme": ("See example.com/path/to, ok", "See example.com, ok"),
+    "URL in brackets": ("(https://en.wikipedia.org/wiki/Foo_(bar)) <http://a.bc/d>", "(en.wikipedia.org) a.bc"),
+    "URL with a port": ("at http://192.168.1.5:8123/x", "at 192.168.1.5"),
+    "URL as link text": ("[https://a.com/b](https://a.com/b)", "a.com"),
+    "URL in CJK": ("访问https://home-assistant.io/docs。谢谢", "访问home-assistant.io。谢谢"),
+    "mail address": ("write to me@example.com.", "write to me@example.com."),
+    "emoji": ("Hi 👋 there 👩‍💻! Done 👍🏽. 🇩🇪 1️⃣ ❤️", "Hi there! Done."),
+    "emoji in CJK": ("你好😀世界", "你好世界"),
+    "stage directions": ("*laughs* Well (sighs) yes [clears throat] _nods_ ok *whispers softly*", "Well yes ok"),
+    "CJK stage direction": ("你好（笑）世界", "你好世界"),
+    "no stage directions": ("*important* (at noon) [or so]", "important (at noon) [or so]"),
+    "no stage direction in a name": ("light_sighs_x", "light_sighs_x"),
+    "footnotes": ("A fact[^1], another[2].\n\n[^1]: The source", "A fact, another.\n\nThe source."),
+    "control characters": ("a\x00b \x1b[1mc\ud83d\u200b d\ufeff", "ab [1mc d"),
+    "names": ("light.kitchen_lamp snake_case __init__", "light.kitchen_lamp snake_case init"),
+    "arithmetic": ("2 * 3 * 4 = 2*3*4, 10 - 3, 5 + 5", "2 * 3 * 4 = 2*3*4, 10 - 3, 5 + 5"),
+    "signs": ("C# AT&T 10:30 21 °C 50% ~5 km $3 #1 sh*t", "C# AT&T 10:30 21 °C 50% ~5 km $3 #1 sh*t"),
+    "negative number": ("-5 degrees", "-5 degrees"),
+    "smart quotes": ("“Yes,” she said – ‘ok’ …", "“Yes,” she said – ‘ok’ …"),
+    "escapes": (r"\*not\* 1\. \# x", "not 1. # x"),
+    "unclosed bold": ("**bold never closed", "bold never closed"),
+    "unclosed code": ("a `code never closed", "a code never closed"),
+    "unclosed fence": ("Look:\n```py\nx = 1", "Look:"),
+    "unclosed link": ("see [text](http://exa", "see text"),
+    "unclosed bracket": ("see [text and", "see [text and"),
+    "unclosed tag": ("a <b and more", "a <b and more"),
+    "unclosed stage direction": ("(sighs and goes", "(sighs and goes"),
+    "emoji alone": ("😀🎉", ""),
+    "dots alone": ("...", "..."),
+    "marks alone": ("***", ""),
+    "empty": ("", ""),
+    "Arabic": ("كيف حالك؟ **بخير**", "كيف حالك؟ بخير"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), CASES.values(), ids=CASES)
+def test_says(text: str, said: str) -> None:
+    assert clean(text) == said
+
+
+@pytest.mark.parametrize("text", [text for text, _ in CASES.values()], ids=CASES)
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_pieces_of_any_size_clean_alike(text: str, size: int) -> None:
+    assert clean(*(text[i : i + size] for i in range(0, len(text), size))) == clean(text)
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *(
+            "*",
+            "**",
+            "***",
+            "_",
+            "__",
+            "~~",
+            "~~~",
+            "`",
+            "``",
+            "```",
+            "\n```",
+            "\n~~~",
+            "\\",
+            "#",
+            "\n# ",
+            "\n-",
+            "\n* ",
+        ),
+        *(
+            "\n> ",
+            "|",
+            "\n| ",
+            "|-",
+            "---",
+            "===",
+            "1.",
+            "\n2) ",
+            "[",
+            "]",
+            "(",
+            ")",
+            "![",
+            "](",
+            "[^1]",
+            "[x](y)",
+            "【1】",
+        ),
+        *("<", ">", "</b>", "<b>", "<br>", "<br/>", "<!--", "-->", "<https://a.b>", "&", ";", "&amp;", "&#0;"),
+        *("http://", "https://a.io/b_c", "www.", ".com", "x@y.z", "a.it/b", "(sighs)", "*laughs*", "*laugh", "sighs"),
+        *(
+            "[clears throat",
+            "（笑）",
+            "👩",
+            "\u200d",
+            "💻",
+            "\ufe0f",
+            "🇩",
+            "🇪",
+            "1",
+            "\u20e3",
+            "\x00",
+            "\ud83d",
+            "\u0301",
+        ),
+        *(
+            " ",
+            " ",
+            " ",
+            "\n",
+            "\n\n",
+            "\r\n",
+            "\r",
+            "\u00a0",
+            "\t",
+            ".",
+            ",",
+            "!",
+            "?",
+            ":",
+            "…",
+            "。",
+            "，",
+            "「",
+            "」",
+        ),
+        *("a", "b1", "word", "你", "好", "3.14", "é", "ß", "ы"),
+    ]
+)
+NASTY = st.lists(FRAGMENTS, max_size=30).map("".join)
+
+
+def split(text: str, cuts: list[int]) -> list[str]:
+    edges = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    return [text[a:b] for a, b in pairwise(edges)]
+
+
+CUTS = st.lists(st.integers(0, 200), max_size=8)
+
+
+@settings(max_examples=400, deadline=None)
+@given(NASTY, CUTS, st.booleans())
+def test_any_split_cleans_alike(text: str, cuts: list[int], markdown: bool) -> None:
+    whole = clean(text, markdown=markdown)
+    assert clean(*split(text, cuts), markdown=markdown) == whole
+    assert clean(*text, markdown=markdown) == whole
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(categories=["Ll", "Lu", "Lo", "Nd", "Zs"]) | st.sampled_from("\n.,!?'()"), max_size=300))
+def test_plain_text_loses_no_letters(text: str) -> None:
+    said = clean(text)
+    assert [c for c in said if c.isalnum()] == [c for c in text if c.isalnum()]
+
+
+@settings(max_examples=100, deadline=None)
+@given(NASTY)
+def test_nothing_unspoken_comes_out(text: str) -> None:
+    said = clean(text)
+    assert not set(said) & set("\x00\r\t\ud83d\u200d\ufe0f👩💻🇩🇪")
+    assert "   " not in said
+    assert said == said.strip()
+
+
+@pytest.mark.parametrize("opener", ["`", "[", "[a](", "<", "<!--", "(sighs ", "*laughs ", "**", "```", "|", "# ", "- "])
+def test_an_opener_holds_back_a_bounded_text(opener: str) -> None:
+    """What is not closed soon is text, though the line goes on and on."""
+    cleaner = Cleaner()
+    said = cleaner.feed(opener + "word " * 400)
+    assert len(said) > 500
+
+
+def test_words_come_out_as_soon_as_they_are_complete() -> None:
+    cleaner = Cleaner()
+    assert [cleaner.feed(piece) for piece in ("Hel", "lo wo", "rld, ", "**so", " be", " it**.")] == [
+        "", "Hello", " world,", "", " so", " be",
+    ]  # fmt: skip
+    assert cleaner.finish() == " it."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("It is done.", " done."),
+        ("She said “yes.”", " “yes.”"),
+        ("It is **done.**", " done."),
+        ("It is do", ""),
+        ("It is 3.", ""),
+        ("It is (sighs", ""),
+        ("今天", "天"),
+    ],
+)
+def test_flush_gives_the_last_word_where_its_end_shows(text: str, said: str) -> None:
+    cleaner = Cleaner()
+    before = cleaner.feed(text)
+    assert cleaner.held_word == said.strip()
+    assert cleaner.flush() == said
+    assert not cleaner.held_word
+    rest = cleaner.feed(" More") + cleaner.finish()
+    assert [c for c in before + said + rest if c.isalnum()] == [c for c in text + "More" if c.isalnum()]
+
+
+def test_without_markdown_only_characters_are_cleaned() -> None:
+    assert clean("*a*  `b` 😀 <c>\x00 [d](e)", markdown=False) == "*a* `b` <c> [d](e)"

@@ -1,0 +1,96 @@
+"""The text of one utterance for a voice that reads along: clean words as soon as they are there, not whole sentences.
+
+Feeds a model's own text track, which takes a token a frame and waits when there is none. Synchronous, and knows no
+clock, like script.py, whose verbs it has.
+"""
+
+from collections import deque
+
+import regex
+
+from .cleanup import Cleaner
+from .markup import Pause, PauseReader, SsmlReader
+from .script import Segment, Spoken
+from .sentences import speakable
+
+_SENTENCE = regex.compile(r"(?<=[.!?…؟。！？])(?=\s)|(?<=[。！？])")
+_SPACE = regex.compile(r"\s+")
+
+
+class LiveScript:
+    """Words to be said, in order. Each Spoken goes on where the one before ended; a Pause ends a stretch of speech.
+
+    A stretch ends of itself (a Pause of no length) at the first sentence's end beyond `max_chars`, because a model
+    drifts when it speaks for minutes on end, and where `flush` ends it.
+    """
+
+    def __init__(self, *, ssml: bool = False, max_chars: int = 1000) -> None:
+        self._ssml = ssml
+        self._max_chars = max_chars
+        self._markup: PauseReader = SsmlReader() if ssml else PauseReader()
+        self._cleaner = Cleaner(markdown=not ssml)
+        self._ready: deque[Segment] = deque()
+        self._held = ""
+        self._length = 0
+        self._finished = False
+
+    def feed(self, text: str) -> None:
+        """Text as it arrives, split anywhere."""
+        self._read(self._markup.feed(text))
+
+    def finish(self) -> None:
+        """No more text will come; doing so again changes nothing."""
+        if not self._finished:
+            self._finished = True
+            self._read(self._markup.finish())
+            self._say(self._cleaner.finish())
+
+    def take(self) -> Segment | None:
+        """What can be said next, if anything can."""
+        return self._ready.popleft() if self._ready else None
+
+    def flush(self) -> None:
+        """The text has paused: end the stretch, so that its last words are spoken."""
+        self._say(self._cleaner.flush())
+        self._end_stretch(0.0)
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether words wait that `flush` would have spoken."""
+        return self._length > 0 or speakable(self._cleaner.held_word)
+
+    @property
+    def done(self) -> bool:
+        """Whether all has been taken, and no more will come."""
+        return self._finished and not self._ready
+
+    def _read(self, stretches: list[str | Pause]) -> None:
+        for stretch in stretches:
+            if isinstance(stretch, Pause):
+                self._say(self._cleaner.finish())
+                self._cleaner = Cleaner(markdown=not self._ssml)
+                self._end_stretch(stretch.seconds)
+            else:
+                self._say(self._cleaner.feed(stretch))
+
+    def _say(self, text: str) -> None:
+        for sentence in _SENTENCE.split(text):
+            self._say_words(sentence)
+            if self._length > self._max_chars and _SENTENCE.search(sentence[-1:] + " "):
+                self._end_stretch(0.0)
+
+    def _say_words(self, text: str) -> None:
+        """White space waits for the word behind it, and a stretch begins with something that can be said."""
+        self._held = _SPACE.sub(" ", self._held + text)
+        if not self._length:
+            self._held = self._held.lstrip()
+        words = self._held.rstrip()
+        if words and (self._length or speakable(words)):
+            self._ready.append(Spoken(words))
+            self._length += len(words)
+            self._held = self._held[len(words) :]
+
+    def _end_stretch(self, seconds: float) -> None:
+        if self._length or seconds:
+            self._ready.append(Pause(seconds))
+        self._length, self._held = 0, ""

@@ -1,0 +1,141 @@
+"""The text of one utterance, from what was written to pieces to speak: markup, cleanup, sentences, in that order.
+
+Pull-based: text is fed as it arrives, and a piece is taken when the voice is ready for one, so that pieces are as
+long as the text allows and speech never waits for more than a sentence. Synchronous; knows no clock: who waits for
+the text decides when it has paused.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from wyoming_qwen3.errors import InvalidRequest, SpeechError
+
+from .cleanup import Cleaner
+from .markup import Pause, PauseReader, SsmlReader
+from .sentences import Sentences, clause_end, speakable, split_point
+
+__all__ = ["Pause", "Script", "Segment", "Spoken"]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One piece to speak: clean, and with at least one letter or digit."""
+
+    text: str
+
+
+Segment: TypeAlias = Spoken | Pause
+
+
+class Script:
+    """What is to be said, in order.
+
+    All text known (`finish` before the first `take`): pieces are whole sentences, as many as fit in `max_chars`, the
+    same however the text was split. While text still comes: the first piece may be a clause, so that sound starts
+    early; after that a piece is as many whole sentences as are there. Only a sentence longer than `max_chars` is cut
+    within: see `sentences.split_point`. With `ssml` the text is SSML, else markdown.
+    """
+
+    def __init__(self, *, ssml: bool = False, max_chars: int = 300) -> None:
+        if max_chars < 1:
+            raise InvalidRequest(f"max_chars must be at least 1, but is {max_chars}.")
+        self._ssml = ssml
+        self._max_chars = max_chars
+        self._markup: PauseReader = SsmlReader() if ssml else PauseReader()
+        self._cleaner = Cleaner(markdown=not ssml)
+        self._sentences = Sentences()
+        self._ready: deque[str | Pause] = deque()
+        self._spoke = False
+        self._finished = False
+
+    def feed(self, text: str) -> None:
+        """Text as it arrives, split anywhere. Raises SpeechError after `finish`."""
+        if self._finished:
+            raise SpeechError("Text was fed to an utterance that had been finished.")
+        self._read(self._markup.feed(text))
+
+    def finish(self) -> None:
+        """No more text will come; doing so again changes nothing."""
+        if not self._finished:
+            self._finished = True
+            self._read(self._markup.finish())
+            self._end_stretch()
+
+    def take(self) -> Segment | None:
+        """The next segment, if one can be said now."""
+        while self._ready or self._release(self._early_end()):
+            head = self._ready.popleft()
+            if isinstance(head, Pause):
+                return head
+            if speakable(piece := self._group(head)):
+                self._spoke = True
+                return Spoken(piece)
+        return None
+
+    def flush(self) -> None:
+        """The text has paused: let `take` have the words that are complete, up to a clause's end if there is one."""
+        self._queue(self._sentences.feed(self._cleaner.flush()))
+        self._release(_flush_end(self._sentences.tail))
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether text is held back that `flush` would release."""
+        return speakable(self._sentences.tail) or speakable(self._cleaner.held_word)
+
+    @property
+    def done(self) -> bool:
+        """Whether all has been taken, and no more will come."""
+        return self._finished and not self._ready
+
+    def _read(self, stretches: list[str | Pause]) -> None:
+        for stretch in stretches:
+            if isinstance(stretch, Pause):
+                self._end_stretch()
+                self._ready.append(stretch)
+            else:
+                self._queue(self._sentences.feed(self._cleaner.feed(stretch)))
+
+    def _end_stretch(self) -> None:
+        """Nothing reaches across a pause: not a sentence, nor markup."""
+        self._queue(self._sentences.feed(self._cleaner.finish()))
+        self._queue(self._sentences.finish())
+        self._cleaner = Cleaner(markdown=not self._ssml)
+
+    def _queue(self, sentences: list[str]) -> None:
+        self._ready.extend(sentence for sentence in sentences if speakable(sentence))
+
+    def _release(self, end: int) -> bool:
+        """Let the first `end` characters of the tail be taken; whether there were any."""
+        if end:
+            self._ready.append(self._sentences.cut(end))
+        return end > 0
+
+    def _early_end(self) -> int:
+        """End of what of the tail can be spoken before its sentence is complete; 0 if nothing can."""
+        tail = self._sentences.tail
+        if len(tail) > self._max_chars:
+            return split_point(tail, self._max_chars)
+        return 0 if self._spoke else clause_end(tail)
+
+    def _group(self, text: str) -> str:
+        """As much of `text` and the sentences behind it as fits in one piece; the rest goes back."""
+        text = text.lstrip()
+        if len(text.rstrip()) > self._max_chars:
+            end = split_point(text, self._max_chars)
+            if speakable(text[end:]):
+                self._ready.appendleft(text[end:])
+            return " ".join(text[:end].split())
+        while self._ready and isinstance(following := self._ready[0], str):
+            if len(text) + len(following.rstrip()) > self._max_chars:
+                break
+            text += following
+            self._ready.popleft()
+        return " ".join(text.split())
+
+
+def _flush_end(tail: str) -> int:
+    """How much of an unfinished sentence to speak when the text pauses."""
+    if not speakable(tail):
+        return 0
+    return clause_end(tail) or len(tail)
