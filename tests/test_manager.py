@@ -14,7 +14,7 @@ from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
 from wyoming_qwen3.errors import EngineFailed, ModelFailed, ModelMissing, RunawaySpeech
 from wyoming_qwen3.models import ModelManager, Policy, State
-from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 from wyoming_qwen3.worker import Worker, download
 
@@ -43,7 +43,7 @@ async def make_manager(models_dir: Path) -> AsyncIterator[MakeManager]:
         await manager.close()
 
 
-async def speak(worker: Worker, checkpoint: Checkpoint, voice: Voice, text: str = "The door.") -> np.ndarray:  # type: ignore[type-arg]
+async def speak(worker: Worker, checkpoint: Checkpoint, voice: Voice, text: str = "The door.") -> FloatArray:
     with worker.submit(checkpoint, SpeechRequest(voice, sampling=GREEDY), text) as row:
         return np.concatenate([chunk async for chunk in row])
 

@@ -23,7 +23,7 @@ def run(tmp_path: Path, *arguments: str, text: str = "", **variables: str) -> Ru
 def seconds(file: Path) -> float:
     with wave.open(str(file)) as audio:
         assert (audio.getframerate(), audio.getnchannels(), audio.getsampwidth()) == (24_000, 1, 2)
-        return audio.getnframes() / audio.getframerate()
+        return float(audio.getnframes() / audio.getframerate())
 
 
 def test_say_writes_a_playable_file_and_tells_who_spoke(tmp_path: Path) -> None:

@@ -1,0 +1,266 @@
+"""The decode loop: utterances as rows that join, advance together frame by frame, and leave.
+
+Knows prompts, talker, code predictor and sampling; does NOT know audio, where requests come from, threads or time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.request import SpeechRequest
+
+from .predictor import CodePredictor
+from .prompt import PromptBuilder, Voicing, prefills_whole_text, prepare
+from .sampling import Sampler, choose
+from .talker import Talker
+from .text_track import IncrementalTokenizer, TextTrack
+from .transformer import KvCache
+from .upstream import Upstream
+
+Ending = Literal["eos", "limit"]
+
+_LEAST_FRAMES = 100
+_FRAMES_PER_TOKEN = 10
+
+_SPARE_POSITIONS = 128
+"""Room in a new cache beyond the prompt: 10 s of speech before it grows."""
+
+_SUPPRESSED = 1024
+"""Upstream never draws the last 1024 ids of the talker's vocabulary, but for the end of speech."""
+
+
+def frame_limit(text_tokens: int, max_frames: int | None) -> int:
+    """Frames that a text of so many tokens can need at most: max(100, 10 per token), and never above `max_frames`.
+
+    A token takes 3 to 4 frames at an ordinary pace, so speech beyond the limit is a runaway.
+    """
+    limit = max(_LEAST_FRAMES, _FRAMES_PER_TOKEN * text_tokens)
+    return limit if max_frames is None else min(limit, max_frames)
+
+
+@dataclass(eq=False)
+class Speech:
+    """Where the talker is in one utterance; exists from the prefill to the end.
+
+    `hidden` [hidden] is the talker's last state. `codes_embedding` [hidden] is the codec half of its next input: the
+    last frame, which is emitted before the talker takes it in; None before the first frame.
+    """
+
+    track: TextTrack
+    cache: KvCache
+    hidden: Tensor
+    codes_embedding: Tensor | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the next frame depends on text that has not come."""
+        return self.codes_embedding is not None and self.track.stalled
+
+
+class Row:
+    """One utterance: its text so far, how its codes are drawn, and how far it has come. Made by Decoder.admit.
+
+    Between steps anyone may feed it text; the rest is the decoder's.
+    """
+
+    def __init__(
+        self,
+        voicing: Voicing,
+        sampler: Sampler,
+        tokenizer: IncrementalTokenizer,
+        *,
+        whole_text_first: bool,
+        max_frames: int | None,
+    ) -> None:
+        self.voicing = voicing
+        self.sampler = sampler
+        self.whole_text_first = whole_text_first
+        self.frames = 0
+        """Frames emitted so far."""
+
+        self.ending: Ending | None = None
+        """Why it ended: by the model's end of speech, or by the frame limit; None while it goes on."""
+
+        self.speech: Speech | None = None
+        self.text_finished = False
+        self._tokenizer = tokenizer
+        self._max_frames = max_frames
+        self._text_tokens = 0
+        self._new_ids: list[int] = []
+
+    @property
+    def limit(self) -> int:
+        """Frames after which it ends with "limit"; grows with the text."""
+        return frame_limit(self._text_tokens, self._max_frames)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a step would advance it; otherwise it has ended, or waits for text."""
+        if self.ending is not None:
+            return False
+        if self.speech is None:
+            enough = not self.whole_text_first and self._text_tokens >= self.voicing.tokens_needed()
+            return self.text_finished or enough
+        return self.text_finished or bool(self._new_ids) or not self.speech.stalled
+
+    def feed(self, text: str) -> None:
+        """Take more text, cut anywhere."""
+        self._take(self._tokenizer.feed(text))
+
+    def finish(self) -> None:
+        """No more text comes. Raises InvalidRequest when none ever came."""
+        self._take(self._tokenizer.finish())
+        self.text_finished = True
+        if not self._text_tokens:
+            raise InvalidRequest("The text is empty; nothing can be spoken.")
+
+    def take_new_ids(self) -> list[int]:
+        """Settled text tokens that were not taken before."""
+        taken, self._new_ids = self._new_ids, []
+        return taken
+
+    def end(self, ending: Ending) -> None:
+        """Stop for good and give the memory back."""
+        self.ending = ending
+        self.speech = None
+
+    def _take(self, ids: list[int]) -> None:
+        self._new_ids += ids
+        self._text_tokens += len(ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What one step made of a row: 80 ms of speech as `codes`, int64 [16], or its `ending`; the other is None."""
+
+    row: Row
+    codes: Tensor | None
+    ending: Ending | None
+
+
+class Decoder:
+    """Turns requests into codec frames with one checkpoint. Takes over the checkpoint's weights.
+
+    A row is all the state of an utterance: any number may be open, and each step advances those it is given.
+    """
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._talker = Talker(upstream.model.talker)
+        self._predictor = CodePredictor(upstream.model.talker)
+        self._prompts = PromptBuilder(upstream, self._talker, self._predictor)
+        self._end: int = self._talker.config.codec_eos_token_id
+        self._banned = torch.zeros(self._talker.config.vocab_size, dtype=torch.bool, device=self._talker.device)
+        self._banned[-_SUPPRESSED:] = True
+        self._banned[self._end] = False
+
+    def admit(
+        self,
+        request: SpeechRequest,
+        *,
+        text: str,
+        finished: bool = True,
+        streaming_text: bool = False,
+        whole_text_first: bool | None = None,
+    ) -> Row:
+        """Open a row for `text`, and more of it by `row.feed` unless `finished`; compute its prefill if it is ready.
+
+        With `streaming_text` the text runs along with the codes, and speech begins at the first settled token;
+        otherwise the row waits for all of its text and lays it out as upstream does by default for this kind of
+        checkpoint, or as `whole_text_first` says. Raises what `prompt.prepare` raises, and InvalidRequest for an
+        empty text.
+        """
+        if whole_text_first is None:
+            whole_text_first = prefills_whole_text(self._upstream.kind)
+        row = Row(
+            prepare(self._upstream, request),
+            Sampler(choose(request.sampling, self._upstream.defaults), self._banned, self._end),
+            IncrementalTokenizer(self._upstream.tokenizer),
+            whole_text_first=whole_text_first and not streaming_text,
+            max_frames=request.sampling.max_frames,
+        )
+        row.feed(text)
+        if finished:
+            row.finish()
+        with torch.inference_mode():
+            self._prefill(row)
+        return row
+
+    @torch.inference_mode()
+    def step(self, rows: Sequence[Row]) -> list[Frame]:
+        """Advance those of `rows` that are ready by one frame, or to their end, together.
+
+        Returns one Frame for each of them, in their order. The talker takes a frame in only at the next step, so a
+        frame is out as early as can be.
+        """
+        ready = [row for row in rows if row.ready]
+        for row in ready:
+            self._prefill(row)
+        self._talk([speech for row in ready if (speech := self._caught_up(row)).codes_embedding is not None])
+        return self._speak(ready)
+
+    def _prefill(self, row: Row) -> None:
+        if row.speech is not None or not row.ready:
+            return
+        ids = row.take_new_ids()
+        prompt = self._prompts.build(
+            row.voicing, ids, whole_text_first=row.whole_text_first, finished=row.text_finished
+        )
+        cache = self._talker.transformer.new_cache(len(prompt.prefill) + _SPARE_POSITIONS)
+        hidden = self._talker.advance(prompt.prefill[None], (cache,))[0]
+        track = TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=row.text_finished)
+        row.speech = Speech(track, cache, hidden)
+
+    def _caught_up(self, row: Row) -> Speech:
+        """The row's speech with all the text that has come on its track."""
+        speech = row.speech
+        assert speech is not None
+        if ids := row.take_new_ids():
+            speech.track.extend(self._talker.embed_text(ids))
+        if row.text_finished:
+            speech.track.finish()
+        return speech
+
+    def _talk(self, speeches: Sequence[Speech]) -> None:
+        """Let the talker take in the last frame of each, with the next of its text."""
+        if not speeches:
+            return
+        inputs = torch.stack([_next_input(speech) for speech in speeches])
+        hidden = self._talker.advance(inputs[:, None], [speech.cache for speech in speeches])
+        for speech, state in zip(speeches, hidden.unbind(), strict=True):
+            speech.hidden = state
+
+    def _speak(self, rows: Sequence[Row]) -> list[Frame]:
+        """Draw the next frame of each row, or end it."""
+        if not rows:
+            return []
+        speeches = [row.speech for row in rows if row.speech is not None]
+        hidden = torch.stack([speech.hidden for speech in speeches])
+        logits = self._talker.logits(hidden)
+        firsts = torch.stack([row.sampler.draw(row_logits) for row, row_logits in zip(rows, logits, strict=True)])
+        for row, first in zip(rows, firsts.tolist(), strict=True):
+            if first == self._end:
+                row.end("eos")
+            elif row.frames >= row.limit:
+                row.end("limit")
+        going = [place for place, row in enumerate(rows) if row.ending is None]
+        codes: dict[int, Tensor] = {}
+        if going:
+            samplers = [rows[place].sampler for place in going]
+            frames, embeddings = self._predictor.frame(hidden[going], firsts[going], samplers)
+            for place, frame, embedding in zip(going, frames.unbind(), embeddings.unbind(), strict=True):
+                codes[place] = frame
+                speeches[place].codes_embedding = embedding
+                rows[place].frames += 1
+        return [Frame(row, codes.get(place), row.ending) for place, row in enumerate(rows)]
+
+
+def _next_input(speech: Speech) -> Tensor:
+    text = speech.track.next()
+    assert text is not None
+    assert speech.codes_embedding is not None
+    return speech.codes_embedding + text

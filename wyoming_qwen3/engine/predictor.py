@@ -1,0 +1,50 @@
+"""The code predictor: the other 15 codes of a frame, one after the other, given the talker's state and code 0.
+
+Knows its weights; does NOT know text, prompts or when speech ends.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .sampling import Sampler, draw_residual
+from .transformer import Transformer
+
+
+class CodePredictor:
+    """Upstream's code predictor with its layers moved into a Transformer; upstream's own forward is gone after this."""
+
+    def __init__(self, talker: Any) -> None:
+        predictor = talker.code_predictor
+        self.codebooks: int = predictor.config.num_code_groups
+        self.first_embedding: nn.Embedding = talker.model.codec_embedding
+        self.embeddings: nn.ModuleList = predictor.model.codec_embedding
+        self.heads: nn.ModuleList = predictor.lm_head
+        self.projection: nn.Module = predictor.small_to_mtp_projection
+        model = predictor.model
+        self.transformer = Transformer(model.layers, model.norm, predictor.config, self.codebooks)
+
+    def frame(self, hidden: Tensor, first_codes: Tensor, samplers: Sequence[Sampler]) -> tuple[Tensor, Tensor]:
+        """Complete one frame of each row.
+
+        `hidden` is [rows, hidden], `first_codes` int64 [rows]. Returns the codes int64 [rows, 16], and the sum of
+        their embeddings [rows, hidden], which is the codec half of the talker's next input.
+        """
+        embedded = [self.first_embedding(first_codes)]
+        codes = [first_codes]
+        cache = self.transformer.new_cache(self.codebooks, rows=len(samplers))
+        inputs = torch.stack((hidden, embedded[0]), dim=1)
+        for head, embedding in zip(self.heads, self.embeddings, strict=True):
+            state = self.transformer(self.projection(inputs), (cache,))[:, -1]
+            codes.append(draw_residual(head(state).float(), samplers))
+            embedded.append(embedding(codes[-1]))
+            inputs = embedded[-1][:, None]
+        return torch.stack(codes, dim=1), torch.stack(embedded, dim=1).sum(1)
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Whole frames int64 [frames, 16] -> the sums of their embeddings [frames, hidden]."""
+        embedded = [self.first_embedding(codes[:, :1])]
+        embedded += [embed(codes[:, i : i + 1]) for i, embed in enumerate(self.embeddings, start=1)]
+        return torch.cat(embedded, dim=1).sum(1)

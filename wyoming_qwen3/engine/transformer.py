@@ -1,0 +1,220 @@
+"""The decoder stack that the talker and the code predictor share, and its cache of keys and values.
+
+Knows tensors only: nothing of text, codes or embeddings. Layer for layer the same numbers as upstream's layers,
+whose three equal rotary position rows make its multimodal rotary embedding the plain one-dimensional one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from wyoming_qwen3.errors import ModelFailed
+
+
+class KvCache:
+    """Keys and values of `rows` sequences of one length: each [layers, rows, kv_heads, capacity, head_dim].
+
+    `length` positions are valid. Writing beyond the capacity doubles it.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor, length: int = 0) -> None:
+        self.keys = keys
+        self.values = values
+        self.length = length
+
+    @property
+    def rows(self) -> int:
+        """How many sequences are kept side by side."""
+        return self.keys.shape[1]
+
+    @property
+    def capacity(self) -> int:
+        """Positions for which there is room without growing."""
+        return self.keys.shape[3]
+
+    def copy(self) -> "KvCache":
+        """An independent cache with the same content, as where utterances share a prefix."""
+        return KvCache(self.keys.clone(), self.values.clone(), self.length)
+
+    def truncate(self, length: int) -> None:
+        """Forget all positions from `length` on; the memory is kept."""
+        self.length = min(self.length, length)
+
+    def reserve(self, length: int) -> None:
+        """Make room for `length` positions in total."""
+        if length > self.capacity:
+            capacity = max(length, 2 * self.capacity)
+            self.keys = self._grown(self.keys, capacity)
+            self.values = self._grown(self.values, capacity)
+
+    def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Put [rows, kv_heads, tokens, head_dim] behind the valid positions; returns views of all [..., total, ...].
+
+        `length` stays: it is moved once by whoever has written all layers.
+        """
+        end = self.length + keys.shape[2]
+        self.keys[layer, :, :, self.length : end] = keys
+        self.values[layer, :, :, self.length : end] = values
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def _grown(self, old: Tensor, capacity: int) -> Tensor:
+        new = old.new_empty(*old.shape[:3], capacity, old.shape[4])
+        new[:, :, :, : self.length] = old[:, :, :, : self.length]
+        return new
+
+
+class Transformer(nn.Module):
+    """A stack of Qwen3 decoder layers and its final norm, made of upstream's weights.
+
+    `layers` is upstream's ModuleList and is emptied on the way, so that packing never needs more memory than one
+    layer. `positions` is how long a sequence can get. Raises ModelFailed for a variant of the layers that no
+    published checkpoint has.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, layers: nn.ModuleList, norm: Any, config: Any, positions: int) -> None:
+        super().__init__()
+        if config.attention_bias or config.sliding_window is not None or config.hidden_act != "silu":
+            raise ModelFailed("The checkpoint has decoder layers of a kind that is not supported.")
+        self.kv_heads: int = config.num_key_value_heads
+        self.head_dim: int = config.head_dim
+        self.layers = nn.ModuleList()
+        while len(layers) > 0:
+            self.layers.append(_Layer(layers.pop(0), config))
+        self.norm = _Norm(norm.weight, config.rms_norm_eps)
+        cos, sin = _rotary_table(positions, self.head_dim, config.rope_theta)
+        self.register_buffer("cos", cos.to(norm.weight), persistent=False)
+        self.register_buffer("sin", sin.to(norm.weight), persistent=False)
+
+    def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
+        """An empty cache for `rows` sequences."""
+        shape = (len(self.layers), rows, self.kv_heads, capacity, self.head_dim)
+        keys = self.norm.weight.new_empty(shape)
+        return KvCache(keys, torch.empty_like(keys))
+
+    def forward(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
+        """Advance sequences by some tokens: [rows, tokens, hidden] -> the same, after the final norm.
+
+        The rows are those of the caches, one after the other. Linear layers run over all rows at once; attention
+        runs per cache, as caches differ in length.
+        """
+        tokens = x.shape[1]
+        for cache in caches:
+            cache.reserve(cache.length + tokens)
+        cos, sin = self._rotation(caches, tokens)
+        for number, layer in enumerate(self.layers):
+            x = layer(x, number, caches, cos, sin)
+        for cache in caches:
+            cache.length += tokens
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def _rotation(self, caches: Sequence[KvCache], tokens: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines for the next positions of all rows: [rows or 1, tokens, 1, head_dim]."""
+        starts = [cache.length for cache in caches for _ in range(cache.rows)]
+        if min(starts) == max(starts):
+            span = slice(starts[0], starts[0] + tokens)
+            return self.cos[None, span, None], self.sin[None, span, None]
+        first = torch.tensor(starts, device=self.cos.device)[:, None]
+        places = first + torch.arange(tokens, device=self.cos.device)
+        return self.cos[places][:, :, None], self.sin[places][:, :, None]
+
+
+class _Norm(nn.Module):
+    """Root mean square norm over the last dimension, in float32; weighted in the type of the input, as upstream does.
+
+    `weight` is [..., features]: one set of weights, or one for each head.
+    """
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.detach(), requires_grad=False)
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * F.rms_norm(x, x.shape[-1:], None, self.eps)
+
+
+class _Layer(nn.Module):
+    """One decoder layer with packed projections; queries and keys are normed and rotated together."""
+
+    def __init__(self, layer: Any, config: Any) -> None:
+        super().__init__()
+        attention, mlp = layer.self_attn, layer.mlp
+        self.heads: int = config.num_attention_heads
+        self.kv_heads: int = config.num_key_value_heads
+        self.head_dim: int = config.head_dim
+        eps: float = config.rms_norm_eps
+        self.attention_norm = _Norm(layer.input_layernorm.weight, eps)
+        self.qkv = _packed(attention.q_proj, attention.k_proj, attention.v_proj)
+        head_weights = [
+            attention.q_norm.weight.expand(self.heads, -1),
+            attention.k_norm.weight.expand(self.kv_heads, -1),
+        ]
+        self.qk_norm = _Norm(torch.cat(head_weights), eps)
+        self.out: nn.Linear = attention.o_proj
+        self.mlp_norm = _Norm(layer.post_attention_layernorm.weight, eps)
+        self.gate_up = _packed(mlp.gate_proj, mlp.up_proj)
+        self.down: nn.Linear = mlp.down_proj
+
+    def forward(self, x: Tensor, number: int, caches: Sequence[KvCache], cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self._attend(self.attention_norm(x), number, caches, cos, sin)
+        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
+        return x + self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
+
+    def _attend(self, x: Tensor, number: int, caches: Sequence[KvCache], cos: Tensor, sin: Tensor) -> Tensor:
+        rows, tokens, _ = x.shape
+        qkv = self.qkv(x).view(rows, tokens, -1, self.head_dim)
+        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
+        qk = self.qk_norm(qk)
+        first, second = qk.chunk(2, dim=-1)
+        qk = qk * cos + torch.cat((-second, first), dim=-1) * sin
+        q, k = qk.transpose(1, 2).split((self.heads, self.kv_heads), dim=1)
+        v = v.transpose(1, 2)
+        parts, start = [], 0
+        for cache in caches:
+            span = slice(start, start + cache.rows)
+            parts.append(_attention(q[span], *cache.write(number, k[span], v[span])))
+            start += cache.rows
+        mixed = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return self.out(mixed)  # type: ignore[no-any-return]
+
+
+def _packed(*linears: nn.Linear) -> nn.Linear:
+    """One linear layer that gives the outputs of several, side by side."""
+    weight = torch.cat([linear.weight for linear in linears])
+    packed = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    packed.weight = nn.Parameter(weight, requires_grad=False)
+    return packed
+
+
+def _rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [positions, head_dim] in float32, both halves alike (Su et al., 2021)."""
+    frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2).float() / head_dim)
+    angles = torch.arange(positions).float()[:, None] * frequencies
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention of the last tokens over all of [rows, kv_heads, total, head_dim].
+
+    `q` is [rows, heads, tokens, head_dim]; returns [rows, tokens, heads * head_dim].
+    """
+    rows, heads, tokens, head_dim = q.shape
+    total = k.shape[2]
+    if tokens == 1:
+        # The query heads of one key head stand in for query positions: no copies of keys, and no mask.
+        grouped = q.reshape(rows, k.shape[1], heads // k.shape[1], head_dim)
+        return F.scaled_dot_product_attention(grouped, k, v).reshape(rows, 1, heads * head_dim)
+    if total == tokens:
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+    else:
+        mask = torch.ones(tokens, total, dtype=torch.bool, device=q.device).tril(total - tokens)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+    return mixed.transpose(1, 2).reshape(rows, tokens, heads * head_dim)
