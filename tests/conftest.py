@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from wyoming.audio import AudioChunk
 from wyoming.client import AsyncClient
 from wyoming.event import Event
@@ -22,6 +23,9 @@ from wyoming.tts import Synthesize, SynthesizeVoice
 from wyoming_qwen3.checkpoints import Checkpoint, Kind
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The same examples every time; pytest --hypothesis-profile=default looks for new ones.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile("fixed")
 
 CUSTOM_VOICE = Checkpoint("custom_voice", "0.6B")
 

@@ -15,7 +15,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("voices",),
     ("request",),
     ("settings", "engine", "text", "audio", "hardware"),
-    ("worker",),
+    ("worker", "bench"),
     ("models",),
     ("standby",),
     ("speech",),
@@ -25,9 +25,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
 WITHIN_A_ROW = {("handler", "info")}
 
 HOMES = {
-    "torch": {"engine"},
-    "transformers": {"engine"},
-    "qwen_tts": {"engine"},
+    "torch": {"engine", "bench"},
+    "transformers": {"engine", "bench"},
+    "qwen_tts": {"engine", "bench"},
     "safetensors": {"engine"},
     "huggingface_hub": {"engine"},
     "hibari": {"engine"},
