@@ -73,6 +73,15 @@ async def test_the_first_request_for_another_kind_fetches_it(start_server: Start
         await wait_for_qwen3(server)
 
 
+async def test_the_standby_voice_only_asks_nobody(start_server: StartServer, hub_root: Path) -> None:
+    with Hub(hub_root) as hub:
+        server = start_server("--standby", "only", HF_ENDPOINT=hub.url)
+        assert (await synthesize(server.uri, SENTENCE)).types[-1] == "audio-stop"
+        refused = await synthesize(server.uri, "Hallo.", "ryan-de")
+        assert refused.events[-1].data["code"] == "language_not_supported"
+        assert hub.requests == []
+
+
 async def test_no_download_asks_nobody(start_server: StartServer, hub_root: Path) -> None:
     with Hub(hub_root) as hub:
         server = start_server("--model", "0.6B", "--no-download", HF_ENDPOINT=hub.url)

@@ -3,7 +3,7 @@ import pytest
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.engine.weights import Progress
-from wyoming_qwen3.errors import InstructionsNotSupported, ModelFailed, SpeechError
+from wyoming_qwen3.errors import DownloadFailed, InstructionsNotSupported, ModelFailed, SpeechError
 from wyoming_qwen3.hardware import GIB, Hardware, choose_size
 from wyoming_qwen3.models import Model, State, choose_evictions, choose_model, restart_delay
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
@@ -87,6 +87,7 @@ def test_an_engine_that_keeps_dying_is_started_again_ever_later() -> None:
         (State.DOWNLOADING, Progress(900_000_000, 1_800_000_000), None, "model_loading", "50 % of 1.8 GB"),
         (State.LOADING, None, None, "model_loading", "being loaded"),
         (State.FAILED, None, ModelFailed("It is damaged."), "model_failed", "It is damaged."),
+        (State.MISSING, None, DownloadFailed("No hub."), "download_failed", "0.6B-Base is missing: No hub."),
     ],
 )
 def test_a_checkpoint_says_why_it_cant_speak(

@@ -85,7 +85,7 @@ async def test_a_fresh_server_speaks_at_once(start_server: StartServer) -> None:
     assert level(answer.audio) > 0.01
     start = answer.events[0].data
     assert (start["rate"], start["width"], start["channels"]) == (24_000, 2, 1)
-    assert all(20 <= len(chunk.audio) / 48 <= 200 for chunk in answer.chunks[:-1])
+    assert all(20 <= len(chunk.audio) / 48 <= 200 for chunk in answer.chunks)
     assert all(len(chunk.audio) % 2 == 0 and chunk.rate == 24_000 for chunk in answer.chunks)
     await standby.wait_for("Spoke voice=ryan language=auto model=standby characters=23 first_audio=")
 
@@ -117,7 +117,7 @@ async def test_other_languages_are_told_what_is_missing(standby: Server) -> None
     for text, voice in [("Hallo.", "ryan-de"), ("Die Haustür ist offen.", None)]:
         answer = await synthesize(standby.uri, text, voice)
         assert answer.types == ["error"]
-        assert any(part in answer.events[0].data["text"] for part in ("Qwen3-TTS-12Hz-0.6B-CustomVoice", "hub"))
+        assert "Qwen3-TTS-12Hz-0.6B-CustomVoice" in answer.events[0].data["text"]
         assert answer.events[0].data["code"] in ("model_missing", "model_loading", "download_failed")
 
 

@@ -17,7 +17,7 @@ GERMAN, ENGLISH = find_language("de"), find_language("en")
         ("auto", State.READY, GERMAN, None, "qwen3"),
         ("off", State.READY, ENGLISH, None, "qwen3"),
         ("only", State.READY, ENGLISH, None, "standby"),
-        ("only", State.MISSING, None, None, "standby"),
+        ("only", None, None, None, "standby"),
         ("auto", State.MISSING, ENGLISH, None, "standby"),
         ("auto", State.DOWNLOADING, None, None, "standby"),
         ("auto", State.DOWNLOADING, None, ENGLISH, "standby"),
@@ -32,7 +32,9 @@ GERMAN, ENGLISH = find_language("de"), find_language("en")
         ("off", State.FAILED, ENGLISH, None, None),
     ],
 )
-def test_who_speaks(mode: StandbyMode, state: State, language: object, guessed: object, chosen: str | None) -> None:
+def test_who_speaks(
+    mode: StandbyMode, state: State | None, language: object, guessed: object, chosen: str | None
+) -> None:
     request = SpeechRequest(RYAN, language)  # type: ignore[arg-type]
     assert choose_engine(mode, state, request, guessed) == chosen  # type: ignore[arg-type]
 

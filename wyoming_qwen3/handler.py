@@ -10,10 +10,12 @@ end: so a failure is an `error` event and then a closed connection, and nothing 
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event, Eventable, async_read_event
@@ -40,7 +42,7 @@ from .voices import Language, Speaker, find_language, find_voice, native_speaker
 _LOGGER = logging.getLogger(__name__)
 
 _CHUNK_SAMPLES = SAMPLE_RATE * 160 // 1000
-"""Most samples of one audio-chunk: 160 ms."""
+"""Most samples of one audio-chunk: 160 ms. Longer audio is sent in equal parts."""
 
 _MAX_WAITING = 8
 """Requests that may wait behind the one being spoken on a connection."""
@@ -221,9 +223,8 @@ class Handler(AsyncEventHandler):
             await self._send(SynthesizeStopped())
 
     async def _send_audio(self, samples: FloatArray) -> None:
-        for start in range(0, samples.size, _CHUNK_SAMPLES):
-            audio = pcm.to_int16(samples[start : start + _CHUNK_SAMPLES])
-            await self._send(AudioChunk(audio=audio, rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
+        for part in np.array_split(samples, math.ceil(samples.size / _CHUNK_SAMPLES)):
+            await self._send(AudioChunk(audio=pcm.to_int16(part), rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
 
     async def _fail(self, error: SpeechError) -> None:
         """Say what went wrong, and hang up."""

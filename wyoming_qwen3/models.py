@@ -96,7 +96,9 @@ class Model:
                 return ModelLoading(f"{name} is being downloaded: {share:.0f} % of {gigabytes:.1f} GB so far.")
             case State.DOWNLOADING:
                 return ModelLoading(f"{name} is about to be downloaded.")
-            case State.FAILED | State.MISSING if self.error:
+            case State.FAILED | State.MISSING if isinstance(self.error, DownloadFailed):
+                return DownloadFailed(f"{name} is missing: {self.error}")
+            case State.FAILED if self.error:
                 return self.error
             case State.MISSING:
                 return ModelMissing(f"{name} is not in the models folder.")

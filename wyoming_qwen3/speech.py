@@ -61,6 +61,9 @@ class Report:
     wall: float = 0.0
     """Seconds from the first text to the last audio."""
 
+    whole: bool = False
+    """Whether all of it was spoken."""
+
 
 class Synthesizer:
     """Opens sessions on the engines that there are."""
@@ -89,18 +92,19 @@ class Synthesizer:
 
         Raises Unavailable where nobody can speak it now.
         """
+        mode = self._options.standby
         checkpoint = choose_model(request, self._models.size)
-        model = await self._models.look(checkpoint)
+        model = None if mode == "only" else await self._models.look(checkpoint)
         guessed = None if request.language else await asyncio.to_thread(self._guesser.guess, text)
-        chosen = choose_engine(self._options.standby, model.state, request, guessed)
-        if chosen is None:
-            raise model.explain()
+        chosen = choose_engine(mode, model.state if model else None, request, guessed)
         if chosen == "standby":
             async with self._standby.use() as worker:
                 yield worker, None
-        else:
+        elif chosen == "qwen3":
             async with self._models.use(checkpoint) as worker:
                 yield worker, checkpoint
+        elif model is not None:
+            raise model.explain()
 
 
 class SpeechSession:
@@ -140,14 +144,7 @@ class SpeechSession:
     async def close(self) -> None:
         """Stop the engine's work for this session, and log what it was."""
         await self._chunks.aclose()
-        report = self.report
-        voice = self._request.voice.id if isinstance(self._request.voice, Speaker) else "custom"
-        language = self._request.language.code if self._request.language else "auto"
-        _LOGGER.info(
-            "Spoke voice=%s language=%s model=%s characters=%d first_audio=%.3fs audio=%.2fs speed=%.2fx",
-            *(voice, language, report.engine, report.characters, report.first_audio, report.audio),
-            report.audio / report.wall if report.wall else 0.0,
-        )
+        _LOGGER.info("%s", _log_line(self._request, self.report))
 
     async def _make_chunks(self) -> AsyncGenerator[FloatArray, None]:
         async with contextlib.aclosing(self._speak_script()) as chunks:
@@ -156,6 +153,7 @@ class SpeechSession:
                 yield chunk
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)
+        self.report.whole = True
 
     async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
         """All segments in order, on one engine: it is chosen when the first text is there."""
@@ -243,3 +241,14 @@ class SpeechSession:
         self.report.first_audio = self.report.first_audio or now - self._started
         self.report.audio += chunk.size / SAMPLE_RATE
         self.report.wall = now - self._started
+
+
+def _log_line(request: SpeechRequest, report: Report) -> str:
+    voice = request.voice.id if isinstance(request.voice, Speaker) else "custom"
+    language = request.language.code if request.language else "auto"
+    speed = report.audio / report.wall if report.wall else 0.0
+    return (
+        f"{'Spoke' if report.whole else 'Stopped'} voice={voice} language={language} model={report.engine} "
+        f"characters={report.characters} first_audio={report.first_audio:.3f}s audio={report.audio:.2f}s "
+        f"speed={speed:.2f}x"
+    )

@@ -39,13 +39,14 @@ class StandbyVoice:
 
 
 def choose_engine(
-    mode: StandbyMode, state: State, request: SpeechRequest, guessed: Language | None
+    mode: StandbyMode, state: State | None, request: SpeechRequest, guessed: Language | None
 ) -> Literal["qwen3", "standby"] | None:
     """Who speaks this request; None for nobody, now.
 
     The standby voice stands in for a named speaker, in English, while the checkpoint is not ready. A designed or
     cloned voice is never replaced, nor one that is a few seconds of loading away from a language that only Qwen3
-    speaks. `guessed` is the language that the text seems to be in, for requests that leave it open.
+    speaks. `guessed` is the language that the text seems to be in, for requests that leave it open; `state` is None
+    where nobody has looked, because there is only the standby voice.
 
     Raises LanguageNotSupported when there is only the standby voice and the text is not English.
     """

@@ -1,0 +1,41 @@
+import asyncio
+
+import pytest
+from zeroconf import ServiceStateChange, Zeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
+
+from tests.conftest import free_port
+from wyoming_qwen3.discovery import Announcement, addresses
+
+
+def test_a_wildcard_is_announced_by_the_machines_own_addresses() -> None:
+    assert addresses("127.0.0.1") == ["127.0.0.1"]
+    assert all(address.count(".") == 3 for address in addresses("0.0.0.0"))
+    assert addresses("0.0.0.0") == addresses("::") == addresses("")
+
+
+async def test_a_browser_finds_the_server_and_hears_it_leave() -> None:
+    seen: asyncio.Queue[tuple[str, ServiceStateChange]] = asyncio.Queue()
+
+    def note(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
+        seen.put_nowait((name, state_change))
+
+    announcement = Announcement("qwen3-test", "127.0.0.1", port := free_port())
+    browsing = AsyncZeroconf()
+    browser = AsyncServiceBrowser(browsing.zeroconf, "_wyoming._tcp.local.", handlers=[note])
+    try:
+        await announcement.start()
+        try:
+            name, change = await asyncio.wait_for(seen.get(), 10)
+        except TimeoutError:
+            pytest.skip("This machine passes no multicast")
+        assert (name, change) == ("qwen3-test._wyoming._tcp.local.", ServiceStateChange.Added)
+        info = await browsing.async_get_service_info("_wyoming._tcp.local.", name)
+        assert info is not None
+        assert (info.port, info.parsed_addresses()) == (port, ["127.0.0.1"])
+    finally:
+        await announcement.stop()
+    _, change = await asyncio.wait_for(seen.get(), 10)
+    assert change is ServiceStateChange.Removed
+    await browser.async_cancel()
+    await browsing.async_close()
