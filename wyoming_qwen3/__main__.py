@@ -33,6 +33,12 @@ from .worker import Worker, download
 
 _LOGGER = logging.getLogger(__name__)
 
+_HEAD_START = 1.0
+"""Seconds for which the port stays closed, at most, so that the first request finds the standby voice ready.
+
+Qwen3 is fetched and loaded after that: it would take the processor away from what is wanted first.
+"""
+
 
 def main() -> None:
     """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
@@ -87,13 +93,13 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Synth
     standby = StandbyVoice(Worker("standby", arguments))
     guesser = LanguageGuesser()
     options = Options(settings.standby, settings.text_streaming, settings.sentence_pause)
-    warming: list[asyncio.Task[object]] = []
+    warming = [asyncio.create_task(asyncio.to_thread(_warm_text, guesser))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
-    warming.append(asyncio.create_task(asyncio.to_thread(_warm_text, guesser)))
-    if preload and settings.standby != "only":
-        models.start(_preloaded(settings, size))
     try:
+        await asyncio.wait(warming, timeout=_HEAD_START)
+        if preload and settings.standby != "only":
+            models.start(_preloaded(settings, size))
         yield Synthesizer(models, standby, guesser, options)
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
