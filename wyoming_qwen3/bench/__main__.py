@@ -1,0 +1,90 @@
+"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine ...`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from wyoming_qwen3.errors import SpeechError
+
+from . import engine
+from .engine import Plan
+from .report import to_json, to_text
+from .systems import Weights
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a benchmark and return the exit code: 0, or 1 when a gate fails or nothing could be measured."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.device == "cuda" and not torch.cuda.is_available():
+        parser.error("PyTorch finds no GPU for --device cuda")
+    try:
+        report = engine.run(_plan(given), _tell)
+    except SpeechError as error:
+        _tell(f"bench: {error}")
+        return 1
+    sys.stdout.write(to_text(report))
+    if given.json:
+        given.json.write_text(to_json(report), encoding="utf-8")
+    return 0 if report.passed else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="script/bench", description="Measures speed.")
+    commands = parser.add_subparsers(required=True, metavar="engine")
+    command = commands.add_parser("engine", help="talker, code predictor and codec, without any server")
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
+    source.add_argument("--checkpoint", type=Path, metavar="DIR", help="a CustomVoice checkpoint's folder")
+    command.add_argument("--size", choices=("0.6B", "1.7B", "tiny"), default="0.6B", metavar="0.6B|1.7B")
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.add_argument("--dtype", choices=_DTYPES, help="of talker and predictor; float32 on CPU, else bfloat16")
+    command.add_argument("--against", type=_names, default=(), metavar="stock", help="what else is measured")
+    command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
+    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 3 on CPU, else 20")
+    command.add_argument("--rows", type=_counts, metavar="N,...", help="side by side; 1,2,4 on CPU, else 1,2,4,8")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    return parser
+
+
+def _plan(given: argparse.Namespace) -> Plan:
+    on_cpu = given.device == "cpu"
+    dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
+    return Plan(
+        weights=Weights(given.size, given.checkpoint, given.device, dtype),
+        against=given.against,
+        frames=given.frames,
+        runs=given.runs or (3 if on_cpu else 20),
+        rows=given.rows or ((1, 2, 4) if on_cpu else (1, 2, 4, 8)),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if set(names) - {"stock"}:
+        raise argparse.ArgumentTypeError(f"only stock can be measured beside ours, not {text!r}")
+    return names
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is expected, not {text}")
+    return number
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_positive(part) for part in text.split(","))
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

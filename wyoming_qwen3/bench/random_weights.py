@@ -1,0 +1,270 @@
+"""Checkpoints with random weights at the published dimensions, built in memory: speed needs no download.
+
+A seed gives the same weights in every process. The text vocabulary is cut to single bytes (267 of 151,936 rows, of
+which speech reads one per token), and speech never ends by itself. Knows nothing of what is measured.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Qwen2TokenizerFast
+from transformers.convert_slow_tokenizer import Qwen2Converter, bytes_to_unicode
+from transformers.modeling_utils import no_init_weights
+
+from wyoming_qwen3.engine.upstream import Upstream, import_qwen_tts
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Dimensions of a stack of decoder layers."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int = 16
+    kv_heads: int = 8
+    head_dim: int = 128
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """All that tells checkpoints of one make apart; `codec` is the configuration of the codec's decoder."""
+
+    talker: Stack
+    predictor: Stack
+    text_hidden: int
+    codes: int
+    codec: Mapping[str, Any]
+
+
+_CODEC = {
+    "latent_dim": 1024,
+    "codebook_dim": 512,
+    "decoder_dim": 1536,
+    "hidden_size": 512,
+    "intermediate_size": 1024,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 16,
+    "head_dim": 64,
+    "sliding_window": 72,
+}
+_TINY_CODEC = {
+    "latent_dim": 32,
+    "codebook_dim": 16,
+    "decoder_dim": 32,
+    "hidden_size": 24,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 8,
+    "sliding_window": 16,
+}
+_PREDICTOR = Stack(1024, 3072, 5)
+
+SIZES: Mapping[str, Dimensions] = MappingProxyType(
+    {
+        "0.6B": Dimensions(Stack(1024, 3072, 28), _PREDICTOR, 2048, 2048, _CODEC),
+        "1.7B": Dimensions(Stack(2048, 6144, 28), _PREDICTOR, 2048, 2048, _CODEC),
+        "tiny": Dimensions(Stack(48, 64, 2, 4, 2, 16), Stack(32, 64, 2, 4, 2, 16), 32, 64, _TINY_CODEC),
+    }
+)
+"""The published sizes, as in their config.json, and a tiny one that shows only that everything runs."""
+
+_SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>")
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "do_sample": True,
+        "repetition_penalty": 1.05,
+        "temperature": 0.9,
+        "top_k": 50,
+        "top_p": 1.0,
+        "subtalker_dosample": True,
+        "subtalker_temperature": 0.9,
+        "subtalker_top_k": 50,
+        "subtalker_top_p": 1.0,
+        "max_new_tokens": 8192,
+    }
+)
+"""The published generation_config.json."""
+
+
+def build_model(dimensions: Dimensions, seed: int, device: str, dtype: torch.dtype) -> Upstream:
+    """A CustomVoice checkpoint without its codec."""
+    import_qwen_tts()
+    models: Any = import_module("qwen_tts.core.models")
+    tokenizer = _byte_tokenizer()
+    config = models.Qwen3TTSConfig(**_model_config(dimensions, tokenizer))
+    with no_init_weights():
+        model = models.Qwen3TTSForConditionalGeneration._from_config(config, dtype=dtype)
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            mean, std = _spread(name, weight)
+            weight.normal_(mean, std, generator=draw)
+        # A logit of 0 is far from the 50 largest of 2048 random ones, so the end of speech is never drawn.
+        model.talker.codec_head.weight[model.talker.config.codec_eos_token_id] = 0
+    return Upstream(model.eval().to(device), tokenizer, dict(DEFAULTS))
+
+
+def build_speech_tokenizer(dimensions: Dimensions, seed: int, device: str, dtype: torch.dtype) -> Any:
+    """Its codec: upstream's Qwen3TTSTokenizer, of which only the decoder works."""
+    import_qwen_tts()
+    core: Any = import_module("qwen_tts.core")
+    config = core.Qwen3TTSTokenizerV2Config(**_codec_config(dimensions))
+    with no_init_weights():
+        model = core.Qwen3TTSTokenizerV2Model(config)
+    with torch.no_grad():
+        _fill_decoder(model.decoder, torch.Generator().manual_seed(seed))
+    tokenizer: Any = import_module("qwen_tts").Qwen3TTSTokenizer()
+    tokenizer.model = model.eval().to(device, dtype)
+    tokenizer.config = tokenizer.model.config
+    tokenizer.device = tokenizer.model.device
+    return tokenizer
+
+
+def talker_config(dimensions: Dimensions, text_vocabulary: int = 0) -> dict[str, Any]:
+    """What `talker_config` of a config.json holds for these dimensions, as far as upstream's defaults are wrong."""
+    codes = dimensions.codes
+    return _stack_config(dimensions.talker) | {
+        "text_hidden_size": dimensions.text_hidden,
+        "text_vocab_size": text_vocabulary,
+        "vocab_size": codes + 1024,
+        "num_code_groups": 16,
+        "codec_pad_id": codes + 100,
+        "pad_token_id": codes + 100,
+        "codec_bos_id": codes + 101,
+        "codec_eos_token_id": codes + 102,
+        "codec_think_id": codes + 106,
+        "codec_nothink_id": codes + 107,
+        "codec_think_bos_id": codes + 108,
+        "codec_think_eos_id": codes + 109,
+        "codec_language_id": {"english": codes + 2},
+        "spk_id": {"ryan": codes + 1013},
+        "spk_is_dialect": {"ryan": False},
+        "code_predictor_config": _stack_config(dimensions.predictor) | {"vocab_size": codes, "num_code_groups": 16},
+    }
+
+
+def _stack_config(stack: Stack) -> dict[str, Any]:
+    half = stack.head_dim // 2
+    side = half * 5 // 16
+    return {
+        "hidden_size": stack.hidden,
+        "intermediate_size": stack.intermediate,
+        "num_hidden_layers": stack.layers,
+        "num_attention_heads": stack.heads,
+        "num_key_value_heads": stack.kv_heads,
+        "head_dim": stack.head_dim,
+        "rope_theta": 1000000,
+        "rope_scaling": {
+            "interleaved": True,
+            "mrope_section": [half - 2 * side, side, side],
+            "rope_type": "default",
+            "type": "default",
+        },
+    }
+
+
+def _model_config(dimensions: Dimensions, tokenizer: Qwen2TokenizerFast) -> dict[str, Any]:
+    ids = tokenizer.get_vocab()
+    return {
+        "tts_model_type": "custom_voice",
+        "tts_model_size": "0b6" if dimensions is SIZES["0.6B"] else "1b7",
+        "tokenizer_type": "qwen3_tts_tokenizer_12hz",
+        "assistant_token_id": ids["assistant"],
+        "im_start_token_id": ids["<|im_start|>"],
+        "im_end_token_id": ids["<|im_end|>"],
+        "tts_pad_token_id": ids["<tts_pad>"],
+        "tts_bos_token_id": ids["<tts_text_bos>"],
+        "tts_eos_token_id": ids["<tts_text_eod>"],
+        "talker_config": talker_config(dimensions, len(ids)),
+    }
+
+
+def _byte_tokenizer() -> Qwen2TokenizerFast:
+    """Every byte a token, and "assistant" one too, as prompts are cut behind it."""
+    word = "assistant"
+    prefixes = [word[:end] for end in range(2, len(word) + 1)]
+    vocabulary = {symbol: number for number, symbol in enumerate([*bytes_to_unicode().values(), *prefixes])}
+    merges = [(prefix[:-1], prefix[-1]) for prefix in prefixes]
+    return Qwen2TokenizerFast(
+        tokenizer_object=Qwen2Converter(None).converted(vocabulary, merges),
+        eos_token="<|im_end|>",
+        additional_special_tokens=list(_SPECIAL_TOKENS),
+    )
+
+
+def _spread(name: str, weight: nn.Parameter) -> tuple[float, float]:
+    """Mean and deviation with which signals neither vanish nor grow from layer to layer."""
+    if "norm" in name:
+        return 1.0, 0.1
+    if "embedding" in name:
+        return 0.0, 0.5
+    return 0.0, weight[0].numel() ** -0.5 if weight.dim() > 1 else 0.02
+
+
+def _codec_config(dimensions: Dimensions) -> dict[str, Any]:
+    return {
+        "encoder_valid_num_quantizers": 16,
+        "decoder_config": dict(dimensions.codec)
+        | {
+            "codebook_size": dimensions.codes,
+            "vector_quantization_hidden_dimension": dimensions.codec["codebook_dim"],
+            "num_quantizers": 16,
+            "num_semantic_quantizers": 1,
+            "upsample_rates": [8, 5, 4, 3],
+            "upsampling_ratios": [2, 2],
+        },
+        # Never run: as small as it can be.
+        "encoder_config": {
+            "hidden_size": 16,
+            "upsample_groups": 16,
+            "num_filters": 1,
+            "codebook_dim": 8,
+            "vector_quantization_hidden_dimension": 8,
+            "codebook_size": 8,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "intermediate_size": 16,
+        },
+    }
+
+
+def _fill_decoder(decoder: Any, draw: torch.Generator) -> None:
+    """Weights with which each part matters and the wave has a standard deviation of 0.1, far from clipping."""
+    for name, weight in decoder.named_parameters():
+        mean, std = _codec_spread(name, weight)
+        weight.normal_(mean, std, generator=draw)
+    last = decoder.decoder[-1].conv
+    last.bias.zero_()
+    last.weight.mul_(1e-3)
+    wave = decoder(torch.randint(decoder.config.codebook_size, (1, 16, 8), generator=draw))
+    last.weight.mul_(0.1 / wave.std())
+
+
+def _codec_spread(name: str, weight: nn.Parameter) -> tuple[float, float]:
+    """Mean and deviation, the published start values for the scales of layers."""
+    match name.rpartition(".")[2]:
+        case "cluster_usage":
+            return 1.0, 0.0
+        case "gamma":
+            return 0.3, 0.05
+        case "scale":
+            return 0.01, 0.001
+        case "alpha" | "beta":
+            return 0.0, 0.2
+        case "embedding_sum":
+            return 0.0, 0.3
+        case "weight" if "norm" in name:
+            return 1.0, 0.1
+    return 0.0, 0.6 * weight[0].numel() ** -0.5 if weight.dim() > 1 else 0.02

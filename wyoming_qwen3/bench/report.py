@@ -1,0 +1,65 @@
+"""A benchmark's results as text and as JSON. Knows no measuring."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from .engine import Figures, Report
+
+
+def to_json(report: Report) -> str:
+    """Machine, run and gates, and if these are passed systems and floor; what was not measured is left out."""
+    content = asdict(report)
+    if not report.systems:
+        del content["systems"]
+    if report.floor is None:
+        del content["floor"]
+    for figures in content.get("systems", {}).values():
+        if not figures["rows"]:
+            del figures["rows"]
+    return json.dumps(content, indent=2) + "\n"
+
+
+def to_text(report: Report) -> str:
+    """A table to read; without passed gates it has no figures."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    run = report.run
+    yield ", ".join(f"{name} {value}" for name, value in report.machine.items())
+    yield (f"{run['weights']}, {run['dtype']} on {run['device']}; {run['frames']} frames, median of {run['runs']} runs")
+    yield ""
+    for gate, passed in report.gates.items():
+        yield f"gate {gate}: {'passed' if passed else 'FAILED'}"
+    if not report.passed:
+        yield "A gate failed, so nothing was measured."
+        return
+    yield ""
+    yield from _table(report.systems)
+    if report.floor:
+        yield ""
+        yield (
+            f"Floor: one-row matrix products read {report.floor.gparam_per_s:.2f} Gparam/s, "
+            f"{report.floor.ms_per_frame:.1f} ms a frame: {report.floor.share:.0%} of our talker and predictor."
+        )
+
+
+def _table(systems: dict[str, Figures]) -> Iterator[str]:
+    rows = {name: _cells(figures) for name, figures in systems.items()}
+    labels = list(rows["ours"])
+    width = max(map(len, labels))
+    yield " " * width + "".join(f"{name:>10}" for name in rows)
+    for label in labels:
+        yield f"{label:{width}}" + "".join(f"{cells.get(label, '-'):>10}" for cells in rows.values())
+
+
+def _cells(figures: Figures) -> dict[str, str]:
+    cells = {"audio s per wall s": f"{figures.speed_x:.3f}"}
+    for chunk, milliseconds in figures.first_pcm_ms.items():
+        cells[f"first PCM ms, first chunk {chunk}"] = f"{milliseconds:.0f}"
+    for part, milliseconds in figures.ms_per_frame.items():
+        cells[f"ms per frame, {part}"] = f"{milliseconds:.1f}"
+    for count, speed in figures.rows.items():
+        cells[f"audio s per wall s, rows {count}"] = f"{speed:.3f}"
+    return cells | {"peak MB": f"{figures.peak_mb:.0f}"}
