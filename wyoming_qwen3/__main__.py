@@ -31,7 +31,7 @@ from .text.script import Script
 from .voices import SPEAKERS
 from .worker import Worker, download
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__package__)
 
 _HEAD_START = 1.0
 """Seconds for which the port stays closed, at most, so that the first request finds the standby voice ready.

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from tests.hub import Hub
 from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.engine import hub as client
 from wyoming_qwen3.engine import weights
 from wyoming_qwen3.errors import (
     DownloadFailed,
@@ -70,7 +71,7 @@ class Machine:
         return self.folder / ".download" / f"{checksum}.part"
 
     def download(self, *, revision: str = "main", patience: float = 5.0, endpoint: str | None = None) -> Path:
-        return weights.download(
+        return client.download(
             CHECKPOINT,
             self.models_dir,
             revision=revision,
@@ -254,7 +255,7 @@ def test_readers_see_only_whole_files_meanwhile(machine: Machine) -> None:
         assert all((machine.folder / name).read_bytes() == (source / name).read_bytes() for name in visible)
         seen.append({name.as_posix() for name in visible})
 
-    weights.download(CHECKPOINT, machine.models_dir, report=look, log=machine.log.append, endpoint=machine.hub.url)
+    client.download(CHECKPOINT, machine.models_dir, report=look, log=machine.log.append, endpoint=machine.hub.url)
     assert any("config.json" in names and MODEL not in names for names in seen)
     assert MODEL in seen[-1]
 
@@ -280,9 +281,9 @@ def test_download_survives_a_killed_process(machine: Machine) -> None:
     machine.hub.faults.bytes_per_second = 1_000_000
     script = (
         "import sys, pathlib\n"
-        "from wyoming_qwen3.engine import weights\n"
+        "from wyoming_qwen3.engine import hub\n"
         "from wyoming_qwen3.checkpoints import Checkpoint\n"
-        "weights.download(Checkpoint('custom_voice', '0.6B'), pathlib.Path(sys.argv[1]), log=print,"
+        "hub.download(Checkpoint('custom_voice', '0.6B'), pathlib.Path(sys.argv[1]), log=print,"
         " report=lambda progress: print(progress.done, flush=True))"
     )
     environment = {**os.environ, "HF_ENDPOINT": machine.hub.url}
@@ -520,7 +521,7 @@ def test_second_download_of_the_same_folder_waits_its_turn(machine: Machine) -> 
             machine.download()
         refused.append(str(caught.value))
 
-    weights.download(CHECKPOINT, machine.models_dir, report=download_again, log=print, endpoint=machine.hub.url)
+    client.download(CHECKPOINT, machine.models_dir, report=download_again, log=print, endpoint=machine.hub.url)
     assert set(refused) == {f"Another process is downloading {CHECKPOINT.name}."}
     assert weights.is_complete(machine.folder)
 
@@ -546,10 +547,11 @@ def test_offline_is_obeyed(machine: Machine) -> None:
     code = f"""
 from pathlib import Path
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.engine import weights
+from wyoming_qwen3.engine import hub
+from wyoming_qwen3.errors import DownloadFailed
 try:
-    weights.download(Checkpoint("custom_voice", "0.6B"), Path({str(machine.models_dir)!r}), report=print, log=print)
-except weights.DownloadFailed as error:
+    hub.download(Checkpoint("custom_voice", "0.6B"), Path({str(machine.models_dir)!r}), report=print, log=print)
+except DownloadFailed as error:
     print(error.transient, error)
 """
     told = run(code, HF_HUB_OFFLINE="1", HF_ENDPOINT=machine.hub.url)

@@ -11,9 +11,9 @@ from pathlib import Path
 from wyoming_qwen3.checkpoints import KINDS, SIZES, Checkpoint
 from wyoming_qwen3.errors import DownloadFailed
 
-from . import weights, wire
+from . import hub, weights, wire
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__package__)
 
 
 def main() -> None:
@@ -25,7 +25,8 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, required=True)
     parser.add_argument("--revision", required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s:download:%(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s download: %(message)s")
+    _LOGGER.setLevel(logging.INFO)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when to stop
     with socket.socket(fileno=arguments.pipe) as pipe:
         threading.Thread(target=_end_with_server, args=(pipe,), daemon=True).start()
@@ -37,7 +38,7 @@ def _download(pipe: socket.socket, arguments: argparse.Namespace) -> wire.FromEn
         pipe.sendall(wire.pack(wire.Downloading(progress.done, progress.total)))
 
     try:
-        weights.download(
+        hub.download(
             Checkpoint(arguments.kind, arguments.size),
             arguments.models_dir,
             revision=arguments.revision,

@@ -23,9 +23,10 @@ from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
+from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import DownloadFailed, TransientDownloadFailed
 
-from .weights import Progress, lacking_names
+from .weights import Progress, folder, lacking_names, missing_files
 
 SPACE_MARGIN = 512 * 1024**2
 """Bytes that must stay free on the disk."""
@@ -38,7 +39,33 @@ _CHUNK = 256 * 1024
 _CLIENT = "wyoming-qwen3"
 
 
-def fetch(
+def download(
+    checkpoint: Checkpoint,
+    models_dir: Path,
+    *,
+    revision: str = "main",
+    report: Callable[[Progress], None],
+    log: Callable[[str], None],
+    endpoint: str | None = None,
+    patience: float = 30.0,
+) -> Path:
+    """Fetch what the checkpoint's folder lacks of `revision` (a branch, tag or commit), and return the folder.
+
+    Goes on where an earlier try stopped, even inside a file. Takes safetensors, JSON and text, never pickles or code,
+    and checks each file by the hub's checksum before it appears in its place. It is one try, that ends after
+    `patience` seconds without a byte: the caller repeats it, waiting `retry_delay`. `report` is called about twice a
+    second, and at the end. HF_ENDPOINT (unless `endpoint` is given), HF_TOKEN and HF_HUB_OFFLINE hold.
+
+    Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
+    """
+    path = folder(models_dir, checkpoint)
+    _fetch(checkpoint.repository, revision, path, report=report, log=log, endpoint=endpoint, patience=patience)
+    if missing := missing_files(path):
+        raise DownloadFailed(f"{checkpoint.repository} at {revision} is not whole: it lacks {', '.join(missing)}.")
+    return path
+
+
+def _fetch(
     repository: str,
     revision: str,
     path: Path,
@@ -48,7 +75,7 @@ def fetch(
     endpoint: str | None = None,
     patience: float,
 ) -> None:
-    """Make `path` hold the checkpoint's files of `revision`, as `weights.download` says.
+    """Make `path` hold the checkpoint's files of `revision`, as `download` says.
 
     Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
     """

@@ -18,7 +18,7 @@ from wyoming_qwen3.errors import SpeechError
 from . import wire
 from .base import Engine
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__package__)
 
 
 def main() -> None:
@@ -30,7 +30,10 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
-    logging.basicConfig(level=arguments.log_level, format=f"%(levelname)s:{arguments.engine}-engine:%(message)s")
+    logging.basicConfig(
+        level=logging.WARNING, format=f"%(asctime)s %(levelname)s {arguments.engine} engine: %(message)s"
+    )
+    _LOGGER.setLevel(arguments.log_level)  # ours alone: upstream's libraries talk much
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when to stop
     with socket.socket(fileno=arguments.pipe) as pipe:
         Host(pipe, _make_engine(arguments)).run()

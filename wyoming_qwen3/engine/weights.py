@@ -1,18 +1,18 @@
-"""Checkpoints on disk: where they are, whether they are whole, how large, and how to get one.
+"""Checkpoints on disk: where they are, whether they are whole, and how large.
 
-Knows files only. Does not know torch, nor what the tensors mean, nor how the hub is spoken to (hub.py, imported when
-something is downloaded), so that the light server process may import it.
+Knows files only. Does not know torch, nor what the tensors mean, nor how the hub is spoken to (hub.py), so that the
+light server process may import it.
 
 A checkpoint is whole by what lies in its folder, without any marker: one that was copied there counts.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import DownloadFailed, InvalidRequest, ModelMissing
+from wyoming_qwen3.errors import InvalidRequest, ModelMissing
 
 _RETRY_DELAYS = (5.0, 15.0, 60.0, 300.0, 900.0)
 
@@ -95,34 +95,6 @@ def check_models_dir(models_dir: Path) -> None:
 def retry_delay(attempt: int) -> float:
     """Seconds to wait after `attempt` failed tries (1 or more): from 5 seconds to a quarter of an hour."""
     return _RETRY_DELAYS[min(max(attempt, 1), len(_RETRY_DELAYS)) - 1]
-
-
-def download(
-    checkpoint: Checkpoint,
-    models_dir: Path,
-    *,
-    revision: str = "main",
-    report: Callable[[Progress], None],
-    log: Callable[[str], None],
-    endpoint: str | None = None,
-    patience: float = 30.0,
-) -> Path:
-    """Fetch what the checkpoint's folder lacks of `revision` (a branch, tag or commit), and return the folder.
-
-    Goes on where an earlier try stopped, even inside a file. Takes safetensors, JSON and text, never pickles or code,
-    and checks each file by the hub's checksum before it appears in its place. It is one try, that ends after
-    `patience` seconds without a byte: the caller repeats it, waiting `retry_delay`. `report` is called about twice a
-    second, and at the end. HF_ENDPOINT (unless `endpoint` is given), HF_TOKEN and HF_HUB_OFFLINE hold.
-
-    Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
-    """
-    from .hub import fetch  # noqa: PLC0415  only a download pays for importing the hub's client
-
-    path = folder(models_dir, checkpoint)
-    fetch(checkpoint.repository, revision, path, report=report, log=log, endpoint=endpoint, patience=patience)
-    if missing := missing_files(path):
-        raise DownloadFailed(f"{checkpoint.repository} at {revision} is not whole: it lacks {', '.join(missing)}.")
-    return path
 
 
 def _is_filled(file: Path) -> bool:
