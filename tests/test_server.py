@@ -182,6 +182,7 @@ async def test_requests_on_one_connection_are_answered_in_turn(standby: Server) 
         b'{"type": "synthesize", "data": {"text": "Hi", "voice": {"name": 5}}}\n',
         b'{"type": "synthesize-chunk", "data": {"text": "Hi"}}\n',
         b'{"type": "synthesize-stop"}\n',
+        b'{"type": "synthesize", "data": {"text": "Hi", "text_format": "html"}}\n',
         b'{"type": "synthesize-start", "data": 5}\n',
         b'{"type": 5}\n',
         b"\xff\xfe\n",
@@ -216,6 +217,19 @@ async def test_sigterm_stops_everything_soon(start_server: StartServer) -> None:
     assert time.monotonic() - started < 5
     assert not any(child.is_running() for child in children)
     assert "Traceback" not in standby.log
+
+
+async def test_sigterm_in_the_middle_of_speech_is_an_error(start_server: StartServer, models_dir: Path) -> None:
+    """A truncated answer that ends well would be kept by Home Assistant."""
+    server = start_server("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--no-download")
+    async with AsyncClient.from_uri(server.uri) as client:
+        await client.write_event(Synthesize(text=SENTENCE * 100).event())
+        await collect(client, "audio-chunk")
+        server.process.send_signal(signal.SIGTERM)
+        answer = await collect(client)
+    assert answer.events[-1].type == "error"
+    assert answer.events[-1].data["code"] == "unavailable"
+    assert await asyncio.to_thread(server.process.wait, 5) == 0
 
 
 async def test_the_port_taken_is_one_clear_line(tmp_path: Path) -> None:

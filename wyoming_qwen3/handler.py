@@ -33,7 +33,7 @@ from wyoming.tts import (
 )
 
 from .audio import pcm
-from .errors import InvalidRequest, SpeechError
+from .errors import InvalidRequest, SpeechError, Unavailable
 from .info import build_info
 from .request import SAMPLE_RATE, FloatArray, Sampling, SpeechRequest
 from .speech import SpeechSession, Synthesizer
@@ -43,6 +43,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _CHUNK_SAMPLES = SAMPLE_RATE * 160 // 1000
 """Most samples of one audio-chunk: 160 ms. Longer audio is sent in equal parts."""
+
+_LAST_WORD_SECONDS = 1.0
+"""How long a client may take to read why the server hangs up."""
 
 _MAX_WAITING = 8
 """Requests that may wait behind the one being spoken on a connection."""
@@ -61,8 +64,10 @@ class Defaults:
     def request(self, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
         """What a Wyoming client asked for.
 
-        Raises VoiceNotFound or LanguageNotSupported; a voice is never replaced silently.
+        Raises VoiceNotFound, LanguageNotSupported or InvalidRequest; nothing asked for is replaced silently.
         """
+        if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
+            raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
         speaker, language = self.speaker, self.language
         if voice is not None and voice.name:
             speaker, named = find_voice(voice.name)
@@ -120,6 +125,15 @@ class Handler(AsyncEventHandler):
         finally:
             await self.disconnect()
             self.writer.close()
+
+    async def stop(self) -> None:
+        """Hang up because the server stops; an answer that is not whole ends in an error."""
+        if self._speaking and not self._speaking.done():
+            await self._silence()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORD_SECONDS):
+                    await self._fail(Unavailable("The speech server is stopping; ask again when it is back."))
+        await super().stop()
 
     async def disconnect(self) -> None:
         """Stop speaking: nobody listens any more."""
@@ -204,7 +218,7 @@ class Handler(AsyncEventHandler):
             except SpeechError as error:
                 await self._fail(error)
             except ConnectionError:
-                await self.stop()
+                await super().stop()
             except Exception:
                 _LOGGER.exception("An utterance failed")
                 await self._fail(SpeechError("The speech server failed on this text; its log says why."))
@@ -232,7 +246,7 @@ class Handler(AsyncEventHandler):
         self._waiting.clear()
         with contextlib.suppress(ConnectionError):
             await self._send(Error(text=str(error), code=error.code))
-        await self.stop()
+        await super().stop()
 
     async def _send(self, message: Eventable) -> None:
         await self.write_event(message.event())

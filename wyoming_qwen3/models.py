@@ -258,6 +258,8 @@ class ModelManager:
                     model.last_used = time.monotonic()
                     return
             await asyncio.sleep(delay)
+            if model.state is not State.MISSING:
+                return  # somebody put it there by hand meanwhile
         _LOGGER.info("%s is downloaded", checkpoint.name)
         model.state, model.progress = State.ON_DISK, None
         await self._load(model)
@@ -326,7 +328,7 @@ class ModelManager:
         while True:
             await asyncio.sleep(min(limit / 4, 30.0))
             async with self._loading:
-                for model in self._models.values():
+                for model in list(self._models.values()):
                     if model.state is State.READY and not model.users and time.monotonic() - model.last_used > limit:
                         await self._unload(model, f"after {limit:.0f} s without use")
                 if self._worker.running and not any(model.footprint for model in self._models.values()):

@@ -142,7 +142,7 @@ class Worker:
 
     async def unload(self, checkpoint: Checkpoint) -> None:
         """Drop a checkpoint that no row uses."""
-        if self._child is not None:
+        with contextlib.suppress(EngineFailed):  # a dead engine holds nothing
             await self._ask(checkpoint, wire.Unload(checkpoint))
 
     def submit(self, checkpoint: Checkpoint | None, request: SpeechRequest, text: str, *, live: bool = False) -> Row:
@@ -172,11 +172,11 @@ class Worker:
                 await child.stop()
 
     async def _ask(self, checkpoint: Checkpoint, message: wire.ToEngine) -> wire.FromEngine:
+        if self._child is None:
+            raise EngineFailed("The speech engine stopped unexpectedly.")
         future: asyncio.Future[wire.FromEngine] = asyncio.get_running_loop().create_future()
         self._answers[checkpoint] = future
         self.send(message)
-        if self._child is None:
-            raise EngineFailed("The speech engine stopped unexpectedly.")
         return await future
 
     def _hear(self, message: wire.FromEngine) -> None:
