@@ -1,5 +1,6 @@
 """The commands for a terminal, run as a person runs them."""
 
+import os
 import subprocess
 import sys
 import wave
@@ -41,6 +42,22 @@ def test_say_speaks_qwen3_where_there_is_a_checkpoint(tmp_path: Path, models_dir
     assert result.returncode == 0, result.stderr
     assert seconds(tmp_path / "door.wav") > 0.3
     assert "Spoken by Qwen3-TTS-12Hz-1.7B-CustomVoice" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [("cat >$HEARD", 0, "Spoken by standby"), ("exit 1", 1, "The player pw-play stopped before the end")],
+)
+def test_without_a_file_a_player_is_fed(tmp_path: Path, script: str, code: int, said: str) -> None:
+    """Whatever player there is gets raw samples; one that stops is said."""
+    (player := tmp_path / "pw-play").write_text(f"#!/bin/sh\n{script}\n")
+    player.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    result = run(tmp_path, "say", "The front door is open. " * 20, PATH=path, HEARD=str(tmp_path / "heard"))
+    assert result.returncode == code, result.stderr
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert code or (tmp_path / "heard").stat().st_size > 20 * 24_000 * 2
 
 
 def test_show_text_prints_the_pieces_and_starts_nothing(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class _WaveSink:
 def _player() -> Iterator[IO[bytes]]:
     for command, *arguments in _PLAYERS:
         if found := shutil.which(command):
-            player = subprocess.Popen([found, *arguments], stdin=subprocess.PIPE)
+            player = subprocess.Popen([found, *arguments], stdin=subprocess.PIPE, bufsize=0)
             break
     else:
         names = ", ".join(command for command, *_ in _PLAYERS)
@@ -133,6 +133,8 @@ def _player() -> Iterator[IO[bytes]]:
     assert player.stdin is not None
     try:
         yield player.stdin
+    except BrokenPipeError:
+        raise SpeechError(f"The player {command} stopped before the end; write a file with -o FILE.wav.") from None
     finally:
         player.stdin.close()
         player.wait()
