@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parent.parent / "wyoming_qwen3"
 # From the bottom up. A room may import from the rows below its own, and rooms in one row not from each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "checkpoints"),
-    ("voices",),
+    ("voices", "hardware"),
     ("request",),
-    ("settings", "engine", "text", "audio", "hardware"),
+    ("settings", "engine", "text", "audio"),
     ("worker", "bench"),
     ("models",),
     ("standby",),

@@ -80,7 +80,7 @@ async def use_for_a_moment(manager: ModelManager, checkpoint: Checkpoint) -> Non
 
 async def test_a_checkpoint_larger_than_the_budget_is_refused(make_manager: MakeManager) -> None:
     manager, _ = make_manager(memory_budget=1000)
-    with pytest.raises(ModelFailed, match="but the memory budget is"):
+    with pytest.raises(ModelFailed, match="by the memory budget"):
         await use_for_a_moment(manager, CUSTOM)
 
 

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.engine.weights import Progress
 from wyoming_qwen3.errors import DownloadFailed, InstructionsNotSupported, ModelFailed, SpeechError
-from wyoming_qwen3.hardware import GIB, Hardware, choose_size
+from wyoming_qwen3.hardware import GIB, Hardware, available_memory, choose_size
 from wyoming_qwen3.models import Model, State, choose_evictions, choose_model, restart_delay
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
@@ -53,6 +55,17 @@ def test_instructions_are_refused_where_they_would_be_ignored(voice: Voice, size
 )
 def test_auto_takes_the_large_size_only_on_a_roomy_gpu(kind: str, free: int, size: Size) -> None:
     assert choose_size(Hardware(kind, free)) == size
+
+
+@pytest.mark.parametrize(("limit", "free"), [(None, 8 << 20), ("max", 8 << 20), (str(5 << 20), 3 << 20), ("1", 0)])
+def test_available_memory_is_the_machines_within_the_containers_limit(
+    tmp_path: Path, limit: str | None, free: int
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:       16384 kB\nMemFree:  1 kB\nMemAvailable:    8192 kB\n")
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(limit + "\n")
+        (tmp_path / "memory.current").write_text(f"{2 << 20}\n")
+    assert available_memory(tmp_path, tmp_path) == free
 
 
 def loaded(kind: Kind, footprint: int, last_used: float, users: int = 0) -> Model:

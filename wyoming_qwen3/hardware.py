@@ -1,9 +1,11 @@
 """What this machine can compute on, found out without importing torch."""
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from .checkpoints import Size
 
@@ -25,7 +27,24 @@ def probe(device: str) -> Hardware:
     """Look at the machine. `device` is as the user gave it: "auto", "cpu", "cuda", "cuda:1". Blocks for some 50 ms."""
     if device != "cpu" and (free := _nvidia_free(_index(device))) is not None:
         return Hardware("cuda", free)
-    return Hardware("cpu", os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return Hardware("cpu", available_memory())
+
+
+def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that this process may take without pushing anybody out.
+
+    Linux's MemAvailable, which counts caches as free, within the limit of a container (cgroup v2); elsewhere the
+    machine's free pages.
+    """
+    try:
+        machine = int(re.search(r"MemAvailable:\s+(\d+) kB", (proc / "meminfo").read_text())[1]) << 10  # type: ignore[index]
+    except (OSError, TypeError):
+        machine = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit, used = ((cgroup / name).read_text() for name in ("memory.max", "memory.current"))
+        return max(min(machine, int(limit) - int(used)), 0)
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return machine
 
 
 def choose_size(hardware: Hardware) -> Size:

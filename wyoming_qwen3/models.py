@@ -33,6 +33,9 @@ _LOGGER = logging.getLogger(__name__)
 _RELOAD_SECONDS = 30.0
 """How long a checkpoint that could not be loaded is left alone."""
 
+_PUBLISHED_WEIGHT_BYTES = 2
+"""Checkpoints are published in bfloat16; the estimate of what they take is a little high for what is not."""
+
 _CALM_SECONDS = 120.0
 """An engine that lives that long has got over what killed the one before."""
 
@@ -301,18 +304,19 @@ class ModelManager:
         Raises ModelFailed where it would not fit alone.
         """
         hello = await self._worker.start()
-        wider = 2 if hello.device == "cpu" else 1  # published in bfloat16, computed in float32 on a CPU
-        need = wider * await asyncio.to_thread(weights.footprint, self._folder(model))
+        stored = await asyncio.to_thread(weights.footprint, self._folder(model))
+        need = stored * hello.weight_bytes // _PUBLISHED_WEIGHT_BYTES
         budget = self._policy.memory_budget or hello.memory
-        if self._policy.memory_budget and need > budget:
+        if need > budget:
             raise ModelFailed(
-                f"{model.checkpoint.name} needs {need / 1e9:.1f} GB, but the memory budget is {budget / 1e9:.1f} GB."
+                f"{model.checkpoint.name} needs {need / 1e9:.1f} GB, but checkpoints may take {budget / 1e9:.1f} GB "
+                f"{'by the memory budget' if self._policy.memory_budget else 'of what is free'}."
             )
         while True:
             for idle in choose_evictions(self._models.values(), need, budget):
                 await self._unload(idle, "to make room")
             loaded = [other for other in self._models.values() if other.state is State.READY]
-            if not loaded or sum(other.footprint for other in loaded) + need <= budget:
+            if sum(other.footprint for other in loaded) + need <= budget:
                 return
             self._released.clear()
             await self._released.wait()

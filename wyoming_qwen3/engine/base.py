@@ -22,6 +22,9 @@ class Engine(Protocol):
     memory: int
     """Bytes that models may take there."""
 
+    weight_bytes: int
+    """Bytes of one weight in memory."""
+
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Read a checkpoint and return its footprint in bytes. Called on a thread of its own while rows go on.
 

@@ -7,7 +7,6 @@ import ctypes
 import gc
 import hashlib
 import logging
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest, RunawaySpeech
+from wyoming_qwen3.hardware import available_memory
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 
@@ -98,6 +98,7 @@ class NativeEngine:
             "float32": torch.float32,
             "bfloat16": torch.bfloat16,
         }[dtype]
+        self.weight_bytes = self._dtype.itemsize
         self._models: dict[Checkpoint, _Model] = {}
         self._codecs: dict[bytes, _Codec] = {}
         self._rows: dict[int, _Row] = {}
@@ -239,7 +240,7 @@ def _choose_device(device: str) -> str:
 
 def _free_memory(device: str) -> int:
     if device == "cpu":
-        return int(_CPU_SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        return int(_CPU_SHARE * available_memory())
     free, _ = torch.cuda.mem_get_info(device)
     return int(_GPU_SHARE * free)
 

@@ -68,7 +68,7 @@ class Host:
     def run(self) -> None:
         """Serve for ever: the reader ends the process when the server is gone."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
-        self._send(wire.Hello(self._engine.device, self._engine.memory))
+        self._send(wire.Hello(self._engine.device, self._engine.memory, self._engine.weight_bytes))
         while True:
             self._take_messages()
             for output in self._engine.step(self._runnable()):

@@ -25,6 +25,7 @@ class StandbyEngine:
 
     device = "cpu"
     memory = 0
+    weight_bytes = 1
 
     def __init__(self) -> None:
         self._voice = Hibari()

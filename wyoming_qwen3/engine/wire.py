@@ -89,10 +89,11 @@ ToEngine: TypeAlias = Load | Unload | Submit | Feed | Finish | Credit | Cancel
 
 @dataclass(frozen=True)
 class Hello:
-    """The process is up. `memory` is what models may take on its device, in bytes."""
+    """The process is up. `memory` is what models may take on its device, `weight_bytes` what a weight takes there."""
 
     device: str
     memory: int
+    weight_bytes: int
 
 
 @dataclass(frozen=True)
