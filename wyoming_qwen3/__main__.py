@@ -14,7 +14,7 @@ from wyoming.event import async_get_stdin, async_get_stdout
 from wyoming.server import AsyncServer
 
 from . import say
-from .checkpoints import Checkpoint
+from .checkpoints import published
 from .discovery import Announcement
 from .engine import weights
 from .errors import SpeechError
@@ -99,7 +99,7 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Synth
     try:
         await asyncio.wait(warming, timeout=_HEAD_START)
         if preload and settings.standby != "only":
-            models.start(_preloaded(settings, size))
+            models.start(published(kind, size) for kind in settings.preload)
         yield Synthesizer(models, standby, guesser, options)
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
@@ -112,12 +112,6 @@ def _warm_text(guesser: LanguageGuesser) -> None:
     script = Script()
     script.feed("**Ready**, see [this](https://example.com).")
     script.finish()
-
-
-def _preloaded(settings: Settings, size: str) -> list[Checkpoint]:
-    return [
-        Checkpoint(kind, "1.7B" if kind == "voice_design" or size == "1.7B" else "0.6B") for kind in settings.preload
-    ]
 
 
 async def _serve(settings: Settings) -> None:
@@ -179,8 +173,7 @@ async def _say(settings: Settings) -> None:
 async def _download(settings: Settings) -> None:
     weights.check_models_dir(settings.models_dir)
     size = settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
-    checkpoint = Checkpoint(settings.kind, "1.7B" if settings.kind == "voice_design" else size)
-    await say.fetch(checkpoint, settings.models_dir, settings.revision)
+    await say.fetch(published(settings.kind, size), settings.models_dir, settings.revision)
 
 
 def _list_voices() -> None:

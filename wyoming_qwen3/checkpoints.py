@@ -39,6 +39,11 @@ class Checkpoint:
         return self.kind == "voice_design" or (self.kind == "custom_voice" and self.size == "1.7B")
 
 
+def published(kind: Kind, size: Size) -> Checkpoint:
+    """The checkpoint of a kind, in that size where there is one: VoiceDesign exists in 1.7B only."""
+    return Checkpoint(kind, "1.7B" if kind == "voice_design" else size)
+
+
 PUBLISHED: tuple[Checkpoint, ...] = (
     Checkpoint("custom_voice", "1.7B"),
     Checkpoint("voice_design", "1.7B"),

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpoints import Checkpoint, Size
+from .checkpoints import Checkpoint, Size, published
 from .engine import weights
 from .errors import (
     DownloadFailed,
@@ -46,11 +46,11 @@ def choose_model(request: SpeechRequest, size: Size) -> Checkpoint:
     VoiceDesign exists in 1.7B only, whatever the size. Raises InstructionsNotSupported.
     """
     if isinstance(request.voice, Speaker):
-        chosen = Checkpoint("custom_voice", size)
+        chosen = published("custom_voice", size)
     elif isinstance(request.voice, Description):
-        chosen = Checkpoint("voice_design", "1.7B")
+        chosen = published("voice_design", size)
     else:
-        chosen = Checkpoint("base", size)
+        chosen = published("base", size)
     if request.instruct and not chosen.follows_instructions:
         raise InstructionsNotSupported(
             f"{chosen.name} does not follow instructions; use the 1.7B model and a named speaker, or none."

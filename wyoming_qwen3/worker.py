@@ -31,6 +31,8 @@ CREDIT = 20 * SAMPLE_RATE
 
 _STOP_SECONDS = 2.0
 
+_DEATH = "The speech engine stopped unexpectedly."
+
 
 class Row:
     """One piece of speech being made. Iterate it for float32 chunks; close it to stop it.
@@ -173,7 +175,7 @@ class Worker:
 
     async def _ask(self, checkpoint: Checkpoint, message: wire.ToEngine) -> wire.FromEngine:
         if self._child is None:
-            raise EngineFailed("The speech engine stopped unexpectedly.")
+            raise EngineFailed(_DEATH)
         future: asyncio.Future[wire.FromEngine] = asyncio.get_running_loop().create_future()
         self._answers[checkpoint] = future
         self.send(message)
@@ -190,10 +192,8 @@ class Worker:
             case wire.Ended(row=number) | wire.Failed(row=number):
                 if row := self._rows.pop(number, None):
                     row.deliver(message)
-            case wire.Loaded(checkpoint=checkpoint) | wire.LoadFailed(checkpoint=checkpoint):
-                self._answer(checkpoint, message)
-            case wire.Unloaded(checkpoint=checkpoint):
-                self._answer(checkpoint, message)
+            case wire.Loaded() | wire.LoadFailed() | wire.Unloaded():
+                self._answer(message.checkpoint, message)
 
     def _answer(self, checkpoint: Checkpoint, message: wire.FromEngine) -> None:
         future = self._answers.pop(checkpoint, None)
@@ -204,7 +204,7 @@ class Worker:
         self._child = None
         if not expected:
             _LOGGER.error("The %s engine process died", self.engine)
-        failure = EngineFailed("The speech engine stopped unexpectedly.")
+        failure = EngineFailed(_DEATH)
         rows, self._rows = self._rows, {}
         for number, row in rows.items():
             row.deliver(_dead(number))
@@ -254,7 +254,7 @@ def _resolve(future: asyncio.Future[None], error: SpeechError | None) -> None:
 
 
 def _dead(number: int) -> wire.Failed:
-    return wire.Failed(number, EngineFailed.code, "The speech engine stopped unexpectedly.")
+    return wire.Failed(number, EngineFailed.code, _DEATH)
 
 
 class _Child:

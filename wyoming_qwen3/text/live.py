@@ -5,13 +5,14 @@ clock, like script.py, whose verbs it has.
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 import regex
 
-from .cleanup import Cleaner
-from .markup import Pause, PauseReader, SsmlReader
+from .markup import Pause, Stretch
 from .script import Segment, Spoken
 from .sentences import speakable
+from .stretches import Stretches
 
 _SENTENCE = regex.compile(r"(?<=[.!?…؟。！？])(?=\s)|(?<=[。！？])")
 _SPACE = regex.compile(r"\s+")
@@ -25,10 +26,8 @@ class LiveScript:
     """
 
     def __init__(self, *, ssml: bool = False, max_chars: int = 1000) -> None:
-        self._ssml = ssml
         self._max_chars = max_chars
-        self._markup: PauseReader = SsmlReader() if ssml else PauseReader()
-        self._cleaner = Cleaner(markdown=not ssml)
+        self._stretches = Stretches(ssml=ssml)
         self._ready: deque[Segment] = deque()
         self._held = ""
         self._length = 0
@@ -36,14 +35,13 @@ class LiveScript:
 
     def feed(self, text: str) -> None:
         """Text as it arrives, split anywhere."""
-        self._read(self._markup.feed(text))
+        self._read(self._stretches.feed(text))
 
     def finish(self) -> None:
         """No more text will come; doing so again changes nothing."""
         if not self._finished:
             self._finished = True
-            self._read(self._markup.finish())
-            self._say(self._cleaner.finish())
+            self._read(self._stretches.finish())
 
     def take(self) -> Segment | None:
         """What can be said next, if anything can."""
@@ -51,27 +49,25 @@ class LiveScript:
 
     def flush(self) -> None:
         """The text has paused: end the stretch, so that its last words are spoken."""
-        self._say(self._cleaner.flush())
+        self._say(self._stretches.flush())
         self._end_stretch(0.0)
 
     @property
     def has_tail(self) -> bool:
         """Whether words wait that `flush` would have spoken."""
-        return self._length > 0 or speakable(self._cleaner.held_word)
+        return self._length > 0 or speakable(self._stretches.held_word)
 
     @property
     def done(self) -> bool:
         """Whether all has been taken, and no more will come."""
         return self._finished and not self._ready
 
-    def _read(self, stretches: list[str | Pause]) -> None:
+    def _read(self, stretches: Iterable[Stretch]) -> None:
         for stretch in stretches:
             if isinstance(stretch, Pause):
-                self._say(self._cleaner.finish())
-                self._cleaner = Cleaner(markdown=not self._ssml)
                 self._end_stretch(stretch.seconds)
             else:
-                self._say(self._cleaner.feed(stretch))
+                self._say(stretch)
 
     def _say(self, text: str) -> None:
         for sentence in _SENTENCE.split(text):

@@ -6,14 +6,15 @@ the text decides when it has paused.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from wyoming_qwen3.errors import InvalidRequest, SpeechError
 
-from .cleanup import Cleaner
-from .markup import Pause, PauseReader, SsmlReader
+from .markup import Pause, Stretch
 from .sentences import Sentences, clause_end, speakable, split_point
+from .stretches import Stretches
 
 __all__ = ["Pause", "Script", "Segment", "Spoken"]
 
@@ -40,10 +41,8 @@ class Script:
     def __init__(self, *, ssml: bool = False, max_chars: int = 300) -> None:
         if max_chars < 1:
             raise InvalidRequest(f"max_chars must be at least 1, but is {max_chars}.")
-        self._ssml = ssml
         self._max_chars = max_chars
-        self._markup: PauseReader = SsmlReader() if ssml else PauseReader()
-        self._cleaner = Cleaner(markdown=not ssml)
+        self._stretches = Stretches(ssml=ssml)
         self._sentences = Sentences()
         self._ready: deque[str | Pause] = deque()
         self._spoke = False
@@ -53,14 +52,14 @@ class Script:
         """Text as it arrives, split anywhere. Raises SpeechError after `finish`."""
         if self._finished:
             raise SpeechError("Text was fed to an utterance that had been finished.")
-        self._read(self._markup.feed(text))
+        self._read(self._stretches.feed(text))
 
     def finish(self) -> None:
         """No more text will come; doing so again changes nothing."""
         if not self._finished:
             self._finished = True
-            self._read(self._markup.finish())
-            self._end_stretch()
+            self._read(self._stretches.finish())
+            self._queue(self._sentences.finish())
 
     def take(self) -> Segment | None:
         """The next segment, if one can be said now."""
@@ -75,32 +74,26 @@ class Script:
 
     def flush(self) -> None:
         """The text has paused: let `take` have the words that are complete, up to a clause's end if there is one."""
-        self._queue(self._sentences.feed(self._cleaner.flush()))
+        self._queue(self._sentences.feed(self._stretches.flush()))
         self._release(_flush_end(self._sentences.tail))
 
     @property
     def has_tail(self) -> bool:
         """Whether text is held back that `flush` would release."""
-        return speakable(self._sentences.tail) or speakable(self._cleaner.held_word)
+        return speakable(self._sentences.tail) or speakable(self._stretches.held_word)
 
     @property
     def done(self) -> bool:
         """Whether all has been taken, and no more will come."""
         return self._finished and not self._ready
 
-    def _read(self, stretches: list[str | Pause]) -> None:
+    def _read(self, stretches: Iterable[Stretch]) -> None:
         for stretch in stretches:
             if isinstance(stretch, Pause):
-                self._end_stretch()
+                self._queue(self._sentences.finish())
                 self._ready.append(stretch)
             else:
-                self._queue(self._sentences.feed(self._cleaner.feed(stretch)))
-
-    def _end_stretch(self) -> None:
-        """Nothing reaches across a pause: not a sentence, nor markup."""
-        self._queue(self._sentences.feed(self._cleaner.finish()))
-        self._queue(self._sentences.finish())
-        self._cleaner = Cleaner(markdown=not self._ssml)
+                self._queue(self._sentences.feed(stretch))
 
     def _queue(self, sentences: list[str]) -> None:
         self._ready.extend(sentence for sentence in sentences if speakable(sentence))
