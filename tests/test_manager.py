@@ -12,7 +12,7 @@ import pytest
 
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
-from wyoming_qwen3.errors import EngineFailed, ModelFailed, ModelMissing, RunawaySpeech
+from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, ModelMissing, RunawaySpeech
 from wyoming_qwen3.models import ModelManager, Policy, State
 from wyoming_qwen3.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
@@ -142,6 +142,18 @@ async def test_unloading_returns_memory(make_manager: MakeManager, models_dir: P
         await use_for_a_moment(manager, CUSTOM)
         sizes.append(engine.memory_info().rss)
     assert sizes[-1] - sizes[1] < 8 << 20
+
+
+async def test_live_text_that_stays_empty_ends_its_own_row_alone(make_manager: MakeManager) -> None:
+    manager, worker = make_manager()
+    async with manager.use(CUSTOM):
+        engine = worker.pid
+        with worker.submit(CUSTOM, SpeechRequest(SPEAKERS[5]), " ", live=True) as row:
+            row.finish()
+            with pytest.raises(InvalidRequest, match="empty"):
+                await anext(row)
+        assert (await speak(worker, CUSTOM, SPEAKERS[5])).size > 0
+        assert worker.pid == engine
 
 
 async def test_live_text_is_spoken_while_it_comes(make_manager: MakeManager) -> None:

@@ -11,6 +11,7 @@ import queue
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wyoming_qwen3.errors import SpeechError
@@ -92,8 +93,9 @@ class Host:
 
     def _handle(self, message: wire.ToEngine | wire.FromEngine) -> None:
         match message:
-            case wire.Submit():
-                self._admit(message)
+            case wire.Submit(row):
+                self._seats[row] = _Seat(message.credit)
+                self._ask_engine(row, lambda: self._engine.admit(message))
             case wire.Cancel(row):
                 self._engine.cancel(row)
                 if self._seats.pop(row, None):
@@ -101,9 +103,9 @@ class Host:
             case wire.Credit(row, samples) if row in self._seats:
                 self._seats[row].credit += samples
             case wire.Feed(row, text) if row in self._seats:
-                self._engine.feed(row, text)
+                self._ask_engine(row, lambda: self._engine.feed(row, text))
             case wire.Finish(row) if row in self._seats:
-                self._engine.finish(row)
+                self._ask_engine(row, lambda: self._engine.finish(row))
             case wire.Load():
                 threading.Thread(target=self._load, args=(message,), name="load").start()
             case wire.Unload(checkpoint):
@@ -112,15 +114,15 @@ class Host:
             case wire.Loaded() | wire.LoadFailed():
                 self._send(message)
 
-    def _admit(self, submit: wire.Submit) -> None:
-        self._seats[submit.row] = _Seat(submit.credit)
+    def _ask_engine(self, row: int, action: Callable[[], None]) -> None:
+        """What goes wrong with a row's text is that row's end, and nobody else's."""
         try:
-            self._engine.admit(submit)
+            action()
         except SpeechError as error:
-            self._deliver(wire.Failed(submit.row, error.code, str(error)))
+            self._deliver(wire.Failed(row, error.code, str(error)))
         except Exception:
-            _LOGGER.exception("Row could not be admitted")
-            self._deliver(wire.Failed(submit.row, "engine_failed", "The engine could not take this text in."))
+            _LOGGER.exception("A row's text could not be taken in")
+            self._deliver(wire.Failed(row, "engine_failed", "The engine could not take this text in."))
 
     def _load(self, message: wire.Load) -> None:
         try:
