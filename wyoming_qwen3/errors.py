@@ -10,6 +10,11 @@ class SpeechError(Exception):
 
     code = "internal_error"
 
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        """`param` names the field of the request that is at fault, where one is."""
+        super().__init__(message)
+        self.param = param
+
 
 # The caller's fault: the same request will fail again.
 
@@ -26,6 +31,12 @@ class VoiceNotFound(InvalidRequest):
     code = "voice_not_found"
 
 
+class ModelNotFound(InvalidRequest):
+    """No checkpoint has that name."""
+
+    code = "model_not_found"
+
+
 class LanguageNotSupported(InvalidRequest):
     """Qwen3-TTS does not speak that language."""
 
@@ -38,6 +49,18 @@ class InstructionsNotSupported(InvalidRequest):
     code = "instructions_not_supported"
 
 
+class TooLarge(InvalidRequest):
+    """The request, or a clip in it, is larger or longer than is taken."""
+
+    code = "payload_too_large"
+
+
+class NotSupported(InvalidRequest):
+    """What is asked for makes sense, but this server can't do it."""
+
+    code = "not_supported"
+
+
 # Not now: the same request may succeed later.
 
 
@@ -45,6 +68,18 @@ class Unavailable(SpeechError):
     """Root of what may pass by itself."""
 
     code = "unavailable"
+
+
+class QueueFull(Unavailable):
+    """As many requests wait as may wait."""
+
+    code = "queue_full"
+
+
+class ModelInUse(Unavailable):
+    """The checkpoint can't be unloaded while it speaks."""
+
+    code = "model_in_use"
 
 
 class ModelMissing(Unavailable):

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .checkpoints import Size
 from .errors import InvalidRequest
 from .voices import Language, Speaker
 
@@ -58,7 +59,7 @@ class Sampling:
 
 def _check(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
-        raise InvalidRequest(f"{name} must be between {low} and {high}, but is {value}.")
+        raise InvalidRequest(f"{name} must be between {low} and {high}, but is {value}.", param=name)
 
 
 @dataclass(frozen=True)
@@ -115,3 +116,15 @@ class SpeechRequest:
     sampling: Sampling = field(default_factory=Sampling)
     ssml: bool = False
     """Whether the text is SSML: its tags are interpreted or dropped, not spoken."""
+
+    speed: float = 1.0
+    """Above 1 is faster; the pitch stays."""
+
+    size: Size | None = None
+    """Size of the checkpoint to speak with. None is the server's own, where the kind exists in it."""
+
+    standby: StandbyMode | None = None
+    """When the standby voice may speak. None is as the server is set."""
+
+    def __post_init__(self) -> None:
+        _check("speed", self.speed, 0.25, 4.0)

@@ -1,4 +1,4 @@
-"""An engine process, seen from the server: start it, load models, submit rows, hear when it dies.
+"""An engine process, seen from the server: start it, load models, open rows, have jobs done, hear when it dies.
 
 Also the download process. Beside engine/process.py and engine/download.py this is the only file that knows their
 messages, and the only one of the server that starts processes.
@@ -22,7 +22,7 @@ import numpy as np
 from .checkpoints import Checkpoint
 from .engine import wire
 from .errors import DownloadFailed, EngineFailed, SpeechError, TransientDownloadFailed, from_code
-from .request import SAMPLE_RATE, FloatArray, SpeechRequest
+from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,12 +35,18 @@ _DEATH = "The speech engine stopped unexpectedly."
 
 
 class Row:
-    """One piece of speech being made. Iterate it for float32 chunks; close it to stop it.
+    """One piece of sound being made. Iterate it for float32 chunks; close it to stop it.
 
     Raises a SpeechError where the audio can't be completed.
     """
 
     def __init__(self, worker: "Worker", number: int) -> None:
+        self.text_tokens = 0
+        """Tokens of its text; 0 before the end, and where no text was spoken."""
+
+        self.frames = 0
+        """Codec frames of its audio; 0 before the end."""
+
         self._worker = worker
         self._number = number
         self._inbox: asyncio.Queue[wire.Output] = asyncio.Queue()
@@ -72,7 +78,8 @@ class Row:
                 return chunk
             case wire.Failed(code=code, message=message):
                 raise from_code(code, message)
-            case wire.Ended():
+            case wire.Ended(text_tokens=tokens, frames=frames):
+                self.text_tokens, self.frames = tokens, frames
                 raise StopAsyncIteration
 
     def __enter__(self) -> Self:
@@ -97,13 +104,22 @@ class Worker:
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._rows: dict[int, Row] = {}
-        self._answers: dict[Checkpoint, asyncio.Future[wire.FromEngine]] = {}
+        self._answers: dict[Checkpoint | int, asyncio.Future[wire.FromEngine]] = {}
+        """Who waits for an answer about a checkpoint, or to a job, by its number."""
+
         self._hello: asyncio.Future[wire.Hello] | None = None
+
+    @property
+    def hello(self) -> wire.Hello | None:
+        """What the process said of itself, while it is up."""
+        if self._child is None or self._hello is None or not self._hello.done():
+            return None
+        return self._hello.result()
 
     @property
     def running(self) -> bool:
         """Whether the process is up and has said hello."""
-        return self._hello is not None and self._hello.done() and self._child is not None
+        return self.hello is not None
 
     @property
     def busy(self) -> bool:
@@ -143,19 +159,35 @@ class Worker:
         return answer.footprint
 
     async def unload(self, checkpoint: Checkpoint) -> None:
-        """Drop a checkpoint that no row uses."""
+        """Drop a checkpoint that no row uses; a job that runs is waited for."""
         with contextlib.suppress(EngineFailed):  # a dead engine holds nothing
             await self._ask(checkpoint, wire.Unload(checkpoint))
 
     def submit(self, checkpoint: Checkpoint | None, request: SpeechRequest, text: str, *, live: bool = False) -> Row:
         """Start a row; use it as a context manager, so that it stops when it is not wanted any more."""
-        row = Row(self, number := next(self._numbers))
-        if self._child is None:
-            row.deliver(_dead(number))
-        else:
-            self._rows[number] = row
-            self.send(wire.Submit(number, checkpoint, request, text, live, CREDIT))
-        return row
+        return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT))
+
+    def play(self, checkpoint: Checkpoint, codes: CodeArray) -> Row:
+        """Start a row that makes codes, int64 [frames, codebooks], sound again; use it as one that speaks."""
+        return self._open(wire.Play(next(self._numbers), checkpoint, codes, CREDIT))
+
+    async def clone(self, checkpoint: Checkpoint, reference: Reference) -> ClonePrompt:
+        """Extract from a clip what the Base checkpoint needs to speak with its voice.
+
+        Raises InvalidRequest where the clip won't do, EngineFailed where the process died of it.
+        """
+        answer = await self._compute(wire.Clone(next(self._numbers), checkpoint, reference))
+        assert isinstance(answer, wire.Cloned)
+        return answer.prompt
+
+    async def encode(self, checkpoint: Checkpoint, samples: FloatArray, sample_rate: int) -> CodeArray:
+        """Codes, int64 [frames, codebooks], of mono samples [n] at any rate.
+
+        Raises InvalidRequest where the samples won't do, EngineFailed where the process died of them.
+        """
+        answer = await self._compute(wire.Encode(next(self._numbers), checkpoint, samples, sample_rate))
+        assert isinstance(answer, wire.Encoded)
+        return answer.codes
 
     def cancel(self, number: int) -> None:
         """Stop a row, if it is not over."""
@@ -163,9 +195,10 @@ class Worker:
             self.send(wire.Cancel(number))
 
     def send(self, message: wire.ToEngine) -> None:
-        """Messages are few and small, so they are not waited for; a dead process is told by `_died`."""
+        """Messages are few, so they are not waited for; a dead process is told by `_died`."""
         if self._child is not None:
-            self._child.writer.write(wire.pack(message))
+            for part in wire.parts(message):
+                self._child.writer.write(part)
 
     async def stop(self) -> None:
         """End the process: the only sure way to give all of its memory back."""
@@ -173,11 +206,30 @@ class Worker:
             if child := self._child:
                 await child.stop()
 
-    async def _ask(self, checkpoint: Checkpoint, message: wire.ToEngine) -> wire.FromEngine:
+    def _open(self, opening: wire.Opening) -> Row:
+        row = Row(self, opening.row)
+        if self._child is None:
+            row.deliver(_dead(opening.row))
+        else:
+            self._rows[opening.row] = row
+            self.send(opening)
+        return row
+
+    async def _compute(self, job: wire.Job) -> wire.FromEngine:
+        try:
+            answer = await self._ask(job.job, job)
+        finally:
+            if self._answers.pop(job.job, None):  # no answer has come: the caller doesn't wait for it any more
+                self.send(wire.Cancel(job.job))
+        if isinstance(answer, wire.JobFailed):
+            raise from_code(answer.code, answer.message)
+        return answer
+
+    async def _ask(self, key: Checkpoint | int, message: wire.ToEngine) -> wire.FromEngine:
         if self._child is None:
             raise EngineFailed(_DEATH)
         future: asyncio.Future[wire.FromEngine] = asyncio.get_running_loop().create_future()
-        self._answers[checkpoint] = future
+        self._answers[key] = future
         self.send(message)
         return await future
 
@@ -194,9 +246,11 @@ class Worker:
                     row.deliver(message)
             case wire.Loaded() | wire.LoadFailed() | wire.Unloaded():
                 self._answer(message.checkpoint, message)
+            case wire.Cloned(job=number) | wire.Encoded(job=number) | wire.JobFailed(job=number):
+                self._answer(number, message)
 
-    def _answer(self, checkpoint: Checkpoint, message: wire.FromEngine) -> None:
-        future = self._answers.pop(checkpoint, None)
+    def _answer(self, key: Checkpoint | int, message: wire.FromEngine) -> None:
+        future = self._answers.pop(key, None)
         if future and not future.done():
             future.set_result(message)
 

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import build_checkpoint
+from tests.tiny import CODES, build_checkpoint
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.engine.native import NativeEngine, chunk_frames
-from wyoming_qwen3.engine.upstream import import_qwen_tts
-from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Submit
+from wyoming_qwen3.engine.native import NativeEngine
+from wyoming_qwen3.engine.sound import chunk_frames
+from wyoming_qwen3.engine.upstream import load_speech_tokenizer
+from wyoming_qwen3.engine.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Play, Submit
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, SpeechError
-from wyoming_qwen3.request import FloatArray, Reference, Sampling, SpeechRequest
-from wyoming_qwen3.voices import SPEAKERS
+from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.voices import SPEAKERS, find_language
+
+from .golden import load_golden
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 BASE = Checkpoint("base", "0.6B")
@@ -55,6 +58,24 @@ def speak(engine: NativeEngine, request: SpeechRequest, text: str, checkpoint: C
     return np.concatenate([np.frombuffer(o.samples, np.float32) for o in outputs(engine, 1) if isinstance(o, Audio)])
 
 
+def clone(engine: NativeEngine, reference: Reference) -> ClonePrompt:
+    answer = engine.compute(Clone(1, BASE, reference))
+    assert isinstance(answer, Cloned)
+    return answer.prompt
+
+
+def random_codes(frames: int) -> CodeArray:
+    return np.random.default_rng(frames).integers(0, CODES, (frames, 16))
+
+
+def whole_decode(folder: Path, codes: CodeArray) -> FloatArray:
+    """Samples by one forward of upstream's decoder over all codes."""
+    decoder = load_speech_tokenizer(folder / "speech_tokenizer", "cpu", torch.float32).model.decoder
+    with torch.inference_mode():
+        samples: FloatArray = decoder(torch.from_numpy(codes).t()[None])[0, 0].numpy()
+    return samples
+
+
 def test_chunks_grow() -> None:
     assert [chunk_frames(sent) for sent in range(5)] == [1, 2, 4, 4, 4]
 
@@ -66,8 +87,8 @@ def test_checkpoints_share_one_codec(folders: dict[Checkpoint, Path]) -> None:
     shared, whole = engine.load(BASE, folders[BASE]), alone.load(BASE, folders[BASE])
     assert whole - shared > 100_000
     engine.unload(CUSTOM)
-    clip = Reference(np.zeros(24_000, np.float32), 24_000)
-    assert speak(engine, SpeechRequest(clip, sampling=GREEDY), "The door.", BASE).size > 0
+    prompt = clone(engine, Reference(np.zeros(24_000, np.float32), 24_000, "Nothing."))
+    assert speak(engine, SpeechRequest(prompt, sampling=GREEDY), "The door.", BASE).size > 0
     with pytest.raises(EngineFailed, match="not loaded"):
         engine.admit(Submit(1, CUSTOM, SpeechRequest(RYAN), "Hi", live=False, credit=0))
 
@@ -77,12 +98,8 @@ def test_a_cloned_voice_sounds_as_upstreams(
     engine: NativeEngine, folders: dict[Checkpoint, Path], text: str | None
 ) -> None:
     """Sample for sample, with the codec's past being the reference; also when the reference is remembered."""
-    import_qwen_tts()
-    from qwen_tts import Qwen3TTSModel
-
     samples = (np.sin(np.arange(60_000) ** 1.3 / 900) * 0.4).astype(np.float32)
-    upstream = Qwen3TTSModel.from_pretrained(folders[BASE], dtype=torch.float32)
-    (expected,), _ = upstream.generate_voice_clone(
+    (expected,), _ = load_golden(folders[BASE]).generate_voice_clone(
         text="The front door is open.",
         language="english",
         ref_audio=(samples, 24_000),
@@ -91,8 +108,8 @@ def test_a_cloned_voice_sounds_as_upstreams(
         do_sample=False,
         subtalker_dosample=False,
     )
-    english = next(speaker.native for speaker in SPEAKERS if speaker.id == "ryan")
-    request = SpeechRequest(Reference(samples, 24_000, text), english, sampling=GREEDY)
+    prompt = clone(engine, Reference(samples, 24_000, text))
+    request = SpeechRequest(prompt, find_language("english"), sampling=GREEDY)
     for _ in range(2):
         spoken = speak(engine, request, "The front door is open.", BASE)
         assert abs(spoken.size - expected.size) <= 1  # upstream cuts the reference off by a share in floating point
@@ -123,6 +140,8 @@ def test_rows_side_by_side_sound_as_alone(engine: NativeEngine) -> None:
     ("checkpoint", "request_", "error"),
     [
         (CUSTOM, SpeechRequest(Reference(np.zeros(24_000, np.float32), 24_000)), InvalidRequest),
+        (BASE, SpeechRequest(Reference(np.zeros(24_000, np.float32), 24_000)), InvalidRequest),
+        (BASE, SpeechRequest(ClonePrompt(np.zeros(32, np.float32), np.full((4, 16), CODES), "Hi")), InvalidRequest),
         (CUSTOM, SpeechRequest(RYAN, instruct="whisper"), SpeechError),
         (BASE, SpeechRequest(RYAN), SpeechError),
     ],
@@ -132,6 +151,97 @@ def test_what_a_checkpoint_cant_do_is_refused(
 ) -> None:
     with pytest.raises(error):
         engine.admit(Submit(1, checkpoint, request_, "Hi", live=False, credit=0))
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["whole", "live"])
+def test_what_was_spent_is_what_upstream_counts(
+    engine: NativeEngine, folders: dict[Checkpoint, Path], live: bool
+) -> None:
+    """Tokens of the stripped text by upstream's tokenizer, and frames of its audio; also of text that came in parts."""
+    golden = load_golden(folders[CUSTOM])
+    text = "The front door is open."
+    request = SpeechRequest(RYAN, find_language("english"), sampling=GREEDY)
+    engine.admit(Submit(1, CUSTOM, request, " The front d" if live else f" {text}\n", live=live, credit=0))
+    if live:
+        engine.feed(1, "oor is open. ")
+        engine.finish(1)
+    *_, ended = outputs(engine, 1)
+    options = {"do_sample": False, "subtalker_dosample": False, "non_streaming_mode": not live}
+    (samples,), _ = golden.generate_custom_voice(text, "ryan", "english", **options)
+    tokens = golden.processor.tokenizer(text)["input_ids"]
+    assert ended == Ended(1, text_tokens=len(tokens), frames=samples.size // 1920)
+
+
+@pytest.mark.parametrize(
+    ("count", "rate"), [(1, 24_000), (1_921, 24_000), (30_000, 24_000), (30_000, 16_000), (30_000, 48_000)]
+)
+def test_samples_are_encoded_as_by_upstream(
+    engine: NativeEngine, folders: dict[Checkpoint, Path], count: int, rate: int
+) -> None:
+    samples = np.random.default_rng(5).normal(0, 0.1, count).astype(np.float32)
+    answer = engine.compute(Encode(1, CUSTOM, samples, rate))
+    assert isinstance(answer, Encoded)
+    tokenizer = load_speech_tokenizer(folders[CUSTOM] / "speech_tokenizer", "cpu", torch.float32)
+    assert torch.equal(torch.from_numpy(answer.codes), tokenizer.encode(samples, sr=rate).audio_codes[0])
+    assert answer.codes.shape == (-(-count * 24_000 // rate // 1920), 16)
+    assert answer.codes.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(0, np.float32), np.zeros((2, 9), np.float32), np.full(9, np.nan, np.float32)], ids=str
+)
+def test_unusable_samples_are_refused(engine: NativeEngine, samples: FloatArray) -> None:
+    with pytest.raises(InvalidRequest):
+        engine.compute(Encode(1, CUSTOM, samples, 24_000))
+
+
+def test_a_job_for_a_checkpoint_that_is_not_loaded_is_refused(engine: NativeEngine) -> None:
+    engine.unload(CUSTOM)
+    with pytest.raises(EngineFailed, match="not loaded"):
+        engine.compute(Encode(1, CUSTOM, np.zeros(9, np.float32), 24_000))
+
+
+def test_played_codes_sound_as_decoded_whole(engine: NativeEngine, folders: dict[Checkpoint, Path]) -> None:
+    codes = random_codes(18)
+    engine.admit(Play(1, CUSTOM, codes, credit=0))
+    *audio, ended = outputs(engine, 1)
+    chunks = [np.frombuffer(chunk.samples, np.float32) for chunk in audio if isinstance(chunk, Audio)]
+    assert [chunk.size // 1920 for chunk in chunks] == [1, 2, 4, 4, 4, 3]
+    assert ended == Ended(1, text_tokens=0, frames=18)
+    np.testing.assert_allclose(np.concatenate(chunks), whole_decode(folders[CUSTOM], codes), atol=5e-5)
+
+
+def test_a_playing_row_leaves_speaking_ones_their_turn(engine: NativeEngine) -> None:
+    """Each step is a frame of speech and a chunk of what is played, and both sound as alone."""
+    request, text, codes = SpeechRequest(RYAN, sampling=GREEDY), "The front door is open.", random_codes(60)
+    alone = speak(engine, request, text, CUSTOM)
+    engine.admit(Submit(1, CUSTOM, request, text, live=False, credit=0))
+    engine.admit(Play(2, CUSTOM, codes, credit=0))
+    heard: dict[int, list[FloatArray]] = {1: [], 2: []}
+    order = []
+    for output in outputs(engine, 1, 2):
+        order.append(output.row)
+        if isinstance(output, Audio):
+            heard[output.row].append(np.frombuffer(output.samples, np.float32))
+    assert order[:6] == [1, 2, 2, 1, 2, 2]  # chunks of 1 frame each, then 2 spoken frames take two steps
+    np.testing.assert_allclose(np.concatenate(heard[1]), alone, atol=5e-5)
+    assert np.concatenate(heard[2]).size == 60 * 1920
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        np.full((3, 16), CODES),
+        np.full((3, 16), -1),
+        np.zeros((3, 15), np.int64),
+        np.zeros((0, 16), np.int64),
+        np.zeros(16, np.int64),
+    ],
+    ids=["too large", "negative", "15 codebooks", "no frame", "no frames"],
+)
+def test_codes_that_the_codec_lacks_are_refused(engine: NativeEngine, codes: CodeArray) -> None:
+    with pytest.raises(InvalidRequest):
+        engine.admit(Play(1, CUSTOM, codes, credit=0))
 
 
 def test_a_folder_without_a_checkpoint_fails_in_one_sentence(tmp_path: Path) -> None:

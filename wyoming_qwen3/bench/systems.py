@@ -18,8 +18,8 @@ from torch import Tensor
 
 from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
 from wyoming_qwen3.engine.decode import Decoder, Row
-from wyoming_qwen3.engine.native import chunk_frames
 from wyoming_qwen3.engine.predictor import CodePredictor
+from wyoming_qwen3.engine.sound import chunk_frames
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.engine.text_track import encode
 from wyoming_qwen3.engine.upstream import Upstream, load_checkpoint, load_speech_tokenizer

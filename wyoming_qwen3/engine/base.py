@@ -6,15 +6,18 @@ from typing import Protocol
 
 from wyoming_qwen3.checkpoints import Checkpoint
 
-from .wire import Output, Submit
+from .wire import Job, Opening, Output, Result
 
 
 class Engine(Protocol):
-    """Speaks rows, a small step at a time. Used from one thread, but for `load`.
+    """Speaks rows, a small step at a time, and does chores beside that: `load`, `unload` and `compute`.
 
-    Whatever goes wrong with one row is told as its Failed; an exception out of `step` means that the engine itself
-    can't be trusted any more.
+    Rows are used from one thread, and chores from another, one after the other. Whatever goes wrong with one row is
+    told as its Failed; an exception out of `step` means that the engine itself can't be trusted any more.
     """
+
+    fatal: tuple[type[Exception], ...]
+    """What means the same out of anything else, a chore too."""
 
     device: str
     """Where it computes, as torch spells it."""
@@ -26,7 +29,7 @@ class Engine(Protocol):
     """Bytes of one weight in memory."""
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Read a checkpoint and return its footprint in bytes. Called on a thread of its own while rows go on.
+        """Read a checkpoint and return its footprint in bytes.
 
         Raises a SpeechError saying why the checkpoint can't be used.
         """
@@ -34,8 +37,11 @@ class Engine(Protocol):
     def unload(self, checkpoint: Checkpoint) -> None:
         """Give a checkpoint's memory back. No row of it is active."""
 
-    def admit(self, submit: Submit) -> None:
-        """Take a row in. Raises a SpeechError where the request can't be spoken."""
+    def compute(self, job: Job) -> Result:
+        """Do a job. Raises a SpeechError where it can't be done."""
+
+    def admit(self, opening: Opening) -> None:
+        """Take a row in. Raises a SpeechError where it can't be spoken or played."""
 
     def feed(self, row: int, text: str) -> None:
         """More text of a live row."""
@@ -47,7 +53,7 @@ class Engine(Protocol):
         """Forget a row."""
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
-        """Advance these rows by about a frame each, and tell what came of it."""
+        """Advance these rows by a frame or a few each, and tell what came of it."""
 
     def waiting(self, row: int) -> bool:
         """Whether the row can't go on before more of its text comes."""

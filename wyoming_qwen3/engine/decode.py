@@ -82,6 +82,9 @@ class Row:
         self.frames = 0
         """Frames emitted so far."""
 
+        self.text_tokens = 0
+        """Tokens of the text so far."""
+
         self.ending: Ending | None = None
         """Why it ended: by the model's end of speech, or by the frame limit; None while it goes on."""
 
@@ -89,13 +92,12 @@ class Row:
         self.text_finished = False
         self._tokenizer = tokenizer
         self._max_frames = max_frames
-        self._text_tokens = 0
         self._new_ids: list[int] = []
 
     @property
     def limit(self) -> int:
         """Frames after which it ends with "limit"; grows with the text."""
-        return frame_limit(self._text_tokens, self._max_frames)
+        return frame_limit(self.text_tokens, self._max_frames)
 
     @property
     def ready(self) -> bool:
@@ -103,7 +105,7 @@ class Row:
         if self.ending is not None:
             return False
         if self.speech is None:
-            enough = not self.whole_text_first and self._text_tokens >= self.voicing.tokens_needed()
+            enough = not self.whole_text_first and self.text_tokens >= self.voicing.tokens_needed()
             return self.text_finished or enough
         return self.text_finished or bool(self._new_ids) or not self.speech.stalled
 
@@ -115,7 +117,7 @@ class Row:
         """No more text comes. Raises InvalidRequest when none ever came."""
         self._take(self._tokenizer.finish())
         self.text_finished = True
-        if not self._text_tokens:
+        if not self.text_tokens:
             raise InvalidRequest("The text is empty; nothing can be spoken.")
 
     def take_new_ids(self) -> list[int]:
@@ -130,7 +132,7 @@ class Row:
 
     def _take(self, ids: list[int]) -> None:
         self._new_ids += ids
-        self._text_tokens += len(ids)
+        self.text_tokens += len(ids)
 
 
 @dataclass(frozen=True, eq=False)

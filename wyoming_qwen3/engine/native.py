@@ -5,7 +5,6 @@ It knows which tensors belong together; the pipe, credit and who asked are not i
 
 import ctypes
 import gc
-import hashlib
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -17,53 +16,22 @@ import torch
 from torch import Tensor
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest, RunawaySpeech
+from wyoming_qwen3.errors import EngineFailed, RunawaySpeech
 from wyoming_qwen3.hardware import available_memory
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
-from .codec import CodecDecoder, CodecState
-from .reference import clone_prompt
+from .codec import CodecDecoder
+from .reference import clone_prompt, encode_clip
+from .sound import Codec, Sound, fingerprint
 from .upstream import Upstream, load_checkpoint, load_speech_tokenizer
-from .wire import Audio, Ended, Failed, Output, Submit
+from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
 
-_RAMP = (1, 2, 4)
-"""Frames of the first chunks of an utterance, and of all that follow: sound early, then less work per frame."""
-
 _CPU_SHARE, _GPU_SHARE = 0.8, 0.9
 """Of the memory found free at start, what checkpoints may take."""
-
-_REMEMBERED_VOICES = 16
-"""Cloned voices whose reference the codec need not read again; 5 MB each."""
-
-
-def chunk_frames(chunks_sent: int) -> int:
-    """Frames to gather for the next chunk of an utterance."""
-    return _RAMP[min(chunks_sent, len(_RAMP) - 1)]
-
-
-@dataclass(eq=False)
-class _Codec:
-    """A speech tokenizer that checkpoints share: its decoder, and what it remembers of references."""
-
-    decoder: CodecDecoder
-    path: Path
-    footprint: int
-    references: dict[bytes, CodecState] = field(default_factory=dict)
-
-    def state_after(self, codes: np.ndarray[Any, Any], device: str) -> CodecState:
-        """Decoder state behind the codes of a reference clip, int64 [frames, codebooks]; the clip is read once."""
-        key = hashlib.blake2b(codes.tobytes()).digest()
-        if key not in self.references:
-            state = self.decoder.new_state()
-            self.decoder.decode(torch.from_numpy(codes).to(device), state)
-            while len(self.references) >= _REMEMBERED_VOICES:
-                del self.references[next(iter(self.references))]
-            self.references[key] = state
-        return self.references[key].copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,22 +40,33 @@ class _Model:
 
     upstream: Upstream
     decoder: decode.Decoder
-    codec: _Codec
+    codec: Codec
 
 
 @dataclass(eq=False)
-class _Row:
-    """One utterance: the codes being drawn, and the sound being made of them."""
+class _Speech:
+    """A row that speaks: the codes being drawn, and the sound being made of them."""
 
     model: _Model
     codes: decode.Row
-    state: CodecState
+    sound: Sound
     gathered: list[Tensor] = field(default_factory=list)
-    chunks: int = 0
+
+
+@dataclass(eq=False)
+class _Playback:
+    """A row that plays codes, int64 [frames, codebooks], of which `played` are sound."""
+
+    codes: Tensor
+    sound: Sound
+    played: int = 0
 
 
 class NativeEngine:
     """Speaks with Qwen3-TTS checkpoints on this machine."""
+
+    fatal: tuple[type[Exception], ...] = (torch.AcceleratorError,)
+    """The device's state is lost, and with it this process."""
 
     def __init__(self, device: str, dtype: str) -> None:
         """`device` and `dtype` as on the command line. The codec is always computed in float32."""
@@ -100,8 +79,9 @@ class NativeEngine:
         }[dtype]
         self.weight_bytes = self._dtype.itemsize
         self._models: dict[Checkpoint, _Model] = {}
-        self._codecs: dict[bytes, _Codec] = {}
-        self._rows: dict[int, _Row] = {}
+        self._codecs: dict[bytes, Codec] = {}
+        self._speeches: dict[int, _Speech] = {}
+        self._playbacks: dict[int, _Playback] = {}
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Read a checkpoint and return its footprint in bytes, that of a codec it shares not counted.
@@ -112,7 +92,7 @@ class NativeEngine:
         footprint = _tensor_bytes(upstream.model)
         codec, added = self._codec(path / "speech_tokenizer")
         self._models[checkpoint] = model = _Model(upstream, decode.Decoder(upstream), codec)
-        self._warm_up(checkpoint, model)
+        _warm_up(checkpoint, model)
         return footprint + added
 
     def unload(self, checkpoint: Checkpoint) -> None:
@@ -120,101 +100,153 @@ class NativeEngine:
         del self._models[checkpoint]
         used = {id(model.codec) for model in self._models.values()}
         self._codecs = {key: codec for key, codec in self._codecs.items() if id(codec) in used}
+        gc.collect()
         _return_memory(self.device)
 
-    def admit(self, submit: Submit) -> None:
-        """Take a row in. Raises a SpeechError where the request can't be spoken."""
-        model = self._models.get(submit.checkpoint) if submit.checkpoint else None
-        if model is None:
-            raise EngineFailed("The checkpoint for this request is not loaded.")
-        self._rows[submit.row] = self._open(model, submit.request, submit.text, live=submit.live)
+    def compute(self, job: Job) -> Result:
+        """Do a job; the codec's encoder is read from disk for it, and dropped again.
+
+        Raises InvalidRequest where the clip won't do, EngineFailed where the checkpoint is not loaded.
+        """
+        model = self._model(job.checkpoint)
+        try:
+            match job:
+                case Clone(number, _, reference):
+                    return Cloned(number, self._clone(model, reference))
+                case Encode(number, _, samples, sample_rate):
+                    return Encoded(number, encode_clip(self._speech_tokenizer(model), samples, sample_rate))
+        finally:
+            _return_memory(self.device)
+
+    def admit(self, opening: Opening) -> None:
+        """Take a row in. Raises a SpeechError where it can't be spoken or played."""
+        model = self._model(opening.checkpoint)
+        if isinstance(opening, Submit):
+            self._speeches[opening.row] = _open(model, opening.request, opening.text, live=opening.live)
+        else:
+            codes = model.codec.take(opening.codes)
+            self._playbacks[opening.row] = _Playback(codes, _sound(model.codec))
 
     def feed(self, row: int, text: str) -> None:
         """More text of a live row."""
-        self._rows[row].codes.feed(text)
+        self._speeches[row].codes.feed(text)
 
     def finish(self, row: int) -> None:
         """A live row's text is complete."""
-        self._rows[row].codes.finish()
+        self._speeches[row].codes.finish()
 
     def cancel(self, row: int) -> None:
         """Forget a row."""
-        self._rows.pop(row, None)
+        self._speeches.pop(row, None)
+        self._playbacks.pop(row, None)
 
     def waiting(self, row: int) -> bool:
         """Whether the row can't go on before more of its text comes."""
-        return not self._rows[row].codes.ready
+        return row in self._speeches and not self._speeches[row].codes.ready
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
-        """Advance these rows by one frame, all rows of a checkpoint together."""
+        """Advance speaking rows by one frame, all rows of a checkpoint together, and playing ones by a chunk."""
         groups: dict[_Model, dict[decode.Row, int]] = {}
+        playing = {row: self._playbacks[row] for row in rows if row in self._playbacks}
         for number in rows:  # all looked up first: a row that ends is cancelled while the others go on
-            groups.setdefault(self._rows[number].model, {})[self._rows[number].codes] = number
+            if speech := self._speeches.get(number):
+                groups.setdefault(speech.model, {})[speech.codes] = number
         for model, mine in groups.items():
-            try:
-                frames = model.decoder.step(list(mine))
-            except torch.AcceleratorError:
-                raise  # the device's state is lost, and with it this process
-            except Exception:
-                _LOGGER.exception("A step of the decode loop failed")
-                yield from (Failed(row, EngineFailed.code, "The engine failed on this text.") for row in mine.values())
-                continue
-            for frame in frames:
-                yield from self._advance(mine[frame.row], frame)
+            yield from self._guarded(mine.values(), self._speak(model, mine))
+        for number, playback in playing.items():
+            yield from self._guarded([number], _play(number, playback))
 
-    def _advance(self, number: int, frame: decode.Frame) -> Iterator[Output]:
-        """What a row's new frame means for the listener."""
-        row = self._rows[number]
-        if frame.codes is not None:
-            row.gathered.append(frame.codes)
-        if row.gathered and (frame.ending == "eos" or len(row.gathered) >= chunk_frames(row.chunks)):
-            samples = row.model.codec.decoder.decode(torch.stack(row.gathered), row.state)
-            row.gathered.clear()
-            row.chunks += 1
-            yield Audio(number, samples.cpu().numpy().tobytes())
-        if frame.ending == "eos":
-            yield Ended(number)
-        elif frame.ending == "limit":
-            message = f"The speech did not end within the {row.codes.frames} frames that its text can need."
-            yield Failed(number, RunawaySpeech.code, message)
+    def _guarded(self, rows: Collection[int], outputs: Iterator[Output]) -> Iterator[Output]:
+        """Outputs of these rows; what goes wrong is their end, and nobody else's."""
+        try:
+            yield from outputs
+        except self.fatal:
+            raise
+        except Exception:
+            _LOGGER.exception("A step failed")
+            yield from (
+                Failed(row, EngineFailed.code, "The engine failed in the middle of this audio.") for row in rows
+            )
 
-    def _open(self, model: _Model, request: SpeechRequest, text: str, *, live: bool) -> _Row:
-        voice = request.voice
-        if isinstance(voice, Reference):
-            voice = self._read_reference(model, voice)
-            request = SpeechRequest(voice, request.language, request.instruct, request.sampling)
-        codes = model.decoder.admit(request, text=text, finished=not live, streaming_text=live)
-        if isinstance(voice, ClonePrompt) and voice.codes is not None:
-            state = model.codec.state_after(voice.codes, self.device)
-        else:
-            state = model.codec.decoder.new_state()
-        return _Row(model, codes, state)
+    def _speak(self, model: _Model, rows: dict[decode.Row, int]) -> Iterator[Output]:
+        for frame in model.decoder.step(list(rows)):
+            number = rows[frame.row]
+            yield from _advance(number, self._speeches[number], frame)
 
-    def _read_reference(self, model: _Model, reference: Reference) -> ClonePrompt:
-        """The prompt that clones a clip's voice; the codec's encoder is read for it, and dropped again."""
-        if model.upstream.kind != "base":
-            raise InvalidRequest("Only the Base checkpoint can clone a voice.")
-        tokenizer = load_speech_tokenizer(model.codec.path, self.device, torch.float32)
+    def _model(self, checkpoint: Checkpoint | None) -> _Model:
+        model = self._models.get(checkpoint) if checkpoint else None
+        if model is None:
+            raise EngineFailed("The checkpoint for this request is not loaded.")
+        return model
+
+    def _clone(self, model: _Model, reference: Reference) -> ClonePrompt:
+        tokenizer = None if reference.text is None else self._speech_tokenizer(model)
         return clone_prompt(model.upstream, tokenizer, reference)
 
-    def _codec(self, path: Path) -> tuple[_Codec, int]:
+    def _speech_tokenizer(self, model: _Model) -> Any:
+        return load_speech_tokenizer(model.codec.path, self.device, torch.float32)
+
+    def _codec(self, path: Path) -> tuple[Codec, int]:
         """The codec of a folder, and the bytes that it takes more: all checkpoints are published with the same one."""
-        key = _fingerprint(path / "model.safetensors")
+        key = fingerprint(path / "model.safetensors")
         if codec := self._codecs.get(key):
             return codec, 0
-        tokenizer = load_speech_tokenizer(path, self.device, torch.float32)
-        codec = _Codec(CodecDecoder(tokenizer.model.decoder), path, _tensor_bytes(tokenizer.model.decoder))
-        self._codecs[key] = codec
+        decoder = load_speech_tokenizer(path, self.device, torch.float32).model.decoder
+        self._codecs[key] = codec = Codec(
+            CodecDecoder(decoder),
+            path,
+            _tensor_bytes(decoder),
+            codebooks=decoder.config.num_quantizers,
+            codebook_size=decoder.config.codebook_size,
+            device=self.device,
+        )
         return codec, codec.footprint
 
-    def _warm_up(self, checkpoint: Checkpoint, model: _Model) -> None:
-        """Speak a few frames to nobody: first calls allocate, and choose their kernels."""
-        request = SpeechRequest(_any_voice(checkpoint, model), sampling=Sampling(temperature=0.0, max_frames=3))
-        row = self._open(model, request, "Ready.", live=False)
-        while row.codes.ending is None:
-            for frame in model.decoder.step([row.codes]):
-                if frame.codes is not None:
-                    model.codec.decoder.decode(frame.codes[None], row.state)
+
+def _warm_up(checkpoint: Checkpoint, model: _Model) -> None:
+    """Speak a few frames to nobody: first calls allocate, and choose their kernels."""
+    request = SpeechRequest(_any_voice(checkpoint, model), sampling=Sampling(temperature=0.0, max_frames=3))
+    speech = _open(model, request, "Ready.", live=False)
+    while speech.codes.ending is None:
+        for frame in model.decoder.step([speech.codes]):
+            if frame.codes is not None:
+                speech.sound.decode(frame.codes[None])
+
+
+def _open(model: _Model, request: SpeechRequest, text: str, *, live: bool) -> _Speech:
+    sound = _sound(model.codec, request.voice)  # first: it refuses codes that the talker can't take either
+    codes = model.decoder.admit(request, text=text, finished=not live, streaming_text=live)
+    return _Speech(model, codes, sound)
+
+
+def _sound(codec: Codec, voice: Voice | None = None) -> Sound:
+    """Sound from its beginning, or as it goes on after the clip of a cloned voice."""
+    if isinstance(voice, ClonePrompt) and voice.codes is not None:
+        return Sound(codec.decoder, codec.state_after(voice.codes))
+    return Sound(codec.decoder, codec.decoder.new_state())
+
+
+def _advance(number: int, speech: _Speech, frame: decode.Frame) -> Iterator[Output]:
+    """What a speaking row's new frame means for the listener."""
+    if frame.codes is not None:
+        speech.gathered.append(frame.codes)
+    if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
+        yield Audio(number, speech.sound.decode(torch.stack(speech.gathered)))
+        speech.gathered.clear()
+    if frame.ending == "eos":
+        yield Ended(number, speech.codes.text_tokens, speech.codes.frames)
+    elif frame.ending == "limit":
+        message = f"The speech did not end within the {speech.codes.frames} frames that its text can need."
+        yield Failed(number, RunawaySpeech.code, message)
+
+
+def _play(number: int, playback: _Playback) -> Iterator[Output]:
+    """The next chunk of a row that plays."""
+    codes = playback.codes[playback.played :][: playback.sound.wanted]
+    playback.played += len(codes)
+    yield Audio(number, playback.sound.decode(codes))
+    if playback.played == len(playback.codes):
+        yield Ended(number, frames=playback.played)
 
 
 def _any_voice(checkpoint: Checkpoint, model: _Model) -> Voice:
@@ -249,21 +281,11 @@ def _tensor_bytes(module: torch.nn.Module) -> int:
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
-def _fingerprint(file: Path) -> bytes:
-    """Tells codecs apart by size, header and the last tensors: reading all 700 MB would cost seconds."""
-    size, part = file.stat().st_size, 1 << 20
-    with file.open("rb") as source:
-        digest = hashlib.blake2b(size.to_bytes(8, "little") + source.read(part))
-        source.seek(max(size - part, 0))
-        digest.update(source.read(part))
-    return digest.digest()
-
-
 def _return_memory(device: str) -> None:
-    gc.collect()
+    """Give back what was freed, which torch and the C library keep otherwise."""
     if device != "cpu":
         torch.cuda.empty_cache()
     try:
-        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory otherwise
+        ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):
         _LOGGER.debug("This C library can't give memory back")

@@ -1,6 +1,7 @@
 """The engine process: takes rows in from the pipe, steps all that may go on, sends what came of it.
 
-It knows messages and credit, and nothing of how speech is made.
+What takes seconds and makes no sound, loads and jobs, is done on a thread beside that, one after the other. It knows
+messages and credit, and nothing of how speech is made.
 """
 
 import argparse
@@ -12,14 +13,21 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn, TypeVar
 
-from wyoming_qwen3.errors import SpeechError
+from wyoming_qwen3.errors import EngineFailed, ModelFailed, SpeechError
 
 from . import wire
 from .base import Engine
 
 _LOGGER = logging.getLogger(__package__)
+
+_Done = TypeVar("_Done")
+_Failed = TypeVar("_Failed")
+_Message = TypeVar("_Message")
 
 
 def main() -> None:
@@ -58,27 +66,36 @@ class _Seat:
 
 
 class Host:
-    """Runs one engine for the server at the other end of the pipe, until that end is closed."""
+    """Runs one engine for the server at the other end of the pipe, until that end is closed or the engine is lost."""
 
     def __init__(self, pipe: socket.socket, engine: Engine) -> None:
         self._pipe = pipe
         self._engine = engine
         self._seats: dict[int, _Seat] = {}
-        self._inbox: queue.SimpleQueue[wire.ToEngine | wire.FromEngine] = queue.SimpleQueue()
+        self._jobs: dict[int, Future[wire.FromEngine]] = {}
+        self._chores = ThreadPoolExecutor(1, "chores")
+        self._inbox: queue.SimpleQueue[wire.ToEngine | Future[wire.FromEngine]] = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Serve for ever: the reader ends the process when the server is gone."""
+        """Serve for ever. What ends it ends the process, at once: nothing that still runs is of use to anybody."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
+        try:
+            self._serve()
+        except Exception:
+            _LOGGER.exception("The engine can't go on")
+            os._exit(1)
+
+    def _read(self) -> None:
+        while (message := wire.receive_blocking(self._pipe)) is not None:
+            self._inbox.put(message)
+        os._exit(0)
+
+    def _serve(self) -> NoReturn:
         self._send(wire.Hello(self._engine.device, self._engine.memory, self._engine.weight_bytes))
         while True:
             self._take_messages()
             for output in self._engine.step(self._runnable()):
                 self._deliver(output)
-
-    def _read(self) -> None:
-        while (message := wire.receive_blocking(self._pipe)) is not None:
-            self._inbox.put(message)
-        os._exit(0)  # at once, even out of a long step: nobody is left to hear it
 
     def _runnable(self) -> list[int]:
         return [row for row, seat in self._seats.items() if seat.credit > 0 and not self._engine.waiting(row)]
@@ -91,51 +108,85 @@ class Host:
             while True:
                 self._handle(self._inbox.get_nowait())
 
-    def _handle(self, message: wire.ToEngine | wire.FromEngine) -> None:
+    def _handle(self, message: wire.ToEngine | Future[wire.FromEngine]) -> None:
         match message:
-            case wire.Submit(row):
+            case wire.Submit(row) | wire.Play(row):
                 self._seats[row] = _Seat(message.credit)
                 self._ask_engine(row, lambda: self._engine.admit(message))
-            case wire.Cancel(row):
-                self._engine.cancel(row)
-                if self._seats.pop(row, None):
-                    self._send(wire.Ended(row))
+            case wire.Cancel(number):
+                self._cancel(number)
             case wire.Credit(row, samples) if row in self._seats:
                 self._seats[row].credit += samples
             case wire.Feed(row, text) if row in self._seats:
                 self._ask_engine(row, lambda: self._engine.feed(row, text))
             case wire.Finish(row) if row in self._seats:
                 self._ask_engine(row, lambda: self._engine.finish(row))
+            case wire.Clone(job) | wire.Encode(job):
+                self._jobs[job] = self._do(self._compute, message)
             case wire.Load():
-                threading.Thread(target=self._load, args=(message,), name="load").start()
-            case wire.Unload(checkpoint):
-                self._engine.unload(checkpoint)
-                self._send(wire.Unloaded(checkpoint))
-            case wire.Loaded() | wire.LoadFailed():
-                self._send(message)
+                self._do(self._load, message)
+            case wire.Unload():
+                self._do(self._unload, message)
+            case Future() if not message.cancelled():
+                self._answer(message.result())
 
     def _ask_engine(self, row: int, action: Callable[[], None]) -> None:
         """What goes wrong with a row's text is that row's end, and nobody else's."""
-        try:
-            action()
-        except SpeechError as error:
-            self._deliver(wire.Failed(row, error.code, str(error)))
-        except Exception:
-            _LOGGER.exception("A row's text could not be taken in")
-            self._deliver(wire.Failed(row, "engine_failed", "The engine could not take this text in."))
+        failed = self._attempt(action, partial(wire.Failed, row), EngineFailed, "The engine could not take this in")
+        if failed:
+            self._deliver(failed)
 
-    def _load(self, message: wire.Load) -> None:
+    def _cancel(self, number: int) -> None:
+        if job := self._jobs.pop(number, None):
+            job.cancel()  # no effect on one that has begun
+        self._engine.cancel(number)
+        if self._seats.pop(number, None):
+            self._send(wire.Ended(number))
+
+    def _do(self, chore: Callable[[_Message], wire.FromEngine], message: _Message) -> Future[wire.FromEngine]:
+        """Have a chore done in its turn; the answer comes by the inbox, as the pipe is written by one thread alone."""
+        future = self._chores.submit(chore, message)
+        future.add_done_callback(self._inbox.put)
+        return future
+
+    def _compute(self, job: wire.Job) -> wire.FromEngine:
+        action, failed = partial(self._engine.compute, job), partial(wire.JobFailed, job.job)
+        return self._attempt(action, failed, EngineFailed, "The engine failed on this recording")
+
+    def _load(self, message: wire.Load) -> wire.FromEngine:
+        checkpoint = message.checkpoint
+        action, failed = partial(self._engine.load, checkpoint, message.path), partial(wire.LoadFailed, checkpoint)
+        outcome = self._attempt(action, failed, ModelFailed, f"{checkpoint.name} could not be loaded")
+        return wire.Loaded(checkpoint, outcome) if isinstance(outcome, int) else outcome
+
+    def _unload(self, message: wire.Unload) -> wire.FromEngine:
+        self._engine.unload(message.checkpoint)
+        return wire.Unloaded(message.checkpoint)
+
+    def _attempt(
+        self,
+        action: Callable[[], _Done],
+        failed: Callable[[str, str], _Failed],
+        unexpected: type[SpeechError],
+        what: str,
+    ) -> _Done | _Failed:
+        """What an action gives, or code and message of what went wrong with it; the engine's own end is raised."""
         try:
-            answer: wire.FromEngine = wire.Loaded(
-                message.checkpoint, self._engine.load(message.checkpoint, message.path)
-            )
+            return action()
+        except self._engine.fatal:
+            raise
         except SpeechError as error:
-            answer = wire.LoadFailed(message.checkpoint, error.code, str(error))
+            return failed(error.code, str(error))
         except Exception as error:
-            _LOGGER.exception("%s could not be loaded", message.checkpoint.name)
-            reason = f"{message.checkpoint.name} could not be loaded ({type(error).__name__})."
-            answer = wire.LoadFailed(message.checkpoint, "model_failed", reason)
-        self._inbox.put(answer)  # the pipe is written by the main thread alone
+            _LOGGER.exception("%s", what)
+            return failed(unexpected.code, f"{what} ({type(error).__name__}).")
+
+    def _answer(self, answer: wire.FromEngine) -> None:
+        """Tell what came of a chore, unless it was a job that nobody wants any more."""
+        match answer:
+            case wire.Cloned(job) | wire.Encoded(job) | wire.JobFailed(job) if not self._jobs.pop(job, None):
+                return
+        self._send(answer)
 
     def _deliver(self, output: wire.Output) -> None:
         if output.row not in self._seats:

@@ -1,4 +1,4 @@
-"""From a clip of a voice to the prompt that clones it, with upstream's own encoders.
+"""From a clip to its codes, and to the prompt that clones its voice, with upstream's own encoders.
 
 Knows samples and codes; does NOT know files: a clip is always an array, never a path or an address.
 """
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import SAMPLE_RATE, ClonePrompt, Reference
+from wyoming_qwen3.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference
 
 from .upstream import Upstream
 
@@ -21,37 +21,53 @@ _SHORTEST_SECONDS = 0.5
 def clone_prompt(upstream: Upstream, speech_tokenizer: Any, reference: Reference) -> ClonePrompt:
     """Extract from a clip what Base needs: the same as upstream's create_voice_clone_prompt.
 
-    `upstream` must be a Base checkpoint, `speech_tokenizer` what load_speech_tokenizer gives. Raises InvalidRequest
-    for another checkpoint, an empty transcript, and a clip that is not mono, not finite or below half a second.
+    `upstream` must be a Base checkpoint, `speech_tokenizer` what load_speech_tokenizer gives, or None for a clip
+    without a text. Raises InvalidRequest for another checkpoint, an empty transcript, and a clip that is not mono, not
+    finite or below half a second.
     """
     if upstream.kind != "base":
         raise InvalidRequest("Only a Base checkpoint can clone a voice.")
     text = None if reference.text is None else reference.text.strip()
     if text == "":
         raise InvalidRequest("The text of the reference clip is empty; leave it out to clone the timbre alone.")
-    samples = _checked(reference)
+    samples = _checked(reference.samples)
+    if len(samples) < _SHORTEST_SECONDS * reference.sample_rate:
+        raise InvalidRequest(f"A reference clip must last at least {_SHORTEST_SECONDS} seconds.")
     embedding = upstream.model.extract_speaker_embedding(
         audio=_resampled(samples, reference.sample_rate), sr=SAMPLE_RATE
     )
     speaker = embedding.float().cpu().numpy()
     if text is None:
         return ClonePrompt(speaker)
-    codes = speech_tokenizer.encode(samples, sr=reference.sample_rate).audio_codes[0]
-    return ClonePrompt(speaker, codes.cpu().numpy(), text)
+    return ClonePrompt(speaker, _codes(speech_tokenizer, samples, reference.sample_rate), text)
 
 
-def _checked(reference: Reference) -> np.ndarray[Any, np.dtype[np.float32]]:
-    samples = np.asarray(reference.samples, dtype=np.float32)
+def encode_clip(speech_tokenizer: Any, samples: FloatArray, sample_rate: int) -> CodeArray:
+    """Codes of mono samples [n], as upstream's tokenizer gives them: int64 [frames, codebooks], a frame for each 80 ms.
+
+    Upstream brings the samples to the tokenizer's own rate; the last frame may be begun only. Raises InvalidRequest
+    for a clip that is empty, not mono or not finite.
+    """
+    if not np.size(samples):
+        raise InvalidRequest("A clip without samples can't be encoded.")
+    return _codes(speech_tokenizer, _checked(samples), sample_rate)
+
+
+def _codes(speech_tokenizer: Any, samples: FloatArray, sample_rate: int) -> CodeArray:
+    codes: CodeArray = speech_tokenizer.encode(samples, sr=sample_rate).audio_codes[0].cpu().numpy()
+    return codes
+
+
+def _checked(samples: FloatArray) -> FloatArray:
+    samples = np.asarray(samples, dtype=np.float32)
     if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise InvalidRequest("A reference clip must be mono and hold finite numbers only.")
-    if len(samples) < _SHORTEST_SECONDS * reference.sample_rate:
-        raise InvalidRequest(f"A reference clip must last at least {_SHORTEST_SECONDS} seconds.")
+        raise InvalidRequest("A clip must be mono and hold finite numbers only.")
     return samples
 
 
-def _resampled(samples: np.ndarray[Any, np.dtype[np.float32]], rate: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _resampled(samples: FloatArray, rate: int) -> FloatArray:
     """Samples at 24 kHz, by the resampler that upstream uses."""
     if rate == SAMPLE_RATE:
         return samples
-    resampled: np.ndarray[Any, np.dtype[np.float32]] = librosa.resample(y=samples, orig_sr=rate, target_sr=SAMPLE_RATE)
+    resampled: FloatArray = librosa.resample(y=samples, orig_sr=rate, target_sr=SAMPLE_RATE)
     return resampled

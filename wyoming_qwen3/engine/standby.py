@@ -14,7 +14,7 @@ from hibari import Hibari
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import EngineFailed, SpeechError
 
-from .wire import Audio, Ended, Failed, Output, Submit
+from .wire import Audio, Ended, Failed, Job, Opening, Output, Submit
 
 _SEED = 0
 """The noise component is drawn from a fixed seed: the same text is the same audio."""
@@ -26,6 +26,7 @@ class StandbyEngine:
     device = "cpu"
     memory = 0
     weight_bytes = 1
+    fatal: tuple[type[Exception], ...] = ()
 
     def __init__(self) -> None:
         self._voice = Hibari()
@@ -40,11 +41,17 @@ class StandbyEngine:
         """It has no checkpoints."""
         _no_checkpoints()
 
-    def admit(self, submit: Submit) -> None:
+    def compute(self, job: Job) -> NoReturn:  # noqa: ARG002
+        """Codes and cloned voices are a checkpoint's."""
+        _no_checkpoints()
+
+    def admit(self, opening: Opening) -> None:
         """Take in a row with all its text; its voice, language and sampling have no meaning here."""
-        if submit.live:
+        if not isinstance(opening, Submit):
+            _no_checkpoints()
+        if opening.live:
             raise EngineFailed("The standby voice takes whole texts only.")
-        self._rows[submit.row] = self._speak(submit.text)
+        self._rows[opening.row] = self._speak(opening.text)
 
     def feed(self, row: int, text: str) -> NoReturn:  # noqa: ARG002
         """There are no live rows."""

@@ -1,10 +1,14 @@
 """What crosses the pipe between the server and an engine process.
 
-Length-prefixed pickles of the dataclasses below. Both ends are this program, one the child of the other, on a
+Length-prefixed pickles of the dataclasses below, the arrays in them apart: a minute of samples is never copied into
+a pickle, which would stop the event loop for 10 ms. Both ends are this program, one the child of the other, on a
 socket pair that nobody else can open: pickle is safe here and nowhere else.
 
-Flow control is by credit, row by row: the engine sends a row no more samples than it was granted, so that one
-slow reader costs bounded memory and never holds up another row.
+A row makes sound, bit by bit, beside all other rows. Flow control is by credit, row by row: the engine sends a row no
+more samples than it was granted, so that one slow reader costs bounded memory and never holds up another row.
+
+A job is computed whole, in its turn after the jobs and loads before it, and has one answer. Rows and jobs are numbered
+by the server, from one series.
 """
 
 import asyncio
@@ -16,9 +20,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.request import SpeechRequest
+from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest
+
+_HEAD = struct.Struct("!II")
+"""Bytes of the pickle, and how many arrays come after it."""
 
 _LENGTH = struct.Struct("!I")
+"""Bytes of an array."""
 
 
 # Server -> engine
@@ -34,7 +42,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Unload:
-    """Drop a checkpoint that no row uses; answered by Unloaded."""
+    """Drop a checkpoint that no row uses, after the jobs before; answered by Unloaded."""
 
     checkpoint: Checkpoint
 
@@ -48,6 +56,16 @@ class Submit:
     request: SpeechRequest
     text: str
     live: bool
+    credit: int
+
+
+@dataclass(frozen=True, eq=False)
+class Play:
+    """A new row that makes codes, int64 [frames, codebooks], sound again."""
+
+    row: int
+    checkpoint: Checkpoint
+    codes: CodeArray
     credit: int
 
 
@@ -74,14 +92,35 @@ class Credit:
     samples: int
 
 
+@dataclass(frozen=True, eq=False)
+class Clone:
+    """A job: extract from a clip what clones its voice; answered by Cloned or JobFailed."""
+
+    job: int
+    checkpoint: Checkpoint
+    reference: Reference
+
+
+@dataclass(frozen=True, eq=False)
+class Encode:
+    """A job: codes of float32 mono samples [n]; answered by Encoded or JobFailed."""
+
+    job: int
+    checkpoint: Checkpoint
+    samples: FloatArray
+    sample_rate: int
+
+
 @dataclass(frozen=True)
 class Cancel:
-    """Stop the row at the next frame boundary; answered by Ended."""
+    """Stop a row at the next frame boundary, which Ended answers; or drop a job, which then has no answer."""
 
-    row: int
+    number: int
 
 
-ToEngine: TypeAlias = Load | Unload | Submit | Feed | Finish | Credit | Cancel
+Opening: TypeAlias = Submit | Play
+Job: TypeAlias = Clone | Encode
+ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | Cancel
 
 
 # Engine -> server
@@ -130,9 +169,14 @@ class Audio:
 
 @dataclass(frozen=True)
 class Ended:
-    """The row is over: all its audio was sent, or it was cancelled."""
+    """The row is over: all its audio was sent, or it was cancelled.
+
+    `text_tokens` is what its text came to, and `frames` the codec frames of its audio; 0 where it was cancelled.
+    """
 
     row: int
+    text_tokens: int = 0
+    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,6 +184,31 @@ class Failed:
     """The row is over and its audio is not whole."""
 
     row: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Cloned:
+    """The clip's voice, ready to be spoken with."""
+
+    job: int
+    prompt: ClonePrompt
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The samples as codes, int64 [frames, codebooks]."""
+
+    job: int
+    codes: CodeArray
+
+
+@dataclass(frozen=True)
+class JobFailed:
+    """The job can't be done."""
+
+    job: int
     code: str
     message: str
 
@@ -166,43 +235,63 @@ class DownloadBroken:
 
 
 Output: TypeAlias = Audio | Ended | Failed
-FromEngine: TypeAlias = Hello | Loaded | LoadFailed | Unloaded | Output | Downloading | Downloaded | DownloadBroken
+Result: TypeAlias = Cloned | Encoded
+FromEngine: TypeAlias = (
+    Hello | Loaded | LoadFailed | Unloaded | Output | Result | JobFailed | Downloading | Downloaded | DownloadBroken
+)
+
+
+def parts(message: ToEngine | FromEngine) -> list[bytes | memoryview]:
+    """One message as it goes over the pipe, to be written in this order: arrays are views of their own memory."""
+    arrays: list[pickle.PickleBuffer] = []
+    body = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    written: list[bytes | memoryview] = [_HEAD.pack(len(body), len(arrays)) + body]
+    for array in arrays:
+        content = array.raw()
+        written += (_LENGTH.pack(content.nbytes), content)
+    return written
 
 
 def pack(message: ToEngine | FromEngine) -> bytes:
-    """One message as it goes over the pipe."""
-    body = pickle.dumps(message, protocol=5)
-    return _LENGTH.pack(len(body)) + body
+    """One message as it goes over the pipe, in one piece."""
+    return b"".join(parts(message))
 
 
 async def receive(reader: asyncio.StreamReader) -> FromEngine | None:
     """Next message from the engine; None when its end of the pipe is closed."""
     try:
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-        message: FromEngine = pickle.loads(await reader.readexactly(length))
+        length, count = _HEAD.unpack(await reader.readexactly(_HEAD.size))
+        body = await reader.readexactly(length)
+        arrays = [await _receive_array(reader) for _ in range(count)]
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
+    message: FromEngine = pickle.loads(body, buffers=arrays)
     return message
+
+
+async def _receive_array(reader: asyncio.StreamReader) -> bytes:
+    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    return await reader.readexactly(length)
 
 
 def receive_blocking(pipe: socket.socket) -> ToEngine | None:
     """Next message from the server; None when its end of the pipe is closed."""
-    header = _read_exactly(pipe, _LENGTH.size)
-    body = header and _read_exactly(pipe, _LENGTH.unpack(header)[0])
-    if not body:
+    try:
+        length, count = _HEAD.unpack(_read_exactly(pipe, _HEAD.size))
+        body = _read_exactly(pipe, length)
+        arrays = [_read_exactly(pipe, *_LENGTH.unpack(_read_exactly(pipe, _LENGTH.size))) for _ in range(count)]
+    except (EOFError, ConnectionError):
         return None
-    message: ToEngine = pickle.loads(body)
+    message: ToEngine = pickle.loads(body, buffers=arrays)
     return message
 
 
-def _read_exactly(pipe: socket.socket, length: int) -> bytes | None:
-    received = bytearray()
-    while len(received) < length:
-        try:
-            part = pipe.recv(length - len(received))
-        except ConnectionError:
-            return None
-        if not part:
-            return None
-        received += part
-    return bytes(received)
+def _read_exactly(pipe: socket.socket, length: int) -> bytearray:
+    received = bytearray(length)
+    rest = memoryview(received)
+    while rest:
+        count = pipe.recv_into(rest)
+        if not count:
+            raise EOFError
+        rest = rest[count:]
+    return received

@@ -1,0 +1,185 @@
+"""The engine process seen from the server, with tiny checkpoints: rows and jobs over the pipe, and its death."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from tests.tiny import CODES
+from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.request import CodeArray, FloatArray, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.voices import SPEAKERS
+from wyoming_qwen3.worker import CREDIT, Row, Worker
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CUSTOM = Checkpoint("custom_voice", "0.6B")
+BASE = Checkpoint("base", "0.6B")
+REQUEST = SpeechRequest(SPEAKERS[5], sampling=Sampling(temperature=0.0))
+TEXT = "The front door is open."
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worker(models_dir: Path) -> AsyncIterator[Worker]:
+    worker = Worker("native", ["--device", "cpu", "--log-level", "WARNING"])
+    for checkpoint in (CUSTOM, BASE):
+        await worker.load(checkpoint, models_dir / checkpoint.name)
+    yield worker
+    await worker.stop()
+
+
+def noise(seconds: float, rate: int = 24_000) -> FloatArray:
+    return np.random.default_rng(3).normal(0, 0.1, int(seconds * rate)).astype(np.float32)
+
+
+def random_codes(frames: int) -> CodeArray:
+    return np.random.default_rng(frames).integers(0, CODES, (frames, 16))
+
+
+async def listen(row: Row) -> FloatArray:
+    with row:
+        return np.concatenate([chunk async for chunk in row])
+
+
+async def test_hello_is_there_while_the_process_is_up(worker: Worker) -> None:
+    assert Worker("native").hello is None
+    assert worker.hello is not None
+    assert worker.hello == await worker.start()
+    assert worker.hello.device == "cpu"
+
+
+@pytest.mark.parametrize("text", [None, "What the clip says."])
+async def test_a_clone_prompt_is_the_one_that_is_extracted_here(
+    worker: Worker, models_dir: Path, text: str | None
+) -> None:
+    import torch
+
+    from wyoming_qwen3.engine.reference import clone_prompt
+    from wyoming_qwen3.engine.upstream import load_checkpoint, load_speech_tokenizer
+
+    reference = Reference(noise(1.0, 16_000), 16_000, text)
+    folder = models_dir / BASE.name
+    tokenizer = load_speech_tokenizer(folder / "speech_tokenizer", "cpu", torch.float32)
+    expected = clone_prompt(load_checkpoint(folder, "cpu", torch.float32), tokenizer, reference)
+    prompt = await worker.clone(BASE, reference)
+    np.testing.assert_array_equal(prompt.speaker_embedding, expected.speaker_embedding, strict=True)
+    assert prompt.text == text
+    if text is None:
+        assert prompt.codes is None
+    else:
+        np.testing.assert_array_equal(prompt.codes, expected.codes, strict=True)
+    assert (await listen(worker.submit(BASE, SpeechRequest(prompt), TEXT))).size
+
+
+async def test_codes_are_upstreams_and_sound_again(worker: Worker, models_dir: Path) -> None:
+    """Also those of more samples than the pipe takes at once."""
+    import torch
+
+    from wyoming_qwen3.engine.upstream import load_speech_tokenizer
+
+    samples = noise(12.0, 48_000)
+    tokenizer = load_speech_tokenizer(models_dir / CUSTOM.name / "speech_tokenizer", "cpu", torch.float32)
+    codes = await worker.encode(CUSTOM, samples, 48_000)
+    np.testing.assert_array_equal(codes, tokenizer.encode(samples, sr=48_000).audio_codes[0].numpy(), strict=True)
+    with torch.inference_mode():
+        expected = tokenizer.model.decoder(torch.from_numpy(codes.copy()).t()[None])[0, 0].numpy()
+    np.testing.assert_allclose(await listen(worker.play(CUSTOM, codes)), expected, atol=5e-5)
+
+
+async def test_a_row_tells_at_its_end_what_was_spent(worker: Worker) -> None:
+    with worker.submit(CUSTOM, REQUEST, TEXT) as speech, worker.play(CUSTOM, random_codes(9)) as playback:
+        assert (speech.text_tokens, speech.frames) == (0, 0)
+        spoken, played = await asyncio.gather(listen(speech), listen(playback))
+    assert speech.text_tokens > 5
+    assert speech.frames == spoken.size // 1920
+    assert (playback.text_tokens, playback.frames) == (0, played.size // 1920) == (0, 9)
+
+
+async def test_playing_waits_for_its_listener_and_speech_does_not_wait_for_it(worker: Worker) -> None:
+    """What is played is longer than a row may be ahead; others speak meanwhile, and the rest comes when it is asked."""
+    frames = CREDIT // 1920 + 20
+    with worker.play(CUSTOM, random_codes(frames)) as row:
+        await anext(row)
+        assert (await listen(worker.submit(CUSTOM, REQUEST, TEXT))).size
+        chunks = [chunk async for chunk in row]
+    assert sum(chunk.size for chunk in chunks) == (frames - 1) * 1920
+
+
+async def test_a_closed_playback_is_let_go_by_the_engine(worker: Worker) -> None:
+    with worker.play(CUSTOM, random_codes(5_000)) as row:
+        await anext(row)
+        assert worker.busy
+    async with asyncio.timeout(10):
+        while worker.busy:
+            await asyncio.sleep(0.005)
+
+
+async def test_codes_out_of_range_end_their_row_alone(worker: Worker) -> None:
+    pid = worker.pid
+    with pytest.raises(InvalidRequest, match=f"between 0 and {CODES - 1}"):
+        await listen(worker.play(CUSTOM, np.full((3, 16), CODES)))
+    assert (await listen(worker.submit(CUSTOM, REQUEST, TEXT))).size
+    assert worker.pid == pid
+
+
+async def test_what_is_wrong_with_a_clip_is_said(worker: Worker) -> None:
+    with pytest.raises(InvalidRequest, match=r"at least 0\.5 seconds"):
+        await worker.clone(BASE, Reference(noise(0.2), 24_000))
+    with pytest.raises(InvalidRequest, match="Only a Base"):
+        await worker.clone(CUSTOM, Reference(noise(1.0), 24_000))
+    with pytest.raises(InvalidRequest, match="without samples"):
+        await worker.encode(CUSTOM, noise(0), 24_000)
+
+
+async def test_callers_that_leave_hold_up_nobody(worker: Worker) -> None:
+    """Some jobs run and some wait when their callers leave; rows are spoken beside them, and later jobs answered."""
+    leaving = [asyncio.create_task(worker.encode(CUSTOM, noise(20.0), 24_000)) for _ in range(9)]
+    await asyncio.sleep(0)
+    with worker.submit(CUSTOM, REQUEST, TEXT) as row:
+        await anext(row)
+        for task in leaving:
+            task.cancel()
+        ends = await asyncio.gather(*leaving, return_exceptions=True)
+        assert isinstance(ends[-1], asyncio.CancelledError)
+        assert np.concatenate([chunk async for chunk in row]).size
+    assert len(await worker.encode(CUSTOM, noise(0.2), 24_000)) == 3
+
+
+async def test_a_checkpoint_is_dropped_when_the_job_that_uses_it_is_done(worker: Worker, models_dir: Path) -> None:
+    job = asyncio.create_task(worker.encode(BASE, noise(5.0), 24_000))
+    await asyncio.sleep(0)
+    job.cancel()
+    left = asyncio.create_task(worker.encode(BASE, noise(5.0), 24_000))
+    await asyncio.sleep(0)
+    await worker.unload(BASE)
+    assert left.done()
+    assert len(await left) == 63
+    with pytest.raises(EngineFailed, match="not loaded"):
+        await worker.encode(BASE, noise(1.0), 24_000)
+    await worker.load(BASE, models_dir / BASE.name)
+
+
+async def test_the_process_dying_fails_jobs_and_rows(worker: Worker) -> None:
+    """The last test of this process."""
+    deaths: list[None] = []
+    worker.on_death = lambda: deaths.append(None)
+    jobs = [asyncio.create_task(worker.encode(CUSTOM, noise(20.0), 24_000)) for _ in range(2)]
+    row = worker.play(CUSTOM, random_codes(5_000))
+    await anext(row)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    for job in jobs:
+        with pytest.raises(EngineFailed, match="stopped unexpectedly"):
+            await job
+    with pytest.raises(EngineFailed, match="stopped unexpectedly"):
+        await listen(row)
+    assert deaths == [None]
+    assert worker.hello is None
+    with pytest.raises(EngineFailed, match="stopped unexpectedly"):
+        await worker.encode(CUSTOM, noise(1.0), 24_000)

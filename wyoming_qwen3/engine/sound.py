@@ -1,0 +1,91 @@
+"""Codes to samples: the codec that checkpoints share, and the sound of one row, chunk by chunk.
+
+Knows rows' codes alone, not where they come from.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.request import CodeArray
+
+from .codec import CodecDecoder, CodecState
+
+_RAMP = (1, 2, 4)
+"""Frames of the first chunks of an utterance, and of all that follow: sound early, then less work per frame."""
+
+_REMEMBERED_VOICES = 16
+"""Cloned voices whose reference the codec need not read again; 5 MB each."""
+
+
+def chunk_frames(chunks_sent: int) -> int:
+    """Frames to gather for the next chunk of an utterance."""
+    return _RAMP[min(chunks_sent, len(_RAMP) - 1)]
+
+
+@dataclass(eq=False)
+class Codec:
+    """A speech tokenizer that checkpoints share: its decoder, and what it remembers of references."""
+
+    decoder: CodecDecoder
+    path: Path
+    footprint: int
+    codebooks: int
+    codebook_size: int
+    device: str
+    references: dict[bytes, CodecState] = field(default_factory=dict)
+
+    def take(self, codes: CodeArray) -> Tensor:
+        """Codes on the codec's device, int64 [frames, codebooks].
+
+        Raises InvalidRequest for what can't be decoded: a GPU does not survive an index that is out of range.
+        """
+        if codes.ndim != 2 or not len(codes) or codes.shape[1] != self.codebooks:
+            raise InvalidRequest(f"Codes must be one frame or more of {self.codebooks} codes each.")
+        if codes.min() < 0 or codes.max() >= self.codebook_size:
+            raise InvalidRequest(f"Each code must be between 0 and {self.codebook_size - 1}.")
+        return torch.tensor(codes, dtype=torch.int64, device=self.device)
+
+    def state_after(self, codes: CodeArray) -> CodecState:
+        """Decoder state behind the codes of a reference clip, int64 [frames, codebooks]; the clip is read once."""
+        key = hashlib.blake2b(codes.tobytes()).digest()
+        if key not in self.references:
+            state = self.decoder.new_state()
+            self.decoder.decode(self.take(codes), state)
+            while len(self.references) >= _REMEMBERED_VOICES:
+                del self.references[next(iter(self.references))]
+            self.references[key] = state
+        return self.references[key].copy()
+
+
+@dataclass(eq=False)
+class Sound:
+    """The samples of one row, chunk by chunk."""
+
+    decoder: CodecDecoder
+    state: CodecState
+    chunks: int = 0
+
+    @property
+    def wanted(self) -> int:
+        """Frames of the next chunk."""
+        return chunk_frames(self.chunks)
+
+    def decode(self, codes: Tensor) -> bytes:
+        """float32 samples of the next frames: codes int64 [frames, codebooks]."""
+        self.chunks += 1
+        return self.decoder.decode(codes, self.state).cpu().numpy().tobytes()
+
+
+def fingerprint(file: Path) -> bytes:
+    """Tells codecs apart by size, header and the last tensors: reading all 700 MB would cost seconds."""
+    size, part = file.stat().st_size, 1 << 20
+    with file.open("rb") as source:
+        digest = hashlib.blake2b(size.to_bytes(8, "little") + source.read(part))
+        source.seek(max(size - part, 0))
+        digest.update(source.read(part))
+    return digest.digest()
