@@ -12,8 +12,9 @@ import pytest
 
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, ModelMissing, RunawaySpeech
-from wyoming_qwen3.models import ModelManager, Policy, State
+from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, ModelInUse, ModelMissing, RunawaySpeech
+from wyoming_qwen3.model_state import State
+from wyoming_qwen3.models import ModelManager, Policy
 from wyoming_qwen3.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 from wyoming_qwen3.worker import Worker, download
@@ -51,11 +52,14 @@ async def speak(worker: Worker, checkpoint: Checkpoint, voice: Voice, text: str 
 async def test_each_kind_of_voice_is_spoken_by_its_checkpoint(make_manager: MakeManager) -> None:
     manager, worker = make_manager()
     clip = Reference(np.sin(np.arange(48_000) / 30).astype(np.float32) * 0.3, 24_000, "A tone.")
-    voices: list[tuple[Checkpoint, Voice]] = [(CUSTOM, SPEAKERS[5]), (DESIGN, Description("deep")), (BASE, clip)]
-    for checkpoint, voice in voices:
-        async with manager.use(checkpoint):
-            assert (await speak(worker, checkpoint, voice)).size > 0
-    assert [(await manager.look(checkpoint)).state for checkpoint, _ in voices] == [State.READY] * 3
+    async with manager.use(CUSTOM):
+        assert (await speak(worker, CUSTOM, SPEAKERS[5])).size > 0
+    async with manager.use(DESIGN):
+        assert (await speak(worker, DESIGN, Description("deep"))).size > 0
+    async with manager.use(BASE):
+        assert (await speak(worker, BASE, await worker.clone(BASE, clip))).size > 0
+    ready = [status.checkpoint for status in manager.statuses() if status.state is State.READY]
+    assert set(ready) == {CUSTOM, DESIGN, BASE}
 
 
 async def test_a_small_budget_keeps_one_checkpoint_at_a_time(make_manager: MakeManager, models_dir: Path) -> None:
@@ -98,8 +102,33 @@ async def test_the_engine_dying_while_it_loads_fails_the_load_and_not_the_server
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises((ModelFailed, EngineFailed), match="stopped unexpectedly"):
         await loading
-    (await manager.look(CUSTOM)).state = State.MISSING  # as half a minute later
-    await use_for_a_moment(manager, CUSTOM)
+    assert (await manager.load(CUSTOM)).state is State.READY
+
+
+async def test_a_checkpoint_is_loaded_and_unloaded_as_a_person_asks(make_manager: MakeManager) -> None:
+    """The engine process goes with the last one, for only that gives all memory back, and comes again."""
+    manager, worker = make_manager()
+    assert (await manager.load(CUSTOM)).footprint > 0
+    async with manager.use_codec() as (codec_worker, checkpoint):
+        assert (codec_worker, checkpoint) == (worker, CUSTOM)
+        with pytest.raises(ModelInUse):
+            await manager.unload(CUSTOM)
+    assert worker.pid is not None
+    engine = psutil.Process(worker.pid)
+    status = await manager.unload(CUSTOM)
+    assert (status.state, status.footprint) == (State.ON_DISK, 0)
+    assert not engine.is_running()
+    async with manager.use(CUSTOM):
+        assert (await speak(worker, CUSTOM, SPEAKERS[5])).size > 0
+
+
+async def test_the_engine_dying_while_it_speaks_is_loaded_again_by_itself(make_manager: MakeManager) -> None:
+    manager, worker = make_manager()
+    await manager.load(CUSTOM)
+    with manager.watch() as events:
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        assert [(await asyncio.wait_for(anext(events), 30)).kind for _ in range(3)] == ["lost", "loading", "ready"]
 
 
 async def test_concurrent_users_share_one_load(make_manager: MakeManager) -> None:

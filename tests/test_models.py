@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
-from wyoming_qwen3.engine.weights import Progress
-from wyoming_qwen3.errors import DownloadFailed, InstructionsNotSupported, ModelFailed, SpeechError
+from wyoming_qwen3.errors import InstructionsNotSupported, ModelNotFound
 from wyoming_qwen3.hardware import GIB, Hardware, available_memory, choose_size
-from wyoming_qwen3.models import Model, State, choose_evictions, choose_model, restart_delay
+from wyoming_qwen3.models import choose_model
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 
@@ -37,6 +36,26 @@ def test_the_request_decides_the_checkpoint(voice: Voice, size: Size, kind: Kind
 
 
 @pytest.mark.parametrize(
+    ("voice", "wish", "size", "chosen"),
+    [
+        (RYAN, "0.6B", "1.7B", "0.6B"),
+        (RYAN, "1.7B", "0.6B", "1.7B"),
+        (PROMPT, "0.6B", "1.7B", "0.6B"),
+        (DEEP, "1.7B", "0.6B", "1.7B"),
+    ],
+)
+def test_a_size_that_is_asked_for_wins_over_the_servers(voice: Voice, wish: Size, size: Size, chosen: Size) -> None:
+    assert choose_model(SpeechRequest(voice, size=wish), size).size == chosen
+
+
+@pytest.mark.parametrize("size", ["0.6B", "1.7B"])
+def test_a_size_in_which_no_voice_is_designed_is_refused_where_it_is_asked_for(size: Size) -> None:
+    with pytest.raises(ModelNotFound, match=r"from a description in 1\.7B only") as caught:
+        choose_model(SpeechRequest(DEEP, size="0.6B"), size)
+    assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize(
     ("voice", "size", "allowed"),
     [(RYAN, "1.7B", True), (RYAN, "0.6B", False), (DEEP, "0.6B", True), (PROMPT, "1.7B", False), (CLIP, "0.6B", False)],
 )
@@ -45,8 +64,9 @@ def test_instructions_are_refused_where_they_would_be_ignored(voice: Voice, size
     if allowed:
         choose_model(request, size)
     else:
-        with pytest.raises(InstructionsNotSupported, match="does not follow instructions"):
+        with pytest.raises(InstructionsNotSupported, match="does not follow instructions") as caught:
             choose_model(request, size)
+        assert caught.value.param == "instructions"
 
 
 @pytest.mark.parametrize(
@@ -66,46 +86,3 @@ def test_available_memory_is_the_machines_within_the_containers_limit(
         (tmp_path / "memory.max").write_text(limit + "\n")
         (tmp_path / "memory.current").write_text(f"{2 << 20}\n")
     assert available_memory(tmp_path, tmp_path) == free
-
-
-def loaded(kind: Kind, footprint: int, last_used: float, users: int = 0) -> Model:
-    return Model(Checkpoint(kind, "1.7B"), State.READY, footprint=footprint, last_used=last_used, users=users)
-
-
-@pytest.mark.parametrize(
-    ("models", "need", "evicted"),
-    [
-        ([], 10, []),
-        ([loaded("base", 4, 1)], 6, []),
-        ([loaded("base", 4, 1)], 7, ["base"]),
-        ([loaded("base", 4, 2), loaded("voice_design", 4, 1)], 3, ["voice_design"]),
-        ([loaded("base", 4, 2), loaded("voice_design", 4, 1)], 8, ["voice_design", "base"]),
-        ([loaded("base", 4, 2), loaded("voice_design", 4, 1, users=1)], 3, ["base"]),
-        ([loaded("base", 9, 2, users=2)], 5, []),
-    ],
-)
-def test_the_longest_unused_idle_checkpoints_make_room(models: list[Model], need: int, evicted: list[str]) -> None:
-    assert [model.checkpoint.kind for model in choose_evictions(models, need, 10)] == evicted
-
-
-def test_an_engine_that_keeps_dying_is_started_again_ever_later() -> None:
-    assert [restart_delay(deaths) for deaths in (1, 2, 3, 4, 20)] == [0, 2, 4, 8, 60]
-
-
-@pytest.mark.parametrize(
-    ("state", "progress", "error", "code", "said"),
-    [
-        (State.MISSING, None, None, "model_missing", "not in the models folder"),
-        (State.DOWNLOADING, None, None, "model_loading", "about to be downloaded"),
-        (State.DOWNLOADING, Progress(900_000_000, 1_800_000_000), None, "model_loading", "50 % of 1.8 GB"),
-        (State.LOADING, None, None, "model_loading", "being loaded"),
-        (State.FAILED, None, ModelFailed("It is damaged."), "model_failed", "It is damaged."),
-        (State.MISSING, None, DownloadFailed("No hub."), "download_failed", "0.6B-Base is missing: No hub."),
-    ],
-)
-def test_a_checkpoint_says_why_it_cant_speak(
-    state: State, progress: Progress | None, error: SpeechError | None, code: str, said: str
-) -> None:
-    explained = Model(Checkpoint("base", "0.6B"), state, progress, error).explain()
-    assert explained.code == code
-    assert said in str(explained)

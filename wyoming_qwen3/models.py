@@ -1,37 +1,41 @@
 """Which checkpoint speaks a request, and the life of checkpoints: downloaded, loaded, counted, evicted.
 
-Knows no protocol and no text.
+Knows no protocol and no text. What is known of each checkpoint is in model_state.py, what lies on disk is for
+model_files.py.
 """
 
 import asyncio
 import contextlib
-import enum
-import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .broadcast import Subscription
 from .checkpoints import Checkpoint, Size, published
-from .engine import weights
+from .engine import weights, wire
 from .errors import (
-    DownloadFailed,
     EngineFailed,
     InstructionsNotSupported,
+    InvalidRequest,
     ModelFailed,
-    ModelLoading,
+    ModelInUse,
     ModelMissing,
+    ModelNotFound,
+    NotSupported,
     SpeechError,
 )
+from .model_files import Download, ModelFiles
+from .model_state import Books, Event, Model, State, Status, choose_codec, choose_evictions, restart_delay
 from .request import Description, SpeechRequest
 from .voices import Speaker
 from .worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
 
-_RELOAD_SECONDS = 30.0
-"""How long a checkpoint that could not be loaded is left alone."""
+_RETRY_SECONDS = 30.0
+"""How long a checkpoint that failed is left alone, unless a person asks for it."""
 
 _PUBLISHED_WEIGHT_BYTES = 2
 """Checkpoints are published in bfloat16; the estimate of what they take is a little high for what is not."""
@@ -43,70 +47,25 @@ _CALM_SECONDS = 120.0
 def choose_model(request: SpeechRequest, size: Size) -> Checkpoint:
     """The checkpoint for what is asked: a named speaker, a description, or a voice to clone.
 
-    VoiceDesign exists in 1.7B only, whatever the size. Raises InstructionsNotSupported.
+    It has the size that the request asks for, else the server's own, `size`; VoiceDesign exists in 1.7B only and has
+    that where the request leaves it open. Raises ModelNotFound where the request asks for a VoiceDesign of 0.6B, and
+    InstructionsNotSupported.
     """
+    wanted = request.size or size
     if isinstance(request.voice, Speaker):
-        chosen = published("custom_voice", size)
+        chosen = published("custom_voice", wanted)
     elif isinstance(request.voice, Description):
-        chosen = published("voice_design", size)
+        chosen = published("voice_design", wanted)
     else:
-        chosen = published("base", size)
+        chosen = published("base", wanted)
+    if request.size not in (None, chosen.size):
+        raise ModelNotFound(f"A voice is made from a description in {chosen.size} only.", param="model")
     if request.instruct and not chosen.follows_instructions:
         raise InstructionsNotSupported(
-            f"{chosen.name} does not follow instructions; use the 1.7B model and a named speaker, or none."
+            f"{chosen.name} does not follow instructions; use the 1.7B model and a named speaker, or none.",
+            param="instructions",
         )
     return chosen
-
-
-class State(enum.Enum):
-    """Where a checkpoint is on its way into memory."""
-
-    MISSING = "missing"
-    DOWNLOADING = "downloading"
-    ON_DISK = "on disk"
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-
-
-@dataclass
-class Model:
-    """One checkpoint's state, as the manager keeps it and others may read it."""
-
-    checkpoint: Checkpoint
-    state: State
-    progress: weights.Progress | None = None
-    """While downloading."""
-
-    error: SpeechError | None = None
-    """Why it is missing or failed."""
-
-    footprint: int = 0
-    """Bytes in memory, when ready."""
-
-    users: int = 0
-    last_used: float = 0.0
-    fetching: "asyncio.Task[None] | None" = None
-    loading: "asyncio.Task[None] | None" = None
-
-    def explain(self) -> SpeechError:
-        """Why it can't speak now, for whoever asked it to."""
-        name = self.checkpoint.name
-        match self.state:
-            case State.DOWNLOADING if self.progress and self.progress.total:
-                share = 100 * self.progress.done / self.progress.total
-                gigabytes = self.progress.total / 1e9
-                return ModelLoading(f"{name} is being downloaded: {share:.0f} % of {gigabytes:.1f} GB so far.")
-            case State.DOWNLOADING:
-                return ModelLoading(f"{name} is about to be downloaded.")
-            case State.FAILED | State.MISSING if isinstance(self.error, DownloadFailed):
-                return DownloadFailed(f"{name} is missing: {self.error}")
-            case State.FAILED if self.error:
-                return self.error
-            case State.MISSING:
-                return ModelMissing(f"{name} is not in the models folder.")
-            case _:
-                return ModelLoading(f"{name} is being loaded.")
 
 
 @dataclass(frozen=True)
@@ -116,6 +75,8 @@ class Policy:
     models_dir: Path
     size: Size
     download: bool = True
+    """Whether what a request needs is downloaded by itself."""
+
     revision: str = "main"
     idle_unload: float = 0.0
     """Seconds after its last use that a checkpoint is dropped; 0 keeps it."""
@@ -123,43 +84,27 @@ class Policy:
     memory_budget: int | None = None
     """Bytes of checkpoints in memory at once. None leaves it to what the engine finds free."""
 
-
-Download = Callable[[list[str], Callable[[int, int], None]], Awaitable[None]]
-
-
-def choose_evictions(models: Iterable[Model], need: int, budget: int) -> list[Model]:
-    """The idle checkpoints to drop, longest unused first, so that `need` bytes more stay within the budget.
-
-    All idle ones, where even that is not enough.
-    """
-    models = list(models)
-    surplus = sum(model.footprint for model in models) + need - budget
-    chosen = []
-    for model in sorted(models, key=lambda model: model.last_used):
-        if surplus <= 0:
-            break
-        if model.state is State.READY and not model.users:
-            chosen.append(model)
-            surplus -= model.footprint
-    return chosen
-
-
-def restart_delay(deaths: int) -> float:
-    """Seconds to wait before an engine that has died so many times in a row is started again."""
-    return 0.0 if deaths <= 1 else min(2.0 ** (deaths - 1), 60.0)
+    offline: bool = False
+    """Whether the hub is never asked, not even where a person wants it."""
 
 
 class ModelManager:
-    """Owns the engine process and what is loaded in it."""
+    """Owns the engine process and what is loaded in it.
+
+    Requests speak through `look` and `use`. A person's wishes are `load`, `unload`, `fetch` and `cancel_fetch`, which
+    raise ModelNotFound where no such checkpoint is published. Who shows the checkpoints has `statuses`, `survey` and
+    `watch`.
+    """
 
     def __init__(self, policy: Policy, worker: Worker, download: Download) -> None:
         self._policy = policy
         self._worker = worker
-        self._download = download
-        self._models: dict[Checkpoint, Model] = {}
+        self._books = Books()
+        self._files = ModelFiles(self._books, policy.models_dir, policy.revision, download)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loading = asyncio.Lock()
-        self._released = asyncio.Event()
+        self._engine_lock = asyncio.Lock()
+        """Held by who changes what is loaded."""
+
         self._deaths = 0
         self._last_death = -_CALM_SECONDS
 
@@ -168,24 +113,32 @@ class ModelManager:
         """The size that is spoken with, where a kind exists in it."""
         return self._policy.size
 
+    @property
+    def engine(self) -> wire.Hello | None:
+        """What the engine process told of itself, while there is one."""
+        return self._worker.hello
+
     def start(self, preload: Iterable[Checkpoint]) -> None:
-        """Begin to fetch and load what should be ready before anybody asks."""
+        """Look at what is on disk, and begin to fetch and load what should be ready before anybody asks."""
+        self._spawn(self._look_on_disk())
         for checkpoint in preload:
             self._spawn(self._preload(checkpoint))
         if self._policy.idle_unload:
             self._spawn(self._unload_idle())
 
     async def look(self, checkpoint: Checkpoint) -> Model:
-        """The checkpoint's state as it is now on disk and in memory; a missing one begins to be downloaded."""
-        model = self._models.setdefault(checkpoint, Model(checkpoint, State.MISSING))
-        if model.state is State.FAILED and time.monotonic() - model.last_used > _RELOAD_SECONDS:
-            model.state = State.MISSING
-        if model.state is State.MISSING:
-            complete = await asyncio.to_thread(weights.is_complete, self._folder(model))
-            if complete and model.state is State.MISSING:  # nobody else has found it meanwhile
-                model.state, model.error = State.ON_DISK, None
-        if model.state is State.MISSING and self._policy.download and not _active(model.fetching):
-            model.fetching = self._spawn(self._fetch(model))
+        """The checkpoint's state as it is now on disk and in memory, for who would speak with it.
+
+        A missing one begins to be downloaded, if the policy is so and no person has stopped its download.
+        """
+        model = self._books.find(checkpoint)
+        rested = model.state is State.FAILED and time.monotonic() - model.failed > _RETRY_SECONDS
+        if model.state is State.MISSING or rested:
+            await self._files.look([model])
+        if model.state in (State.MISSING, State.DOWNLOADING):
+            model.wanted = True
+        if model.state is State.MISSING and self._policy.download and not model.declined:
+            self._begin_fetch(model)
         return model
 
     @contextlib.asynccontextmanager
@@ -204,22 +157,107 @@ class ModelManager:
             yield self._worker
         finally:
             model.users -= 1
-            model.last_used = time.monotonic()
-            self._released.set()
+            if model.state is State.READY:
+                model.last_used = time.monotonic()
+            self._books.changed.set()
+
+    @contextlib.asynccontextmanager
+    async def use_codec(self) -> AsyncIterator[tuple[Worker, Checkpoint]]:
+        """The engine with any checkpoint loaded, for the speech tokenizer that all of them share.
+
+        Takes what is in memory before it loads another. Raises Unavailable as `use` does.
+        """
+        if not self._books.in_state(State.READY, State.LOADING):
+            await self._look_on_disk()
+        checkpoint = choose_codec(self._books.models, published("custom_voice", self._policy.size))
+        async with self.use(checkpoint) as worker:
+            yield worker, checkpoint
+
+    def statuses(self) -> list[Status]:
+        """All published checkpoints as far as is known, without looking anywhere."""
+        return self._books.statuses()
+
+    async def survey(self) -> list[Status]:
+        """All published checkpoints, after a look on disk. It begins no download."""
+        await self._look_on_disk()
+        return self._books.statuses()
+
+    def watch(self) -> contextlib.AbstractContextManager[Subscription[Event]]:
+        """What happens to the checkpoints, from entering the context on: take `statuses` after that.
+
+        The iterator ends when the manager is closed, or when the listener does not keep up.
+        """
+        return self._books.watch()
+
+    async def load(self, checkpoint: Checkpoint) -> Status:
+        """Load it, as a person asks for it, and wait until it is ready. What has failed is tried again at once.
+
+        Raises Unavailable where it can't be loaded or is not on disk; it is downloaded then, if the policy is so.
+        """
+        model = self._books.find(checkpoint)
+        model.declined = False
+        if model.state is State.FAILED:
+            await self._files.look([model])
+        await self._hurry_fetch(model)
+        async with self.use(checkpoint):
+            pass
+        return model.status()
+
+    async def unload(self, checkpoint: Checkpoint) -> Status:
+        """Drop it from memory, and end an engine process that then holds nothing.
+
+        Raises ModelInUse while it is in use or being loaded, and InvalidRequest where it is not loaded.
+        """
+        model = self._books.find(checkpoint)
+        _check_idle(model)
+        await asyncio.shield(self._spawn(self._unload_asked(model)))  # who asked may leave; the engine is heard out
+        return model.status()
+
+    async def fetch(self, checkpoint: Checkpoint) -> Status:
+        """Begin to download it, as a person asks for it, whether or not requests may. It is not loaded for that.
+
+        What is on disk or being downloaded stays as it is. What could not be loaded is checked by the hub's checksums
+        and mended, and a download that waits for its next try is tried at once. Raises NotSupported where the hub is
+        never asked.
+        """
+        model = self._books.find(checkpoint)
+        if model.state is State.MISSING:
+            await self._files.look([model])
+        if model.state in (State.MISSING, State.FAILED):
+            if self._policy.offline:
+                raise NotSupported(f"{checkpoint.name} can't be downloaded: this server is set to ask no hub.")
+            model.declined = False
+            await self._hurry_fetch(model)
+            self._begin_fetch(model)
+        return model.status()
+
+    async def cancel_fetch(self, checkpoint: Checkpoint) -> Status:
+        """Stop its download, and keep what is fetched. Only `fetch` and `load` begin it again, not a request to speak.
+
+        Raises InvalidRequest where it is not being downloaded.
+        """
+        model = self._books.find(checkpoint)
+        if model.state not in (State.DOWNLOADING, State.MISSING) or not _active(model.fetching):
+            raise InvalidRequest(f"{checkpoint.name} is not being downloaded.", param="model")
+        model.declined, model.wanted = True, False
+        self._books.change(model, "missing", State.MISSING)
+        await _stop(model.fetching)
+        return model.status()
 
     def engine_died(self) -> None:
         """Told by the worker. What was loaded is loaded again, at once the first time and ever later after that."""
         now = time.monotonic()
         self._deaths = self._deaths + 1 if now - self._last_death < _CALM_SECONDS else 1
         self._last_death = now
-        lost = [model for model in self._models.values() if model.state is State.READY]
+        lost = self._books.in_state(State.READY)
         for model in lost:
-            model.state, model.footprint = State.ON_DISK, 0
+            self._books.change(model, "lost", State.ON_DISK)
         if lost:
             self._spawn(self._recover(lost, restart_delay(self._deaths)))
 
     async def close(self) -> None:
         """Stop everything."""
+        self._books.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -238,65 +276,66 @@ class ModelManager:
             if model.state is State.ON_DISK:
                 await self._load(model)
 
+    async def _unload_asked(self, model: Model) -> None:
+        async with self._engine_lock:
+            _check_idle(model)
+            await self._unload(model, "as asked")
+            await self._rest()
+
+    async def _unload_idle(self) -> None:
+        limit = self._policy.idle_unload
+        while True:
+            await asyncio.sleep(min(limit / 4, 30.0))
+            async with self._engine_lock:
+                for model in self._books.in_state(State.READY):
+                    if not model.users and time.monotonic() - model.last_used > limit:
+                        await self._unload(model, f"after {limit:.0f} s without use")
+                await self._rest()
+
+    async def _look_on_disk(self) -> None:
+        await self._files.look(self._books.in_state(State.MISSING, State.ON_DISK))
+
+    def _begin_fetch(self, model: Model) -> None:
+        if model.state in (State.MISSING, State.FAILED) and not _active(model.fetching):
+            self._books.change(model, "download", State.DOWNLOADING)
+            model.fetching = self._spawn(self._fetch(model), model)
+
+    async def _hurry_fetch(self, model: Model) -> None:
+        """Begin a download again at once that waits for its next try, or is being stopped."""
+        if model.state is State.MISSING and _active(model.fetching):
+            await _stop(model.fetching)
+            self._begin_fetch(model)
+
     async def _fetch(self, model: Model) -> None:
-        """Download until it is whole or can't be; then load it."""
-        checkpoint = model.checkpoint
-        for attempt in itertools.count():
-            model.state, model.error, model.progress = State.DOWNLOADING, None, None
-            log_progress = _ProgressLog(checkpoint.name)
-
-            def report(done: int, total: int, log_progress: _ProgressLog = log_progress) -> None:
-                model.progress = weights.Progress(done, total)
-                log_progress(done, total)
-
-            try:
-                await self._download(self._download_arguments(checkpoint), report)
-                break
-            except DownloadFailed as error:
-                model.state, model.error = (State.MISSING if error.transient else State.FAILED), error
-                delay = weights.retry_delay(attempt + 1)
-                level = logging.DEBUG if error.transient and attempt else logging.WARNING
-                _LOGGER.log(level, "%s%s", error, f" Next try in {delay:.0f} s." if error.transient else "")
-                if not error.transient:
-                    model.last_used = time.monotonic()
-                    return
-            await asyncio.sleep(delay)
-            if model.state is not State.MISSING:
-                return  # somebody put it there by hand meanwhile
-        _LOGGER.info("%s is downloaded", checkpoint.name)
-        model.state, model.progress = State.ON_DISK, None
-        await self._load(model)
-
-    def _download_arguments(self, checkpoint: Checkpoint) -> list[str]:
-        return [
-            *("--models-dir", str(self._policy.models_dir)),
-            *("--kind", checkpoint.kind, "--size", checkpoint.size),
-            *("--revision", self._policy.revision),
-        ]
+        if await self._files.fetch(model) and model.wanted:
+            self._load(model)
 
     def _load(self, model: Model) -> "asyncio.Task[None]":
-        if not _active(model.loading):
-            model.state = State.LOADING
-            model.loading = self._spawn(self._load_now(model))
-        assert model.loading is not None
+        if model.loading is None or model.loading.done():
+            model.wanted = False
+            self._books.change(model, "loading", State.LOADING)
+            model.loading = self._spawn(self._load_now(model), model)
         return model.loading
 
     async def _load_now(self, model: Model) -> None:
-        """Make room and load; what goes wrong is kept in the model's state."""
+        """Make room and load; what goes wrong is put down in the books."""
         name, started = model.checkpoint.name, time.monotonic()
         try:
-            async with self._loading:
+            async with self._engine_lock:
                 await self._make_room(model)
-                model.footprint = await self._worker.load(model.checkpoint, self._folder(model))
-        except SpeechError as error:
+                footprint = await self._worker.load(model.checkpoint, self._files.path(model))
+                if not self._worker.running:  # it died between its answer and here
+                    raise EngineFailed("The speech engine stopped unexpectedly.")
+        except ModelMissing:  # it was there when somebody looked
+            self._books.change(model, "missing", State.MISSING)
+        except (SpeechError, OSError) as error:
+            failure = _load_failure(name, error)
+            self._books.fail(model, failure)
+            _LOGGER.error("%s can't be used: %s", name, failure)  # noqa: TRY400  the engine has logged the traceback
+        else:
             model.last_used = time.monotonic()
-            model.state = State.FAILED
-            model.error = ModelFailed(str(error)) if isinstance(error, EngineFailed) else error
-            _LOGGER.error("%s can't be used: %s", name, error)  # noqa: TRY400  the engine has logged the traceback
-            return
-        model.state, model.error, model.last_used = State.READY, None, time.monotonic()
-        seconds, gigabytes = time.monotonic() - started, model.footprint / 1e9
-        _LOGGER.info("%s is ready: loaded in %.1f s, %.2f GB", name, seconds, gigabytes)
+            self._books.change(model, "ready", State.READY, footprint=footprint)
+            _LOGGER.info("%s is ready: loaded in %.1f s, %.2f GB", name, model.last_used - started, footprint / 1e9)
 
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.
@@ -304,7 +343,7 @@ class ModelManager:
         Raises ModelFailed where it would not fit alone.
         """
         hello = await self._worker.start()
-        stored = await asyncio.to_thread(weights.footprint, self._folder(model))
+        stored = await asyncio.to_thread(weights.footprint, self._files.path(model))
         need = stored * hello.weight_bytes // _PUBLISHED_WEIGHT_BYTES
         budget = self._policy.memory_budget or hello.memory
         if need > budget:
@@ -313,59 +352,66 @@ class ModelManager:
                 f"{'by the memory budget' if self._policy.memory_budget else 'of what is free'}."
             )
         while True:
-            for idle in choose_evictions(self._models.values(), need, budget):
+            for idle in choose_evictions(self._books.models, need, budget):
                 await self._unload(idle, "to make room")
-            loaded = [other for other in self._models.values() if other.state is State.READY]
-            if sum(other.footprint for other in loaded) + need <= budget:
+            if sum(other.footprint for other in self._books.models) + need <= budget:
                 return
-            self._released.clear()
-            await self._released.wait()
+            self._books.changed.clear()
+            await self._books.changed.wait()
 
     async def _unload(self, model: Model, why: str) -> None:
-        model.state = State.ON_DISK
+        self._books.change(model, "evicted", State.ON_DISK)  # first, so that nobody begins to speak with it
         await self._worker.unload(model.checkpoint)
-        model.footprint = 0
         _LOGGER.info("%s was unloaded %s", model.checkpoint.name, why)
 
-    async def _unload_idle(self) -> None:
-        limit = self._policy.idle_unload
-        while True:
-            await asyncio.sleep(min(limit / 4, 30.0))
-            async with self._loading:
-                for model in list(self._models.values()):
-                    if model.state is State.READY and not model.users and time.monotonic() - model.last_used > limit:
-                        await self._unload(model, f"after {limit:.0f} s without use")
-                if self._worker.running and not any(model.footprint for model in self._models.values()):
-                    await self._worker.stop()
+    async def _rest(self) -> None:
+        """End an engine process that holds nothing: only that gives all of its memory back."""
+        if self._worker.running and not self._books.in_state(State.READY):
+            await self._worker.stop()
 
-    def _folder(self, model: Model) -> Path:
-        return weights.folder(self._policy.models_dir, model.checkpoint)
+    def _spawn(self, work: Coroutine[None, None, None], model: Model | None = None) -> "asyncio.Task[None]":
+        """Run it until it ends or the manager is closed. A SpeechError is for who waits for it; any other is logged.
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        Where a model is given, it must not be left halfway: it has failed.
+        """
+
+        def done(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is None or (model is None and isinstance(error, SpeechError)):
+                return
+            _LOGGER.error("A model task failed", exc_info=error)
+            if model:
+                fault = f"{model.checkpoint.name} can't be used: the server failed, as its log tells."
+                self._books.fail(model, ModelFailed(fault))
+
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(done)
         return task
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            _LOGGER.error("A model task failed", exc_info=error)
+
+def _check_idle(model: Model) -> None:
+    if model.state is State.LOADING or (model.state is State.READY and model.users):
+        doing = "is being loaded" if model.state is State.LOADING else "is in use"
+        raise ModelInUse(f"{model.checkpoint.name} {doing} and can't be unloaded now.", param="model")
+    if model.state is not State.READY:
+        raise InvalidRequest(f"{model.checkpoint.name} is not loaded.", param="model")
+
+
+def _load_failure(name: str, error: SpeechError | OSError) -> SpeechError:
+    """A load that fails is the model's fault to who asked, though it were the engine's or the disk's."""
+    if isinstance(error, OSError):
+        return ModelFailed(f"{name} can't be read: {error.strerror}.")
+    return ModelFailed(str(error)) if isinstance(error, EngineFailed) else error
 
 
 def _active(task: "asyncio.Task[None] | None") -> bool:
     return task is not None and not task.done()
 
 
-class _ProgressLog:
-    """A line for every tenth of a download."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._next = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        share = done / total if total else 0.0
-        if share >= self._next:
-            _LOGGER.info("Downloading %s: %.0f %% of %.1f MB", self._name, 100 * share, total / 1e6)
-            self._next = share + 0.1
+async def _stop(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        if not task.cancelling():  # a second time would cut short how it ends its process
+            task.cancel()
+        await asyncio.wait([task])

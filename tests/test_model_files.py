@@ -1,0 +1,37 @@
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.model_files import ModelFiles
+from wyoming_qwen3.model_state import Books, State
+
+CUSTOM = Checkpoint("custom_voice", "0.6B")
+
+
+async def no_download(arguments: list[str], report: Callable[[int, int], None]) -> None:
+    raise AssertionError("Nothing is to be downloaded.")
+
+
+async def test_what_changes_while_the_disk_is_looked_at_is_not_overruled(tmp_path: Path) -> None:
+    """A look that began before a load ended, and saw no files, does not say that what is ready is missing."""
+    books = Books()
+    model = books.find(CUSTOM)
+    books.change(model, "found", State.ON_DISK)
+    looking = asyncio.create_task(ModelFiles(books, tmp_path, "main", no_download).look([model]))
+    await asyncio.sleep(0)
+    books.change(model, "ready", State.READY, footprint=1)
+    await looking
+    assert (model.state, model.footprint) == (State.READY, 1)
+
+
+async def test_bytes_of_a_download_that_was_begun_are_counted(tmp_path: Path) -> None:
+    books = Books()
+    model = books.find(CUSTOM)
+    files = ModelFiles(books, tmp_path, "main", no_download)
+    parts = files.path(model) / ".download"
+    parts.mkdir(parents=True)
+    (parts / "abc.part").write_bytes(bytes(70))
+    (files.path(model) / "config.json").write_bytes(bytes(30))
+    await files.look([model])
+    assert (model.state, model.disk) == (State.MISSING, 100)

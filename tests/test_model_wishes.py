@@ -1,0 +1,641 @@
+"""The manager's bookkeeping and its races, with an engine and downloads that do what a test says, when it says so."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
+from wyoming_qwen3.engine import weights, wire
+from wyoming_qwen3.errors import (
+    DownloadFailed,
+    EngineFailed,
+    InvalidRequest,
+    ModelFailed,
+    ModelInUse,
+    ModelLoading,
+    ModelMissing,
+    ModelNotFound,
+    NotSupported,
+    SpeechError,
+    TransientDownloadFailed,
+)
+from wyoming_qwen3.model_state import EventKind, State, Status
+from wyoming_qwen3.models import ModelManager, Policy
+from wyoming_qwen3.worker import Worker
+
+CUSTOM = Checkpoint("custom_voice", "0.6B")
+DESIGN = Checkpoint("voice_design", "1.7B")
+BASE = Checkpoint("base", "0.6B")
+FOOTPRINT = 2000
+
+
+class Engine(Worker):
+    """An engine without a process. It loads and unloads when its gates are open, and fails when told to."""
+
+    def __init__(self) -> None:
+        super().__init__("native")
+        self.up = False
+        self.done: list[tuple[str, Checkpoint]] = []
+        self.load_gate, self.unload_gate = asyncio.Event(), asyncio.Event()
+        self.load_gate.set()
+        self.unload_gate.set()
+        self.failure: SpeechError | None = None
+        self.dies_after_load = False
+
+    @property
+    def running(self) -> bool:
+        return self.up
+
+    async def start(self) -> wire.Hello:
+        self.up = True
+        return wire.Hello("cpu", 1 << 30, 2)
+
+    async def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
+        self.up = True
+        self.done.append(("load", checkpoint))
+        await self.load_gate.wait()
+        if self.failure:
+            raise self.failure
+        if self.dies_after_load:
+            self.die()
+        return FOOTPRINT
+
+    async def unload(self, checkpoint: Checkpoint) -> None:
+        self.done.append(("unload", checkpoint))
+        await self.unload_gate.wait()
+
+    async def stop(self) -> None:
+        self.up = False
+
+    def die(self) -> None:
+        self.up = False
+        self.on_death()
+
+
+class Downloads:
+    """Download processes that go on until a test ends them. `laid` is where a whole one puts its checkpoint."""
+
+    def __init__(self, laid: Path) -> None:
+        self.laid = laid
+        self.running = 0
+        self.begun: list[Checkpoint] = []
+        self.report: Callable[[int, int], None]
+        self.stopping = asyncio.Event()
+        self.stopping.set()
+        self._over: asyncio.Future[None] | None = None
+
+    async def __call__(self, arguments: list[str], report: Callable[[int, int], None]) -> None:
+        assert not self.running
+        self.running += 1
+        self.begun += [known for known in PUBLISHED if {known.kind, known.size} <= set(arguments)]
+        self.report = report
+        self._over = asyncio.get_running_loop().create_future()
+        try:
+            await self._over
+        finally:
+            await self.stopping.wait()
+            self.running -= 1
+
+    def have_begun(self, times: int) -> bool:
+        return len(self.begun) == times
+
+    def end(self, error: Exception | None = None) -> None:
+        assert self._over is not None
+        if error:
+            self._over.set_exception(error)
+        else:
+            lay(self.laid, self.begun[-1])
+            self._over.set_result(None)
+
+
+def lay(models_dir: Path, checkpoint: Checkpoint) -> Path:
+    """The smallest folder that counts as a whole checkpoint, of FOOTPRINT bytes of tensors."""
+    folder = weights.folder(models_dir, checkpoint)
+    header = b'{"t":{"data_offsets":[0,%d]}}' % (FOOTPRINT // 2)
+    tensors = len(header).to_bytes(8, "little") + header + bytes(FOOTPRINT // 2)
+    for name in weights.missing_files(folder):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(tensors if name.endswith(".safetensors") else b"{}")
+    return folder
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def downloads(tmp_path: Path) -> Downloads:
+    return Downloads(tmp_path)
+
+
+MakeManager = Callable[..., ModelManager]
+
+
+@pytest.fixture
+async def make_manager(tmp_path: Path, engine: Engine, downloads: Downloads) -> AsyncIterator[MakeManager]:
+    managers: list[ModelManager] = []
+
+    def make(*on_disk: Checkpoint, **policy: object) -> ModelManager:
+        for checkpoint in on_disk:
+            lay(tmp_path, checkpoint)
+        options = {"models_dir": tmp_path, "size": "0.6B"} | policy
+        manager = ModelManager(Policy(**options), engine, downloads)  # type: ignore[arg-type]
+        engine.on_death = manager.engine_died
+        managers.append(manager)
+        return manager
+
+    yield make
+    for manager in managers:
+        await manager.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def status_of(manager: ModelManager, checkpoint: Checkpoint) -> Status:
+    return next(status for status in manager.statuses() if status.checkpoint == checkpoint)
+
+
+def state_of(manager: ModelManager, checkpoint: Checkpoint) -> State:
+    return status_of(manager, checkpoint).state
+
+
+async def use_for_a_moment(manager: ModelManager, checkpoint: Checkpoint) -> None:
+    async with manager.use(checkpoint):
+        pass
+
+
+@contextmanager
+def noting(manager: ModelManager) -> Iterator[list[EventKind]]:
+    """The kinds of all events until the manager is closed."""
+    kinds: list[EventKind] = []
+
+    async def listen() -> None:
+        async for event in events:
+            kinds.append(event.kind)  # noqa: PERF401  they are read meanwhile
+
+    with manager.watch() as events:
+        task = asyncio.ensure_future(listen())
+        try:
+            yield kinds
+        finally:
+            task.cancel()
+
+
+# What is shown.
+
+
+async def test_statuses_are_memorys_and_a_survey_looks_on_disk_but_fetches_nothing(
+    make_manager: MakeManager, downloads: Downloads, tmp_path: Path
+) -> None:
+    manager = make_manager(CUSTOM)
+    assert [status.checkpoint for status in manager.statuses()] == list(PUBLISHED)
+    assert {status.state for status in manager.statuses()} == {State.MISSING}
+    found = {status.checkpoint: status for status in await manager.survey()}
+    assert found[CUSTOM].state is State.ON_DISK
+    assert found[CUSTOM].disk > FOOTPRINT
+    assert found[CUSTOM].last_used is None
+    assert found[BASE].state is State.MISSING
+    shutil.rmtree(weights.folder(tmp_path, CUSTOM))
+    await manager.survey()
+    assert state_of(manager, CUSTOM) is State.MISSING
+    assert downloads.begun == []
+
+
+async def test_what_is_on_disk_is_known_soon_after_the_start(make_manager: MakeManager) -> None:
+    manager = make_manager(CUSTOM, BASE)
+    manager.start([CUSTOM])
+    await until(lambda: state_of(manager, CUSTOM) is State.READY and state_of(manager, BASE) is State.ON_DISK)
+
+
+async def test_every_change_is_told_in_order(make_manager: MakeManager, downloads: Downloads) -> None:
+    manager = make_manager(CUSTOM)
+    with noting(manager) as kinds:
+        await manager.load(CUSTOM)
+        await manager.unload(CUSTOM)
+        await manager.fetch(DESIGN)
+        await until(lambda: downloads.running)
+        downloads.report(1, 2)
+        downloads.end()
+        await until(lambda: state_of(manager, DESIGN) is State.ON_DISK)
+        await until(lambda: len(kinds) == 7)
+        assert kinds == ["found", "loading", "ready", "evicted", "download", "download", "downloaded"]
+
+
+async def test_a_watcher_is_ended_with_the_manager(make_manager: MakeManager) -> None:
+    manager = make_manager(CUSTOM)
+    with manager.watch() as events:
+        await manager.survey()
+        await manager.close()
+        assert [event.kind async for event in events] == ["found"]
+
+
+async def test_a_checkpoint_that_was_never_published_is_not_found(make_manager: MakeManager) -> None:
+    manager = make_manager()
+    unpublished = Checkpoint("voice_design", "0.6B")
+    for asked in (manager.look, manager.load, manager.unload, manager.fetch, manager.cancel_fetch):
+        with pytest.raises(ModelNotFound):
+            await asked(unpublished)
+
+
+# Loading and unloading.
+
+
+async def test_a_load_says_when_it_is_ready(make_manager: MakeManager) -> None:
+    status = await make_manager(CUSTOM).load(CUSTOM)
+    assert (status.state, status.footprint, status.users) == (State.READY, FOOTPRINT, 0)
+    assert status.last_used is not None
+
+
+async def test_who_asks_for_a_missing_one_is_told_of_its_download_and_it_is_loaded_after_that(
+    make_manager: MakeManager, downloads: Downloads, engine: Engine
+) -> None:
+    manager = make_manager()
+    for ask in (manager.load(CUSTOM), use_for_a_moment(manager, CUSTOM)):
+        with pytest.raises(ModelLoading, match="about to be downloaded"):
+            await ask
+    await until(lambda: downloads.running)
+    downloads.report(500_000_000, 2_000_000_000)
+    with pytest.raises(ModelLoading, match=r"25 % of 2\.0 GB"):
+        await use_for_a_moment(manager, CUSTOM)
+    downloads.end()
+    await until(lambda: state_of(manager, CUSTOM) is State.READY)
+    assert downloads.begun == [CUSTOM]
+
+
+async def test_a_missing_one_is_only_said_to_be_so_where_nothing_is_downloaded_by_itself(
+    make_manager: MakeManager, downloads: Downloads
+) -> None:
+    manager = make_manager(download=False)
+    with pytest.raises(ModelMissing, match="models/download"):
+        await manager.load(CUSTOM)
+    assert downloads.begun == []
+
+
+async def test_a_failed_load_is_left_alone_by_requests_and_tried_again_at_once_by_a_person(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    """However often requests ask meanwhile, the half minute counts from the failure."""
+    manager = make_manager(CUSTOM)
+    engine.failure = ModelFailed("It is damaged.")
+    for _ in range(3):
+        with pytest.raises(ModelFailed, match="damaged"):
+            await use_for_a_moment(manager, CUSTOM)
+    assert engine.done == [("load", CUSTOM)]
+    model = await manager.look(CUSTOM)
+    failed = model.failed
+    with pytest.raises(ModelFailed, match="damaged"):
+        await use_for_a_moment(manager, CUSTOM)
+    assert model.failed == failed
+    with pytest.raises(ModelFailed, match="damaged"):
+        await manager.load(CUSTOM)
+    engine.failure = None
+    assert (await manager.load(CUSTOM)).state is State.READY
+    assert len(engine.done) == 3
+
+
+async def test_a_failed_load_is_tried_again_by_a_request_after_half_a_minute(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM)
+    engine.failure = ModelFailed("It is damaged.")
+    with pytest.raises(ModelFailed):
+        await use_for_a_moment(manager, CUSTOM)
+    engine.failure = None
+    (await manager.look(CUSTOM)).failed -= 31
+    await use_for_a_moment(manager, CUSTOM)
+
+
+async def test_one_that_left_the_disk_since_it_was_seen_is_missing_and_not_broken(
+    make_manager: MakeManager, downloads: Downloads, tmp_path: Path
+) -> None:
+    manager = make_manager(CUSTOM)
+    await manager.survey()
+    shutil.rmtree(weights.folder(tmp_path, CUSTOM))
+    with pytest.raises(ModelMissing):
+        await use_for_a_moment(manager, CUSTOM)
+    with pytest.raises(ModelLoading, match="about to be downloaded"):
+        await use_for_a_moment(manager, CUSTOM)
+
+
+async def test_a_folder_that_cant_be_read_is_said(make_manager: MakeManager, tmp_path: Path) -> None:
+    manager = make_manager(CUSTOM)
+    file = weights.folder(tmp_path, CUSTOM) / "model.safetensors"
+    file.unlink()
+    file.symlink_to("/proc/self/mem")  # its first bytes are nobody's memory
+    with pytest.raises(ModelFailed, match="CustomVoice can't be read: Input/output error"):
+        await use_for_a_moment(manager, CUSTOM)
+    assert {status.state for status in await manager.survey()} == {State.FAILED, State.MISSING}
+
+
+async def test_what_is_not_idle_is_not_unloaded(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(CUSTOM)
+    with pytest.raises(InvalidRequest, match="is not loaded"):
+        await manager.unload(CUSTOM)
+    engine.load_gate.clear()
+    loading = asyncio.create_task(manager.load(CUSTOM))
+    await until(lambda: engine.done)
+    with pytest.raises(ModelInUse, match="is being loaded"):
+        await manager.unload(CUSTOM)
+    engine.load_gate.set()
+    await loading
+    async with manager.use(CUSTOM):
+        with pytest.raises(ModelInUse, match="is in use"):
+            await manager.unload(CUSTOM)
+    await manager.unload(CUSTOM)
+
+
+async def test_the_engine_is_ended_with_its_last_checkpoint(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(CUSTOM, BASE)
+    await manager.load(CUSTOM)
+    await manager.load(BASE)
+    await manager.unload(CUSTOM)
+    assert engine.up
+    await manager.unload(BASE)
+    assert not engine.up
+
+
+async def test_one_that_is_wanted_while_it_is_unloaded_is_loaded_again(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM)
+    await manager.load(CUSTOM)
+    engine.unload_gate.clear()
+    unloading = asyncio.create_task(manager.unload(CUSTOM))
+    await until(lambda: ("unload", CUSTOM) in engine.done)
+    using = asyncio.create_task(use_for_a_moment(manager, CUSTOM))
+    await until(lambda: state_of(manager, CUSTOM) is State.LOADING)
+    engine.unload_gate.set()
+    await asyncio.gather(unloading, using)
+    assert engine.done == [("load", CUSTOM), ("unload", CUSTOM), ("load", CUSTOM)]
+    assert status_of(manager, CUSTOM).footprint == FOOTPRINT
+
+
+async def test_one_that_is_taken_into_use_before_its_turn_to_be_unloaded_stays(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM, BASE)
+    await manager.load(CUSTOM)
+    engine.load_gate.clear()
+    loading = asyncio.create_task(manager.load(BASE))
+    await until(lambda: ("load", BASE) in engine.done)
+    unloading = asyncio.create_task(manager.unload(CUSTOM))
+    await asyncio.sleep(0)
+    async with manager.use(CUSTOM):
+        engine.load_gate.set()
+        await loading
+        with pytest.raises(ModelInUse):
+            await unloading
+    assert state_of(manager, CUSTOM) is State.READY
+
+
+async def test_who_leaves_while_it_is_unloaded_leaves_no_answer_of_the_engine_to_the_next_load(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM)
+    await manager.load(CUSTOM)
+    engine.unload_gate.clear()
+    unloading = asyncio.create_task(manager.unload(CUSTOM))
+    await until(lambda: ("unload", CUSTOM) in engine.done)
+    unloading.cancel()
+    loading = asyncio.create_task(manager.load(CUSTOM))
+    await asyncio.sleep(0.01)
+    assert engine.done[-1] == ("unload", CUSTOM)
+    engine.unload_gate.set()
+    assert (await loading).state is State.READY
+
+
+async def test_who_leaves_while_it_is_loaded_stops_neither_the_load_nor_the_others(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM)
+    engine.load_gate.clear()
+    leaving, staying = (asyncio.create_task(manager.load(CUSTOM)) for _ in range(2))
+    await until(lambda: engine.done)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert status_of(manager, CUSTOM).users == 1
+    engine.load_gate.set()
+    assert (await staying).state is State.READY
+
+
+# The engine dies.
+
+
+async def test_an_engine_that_dies_right_after_a_load_leaves_nothing_ready(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM)
+    engine.dies_after_load = True
+    with pytest.raises(ModelFailed, match="stopped unexpectedly"):
+        await manager.load(CUSTOM)
+    assert (state_of(manager, CUSTOM), status_of(manager, CUSTOM).footprint) == (State.FAILED, 0)
+    engine.dies_after_load = False
+    assert (await manager.load(CUSTOM)).state is State.READY
+
+
+async def test_what_an_engine_held_is_loaded_again_but_not_what_it_was_unloading(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM, BASE)
+    await manager.load(CUSTOM)
+    await manager.load(BASE)
+    engine.unload_gate.clear()
+    unloading = asyncio.create_task(manager.unload(CUSTOM))
+    await until(lambda: ("unload", CUSTOM) in engine.done)
+    with noting(manager) as kinds:
+        engine.die()
+        assert state_of(manager, BASE) is State.ON_DISK
+        engine.unload_gate.set()
+        await unloading
+        await until(lambda: state_of(manager, BASE) is State.READY)
+        assert state_of(manager, CUSTOM) is State.ON_DISK
+        await until(lambda: kinds == ["lost", "loading", "ready"])
+
+
+async def test_the_death_of_an_engine_makes_room(make_manager: MakeManager, engine: Engine) -> None:
+    """What waited for a busy checkpoint to go is loaded, though the busy one's user has not noticed yet."""
+    manager = make_manager(CUSTOM, BASE, memory_budget=FOOTPRINT)
+    async with manager.use(CUSTOM):
+        waiting = asyncio.create_task(manager.load(BASE))
+        await until(lambda: state_of(manager, BASE) is State.LOADING)
+        await asyncio.sleep(0.05)  # by then it waits for room
+        engine.die()
+        assert (await asyncio.wait_for(waiting, 5)).state is State.READY
+
+
+async def test_an_engine_that_cant_be_started_fails_the_load(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(CUSTOM)
+    engine.failure = EngineFailed("The speech engine stopped unexpectedly.")
+    with pytest.raises(ModelFailed, match="stopped unexpectedly"):
+        await use_for_a_moment(manager, CUSTOM)
+
+
+# Downloads.
+
+
+async def test_a_person_may_download_where_requests_may_not(make_manager: MakeManager, downloads: Downloads) -> None:
+    """It is one download however often it is asked for, and nothing is loaded that nobody speaks with."""
+    manager = make_manager(download=False)
+    for _ in range(2):
+        assert (await manager.fetch(CUSTOM)).state is State.DOWNLOADING
+    await until(lambda: downloads.running)
+    downloads.end()
+    await until(lambda: state_of(manager, CUSTOM) is State.ON_DISK)
+    assert (await manager.fetch(CUSTOM)).state is State.ON_DISK
+    assert downloads.begun == [CUSTOM]
+
+
+async def test_a_persons_download_is_loaded_if_a_request_came_meanwhile(
+    make_manager: MakeManager, downloads: Downloads
+) -> None:
+    manager = make_manager(download=False)
+    await manager.fetch(CUSTOM)
+    with pytest.raises(ModelLoading):
+        await use_for_a_moment(manager, CUSTOM)
+    await until(lambda: downloads.running)
+    downloads.end()
+    await until(lambda: state_of(manager, CUSTOM) is State.READY)
+
+
+async def test_nobody_downloads_where_the_hub_is_never_asked(make_manager: MakeManager, downloads: Downloads) -> None:
+    manager = make_manager(CUSTOM, download=False, offline=True)
+    assert (await manager.fetch(CUSTOM)).state is State.ON_DISK
+    with pytest.raises(NotSupported, match="ask no hub"):
+        await manager.fetch(BASE)
+    assert downloads.begun == []
+
+
+async def test_a_stopped_download_is_begun_again_by_a_person_alone(
+    make_manager: MakeManager, downloads: Downloads
+) -> None:
+    manager = make_manager()
+    with pytest.raises(InvalidRequest, match="is not being downloaded"):
+        await manager.cancel_fetch(CUSTOM)
+    await manager.look(CUSTOM)
+    await until(lambda: downloads.running)
+    assert (await manager.cancel_fetch(CUSTOM)).state is State.MISSING
+    assert not downloads.running
+    with pytest.raises(ModelMissing, match="its download was stopped"):
+        await use_for_a_moment(manager, CUSTOM)
+    assert len(downloads.begun) == 1
+    await manager.fetch(CUSTOM)
+    await until(lambda: downloads.running)
+    assert not (await manager.look(CUSTOM)).declined
+    await manager.cancel_fetch(CUSTOM)
+    with pytest.raises(ModelLoading):
+        await manager.load(CUSTOM)
+    await until(lambda: downloads.running)
+    downloads.end()
+    await until(lambda: state_of(manager, CUSTOM) is State.READY)
+
+
+async def test_a_download_that_is_asked_for_while_it_is_being_stopped_begins_after_that(
+    make_manager: MakeManager, downloads: Downloads
+) -> None:
+    manager = make_manager()
+    await manager.fetch(CUSTOM)
+    await until(lambda: downloads.running)
+    downloads.stopping.clear()
+    cancelling = asyncio.create_task(manager.cancel_fetch(CUSTOM))
+    await asyncio.sleep(0)
+    again = [asyncio.create_task(manager.fetch(CUSTOM)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    downloads.report(1, 2)  # it had sent that before it was told to stop
+    assert state_of(manager, CUSTOM) is State.MISSING
+    downloads.stopping.set()
+    await asyncio.gather(cancelling, *again)
+    await until(partial(downloads.have_begun, 2))
+    assert state_of(manager, CUSTOM) is State.DOWNLOADING
+
+
+async def test_a_download_that_waits_for_its_next_try_is_tried_at_once_when_a_person_asks(
+    make_manager: MakeManager, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "retry_delay", lambda _: 3600.0)
+    manager = make_manager()
+    await manager.look(CUSTOM)
+    for ask, tries in ((manager.fetch, 2), (manager.load, 3)):
+        await until(lambda: downloads.running)
+        downloads.end(TransientDownloadFailed("The hub is busy."))
+        await until(lambda: state_of(manager, CUSTOM) is State.MISSING)
+        with pytest.raises(ModelLoading, match=r"The hub is busy\. It is tried again by itself"):
+            await use_for_a_moment(manager, CUSTOM)
+        await asyncio.gather(ask(CUSTOM), return_exceptions=True)
+        await until(partial(downloads.have_begun, tries))
+    assert (await manager.cancel_fetch(CUSTOM)).error is None
+
+
+async def test_a_refused_download_is_left_alone_by_requests_and_tried_again_by_a_person(
+    make_manager: MakeManager, downloads: Downloads
+) -> None:
+    manager = make_manager()
+    await manager.look(CUSTOM)
+    await until(lambda: downloads.running)
+    downloads.end(DownloadFailed("There is no token."))
+    await until(lambda: state_of(manager, CUSTOM) is State.FAILED)
+    with pytest.raises(DownloadFailed, match="is missing: There is no token"):
+        await use_for_a_moment(manager, CUSTOM)
+    assert len(downloads.begun) == 1
+    assert (await manager.fetch(CUSTOM)).state is State.DOWNLOADING
+    await until(partial(downloads.have_begun, 2))
+
+
+async def test_what_could_not_be_loaded_is_mended_by_a_download(
+    make_manager: MakeManager, downloads: Downloads, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM)
+    engine.failure = ModelFailed("It is damaged.")
+    with pytest.raises(ModelFailed):
+        await manager.load(CUSTOM)
+    assert (await manager.fetch(CUSTOM)).state is State.DOWNLOADING
+    await until(lambda: downloads.running)
+    downloads.end()
+    await until(lambda: state_of(manager, CUSTOM) is State.ON_DISK)
+
+
+async def test_a_fault_of_ours_leaves_no_download_hanging(make_manager: MakeManager, downloads: Downloads) -> None:
+    manager = make_manager()
+    await manager.look(CUSTOM)
+    await until(lambda: downloads.running)
+    downloads.end(RuntimeError("out of processes"))
+    await until(lambda: state_of(manager, CUSTOM) is State.FAILED)
+    with pytest.raises(ModelFailed, match="the server failed"):
+        await use_for_a_moment(manager, CUSTOM)
+
+
+# The speech tokenizer.
+
+
+async def test_the_codec_is_used_of_what_is_loaded(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(CUSTOM, BASE)
+    async with manager.use(BASE), manager.use_codec() as (worker, checkpoint):
+        assert (worker, checkpoint) == (engine, BASE)
+        assert status_of(manager, BASE).users == 2
+    assert engine.done == [("load", BASE)]
+
+
+async def test_the_codec_is_loaded_with_what_is_on_disk(make_manager: MakeManager, downloads: Downloads) -> None:
+    manager = make_manager(DESIGN, BASE)
+    async with manager.use_codec() as (_, checkpoint):
+        assert checkpoint == BASE
+    assert downloads.begun == []
+
+
+async def test_without_any_checkpoint_the_codec_brings_the_default_one(
+    make_manager: MakeManager, downloads: Downloads
+) -> None:
+    manager = make_manager()
+    with pytest.raises(ModelLoading, match=r"0\.6B-CustomVoice is about to be downloaded"):
+        async with manager.use_codec():
+            pass
+    await until(lambda: downloads.begun == [CUSTOM])

@@ -1,0 +1,132 @@
+"""Checkpoints on disk, as the manager's books have them: looked at, and downloaded.
+
+Knows no engine and no request. Each try of a download is a process of its own, started by who is passed in.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .engine import weights
+from .errors import DownloadFailed, ModelFailed
+from .model_state import Books, Model, State
+
+_LOGGER = logging.getLogger(__name__)
+
+Download = Callable[[list[str], Callable[[int, int], None]], Awaitable[None]]
+"""Runs one try with the download process's arguments, and reports bytes done and in total. Raises DownloadFailed."""
+
+
+class ModelFiles:
+    """The models folder."""
+
+    def __init__(self, books: Books, models_dir: Path, revision: str, download: Download) -> None:
+        self._books = books
+        self._models_dir = models_dir
+        self._revision = revision
+        self._download = download
+
+    def path(self, model: Model) -> Path:
+        """Where the checkpoint lies or will lie."""
+        return weights.folder(self._models_dir, model.checkpoint)
+
+    async def look(self, models: Iterable[Model]) -> None:
+        """Put down which of them are on disk, for models that are neither being downloaded nor in memory."""
+        before = [(model, model.state) for model in models]
+        found = await asyncio.to_thread(lambda: [_look(self.path(model)) for model, _ in before])
+        for (model, state), folder in zip(before, found, strict=True):
+            if model.state is not state:
+                continue  # somebody else was faster
+            model.disk = folder.size
+            if folder.fault:
+                failure = ModelFailed(f"{model.checkpoint.name} can't be read: {folder.fault}.")
+                self._books.fail(model, failure)
+                _LOGGER.error("%s", failure)
+            elif folder.whole and state is not State.ON_DISK:
+                self._books.change(model, "found", State.ON_DISK)
+            elif not folder.whole and state is not State.MISSING:
+                self._books.change(model, "missing", State.MISSING)
+
+    async def fetch(self, model: Model) -> bool:
+        """Download it, from state DOWNLOADING on, try after try, until it is whole or can't be; whether it is whole.
+
+        Also ends, with False, where it is found on disk between two tries.
+        """
+        for attempt in itertools.count(1):
+            error = await self._try(model)
+            if error is None:
+                break
+            delay = weights.retry_delay(attempt)
+            level = logging.DEBUG if error.transient and attempt > 1 else logging.WARNING
+            _LOGGER.log(level, "%s%s", error, f" Next try in {delay:.0f} s." if error.transient else "")
+            if not error.transient:
+                self._books.fail(model, error)
+                return False
+            self._books.change(model, "missing", State.MISSING, error=error)
+            await asyncio.sleep(delay)
+            if model.state is not State.MISSING:
+                return False
+            self._books.change(model, "download", State.DOWNLOADING)
+        _LOGGER.info("%s is downloaded", model.checkpoint.name)
+        model.disk = model.progress.total if model.progress else model.disk
+        self._books.change(model, "downloaded", State.ON_DISK)
+        return True
+
+    async def _try(self, model: Model) -> DownloadFailed | None:
+        checkpoint = model.checkpoint
+        log_progress = _ProgressLog(checkpoint.name)
+
+        def report(done: int, total: int) -> None:
+            if model.state is State.DOWNLOADING:  # a try that is being stopped may still report
+                progress = weights.Progress(done, total)
+                self._books.change(model, "download", State.DOWNLOADING, progress=progress)
+                log_progress(progress)
+
+        arguments = ["--models-dir", str(self._models_dir), "--kind", checkpoint.kind, "--size", checkpoint.size]
+        try:
+            await self._download([*arguments, "--revision", self._revision], report)
+        except DownloadFailed as error:
+            return error
+        return None
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """What lies in a checkpoint's folder: how many bytes, whether all, or why it can't be read."""
+
+    size: int = 0
+    whole: bool = False
+    fault: str | None = None
+
+
+def _look(path: Path) -> _Folder:
+    try:
+        return _Folder(_bytes_below(path), weights.is_complete(path))
+    except OSError as error:
+        return _Folder(fault=error.strerror)
+
+
+def _bytes_below(path: Path) -> int:
+    total = 0
+    for file in path.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a download has moved it to its place
+            total += file.stat().st_size if file.is_file() else 0
+    return total
+
+
+class _ProgressLog:
+    """A line for every tenth of a download."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._next = 0.0
+
+    def __call__(self, progress: weights.Progress) -> None:
+        share = progress.done / progress.total if progress.total else 0.0
+        if share >= self._next:
+            _LOGGER.info("Downloading %s: %.0f %% of %.1f MB", self._name, 100 * share, progress.total / 1e6)
+            self._next = share + 0.1

@@ -1,0 +1,218 @@
+"""What is known of each checkpoint and told about it, and what follows from it. Knows no process, disk or protocol."""
+
+import asyncio
+import contextlib
+import enum
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from .broadcast import Broadcast, Subscription
+from .checkpoints import PUBLISHED, Checkpoint
+from .engine.weights import Progress
+from .errors import DownloadFailed, ModelLoading, ModelMissing, ModelNotFound, SpeechError
+
+_UNHEARD_EVENTS = 256
+"""Events that may wait for one listener: some 25 seconds of five downloads, each telling twice a second."""
+
+
+class State(enum.Enum):
+    """Where a checkpoint is on its way into memory."""
+
+    MISSING = "missing"
+    DOWNLOADING = "downloading"
+    ON_DISK = "on disk"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+EventKind = Literal["missing", "found", "download", "downloaded", "loading", "ready", "evicted", "lost", "failed"]
+"""What happened to a checkpoint.
+
+`missing` it is not on disk, or a try to download it failed or was stopped; `found` on disk by itself; `download`
+begun or further; `evicted` unloaded for room, for want of use or as asked; `lost` with the engine process.
+"""
+
+
+@dataclass(frozen=True)
+class Status:
+    """One checkpoint as it was at a moment, for whoever shows it."""
+
+    checkpoint: Checkpoint
+    state: State
+    progress: Progress | None
+    """While downloading, once the hub has told."""
+
+    error: SpeechError | None
+    """Why it is missing or failed, where something went wrong."""
+
+    footprint: int
+    """Bytes in memory; 0 where it is not ready."""
+
+    disk: int
+    """Bytes in its folder when that was last looked at, parts of a download included."""
+
+    users: int
+    """How many speak with it, or wait to."""
+
+    last_used: float | None
+    """When it was last used or loaded, in seconds since 1970; None for never."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change, and the checkpoint's status right after it."""
+
+    kind: EventKind
+    status: Status
+
+
+@dataclass
+class Model:
+    """One checkpoint, as the manager keeps it and others may read it."""
+
+    checkpoint: Checkpoint
+    state: State
+    progress: Progress | None = None
+    error: SpeechError | None = None
+    footprint: int = 0
+    disk: int = 0
+    users: int = 0
+    last_used: float = 0.0
+    """By time.monotonic(); 0 before its first use. Being loaded counts."""
+
+    failed: float = 0.0
+    """When it failed, by time.monotonic()."""
+
+    wanted: bool = False
+    """Whether somebody asked to speak with it while it was missing: it is loaded once it is downloaded."""
+
+    declined: bool = False
+    """Whether a person stopped its download: only a person begins it again."""
+
+    fetching: "asyncio.Task[None] | None" = None
+    loading: "asyncio.Task[None] | None" = None
+
+    def status(self) -> Status:
+        """A snapshot."""
+        used = round(time.time() - time.monotonic() + self.last_used, 3) if self.last_used else None
+        return Status(
+            self.checkpoint, self.state, self.progress, self.error, self.footprint, self.disk, self.users, used
+        )
+
+    def explain(self) -> SpeechError:
+        """Why it can't speak now, for whoever asked it to."""
+        name = self.checkpoint.name
+        match self.state:
+            case State.DOWNLOADING if self.progress and self.progress.total:
+                share = 100 * self.progress.done / self.progress.total
+                gigabytes = self.progress.total / 1e9
+                return ModelLoading(f"{name} is being downloaded: {share:.0f} % of {gigabytes:.1f} GB so far.")
+            case State.DOWNLOADING:
+                return ModelLoading(f"{name} is about to be downloaded.")
+            case State.MISSING if isinstance(self.error, DownloadFailed) and self.error.transient:
+                return ModelLoading(f"{name} is missing: {self.error} It is tried again by itself.")
+            case State.FAILED if isinstance(self.error, DownloadFailed):
+                return DownloadFailed(f"{name} is missing: {self.error}")
+            case State.FAILED if self.error:
+                return self.error
+            case State.MISSING:
+                return ModelMissing(
+                    f"{name} is not in the models folder{', for its download was stopped' if self.declined else ''}; "
+                    "have it downloaded (by the download command, or models/download over HTTP), or copy it there."
+                )
+            case _:
+                return ModelLoading(f"{name} is being loaded.")
+
+
+class Books:
+    """All published checkpoints, and the one place where the state of one changes."""
+
+    def __init__(self) -> None:
+        self.models = tuple(Model(checkpoint, State.MISSING) for checkpoint in PUBLISHED)
+        self.changed = asyncio.Event()
+        """Set with each change; whoever waits for one clears it."""
+
+        self._events = Broadcast[Event](_UNHEARD_EVENTS)
+
+    def find(self, checkpoint: Checkpoint) -> Model:
+        """What is known of it. Raises ModelNotFound where no such checkpoint is published."""
+        for model in self.models:
+            if model.checkpoint == checkpoint:
+                return model
+        names = ", ".join(model.checkpoint.name for model in self.models)
+        raise ModelNotFound(f"There is no {checkpoint.name}; there are {names}.", param="model")
+
+    def in_state(self, *states: State) -> list[Model]:
+        """All that are in one of these states."""
+        return [model for model in self.models if model.state in states]
+
+    def statuses(self) -> list[Status]:
+        """Snapshots of all."""
+        return [model.status() for model in self.models]
+
+    def watch(self) -> contextlib.AbstractContextManager[Subscription[Event]]:
+        """What changes, from entering the context on."""
+        return self._events.subscribe()
+
+    def change(
+        self,
+        model: Model,
+        kind: EventKind,
+        state: State,
+        *,
+        error: SpeechError | None = None,
+        progress: Progress | None = None,
+        footprint: int = 0,
+    ) -> None:
+        """Put a new state down, with what belongs to it alone, and tell who watches."""
+        model.state, model.error, model.progress, model.footprint = state, error, progress, footprint
+        self.changed.set()
+        self._events.publish(Event(kind, model.status()))
+
+    def fail(self, model: Model, error: SpeechError) -> None:
+        """Put down that it can't be downloaded or loaded."""
+        model.failed = time.monotonic()
+        self.change(model, "failed", State.FAILED, error=error)
+
+    def close(self) -> None:
+        """End what is watched."""
+        self._events.end()
+
+
+def choose_evictions(models: Iterable[Model], need: int, budget: int) -> list[Model]:
+    """The idle checkpoints to drop, longest unused first, so that `need` bytes more stay within the budget.
+
+    All idle ones, where even that is not enough.
+    """
+    models = list(models)
+    surplus = sum(model.footprint for model in models) + need - budget
+    chosen = []
+    for model in sorted(models, key=lambda model: model.last_used):
+        if surplus <= 0:
+            break
+        if model.state is State.READY and not model.users:
+            chosen.append(model)
+            surplus -= model.footprint
+    return chosen
+
+
+def choose_codec(models: Iterable[Model], default: Checkpoint) -> Checkpoint:
+    """The checkpoint whose speech tokenizer to use, for all have the same one.
+
+    One that is loaded, best one in use, then the latest used; one that is being loaded; one on disk, best the default,
+    then the smallest. The default where there is none.
+    """
+    models = list(models)
+    for state in (State.READY, State.LOADING):
+        if there := [model for model in models if model.state is state]:
+            return max(there, key=lambda model: (model.users > 0, model.last_used)).checkpoint
+    on_disk = [model.checkpoint for model in models if model.state is State.ON_DISK]
+    return min(on_disk, key=lambda checkpoint: (checkpoint != default, checkpoint.size), default=default)
+
+
+def restart_delay(deaths: int) -> float:
+    """Seconds to wait before an engine that has died so many times in a row is started again."""
+    return 0.0 if deaths <= 1 else min(2.0 ** (deaths - 1), 60.0)
