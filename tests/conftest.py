@@ -42,11 +42,17 @@ class Server:
 
     process: subprocess.Popen[bytes]
     port: int
+    http_port: int
     log_file: Path
 
     @property
     def uri(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Of its HTTP server, without a slash at the end."""
+        return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def log(self) -> str:
@@ -98,13 +104,13 @@ def servers_in(folder: Path) -> Iterator[StartServer]:
     servers: list[Server] = []
 
     def start(*options: str, **variables: str) -> Server:
-        port = free_port()
+        port, http_port = free_port(), free_port()
         log_file = folder / f"server-{len(servers)}.log"
         command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"tcp://127.0.0.1:{port}"]
-        command += ["--data-dir", str(folder / "data"), *options]
+        command += ["--http-port", str(http_port), "--data-dir", str(folder / "data"), *options]
         with log_file.open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(**variables))
-        servers.append(server := Server(process, port, log_file))
+        servers.append(server := Server(process, port, http_port, log_file))
         _wait_for_port(server)
         return server
 

@@ -11,20 +11,26 @@ PACKAGE = Path(__file__).parent.parent / "wyoming_qwen3"
 
 # From the bottom up. A room may import from the rows below its own, and rooms in one row not from each other.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "checkpoints"),
+    ("errors", "checkpoints", "broadcast"),
     ("voices", "hardware"),
     ("request",),
-    ("settings", "engine", "text", "audio"),
-    ("worker", "bench"),
+    ("settings", "defaults", "admission", "engine", "text", "audio", "metrics"),
+    ("worker", "bench", "model_state"),
+    ("model_files", "cloning"),
     ("models",),
     ("standby",),
     ("speech",),
-    ("handler", "info", "discovery", "say"),
+    ("batch",),
+    ("handler", "info", "discovery", "say", "api"),
     ("__main__",),
 )
 WITHIN_A_ROW = {("handler", "info")}
 
 HOMES = {
+    "aiohttp": {"api", "bench"},
+    "av": {"audio"},
+    "prometheus_client": {"metrics"},
+    "pydantic": {"api"},
     "torch": {"engine", "bench"},
     "transformers": {"engine", "bench"},
     "qwen_tts": {"engine", "bench"},

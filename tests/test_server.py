@@ -87,7 +87,7 @@ async def test_a_fresh_server_speaks_at_once(start_server: StartServer) -> None:
     assert (start["rate"], start["width"], start["channels"]) == (24_000, 2, 1)
     assert all(20 <= len(chunk.audio) / 48 <= 200 for chunk in answer.chunks)
     assert all(len(chunk.audio) % 2 == 0 and chunk.rate == 24_000 for chunk in answer.chunks)
-    await standby.wait_for("Spoke voice=ryan language=auto model=standby characters=23 first_audio=")
+    await standby.wait_for("Spoke source=wyoming voice=ryan language=auto model=standby characters=23 first_audio=")
 
 
 async def test_the_missing_hub_is_one_clear_line(start_server: StartServer) -> None:
@@ -123,7 +123,7 @@ async def test_other_languages_are_told_what_is_missing(standby: Server) -> None
 
 async def test_unknown_voices_and_languages_are_errors_and_close(standby: Server) -> None:
     for voice, code, said in [
-        (SynthesizeVoice(name="alloy"), "voice_not_found", "Ryan"),
+        (SynthesizeVoice(name="nobody"), "voice_not_found", "Ryan"),
         (SynthesizeVoice(language="nl"), "language_not_supported", "zh (chinese)"),
         (SynthesizeVoice(name="ryan", speaker="vivian"), "invalid_request", "as the voice"),
     ]:
@@ -237,7 +237,7 @@ async def test_the_port_taken_is_one_clear_line(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", port := free_port()))
         taken.listen()
         command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"tcp://127.0.0.1:{port}", "--standby", "off"]
-        command += ["--data-dir", str(tmp_path), "--preload", "none"]
+        command += ["--data-dir", str(tmp_path), "--preload", "none", "--no-http"]
         result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=30, check=False)
     assert result.returncode == 1
     assert "Can't serve at" in result.stderr.splitlines()[-1]
@@ -246,7 +246,16 @@ async def test_the_port_taken_is_one_clear_line(tmp_path: Path) -> None:
 
 async def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"unix://{path}", "--data-dir", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "wyoming_qwen3",
+        "--uri",
+        f"unix://{path}",
+        "--data-dir",
+        str(tmp_path),
+        "--no-http",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment())
     try:
         async with asyncio.timeout(20):

@@ -18,6 +18,14 @@ def test_defaults() -> None:
     assert settings.preload == ("custom_voice",)
     assert settings.download
     assert settings.zeroconf is None
+    assert (settings.http_host, settings.http_port) == ("0.0.0.0", 8880)
+    assert settings.api_key is None
+    assert settings.max_input == 4096
+
+
+def test_http_can_be_off() -> None:
+    assert parse(["--no-http"], {}).http_port is None
+    assert parse(["--uri", "stdio://"], {}).http_port is None
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,14 @@ def test_defaults() -> None:
         ("--zeroconf", "kitchen", "zeroconf", "kitchen"),
         ("--log-level", "debug", "log_level", "DEBUG"),
         ("--revision", "abc", "revision", "abc"),
+        ("--http-host", "::1", "http_host", "::1"),
+        ("--http-port", "80", "http_port", 80),
+        ("--api-key", "secret", "api_key", "secret"),
+        ("--cors-origins", "http://a, https://b", "cors_origins", ("http://a", "https://b")),
+        ("--allowed-hosts", "tts.example.org", "allowed_hosts", ("tts.example.org",)),
+        ("--max-input", "100000", "max_input", 100_000),
+        ("--max-active", "2", "max_active", 2),
+        ("--max-waiting", "0", "max_waiting", 0),
     ],
 )
 def test_an_option_is_read_from_the_command_line_and_the_environment(
@@ -87,7 +103,7 @@ def test_options_stand_before_or_after_the_command(order: list[str]) -> None:
         (["--model", "7B"], {}, "'7B' is not one of 0.6B, 1.7B, auto"),
         (["--uri", "http://x"], {}, "none of tcp://HOST:PORT"),
         (["--uri", "tcp://x:99999"], {}, "none of tcp://HOST:PORT"),
-        (["--voice", "alloy"], {}, "no voice 'alloy'"),
+        (["--voice", "nobody"], {}, "no voice 'nobody'"),
         (["--language", "nl"], {}, "'nl' is not supported"),
         (["--temperature", "-1"], {}, "temperature must be between"),
         (["--temperature", "hot"], {}, "--temperature"),

@@ -1,9 +1,9 @@
 import pytest
 
-from wyoming_qwen3.errors import LanguageNotSupported
-from wyoming_qwen3.models import State
+from wyoming_qwen3.errors import LanguageNotSupported, NotSupported
+from wyoming_qwen3.model_state import State
 from wyoming_qwen3.request import Description, SpeechRequest, StandbyMode
-from wyoming_qwen3.standby import choose_engine
+from wyoming_qwen3.standby import choose_engine, standby_mode
 from wyoming_qwen3.voices import SPEAKERS, find_language
 
 RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
@@ -47,3 +47,34 @@ def test_a_designed_voice_is_never_replaced(state: State) -> None:
 def test_the_standby_voice_alone_refuses_other_languages() -> None:
     with pytest.raises(LanguageNotSupported, match="English only"):
         choose_engine("only", State.READY, SpeechRequest(RYAN, GERMAN), None)
+
+
+@pytest.mark.parametrize("request_", [SpeechRequest(Description("deep")), SpeechRequest(RYAN, instruct="whisper")])
+def test_the_standby_voice_alone_refuses_what_it_has_not(request_: SpeechRequest) -> None:
+    with pytest.raises(NotSupported):
+        choose_engine("only", None, request_, None)
+
+
+def test_an_instruction_is_never_dropped() -> None:
+    assert choose_engine("auto", State.MISSING, SpeechRequest(RYAN, instruct="whisper"), ENGLISH) is None
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked", "mode"),
+    [
+        ("auto", None, "auto"),
+        ("off", None, "off"),
+        ("auto", "off", "off"),
+        ("auto", "only", "only"),
+        ("only", "off", "only"),
+        ("only", None, "only"),
+        ("off", "off", "off"),
+    ],
+)
+def test_when_the_standby_voice_speaks(configured: StandbyMode, asked: StandbyMode | None, mode: StandbyMode) -> None:
+    assert standby_mode(configured, asked) == mode
+
+
+def test_a_standby_voice_that_is_off_is_not_asked() -> None:
+    with pytest.raises(NotSupported, match="switched off"):
+        standby_mode("off", "only")

@@ -14,13 +14,19 @@ from wyoming.event import async_get_stdin, async_get_stdout
 from wyoming.server import AsyncServer
 
 from . import say
+from .admission import Admission
+from .api.access import Access
+from .api.app import make_app, serving
+from .api.keys import Config, Services
 from .checkpoints import published
+from .defaults import Defaults
 from .discovery import Announcement
 from .engine import weights
 from .errors import SpeechError
-from .handler import Defaults, Handler
+from .handler import Handler
 from .hardware import choose_size, probe
 from .info import PROGRAM
+from .metrics import Metrics
 from .models import ModelManager, Policy
 from .request import SpeechRequest
 from .settings import Settings, parse
@@ -71,7 +77,7 @@ def _run(settings: Settings) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Synthesizer]:
+async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Services]:
     """The speaking middle with its processes, stopped at the end.
 
     Raises a SpeechError where the models folder is of no use.
@@ -85,6 +91,7 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Synth
         settings.revision,
         settings.idle_unload,
         settings.memory_budget,
+        offline=settings.local_files_only,
     )
     arguments = ["--log-level", settings.log_level]
     native = Worker("native", ["--device", settings.device, "--dtype", settings.dtype, *arguments])
@@ -100,7 +107,9 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Synth
         await asyncio.wait(warming, timeout=_HEAD_START)
         if preload and settings.standby != "only":
             models.start(published(kind, size) for kind in settings.preload)
-        yield Synthesizer(models, standby, guesser, options)
+        admission, metrics = Admission(settings.max_active, settings.max_waiting), Metrics()
+        synthesizer = Synthesizer(models, standby, guesser, admission=admission, metrics=metrics, options=options)
+        yield Services(synthesizer, models, standby, admission, metrics)
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(models.close(), standby.close())
@@ -115,9 +124,28 @@ def _warm_text(guesser: LanguageGuesser) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    async with _services(settings, preload=True) as synthesizer:
+    async with _services(settings, preload=True) as services:
         defaults = Defaults(settings.voice, settings.language, settings.sampling)
-        await _serve_until_stopped(settings, partial(Handler, synthesizer, defaults))
+        async with _http(settings, services, defaults):
+            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, defaults))
+
+
+@contextlib.asynccontextmanager
+async def _http(settings: Settings, services: Services, defaults: Defaults) -> AsyncIterator[None]:
+    """The HTTP server, if there is to be one. Raises SpeechError where its address can't be had."""
+    if settings.http_port is None:
+        yield
+        return
+    config = Config(
+        defaults,
+        standby_only=settings.standby == "only",
+        max_input=settings.max_input,
+        voice_fallback=settings.voice_fallback,
+        access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts),
+    )
+    async with serving(make_app(services, config), settings.http_host, settings.http_port):
+        _LOGGER.info("Serving HTTP at http://%s:%d", settings.http_host, settings.http_port)
+        yield
 
 
 async def _serve_until_stopped(settings: Settings, make_handler: Callable[..., Handler]) -> None:
@@ -165,9 +193,9 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
 
 
 async def _say(settings: Settings) -> None:
-    async with _services(settings, preload=False) as synthesizer:
+    async with _services(settings, preload=False) as services:
         request = SpeechRequest(settings.voice, settings.language, settings.instruct, settings.sampling)
-        await say.say(synthesizer, request, settings.text, settings.output)
+        await say.say(services.synthesizer, request, settings.text, settings.output)
 
 
 async def _download(settings: Settings) -> None:

@@ -33,11 +33,12 @@ from wyoming.tts import (
 )
 
 from .audio import pcm
+from .defaults import Defaults
 from .errors import InvalidRequest, SpeechError, Unavailable
 from .info import build_info
-from .request import SAMPLE_RATE, FloatArray, Sampling, SpeechRequest
+from .request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .speech import SpeechSession, Synthesizer
-from .voices import Language, Speaker, find_language, find_voice, native_speaker
+from .voices import find_voice
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,35 +52,6 @@ _MAX_WAITING = 8
 """Requests that may wait behind the one being spoken on a connection."""
 
 _WIDTH, _CHANNELS = 2, 1
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """What is spoken with when a request does not say."""
-
-    speaker: Speaker
-    language: Language | None
-    sampling: Sampling
-
-    def request(self, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
-        """What a Wyoming client asked for.
-
-        Raises VoiceNotFound, LanguageNotSupported or InvalidRequest; nothing asked for is replaced silently.
-        """
-        if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
-            raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
-        speaker, language = self.speaker, self.language
-        if voice is not None and voice.name:
-            speaker, named = find_voice(voice.name)
-            language = named or language
-        elif voice is not None and voice.language:
-            language = find_language(voice.language)
-        if language is not None and not (voice and voice.name):
-            speaker = native_speaker(language, self.speaker)
-        if voice is not None and voice.speaker and find_voice(voice.speaker)[0] != speaker:
-            raise InvalidRequest(f"Voice {speaker.name} has no speaker {voice.speaker!r}; ask for it as the voice.")
-        ssml = text_format == SynthesizeTextFormat.SSML
-        return SpeechRequest(speaker, language, sampling=self.sampling, ssml=ssml)
 
 
 @dataclass
@@ -192,7 +164,7 @@ class Handler(AsyncEventHandler):
         return self._open
 
     def _answer(self, voice: SynthesizeVoice | None, text_format: str | None, *, streamed: bool) -> SpeechSession:
-        session = self._synthesizer.open(self._defaults.request(voice, text_format))
+        session = self._synthesizer.open(_request(self._defaults, voice, text_format), "wyoming")
         self._waiting.append(_Answer(session, streamed))
         if self._speaking is None or self._speaking.done():
             self._speaking = asyncio.create_task(self._speak(), name="wyoming speaker")
@@ -250,6 +222,18 @@ class Handler(AsyncEventHandler):
 
     async def _send(self, message: Eventable) -> None:
         await self.write_event(message.event())
+
+
+def _request(defaults: Defaults, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
+    """What a Wyoming client asked for. Raises VoiceNotFound, LanguageNotSupported or InvalidRequest."""
+    if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
+        raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
+    wanted = voice or SynthesizeVoice()
+    speaker, language = defaults.choose(wanted.name, wanted.language)
+    if wanted.speaker and find_voice(wanted.speaker)[0] != speaker:
+        raise InvalidRequest(f"Voice {speaker.name} has no speaker {wanted.speaker!r}; ask for it as the voice.")
+    ssml = text_format == SynthesizeTextFormat.SSML
+    return SpeechRequest(speaker, language, sampling=defaults.sampling, ssml=ssml)
 
 
 def _parse(message: Any, event: Event) -> Any:

@@ -34,7 +34,7 @@ async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, outpu
 
     Raises a SpeechError where it can't be spoken, written or played.
     """
-    session = synthesizer.open(request)
+    session = synthesizer.open(request, "say")
     session.feed(_read(text))
     session.finish()
     with _sink(output) as sink, _progress("{n:.1f} s of speech in {elapsed}") as bar:
@@ -44,7 +44,7 @@ async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, outpu
                 bar.update(chunk.size / SAMPLE_RATE)
         finally:
             await session.close()
-    sys.stderr.write(f"Spoken by {session.report.engine}: {session.report.audio:.1f} s of speech\n")
+    sys.stderr.write(f"Spoken by {session.report.model}: {session.report.audio:.1f} s of speech\n")
 
 
 def show_text(text: str) -> None:

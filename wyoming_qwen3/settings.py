@@ -34,6 +34,17 @@ class Settings:
     """serve, say, download or voices."""
 
     uri: str
+    http_host: str
+    http_port: int | None
+    """None serves no HTTP."""
+
+    api_key: str | None
+    cors_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
+    voice_fallback: bool
+    max_input: int
+    max_active: int
+    max_waiting: int
     data_dir: Path
     models_dir: Path
     model: Size | None
@@ -87,6 +98,15 @@ def _settings(given: argparse.Namespace) -> Settings:
     return Settings(
         command=given.command or "serve",
         uri=given.uri,
+        http_host=given.http_host,
+        http_port=None if given.no_http or given.uri.startswith("stdio:") else given.http_port,
+        api_key=given.api_key or None,
+        cors_origins=given.cors_origins,
+        allowed_hosts=given.allowed_hosts,
+        voice_fallback=given.voice_fallback,
+        max_input=given.max_input,
+        max_active=given.max_active,
+        max_waiting=given.max_waiting,
         data_dir=data_dir,
         models_dir=given.models_dir or data_dir / "models",
         model=given.model,
@@ -150,7 +170,7 @@ def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]
         value, variable = default, _variable(flag)
         if variable in environment:
             value = _from_environment(parser, variable, environment[variable], kind)
-        shown = "" if default in (None, "", False) else f" (default {_shown(default)})"
+        shown = "" if default in (None, "", False, ()) else f" (default {_shown(default)})"
         parser.add_argument(flag, type=kind, default=value, help=text + shown, **more)
 
     def switch(flag: str, text: str) -> None:
@@ -159,6 +179,16 @@ def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]
         parser.add_argument(flag, action="store_true", default=on, help=text)
 
     option("--uri", _uri, "tcp://0.0.0.0:10200", "where to serve: tcp://HOST:PORT, unix://PATH or stdio://")
+    option("--http-host", str, "0.0.0.0", "address of the HTTP server")
+    option("--http-port", _whole(1, 65535), 8880, "port of the HTTP server")
+    switch("--no-http", "serve no HTTP; nor is it served beside stdio://")
+    option("--api-key", str, None, "what HTTP clients must send as bearer token (default: none asked for)")
+    option("--cors-origins", _list, (), "comma-separated origins whose web pages may use the HTTP server")
+    option("--allowed-hosts", _list, (), "comma-separated names this server has, where it has a public one and no key")
+    switch("--voice-fallback", "speak with the default voice where HTTP asks for one that does not exist")
+    option("--max-input", _whole(1, 100_000), 4096, "most characters of one HTTP request")
+    option("--max-active", _whole(1, 64), 16, "most texts spoken side by side")
+    option("--max-waiting", _whole(0, 10_000), 64, "most texts waiting for that; more are refused")
     option("--data-dir", _path, _default_data_dir(environment), "folder for everything that is kept")
     option("--models-dir", _path, None, "folder of checkpoints (default DATA_DIR/models)")
     option("--model", _model, None, "1.7B, 0.6B, or auto: by device and memory", metavar="SIZE")
@@ -244,6 +274,19 @@ def _number(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return convert
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between {low} and {high}")
+        return int(text)
+
+    return convert
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def _boolean(text: str) -> bool:

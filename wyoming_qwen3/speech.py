@@ -11,12 +11,20 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
 
+from .admission import Admission
 from .audio import pcm
+from .audio.stretch import Stretcher
 from .checkpoints import Checkpoint
-from .models import ModelManager, State, choose_model
-from .request import SAMPLE_RATE, FloatArray, SpeechRequest, StandbyMode, TextStreaming
-from .standby import StandbyVoice, choose_engine
+from .cloning import ClonePrompts
+from .errors import SpeechError
+from .metrics import Metrics
+from .model_state import State
+from .models import ModelManager, choose_model
+from .request import SAMPLE_RATE, FloatArray, Reference, SpeechRequest, StandbyMode, TextStreaming
+from .standby import StandbyVoice, choose_engine, standby_mode
 from .text.language import LanguageGuesser
 from .text.live import LiveScript
 from .text.markup import Pause
@@ -48,10 +56,18 @@ class Options:
 
 @dataclass
 class Report:
-    """What one utterance was, for the log line."""
+    """What one utterance was."""
 
-    engine: str = "none"
+    model: str = "none"
+    """Name of the checkpoint that spoke, or "standby"."""
+
     characters: int = 0
+    text_tokens: int = 0
+    """Tokens of the text, as the checkpoint cuts it."""
+
+    frames: int = 0
+    """Codec frames made."""
+
     first_audio: float = 0.0
     """Seconds from the first text to the first audio."""
 
@@ -61,50 +77,88 @@ class Report:
     wall: float = 0.0
     """Seconds from the first text to the last audio."""
 
-    whole: bool = False
-    """Whether all of it was spoken."""
+    outcome: str = "stopped"
+    """whole, stopped before its end, or the code of the error that ended it."""
+
+
+@dataclass(frozen=True)
+class _Engaged:
+    """An engine, for one utterance; `checkpoint` is None for the standby voice."""
+
+    worker: Worker
+    checkpoint: Checkpoint | None
+    request: SpeechRequest
+
+    def submit(self, text: str, *, live: bool = False) -> Row:
+        return self.worker.submit(self.checkpoint, self.request, text, live=live)
 
 
 class Synthesizer:
     """Opens sessions on the engines that there are."""
 
-    def __init__(self, models: ModelManager, standby: StandbyVoice, guesser: LanguageGuesser, options: Options) -> None:
+    def __init__(
+        self,
+        models: ModelManager,
+        standby: StandbyVoice,
+        guesser: LanguageGuesser,
+        *,
+        admission: Admission,
+        metrics: Metrics,
+        options: Options,
+    ) -> None:
         self._models = models
         self._standby = standby
         self._guesser = guesser
+        self._admission = admission
+        self._metrics = metrics
         self._options = options
+        self._prompts = ClonePrompts()
 
-    def open(self, request: SpeechRequest) -> "SpeechSession":
-        """A session for one utterance. Nothing is done before it is iterated."""
+    def open(self, request: SpeechRequest, source: str) -> "SpeechSession":
+        """A session for one utterance, which `source` asks for. Nothing is done before it is iterated."""
         if request.sampling.seed is None:  # one seed for all pieces: the voice stays the same from piece to piece
             request = replace(request, sampling=replace(request.sampling, seed=secrets.randbits(48)))
-        return SpeechSession(request, self, self._options)
+        return SpeechSession(request, source, self, self._options)
 
     async def reads_along(self, request: SpeechRequest) -> bool:
         """Whether text that still comes can be fed to the model's own text track."""
-        if self._options.text_streaming != "token" or self._options.standby == "only":
+        if self._options.text_streaming != "token" or standby_mode(self._options.standby, request.standby) == "only":
             return False
         return (await self._models.look(choose_model(request, self._models.size))).state is State.READY
 
     @contextlib.asynccontextmanager
-    async def engine(self, request: SpeechRequest, text: str) -> AsyncIterator[tuple[Worker, Checkpoint | None]]:
-        """The engine that speaks this request, the whole utterance long, and the checkpoint if it is Qwen3.
+    async def engine(self, request: SpeechRequest, text: str) -> AsyncIterator[_Engaged]:
+        """The engine that speaks this request, the whole utterance long, when its turn has come.
 
-        Raises Unavailable where nobody can speak it now.
+        Raises QueueFull, Unavailable where nobody can speak it now, InvalidRequest where nobody ever can.
         """
-        mode = self._options.standby
-        checkpoint = choose_model(request, self._models.size)
-        model = None if mode == "only" else await self._models.look(checkpoint)
-        guessed = None if request.language else await asyncio.to_thread(self._guesser.guess, text)
-        chosen = choose_engine(mode, model.state if model else None, request, guessed)
-        if chosen == "standby":
-            async with self._standby.use() as worker:
-                yield worker, None
-        elif chosen == "qwen3":
-            async with self._models.use(checkpoint) as worker:
-                yield worker, checkpoint
-        elif model is not None:
-            raise model.explain()
+        async with self._admission.place(), contextlib.AsyncExitStack() as held:
+            mode = standby_mode(self._options.standby, request.standby)
+            checkpoint = choose_model(request, self._models.size)
+            model = None if mode == "only" else await self._models.look(checkpoint)
+            guessed = None if request.language else await asyncio.to_thread(self._guesser.guess, text)
+            chosen = choose_engine(mode, model.state if model else None, request, guessed)
+            if chosen == "standby":
+                worker = await held.enter_async_context(self._standby.use())
+                yield _Engaged(worker, None, request)
+            elif chosen == "qwen3":
+                worker = await held.enter_async_context(self._models.use(checkpoint))
+                if isinstance(request.voice, Reference):
+                    prompt = await self._prompts.prompt(worker, checkpoint, request.voice)
+                    request = replace(request, voice=prompt)
+                yield _Engaged(worker, checkpoint, request)
+            elif model is not None:
+                raise model.explain()
+
+    def account(self, source: str, request: SpeechRequest, report: Report) -> None:
+        """An utterance is over."""
+        _LOGGER.info("%s", _log_line(source, request, report))
+        self._metrics.spoke(
+            *(source, report.model, report.outcome),
+            first_audio=report.first_audio,
+            audio=report.audio,
+            wall=report.wall,
+        )
 
 
 class SpeechSession:
@@ -114,9 +168,10 @@ class SpeechSession:
     short silence.
     """
 
-    def __init__(self, request: SpeechRequest, synthesizer: Synthesizer, options: Options) -> None:
+    def __init__(self, request: SpeechRequest, source: str, synthesizer: Synthesizer, options: Options) -> None:
         self.report = Report()
-        self._request = request
+        self.request = request
+        self._source = source
         self._synthesizer = synthesizer
         self._options = options
         self._script: Script | LiveScript = Script(ssml=request.ssml)
@@ -141,41 +196,62 @@ class SpeechSession:
     def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
         return self._chunks
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
     async def close(self) -> None:
-        """Stop the engine's work for this session, and log what it was."""
+        """Stop the engine's work for this session, and account for it."""
         await self._chunks.aclose()
-        _LOGGER.info("%s", _log_line(self._request, self.report))
+        self._synthesizer.account(self._source, self.request, self.report)
 
     async def _make_chunks(self) -> AsyncGenerator[FloatArray, None]:
-        async with contextlib.aclosing(self._speak_script()) as chunks:
-            async for chunk in chunks:
-                self._account(chunk)
-                yield chunk
+        speech = self._speak_script() if self.request.speed == 1.0 else self._stretch(self._speak_script())
+        try:
+            async with contextlib.aclosing(speech) as chunks:
+                async for chunk in chunks:
+                    self._account(chunk)
+                    yield chunk
+        except SpeechError as error:
+            self.report.outcome = error.code
+            raise
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)
-        self.report.whole = True
+        self.report.outcome = "whole"
+
+    async def _stretch(self, speech: AsyncGenerator[FloatArray, None]) -> AsyncGenerator[FloatArray, None]:
+        """The same at the speed that was asked for."""
+        stretcher = Stretcher(self.request.speed)
+        async with contextlib.aclosing(speech) as chunks:
+            async for chunk in chunks:
+                if (faster := await asyncio.to_thread(stretcher.feed, chunk)).size:
+                    yield faster
+        if (rest := stretcher.finish()).size:
+            yield rest
 
     async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
         """All segments in order, on one engine: it is chosen when the first text is there."""
-        live = not self._finished and await self._synthesizer.reads_along(self._request)
+        live = not self._finished and await self._synthesizer.reads_along(self.request)
         if live:
-            self._script = LiveScript(ssml=self._request.ssml)
+            self._script = LiveScript(ssml=self.request.ssml)
         segment = await self._next_segment()
         while isinstance(segment, Pause):
             yield pcm.silence(segment.seconds, SAMPLE_RATE)
             segment = await self._next_segment()
         if segment is None:
             return
-        async with self._synthesizer.engine(self._request, segment.text) as (worker, checkpoint):
-            self.report.engine = checkpoint.name if checkpoint else "standby"
+        async with self._synthesizer.engine(self.request, segment.text) as engaged:
+            self.report.model = engaged.checkpoint.name if engaged.checkpoint else "standby"
             speak = self._speak_live if live else self._speak_pieces
-            async with contextlib.aclosing(speak(worker, checkpoint, segment)) as chunks:
+            async with contextlib.aclosing(speak(engaged, segment)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
-    async def _speak_pieces(
-        self, worker: Worker, checkpoint: Checkpoint | None, segment: Segment | None
-    ) -> AsyncGenerator[FloatArray, None]:
+    async def _speak_pieces(self, engaged: _Engaged, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Piece after piece, each with all its text."""
         after_speech = False
         while segment is not None:
@@ -184,26 +260,26 @@ class SpeechSession:
             else:
                 if after_speech and self._options.sentence_pause:
                     yield pcm.silence(self._options.sentence_pause, SAMPLE_RATE)
-                with worker.submit(checkpoint, self._request, segment.text) as row:
+                with engaged.submit(segment.text) as row:
                     async for chunk in row:
                         yield chunk
+                    self._add_cost(row)
             after_speech = isinstance(segment, Spoken)
             segment = await self._next_segment()
 
-    async def _speak_live(
-        self, worker: Worker, checkpoint: Checkpoint | None, segment: Segment | None
-    ) -> AsyncGenerator[FloatArray, None]:
+    async def _speak_live(self, engaged: _Engaged, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Stretch after stretch, the words of each fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
                 segment = await self._next_segment()
                 continue
-            with worker.submit(checkpoint, self._request, segment.text, live=True) as row:
+            with engaged.submit(segment.text, live=True) as row:
                 feeding = asyncio.create_task(self._feed_stretch(row))
                 try:
                     async for chunk in row:
                         yield chunk
+                    self._add_cost(row)
                     segment = await feeding
                 finally:
                     feeding.cancel()
@@ -236,6 +312,10 @@ class SpeechSession:
             except TimeoutError:
                 self._script.flush()
 
+    def _add_cost(self, row: Row) -> None:
+        self.report.text_tokens += row.text_tokens
+        self.report.frames += row.frames
+
     def _account(self, chunk: FloatArray) -> None:
         now = time.monotonic()
         self.report.first_audio = self.report.first_audio or now - self._started
@@ -243,12 +323,13 @@ class SpeechSession:
         self.report.wall = now - self._started
 
 
-def _log_line(request: SpeechRequest, report: Report) -> str:
+def _log_line(source: str, request: SpeechRequest, report: Report) -> str:
     voice = request.voice.id if isinstance(request.voice, Speaker) else "custom"
     language = request.language.code if request.language else "auto"
     speed = report.audio / report.wall if report.wall else 0.0
+    verb = {"whole": "Spoke", "stopped": "Stopped"}.get(report.outcome, f"Failed ({report.outcome})")
     return (
-        f"{'Spoke' if report.whole else 'Stopped'} voice={voice} language={language} model={report.engine} "
+        f"{verb} source={source} voice={voice} language={language} model={report.model} "
         f"characters={report.characters} first_audio={report.first_audio:.3f}s audio={report.audio:.2f}s "
         f"speed={speed:.2f}x"
     )

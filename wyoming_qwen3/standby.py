@@ -5,8 +5,8 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from .errors import EngineFailed, LanguageNotSupported
-from .models import State
+from .errors import EngineFailed, LanguageNotSupported, NotSupported
+from .model_state import State
 from .request import SpeechRequest, StandbyMode
 from .voices import Language, Speaker
 from .worker import Worker
@@ -19,6 +19,11 @@ class StandbyVoice:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+
+    @property
+    def ready(self) -> bool:
+        """Whether it could speak at once."""
+        return self._worker.running
 
     async def warm(self) -> None:
         """Have it ready before the first request."""
@@ -38,26 +43,41 @@ class StandbyVoice:
         await self._worker.stop()
 
 
+def standby_mode(configured: StandbyMode, asked: StandbyMode | None) -> StandbyMode:
+    """When the standby voice speaks for one request: a server that has nothing else, or has it not, stays so.
+
+    Raises NotSupported where it is asked for and is switched off.
+    """
+    if asked is None or configured == "only":
+        return configured
+    if configured == "off" and asked == "only":
+        raise NotSupported("The standby voice is switched off on this server (--standby off).", param="model")
+    return asked
+
+
 def choose_engine(
     mode: StandbyMode, state: State | None, request: SpeechRequest, guessed: Language | None
 ) -> Literal["qwen3", "standby"] | None:
     """Who speaks this request; None for nobody, now.
 
     The standby voice stands in for a named speaker, in English, while the checkpoint is not ready. A designed or
-    cloned voice is never replaced, nor one that is a few seconds of loading away from a language that only Qwen3
-    speaks. `guessed` is the language that the text seems to be in, for requests that leave it open; `state` is None
-    where nobody has looked, because there is only the standby voice.
+    cloned voice is never replaced, nor one that follows an instruction, nor one that is a few seconds of loading away
+    from a language that only Qwen3 speaks. `guessed` is the language that the text seems to be in, for requests that
+    leave it open; `state` is None where nobody has looked, because there is only the standby voice.
 
-    Raises LanguageNotSupported when there is only the standby voice and the text is not English.
+    Raises LanguageNotSupported or NotSupported when there is only the standby voice and it can't do what is asked.
     """
+    plain = isinstance(request.voice, Speaker) and not request.instruct
     language = request.language or guessed
     english = language is None or language.code == "en"
     if mode == "only":
         if not english:
-            raise LanguageNotSupported("The standby voice speaks English only.")
+            raise LanguageNotSupported("The standby voice speaks English only.", param="language")
+        if not plain:
+            raise NotSupported("The standby voice has one voice and follows no instructions; only Qwen3 can do that.")
         return "standby"
     if state is State.READY:
         return "qwen3"
-    if mode == "auto" and english and isinstance(request.voice, Speaker):
+    if mode == "auto" and english and plain:
         return "standby"
     return "qwen3" if state in (State.ON_DISK, State.LOADING) else None

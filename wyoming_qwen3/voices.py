@@ -43,7 +43,9 @@ def find_language(name: str) -> Language | None:
     found = _LANGUAGE_BY_NAME.get(key) or _LANGUAGE_BY_NAME.get(re.split("[-_]", key)[0])
     if found is None:
         accepted = ", ".join(f"{language.code} ({language.name})" for language in LANGUAGES)
-        raise LanguageNotSupported(f"Language {name!r} is not supported; choose auto or one of {accepted}.")
+        raise LanguageNotSupported(
+            f"Language {name!r} is not supported; choose auto or one of {accepted}.", param="language"
+        )
     return found
 
 
@@ -74,6 +76,24 @@ SPEAKERS: tuple[Speaker, ...] = (
 )
 
 _SPEAKER_BY_ID = {speaker.id: speaker for speaker in SPEAKERS}
+
+ALIASES: dict[str, str] = {
+    "alloy": "aiden",
+    "ash": "ryan",
+    "ballad": "eric",
+    "cedar": "ryan",
+    "coral": "serena",
+    "echo": "aiden",
+    "fable": "dylan",
+    "marin": "serena",
+    "nova": "vivian",
+    "onyx": "uncle_fu",
+    "sage": "sohee",
+    "shimmer": "ono_anna",
+    "verse": "eric",
+}
+"""OpenAI's voices, for programs that know no others -> the speaker whose voice is nearest in kind."""
+
 _NATIVE_SPEAKER = {"zh": "vivian", "en": "ryan", "ja": "ono_anna", "ko": "sohee"}
 
 
@@ -83,18 +103,20 @@ def voice_name(speaker: Speaker, language: Language) -> str:
 
 
 def find_voice(name: str) -> tuple[Speaker, Language | None]:
-    """Speaker, and the language where the name holds one, of "ryan-de", "ryan", "Uncle_Fu" or "uncle fu".
+    """Speaker, and the language where the name holds one, of "ryan-de", "ryan", "Uncle_Fu", "uncle fu" or "alloy".
 
     Raises VoiceNotFound, naming the speakers.
     """
     key = re.sub(r"[\s_]+", "_", name.strip().lower())
-    if speaker := _SPEAKER_BY_ID.get(key):
+    if speaker := _SPEAKER_BY_ID.get(ALIASES.get(key, key)):
         return speaker, None
     base, _, code = key.rpartition("-")
     if (speaker := _SPEAKER_BY_ID.get(base)) and code in _LANGUAGE_BY_NAME:
         return speaker, _LANGUAGE_BY_NAME[code]
     known = ", ".join(speaker.name for speaker in SPEAKERS)
-    raise VoiceNotFound(f"There is no voice {name!r}; choose one of {known}, alone or with a language as in 'ryan-de'.")
+    raise VoiceNotFound(
+        f"There is no voice {name!r}; choose one of {known}, alone or with a language as in 'ryan-de'.", param="voice"
+    )
 
 
 def native_speaker(language: Language, default: Speaker) -> Speaker:

@@ -1,17 +1,19 @@
-"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine ...`."""
+"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine|http ...`."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from wyoming_qwen3.checkpoints import SIZES
 from wyoming_qwen3.errors import SpeechError
 
-from . import engine
+from . import engine, http
 from .engine import Plan
-from .report import to_json, to_text
+from .report import http_to_json, http_to_text, to_json, to_text
 from .systems import Weights
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -24,19 +26,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU for --device cuda")
     try:
-        report = engine.run(_plan(given), _tell)
+        passed, text, json = _http(given) if given.command == "http" else _engine(given)
     except SpeechError as error:
         _tell(f"bench: {error}")
         return 1
-    sys.stdout.write(to_text(report))
+    sys.stdout.write(text)
     if given.json:
-        given.json.write_text(to_json(report), encoding="utf-8")
-    return 0 if report.passed else 1
+        given.json.write_text(json, encoding="utf-8")
+    return 0 if passed else 1
+
+
+def _engine(given: argparse.Namespace) -> tuple[bool, str, str]:
+    report = engine.run(_plan(given), _tell)
+    return report.passed, to_text(report), to_json(report)
+
+
+def _http(given: argparse.Namespace) -> tuple[bool, str, str]:
+    plan = http.Plan(given.models_dir, given.size, given.device, given.texts, given.runs)
+    report = asyncio.run(http.run(plan, _tell))
+    return report.passed, http_to_text(report), http_to_json(report)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measures speed.")
-    commands = parser.add_subparsers(required=True, metavar="engine")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|http")
     command = commands.add_parser("engine", help="talker, code predictor and codec, without any server")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
@@ -48,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
     command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 3 on CPU, else 20")
     command.add_argument("--rows", type=_counts, metavar="N,...", help="side by side; 1,2,4 on CPU, else 1,2,4,8")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+
+    command = commands.add_parser("http", help="batches and single requests, on a server of its own")
+    command.add_argument("--models-dir", type=Path, required=True, metavar="DIR", help="folder of checkpoints")
+    command.add_argument("--size", choices=SIZES, default="0.6B", metavar="0.6B|1.7B")
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.add_argument("--texts", type=_positive, default=8, metavar="N", help="of a batch, at most 32")
+    command.add_argument("--runs", type=_positive, default=5, metavar="N", help="timed runs")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     return parser
 

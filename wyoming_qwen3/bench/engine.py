@@ -4,14 +4,11 @@ Knows the order and what is taken of each run; does NOT know how systems work or
 """
 
 import multiprocessing
-import os
-import platform
 import resource
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
@@ -21,6 +18,7 @@ from wyoming_qwen3.errors import EngineFailed
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE
 
 from . import floor, gates
+from .machine import describe_machine
 from .systems import Ours, Stock, Times, Weights, text_for
 
 _Result = TypeVar("_Result")
@@ -142,22 +140,6 @@ def measure_stock(plan: Plan) -> Figures:
     )
 
 
-def describe_machine(device: str) -> dict[str, Any]:
-    """The machine as it is now, with what else it is busy with."""
-    found: dict[str, Any] = {
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
-        "torch": torch.__version__,
-        "torch_threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "load_average": round(os.getloadavg()[0], 1),
-    }
-    if device != "cpu":
-        found["gpu"] = torch.cuda.get_device_name(device)
-    return found
-
-
 def _description(plan: Plan) -> dict[str, Any]:
     weights = plan.weights
     return {
@@ -205,9 +187,3 @@ def _peak_mb(device: str) -> float:
     if device != "cpu":
         return torch.cuda.max_memory_allocated(device) / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-
-
-def _cpu_model() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

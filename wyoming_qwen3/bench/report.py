@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from . import http
 from .engine import Figures, Report
 
 
@@ -25,15 +26,56 @@ def to_text(report: Report) -> str:
     return "\n".join(_lines(report)) + "\n"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def http_to_json(report: http.Report) -> str:
+    """Machine, run and gates, and if these are passed systems and how many times faster a batch is."""
+    content = asdict(report)
+    if report.passed:
+        content["batch_gain"] = report.batch_gain
+    else:
+        del content["systems"]
+    return json.dumps(content, indent=2) + "\n"
+
+
+def http_to_text(report: http.Report) -> str:
+    """A table to read; without passed gates it has no figures."""
+    return "\n".join(_http_lines(report)) + "\n"
+
+
+def _http_lines(report: http.Report) -> Iterator[str]:
     run = report.run
-    yield ", ".join(f"{name} {value}" for name, value in report.machine.items())
-    yield (f"{run['weights']}, {run['dtype']} on {run['device']}; {run['frames']} frames, median of {run['runs']} runs")
+    yield from _heading(report)
+    yield f"{run['texts']} texts, {run['checkpoints']} {run['size']}; median of {run['runs']} runs"
     yield ""
+    yield from _gates(report)
+    if not report.passed:
+        return
+    yield ""
+    yield f"{'':12}{'wall s':>10}{'audio s per s':>16}{'first byte ms':>16}"
+    for name, figures in report.systems.items():
+        first = "-" if figures.first_byte_ms is None else f"{figures.first_byte_ms:.1f}"
+        yield f"{name:12}{figures.wall_s:>10.3f}{figures.speed_x:>16.2f}{first:>16}"
+    yield ""
+    yield f"A batch is {report.batch_gain:.2f} times as fast as its texts one after the other."
+
+
+def _heading(report: Report | http.Report) -> Iterator[str]:
+    yield ", ".join(f"{name} {value}" for name, value in report.machine.items())
+
+
+def _gates(report: Report | http.Report) -> Iterator[str]:
     for gate, passed in report.gates.items():
         yield f"gate {gate}: {'passed' if passed else 'FAILED'}"
     if not report.passed:
         yield "A gate failed, so nothing was measured."
+
+
+def _lines(report: Report) -> Iterator[str]:
+    run = report.run
+    yield from _heading(report)
+    yield (f"{run['weights']}, {run['dtype']} on {run['device']}; {run['frames']} frames, median of {run['runs']} runs")
+    yield ""
+    yield from _gates(report)
+    if not report.passed:
         return
     yield ""
     yield from _table(report.systems)

@@ -1,0 +1,350 @@
+import asyncio
+import contextlib
+import gzip
+import warnings
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Literal
+
+import pytest
+from aiohttp import FormData, StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from tests.api.test_access import tell
+from wyoming_qwen3.api.body import MAX_FIELD, MAX_FIELDS, PARSER_OPTIONS, Upload, read_json, read_upload
+from wyoming_qwen3.errors import InvalidRequest
+
+Client = TestClient[web.Request, web.Application]
+
+LIMIT = 200_000
+STALL = 0.05
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "multipart/form-data; boundary=edge"}
+
+
+async def take_json(request: web.Request) -> web.Response:
+    return web.Response(body=await read_json(request, LIMIT))
+
+
+async def take_json_soon(request: web.Request) -> web.Response:
+    return web.Response(body=await read_json(request, LIMIT, stall=STALL))
+
+
+async def take_form(request: web.Request) -> web.Response:
+    upload = await read_upload(request, LIMIT, "clip", stall=10 * STALL)
+    return web.json_response({"bytes": len(upload.data), "sum": zlib.crc32(upload.data), "fields": upload.fields})
+
+
+def application(options: Mapping[str, Any] = PARSER_OPTIONS) -> web.Application:
+    app = web.Application(middlewares=[tell], handler_args=options)
+    app.add_routes([web.post("/json", take_json), web.post("/soon", take_json_soon), web.post("/form", take_form)])
+    return app
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with TestClient(TestServer(application())) as client:
+        yield client
+
+
+async def fault(client: Client, path: str, data: object, headers: dict[str, str]) -> tuple[int, str, str | None]:
+    async with client.post(path, data=data, headers=headers) as response:
+        error = (await response.json())["error"]
+        assert error["message"].endswith(".")
+        return response.status, error["code"], error["param"]
+
+
+async def raw(client: Client, *pieces: bytes) -> bytes:
+    """What is answered to bytes that no client library would send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    for piece in pieces:
+        writer.write(piece)
+        await asyncio.sleep(STALL / 5)
+    answer = await reader.readuntil(b"}}")
+    writer.close()
+    return answer
+
+
+def part(name: str, value: bytes, more: str = "") -> bytes:
+    return f'--edge\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+def form(*parts: bytes) -> bytes:
+    return b"".join(parts) + b"--edge--\r\n"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=UTF-8", "application/json; a=b"])
+async def test_json_comes_as_it_was_sent(client: Client, kind: str) -> None:
+    body = b'{"input": "gr\xc3\xbc\xc3\x9fe"}'
+    async with client.post("/json", data=body, headers={"Content-Type": kind}) as response:
+        assert (response.status, await response.read()) == (200, body)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": ""},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        JSON | {"Content-Encoding": "br"},
+        JSON | {"Content-Encoding": "zstd"},
+    ],
+)
+async def test_another_type_is_refused(client: Client, headers: dict[str, str]) -> None:
+    """A web page may send text and forms to any server, but JSON only after a preflight."""
+    answer = await fault(client, "/json", b"{}", headers)
+    assert answer == (415, "unsupported_media_type", None)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("options", [PARSER_OPTIONS, {}])
+async def test_a_body_that_inflates_is_refused(encoding: str, options: Mapping[str, Any]) -> None:
+    body = (gzip if encoding == "gzip" else zlib).compress(bytes(5_000_000))
+    assert len(body) < LIMIT
+    async with TestClient(TestServer(application(options))) as client:
+        for path, kind in (("/json", JSON), ("/form", FORM)):
+            refused = await fault(client, path, body, kind | {"Content-Encoding": encoding})
+            assert refused == (415, "unsupported_media_type", None)
+
+
+async def test_a_body_may_be_as_long_as_the_limit_and_no_longer(client: Client) -> None:
+    async def chunks(size: int) -> AsyncIterator[bytes]:
+        for start in range(0, size, 7_000):
+            yield bytes(min(7_000, size - start))
+
+    async with client.post("/json", data=bytes(LIMIT), headers=JSON) as response:
+        assert len(await response.read()) == LIMIT
+    async with client.post("/json", data=chunks(LIMIT), headers=JSON) as response:
+        assert len(await response.read()) == LIMIT
+    too_large = (413, "payload_too_large", None)
+    assert await fault(client, "/json", bytes(LIMIT + 1), JSON) == too_large
+    assert await fault(client, "/json", chunks(LIMIT + 1), JSON) == too_large
+
+
+async def test_a_declared_size_above_the_limit_is_refused_before_it_is_sent(client: Client) -> None:
+    head = b"POST /json HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    assert b" 413 " in await raw(client, head % (LIMIT + 1))
+
+
+async def test_an_endless_form_is_refused_at_the_limit(client: Client) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield part("clip", b"", '; filename="a.wav"')[:-2]
+        while True:
+            yield bytes(10_000)
+
+    assert await fault(client, "/form", endless(), FORM) == (413, "payload_too_large", None)
+
+
+async def test_an_empty_body_is_no_json(client: Client) -> None:
+    assert await fault(client, "/json", b"", JSON) == (400, "invalid_request", None)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"POST /soon HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
+        b"POST /soon HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\n{",
+        b"POST /form HTTP/1.1\r\nHost: box\r\nContent-Type: multipart/form-data; boundary=edge\r\n"
+        b"Content-Length: 900\r\n\r\n" + part("clip", b"RIFF"),
+    ],
+)
+async def test_a_body_that_stalls_is_told_so(client: Client, start: bytes) -> None:
+    answer = await raw(client, start)
+    assert b" 408 " in answer
+    assert b'"request_timeout"' in answer
+
+
+async def test_a_slow_body_that_goes_on_is_taken(client: Client) -> None:
+    """The time is for each pause, not for all of the body."""
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(6):
+            await asyncio.sleep(STALL / 2)
+            yield b" "
+
+    async with client.post("/soon", data=slow(), headers=JSON) as response:
+        assert await response.read() == b" " * 6
+
+
+async def test_a_body_whose_chunks_are_garbage_is_answered(client: Client) -> None:
+    """The faster of two parsers in aiohttp tells a reader nothing of it, so that the pause ends it."""
+    head = b"POST /soon HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = await raw(client, head + b"1\r\n{\r\n", b"zz\r\n")
+    assert b" 408 " in answer or b" 400 " in answer
+
+
+@pytest.mark.parametrize("read", [read_json, read_upload])
+async def test_a_client_that_leaves_ends_the_request_as_invalid(read: Callable[..., Awaitable[object]]) -> None:
+    """Nobody hears it, but it is no fault of the server's."""
+    begun, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def handle(request: web.Request) -> web.Response:
+        begun.set()
+        with pytest.raises(InvalidRequest) as error:
+            await read(request, LIMIT)
+        ended.set_result(str(error.value))
+        raise error.value
+
+    app = web.Application(middlewares=[tell], handler_args={"handler_cancellation": False})
+    app.router.add_post("/", handle)
+    async with TestServer(app) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        kind = JSON if read is read_json else FORM
+        writer.write(f"POST / HTTP/1.1\r\nHost: box\r\nContent-Type: {kind['Content-Type']}\r\n".encode())
+        writer.write(b"Content-Length: 999\r\n\r\n" + part("file", b"RIFF"))
+        await begun.wait()
+        writer.close()
+        assert "ended early" in await asyncio.wait_for(ended, 10)
+
+
+async def test_a_form_gives_its_file_and_its_fields(client: Client) -> None:
+    clip = bytes(range(256)) * 500 + b"\r\n--edge\r\n--edg\r\n--"
+    data = FormData()
+    data.add_field("name", "Änne")
+    data.add_field("clip", clip, filename="../../a.wav", content_type="audio/wav")
+    data.add_field("ref_text", "")
+    async with client.post("/form", data=data) as response:
+        told = await response.json()
+        assert told == {"bytes": len(clip), "sum": zlib.crc32(clip), "fields": {"name": "Änne", "ref_text": ""}}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (form(part("name", b"x")), "clip"),
+        (form(), "clip"),
+        (form(part("audio", bytes(MAX_FIELD + 1), '; filename="a.wav"')), "clip"),
+        (form(part("clip", b"a"), part("clip", b"b")), "clip"),
+        (form(part("clip", b"a"), part("name", b"1"), part("name", b"2")), "name"),
+        (form(part("clip", b"a"), part("name", b"\xff")), "name"),
+        (form(part("clip", b"a"), part("name", bytes(MAX_FIELD + 1))), "name"),
+        (form(part("clip", b"YQ==", "\r\nContent-Transfer-Encoding: base64")), "clip"),
+        (form(part("clip", b"a"), *(part(f"n{n}", b"") for n in range(MAX_FIELDS + 1))), None),
+        (form(part("clip", b"a"), part("", b"x")), None),
+        (form(b"--edge\r\n\r\nno headers\r\n"), None),
+        (form(b"--edge\r\nContent-Disposition: ;;; =\r\n\r\nx\r\n"), None),
+        (form(part("x", b"--in\r\n\r\n\r\n--in--", "\r\nContent-Type: multipart/mixed; boundary=in")), None),
+        (form(part("x", b"", "\r\nContent-Type: multipart/mixed")), None),
+        (form(part("_charset_", b"x" * 40), part("clip", b"a")), None),
+        (part("clip", b"no end"), None),
+        (b"", None),
+        (b"garbage", None),
+        (b"\n" * 600 + form(part("clip", b"a")), None),
+        (b"--edge\r\n" + b"a: b\r\n" * 500 + b"\r\n", None),
+        (b"--edge\r\n" + b"a" * 20_000 + b"\r\n\r\n", None),
+        (b"--edge\r\nno colon\r\n\r\n", None),
+    ],
+)
+async def test_what_is_wrong_with_a_form_is_said(client: Client, body: bytes, param: str | None) -> None:
+    assert await fault(client, "/form", body, FORM) == (400, "invalid_request", param)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json", 415),
+        ("multipart/mixed; boundary=edge", 415),
+        ("multipart/form-data", 400),
+        ("multipart/form-data; boundary=", 400),
+        ("multipart/form-data; boundary=" + "x" * 71, 400),
+        ('multipart/form-data; boundary="', 400),
+    ],
+)
+async def test_a_form_must_say_that_it_is_one(client: Client, kind: str, status: int) -> None:
+    body = form(part("clip", b"a"))
+    assert (await fault(client, "/form", body, {"Content-Type": kind}))[0] == status
+
+
+async def test_a_boundary_that_is_not_even_text_is_refused(client: Client) -> None:
+    head = b"POST /form HTTP/1.1\r\nHost: box\r\nContent-Type: multipart/form-data; boundary=\xff\r\n"
+    assert b" 400 " in await raw(client, head + b"Content-Length: 9\r\n\r\n--\xff--\r\n..")
+
+
+async def test_fields_and_file_may_be_as_many_and_as_long_as_is_said(client: Client) -> None:
+    names = [part(f"n{n}", b"") for n in range(MAX_FIELDS - 1)]
+    body = form(*names, part("long", b"x" * MAX_FIELD), part("clip", b"a"))
+    async with client.post("/form", data=body, headers=FORM) as response:
+        told = await response.json()
+        assert (told["bytes"], len(told["fields"]), len(told["fields"]["long"])) == (1, MAX_FIELDS, MAX_FIELD)
+
+
+FRAGMENTS = st.lists(
+    st.sampled_from(
+        [
+            b"--edge\r\n",
+            b"--edge\n",
+            b"--edge--\r\n",
+            b"--edge",
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"data",
+            b": ",
+            b"Content-Disposition: form-data; name=clip\r\n",
+            b'Content-Disposition: form-data; name="x"; filename="a"\r\n',
+            b"Content-Disposition: form-data; name*=utf-8''%ff%e4\r\n",
+            b"Content-Disposition: form-data; name*0*=x'y'z; name*2=b\r\n",
+            b'Content-Disposition: form-data; name="_charset_"\r\n',
+            b"Content-Disposition: ;;; =\r\n",
+            b'Content-Disposition: "\\\r\n',
+            b"Content-Type: multipart/mixed; boundary=in\r\n",
+            b"Content-Type: multipart/mixed; boundary=\xc3\xa9\r\n",
+            b"Content-Type: text/plain; charset=punycode\r\n",
+            b"Content-Encoding: gzip\r\n",
+            b"Content-Transfer-Encoding: quoted-printable\r\n",
+            b"Content-Length: -1\r\n",
+            part("clip", b"RIFF"),
+            part("name", b"Ann"),
+        ]
+    )
+    | st.binary(max_size=20),
+    max_size=12,
+)
+EDGES = st.sampled_from(["edge", '"edge"', "", '"', "é", "x" * 80, "edge; boundary=other"])
+
+
+def read_pieces(pieces: list[bytes], kind: str) -> Upload:
+    """read_upload of a body that comes in these pieces."""
+
+    async def read() -> Upload:
+        loop = asyncio.get_running_loop()
+        protocol = BaseProtocol(loop)
+        protocol.connection_made(asyncio.Transport())
+        stream = StreamReader(protocol, 2**16, loop=loop)
+        request = make_mocked_request("POST", "/", CIMultiDict({"Content-Type": kind}), payload=stream)
+
+        async def send() -> None:
+            for piece in pieces:
+                stream.feed_data(piece)
+                await asyncio.sleep(0)
+            stream.feed_eof()
+
+        upload, _ = await asyncio.gather(read_upload(request, LIMIT, "clip", stall=5), send())
+        return upload
+
+    return asyncio.run(read())
+
+
+@given(FRAGMENTS, EDGES, st.sampled_from(["error", "ignore"]))
+@settings(max_examples=200, deadline=None)
+def test_garbage_is_never_a_fault_of_ours(pieces: list[bytes], edge: str, action: Literal["error", "ignore"]) -> None:
+    """Also where warnings, which aiohttp gives of some, are errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(action, RuntimeWarning)
+        with contextlib.suppress(InvalidRequest):
+            read_pieces(pieces, f"multipart/form-data; boundary={edge}")
+
+
+@given(st.binary(max_size=300), st.text(max_size=20), st.integers(1, 50))
+@settings(max_examples=50, deadline=None)
+def test_what_is_sent_arrives_however_it_is_cut(clip: bytes, text: str, size: int) -> None:
+    body = form(part("text", text.encode()), part("clip", clip, '; filename="a.wav"'))
+    assume(b"\r\n--edge" not in b"\r\n" + clip + text.encode())
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    assert read_pieces(pieces, FORM["Content-Type"]) == Upload(clip, {"text": text})

@@ -1,0 +1,1 @@
+"""The HTTP surface: routes, one file a resource, over the same speaking middle as the Wyoming server."""

@@ -1,0 +1,253 @@
+"""Who may ask, and what every answer says: API key, Host, Origin, CORS, request ids. Knows no route's meaning.
+
+A request passes when it has the API key, where one is set; without a key it must at least name the server in a way
+that no web page can arrange (DNS rebinding). Either way, a web page of another origin changes nothing unless that
+origin is listed (cross-site request forgery).
+"""
+
+import hmac
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from .errors import HttpError
+
+OPEN_PATHS = frozenset(
+    {
+        "/health",
+        "/openapi.json",
+        "/docs",
+        # Open WebUI fetches its lists without the key that it speaks with.
+        "/v1/models",
+        "/v1/audio/models",
+        "/v1/audio/voices",
+    }
+)
+"""What may be read without the key: it describes the server and holds nothing of the user's."""
+
+PRIVATE_SUFFIXES = (
+    ".localhost",  # RFC 6761
+    ".local",  # RFC 6762
+    ".home.arpa",  # RFC 8375
+    ".internal",  # reserved by ICANN for private use
+    ".lan",
+    ".localdomain",
+    ".fritz.box",  # public, but owned by the maker of the routers that answer for it
+)
+"""Below these no stranger can have a name, so no stranger's page can be rebound to one."""
+
+SUBPROTOCOLS = ("realtime",)
+"""For `WebSocketResponse(protocols=...)`, which answers with one only if the client offered it."""
+
+EXPOSED_HEADERS = (
+    "X-Request-Id, X-Sample-Rate, X-Channels, X-Sample-Format, X-Model-Used, X-Engine, X-Voice, X-Language, "
+    "X-Audio-Duration-Ms, X-History-Id, X-Ignored-Fields, X-Warning, Retry-After"
+)
+"""What scripts of a listed origin may read of an answer."""
+
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, *",  # the wildcard means all but Authorization (Fetch)
+    "Access-Control-Max-Age": "600",
+}
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY_SUBPROTOCOL = "openai-insecure-api-key."
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{0,5})?", re.IGNORECASE)
+_GIVEN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+_REQUEST_ID = web.RequestKey("request_id", str)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may use the server."""
+
+    api_key: str | None = None
+    """None or empty asks for no key."""
+
+    cors_origins: tuple[str, ...] = ()
+    """Origins (scheme://host[:port]) whose pages may use the server; "*" for all."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names that the server goes by: exact, "*.example.org" for all below, or "*" for any."""
+
+
+def install(app: web.Application, access: Access) -> None:
+    """Guard all routes of `app`. What turns errors into answers must be among its middlewares already."""
+
+    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["X-Request-Id"] = request_id(request)
+        if response.status == web.HTTPUnauthorized.status_code:
+            response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 11.6.1
+        if access.cors_origins:
+            response.headers.add("Vary", "Origin")
+        if origin_listed(origin := request.headers.get("Origin", ""), access.cors_origins):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+
+    app.middlewares.append(access_middleware(access))
+    app.on_response_prepare.append(prepare)  # sees answers of all kinds, streamed ones before their headers leave
+
+
+def access_middleware(access: Access) -> Middleware:
+    """Raise HttpError for what may not pass, and answer preflights.
+
+    400 `invalid_host` and `invalid_subprotocol`, 401 `invalid_api_key`, 403 `host_not_allowed`, `origin_not_allowed`.
+    """
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not access.api_key:
+            _check_host(request.headers, access.allowed_hosts)
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            if not origin_listed(request.headers.get("Origin", ""), access.cors_origins):
+                raise _foreign_origin()
+            return web.Response(status=204, headers=_PREFLIGHT)
+        if not origin_allowed(request.method, request.headers, access.cors_origins):
+            raise _foreign_origin()
+        if access.api_key and not (is_open(request.method, request.path) or has_key(request.headers, access.api_key)):
+            raise HttpError(
+                401,
+                "invalid_api_key",
+                "The API key is missing or wrong; send it as Authorization: Bearer KEY or as x-api-key: KEY.",
+            )
+        _check_subprotocols(request.headers)
+        return await handler(request)
+
+    return guard
+
+
+def request_id(request: web.BaseRequest) -> str:
+    """The client's own X-Request-Id, if it is up to 64 letters, digits, _ and -, else a fresh one; always the same."""
+    if _REQUEST_ID not in request:
+        given = request.headers.get("X-Request-Id", "")
+        request[_REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else uuid4().hex
+    return request[_REQUEST_ID]
+
+
+def is_open(method: str, path: str) -> bool:
+    """Whether no key is needed."""
+    return method in {"GET", "HEAD"} and path in OPEN_PATHS
+
+
+def has_key(headers: Mapping[str, str], key: str) -> bool:
+    """Whether one of the keys that came along is the right one."""
+    return any(hmac.compare_digest(_raw(given), _raw(key)) for given in _given_keys(headers))
+
+
+def host_name(host: str) -> str | None:
+    """A Host header's name or address, in lower case, without port and brackets; None if it is neither."""
+    if not (match := _HOST.fullmatch(host)):
+        return None
+    name = match["name"].lower()
+    if not name.startswith("["):
+        return name
+    return name[1:-1] if _is_address(name[1:-1]) else None
+
+
+def host_allowed(name: str, allowed: Iterable[str]) -> bool:
+    """Whether a `host_name` is one that a stranger's web page can't have been loaded from.
+
+    Addresses are no names, and no public name is without a dot, so neither can be rebound.
+    """
+    if "." not in name or _is_address(name):
+        return True
+    plain = name.removesuffix(".")
+    return f".{plain}".endswith(PRIVATE_SUFFIXES) or any(_covers(entry.lower(), plain) for entry in allowed)
+
+
+def origin_allowed(method: str, headers: Mapping[str, str], listed: Iterable[str]) -> bool:
+    """Whether the page that asks, if one does, is ours or listed; asked only of what could change or stream.
+
+    A browser adds Origin to all such requests, and Sec-Fetch-Site to those over TLS or to this machine. The latter
+    is right behind a proxy that renames the host too, and no script can set either. Programs send neither.
+    """
+    if method in _SAFE_METHODS and not is_websocket(headers):
+        return True
+    site = headers.get("Sec-Fetch-Site")
+    if site == "same-origin":
+        return True
+    origin = headers.get("Origin")
+    if origin is None:
+        return site in {None, "none"}
+    return same_origin(origin, headers.get("Host", "")) or origin_listed(origin, listed)
+
+
+def same_origin(origin: str, host: str) -> bool:
+    """Whether an Origin is the server as the Host names it; over TLS or not, as a proxy may add it."""
+    scheme, _, authority = origin.lower().partition("://")
+    port = {"http": ":80", "https": ":443"}.get(scheme)
+    return port is not None and bool(authority) and authority.removesuffix(port) == host.lower().removesuffix(port)
+
+
+def origin_listed(origin: str, listed: Iterable[str]) -> bool:
+    """Whether the list has an Origin. "null" never is: any sandboxed page can have it."""
+    if origin in {"", "null"}:
+        return False
+    return any(entry == "*" or entry.rstrip("/").lower() == origin for entry in listed)
+
+
+def is_websocket(headers: Mapping[str, str]) -> bool:
+    """Whether a connection is asked to become a WebSocket."""
+    return headers.get("Upgrade", "").strip().lower() == "websocket"
+
+
+def _check_host(headers: Mapping[str, str], allowed: Iterable[str]) -> None:
+    name = host_name(headers.get("Host", ""))
+    if name is None:
+        raise HttpError(400, "invalid_host", "The Host header must be the server's name or address.")
+    if not host_allowed(name, allowed):
+        message = f"Without an API key this server does not answer as {name}; add that name to --allowed-hosts."
+        raise HttpError(403, "host_not_allowed", message)
+
+
+def _check_subprotocols(headers: Mapping[str, str]) -> None:
+    """Refuse a handshake that offers a key and nothing that could be chosen: aiohttp would log the offer."""
+    offered = _offered_subprotocols(headers)
+    if any(name.startswith(_KEY_SUBPROTOCOL) for name in offered) and not set(offered) & set(SUBPROTOCOLS):
+        message = f"Offer the subprotocol {SUBPROTOCOLS[0]} beside the one that carries the API key."
+        raise HttpError(400, "invalid_subprotocol", message)
+
+
+def _foreign_origin() -> HttpError:
+    message = "Web pages of other origins may use this server only if --cors-origins lists their origin."
+    return HttpError(403, "origin_not_allowed", message)
+
+
+def _given_keys(headers: Mapping[str, str]) -> Iterator[str]:
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        yield token.strip()
+    if "x-api-key" in headers:
+        yield headers["x-api-key"].strip()
+    if is_websocket(headers):
+        for name in _offered_subprotocols(headers):
+            if name.startswith(_KEY_SUBPROTOCOL):
+                yield name.removeprefix(_KEY_SUBPROTOCOL)
+
+
+def _offered_subprotocols(headers: Mapping[str, str]) -> list[str]:
+    return [name.strip() for name in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+
+
+def _raw(text: str) -> bytes:
+    """The bytes that a header or an option came as: compare_digest takes text of ASCII alone."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _covers(entry: str, name: str) -> bool:
+    return entry in {"*", name} or (entry.startswith("*.") and name.endswith(entry[1:]))

@@ -1,0 +1,75 @@
+"""The one table from errors to HTTP, in OpenAI's shape: {"error": {"message", "type", "param", "code"}}.
+
+The openai SDK tries again after 408, 409, 429 and every 5xx, unless the answer says `x-should-retry: false`: what
+would only fail again says so, and what may pass says when to ask again.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from wyoming_qwen3 import errors
+
+
+class HttpError(errors.SpeechError):
+    """A fault that only HTTP has: its status and code are given by who raises it."""
+
+    def __init__(self, status: int, code: str, message: str, *, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a class of errors is told."""
+
+    status: int
+    retry_after: int | None = None
+    """Seconds after which asking again makes sense; None where it does not."""
+
+
+_RULES: dict[type[errors.SpeechError], Rule] = {
+    errors.VoiceNotFound: Rule(404),
+    errors.ModelNotFound: Rule(404),
+    errors.TooLarge: Rule(413),
+    errors.NotSupported: Rule(501),
+    errors.InvalidRequest: Rule(400),
+    errors.QueueFull: Rule(429, retry_after=2),
+    errors.ModelInUse: Rule(503, retry_after=2),
+    errors.ModelLoading: Rule(503, retry_after=10),
+    errors.ModelMissing: Rule(503),
+    errors.ModelFailed: Rule(503, retry_after=30),
+    errors.DownloadFailed: Rule(503),
+    errors.Unavailable: Rule(503, retry_after=2),
+    errors.EngineFailed: Rule(500, retry_after=2),
+    errors.RunawaySpeech: Rule(500),
+    errors.SpeechError: Rule(500),
+}
+
+_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def rule_for(error: errors.SpeechError) -> Rule:
+    """Status of an error, by the nearest class that the table names."""
+    if isinstance(error, HttpError):
+        return Rule(error.status)
+    return next(_RULES[kind] for kind in type(error).__mro__ if kind in _RULES)
+
+
+def error_type(status: int) -> str:
+    """OpenAI's `type` for a status."""
+    return _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+
+
+def error_body(error: errors.SpeechError) -> dict[str, Any]:
+    """The error as every answer, event and batch item of ours tells it."""
+    kind = error_type(rule_for(error).status)
+    return {"error": {"message": str(error), "type": kind, "param": error.param, "code": error.code}}
+
+
+def error_headers(error: errors.SpeechError) -> dict[str, str]:
+    """What tells a client whether and when to try again."""
+    rule = rule_for(error)
+    if rule.retry_after is not None:
+        return {"Retry-After": str(rule.retry_after)}
+    return {"X-Should-Retry": "false"} if rule.status >= 500 else {}

@@ -1,0 +1,247 @@
+"""What a request for speech means: which voice, which checkpoint, which style, by OpenAI's, vLLM's and our own names.
+
+The fields are written once here, for every route that speaks.
+"""
+
+import asyncio
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from wyoming_qwen3.audio.decode import parse_data_url, read_clip
+from wyoming_qwen3.audio.encode import AudioFormat
+from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
+from wyoming_qwen3.errors import InvalidRequest, ModelNotFound, NotSupported, VoiceNotFound
+from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, Voice
+from wyoming_qwen3.voices import Language, Speaker, find_language
+
+from .keys import Config
+from .parse import Fields
+
+MODEL = "qwen3-tts"
+STANDBY = "standby"
+
+_KIND_NAMES: dict[str, Kind] = {"customvoice": "custom_voice", "voicedesign": "voice_design", "base": "base"}
+_KIND_USES: dict[Kind, str] = {
+    "custom_voice": "speaks as one of the named speakers; send a voice",
+    "voice_design": "speaks as it is described to; send instructions and no voice",
+    "base": "clones a voice; send ref_audio",
+}
+_OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
+
+_REFERENCE_BYTES = 10 * 1024 * 1024
+_REFERENCE_SECONDS = (1.0, 30.0)
+
+
+class VoiceId(Fields):
+    """OpenAI's way to name a custom voice."""
+
+    id: str = Field(max_length=200)
+
+
+class SpeechFields(Fields):
+    """How a text is spoken. Each field has OpenAI's name where OpenAI has one."""
+
+    model: str | None = Field(None, max_length=200, description="qwen3-tts, with a size and a kind, or standby.")
+    voice: Annotated[str, Field(max_length=200)] | VoiceId | None = Field(
+        None, description="A speaker, or design for a voice described by the instructions."
+    )
+    instructions: str | None = Field(None, max_length=2000, description="How to speak, or the voice in words.")
+    voice_design: str | None = Field(None, max_length=2000, description="The same as instructions.")
+    instruct: str | None = Field(None, max_length=2000, description="The same as instructions.")
+    language: str | None = Field(None, max_length=100, description="Auto, a code such as de or de-CH, or a name.")
+    response_format: AudioFormat = "mp3"
+    speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays.")
+    ref_audio: str | None = Field(None, description="A clip of the voice to clone, as a data: URL; 1 to 30 s.")
+    reference_audio: str | None = Field(None, description="The same as ref_audio.")
+    ref_text: str | None = Field(None, max_length=2000, description="What the clip says.")
+    clone_transcript: str | None = Field(None, max_length=2000, description="The same as ref_text.")
+    x_vector_only_mode: bool | None = Field(None, description="Clone the timbre alone, without ref_text.")
+    seed: int | None = Field(None, ge=0, le=2**63 - 1)
+    temperature: float | None = Field(None, ge=0, le=5, description="0 takes the likeliest code each time.")
+    top_k: int | None = Field(None, ge=0, le=3072)
+    top_p: float | None = Field(None, ge=0.01, le=1)
+    repetition_penalty: float | None = Field(None, ge=0.5, le=5)
+    max_new_tokens: int | None = Field(
+        None, ge=1, le=8192, description="Most codec frames (80 ms) of one piece of text."
+    )
+    effects: list[dict[str, Any]] | None = None
+    save: bool | None = None
+
+
+@dataclass(frozen=True)
+class ModelWish:
+    """What a model's name asks for; None leaves it to the server."""
+
+    kind: Kind | None = None
+    size: Size | None = None
+    standby: bool = False
+
+
+def find_model(name: str | None) -> ModelWish:
+    """What a name means: ours, OpenAI's, a repository's, or none. Raises ModelNotFound, naming what is accepted."""
+    key = (name or MODEL).strip().lower().removeprefix("qwen/")
+    if key in _OPENAI_MODELS:
+        return ModelWish()
+    if key == STANDBY:
+        return ModelWish(standby=True)
+    match = re.fullmatch(r"qwen3-tts(?:-12hz)?(?:-(1\.7|0\.6)b)?(?:-(customvoice|voicedesign|base))?", key)
+    if match is None:
+        raise ModelNotFound(
+            f"There is no model {name!r}; use {MODEL}, with a size and a kind if it matters as in "
+            f"{MODEL}-1.7b-customvoice, or {STANDBY}.",
+            param="model",
+        )
+    size: Size | None = {"1.7": "1.7B", "0.6": "0.6B", None: None}[match[1]]
+    wish = ModelWish(_KIND_NAMES.get(match[2] or ""), size)
+    if wish.kind and size and Checkpoint(wish.kind, size) not in PUBLISHED:
+        raise ModelNotFound(f"{name} was never published; VoiceDesign exists in 1.7B only.", param="model")
+    return wish
+
+
+def model_id(checkpoint: Checkpoint) -> str:
+    """The name by which a checkpoint is asked for, which `find_model` understands."""
+    return f"{MODEL}-{checkpoint.size.lower()}-{checkpoint.kind.replace('_', '')}"
+
+
+def one_of(fields: SpeechFields, *names: str) -> str | None:
+    """The value of a field that has several names. Raises InvalidRequest where two of them differ."""
+    given = {name: value for name in names if (value := getattr(fields, name))}
+    if len(set(given.values())) > 1:
+        raise InvalidRequest(f"{' and '.join(given)} are the same field but differ; send one.", param=next(iter(given)))
+    return next(iter(given.values()), None)
+
+
+def check_text(text: str, most: int) -> str:
+    """The text to speak. Raises InvalidRequest where it is empty or too long."""
+    if not text.strip():
+        raise InvalidRequest("input is empty; send the text to speak.", param="input")
+    if len(text) > most:
+        raise InvalidRequest(f"input has {len(text)} characters; at most {most} are taken at once.", param="input")
+    return text
+
+
+async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
+    """The request for speech that these fields mean.
+
+    In this order: a clip is cloned; words without a voice (or with "design") describe one; a named speaker takes the
+    words as style; and nothing of it is the default voice. Raises InvalidRequest and its kin.
+    """
+    _refuse_unsupported(fields)
+    wish = find_model(fields.model)
+    name = fields.voice.id if isinstance(fields.voice, VoiceId) else fields.voice
+    words = one_of(fields, "instructions", "voice_design", "instruct")
+    voice: Voice
+    if reference := await _reference(fields):
+        voice, language = reference, _language(fields, config)
+    elif words and (not name or name.strip().lower() == "design"):
+        voice, language, words = Description(words), _language(fields, config), None
+    else:
+        voice, language = _speaker(fields, config, None if name == "default" else name)
+    _check_kind(wish, voice)
+    return SpeechRequest(
+        voice,
+        language,
+        words,
+        _sampling(fields, config.defaults.sampling),
+        speed=fields.speed or 1.0,
+        size=wish.size,
+        standby=_standby(wish, config),
+    )
+
+
+def describe_voice(request: SpeechRequest) -> dict[str, str]:
+    """Headers that say which voice and language were understood, and what may sound odd about them."""
+    voice, language = request.voice, request.language
+    headers = {
+        "X-Voice": voice.name
+        if isinstance(voice, Speaker)
+        else "design"
+        if isinstance(voice, Description)
+        else "clone",
+        "X-Language": language.name.title() if language else "Auto",
+    }
+    if isinstance(voice, Speaker) and language and language != voice.native:
+        native = voice.native.name.title()
+        headers["X-Warning"] = f"{voice.name} is at home in {native}; {headers['X-Language']} may have an accent"
+    return headers
+
+
+def _standby(wish: ModelWish, config: Config) -> StandbyMode:
+    """Who asks for Qwen3 over HTTP gets Qwen3 or an error that says why not, never another voice unasked."""
+    return "only" if wish.standby or config.standby_only else "off"
+
+
+def _refuse_unsupported(fields: SpeechFields) -> None:
+    if fields.effects:
+        raise NotSupported("This server has no effects yet; leave effects out.", param="effects")
+    if fields.save:
+        raise NotSupported("This server keeps no history yet; leave save out.", param="save")
+
+
+def _language(fields: SpeechFields, config: Config) -> Language | None:
+    return find_language(fields.language) if fields.language else config.defaults.language
+
+
+def _speaker(fields: SpeechFields, config: Config, name: str | None) -> tuple[Speaker, Language | None]:
+    if name and name.strip().lower() == "design":
+        raise InvalidRequest("voice is design, but no instructions describe it.", param="instructions")
+    try:
+        return config.defaults.choose(name, fields.language)
+    except VoiceNotFound:
+        if not config.voice_fallback:
+            raise
+        return config.defaults.choose(None, fields.language)
+
+
+def _check_kind(wish: ModelWish, voice: Voice) -> None:
+    needed: Kind = "base"
+    if isinstance(voice, Speaker):
+        needed = "custom_voice"
+    elif isinstance(voice, Description):
+        needed = "voice_design"
+    if wish.kind is not None and wish.kind != needed:
+        raise InvalidRequest(f"That model {_KIND_USES[wish.kind]}.", param="model")
+
+
+async def _reference(fields: SpeechFields) -> Reference | None:
+    url, text = one_of(fields, "ref_audio", "reference_audio"), one_of(fields, "ref_text", "clone_transcript")
+    if url is None:
+        if text or fields.x_vector_only_mode:
+            raise InvalidRequest(
+                "ref_text and x_vector_only_mode go with ref_audio, which is missing.", param="ref_audio"
+            )
+        return None
+    if not text and not fields.x_vector_only_mode:
+        raise InvalidRequest(
+            "ref_text is missing: send what the clip says, or x_vector_only_mode true for its timbre alone.",
+            param="ref_text",
+        )
+    return await asyncio.to_thread(read_reference, url, None if fields.x_vector_only_mode else text)
+
+
+def read_reference(url: str, text: str | None) -> Reference:
+    """The clip in a data: URL. Raises InvalidRequest or TooLarge."""
+    shortest, longest = _REFERENCE_SECONDS
+    data = parse_data_url(url, _REFERENCE_BYTES, "ref_audio")
+    clip = read_clip(data, max_seconds=longest, param="ref_audio")
+    if clip.seconds < shortest:
+        raise InvalidRequest(
+            f"ref_audio has {clip.seconds:.1f} s; a clip of {shortest:g} to {longest:g} s is needed.", param="ref_audio"
+        )
+    return Reference(clip.samples, clip.sample_rate, text)
+
+
+def _sampling(fields: SpeechFields, default: Sampling) -> Sampling:
+    given: dict[str, Any] = {
+        "temperature": fields.temperature,
+        "top_k": fields.top_k,
+        "top_p": fields.top_p,
+        "repetition_penalty": fields.repetition_penalty,
+        "seed": fields.seed,
+        "max_frames": fields.max_new_tokens,
+    }
+    return dataclasses.replace(default, **{name: value for name, value in given.items() if value is not None})

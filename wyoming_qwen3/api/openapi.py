@@ -1,0 +1,147 @@
+"""GET /openapi.json, made of the operations and their models, and /docs, a page that shows it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from importlib import resources
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from wyoming_qwen3 import __version__
+
+from .operation import Content, Handler, Operation, Resource
+
+_COMMON_ERRORS = (400, 401, 403)
+_BODY_ERRORS = (408, 413, 415)
+
+_WEB = resources.files("wyoming_qwen3") / "web"
+_PAGE = (
+    ("/docs", "docs.html", "text/html; charset=utf-8"),
+    ("/docs.js", "docs.js", "text/javascript; charset=utf-8"),
+    ("/docs.css", "docs.css", "text/css; charset=utf-8"),
+)
+_PAGE_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'"
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong, in OpenAI's shape."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer that is not a success."""
+
+    error: ErrorDetail
+
+
+def add_to(app: web.Application, described: Iterable[Resource]) -> None:
+    """Serve the document for these resources, and the page."""
+    app.router.add_get("/openapi.json", _serve(json.dumps(describe(described)).encode(), "application/json"))
+    for path, name, media_type in _PAGE:
+        app.router.add_get(path, _serve(_WEB.joinpath(name).read_bytes(), media_type))
+
+
+def describe(described: Iterable[Resource]) -> dict[str, Any]:
+    """The OpenAPI document of these resources: https://spec.openapis.org/oas/v3.1.0 ."""
+    described = list(described)
+    operations = [(operation, resource.tag) for resource in described for operation in resource.operations]
+    schemas, components = _schemas([ErrorAnswer, *_models(operation for operation, _ in operations)])
+    paths: dict[str, dict[str, Any]] = {}
+    for operation, tag in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, tag, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "wyoming-qwen3", "version": __version__, "description": "Speech by Qwen3-TTS."},
+        "tags": [{"name": name} for name in dict.fromkeys(resource.tag for resource in described)],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"key": []}],
+    }
+
+
+def _models(operations: Iterable[Operation]) -> list[type[BaseModel]]:
+    """All models that are named in the document; queries are written out where they are used."""
+    found: dict[type[BaseModel], None] = {}
+    for operation in operations:
+        answered = [model for content in operation.answers.values() for model in content.values()]
+        found |= dict.fromkeys(model for model in (operation.body, *answered) if model)
+    return list(found)
+
+
+def _schemas(models: list[type[BaseModel]]) -> tuple[dict[type[BaseModel], dict[str, Any]], dict[str, Any]]:
+    """A reference for each model, and the components that they refer to."""
+    wanted = [(model, "validation") for model in models]
+    found, document = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    return {model: found[model, "validation"] for model in models}, document.get("$defs", {})
+
+
+def _described(operation: Operation, tag: str, schemas: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.handler.__name__,
+        "summary": operation.summary,
+        "description": operation.handler.__doc__ or "",
+        "tags": [tag],
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
+        "responses": {
+            **{str(status): _answer(status, content, schemas) for status, content in operation.answers.items()},
+            **{str(status): _error(status, schemas) for status in _errors(operation)},
+        },
+    }
+    if operation.body:
+        content: dict[str, Any] = {"application/json": {"schema": schemas[operation.body]}}
+        if operation.upload:
+            content["multipart/form-data"] = {"schema": _UPLOAD}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+_UPLOAD = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+    "required": ["file"],
+}
+
+
+def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+    names = re.findall(r"{(\w+)}", operation.path)
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
+    properties = operation.query.model_json_schema()["properties"] if operation.query else {}
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
+
+
+def _answer(status: int, content: Content, schemas: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
+    told = {media_type: {"schema": schemas[model]} if model else {} for media_type, model in content.items()}
+    return {"description": HTTPStatus(status).phrase, "content": told}
+
+
+def _errors(operation: Operation) -> list[int]:
+    common = (*_COMMON_ERRORS, *(_BODY_ERRORS if operation.body else ()))
+    return sorted({*common, *operation.errors} - set(operation.answers))
+
+
+def _error(status: int, schemas: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/json": {"schema": schemas[ErrorAnswer]}},
+    }
+
+
+def _serve(body: bytes, media_type: str) -> Handler:
+    async def serve(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers={"Content-Type": media_type, "Content-Security-Policy": _PAGE_POLICY})
+
+    return serve

@@ -1,0 +1,86 @@
+"""POST /v1/audio/speech: OpenAI's, and what Qwen3-TTS can do beyond it.
+
+https://platform.openai.com/docs/api-reference/audio/createSpeech
+"""
+
+from typing import Literal
+
+from aiohttp import web
+from pydantic import Field
+
+from wyoming_qwen3.audio.encode import MEDIA_TYPES
+from wyoming_qwen3.speech import Report
+
+from .answer import EVENT_STREAM, stream_audio, stream_events, whole_audio
+from .intent import SpeechFields, check_text, describe_voice, understand
+from .keys import CONFIG, SERVICES
+from .operation import Resource
+from .parse import Query, ignored_headers, parse_body, parse_query
+
+resource = Resource("Speech")
+
+MOST_BYTES = 25 * 1024 * 1024
+"""Of a JSON body that may hold clips."""
+
+
+class SpeechBody(SpeechFields):
+    """A text and how it is spoken."""
+
+    input: str = Field(description="The text to speak.")
+    stream: bool | None = Field(None, description="false sends nothing before all is made, with its length.")
+    stream_format: Literal["audio", "sse"] | None = None
+
+
+class SpeechQuery(Query):
+    """The same as in the body, for programs that put it here."""
+
+    stream: bool | None = None
+
+
+@resource.operation(
+    "POST",
+    "/v1/audio/speech",
+    "Speak a text",
+    body=SpeechBody,
+    query=SpeechQuery,
+    answers={200: dict.fromkeys([*MEDIA_TYPES.values(), EVENT_STREAM])},
+    errors=(404, 429, 500, 501, 503),
+)
+async def speak(request: web.Request) -> web.StreamResponse:
+    """Sends audio while it is generated; `stream: false` waits for all of it."""
+    query = parse_query(request, SpeechQuery)
+    body = await parse_body(request, SpeechBody, MOST_BYTES)
+    config = request.app[CONFIG]
+    text = check_text(body.input, config.max_input)
+    wanted = await understand(body, config)
+    headers = describe_voice(wanted) | ignored_headers(body)
+    async with request.app[SERVICES].synthesizer.open(wanted, "speech") as session:
+        session.feed(text)
+        session.finish()
+
+        def more() -> dict[str, str]:
+            return headers | model_headers(session.report)
+
+        if body.stream_format == "sse":
+            return await stream_events(request, session, body.response_format, more, lambda: _done(session.report))
+        if (query.stream if body.stream is None else body.stream) is False and body.stream_format is None:
+            return await whole_audio(session, body.response_format, more)
+        return await stream_audio(request, session, body.response_format, more)
+
+
+def model_headers(report: Report) -> dict[str, str]:
+    """Who speaks; known when the first sound is there."""
+    return {"X-Model-Used": report.model, "X-Engine": "standby" if report.model == "standby" else "qwen3"}
+
+
+def usage(report: Report) -> dict[str, int]:
+    """What it cost: tokens of the text, and codec frames as tokens of the answer."""
+    return {
+        "input_tokens": report.text_tokens,
+        "output_tokens": report.frames,
+        "total_tokens": report.text_tokens + report.frames,
+    }
+
+
+def _done(report: Report) -> dict[str, object]:
+    return {"type": "speech.audio.done", "usage": usage(report)}

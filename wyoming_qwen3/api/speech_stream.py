@@ -1,0 +1,424 @@
+"""WS /v1/audio/speech/stream: text in as it is written, audio out as it is made, by vLLM-Omni's messages.
+
+https://docs.vllm.ai/projects/vllm-omni/en/stable/serving/speech_api/
+
+    client  session.config                first; the fields of POST /v1/audio/speech but for `input`
+            input.text {text}             any number, cut anywhere
+            input.done                    ends the utterance; the next one has the same config or a new session.config
+            session.close                 stops at once what is being spoken
+    server  session.configured            what was understood, and the fields that were not
+            audio.start, binary frames, audio.done, session.done
+            error {message, code, param, error_type}
+
+What is particular here:
+
+- An utterance is one "sentence", of index 0: when to speak is decided behind this route. So `split_granularity` changes
+  nothing, and `sentence_text` is what had come of the text when the audio began: all of it where it came at once.
+- Audio is streamed in every format (`wav` by default, as in vLLM-Omni), while text still comes. The binary frames
+  of an utterance, joined, are one file. `stream_audio: false` sends it in one frame that knows its length.
+- An utterance that fails says so in an `error` and in its `audio.done`, the rest of its text is ignored, and the
+  connection goes on. So it does after a message that is not understood, but for the first: without a config there is
+  nothing to go on with. A later config that is not understood leaves the one before in place.
+- Utterances are spoken in turn; so many may wait, and one more ends the connection, as the Wyoming server has it.
+
+Knows no rule about text, voices or engines.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from pydantic import BaseModel, Field
+
+from wyoming_qwen3.audio.encode import AudioFormat, encode
+from wyoming_qwen3.audio.streaming import encoded
+from wyoming_qwen3.errors import InvalidRequest, SpeechError, TooLarge, Unavailable
+from wyoming_qwen3.request import SAMPLE_RATE, Description, FloatArray, SpeechRequest
+from wyoming_qwen3.speech import SpeechSession
+from wyoming_qwen3.voices import Speaker
+
+from .access import SUBPROTOCOLS
+from .errors import error_body, rule_for
+from .intent import SpeechFields, describe_voice, understand
+from .keys import CONFIG, SERVICES, Config, Services
+from .parse import parse_json
+
+_LOGGER = logging.getLogger(__name__)
+
+PATH = "/v1/audio/speech/stream"
+
+_MOST_CONFIG = 4 * 1024 * 1024
+"""Bytes of a session.config, which may hold a clip."""
+
+_MOST_TEXT = 128 * 1024
+"""Characters of any other message."""
+
+_MOST_WAITING = 8
+"""Utterances that may wait behind the one being spoken on a connection."""
+
+_MOST_NAMES = 50
+"""Ignored fields that are told."""
+
+_GOODBYE_SECONDS = 1.0
+"""How long a client may take to read why it is sent away, and to close its side."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_Task = Literal["CustomVoice", "VoiceDesign", "Base"]
+
+
+class SessionConfig(SpeechFields):
+    """How the utterances that follow are spoken."""
+
+    type: Literal["session.config"]
+    response_format: AudioFormat = "wav"
+    task_type: _Task | None = Field(None, description="What the other fields must mean.")
+    stream_audio: bool | None = Field(None, description="false sends one frame with the whole file.")
+    split_granularity: Literal["none", "sentence", "clause"] | None = None
+
+
+class _Message(BaseModel):
+    type: Literal["session.config", "input.text", "input.done", "session.close"]
+
+
+class _InputText(BaseModel):
+    text: str
+
+
+def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: float = 30.0) -> None:
+    """Serve the socket.
+
+    A client has `config_seconds` to send its first message. After `idle_seconds` in which no message comes and no
+    audio leaves it is disconnected, unless it waits for the audio of a text that is complete.
+    """
+    connections: set[_Connection] = set()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(
+            protocols=SUBPROTOCOLS, max_msg_size=_MOST_CONFIG, compress=False, timeout=_GOODBYE_SECONDS
+        )
+        if not socket.can_prepare(request):
+            raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
+        await socket.prepare(request)
+        connection = _Connection(socket, app[SERVICES], app[CONFIG], config_seconds, idle_seconds)
+        connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            connections.discard(connection)
+        return socket
+
+    async def hang_up(_: web.Application) -> None:
+        await asyncio.gather(*(connection.stop() for connection in connections))
+
+    app.router.add_get(PATH, serve, allow_head=False)
+    app.on_shutdown.append(hang_up)
+
+
+class _HangUp(Exception):
+    """The connection is to be closed, and why."""
+
+    def __init__(self, code: int, error: SpeechError | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.error = error
+
+
+@dataclass
+class _Utterance:
+    """One text and its answer."""
+
+    index: int
+    session: SpeechSession
+    config: SessionConfig
+    text: list[str] = field(default_factory=list)
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by input.done."""
+
+    failure: InvalidRequest | None = None
+    """What is wrong with its text."""
+
+    def feed(self, data: str, most: int) -> None:
+        """Take an input.text. What can't be taken fails the utterance: it must not end well without it."""
+        if self.failure:
+            return
+        try:
+            text = _parse(data, _InputText).text
+            if self.session.report.characters + len(text) > most:
+                raise InvalidRequest(
+                    f"The text of an utterance may have {most} characters; go on in another after input.done.",
+                    param="text",
+                )
+        except InvalidRequest as error:
+            self.failure = error
+            self.session.finish()
+        else:
+            self.text.append(text)
+            self.session.feed(text)
+
+    def check(self) -> None:
+        """Raise what is wrong with the text."""
+        if self.failure:
+            raise self.failure
+
+
+class _Connection:
+    """One client. Reading and speaking are separate tasks, so that a session.close is seen while it is spoken."""
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        services: Services,
+        server: Config,
+        config_seconds: float,
+        idle_seconds: float,
+    ) -> None:
+        self._socket = socket
+        self._synthesizer = services.synthesizer
+        self._server = server
+        self._idle_seconds = idle_seconds
+        self._now = asyncio.get_running_loop().time
+        self._deadline = self._now() + config_seconds
+        self._config: tuple[SessionConfig, SpeechRequest] | None = None
+        self._begun = 0
+        self._open: _Utterance | None = None
+        self._owed = 0
+        """Complete utterances that have not been answered to their end."""
+
+        self._waiting: deque[_Utterance] = deque()
+        self._speaking: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Answer until the client leaves or is sent away. Raises nothing but CancelledError."""
+        code: int = WSCloseCode.INTERNAL_ERROR
+        try:
+            code = await self._converse()
+        except ConnectionError:
+            _LOGGER.debug("A client left while it was sent something")
+        except Exception:
+            _LOGGER.exception("A connection failed")
+        finally:
+            await self._silence()
+            await self._close(code)
+
+    async def stop(self) -> None:
+        """Hang up because the server stops; what was not answered to its end is told to have failed."""
+        await self._silence()
+        if self._owed or self._open:
+            await self._last_word(Unavailable("The speech server is stopping; ask again when it is back."))
+        await self._close(WSCloseCode.GOING_AWAY)
+
+    async def _converse(self) -> int:
+        """Act on messages to the last one. Returns the code to close with."""
+        try:
+            await self._read()
+        except _HangUp as reason:
+            await self._silence()
+            if reason.error:
+                await self._last_word(reason.error)
+            return reason.code
+        return WSCloseCode.OK
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._receive()
+            self._stay()
+            if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
+                return
+            try:
+                if message.type is WSMsgType.BINARY:
+                    raise InvalidRequest("Messages are text frames with JSON; binary frames are not taken.")
+                await self._dispatch(message.data)
+            except SpeechError as error:
+                if self._config is None:
+                    raise _HangUp(WSCloseCode.POLICY_VIOLATION, error) from error
+                await self._send_error(error)
+
+    async def _receive(self) -> WSMessage:
+        """The next message. The socket's own timeout would begin anew with each ping."""
+        while (now := self._now()) < self._deadline or self._owed:
+            patience = self._idle_seconds if self._owed else self._deadline - now
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    return await self._socket.receive()
+        wanted = "text came" if self._config else "session.config came first"
+        error = InvalidRequest(f"No {wanted} in time, so this connection is closed.")
+        raise _HangUp(WSCloseCode.POLICY_VIOLATION, error)
+
+    def _stay(self) -> None:
+        """Something happened: patience begins anew."""
+        self._deadline = self._now() + self._idle_seconds
+
+    async def _dispatch(self, data: str) -> None:
+        """Act on one message. Raises SpeechError for what leaves things as they were."""
+        kind = (await _parse_any(data, _Message)).type
+        if kind == "session.config":
+            await self._configure(await _parse_any(data, SessionConfig))
+        elif kind == "session.close":
+            raise _HangUp(WSCloseCode.OK)
+        elif kind == "input.text":
+            self._open = self._open or self._begin()
+            self._open.feed(data, self._server.max_input)
+        else:
+            utterance = self._open or self._begin()
+            self._open = None
+            self._owed += 1
+            utterance.session.finish()
+            utterance.complete.set()
+
+    async def _configure(self, config: SessionConfig) -> None:
+        if self._open:
+            raise InvalidRequest("A session.config may not come within an utterance; send input.done first.")
+        request = await understand(config, self._server)
+        _check_task(config.task_type, request)
+        self._config = config, request
+        await self._send(_configured(config, request))
+
+    def _begin(self) -> _Utterance:
+        if self._config is None:
+            raise InvalidRequest("The first message must be a session.config.")
+        if len(self._waiting) >= _MOST_WAITING:
+            message = f"More than {_MOST_WAITING} utterances are waiting on this connection already."
+            raise _HangUp(WSCloseCode.POLICY_VIOLATION, InvalidRequest(message))
+        config, request = self._config
+        utterance = _Utterance(self._begun, self._synthesizer.open(request, "stream"), config)
+        self._begun += 1
+        self._waiting.append(utterance)
+        if self._speaking is None or self._speaking.done():
+            self._speaking = asyncio.create_task(self._speak(), name="stream speaker")
+        return utterance
+
+    async def _speak(self) -> None:
+        """Answer what waits, one after the other."""
+        with contextlib.suppress(ConnectionError):  # the reader sees it too
+            while self._waiting:
+                await self._answer(self._waiting.popleft())
+
+    async def _answer(self, utterance: _Utterance) -> None:
+        """Send everything from audio.start to session.done."""
+        sent, failure = 0, None
+        try:
+            async with utterance.session, contextlib.aclosing(_file(utterance)) as pieces:
+                async for piece in pieces:
+                    utterance.check()
+                    if not sent:
+                        await self._send(_audio_start(utterance))
+                    sent += len(piece)
+                    await self._socket.send_bytes(piece)
+                    self._stay()
+                utterance.check()
+        except SpeechError as error:
+            failure = error
+        except ConnectionError:
+            raise
+        except Exception:
+            _LOGGER.exception("An utterance failed")
+            failure = SpeechError("The server failed on this text; its log says why.")
+        await self._end(utterance, sent, failure)
+
+    async def _end(self, utterance: _Utterance, sent: int, failure: SpeechError | None) -> None:
+        """Tell how it went; of an utterance that failed the rest of the text is waited for."""
+        about = {"utterance_index": utterance.index, "sentence_index": 0}
+        if failure:
+            if not sent:
+                await self._send(_audio_start(utterance))
+            partial = {"partial_audio": True, "action": "discard"} if sent else {}
+            await self._send_error(failure, about | partial)
+        await self._send({"type": "audio.done", **about, "total_bytes": sent, "error": failure is not None})
+        await utterance.complete.wait()
+        await self._send({"type": "session.done", "utterance_index": utterance.index, "total_sentences": 1})
+        self._owed -= 1
+        self._stay()
+
+    async def _silence(self) -> None:
+        """Stop the utterance being spoken, and forget those waiting."""
+        if self._speaking:
+            self._speaking.cancel()
+            await asyncio.wait([self._speaking])
+        while self._waiting:
+            await self._waiting.popleft().session.close()
+
+    async def _send_error(self, error: SpeechError, more: dict[str, Any] | None = None) -> None:
+        if rule_for(error).status >= 500:
+            _LOGGER.warning("Answered with error %s: %s", error.code, error)
+        told = error_body(error)["error"]
+        await self._send(told | {"error_type": told["type"], "type": "error"} | (more or {}))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._socket.send_json(message)
+
+    async def _last_word(self, error: SpeechError) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError):  # a client that reads nothing any more
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._send_error(error)
+
+    async def _close(self, code: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * _GOODBYE_SECONDS):
+                await self._socket.close(code=code)
+
+
+async def _parse_any(data: str, model: type[_Model]) -> _Model:
+    """A message of any size. Raises InvalidRequest."""
+    if len(data) <= _MOST_TEXT:
+        return parse_json(data, model)
+    return await asyncio.to_thread(parse_json, data, model)
+
+
+def _parse(data: str, model: type[_Model]) -> _Model:
+    """A message that is no config. Raises InvalidRequest."""
+    if len(data) > _MOST_TEXT:
+        raise TooLarge(f"The message is larger than the {_MOST_TEXT:,} characters that are taken here.")
+    return parse_json(data, model)
+
+
+def _check_task(task: _Task | None, request: SpeechRequest) -> None:
+    meant = "Base"
+    if isinstance(request.voice, Speaker):
+        meant = "CustomVoice"
+    elif isinstance(request.voice, Description):
+        meant = "VoiceDesign"
+    if task not in {None, meant}:
+        raise InvalidRequest(f"task_type is {task}, but the other fields mean {meant}.", param="task_type")
+
+
+def _configured(config: SessionConfig, request: SpeechRequest) -> dict[str, Any]:
+    voice = describe_voice(request)
+    warning = {"warning": voice["X-Warning"]} if "X-Warning" in voice else {}
+    return {
+        "type": "session.configured",
+        "voice": voice["X-Voice"],
+        "language": voice["X-Language"],
+        "format": config.response_format,
+        "sample_rate": SAMPLE_RATE,
+        "ignored_fields": [name[:100] for name in sorted(config.model_extra or {})[:_MOST_NAMES]],
+        **warning,
+    }
+
+
+def _audio_start(utterance: _Utterance) -> dict[str, Any]:
+    return {
+        "type": "audio.start",
+        "utterance_index": utterance.index,
+        "sentence_index": 0,
+        "sentence_text": "".join(utterance.text),
+        "format": utterance.config.response_format,
+        "sample_rate": SAMPLE_RATE,
+        "channels": 1,
+    }
+
+
+def _file(utterance: _Utterance) -> AsyncGenerator[bytes, None]:
+    make = _whole if utterance.config.stream_audio is False else encoded
+    return make(utterance.session, utterance.config.response_format)
+
+
+async def _whole(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> AsyncGenerator[bytes, None]:
+    """The file in one piece."""
+    samples = np.concatenate([chunk async for chunk in chunks])
+    yield await asyncio.to_thread(encode, samples, audio_format)

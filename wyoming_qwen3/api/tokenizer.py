@@ -1,0 +1,162 @@
+"""/api/audio/encode and /decode: sound to tokens and back, by the speech tokenizer that speech is made with."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+import numpy as np
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from wyoming_qwen3.audio.decode import Clip, parse_data_url, read_clip
+from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
+from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
+
+from .answer import whole_audio
+from .body import read_upload
+from .keys import SERVICES, Services
+from .operation import Resource
+from .parse import Fields, Query, ignored_headers, parse_body, parse_query
+
+resource = Resource("Tokenizer")
+
+CODEBOOKS, CODEBOOK_SIZE = 16, 2048
+MOST_FRAMES = 4096
+"""Of one decode: five and a half minutes."""
+
+MOST_SECONDS = 60.0
+"""Of one encode."""
+
+_UPLOAD_BYTES = 10 * 1024 * 1024
+_ENCODE_BYTES = 14 * 1024 * 1024
+"""Of a JSON body with a data: URL that holds as much as an upload."""
+
+_DECODE_BYTES = 2 * 1024 * 1024
+
+
+class EncodeBody(Fields):
+    """A clip; or upload it as multipart/form-data in `file`."""
+
+    audio: str = Field(description="A data: URL with a WAV, FLAC, MP3, Ogg, M4A or WebM file.")
+
+
+class EncodeQuery(Query):
+    """How the tokens are packed."""
+
+    format: Literal["json", "npz"] = "json"
+
+
+class Tokens(BaseModel):
+    """Tokens of a clip: a row of 16 for each frame of 80 ms."""
+
+    tokens: list[list[int]]
+    frames: int
+    frame_rate: float
+    codebooks: int
+    sample_rate: int
+    duration_ms: int
+
+
+class DecodeBody(Fields):
+    """Tokens to hear."""
+
+    tokens: list[list[Annotated[int, Field(strict=True)]]] = Field(
+        description=f"1 to {MOST_FRAMES} frames of {CODEBOOKS} whole numbers from 0 to {CODEBOOK_SIZE - 1}."
+    )
+    response_format: AudioFormat = "wav"
+
+
+@resource.operation(
+    "POST",
+    "/api/audio/encode",
+    "Sound to tokens",
+    body=EncodeBody,
+    upload=True,
+    query=EncodeQuery,
+    answers={200: {"application/json": Tokens, "application/octet-stream": None}},
+    errors=(413, 429, 500, 503),
+)
+async def encode(request: web.Request) -> web.StreamResponse:
+    """At most 60 seconds and 10 MiB."""
+    query = parse_query(request, EncodeQuery)
+    if request.content_type.startswith("multipart/"):
+        data, headers = (await read_upload(request, _UPLOAD_BYTES)).data, {}
+    else:
+        body = await parse_body(request, EncodeBody, _ENCODE_BYTES)
+        data, headers = (
+            await asyncio.to_thread(parse_data_url, body.audio, _UPLOAD_BYTES, "audio"),
+            ignored_headers(body),
+        )
+    clip = await asyncio.to_thread(read_clip, data, max_seconds=MOST_SECONDS, param="audio")
+    codes = await _encode(request.app[SERVICES], clip)
+    if query.format == "npz":
+        disposition = {"Content-Disposition": 'attachment; filename="tokens.npz"'}
+        headers |= {"Content-Type": "application/octet-stream"} | disposition
+        return web.Response(body=await asyncio.to_thread(_npz, codes), headers=headers)
+    answer = await asyncio.to_thread(_tokens, codes, clip)
+    return web.json_response(text=answer, headers=headers)
+
+
+@resource.operation(
+    "POST",
+    "/api/audio/decode",
+    "Tokens to sound",
+    body=DecodeBody,
+    answers={200: dict.fromkeys(MEDIA_TYPES.values())},
+    errors=(413, 429, 500, 503),
+)
+async def decode(request: web.Request) -> web.StreamResponse:
+    """At most 4096 frames."""
+    body = await parse_body(request, DecodeBody, _DECODE_BYTES)
+    codes = await asyncio.to_thread(_codes, body.tokens)
+    return await whole_audio(_play(request.app[SERVICES], codes), body.response_format, lambda: ignored_headers(body))
+
+
+async def _encode(services: Services, clip: Clip) -> CodeArray:
+    async with services.admission.place(), services.models.use_codec() as (worker, checkpoint):
+        return await worker.encode(checkpoint, clip.samples, clip.sample_rate)
+
+
+async def _play(services: Services, codes: CodeArray) -> AsyncIterator[FloatArray]:
+    async with services.admission.place(), services.models.use_codec() as (worker, checkpoint):
+        with worker.play(checkpoint, codes) as row:
+            async for chunk in row:
+                yield chunk
+
+
+def _codes(tokens: list[list[int]]) -> CodeArray:
+    """int64 [frames, 16] of what a client sent. Raises InvalidRequest, TooLarge."""
+    if not tokens:
+        raise InvalidRequest("tokens is empty; send at least one frame.", param="tokens")
+    if len(tokens) > MOST_FRAMES:
+        raise TooLarge(f"tokens has {len(tokens)} frames; at most {MOST_FRAMES} are taken.", param="tokens")
+    for index, frame in enumerate(tokens):
+        if len(frame) != CODEBOOKS:
+            raise InvalidRequest(
+                f"tokens[{index}] has {len(frame)} numbers; each frame has {CODEBOOKS}.", param=f"tokens.{index}"
+            )
+        if wrong := [number for number in frame if not 0 <= number < CODEBOOK_SIZE]:
+            raise InvalidRequest(
+                f"tokens[{index}] holds {wrong[0]}; tokens are whole numbers from 0 to {CODEBOOK_SIZE - 1}.",
+                param=f"tokens.{index}",
+            )
+    return np.array(tokens, dtype=np.int64)
+
+
+def _tokens(codes: CodeArray, clip: Clip) -> str:
+    return Tokens(
+        tokens=codes.tolist(),
+        frames=len(codes),
+        frame_rate=SAMPLE_RATE / FRAME_SAMPLES,
+        codebooks=codes.shape[1],
+        sample_rate=SAMPLE_RATE,
+        duration_ms=round(1000 * clip.seconds),
+    ).model_dump_json()
+
+
+def _npz(codes: CodeArray) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, tokens=codes.astype(np.int16), frame_rate=SAMPLE_RATE / FRAME_SAMPLES)
+    return file.getvalue()

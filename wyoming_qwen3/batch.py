@@ -1,0 +1,69 @@
+"""Many texts at once: they are rows of the same decode steps, so they cost little more than one.
+
+Knows no protocol; each text is an ordinary speech session.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from .audio.encode import AudioFormat
+from .audio.streaming import encoded
+from .errors import SpeechError
+from .request import SpeechRequest
+from .speech import Report, Synthesizer
+
+
+@dataclass(frozen=True)
+class Item:
+    """One text and how it is spoken; an `error` where it can't be, which is then its result."""
+
+    request: SpeechRequest | None
+    text: str
+    format: AudioFormat
+    error: SpeechError | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of an item: all of its audio, or why there is none."""
+
+    audio: bytes = b""
+    report: Report = field(default_factory=Report)
+    error: SpeechError | None = None
+
+
+async def speak_all(synthesizer: Synthesizer, items: Sequence[Item], at_once: int) -> AsyncGenerator[Result, None]:
+    """Speak the items, so many side by side, and yield their results in the items' order.
+
+    One item's SpeechError is that item's result. Closing the iterator stops what is still being spoken.
+    """
+    places = asyncio.Semaphore(at_once)
+
+    async def speak(item: Item) -> Result:
+        async with places:
+            return await _speak(synthesizer, item)
+
+    tasks = [asyncio.create_task(speak(item), name="batch item") for item in items]
+    try:
+        for task in tasks:
+            yield await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _speak(synthesizer: Synthesizer, item: Item) -> Result:
+    if item.request is None:
+        return Result(error=item.error)
+    try:
+        async with synthesizer.open(item.request, "batch") as session:
+            session.feed(item.text)
+            session.finish()
+            async with contextlib.aclosing(encoded(session, item.format)) as pieces:
+                audio = b"".join([piece async for piece in pieces])
+    except SpeechError as error:
+        return Result(error=error)
+    return Result(audio, session.report)

@@ -1,0 +1,70 @@
+"""What is counted and measured, for Prometheus. Knows neither protocol nor engine."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+_SECONDS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+_SPEEDS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+
+
+class Metrics:
+    """One registry with all of it; passed to whoever has something to tell."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._spoken = self._counter(
+            "requests", "Texts spoken, by surface, model and how it ended.", "source model outcome"
+        )
+        self._audio = self._counter("audio_seconds", "Seconds of speech made.", "model")
+        self._first = self._histogram("first_audio_seconds", "From the first text to the first sound.", _SECONDS)
+        self._speed = self._histogram("speed_ratio", "Seconds of speech per second, above 1 keeps up.", _SPEEDS)
+        self._answers = self._counter("http_answers", "HTTP answers.", "method route status")
+
+    def spoke(self, source: str, model: str, outcome: str, *, first_audio: float, audio: float, wall: float) -> None:
+        """One utterance is over. Times in seconds; `outcome` is whole, stopped, or an error's code."""
+        self._spoken.labels(source, model, outcome).inc()
+        if audio:
+            self._audio.labels(model).inc(audio)
+            self._first.labels(model).observe(first_audio)
+        if outcome == "whole" and wall:
+            self._speed.labels(model).observe(audio / wall)
+
+    def answered(self, method: str, route: str, status: int) -> None:
+        """One HTTP request was answered; `route` is the pattern, not the path."""
+        self._answers.labels(method, route, status).inc()
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when somebody looks."""
+        Gauge(f"tts_{name}", text, registry=self._registry).set_function(read)
+
+    def watch_each(self, name: str, text: str, label: str, reads: Mapping[str, Callable[[], float]]) -> None:
+        """The same with a gauge for each value of a label."""
+        gauge = Gauge(f"tts_{name}", text, [label], registry=self._registry)
+        for value, read in reads.items():
+            gauge.labels(value).set_function(read)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, text: str, labels: str) -> Counter:
+        return Counter(f"tts_{name}", text, labels.split(), registry=self._registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"tts_{name}", text, ["model"], buckets=buckets, registry=self._registry)
+
+
+def resident_bytes(pid: int | None) -> int:
+    """Memory that a process holds now; 0 where there is no such process, and without a /proc to ask."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
