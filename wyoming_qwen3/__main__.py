@@ -26,7 +26,8 @@ from .errors import SpeechError
 from .handler import Handler
 from .hardware import choose_size, probe
 from .info import PROGRAM
-from .metrics import Metrics
+from .metrics import Metrics, resident_bytes
+from .model_state import State
 from .models import ModelManager, Policy
 from .request import SpeechRequest
 from .settings import Settings, parse
@@ -97,7 +98,8 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Servi
     native = Worker("native", ["--device", settings.device, "--dtype", settings.dtype, *arguments])
     models = ModelManager(policy, native, download)
     native.on_death = models.engine_died
-    standby = StandbyVoice(Worker("standby", arguments))
+    spare = Worker("standby", arguments)
+    standby = StandbyVoice(spare)
     guesser = LanguageGuesser()
     options = Options(settings.standby, settings.text_streaming, settings.sentence_pause)
     warming = [asyncio.create_task(asyncio.to_thread(_warm_text, guesser))]
@@ -108,11 +110,26 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Servi
         if preload and settings.standby != "only":
             models.start(published(kind, size) for kind in settings.preload)
         admission, metrics = Admission(settings.max_active, settings.max_waiting), Metrics()
+        _watch(metrics, admission, models, native, spare)
         synthesizer = Synthesizer(models, standby, guesser, admission=admission, metrics=metrics, options=options)
         yield Services(synthesizer, models, standby, admission, metrics)
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(models.close(), standby.close())
+
+
+def _watch(metrics: Metrics, admission: Admission, models: ModelManager, *workers: Worker) -> None:
+    """Have these looked at when somebody asks for the metrics."""
+    metrics.watch("queue_active", "Texts being spoken.", lambda: admission.active)
+    metrics.watch("queue_waiting", "Texts that wait for their turn.", lambda: admission.waiting)
+    metrics.watch(
+        "models_loaded", "Checkpoints in memory.", lambda: sum(one.state is State.READY for one in models.statuses())
+    )
+    metrics.watch(
+        "model_bytes", "Memory that checkpoints take.", lambda: sum(one.footprint for one in models.statuses())
+    )
+    resident = {worker.engine: lambda worker=worker: resident_bytes(worker.pid) for worker in workers}
+    metrics.watch_each("engine_resident_bytes", "Memory of each engine process.", "engine", resident)
 
 
 def _warm_text(guesser: LanguageGuesser) -> None:

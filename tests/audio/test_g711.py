@@ -25,7 +25,7 @@ def decoded(law: Law, data: bytes) -> NDArray[np.float64]:
     """By the tables of the recommendation, as Python's libav has them: float [samples]."""
     decoder = av.CodecContext.create(f"pcm_{law}", "r")
     assert isinstance(decoder, av.AudioCodecContext)
-    decoder.sample_rate, decoder.layout = G711_RATE, "mono"  # type: ignore[assignment]
+    decoder.sample_rate, decoder.layout = G711_RATE, "mono"
     return np.concatenate([frame.to_ndarray()[0] for frame in decoder.decode(av.Packet(data))]) / 32768.0
 
 

@@ -22,6 +22,8 @@ OPEN_PATHS = frozenset(
         "/health",
         "/openapi.json",
         "/docs",
+        "/docs.js",
+        "/docs.css",
         # Open WebUI fetches its lists without the key that it speaks with.
         "/v1/models",
         "/v1/audio/models",

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from wyoming_qwen3.errors import SpeechError
 
-from . import access, batch, health, models, openapi, speech, speech_stream, tokenizer, voices
+from . import access, batch, health, models, openapi, realtime, speech, speech_stream, tokenizer, voices
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
 from .keys import CONFIG, SERVICES, Config, Services
@@ -26,6 +26,11 @@ RESOURCES = (
     health.resource,
 )
 
+SOFTWARE = "wyoming-qwen3"
+"""What the Server header says, instead of the versions of libraries."""
+
+_STARTED = web.RequestKey("started", bool)
+
 _GOODBYE_SECONDS = 1.0
 """How long an answer may take to end when the server stops."""
 
@@ -35,10 +40,12 @@ def make_app(services: Services, config: Config) -> web.Application:
     app = web.Application(middlewares=[_tell_errors], handler_args=PARSER_OPTIONS)
     app[SERVICES] = services
     app[CONFIG] = config
+    app.on_response_prepare.append(_start)
     access.install(app, config.access)
     for resource in RESOURCES:
         resource.add_to(app)
     speech_stream.add_to(app)
+    realtime.add_to(app)
     openapi.add_to(app, RESOURCES)
     return app
 
@@ -58,21 +65,31 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[N
         await runner.cleanup()
 
 
+async def _start(request: web.Request, response: web.StreamResponse) -> None:
+    """Its headers are about to be sent."""
+    response.headers["Server"] = SOFTWARE
+    request[_STARTED] = True
+
+
 @web.middleware
 async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what was raised into an answer, and count the answer."""
+    """Turn what was raised into an answer, and count the answer.
+
+    Once an answer has started there can't be another: then the connection is cut, which no client takes for an end.
+    """
     try:
         response = await handler(request)
-    except SpeechError as error:
-        response = _answer(error)
-    except web.HTTPException as error:
-        response = _answer(_translated(request, error))
-        response.headers.update({name: value for name, value in error.headers.items() if name == "Allow"})
     except (asyncio.CancelledError, ConnectionError):
         raise
-    except Exception:
-        _LOGGER.exception("%s %s failed", request.method, request.path)
-        response = _answer(SpeechError("The server failed on this request; its log says why."))
+    except Exception as error:
+        if _STARTED in request:
+            _LOGGER.exception("%s %s was cut", request.method, request.path)
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("The answer could not be completed.") from error
+        response = _answer(_translated(request, error))
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
     resource = request.match_info.route.resource
     route = resource.canonical if resource else "unknown"
     request.app[SERVICES].metrics.answered(request.method, route, response.status)
@@ -86,11 +103,17 @@ def _answer(error: SpeechError) -> web.Response:
     return web.json_response(error_body(error), status=rule.status, headers=error_headers(error))
 
 
-def _translated(request: web.Request, error: web.HTTPException) -> HttpError:
-    """What aiohttp itself refuses, in our words."""
-    if error.status == 404:
-        return HttpError(404, "not_found", f"There is nothing at {request.method} {request.path}.")
-    if error.status == 405:
-        allowed = error.headers.get("Allow", "another method")
-        return HttpError(405, "method_not_allowed", f"{request.path} takes {allowed}, not {request.method}.")
-    return HttpError(error.status, "http_error", f"{error.reason}.")
+def _translated(request: web.Request, error: Exception) -> SpeechError:
+    """What was raised, in our words."""
+    match error:
+        case SpeechError():
+            return error
+        case web.HTTPNotFound():
+            return HttpError(404, "not_found", f"There is nothing at {request.path}.")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return HttpError(405, "method_not_allowed", f"{request.path} takes {allowed}, not {request.method}.")
+        case web.HTTPException():
+            return HttpError(error.status, "http_error", f"{error.reason}.")
+    _LOGGER.error("%s %s failed", request.method, request.path, exc_info=error)
+    return SpeechError("The server failed on this request; its log says why.")

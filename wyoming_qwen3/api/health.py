@@ -1,6 +1,6 @@
 """GET /health and /metrics: answered from memory, at once, whatever else goes on."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -8,19 +8,24 @@ from pydantic import BaseModel
 from wyoming_qwen3 import __version__
 from wyoming_qwen3.checkpoints import published
 from wyoming_qwen3.metrics import CONTENT_TYPE
-from wyoming_qwen3.model_state import State
+from wyoming_qwen3.model_state import State, Status
 
-from .keys import CONFIG, SERVICES, Services
+from .keys import CONFIG, SERVICES
 from .models import ModelEntry, model_entry
 from .operation import Resource
 
 resource = Resource("Server")
 
+Level = Literal["ok", "loading", "degraded"]
+
 
 class Health(BaseModel):
-    """How the server is. `ok` speaks with Qwen3; `loading` soon will; `degraded` can't, and `reason` says why."""
+    """How the server is. `ok` speaks with Qwen3, `loading` soon will; `degraded` can't, and `reason` says why.
 
-    status: Literal["ok", "loading", "degraded"]
+    A checkpoint that lies on disk is `ok`: it is loaded when it is asked for.
+    """
+
+    status: Level
     reason: str | None = None
     backend: Literal["native"] = "native"
     standby: bool
@@ -39,11 +44,21 @@ class Health(BaseModel):
     answers={200: {"application/json": Health}, 503: {"application/json": Health}},
 )
 async def health(request: web.Request) -> web.StreamResponse:
-    """200 while it can speak, with Qwen3 or with the standby voice; 503 while it can't. Needs no API key."""
-    services = request.app[SERVICES]
-    told = _health(services, standby_only=request.app[CONFIG].standby_only)
-    speaks = told.standby or told.status == "ok"
-    return web.json_response(text=told.model_dump_json(), status=200 if speaks else 503)
+    """200 while a request would be spoken, be it after a moment of loading; 503 while nobody can. Needs no API key."""
+    services, config = request.app[SERVICES], request.app[CONFIG]
+    statuses = services.models.statuses()
+    main = next(status for status in statuses if status.checkpoint == published("custom_voice", services.models.size))
+    verdict = judge(None if config.standby_only else main, standby=services.standby.ready)
+    told = Health(
+        status=verdict.level,
+        reason=verdict.reason,
+        standby=services.standby.ready,
+        models=[model_entry(status) for status in statuses],
+        active=services.admission.active,
+        queue=services.admission.waiting,
+        version=__version__,
+    )
+    return web.json_response(text=told.model_dump_json(), status=200 if verdict.speaks else 503)
 
 
 @resource.operation("GET", "/metrics", "Metrics for Prometheus", answers={200: {"text/plain": None}})
@@ -52,22 +67,24 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     return web.Response(body=request.app[SERVICES].metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _health(services: Services, *, standby_only: bool) -> Health:
-    statuses = services.models.statuses()
-    main = published("custom_voice", services.models.size)
-    state = next((status for status in statuses if status.checkpoint == main), None)
-    status: Literal["ok", "loading", "degraded"] = "loading"
-    reason = None
-    if standby_only or (state and state.state is State.READY):
-        status = "ok"
-    elif state and state.error:
-        status, reason = "degraded", str(state.error)
-    return Health(
-        status=status,
-        reason=reason,
-        standby=services.standby.ready,
-        models=[model_entry(status) for status in statuses],
-        active=services.admission.active,
-        queue=services.admission.waiting,
-        version=__version__,
-    )
+class Verdict(NamedTuple):
+    """What /health makes of a state."""
+
+    level: Level
+    reason: str | None
+    speaks: bool
+
+
+def judge(main: Status | None, *, standby: bool) -> Verdict:
+    """How the server is by its main checkpoint, None where there is only the standby voice, and whether that is up."""
+    if main is None:
+        return Verdict("ok" if standby else "loading", None, standby)
+    match main.state:
+        case State.READY | State.ON_DISK:
+            return Verdict("ok", None, True)
+        case State.LOADING:
+            return Verdict("loading", None, True)
+        case State.DOWNLOADING:
+            return Verdict("loading", None, standby)
+    reason = str(main.error) if main.error else f"{main.checkpoint.name} is not in the models folder."
+    return Verdict("degraded", reason, standby)

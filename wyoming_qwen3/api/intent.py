@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
@@ -26,10 +26,19 @@ STANDBY = "standby"
 
 _KIND_NAMES: dict[str, Kind] = {"customvoice": "custom_voice", "voicedesign": "voice_design", "base": "base"}
 _KIND_USES: dict[Kind, str] = {
-    "custom_voice": "speaks as one of the named speakers; send a voice",
-    "voice_design": "speaks as it is described to; send instructions and no voice",
+    "custom_voice": "speaks as a named speaker; send a voice and no ref_audio",
+    "voice_design": "speaks as it is described to; send instructions and no voice, or the voice design",
     "base": "clones a voice; send ref_audio",
 }
+_DESIGN = "design"
+"""The voice of programs that can't leave it out, for one that the instructions describe."""
+
+_DEFAULT = "default"
+"""Theirs and vLLM's for the one that speaks where none is sent."""
+
+_DEFAULT_FORMAT: AudioFormat = "mp3"
+"""OpenAI's, and what Open WebUI stores every answer as."""
+
 _OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 
 _REFERENCE_BYTES = 10 * 1024 * 1024
@@ -53,7 +62,9 @@ class SpeechFields(Fields):
     voice_design: str | None = Field(None, max_length=2000, description="The same as instructions.")
     instruct: str | None = Field(None, max_length=2000, description="The same as instructions.")
     language: str | None = Field(None, max_length=100, description="Auto, a code such as de or de-CH, or a name.")
-    response_format: AudioFormat = "mp3"
+    response_format: Annotated[
+        AudioFormat, BeforeValidator(lambda given: given or _DEFAULT_FORMAT, json_schema_input_type=AudioFormat | None)
+    ] = _DEFAULT_FORMAT
     speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays.")
     ref_audio: str | None = Field(None, description="A clip of the voice to clone, as a data: URL; 1 to 30 s.")
     reference_audio: str | None = Field(None, description="The same as ref_audio.")
@@ -68,7 +79,7 @@ class SpeechFields(Fields):
     max_new_tokens: int | None = Field(
         None, ge=1, le=8192, description="Most codec frames (80 ms) of one piece of text."
     )
-    effects: list[dict[str, Any]] | None = None
+    effects: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
     save: bool | None = None
 
 
@@ -108,8 +119,8 @@ def model_id(checkpoint: Checkpoint) -> str:
 
 
 def one_of(fields: SpeechFields, *names: str) -> str | None:
-    """The value of a field that has several names. Raises InvalidRequest where two of them differ."""
-    given = {name: value for name in names if (value := getattr(fields, name))}
+    """The value of a field that has several names, None if blank. Raises InvalidRequest where two of them differ."""
+    given = {name: value for name in names if (value := (getattr(fields, name) or "").strip())}
     if len(set(given.values())) > 1:
         raise InvalidRequest(f"{' and '.join(given)} are the same field but differ; send one.", param=next(iter(given)))
     return next(iter(given.values()), None)
@@ -132,16 +143,17 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
     """
     _refuse_unsupported(fields)
     wish = find_model(fields.model)
-    name = fields.voice.id if isinstance(fields.voice, VoiceId) else fields.voice
+    name = ((fields.voice.id if isinstance(fields.voice, VoiceId) else fields.voice) or "").strip()
     words = one_of(fields, "instructions", "voice_design", "instruct")
     voice: Voice
     if reference := await _reference(fields):
         voice, language = reference, _language(fields, config)
-    elif words and (not name or name.strip().lower() == "design"):
+    elif words and name.lower() in ("", _DESIGN):
         voice, language, words = Description(words), _language(fields, config), None
     else:
-        voice, language = _speaker(fields, config, None if name == "default" else name)
-    _check_kind(wish, voice)
+        voice, language = _speaker(fields, config, name)
+    if wish.kind not in (None, _kind(voice)):
+        raise InvalidRequest(f"{fields.model} {_KIND_USES[wish.kind]}.", param="model")
     return SpeechRequest(
         voice,
         language,
@@ -156,18 +168,15 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
 def describe_voice(request: SpeechRequest) -> dict[str, str]:
     """Headers that say which voice and language were understood, and what may sound odd about them."""
     voice, language = request.voice, request.language
-    headers = {
-        "X-Voice": voice.name
-        if isinstance(voice, Speaker)
-        else "design"
-        if isinstance(voice, Description)
-        else "clone",
-        "X-Language": language.name.title() if language else "Auto",
-    }
-    if isinstance(voice, Speaker) and language and language != voice.native:
+    if request.standby == "only":
+        return {"X-Voice": STANDBY, "X-Language": "English"}
+    headers = {"X-Language": language.name.title() if language else "Auto"}
+    if not isinstance(voice, Speaker):
+        return headers | {"X-Voice": _DESIGN if isinstance(voice, Description) else "clone"}
+    if language not in (None, voice.native):
         native = voice.native.name.title()
         headers["X-Warning"] = f"{voice.name} is at home in {native}; {headers['X-Language']} may have an accent"
-    return headers
+    return headers | {"X-Voice": voice.name}
 
 
 def _standby(wish: ModelWish, config: Config) -> StandbyMode:
@@ -186,25 +195,21 @@ def _language(fields: SpeechFields, config: Config) -> Language | None:
     return find_language(fields.language) if fields.language else config.defaults.language
 
 
-def _speaker(fields: SpeechFields, config: Config, name: str | None) -> tuple[Speaker, Language | None]:
-    if name and name.strip().lower() == "design":
-        raise InvalidRequest("voice is design, but no instructions describe it.", param="instructions")
+def _speaker(fields: SpeechFields, config: Config, name: str) -> tuple[Speaker, Language | None]:
+    if name.lower() == _DESIGN:
+        raise InvalidRequest(f"voice is {_DESIGN}, but no instructions describe it.", param="instructions")
     try:
-        return config.defaults.choose(name, fields.language)
+        return config.defaults.choose("" if name.lower() == _DEFAULT else name, fields.language)
     except VoiceNotFound:
         if not config.voice_fallback:
             raise
         return config.defaults.choose(None, fields.language)
 
 
-def _check_kind(wish: ModelWish, voice: Voice) -> None:
-    needed: Kind = "base"
+def _kind(voice: Voice) -> Kind:
     if isinstance(voice, Speaker):
-        needed = "custom_voice"
-    elif isinstance(voice, Description):
-        needed = "voice_design"
-    if wish.kind is not None and wish.kind != needed:
-        raise InvalidRequest(f"That model {_KIND_USES[wish.kind]}.", param="model")
+        return "custom_voice"
+    return "voice_design" if isinstance(voice, Description) else "base"
 
 
 async def _reference(fields: SpeechFields) -> Reference | None:

@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.checkpoints import PUBLISHED, SIZES, Checkpoint, Kind, Size
-from wyoming_qwen3.errors import InvalidRequest, ModelNotFound
-from wyoming_qwen3.model_state import Event, State, Status
+from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size, published
+from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.model_state import State, Status
 
 from .answer import EVENT_STREAM, STREAM_HEADERS, send_event
 from .errors import error_body
-from .intent import MODEL, STANDBY, find_model, model_id
+from .intent import MODEL, STANDBY, ModelWish, find_model, model_id
 from .keys import CONFIG, SERVICES, Services
 from .operation import Resource
 from .parse import Fields, ignored_headers, parse_body
@@ -95,8 +95,8 @@ class ModelBody(Fields):
     """Which checkpoint: its id, or its variant and size."""
 
     model: str | None = Field(None, max_length=200, description="As listed, such as qwen3-tts-0.6b-base.")
-    variant: Literal["custom_voice", "voice_design", "base"] | None = None
-    size: Annotated[str, Field(max_length=10, description="1.7B or 0.6B")] | None = None
+    variant: Kind | None = None
+    size: Size | None = None
 
 
 @resource.operation("GET", "/v1/models", "List the models", answers={200: {"application/json": OpenAIModelList}})
@@ -115,8 +115,9 @@ async def one_model(request: web.Request) -> web.StreamResponse:
     for model in _openai_models(request):
         if model.id == name.lower():
             return web.json_response(text=model.model_dump_json(exclude_none=True))
-    default = OpenAIModel(id=name, variant=wish.kind, size=wish.size, loaded=_any_ready(request.app[SERVICES]))
-    return web.json_response(text=default.model_dump_json(exclude_none=True))
+    loaded = _any_ready(request.app[SERVICES], wish)
+    model = OpenAIModel(id=name, variant=wish.kind, size=wish.size, loaded=loaded)
+    return web.json_response(text=model.model_dump_json(exclude_none=True))
 
 
 @resource.operation(
@@ -179,6 +180,19 @@ async def download(request: web.Request) -> web.StreamResponse:
     return await _change(request, request.app[SERVICES].models.fetch)
 
 
+@resource.operation(
+    "POST",
+    "/api/models/download/cancel",
+    "Stop a download",
+    body=ModelBody,
+    answers={200: {"application/json": ModelEntry}},
+    errors=(404,),
+)
+async def cancel_download(request: web.Request) -> web.StreamResponse:
+    """What is fetched stays, and the next download goes on from there; no request to speak begins it again."""
+    return await _change(request, request.app[SERVICES].models.cancel_fetch)
+
+
 @resource.operation("GET", "/api/models/events", "What happens to the checkpoints", answers={200: {EVENT_STREAM: None}})
 async def events(request: web.Request) -> web.StreamResponse:
     """First a `status` event for each checkpoint, then one for every change: download, loading, ready, evicted."""
@@ -186,22 +200,20 @@ async def events(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM} | STREAM_HEADERS)
     with models.watch() as happened:
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         for status in models.statuses():
-            await send_event(response, {"type": "status", "model": model_entry(status).model_dump()})
-        waiting = asyncio.ensure_future(anext(happened, None))
-        try:
-            while True:
-                done, _ = await asyncio.wait([waiting], timeout=_HEARTBEAT_SECONDS)
-                if not done:
-                    await response.write(b": still here\n\n")  # a client that left is noticed only when written to
-                elif (event := waiting.result()) is None:
-                    break
-                else:
-                    await send_event(response, _told(event))
-                    waiting = asyncio.ensure_future(anext(happened, None))
-        finally:
-            waiting.cancel()
-    return response
+            await send_event(response, _told("status", status))
+        while True:
+            try:
+                async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                    event = await anext(happened, None)
+            except TimeoutError:
+                await response.write(b": still here\n\n")  # keeps what is between from closing a silent connection
+                continue
+            if event is None:
+                return response
+            await send_event(response, _told(event.kind, event.status))
 
 
 def model_entry(status: Status) -> ModelEntry:
@@ -222,8 +234,8 @@ def model_entry(status: Status) -> ModelEntry:
     )
 
 
-def _told(event: Event) -> dict[str, object]:
-    return {"type": event.kind, "model": model_entry(event.status).model_dump()}
+def _told(kind: str, status: Status) -> dict[str, object]:
+    return {"type": kind, "model": model_entry(status).model_dump()}
 
 
 async def _change(request: web.Request, change: Callable[[Checkpoint], Awaitable[Status]]) -> web.StreamResponse:
@@ -234,28 +246,15 @@ async def _change(request: web.Request, change: Callable[[Checkpoint], Awaitable
 
 def _named(body: ModelBody, default_size: Size) -> Checkpoint:
     """The checkpoint that is meant. Raises InvalidRequest, ModelNotFound."""
-    kind: Kind | None = body.variant
-    size = _size(body.size)
-    if body.model:
-        wish = find_model(body.model)
-        if wish.standby:
-            raise InvalidRequest("The standby voice is always there; name a checkpoint of Qwen3-TTS.", param="model")
-        kind, size = wish.kind or kind, wish.size or size
+    wish = find_model(body.model)
+    if wish.standby:
+        raise InvalidRequest("The standby voice is always there; name a checkpoint of Qwen3-TTS.", param="model")
+    kind, size = wish.kind or body.variant, wish.size or body.size
     if kind is None:
         raise InvalidRequest("Say which checkpoint: model, or variant and size.", param="model")
-    named = Checkpoint(kind, size or ("1.7B" if kind == "voice_design" else default_size))
-    if named not in PUBLISHED:
-        raise ModelNotFound(f"{named.name} was never published; VoiceDesign exists in 1.7B only.", param="size")
-    return named
-
-
-def _size(text: str | None) -> Size | None:
-    for size in SIZES:
-        if text is not None and text.upper().removesuffix("B") == size.removesuffix("B"):
-            return size
-    if text is None:
-        return None
-    raise InvalidRequest(f"size: {text!r} is not one of {', '.join(SIZES)}.", param="size")
+    if (body.variant or kind, body.size or size) != (kind, size):
+        raise InvalidRequest("model names another checkpoint than variant and size; send one.", param="model")
+    return Checkpoint(kind, size) if size else published(kind, default_size)
 
 
 def _openai_models(request: web.Request) -> list[OpenAIModel]:
@@ -270,9 +269,11 @@ def _openai_models(request: web.Request) -> list[OpenAIModel]:
         for status in services.models.statuses()
     ]
     standby = OpenAIModel(id=STANDBY, owned_by="wyoming-qwen3", loaded=services.standby.ready)
-    default = OpenAIModel(id=MODEL, loaded=standby.loaded if request.app[CONFIG].standby_only else _any_ready(services))
-    return [default, *checkpoints, standby]
+    loaded = standby.loaded if request.app[CONFIG].standby_only else _any_ready(services, ModelWish())
+    return [OpenAIModel(id=MODEL, loaded=loaded), *checkpoints, standby]
 
 
-def _any_ready(services: Services) -> bool:
-    return any(status.state is State.READY for status in services.models.statuses())
+def _any_ready(services: Services, wish: ModelWish) -> bool:
+    """Whether a checkpoint that the wish fits is in memory."""
+    ready = [status.checkpoint for status in services.models.statuses() if status.state is State.READY]
+    return any(wish.kind in (None, one.kind) and wish.size in (None, one.size) for one in ready)

@@ -57,7 +57,7 @@ async def list_voices(request: web.Request) -> web.StreamResponse:
 
 
 @resource.operation(
-    "POST", "/v1/audio/voices", "Make a voice (not yet)", answers={201: {"application/json": None}}, errors=(501,)
+    "POST", "/v1/audio/voices", "Make a voice (not yet)", answers={}, errors=(501,)
 )
 async def create_voice(_: web.Request) -> web.StreamResponse:
     """Voices can't be kept yet; this answers 501."""
@@ -71,7 +71,7 @@ async def create_voice(_: web.Request) -> web.StreamResponse:
     "DELETE",
     "/v1/audio/voices/{id}",
     "Delete a voice (not yet)",
-    answers={200: {"application/json": None}},
+    answers={},
     errors=(501,),
 )
 async def delete_voice(_: web.Request) -> web.StreamResponse:

@@ -30,7 +30,7 @@ class G711Encoder:
         self._resampler = av.AudioResampler(format="s16", layout="mono", rate=G711_RATE)
         codec = av.CodecContext.create(f"pcm_{law}", "w")
         assert isinstance(codec, av.AudioCodecContext)
-        codec.sample_rate, codec.layout, codec.format = G711_RATE, "mono", "s16"  # type: ignore[assignment]
+        codec.sample_rate, codec.layout, codec.format = G711_RATE, "mono", "s16"
         self._codec = codec
         self._fed = self._given = 0
 

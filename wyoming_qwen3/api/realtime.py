@@ -1,0 +1,295 @@
+"""WS /v1/realtime: OpenAI's Realtime API as far as a server can have it that speaks and neither hears nor thinks.
+
+What is said is the text that the client puts into the conversation; instructions are how it is said. One task reads
+events, so that a response can be stopped at any time; another speaks the response there is. Both send when they
+have something to say: aiohttp writes a message whole before it waits for the client to read.
+
+A client's mistake is answered by an `error` event, and never by a closed connection.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Mapping
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from pydantic import Field
+
+from wyoming_qwen3.errors import InvalidRequest, SpeechError, TooLarge
+from wyoming_qwen3.models import choose_model
+from wyoming_qwen3.request import SpeechRequest
+
+from .access import SUBPROTOCOLS
+from .errors import error_body
+from .intent import MODEL, check_text, find_model, understand
+from .keys import CONFIG, SERVICES, Config, Services
+from .parse import Query, parse_json, parse_query
+from .realtime_conversation import Conversation, Item, joined
+from .realtime_dialects import BetaDialect, Dialect
+from .realtime_events import (
+    ClientEvent,
+    EventRefused,
+    ItemCreate,
+    ItemEvent,
+    ItemTruncate,
+    Message,
+    Reference,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+    Settings,
+    fresh_id,
+)
+from .realtime_response import Response, Speaking
+
+_LOGGER = logging.getLogger(__name__)
+
+PATH = "/v1/realtime"
+
+MOST_BYTES = 256 * 1024
+"""Of one event."""
+
+_MOST_RECEIVED = 4 * 1024 * 1024
+"""Bytes of a message beyond which the connection is closed with code 1009: it can't be skipped without taking it in."""
+
+_HEARTBEAT_SECONDS = 120.0
+"""Between pings. A client has half of it to answer: one that reads no faster than it plays comes to the ping only
+after the sound that is on its way already."""
+
+_GOODBYE_SECONDS = 1.0
+"""How long a client may take to answer a close."""
+
+
+class RealtimeQuery(Query):
+    """What is asked for before anything is said."""
+
+    model: str | None = Field(None, max_length=200)
+
+
+def add_to(app: web.Application) -> None:
+    """Serve the socket. OpenAPI has no words for one, so that this is no `Resource`."""
+    sockets: set[web.WebSocketResponse] = set()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        settings = _first_settings(request)
+        socket = web.WebSocketResponse(
+            protocols=SUBPROTOCOLS,
+            timeout=_GOODBYE_SECONDS,
+            heartbeat=_HEARTBEAT_SECONDS,
+            compress=False,  # base64 of sound does not shrink, and a message must be written before anything is awaited
+            max_msg_size=_MOST_RECEIVED,
+        )
+        if not socket.can_prepare(request):
+            raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
+        await socket.prepare(request)
+        sockets.add(socket)
+        try:
+            await _Connection(socket, _dialect(request.headers), settings, app[SERVICES], app[CONFIG]).run()
+        finally:
+            sockets.discard(socket)
+        return socket
+
+    async def hang_up(_: web.Application) -> None:
+        await asyncio.gather(*[_say_goodbye(socket) for socket in sockets])
+
+    app.router.add_get(PATH, serve, allow_head=False)
+    app.on_shutdown.append(hang_up)
+
+
+def _first_settings(request: web.Request) -> Settings:
+    """What is spoken with until the client says otherwise. Raises ModelNotFound."""
+    speaker, _ = request.app[CONFIG].defaults.choose(None, None)
+    settings = Settings(voice=speaker.name, model=parse_query(request, RealtimeQuery).model or MODEL)
+    find_model(settings.speech_fields().model)
+    return settings
+
+
+def _dialect(headers: Mapping[str, str]) -> Dialect:
+    """The beta is asked for by a header, or, as browsers can't set one, by a subprotocol."""
+    asked = "realtime=v1" in headers.get("OpenAI-Beta", "")
+    offered = "openai-beta.realtime-v1" in headers.get("Sec-WebSocket-Protocol", "")
+    return BetaDialect() if asked or offered else Dialect()
+
+
+async def _say_goodbye(socket: web.WebSocketResponse) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"The server is stopping.")
+
+
+class _Connection:
+    """One client."""
+
+    def __init__(
+        self, socket: web.WebSocketResponse, dialect: Dialect, settings: Settings, services: Services, config: Config
+    ) -> None:
+        self._id = fresh_id("sess")
+        self._socket = socket
+        self._dialect = dialect
+        self._settings = settings
+        self._services = services
+        self._config = config
+        self._conversation = Conversation()
+        self._speaking: Speaking | None = None
+
+    async def run(self) -> None:
+        """Answer events until the client leaves, and stop speaking then."""
+        try:
+            await self._tell("session.created", session=self._dialect.session(self._id, self._settings))
+            async for message in self._socket:
+                await self._hear(message)
+        except ConnectionError:
+            _LOGGER.debug("A client left before it was answered")
+        finally:
+            if self._speaking:
+                await self._speaking.stop()
+
+    async def _hear(self, message: WSMessage) -> None:
+        if message.type is WSMsgType.ERROR:  # it broke the protocol of WebSockets, and has been disconnected for it
+            return
+        event_id = None
+        try:
+            data = _text_of(message)
+            event = parse_json(data, ClientEvent)
+            event_id = event.event_id
+            await self._act(event.type, data)
+        except SpeechError as error:
+            await self._tell_error(error, event_id)
+        except ConnectionError:
+            raise
+        except Exception:
+            _LOGGER.exception("A Realtime event failed")
+            await self._tell_error(SpeechError("The server failed on this event; its log says why."), event_id)
+
+    async def _act(self, event_type: str, data: str) -> None:
+        match event_type:
+            case "session.update":
+                await self._update(parse_json(data, SessionUpdate))
+            case "conversation.item.create":
+                await self._create_item(parse_json(data, ItemCreate))
+            case "conversation.item.retrieve":
+                item = self._conversation.find(parse_json(data, ItemEvent).item_id, "retrieve")
+                await self._tell("conversation.item.retrieved", item=item.told())
+            case "conversation.item.delete":
+                item_id = parse_json(data, ItemEvent).item_id
+                self._conversation.delete(item_id)
+                await self._tell("conversation.item.deleted", item_id=item_id)
+            case "conversation.item.truncate":
+                await self._truncate(parse_json(data, ItemTruncate))
+            case "response.create":
+                await self._respond(parse_json(data, ResponseCreate))
+            case "response.cancel":
+                await self._cancel(parse_json(data, ResponseCancel))
+            case _:
+                raise _not_taken(event_type)
+
+    async def _update(self, event: SessionUpdate) -> None:
+        settings = self._settings.updated(event.session)
+        await self._understand(settings)
+        self._settings = settings
+        await self._tell("session.updated", session=self._dialect.session(self._id, settings))
+
+    async def _create_item(self, event: ItemCreate) -> None:
+        self._check_length(event.item)
+        item, before = self._conversation.create(event.item, event.previous_item_id)
+        await self._tell("conversation.item.added", previous_item_id=before, item=item.told())
+        await self._tell("conversation.item.done", previous_item_id=before, item=item.told())
+
+    async def _truncate(self, event: ItemTruncate) -> None:
+        """Of an answer that was not heard to its end nobody can say which words were: the transcript is dropped."""
+        item = self._conversation.find(event.item_id, "truncate")
+        if not item.content or "transcript" not in item.content[0]:
+            raise EventRefused("unsupported_content_type", "Only an answer that was spoken can be truncated.")
+        item.content = [item.content[0] | {"transcript": ""}]
+        told = event.model_dump(include={"item_id", "content_index", "audio_end_ms"})
+        await self._tell("conversation.item.truncated", **told)
+
+    async def _respond(self, event: ResponseCreate) -> None:
+        if self._speaking and not self._speaking.response.over:
+            raise EventRefused(
+                "conversation_already_has_active_response",
+                f"Conversation already has an active response in progress: {self._speaking.response.id}. "
+                "Wait until the response is finished before creating a new one.",
+            )
+        fields = event.response
+        settings = self._settings.updated(fields) if fields else self._settings
+        items = self._spoken_items(event)
+        text = joined(items)
+        if not text:
+            raise InvalidRequest(
+                "There is no text to speak; create an item with text, or send it as response.input.",
+                param="response.input",
+            )
+        request = await self._understand(settings)
+        check_text(text, self._config.max_input)
+        conversation = None if fields and fields.conversation == "none" else self._conversation
+        response = Response(text, settings, self._dialect, conversation, self._tell)
+        response.metadata = fields.metadata if fields else None
+        session = self._services.synthesizer.open(request, "realtime")
+        session.feed(text)
+        session.finish()
+        if self._speaking:
+            await self._speaking.wait()
+        await response.create()
+        self._speaking = Speaking(response, session, items)
+
+    def _spoken_items(self, event: ResponseCreate) -> list[Item]:
+        """What a response is to speak. Raises InvalidRequest for a reference to nothing."""
+        if event.response is None or event.response.input is None:
+            return self._conversation.unspoken()
+        scratch = Conversation()
+        return [
+            self._conversation.find(entry.id, "reference", "response.input")
+            if isinstance(entry, Reference)
+            else scratch.create(entry, None)[0]
+            for entry in event.response.input
+        ]
+
+    async def _cancel(self, event: ResponseCancel) -> None:
+        speaking = self._speaking
+        active = speaking is not None and event.response_id in (None, speaking.response.id)
+        if not (active and speaking and await speaking.cancel()):
+            raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
+
+    async def _understand(self, settings: Settings) -> SpeechRequest:
+        """The request for speech that these settings mean. Raises InvalidRequest for one that nobody ever can meet."""
+        request = await understand(settings.speech_fields(), self._config)
+        if request.standby != "only":
+            choose_model(request, self._services.models.size)
+        return request
+
+    def _check_length(self, message: Message) -> None:
+        length = sum(len(part.text) for part in message.content)
+        if length > self._config.max_input:
+            raise InvalidRequest(
+                f"The item has {length} characters; at most {self._config.max_input} are taken at once.", param="item"
+            )
+
+    async def _tell(self, event: str, /, **fields: object) -> None:
+        if name := self._dialect.name(event):
+            await self._socket.send_str(json.dumps({"type": name, "event_id": fresh_id("event"), **fields}))
+
+    async def _tell_error(self, error: SpeechError, event_id: str | None) -> None:
+        await self._tell("error", error=error_body(error)["error"] | {"event_id": event_id})
+
+
+def _text_of(message: WSMessage) -> str:
+    if message.type is not WSMsgType.TEXT:
+        raise InvalidRequest("An event is a text message with JSON, not a binary one.")
+    text: str = message.data
+    if len(text) > MOST_BYTES:
+        raise TooLarge(f"An event must not have more than {MOST_BYTES} characters, but this has {len(text)}.")
+    return text
+
+
+def _not_taken(event_type: str) -> EventRefused:
+    if event_type.startswith("input_audio_buffer."):
+        message = "This server does not understand speech; send text as an item of the conversation."
+        return EventRefused("not_supported", message, param="type")
+    if event_type == "output_audio_buffer.clear":
+        message = "output_audio_buffer.clear is for WebRTC; over a WebSocket send response.cancel."
+        return EventRefused("not_supported", message, param="type")
+    if not event_type:
+        return EventRefused("invalid_event", "The event has no type.", param="type")
+    return EventRefused("unknown_event", f"There is no event {event_type[:100]!r}.", param="type")
