@@ -20,7 +20,7 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event
 from wyoming.tts import Synthesize, SynthesizeVoice
 
-from wyoming_qwen3.checkpoints import Checkpoint, Kind
+from wyoming_qwen3.checkpoints import Checkpoint
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The same examples every time; pytest --hypothesis-profile=default looks for new ones.
@@ -138,16 +138,10 @@ def _wait_for_port(server: Server) -> None:
 
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with tiny checkpoints of all three kinds, in both sizes where they are published."""
-    from tests.tiny import build_checkpoint
+    """A models folder with tiny checkpoints of all three kinds, CustomVoice in both sizes."""
+    from tests.tiny import build_models_dir
 
-    root = tmp_path_factory.mktemp("models")
-    kinds: tuple[Kind, ...] = ("custom_voice", "base")
-    for kind in kinds:
-        build_checkpoint(root / Checkpoint(kind, "0.6B").name, kind, "0.6B")
-    build_checkpoint(root / Checkpoint("voice_design", "1.7B").name, "voice_design", "1.7B")
-    build_checkpoint(root / Checkpoint("custom_voice", "1.7B").name, "custom_voice", "1.7B")
-    return root
+    return build_models_dir(tmp_path_factory.mktemp("models"))
 
 
 @dataclass

@@ -4,16 +4,19 @@ Special token ids are laid out as in the published checkpoints, with a codec voc
 weights are random but for one path that makes speech end: the first head of the talker's first layer averages over
 all positions whether they hold text, and the less text there is among them, the likelier is the end of speech. So
 the number of frames follows the length of the text, greedy or sampled, in all text modes.
+
+`python -m tests.tiny DIR` writes a models folder of them, to try the server or `script/bench http` with.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
-from wyoming_qwen3.checkpoints import Kind, Size
+from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 
 CODES = 64
@@ -97,6 +100,21 @@ _MERGED_PAIRS = [
     "ei",
     "ie",
 ]
+
+
+_FOLDER = (
+    Checkpoint("custom_voice", "0.6B"),
+    Checkpoint("base", "0.6B"),
+    Checkpoint("voice_design", "1.7B"),
+    Checkpoint("custom_voice", "1.7B"),
+)
+
+
+def build_models_dir(root: Path) -> Path:
+    """Write all three kinds, CustomVoice in both sizes, and return the folder."""
+    for checkpoint in _FOLDER:
+        build_checkpoint(root / checkpoint.name, checkpoint.kind, checkpoint.size)
+    return root
 
 
 def build_checkpoint(path: Path, kind: Kind, size: Size = "0.6B", *, seed: int = 0) -> Path:
@@ -419,3 +437,7 @@ def _fill_decoder(decoder: Any) -> None:
 
 def _weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+
+
+if __name__ == "__main__":
+    build_models_dir(Path(sys.argv[1]))

@@ -216,8 +216,8 @@ class SpeechSession:
                 async for chunk in chunks:
                     self._account(chunk)
                     yield chunk
-        except SpeechError as error:
-            self.report.outcome = error.code
+        except Exception as error:
+            self.report.outcome = error.code if isinstance(error, SpeechError) else SpeechError.code
             raise
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)
