@@ -48,7 +48,8 @@ async def speak_all(synthesizer: Synthesizer, items: Sequence[Item], at_once: in
     tasks = [asyncio.create_task(speak(item), name="batch item") for item in items]
     try:
         for task in tasks:
-            yield await task
+            await asyncio.wait([task])  # not the task itself: cancelled first, it would let another one begin
+            yield task.result()
     finally:
         for task in tasks:
             task.cancel()

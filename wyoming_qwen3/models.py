@@ -28,8 +28,7 @@ from .errors import (
 )
 from .model_files import Download, ModelFiles
 from .model_state import Books, Event, Model, State, Status, choose_codec, choose_evictions, restart_delay
-from .request import Description, SpeechRequest
-from .voices import Speaker
+from .request import SpeechRequest, kind_for
 from .worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
@@ -51,13 +50,7 @@ def choose_model(request: SpeechRequest, size: Size) -> Checkpoint:
     that where the request leaves it open. Raises ModelNotFound where the request asks for a VoiceDesign of 0.6B, and
     InstructionsNotSupported.
     """
-    wanted = request.size or size
-    if isinstance(request.voice, Speaker):
-        chosen = published("custom_voice", wanted)
-    elif isinstance(request.voice, Description):
-        chosen = published("voice_design", wanted)
-    else:
-        chosen = published("base", wanted)
+    chosen = published(kind_for(request.voice), request.size or size)
     if request.size not in (None, chosen.size):
         raise ModelNotFound(f"A voice is made from a description in {chosen.size} only.", param="model")
     if request.instruct and not chosen.follows_instructions:

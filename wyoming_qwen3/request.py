@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .checkpoints import Size
+from .checkpoints import Kind, Size
 from .errors import InvalidRequest
 from .voices import Language, Speaker
 
@@ -100,6 +100,13 @@ class ClonePrompt:
 
 
 Voice: TypeAlias = Speaker | Description | Reference | ClonePrompt
+
+
+def kind_for(voice: Voice) -> Kind:
+    """The kind of checkpoint that speaks with a voice."""
+    if isinstance(voice, Speaker):
+        return "custom_voice"
+    return "voice_design" if isinstance(voice, Description) else "base"
 
 
 @dataclass(frozen=True)

@@ -134,14 +134,14 @@ class Synthesizer:
         """
         async with self._admission.place(), contextlib.AsyncExitStack() as held:
             mode = standby_mode(self._options.standby, request.standby)
-            checkpoint = choose_model(request, self._models.size)
-            model = None if mode == "only" else await self._models.look(checkpoint)
+            model = None if mode == "only" else await self._models.look(choose_model(request, self._models.size))
             guessed = None if request.language else await asyncio.to_thread(self._guesser.guess, text)
             chosen = choose_engine(mode, model.state if model else None, request, guessed)
             if chosen == "standby":
                 worker = await held.enter_async_context(self._standby.use())
                 yield _Engaged(worker, None, request)
-            elif chosen == "qwen3":
+            elif model is not None and chosen == "qwen3":
+                checkpoint = model.checkpoint
                 worker = await held.enter_async_context(self._models.use(checkpoint))
                 if isinstance(request.voice, Reference):
                     prompt = await self._prompts.prompt(worker, checkpoint, request.voice)
@@ -238,14 +238,17 @@ class SpeechSession:
         live = not self._finished and await self._synthesizer.reads_along(self.request)
         if live:
             self._script = LiveScript(ssml=self.request.ssml)
-        segment = await self._next_segment()
-        while isinstance(segment, Pause):
-            yield pcm.silence(segment.seconds, SAMPLE_RATE)
-            segment = await self._next_segment()
+        silence = 0.0
+        while isinstance(segment := await self._next_segment(), Pause):
+            silence += segment.seconds
         if segment is None:
+            if silence:
+                yield pcm.silence(silence, SAMPLE_RATE)
             return
         async with self._synthesizer.engine(self.request, segment.text) as engaged:
             self.report.model = engaged.checkpoint.name if engaged.checkpoint else "standby"
+            if silence:  # not before there is an engine: who hears the beginning is to hear the rest
+                yield pcm.silence(silence, SAMPLE_RATE)
             speak = self._speak_live if live else self._speak_pieces
             async with contextlib.aclosing(speak(engaged, segment)) as chunks:
                 async for chunk in chunks:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from .errors import LanguageNotSupported, VoiceNotFound
 
@@ -56,23 +57,24 @@ class Speaker:
     id: str
     name: str
     native: Language
+    gender: Literal["female", "male"]
     description: str
 
 
-def _speaker(name: str, native: str, description: str) -> Speaker:
-    return Speaker(name.lower(), name, _LANGUAGE_BY_NAME[native], description)
+def _speaker(name: str, native: str, gender: Literal["female", "male"], description: str) -> Speaker:
+    return Speaker(name.lower(), name, _LANGUAGE_BY_NAME[native], gender, description)
 
 
 SPEAKERS: tuple[Speaker, ...] = (
-    _speaker("Vivian", "zh", "bright, slightly edgy young woman"),
-    _speaker("Serena", "zh", "warm, gentle young woman"),
-    _speaker("Uncle_Fu", "zh", "seasoned man, low and mellow"),
-    _speaker("Dylan", "zh", "youthful Beijing man, clear and natural"),
-    _speaker("Eric", "zh", "lively Chengdu man, slightly husky"),
-    _speaker("Ryan", "en", "dynamic man, strong rhythmic drive"),
-    _speaker("Aiden", "en", "sunny American man, clear midrange"),
-    _speaker("Ono_Anna", "ja", "playful Japanese woman, light and nimble"),
-    _speaker("Sohee", "ko", "warm Korean woman, rich emotion"),
+    _speaker("Vivian", "zh", "female", "bright, slightly edgy young woman"),
+    _speaker("Serena", "zh", "female", "warm, gentle young woman"),
+    _speaker("Uncle_Fu", "zh", "male", "seasoned man, low and mellow"),
+    _speaker("Dylan", "zh", "male", "youthful Beijing man, clear and natural"),
+    _speaker("Eric", "zh", "male", "lively Chengdu man, slightly husky"),
+    _speaker("Ryan", "en", "male", "dynamic man, strong rhythmic drive"),
+    _speaker("Aiden", "en", "male", "sunny American man, clear midrange"),
+    _speaker("Ono_Anna", "ja", "female", "playful Japanese woman, light and nimble"),
+    _speaker("Sohee", "ko", "female", "warm Korean woman, rich emotion"),
 )
 
 _SPEAKER_BY_ID = {speaker.id: speaker for speaker in SPEAKERS}

@@ -9,14 +9,15 @@ import base64
 import contextlib
 import json
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
-from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode
-from wyoming_qwen3.audio.streaming import encoded
+from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
+from wyoming_qwen3.audio.streaming import encoded, whole
 from wyoming_qwen3.errors import SpeechError
 from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
 
@@ -38,7 +39,7 @@ async def stream_audio(
     async with contextlib.aclosing(encoded(chunks, audio_format)) as pieces:
         first = await anext(pieces)
         response = web.StreamResponse(headers=_audio_headers(audio_format) | STREAM_HEADERS | more())
-        with _cut_on_failure(request):
+        with cut_on_failure(request):
             await response.prepare(request)
             await response.write(first)
             async for piece in pieces:
@@ -51,9 +52,9 @@ async def whole_audio(
     chunks: AsyncIterable[FloatArray], audio_format: AudioFormat, more: MoreHeaders
 ) -> web.StreamResponse:
     """A file that was finished before any of it is sent, so that it knows its length."""
-    samples = np.concatenate([chunk async for chunk in chunks])
-    headers = _audio_headers(audio_format) | {"X-Audio-Duration-Ms": str(milliseconds(samples.size))} | more()
-    return web.Response(body=await asyncio.to_thread(encode, samples, audio_format), headers=headers)
+    audio, samples = await whole(chunks, audio_format)
+    headers = _audio_headers(audio_format) | {"X-Audio-Duration-Ms": str(round(1000 * samples / SAMPLE_RATE))} | more()
+    return web.Response(body=audio, headers=headers)
 
 
 async def stream_events(
@@ -70,7 +71,7 @@ async def stream_events(
     async with contextlib.aclosing(encoded(chunks, audio_format)) as pieces:
         first = await anext(pieces)
         response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM} | STREAM_HEADERS | more())
-        with _cut_on_failure(request):
+        with cut_on_failure(request):
             await response.prepare(request)
             await send_event(response, _delta(first))
             try:
@@ -89,9 +90,27 @@ async def send_event(response: web.StreamResponse, event: Mapping[str, Any]) -> 
     await response.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
 
 
-def milliseconds(samples: int) -> int:
-    """Duration of that many samples."""
-    return round(1000 * samples / SAMPLE_RATE)
+@contextlib.contextmanager
+def cut_on_failure(request: web.Request) -> Iterator[None]:
+    """Around what is sent after the status: what fails in it is logged and cuts the connection, and goes no further.
+
+    Return the response after it all the same, for aiohttp to find the connection closed.
+    """
+    transport = request.transport
+    _reset_on_close(request, transport, True)
+    try:
+        yield
+    except ConnectionError:
+        _LOGGER.debug("A client left before its answer was complete")
+    except SpeechError as error:
+        _LOGGER.warning("An answer was cut: %s", error)
+    except Exception:
+        _LOGGER.exception("An answer was cut")
+    else:
+        _reset_on_close(request, transport, False)
+        return
+    if transport is not None:
+        transport.abort()
 
 
 def _audio_headers(audio_format: AudioFormat) -> dict[str, str]:
@@ -108,20 +127,13 @@ def _delta(piece: bytes) -> dict[str, str]:
     return {"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()}
 
 
-@contextlib.contextmanager
-def _cut_on_failure(request: web.Request) -> Iterator[None]:
-    """Around what is sent after the status: a failure cuts the connection."""
-    try:
-        yield
-    except ConnectionError:
-        raise
-    except Exception as error:
-        _LOGGER.log(
-            logging.WARNING if isinstance(error, SpeechError) else logging.ERROR,
-            "An answer was cut: %s",
-            error,
-            exc_info=not isinstance(error, SpeechError),
-        )
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("The answer could not be completed.") from error
+def _reset_on_close(request: web.Request, transport: asyncio.Transport | None, on: bool) -> None:
+    """Whether the connection, once closed, is reset; for clients that would take its end for the answer's.
+
+    By HTTP/1.1 the last chunk says that an answer is complete. Before that, and so to nginx as a proxy by default, an
+    answer ends with its connection, and only a reset is no end (RFC 9112, 8). It is arranged beforehand, because
+    aiohttp closes the connections of a server that stops before their handlers learn of it.
+    """
+    if transport is not None and request.version < HttpVersion11:
+        linger = struct.pack("ii", on, 0)  # for no time
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

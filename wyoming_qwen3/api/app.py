@@ -6,16 +6,22 @@ import logging
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from wyoming_qwen3.errors import SpeechError
 
-from . import access, batch, health, models, openapi, realtime, speech, speech_stream, tokenizer, voices
+from . import access, batch, health, models, openapi, speech, tokenizer, voices
+from .answer import cut_on_failure
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
 from .keys import CONFIG, SERVICES, Config, Services
 from .operation import Handler
+from .realtime import connection as realtime
+from .stream import connection as stream
 
 _LOGGER = logging.getLogger(__name__)
+_PROTOCOL_LOGGER = logging.getLogger(f"{__name__}.protocol")
+"""Of aiohttp, about what does not reach a route."""
 
 RESOURCES = (
     speech.resource,
@@ -29,9 +35,9 @@ RESOURCES = (
 SOFTWARE = "wyoming-qwen3"
 """What the Server header says, instead of the versions of libraries."""
 
-_STARTED = web.RequestKey("started", bool)
+_STARTED = web.RequestKey("started", web.StreamResponse)
 
-_GOODBYE_SECONDS = 1.0
+_GOODBYE_SECONDS = 0.5
 """How long an answer may take to end when the server stops."""
 
 
@@ -44,7 +50,7 @@ def make_app(services: Services, config: Config) -> web.Application:
     access.install(app, config.access)
     for resource in RESOURCES:
         resource.add_to(app)
-    speech_stream.add_to(app)
+    stream.add_to(app)
     realtime.add_to(app)
     openapi.add_to(app, RESOURCES)
     return app
@@ -53,7 +59,10 @@ def make_app(services: Services, config: Config) -> web.Application:
 @contextlib.asynccontextmanager
 async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
     """Serve for as long as the context lasts. Raises SpeechError where the address can't be had."""
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_GOODBYE_SECONDS)
+    _PROTOCOL_LOGGER.addFilter(_is_ours)
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log=None, logger=_PROTOCOL_LOGGER, shutdown_timeout=_GOODBYE_SECONDS
+    )
     await runner.setup()
     try:
         try:
@@ -65,10 +74,15 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[N
         await runner.cleanup()
 
 
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a log record is not about a client that speaks no HTTP: anybody could fill the log with those."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 async def _start(request: web.Request, response: web.StreamResponse) -> None:
     """Its headers are about to be sent."""
     response.headers["Server"] = SOFTWARE
-    request[_STARTED] = True
+    request[_STARTED] = response
 
 
 @web.middleware
@@ -83,10 +97,9 @@ async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResp
         raise
     except Exception as error:
         if _STARTED in request:
-            _LOGGER.exception("%s %s was cut", request.method, request.path)
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError("The answer could not be completed.") from error
+            with cut_on_failure(request):
+                raise
+            return request[_STARTED]
         response = _answer(_translated(request, error))
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))

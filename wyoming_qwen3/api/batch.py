@@ -3,12 +3,11 @@
 import asyncio
 import base64
 import contextlib
-import json
+import io
 import secrets
-import tempfile
 import zipfile
-from collections.abc import AsyncIterator
-from typing import IO, Annotated, Any, Literal
+from collections.abc import AsyncIterator, Iterable
+from typing import Annotated, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -16,8 +15,9 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.batch import Item, Result, speak_all
 from wyoming_qwen3.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.request import SpeechRequest
 
-from .answer import STREAM_HEADERS
+from .answer import STREAM_HEADERS, cut_on_failure
 from .errors import error_body
 from .intent import SpeechFields, check_text, understand
 from .keys import CONFIG, SERVICES, Config
@@ -28,11 +28,6 @@ from .speech import MOST_BYTES, usage
 resource = Resource("Speech")
 
 MOST_ITEMS = 32
-
-_IN_MEMORY = 16 * 1024 * 1024
-"""Bytes of a zip archive before it goes to a temporary file."""
-
-_PIECE = 256 * 1024
 
 
 class BatchItem(SpeechFields):
@@ -68,6 +63,7 @@ class BatchResult(BaseModel):
     media_type: str | None = None
     duration_ms: int | None = None
     usage: dict[str, int] | None = None
+    file: Annotated[str | None, Field(description="Its name in the zip archive.")] = None
     error: dict[str, str | None] | None = None
 
 
@@ -88,106 +84,129 @@ class BatchAnswer(BaseModel):
     body=BatchBody,
     query=BatchQuery,
     answers={200: {"application/json": BatchAnswer, "application/zip": None}},
-    errors=(404, 429, 500, 501, 503),
 )
 async def speak_batch(request: web.Request) -> web.StreamResponse:
-    """Up to 32 texts are spoken side by side; one that fails does not hold up the others."""
+    """Up to 32 texts are spoken side by side; one that fails is told in its place, and does not hold up the others."""
     query = parse_query(request, BatchQuery)
     body = await parse_body(request, BatchBody, MOST_BYTES)
     wishes = _wishes(body)
-    services, config = request.app[SERVICES], request.app[CONFIG]
-    items = [await _understand(wish, config) for wish in wishes]
+    services = request.app[SERVICES]
+    items = await _understand(wishes, request.app[CONFIG])
     headers = ignored_headers(body, *wishes)
-    results = speak_all(services.synthesizer, items, at_once=max(services.admission.most_active // 2, 1))
-    async with contextlib.aclosing(results):
-        told = _tell(wishes, results)
+    at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text
+    async with contextlib.aclosing(speak_all(services.synthesizer, items, at_once)) as results:
         if query.format == "zip":
-            return await _answer_zip(request, wishes, told, headers)
-        return await _answer_json(request, told, headers)
+            return await _answer_zip(wishes, results, headers)
+        return await _answer_json(request, wishes, results, headers)
 
 
 def _wishes(body: BatchBody) -> list[BatchItem]:
     """The items with what all of them share. Raises InvalidRequest."""
-    if (body.items is None) == (body.requests is None):
-        raise InvalidRequest("items is missing: a list of 1 to 32 objects with an input each.", param="items")
+    given = [items for items in (body.items, body.requests) if items is not None]
+    if len(given) != 1:
+        raise InvalidRequest(f"Send items, a list of 1 to {MOST_ITEMS} objects with an input each.", param="items")
     shared = {name: getattr(body, name) for name in body.model_fields_set if name in SpeechFields.model_fields}
-    own = [{name: getattr(item, name) for name in item.model_fields_set} for item in body.items or body.requests or []]
+    own = [{name: getattr(item, name) for name in item.model_fields_set} for item in given[0]]
     return [BatchItem.model_construct(**(shared | fields)) for fields in own]
 
 
-async def _understand(wish: BatchItem, config: Config) -> Item:
+async def _understand(wishes: Iterable[BatchItem], config: Config) -> list[Item]:
+    """What is to be spoken, or why it can't be. Manners that are the same are understood once: a clip can be large."""
+    known: list[tuple[BatchItem, SpeechRequest | SpeechError]] = []
+    items = []
+    for wish in wishes:
+        manner = wish.model_copy(update={"input": "", "custom_id": None})
+        meaning = next((meaning for other, meaning in known if other == manner), None)
+        if meaning is None:
+            meaning = await _meaning(manner, config)
+            known.append((manner, meaning))
+        items.append(_item(wish, meaning, config))
+    return items
+
+
+async def _meaning(manner: BatchItem, config: Config) -> SpeechRequest | SpeechError:
+    try:
+        return await understand(manner, config)
+    except SpeechError as error:
+        return error
+
+
+def _item(wish: BatchItem, meaning: SpeechRequest | SpeechError, config: Config) -> Item:
     try:
         text = check_text(wish.input, config.max_input)
-        return Item(await understand(wish, config), text, wish.response_format)
     except SpeechError as error:
-        return Item(None, wish.input, wish.response_format, error)
-
-
-async def _tell(wishes: list[BatchItem], results: AsyncIterator[Result]) -> AsyncIterator[tuple[BatchResult, bytes]]:
-    """Each result in words, and its audio."""
-    index = 0
-    async for result in results:
-        wish = wishes[index]
-        told = BatchResult(index=index, custom_id=wish.custom_id, status="success")
-        if result.error:
-            told.status, told.error = "error", error_body(result.error)["error"]
-        else:
-            told.media_type = MEDIA_TYPES[wish.response_format]
-            told.duration_ms, told.usage = round(1000 * result.report.audio), usage(result.report)
-        yield told, result.audio
-        index += 1
+        meaning, text = error, ""
+    if isinstance(meaning, SpeechError):
+        return Item(None, text, wish.response_format, meaning)
+    return Item(meaning, text, wish.response_format)
 
 
 async def _answer_json(
-    request: web.Request, told: AsyncIterator[tuple[BatchResult, bytes]], headers: dict[str, str]
+    request: web.Request, wishes: list[BatchItem], results: AsyncIterator[Result], headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Sent item by item: all of it may be far more than should be held in memory."""
+    """Sent item by item, so that its base64 is never held as a whole."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"} | STREAM_HEADERS | headers)
-    await response.prepare(request)
-    await response.write(f'{{"id": "batch_{secrets.token_hex(12)}", "results": ['.encode())
-    count, failed = 0, 0
-    async for result, audio in told:
-        failed += result.status == "error"
-        await response.write(b", " if count else b"")
-        await response.write(await asyncio.to_thread(_dump, result, audio))
-        count += 1
-    await response.write(f'], "total": {count}, "succeeded": {count - failed}, "failed": {failed}}}'.encode())
-    await response.write_eof()
+    with cut_on_failure(request):
+        await response.prepare(request)
+        await response.write(f'{{"id": "{_new_id()}", "results": ['.encode())
+        failed = 0
+        for index, wish in enumerate(wishes):
+            result = await anext(results)
+            failed += result.error is not None
+            told = await asyncio.to_thread(_with_audio, _told(index, wish, result), result.audio)
+            await response.write((b", " if index else b"") + told)
+        end = f'], "total": {len(wishes)}, "succeeded": {len(wishes) - failed}, "failed": {failed}}}'
+        await response.write(end.encode())
+        await response.write_eof()
     return response
 
 
-def _dump(result: BatchResult, audio: bytes) -> bytes:
-    if result.status == "success":
-        result.audio_data = base64.b64encode(audio).decode()
-    return result.model_dump_json(exclude_none=True).encode()
+def _with_audio(told: BatchResult, audio: bytes) -> bytes:
+    if told.status == "success":
+        told.audio_data = base64.b64encode(audio).decode()
+    return told.model_dump_json(exclude_none=True).encode()
 
 
 async def _answer_zip(
-    request: web.Request,
-    wishes: list[BatchItem],
-    told: AsyncIterator[tuple[BatchResult, bytes]],
-    headers: dict[str, str],
+    wishes: list[BatchItem], results: AsyncIterator[Result], headers: dict[str, str]
 ) -> web.StreamResponse:
-    """A file for each item, and manifest.json."""
-    manifest: list[dict[str, Any]] = []
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-        with zipfile.ZipFile(file, "w") as archive:
-            async for result, audio in told:
-                entry = result.model_dump(exclude_none=True)
-                if result.status == "success":
-                    entry["file"] = f"{result.index + 1:02}.{wishes[result.index].response_format}"
-                    await asyncio.to_thread(archive.writestr, entry["file"], audio)
-                manifest.append(entry)
-            archive.writestr("manifest.json", json.dumps({"results": manifest}, indent=2, ensure_ascii=False))
-        return await _send_file(request, file, {"Content-Type": "application/zip"} | headers)
+    """A file for each item, and manifest.json, which is the JSON answer without the audio."""
+    manifest, files = [], {}
+    for index, wish in enumerate(wishes):
+        result = await anext(results)
+        manifest.append(told := _told(index, wish, result))
+        if not result.error:
+            told.file = f"{index + 1:02}.{wish.response_format}"
+            files[told.file] = result.audio
+    failed = len(wishes) - len(files)
+    answer = BatchAnswer(id=_new_id(), results=manifest, total=len(wishes), succeeded=len(files), failed=failed)
+    files["manifest.json"] = answer.model_dump_json(exclude_none=True, indent=2).encode()
+    more = {"Content-Type": "application/zip", "Content-Disposition": 'attachment; filename="speech.zip"'}
+    return web.Response(body=await asyncio.to_thread(_zip, files), headers=more | headers)
 
 
-async def _send_file(request: web.Request, file: IO[bytes], headers: dict[str, str]) -> web.StreamResponse:
-    disposition = {"Content-Disposition": 'attachment; filename="speech.zip"', "Content-Length": str(file.tell())}
-    response = web.StreamResponse(headers=headers | disposition)
-    await response.prepare(request)
-    file.seek(0)
-    while piece := await asyncio.to_thread(file.read, _PIECE):
-        await response.write(piece)
-    await response.write_eof()
-    return response
+def _zip(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:  # stored: speech is compressed already, or not to be
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return packed.getvalue()
+
+
+def _new_id() -> str:
+    return f"batch_{secrets.token_hex(12)}"
+
+
+def _told(index: int, wish: BatchItem, result: Result) -> BatchResult:
+    """A result in words, without its audio."""
+    if result.error:
+        error = error_body(result.error)["error"]
+        return BatchResult(index=index, custom_id=wish.custom_id, status="error", error=error)
+    return BatchResult(
+        index=index,
+        custom_id=wish.custom_id,
+        status="success",
+        media_type=MEDIA_TYPES[wish.response_format],
+        duration_ms=round(1000 * result.report.audio),
+        usage=usage(result.report),
+    )

@@ -44,6 +44,14 @@ _OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-
 _REFERENCE_BYTES = 10 * 1024 * 1024
 _REFERENCE_SECONDS = (1.0, 30.0)
 
+_Format = Annotated[
+    AudioFormat,
+    BeforeValidator(
+        lambda given: _DEFAULT_FORMAT if given is None else given, json_schema_input_type=AudioFormat | None
+    ),
+]
+"""null is the same as nothing, as it is for all other fields."""
+
 
 class VoiceId(Fields):
     """OpenAI's way to name a custom voice."""
@@ -62,16 +70,14 @@ class SpeechFields(Fields):
     voice_design: str | None = Field(None, max_length=2000, description="The same as instructions.")
     instruct: str | None = Field(None, max_length=2000, description="The same as instructions.")
     language: str | None = Field(None, max_length=100, description="Auto, a code such as de or de-CH, or a name.")
-    response_format: Annotated[
-        AudioFormat, BeforeValidator(lambda given: given or _DEFAULT_FORMAT, json_schema_input_type=AudioFormat | None)
-    ] = _DEFAULT_FORMAT
+    response_format: _Format = _DEFAULT_FORMAT
     speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays.")
     ref_audio: str | None = Field(None, description="A clip of the voice to clone, as a data: URL; 1 to 30 s.")
     reference_audio: str | None = Field(None, description="The same as ref_audio.")
     ref_text: str | None = Field(None, max_length=2000, description="What the clip says.")
     clone_transcript: str | None = Field(None, max_length=2000, description="The same as ref_text.")
     x_vector_only_mode: bool | None = Field(None, description="Clone the timbre alone, without ref_text.")
-    seed: int | None = Field(None, ge=0, le=2**63 - 1)
+    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="The same seed and text give the same speech.")
     temperature: float | None = Field(None, ge=0, le=5, description="0 takes the likeliest code each time.")
     top_k: int | None = Field(None, ge=0, le=3072)
     top_p: float | None = Field(None, ge=0.01, le=1)
@@ -79,8 +85,8 @@ class SpeechFields(Fields):
     max_new_tokens: int | None = Field(
         None, ge=1, le=8192, description="Most codec frames (80 ms) of one piece of text."
     )
-    effects: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
-    save: bool | None = None
+    effects: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = Field(None, description="Not yet.")
+    save: bool | None = Field(None, description="Not yet.")
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,8 @@ class ModelWish:
 
 def find_model(name: str | None) -> ModelWish:
     """What a name means: ours, OpenAI's, a repository's, or none. Raises ModelNotFound, naming what is accepted."""
-    key = (name or MODEL).strip().lower().removeprefix("qwen/")
-    if key in _OPENAI_MODELS:
+    key = (name or "").strip().lower().removeprefix("qwen/")
+    if key in ("", *_OPENAI_MODELS):
         return ModelWish()
     if key == STANDBY:
         return ModelWish(standby=True)

@@ -147,7 +147,7 @@ async def list_checkpoints(request: web.Request) -> web.StreamResponse:
     "Load a checkpoint",
     body=ModelBody,
     answers={200: {"application/json": ModelEntry}},
-    errors=(404, 501, 503),
+    errors=(404, 503),
 )
 async def load(request: web.Request) -> web.StreamResponse:
     """Answers when it is ready. A missing one begins to be downloaded, which is a 503 that says how far it is."""
@@ -160,7 +160,7 @@ async def load(request: web.Request) -> web.StreamResponse:
     "Unload a checkpoint",
     body=ModelBody,
     answers={200: {"application/json": ModelEntry}},
-    errors=(404, 501, 503),
+    errors=(404, 503),
 )
 async def unload(request: web.Request) -> web.StreamResponse:
     """Gives its memory back; one that speaks is left alone, which is a 503."""
@@ -173,7 +173,7 @@ async def unload(request: web.Request) -> web.StreamResponse:
     "Download a checkpoint",
     body=ModelBody,
     answers={200: {"application/json": ModelEntry}},
-    errors=(404, 501, 503),
+    errors=(404, 501),
 )
 async def download(request: web.Request) -> web.StreamResponse:
     """Begins, and answers at once; /api/models/events tells how it goes."""

@@ -1,6 +1,13 @@
-"""Requests -> pydantic models, and what is wrong with them in one sentence a field."""
+"""Requests -> pydantic models, and what is wrong with them in one sentence a field.
+
+A body may have 25 MB, so what is told of it is bounded: a list in a model needs `fail_fast=True`, else each wrong item
+of millions is an error of its own.
+"""
 
 import asyncio
+import itertools
+import json
+import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -18,6 +25,15 @@ _SMALL = 64 * 1024
 """Bytes of JSON that take the event loop less than a millisecond."""
 
 _MOST_TOLD = 5
+"""Sentences in one error."""
+
+_MOST_NAMES = 100
+"""Ignored fields that are looked at."""
+
+_MOST_SHOWN = 60
+"""Characters of a value or a name that came from outside."""
+
+_HEADER_LENGTH = 500
 
 
 class Fields(BaseModel):
@@ -35,12 +51,9 @@ class Query(BaseModel):
 async def parse_body(request: web.Request, model: type[_Model], limit: int) -> _Model:
     """The JSON body, of at most `limit` bytes. Raises InvalidRequest, TooLarge or HttpError."""
     data = await read_json(request, limit)
-    try:
-        if len(data) <= _SMALL:
-            return model.model_validate_json(data)
-        return await asyncio.to_thread(model.model_validate_json, data)
-    except ValidationError as error:
-        raise _invalid(error) from None
+    if len(data) <= _SMALL:
+        return parse_json(data, model)
+    return await asyncio.to_thread(parse_json, data, model)
 
 
 def parse_query(request: web.Request, model: type[_Model]) -> _Model:
@@ -52,7 +65,7 @@ def parse_query(request: web.Request, model: type[_Model]) -> _Model:
 
 
 def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
-    """A message of a socket. Raises InvalidRequest."""
+    """A JSON object in a body or in a message of a socket. Raises InvalidRequest."""
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -60,30 +73,37 @@ def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
 
 
 def ignored_headers(*models: BaseModel) -> dict[str, str]:
-    """Header that names the fields nobody looked at."""
-    names = sorted({name for model in models for name in model.model_extra or {}})
-    listed = ", ".join(name.encode("ascii", "backslashreplace").decode() for name in names)
-    visible = "".join(letter if letter.isprintable() else "?" for letter in listed)
-    return {"X-Ignored-Fields": visible[:500]} if names else {}
+    """Header that names the fields nobody looked at, whatever is in their names: in ASCII, escaped as JSON does."""
+    given = itertools.chain.from_iterable(model.model_extra or () for model in models)
+    names = sorted({name[:_MOST_SHOWN] for name in itertools.islice(given, _MOST_NAMES)})
+    listed = ", ".join(json.dumps(name)[1:-1] for name in names)
+    return {"X-Ignored-Fields": listed[:_HEADER_LENGTH]} if names else {}
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
     found: dict[str, str] = {}
     for detail in error.errors(include_url=False, include_context=False):
         found.setdefault(_name(detail["loc"]), _sentence(detail))
-    names = list(found)
-    return InvalidRequest(" ".join(list(found.values())[:_MOST_TOLD]), param=names[0] or None)
+    # Of a union the branch that fits but for one field says more than those that don't fit at all.
+    told = {name: found[name] for name in found if not any(other.startswith(f"{name}.") for other in found)}
+    return InvalidRequest(" ".join(list(told.values())[:_MOST_TOLD]), param=next(iter(told)) or None)
 
 
 def _sentence(detail: ErrorDetails) -> str:
-    name, message = _name(detail["loc"]), detail["msg"].removesuffix(".")
-    if detail["type"] == "missing":
+    name, kind, message = _name(detail["loc"]), detail["type"], detail["msg"]
+    if kind == "missing":
         return f"{name} is missing."
-    if detail["type"] == "json_invalid":
-        return f"The body is not valid JSON: {message.removeprefix('Invalid JSON: ')}."
-    if not name:
-        return f"The body must be a JSON object: {message[0].lower()}{message[1:]}."
-    return f"{name}: {message[0].lower()}{message[1:]}, but is {_shown(detail['input'])}."
+    if kind == "json_invalid":
+        return f"That is not valid JSON: {message.removeprefix('Invalid JSON: ')}."
+    if kind == "model_type" and not name:
+        return "A JSON object is expected."
+    if rule := _RULE.match(message):
+        return f"{name} {rule[1]}, but is {_shown(detail['input'])}."
+    return f"{name}: {message}."
+
+
+_RULE = re.compile(r"\w+ (should .*?)( after validation)?(, (unable|got|not) .*)?$", re.DOTALL)
+"""What pydantic's messages have in common: "Input should be a valid number, unable to parse string …"."""
 
 
 def _name(location: Iterable[int | str]) -> str:
@@ -93,5 +113,9 @@ def _name(location: Iterable[int | str]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """A value from outside in JSON's spelling, in brief."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, str) and len(value) > _MOST_SHOWN:
+        value = value[:_MOST_SHOWN] + "…"
+    return json.dumps(value, ensure_ascii=False)

@@ -69,7 +69,9 @@ async def speak(request: web.Request) -> web.StreamResponse:
 
 
 def model_headers(report: Report) -> dict[str, str]:
-    """Who speaks; known when the first sound is there."""
+    """Who speaks, known when the first sound is there; nobody speaks a text that is all pauses and emoji."""
+    if report.model == "none":
+        return {}
     return {"X-Model-Used": report.model, "X-Engine": "standby" if report.model == "standby" else "qwen3"}
 
 

@@ -21,6 +21,7 @@ class VoiceEntry(BaseModel):
     name: str
     language: str
     languages: list[str]
+    gender: Literal["female", "male"]
     description: str
     type: Literal["builtin", "preset", "profile"]
 
@@ -56,9 +57,7 @@ async def list_voices(request: web.Request) -> web.StreamResponse:
     return web.json_response(text=VoiceList(voices=[_entry(speaker) for speaker in speakers]).model_dump_json())
 
 
-@resource.operation(
-    "POST", "/v1/audio/voices", "Make a voice (not yet)", answers={}, errors=(501,)
-)
+@resource.operation("POST", "/v1/audio/voices", "Make a voice (not yet)", answers={}, errors=(501,))
 async def create_voice(_: web.Request) -> web.StreamResponse:
     """Voices can't be kept yet; this answers 501."""
     raise NotSupported(
@@ -85,6 +84,7 @@ def _entry(speaker: Speaker) -> VoiceEntry:
         name=speaker.name.replace("_", " "),
         language=speaker.native.name.title(),
         languages=[language.name.title() for language in LANGUAGES],
+        gender=speaker.gender,
         description=speaker.description,
         type="builtin",
     )

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 
+import numpy as np
+
 from wyoming_qwen3.request import FloatArray
 
-from .encode import AudioFormat, open_encoder
+from .encode import AudioFormat, encode, open_encoder
 
 
 async def encoded(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> AsyncGenerator[bytes, None]:
@@ -19,6 +21,13 @@ async def encoded(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) 
             yield piece
     finally:
         encoder.close()
+
+
+async def whole(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> tuple[bytes, int]:
+    """The file in one piece, which knows its length, and the samples in it."""
+    gathered = [chunk async for chunk in chunks]
+    audio = await asyncio.to_thread(lambda: encode(np.concatenate(gathered), audio_format))
+    return audio, sum(chunk.size for chunk in gathered)
 
 
 async def _in_thread(work: Callable[[], bytes]) -> bytes:

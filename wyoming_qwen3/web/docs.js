@@ -2,6 +2,17 @@
 
 const METHODS = ["get", "post", "put", "delete"];
 
+const LIMITS = {
+  minimum: "from",
+  exclusiveMinimum: "above",
+  maximum: "to",
+  exclusiveMaximum: "below",
+  minLength: "at least",
+  maxLength: "at most",
+  minItems: "at least",
+  maxItems: "at most",
+};
+
 /** An element with children; strings become text, never markup. */
 function make(tag, attributes, ...children) {
   const element = document.createElement(tag);
@@ -10,71 +21,92 @@ function make(tag, attributes, ...children) {
   return element;
 }
 
-function resolve(api, schema) {
-  if (schema.$ref) return resolve(api, api.components.schemas[schema.$ref.split("/").pop()]);
-  return schema;
+function nameOf(reference) {
+  return reference.split("/").pop();
 }
 
-/** What a schema accepts, in a few words. */
-function describeType(schema) {
-  if (schema.$ref) return schema.$ref.split("/").pop();
-  if (schema.anyOf) return [...new Set(schema.anyOf.map(describeType))].join(" | ");
-  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
-  if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (schema.type === "array") return `list of ${describeType(schema.items ?? {})}`;
-  return schema.type ?? "any";
+/** What a schema accepts, in a few words, as texts and links. */
+function typeOf(schema) {
+  if (schema.$ref) return [make("a", { href: `#${nameOf(schema.$ref)}` }, nameOf(schema.$ref))];
+  if (schema.anyOf) return schema.anyOf.flatMap((branch, index) => (index ? [" | ", ...typeOf(branch)] : typeOf(branch)));
+  if (schema.enum) return [schema.enum.map((value) => JSON.stringify(value)).join(" | ")];
+  if (schema.const !== undefined) return [JSON.stringify(schema.const)];
+  if (schema.type === "array") return ["list of ", ...typeOf(schema.items ?? {})];
+  return [schema.type ?? "any"];
 }
 
-/** Limits, of the schema itself or of a branch of it that is not null. */
-function describeLimits(schema) {
+/** Limits, of the schema itself or of a branch of it, and its default. */
+function limitsOf(schema) {
   const parts = [schema, ...(schema.anyOf ?? [])];
-  const named = { minimum: "from", maximum: "to", minLength: "at least", maxLength: "at most", minItems: "at least", maxItems: "at most" };
   const limits = parts.flatMap((part) =>
-    Object.entries(named).filter(([name]) => part[name] !== undefined).map(([name, word]) => `${word} ${part[name]}`));
-  if (schema.default !== undefined && schema.default !== null) limits.push(`default ${JSON.stringify(schema.default)}`);
-  return limits.join(", ");
+    Object.entries(LIMITS).flatMap(([name, word]) => (part[name] === undefined ? [] : [`${word} ${part[name]}`])));
+  const plain = schema.default === undefined || schema.default === null;
+  return plain ? limits : [...limits, `default ${JSON.stringify(schema.default)}`];
 }
 
-function fieldRow(name, schema, required) {
-  const about = [schema.description, describeLimits(schema)].filter(Boolean).join(" · ");
-  return make("tr", {}, make("td", {}, make("code", {}, name), required ? " *" : ""), make("td", {}, describeType(schema)), make("td", {}, about));
+function row(...cells) {
+  return make("tr", {}, ...cells.map((cell) => make("td", {}, ...[cell].flat())));
 }
 
-function table(title, rows) {
-  const head = make("tr", {}, ...["Field", "Type", "About"].map((text) => make("th", { scope: "col" }, text)));
-  return rows.length ? [make("h4", {}, title), make("table", {}, head, ...rows)] : [];
+function table(heads, rows) {
+  const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
+  return make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
 }
 
-function fields(api, title, schema) {
-  const { properties = {}, required = [] } = resolve(api, schema);
-  return table(title, Object.entries(properties).map(([name, field]) => fieldRow(name, field, required.includes(name))));
+function fieldTable(named, required) {
+  const rows = named.map(([name, schema]) => {
+    const about = [schema.description, limitsOf(schema).join(", ")].filter(Boolean).join(" · ");
+    return row([make("code", {}, name), required.includes(name) ? " *" : ""], typeOf(schema), about);
+  });
+  return table(["Field", "Type", "About"], rows);
 }
 
-function showOperation(api, path, method, operation) {
-  const body = operation.requestBody?.content["application/json"];
-  const answers = Object.entries(operation.responses).map(([status, answer]) =>
-    make("tr", {}, make("td", {}, make("code", {}, status)), make("td", {}, answer.description), make("td", {}, Object.keys(answer.content ?? {}).join(", "))));
-  const answerHead = make("tr", {}, ...["Status", "Meaning", "Content"].map((text) => make("th", { scope: "col" }, text)));
+function contentOf(content) {
+  return Object.entries(content ?? {}).flatMap(([mediaType, { schema }], index) => [
+    index ? ", " : "",
+    mediaType,
+    ...(schema?.$ref ? [" ", ...typeOf(schema)] : []),
+  ]);
+}
+
+function showOperation(path, method, operation) {
+  const { parameters, requestBody, responses } = operation;
+  const answers = Object.entries(responses).map(([status, answer]) =>
+    row(make("code", {}, status), answer.description, contentOf(answer.content)));
+  const named = parameters.map((parameter) => [parameter.name, parameter.schema]);
+  const required = parameters.filter((parameter) => parameter.required).map((parameter) => parameter.name);
   return make("details", {},
     make("summary", {}, make("span", { class: "method" }, method.toUpperCase()), make("code", {}, path), ` ${operation.summary}`),
     make("div", {},
       make("p", {}, operation.description),
-      ...table("Parameters", operation.parameters.map((parameter) => fieldRow(parameter.name, parameter.schema, parameter.required))),
-      ...(body ? fields(api, "Body", body.schema) : []),
-      make("h4", {}, "Answers"), make("table", {}, answerHead, ...answers)));
+      ...(named.length ? [make("h4", {}, "Parameters"), fieldTable(named, required)] : []),
+      ...(requestBody ? [make("h4", {}, "Body"), make("p", {}, ...contentOf(requestBody.content))] : []),
+      make("h4", {}, "Answers"), table(["Status", "Meaning", "Content"], answers)));
+}
+
+function showTag(api, tag) {
+  const shown = Object.entries(api.paths).flatMap(([path, methods]) =>
+    METHODS.filter((method) => methods[method]?.tags.includes(tag)).map((method) => showOperation(path, method, methods[method])));
+  return make("section", {}, make("h2", {}, tag), ...shown);
+}
+
+function showSchema([name, schema]) {
+  const fields = fieldTable(Object.entries(schema.properties ?? {}), schema.required ?? []);
+  return make("section", { id: name }, make("h3", {}, name), make("p", {}, schema.description ?? ""), fields);
 }
 
 async function show() {
-  const place = document.getElementById("operations");
   const response = await fetch("openapi.json");
   if (!response.ok) throw new Error(`openapi.json was answered with ${response.status}`);
   const api = await response.json();
-  const sections = api.tags.map(({ name }) => {
-    const shown = Object.entries(api.paths).flatMap(([path, methods]) =>
-      METHODS.filter((method) => methods[method]?.tags.includes(name)).map((method) => showOperation(api, path, method, methods[method])));
-    return make("section", {}, make("h2", {}, name), ...shown);
-  });
-  place.replaceChildren(...sections);
+  document.getElementById("operations").replaceChildren(
+    ...api.tags.map(({ name }) => showTag(api, name)),
+    make("h2", {}, "Bodies and answers"),
+    make("p", {}, "A field with * must be sent."),
+    ...Object.entries(api.components.schemas).map(showSchema));
 }
 
-show().catch((error) => document.getElementById("operations").replaceChildren(make("p", { role: "alert" }, `This page can't be shown: ${error.message}.`)));
+show().catch((error) => {
+  const message = make("p", { role: "alert" }, `This page can't be shown: ${error.message}.`);
+  document.getElementById("operations").replaceChildren(message);
+});

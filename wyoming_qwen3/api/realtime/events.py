@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from wyoming_qwen3.api.intent import MODEL, SpeechFields, VoiceId
+from wyoming_qwen3.api.parse import Fields
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import SAMPLE_RATE
-
-from .intent import MODEL, SpeechFields, VoiceId
-from .parse import Fields
 
 Format = Literal["pcm16", "g711_ulaw", "g711_alaw"]
 """How the beta names the formats of audio."""
@@ -53,7 +52,7 @@ class ClientEvent(Fields):
     """What all events have."""
 
     type: str = ""
-    event_id: str | None = Field(None, max_length=512)
+    event_id: str | None = Field(default=None, max_length=512)
 
 
 class FormatFields(Fields):
@@ -65,7 +64,7 @@ class FormatFields(Fields):
 
 _Voice = Annotated[str, Field(min_length=1, max_length=200)] | VoiceId
 _Speed = Annotated[float, Field(ge=0.25, le=4.0)]
-_Modalities = list[Literal["text", "audio"]]
+_Modalities = Annotated[list[Literal["text", "audio"]], Field(max_length=2)]
 
 
 class OutputFields(Fields):
@@ -85,8 +84,8 @@ class AudioFields(Fields):
 class SettingsFields(Fields):
     """What a session has, and a response may have otherwise. What is left out stays as it is."""
 
-    model: str | None = Field(None, max_length=200)
-    instructions: str | None = Field(None, max_length=2000)
+    model: str | None = Field(default=None, max_length=200)
+    instructions: str | None = Field(default=None, max_length=2000)
     output_modalities: _Modalities | None = None
     audio: AudioFields | None = None
     # In the beta:
@@ -119,7 +118,7 @@ class Message(Fields):
     """An item of the conversation."""
 
     type: Literal["message"] = "message"
-    id: str | None = Field(None, min_length=1, max_length=64)
+    id: str | None = Field(default=None, min_length=1, max_length=64)
     role: Literal["user", "assistant", "system"]
     content: list[Part] = Field(min_length=1, max_length=100)
 
@@ -222,6 +221,6 @@ def _format(fields: FormatFields) -> Format:
     only = SAMPLE_RATE if fields.type == "audio/pcm" else 8_000
     if fields.rate not in (None, only):
         raise InvalidRequest(
-            f"{fields.type} comes at a rate of {only} only, but asked for is {fields.rate}.", param="format"
+            f"{fields.type} comes at a rate of {only} only, but asked for is {fields.rate}.", param="format.rate"
         )
     return _FORMATS[fields.type]

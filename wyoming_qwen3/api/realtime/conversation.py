@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from wyoming_qwen3.errors import InvalidRequest
 
-from .realtime_events import EventRefused, Message, fresh_id
+from .dialects import Dialect
+from .events import EventRefused, Message, fresh_id
 
 MOST_ITEMS = 1000
 """Items kept; beyond these the oldest are forgotten."""
@@ -43,7 +44,8 @@ class Item:
 class Conversation:
     """Items in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
         self.id = fresh_id("conv")
         self._items: list[Item] = []
 
@@ -59,7 +61,9 @@ class Conversation:
             at = 0
         elif after is not None:
             at = self._items.index(self.find(after, "create", "previous_item_id")) + 1
-        item = Item(message.id or fresh_id("item"), message.role, [part.model_dump() for part in message.content])
+        kind = self._dialect.written_type if message.role == "assistant" else "input_text"
+        content = [{"type": kind, "text": part.text} for part in message.content]
+        item = Item(message.id or fresh_id("item"), message.role, content)
         # A system message tells a language model how to answer; nobody wants to hear it.
         item.spoken = message.role == "system"
         return item, self._insert(at, item)

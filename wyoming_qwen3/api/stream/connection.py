@@ -28,26 +28,19 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any
 
-import numpy as np
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
-from pydantic import BaseModel, Field
 
-from wyoming_qwen3.audio.encode import AudioFormat, encode
-from wyoming_qwen3.audio.streaming import encoded
-from wyoming_qwen3.errors import InvalidRequest, SpeechError, TooLarge, Unavailable
-from wyoming_qwen3.request import SAMPLE_RATE, Description, FloatArray, SpeechRequest
-from wyoming_qwen3.speech import SpeechSession
-from wyoming_qwen3.voices import Speaker
+from wyoming_qwen3.api.access import SUBPROTOCOLS
+from wyoming_qwen3.api.errors import error_body, rule_for
+from wyoming_qwen3.api.intent import understand
+from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config, Services
+from wyoming_qwen3.errors import InvalidRequest, SpeechError, Unavailable
+from wyoming_qwen3.request import SpeechRequest
 
-from .access import SUBPROTOCOLS
-from .errors import error_body, rule_for
-from .intent import SpeechFields, describe_voice, understand
-from .keys import CONFIG, SERVICES, Config, Services
-from .parse import parse_json
+from .messages import Message, SessionConfig, check_task, configured, parse_any
+from .utterance import Utterance
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -56,38 +49,11 @@ PATH = "/v1/audio/speech/stream"
 _MOST_CONFIG = 4 * 1024 * 1024
 """Bytes of a session.config, which may hold a clip."""
 
-_MOST_TEXT = 128 * 1024
-"""Characters of any other message."""
-
 _MOST_WAITING = 8
 """Utterances that may wait behind the one being spoken on a connection."""
 
-_MOST_NAMES = 50
-"""Ignored fields that are told."""
-
 _GOODBYE_SECONDS = 1.0
 """How long a client may take to read why it is sent away, and to close its side."""
-
-_Model = TypeVar("_Model", bound=BaseModel)
-_Task = Literal["CustomVoice", "VoiceDesign", "Base"]
-
-
-class SessionConfig(SpeechFields):
-    """How the utterances that follow are spoken."""
-
-    type: Literal["session.config"]
-    response_format: AudioFormat = "wav"
-    task_type: _Task | None = Field(None, description="What the other fields must mean.")
-    stream_audio: bool | None = Field(None, description="false sends one frame with the whole file.")
-    split_granularity: Literal["none", "sentence", "clause"] | None = None
-
-
-class _Message(BaseModel):
-    type: Literal["session.config", "input.text", "input.done", "session.close"]
-
-
-class _InputText(BaseModel):
-    text: str
 
 
 def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: float = 30.0) -> None:
@@ -129,44 +95,6 @@ class _HangUp(Exception):
         self.error = error
 
 
-@dataclass
-class _Utterance:
-    """One text and its answer."""
-
-    index: int
-    session: SpeechSession
-    config: SessionConfig
-    text: list[str] = field(default_factory=list)
-    complete: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by input.done."""
-
-    failure: InvalidRequest | None = None
-    """What is wrong with its text."""
-
-    def feed(self, data: str, most: int) -> None:
-        """Take an input.text. What can't be taken fails the utterance: it must not end well without it."""
-        if self.failure:
-            return
-        try:
-            text = _parse(data, _InputText).text
-            if self.session.report.characters + len(text) > most:
-                raise InvalidRequest(
-                    f"The text of an utterance may have {most} characters; go on in another after input.done.",
-                    param="text",
-                )
-        except InvalidRequest as error:
-            self.failure = error
-            self.session.finish()
-        else:
-            self.text.append(text)
-            self.session.feed(text)
-
-    def check(self) -> None:
-        """Raise what is wrong with the text."""
-        if self.failure:
-            raise self.failure
-
-
 class _Connection:
     """One client. Reading and speaking are separate tasks, so that a session.close is seen while it is spoken."""
 
@@ -186,11 +114,11 @@ class _Connection:
         self._deadline = self._now() + config_seconds
         self._config: tuple[SessionConfig, SpeechRequest] | None = None
         self._begun = 0
-        self._open: _Utterance | None = None
+        self._open: Utterance | None = None
         self._owed = 0
         """Complete utterances that have not been answered to their end."""
 
-        self._waiting: deque[_Utterance] = deque()
+        self._waiting: deque[Utterance] = deque()
         self._speaking: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -256,9 +184,9 @@ class _Connection:
 
     async def _dispatch(self, data: str) -> None:
         """Act on one message. Raises SpeechError for what leaves things as they were."""
-        kind = (await _parse_any(data, _Message)).type
+        kind = (await parse_any(data, Message)).type
         if kind == "session.config":
-            await self._configure(await _parse_any(data, SessionConfig))
+            await self._configure(await parse_any(data, SessionConfig))
         elif kind == "session.close":
             raise _HangUp(WSCloseCode.OK)
         elif kind == "input.text":
@@ -275,18 +203,18 @@ class _Connection:
         if self._open:
             raise InvalidRequest("A session.config may not come within an utterance; send input.done first.")
         request = await understand(config, self._server)
-        _check_task(config.task_type, request)
+        check_task(config, request)
         self._config = config, request
-        await self._send(_configured(config, request))
+        await self._send(configured(config, request))
 
-    def _begin(self) -> _Utterance:
+    def _begin(self) -> Utterance:
         if self._config is None:
             raise InvalidRequest("The first message must be a session.config.")
         if len(self._waiting) >= _MOST_WAITING:
             message = f"More than {_MOST_WAITING} utterances are waiting on this connection already."
             raise _HangUp(WSCloseCode.POLICY_VIOLATION, InvalidRequest(message))
         config, request = self._config
-        utterance = _Utterance(self._begun, self._synthesizer.open(request, "stream"), config)
+        utterance = Utterance(self._begun, self._synthesizer.open(request, "stream"), config)
         self._begun += 1
         self._waiting.append(utterance)
         if self._speaking is None or self._speaking.done():
@@ -299,15 +227,15 @@ class _Connection:
             while self._waiting:
                 await self._answer(self._waiting.popleft())
 
-    async def _answer(self, utterance: _Utterance) -> None:
+    async def _answer(self, utterance: Utterance) -> None:
         """Send everything from audio.start to session.done."""
         sent, failure = 0, None
         try:
-            async with utterance.session, contextlib.aclosing(_file(utterance)) as pieces:
+            async with utterance.session, contextlib.aclosing(utterance.audio()) as pieces:
                 async for piece in pieces:
                     utterance.check()
                     if not sent:
-                        await self._send(_audio_start(utterance))
+                        await self._send(utterance.start())
                     sent += len(piece)
                     await self._socket.send_bytes(piece)
                     self._stay()
@@ -321,12 +249,12 @@ class _Connection:
             failure = SpeechError("The server failed on this text; its log says why.")
         await self._end(utterance, sent, failure)
 
-    async def _end(self, utterance: _Utterance, sent: int, failure: SpeechError | None) -> None:
+    async def _end(self, utterance: Utterance, sent: int, failure: SpeechError | None) -> None:
         """Tell how it went; of an utterance that failed the rest of the text is waited for."""
         about = {"utterance_index": utterance.index, "sentence_index": 0}
         if failure:
             if not sent:
-                await self._send(_audio_start(utterance))
+                await self._send(utterance.start())
             partial = {"partial_audio": True, "action": "discard"} if sent else {}
             await self._send_error(failure, about | partial)
         await self._send({"type": "audio.done", **about, "total_bytes": sent, "error": failure is not None})
@@ -336,12 +264,17 @@ class _Connection:
         self._stay()
 
     async def _silence(self) -> None:
-        """Stop the utterance being spoken, and forget those waiting."""
-        if self._speaking:
-            self._speaking.cancel()
-            await asyncio.wait([self._speaking])
+        """Stop the utterance being spoken, and forget those waiting.
+
+        A client that leaves meanwhile cancels whoever runs this, so what must not be left out comes before any waiting.
+        """
+        speaking = self._speaking
+        if speaking and not speaking.cancelling():  # a second time would cut short how it ends
+            speaking.cancel()
         while self._waiting:
             await self._waiting.popleft().session.close()
+        if speaking:
+            await asyncio.wait([speaking])
 
     async def _send_error(self, error: SpeechError, more: dict[str, Any] | None = None) -> None:
         if rule_for(error).status >= 500:
@@ -361,64 +294,3 @@ class _Connection:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * _GOODBYE_SECONDS):
                 await self._socket.close(code=code)
-
-
-async def _parse_any(data: str, model: type[_Model]) -> _Model:
-    """A message of any size. Raises InvalidRequest."""
-    if len(data) <= _MOST_TEXT:
-        return parse_json(data, model)
-    return await asyncio.to_thread(parse_json, data, model)
-
-
-def _parse(data: str, model: type[_Model]) -> _Model:
-    """A message that is no config. Raises InvalidRequest."""
-    if len(data) > _MOST_TEXT:
-        raise TooLarge(f"The message is larger than the {_MOST_TEXT:,} characters that are taken here.")
-    return parse_json(data, model)
-
-
-def _check_task(task: _Task | None, request: SpeechRequest) -> None:
-    meant = "Base"
-    if isinstance(request.voice, Speaker):
-        meant = "CustomVoice"
-    elif isinstance(request.voice, Description):
-        meant = "VoiceDesign"
-    if task not in {None, meant}:
-        raise InvalidRequest(f"task_type is {task}, but the other fields mean {meant}.", param="task_type")
-
-
-def _configured(config: SessionConfig, request: SpeechRequest) -> dict[str, Any]:
-    voice = describe_voice(request)
-    warning = {"warning": voice["X-Warning"]} if "X-Warning" in voice else {}
-    return {
-        "type": "session.configured",
-        "voice": voice["X-Voice"],
-        "language": voice["X-Language"],
-        "format": config.response_format,
-        "sample_rate": SAMPLE_RATE,
-        "ignored_fields": [name[:100] for name in sorted(config.model_extra or {})[:_MOST_NAMES]],
-        **warning,
-    }
-
-
-def _audio_start(utterance: _Utterance) -> dict[str, Any]:
-    return {
-        "type": "audio.start",
-        "utterance_index": utterance.index,
-        "sentence_index": 0,
-        "sentence_text": "".join(utterance.text),
-        "format": utterance.config.response_format,
-        "sample_rate": SAMPLE_RATE,
-        "channels": 1,
-    }
-
-
-def _file(utterance: _Utterance) -> AsyncGenerator[bytes, None]:
-    make = _whole if utterance.config.stream_audio is False else encoded
-    return make(utterance.session, utterance.config.response_format)
-
-
-async def _whole(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> AsyncGenerator[bytes, None]:
-    """The file in one piece."""
-    samples = np.concatenate([chunk async for chunk in chunks])
-    yield await asyncio.to_thread(encode, samples, audio_format)

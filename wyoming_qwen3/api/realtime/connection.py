@@ -11,23 +11,24 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
 from collections.abc import Mapping
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from pydantic import Field
 
+from wyoming_qwen3.api.access import SUBPROTOCOLS
+from wyoming_qwen3.api.errors import error_body
+from wyoming_qwen3.api.intent import MODEL, check_text, find_model, understand
+from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config, Services
+from wyoming_qwen3.api.parse import Query, parse_json, parse_query
 from wyoming_qwen3.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.models import choose_model
 from wyoming_qwen3.request import SpeechRequest
 
-from .access import SUBPROTOCOLS
-from .errors import error_body
-from .intent import MODEL, check_text, find_model, understand
-from .keys import CONFIG, SERVICES, Config, Services
-from .parse import Query, parse_json, parse_query
-from .realtime_conversation import Conversation, Item, joined
-from .realtime_dialects import BetaDialect, Dialect
-from .realtime_events import (
+from .conversation import Conversation, Item, joined
+from .dialects import BetaDialect, Dialect
+from .events import (
     ClientEvent,
     EventRefused,
     ItemCreate,
@@ -37,11 +38,12 @@ from .realtime_events import (
     Reference,
     ResponseCancel,
     ResponseCreate,
+    ResponseFields,
     SessionUpdate,
     Settings,
     fresh_id,
 )
-from .realtime_response import Response, Speaking
+from .response import Response, Speaking
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -53,9 +55,12 @@ MOST_BYTES = 256 * 1024
 _MOST_RECEIVED = 4 * 1024 * 1024
 """Bytes of a message beyond which the connection is closed with code 1009: it can't be skipped without taking it in."""
 
+_IN_FLIGHT = 64 * 1024
+"""Bytes that the kernel may hold for a client: more than a second of sound, so that one that reads no faster than it
+plays soon hears that a response was cancelled. By itself it would hold minutes."""
+
 _HEARTBEAT_SECONDS = 120.0
-"""Between pings. A client has half of it to answer: one that reads no faster than it plays comes to the ping only
-after the sound that is on its way already."""
+"""Between pings. A client has half of it to answer: it comes to the ping only after the sound that is on its way."""
 
 _GOODBYE_SECONDS = 1.0
 """How long a client may take to answer a close."""
@@ -69,29 +74,30 @@ class RealtimeQuery(Query):
 
 def add_to(app: web.Application) -> None:
     """Serve the socket. OpenAPI has no words for one, so that this is no `Resource`."""
-    sockets: set[web.WebSocketResponse] = set()
+    websockets: set[web.WebSocketResponse] = set()
 
     async def serve(request: web.Request) -> web.StreamResponse:
         settings = _first_settings(request)
-        socket = web.WebSocketResponse(
+        websocket = web.WebSocketResponse(
             protocols=SUBPROTOCOLS,
             timeout=_GOODBYE_SECONDS,
             heartbeat=_HEARTBEAT_SECONDS,
             compress=False,  # base64 of sound does not shrink, and a message must be written before anything is awaited
             max_msg_size=_MOST_RECEIVED,
         )
-        if not socket.can_prepare(request):
+        if not websocket.can_prepare(request):
             raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
-        await socket.prepare(request)
-        sockets.add(socket)
+        await websocket.prepare(request)
+        _keep_little_in_flight(request)
+        websockets.add(websocket)
         try:
-            await _Connection(socket, _dialect(request.headers), settings, app[SERVICES], app[CONFIG]).run()
+            await _Connection(websocket, _dialect(request.headers), settings, app[SERVICES], app[CONFIG]).run()
         finally:
-            sockets.discard(socket)
-        return socket
+            websockets.discard(websocket)
+        return websocket
 
     async def hang_up(_: web.Application) -> None:
-        await asyncio.gather(*[_say_goodbye(socket) for socket in sockets])
+        await asyncio.gather(*[_say_goodbye(websocket) for websocket in websockets])
 
     app.router.add_get(PATH, serve, allow_head=False)
     app.on_shutdown.append(hang_up)
@@ -112,32 +118,37 @@ def _dialect(headers: Mapping[str, str]) -> Dialect:
     return BetaDialect() if asked or offered else Dialect()
 
 
-async def _say_goodbye(socket: web.WebSocketResponse) -> None:
+def _keep_little_in_flight(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _IN_FLIGHT)
+
+
+async def _say_goodbye(websocket: web.WebSocketResponse) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GOODBYE_SECONDS):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"The server is stopping.")
+            await websocket.close(code=WSCloseCode.GOING_AWAY, message=b"The server is stopping.")
 
 
 class _Connection:
     """One client."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, dialect: Dialect, settings: Settings, services: Services, config: Config
+        self, websocket: web.WebSocketResponse, dialect: Dialect, settings: Settings, services: Services, config: Config
     ) -> None:
         self._id = fresh_id("sess")
-        self._socket = socket
+        self._websocket = websocket
         self._dialect = dialect
         self._settings = settings
         self._services = services
         self._config = config
-        self._conversation = Conversation()
+        self._conversation = Conversation(dialect)
         self._speaking: Speaking | None = None
 
     async def run(self) -> None:
         """Answer events until the client leaves, and stop speaking then."""
         try:
             await self._tell("session.created", session=self._dialect.session(self._id, self._settings))
-            async for message in self._socket:
+            async for message in self._websocket:
                 await self._hear(message)
         except ConnectionError:
             _LOGGER.debug("A client left before it was answered")
@@ -212,38 +223,37 @@ class _Connection:
                 f"Conversation already has an active response in progress: {self._speaking.response.id}. "
                 "Wait until the response is finished before creating a new one.",
             )
-        fields = event.response
-        settings = self._settings.updated(fields) if fields else self._settings
-        items = self._spoken_items(event)
-        text = joined(items)
+        fields = event.response or ResponseFields()
+        settings = self._settings.updated(fields)
+        items = self._conversation.unspoken() if fields.input is None else []
+        text = joined(items if fields.input is None else self._items(fields.input))
         if not text:
             raise InvalidRequest(
                 "There is no text to speak; create an item with text, or send it as response.input.",
                 param="response.input",
             )
-        request = await self._understand(settings)
         check_text(text, self._config.max_input)
-        conversation = None if fields and fields.conversation == "none" else self._conversation
-        response = Response(text, settings, self._dialect, conversation, self._tell)
-        response.metadata = fields.metadata if fields else None
+        request = await self._understand(settings)
+        if self._speaking:
+            await self._speaking.wait()
+        conversation = None if fields.conversation == "none" else self._conversation
+        response = Response(
+            text, settings, conversation, metadata=fields.metadata, dialect=self._dialect, tell=self._tell
+        )
+        await response.create()
         session = self._services.synthesizer.open(request, "realtime")
         session.feed(text)
         session.finish()
-        if self._speaking:
-            await self._speaking.wait()
-        await response.create()
         self._speaking = Speaking(response, session, items)
 
-    def _spoken_items(self, event: ResponseCreate) -> list[Item]:
-        """What a response is to speak. Raises InvalidRequest for a reference to nothing."""
-        if event.response is None or event.response.input is None:
-            return self._conversation.unspoken()
-        scratch = Conversation()
+    def _items(self, given: list[Message | Reference]) -> list[Item]:
+        """A response's own input, which leaves the conversation alone. Raises InvalidRequest."""
+        scratch = Conversation(self._dialect)
         return [
             self._conversation.find(entry.id, "reference", "response.input")
             if isinstance(entry, Reference)
             else scratch.create(entry, None)[0]
-            for entry in event.response.input
+            for entry in given
         ]
 
     async def _cancel(self, event: ResponseCancel) -> None:
@@ -268,7 +278,7 @@ class _Connection:
 
     async def _tell(self, event: str, /, **fields: object) -> None:
         if name := self._dialect.name(event):
-            await self._socket.send_str(json.dumps({"type": name, "event_id": fresh_id("event"), **fields}))
+            await self._websocket.send_str(json.dumps({"type": name, "event_id": fresh_id("event"), **fields}))
 
     async def _tell_error(self, error: SpeechError, event_id: str | None) -> None:
         await self._tell("error", error=error_body(error)["error"] | {"event_id": event_id})

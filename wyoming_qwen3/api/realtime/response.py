@@ -4,20 +4,21 @@ import asyncio
 import base64
 import contextlib
 import logging
+from collections import deque
 from collections.abc import AsyncIterable, Iterator
 from typing import Any, Literal, Protocol
 
+from wyoming_qwen3.api.errors import error_body
+from wyoming_qwen3.api.speech import usage
 from wyoming_qwen3.audio.encode import Encoder, open_encoder
 from wyoming_qwen3.audio.g711 import G711Encoder
 from wyoming_qwen3.errors import SpeechError
 from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.speech import Report, SpeechSession
 
-from .errors import error_body
-from .realtime_conversation import Conversation, Item
-from .realtime_dialects import Dialect
-from .realtime_events import Format, Settings, fresh_id
-from .speech import usage
+from .conversation import Conversation, Item
+from .dialects import Dialect
+from .events import Format, Settings, fresh_id
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ Status = Literal["in_progress", "completed", "cancelled", "failed"]
 
 
 class Tell(Protocol):
-    """Send an event by its general name, and wait until the client has read enough of those before."""
+    """Send an event by its general name, at once, and wait until the client has read enough of those before."""
 
     async def __call__(self, event: str, /, **fields: object) -> None: ...  # noqa: D102
 
@@ -37,22 +38,30 @@ class Response:
     """Told in three steps: `create`, `play`, `end`. Playing may be broken off; whatever was begun is ended."""
 
     def __init__(
-        self, text: str, settings: Settings, dialect: Dialect, conversation: Conversation | None, tell: Tell
+        self,
+        text: str,
+        settings: Settings,
+        conversation: Conversation | None,
+        *,
+        metadata: dict[str, str] | None,
+        dialect: Dialect,
+        tell: Tell,
     ) -> None:
         """`conversation` is what the answer becomes part of, if it does."""
         self.id = fresh_id("resp")
-        self.metadata: dict[str, str] | None = None
         self.over = False
         """Whether the client has been told of its end, or is being told just now."""
 
         self._text = text
         self._settings = settings
+        self._metadata = metadata
         self._dialect = dialect
         self._conversation = conversation
         self._tell = tell
         self._item = Item(fresh_id("item"), "assistant", [], "in_progress", spoken=True)
         self._before: str | None = None
         self._begun = False
+        self._opening: deque[tuple[str, dict[str, Any]]] = deque()
 
     async def create(self) -> None:
         """Say that it has been understood."""
@@ -81,12 +90,20 @@ class Response:
 
     async def _begin(self) -> None:
         self._begun = True
-        await self._tell("response.output_item.added", **self._output(), item=self._item.told())
+        told, part = self._item.told(), {"type": "audio", "transcript": ""}
+        self._opening.append(("response.output_item.added", {**self._output(), "item": told}))
         if self._conversation:
             self._before = self._conversation.add(self._item)
-            await self._tell("conversation.item.added", previous_item_id=self._before, item=self._item.told())
-        await self._tell("response.content_part.added", **self._content(), part={"type": "audio", "transcript": ""})
-        await self._tell("response.output_audio_transcript.delta", **self._content(), delta=self._text)
+            self._opening.append(("conversation.item.added", {"previous_item_id": self._before, "item": told}))
+        self._opening.append(("response.content_part.added", {**self._content(), "part": part}))
+        self._opening.append(("response.output_audio_transcript.delta", {**self._content(), "delta": self._text}))
+        await self._open()
+
+    async def _open(self) -> None:
+        """Tell what has not been told yet: who cancels may do so in the middle of it."""
+        while self._opening:
+            event, fields = self._opening.popleft()
+            await self._tell(event, **fields)
 
     async def _send(self, sound: bytes) -> None:
         if sound:
@@ -94,6 +111,7 @@ class Response:
             await self._tell("response.output_audio.delta", **self._content(), delta=delta)
 
     async def _close(self, *, whole: bool) -> None:
+        await self._open()
         self._item.status = "completed" if whole else "incomplete"
         self._item.content = [{"type": self._dialect.spoken_type, "transcript": self._text}]
         part = {"type": "audio", "transcript": self._text}
@@ -119,7 +137,7 @@ class Response:
             "status_details": None,
             "output": [self._item.told()] if self._begun else [],
             "max_output_tokens": "inf",
-            "metadata": self.metadata,
+            "metadata": self._metadata,
             "usage": None,
         }
 

@@ -6,14 +6,14 @@ https://platform.openai.com/docs/api-reference/realtime-server-events
 from collections.abc import Mapping
 from typing import Any
 
-from .realtime_events import GENERAL_FORMATS, Settings
+from .events import GENERAL_FORMATS, Settings
 
 
 class Dialect:
     """The general one, which the openai SDK's `realtime` speaks."""
 
-    spoken_type = "output_audio"
-    """Type of the content that an answer has in the conversation."""
+    written_type, spoken_type = "output_text", "output_audio"
+    """Types of the content that an assistant's message has."""
 
     def name(self, event: str) -> str | None:
         """What an event is called here; None where there is no such event."""
@@ -53,7 +53,7 @@ class Dialect:
 class BetaDialect(Dialect):
     """The one before it, which the SDK's `beta.realtime` speaks."""
 
-    spoken_type = "audio"
+    written_type, spoken_type = "text", "audio"
 
     _NAMES: Mapping[str, str | None] = {
         "conversation.item.added": "conversation.item.created",

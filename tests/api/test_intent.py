@@ -1,0 +1,293 @@
+"""What a request's fields mean: who speaks what, in which style, and what is refused."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.api.clips import data_url
+from wyoming_qwen3.api.intent import (
+    ModelWish,
+    SpeechFields,
+    check_text,
+    describe_voice,
+    find_model,
+    model_id,
+    understand,
+)
+from wyoming_qwen3.api.keys import Config
+from wyoming_qwen3.checkpoints import PUBLISHED
+from wyoming_qwen3.defaults import Defaults
+from wyoming_qwen3.errors import (
+    InvalidRequest,
+    LanguageNotSupported,
+    ModelNotFound,
+    NotSupported,
+    SpeechError,
+    TooLarge,
+    VoiceNotFound,
+)
+from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.voices import Speaker, find_language, find_voice
+
+RYAN = find_voice("ryan")[0]
+CLIP = data_url(2.0)
+
+
+async def meaning(config: Config | None = None, **fields: Any) -> SpeechRequest:
+    return await understand(SpeechFields.model_validate(fields), config or Config(Defaults(RYAN)))
+
+
+def told(request: SpeechRequest) -> tuple[str, str | None]:
+    """Who speaks, and the code of the language."""
+    voice = request.voice.id if isinstance(request.voice, Speaker) else type(request.voice).__name__
+    return voice, request.language.code if request.language else None
+
+
+@pytest.mark.parametrize(
+    ("fields", "voice", "language"),
+    [
+        ({}, "ryan", None),
+        ({"voice": None, "language": None}, "ryan", None),
+        ({"voice": "", "language": ""}, "ryan", None),
+        ({"voice": "  "}, "ryan", None),
+        ({"voice": "Default"}, "ryan", None),
+        ({"voice": "Vivian"}, "vivian", None),
+        ({"voice": "VIVIAN"}, "vivian", None),
+        ({"voice": " uncle fu "}, "uncle_fu", None),
+        ({"voice": {"id": "Ryan"}}, "ryan", None),
+        ({"voice": {"id": ""}}, "ryan", None),
+        ({"voice": "alloy"}, "aiden", None),
+        ({"voice": "Cedar"}, "ryan", None),
+        ({"voice": "ryan-de"}, "ryan", "de"),
+        ({"voice": "ryan-de", "language": "German"}, "ryan", "de"),
+        ({"voice": "ryan-de", "language": "Auto"}, "ryan", "de"),
+        ({"voice": "alloy", "language": "pt-BR"}, "aiden", "pt"),
+        ({"language": "zh"}, "vivian", "zh"),
+        ({"language": "ja-JP"}, "ono_anna", "ja"),
+        ({"language": "Korean"}, "sohee", "ko"),
+        ({"voice": "default", "language": "Korean"}, "sohee", "ko"),
+        ({"language": "fr"}, "ryan", "fr"),
+        ({"language": " AUTO "}, "ryan", None),
+        ({"instructions": "An old man."}, "Description", None),
+        ({"instructions": "An old man.", "voice": "", "language": "de"}, "Description", "de"),
+        ({"instructions": "An old man.", "voice": " Design "}, "Description", None),
+        ({"instructions": "An old man.", "voice": {"id": "design"}}, "Description", None),
+        ({"voice_design": "An old man."}, "Description", None),
+        ({"instructions": "Tired.", "voice": "default"}, "ryan", None),
+        ({"ref_audio": CLIP, "ref_text": "Hello."}, "Reference", None),
+        ({"ref_audio": CLIP, "ref_text": "Hello.", "voice": "alloy", "language": "ru"}, "Reference", "ru"),
+        ({"reference_audio": CLIP, "clone_transcript": "Hello."}, "Reference", None),
+        ({"ref_audio": CLIP, "x_vector_only_mode": True}, "Reference", None),
+    ],
+)
+async def test_who_speaks_which_language(fields: dict[str, Any], voice: str, language: str | None) -> None:
+    assert told(await meaning(**fields)) == (voice, language)
+
+
+@pytest.mark.parametrize("name", ["instructions", "voice_design", "instruct"])
+async def test_a_named_speaker_takes_words_as_style_and_a_described_one_as_itself(name: str) -> None:
+    words: dict[str, Any] = {name: " Tired. "}
+    styled = await meaning(voice="Ryan", **words)
+    assert (styled.voice, styled.instruct) == (RYAN, "Tired.")
+    described = await meaning(**words)
+    assert (described.voice, described.instruct) == (Description("Tired."), None)
+
+
+async def test_blank_words_are_none() -> None:
+    request = await meaning(instructions="", voice_design=" \n", instruct=None)
+    assert (request.voice, request.instruct) == (RYAN, None)
+
+
+async def test_a_clone_keeps_words_for_the_checkpoint_to_refuse() -> None:
+    assert (await meaning(ref_audio=CLIP, ref_text="Hello.", instructions="Tired.")).instruct == "Tired."
+
+
+async def test_a_clip_is_read_as_it_is() -> None:
+    voice = (await meaning(ref_audio=data_url(2.0, 16_000), ref_text=" Hello. ")).voice
+    assert isinstance(voice, Reference)
+    assert (voice.samples.size, voice.sample_rate, voice.text) == (32_000, 16_000, "Hello.")
+    assert np.abs(voice.samples).max() == pytest.approx(0.25, abs=0.01)
+
+
+async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
+    voice = (await meaning(ref_audio=CLIP, ref_text="Hello.", x_vector_only_mode=True)).voice
+    assert isinstance(voice, Reference)
+    assert voice.text is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "param", "said"),
+    [
+        ({"voice": "nobody"}, VoiceNotFound, "voice", "Vivian, Serena, Uncle_Fu"),
+        ({"voice": {"id": "nobody"}}, VoiceNotFound, "voice", "'nobody'"),
+        ({"voice": "ryan-nl"}, VoiceNotFound, "voice", "'ryan-nl'"),
+        ({"voice": "ryan-de", "language": "fr"}, InvalidRequest, "language", "leave one of the two out"),
+        ({"language": "nl"}, LanguageNotSupported, "language", "zh (chinese), en (english), ja (japanese)"),
+        ({"language": "nl", "instructions": "An old man."}, LanguageNotSupported, "language", "'nl'"),
+        ({"language": "nl", "ref_audio": CLIP, "ref_text": "Hello."}, LanguageNotSupported, "language", "'nl'"),
+        ({"voice": "design"}, InvalidRequest, "instructions", "no instructions describe it"),
+        ({"instructions": "a", "voice_design": "b"}, InvalidRequest, "instructions", "send one"),
+        ({"voice_design": "a", "instruct": "b"}, InvalidRequest, "voice_design", "send one"),
+        ({"ref_audio": CLIP, "reference_audio": CLIP[:-4]}, InvalidRequest, "ref_audio", "send one"),
+        ({"ref_audio": CLIP, "ref_text": "a", "clone_transcript": "b"}, InvalidRequest, "ref_text", "send one"),
+        ({"model": "gpt-5"}, ModelNotFound, "model", "'gpt-5'"),
+        ({"model": "qwen3-tts-base"}, InvalidRequest, "model", "qwen3-tts-base clones a voice; send ref_audio"),
+        ({"model": "qwen3-tts-voicedesign", "voice": "Ryan"}, InvalidRequest, "model", "as it is described"),
+        ({"model": "qwen3-tts-customvoice", "instructions": "a"}, InvalidRequest, "model", "a named speaker"),
+        (
+            {"model": "qwen3-tts-customvoice", "ref_audio": CLIP, "ref_text": "a"},
+            InvalidRequest,
+            "model",
+            "no ref_audio",
+        ),
+        ({"ref_text": "Hello."}, InvalidRequest, "ref_audio", "which is missing"),
+        ({"x_vector_only_mode": True}, InvalidRequest, "ref_audio", "which is missing"),
+        ({"ref_audio": CLIP}, InvalidRequest, "ref_text", "x_vector_only_mode"),
+        ({"ref_audio": CLIP, "ref_text": " "}, InvalidRequest, "ref_text", "x_vector_only_mode"),
+        ({"ref_audio": data_url(0.9), "ref_text": "a"}, InvalidRequest, "ref_audio", "has 0.9 s"),
+        ({"ref_audio": data_url(30.5), "ref_text": "a"}, TooLarge, "ref_audio", "longer than 30 seconds"),
+        ({"ref_audio": "data:audio/wav;base64,QUJDRA==", "ref_text": "a"}, InvalidRequest, "ref_audio", "WAV, FLAC"),
+        ({"ref_audio": "data:audio/wav;base64,@@@@", "ref_text": "a"}, InvalidRequest, "ref_audio", "base64"),
+        ({"ref_audio": "data:text/html;base64,QUJD", "ref_text": "a"}, InvalidRequest, "ref_audio", "no other URL"),
+        ({"ref_audio": "http://127.0.0.1/a.wav", "ref_text": "a"}, InvalidRequest, "ref_audio", "no other URL or path"),
+        ({"effects": [{"type": "reverb"}]}, NotSupported, "effects", "no effects yet"),
+        ({"save": True}, NotSupported, "save", "no history yet"),
+    ],
+)
+async def test_what_is_refused(fields: dict[str, Any], error: type[SpeechError], param: str, said: str) -> None:
+    with pytest.raises(error) as caught:
+        await meaning(**fields)
+    assert type(caught.value) is error
+    assert caught.value.param == param
+    assert said in str(caught.value)
+
+
+async def test_a_path_to_a_clip_is_not_read(tmp_path: Path) -> None:
+    """Neither as it is nor as a file: URL, although the file is a fine clip."""
+    path = tmp_path / "clip.wav"
+    path.write_bytes(base64.b64decode(CLIP.partition(",")[2]))
+    for url in (str(path), path.as_uri()):
+        with pytest.raises(InvalidRequest, match="no other URL or path is read"):
+            await meaning(ref_audio=url, ref_text="Hello.")
+
+
+async def test_a_clip_of_more_than_10_megabytes_is_too_large() -> None:
+    with pytest.raises(TooLarge, match="ref_audio"):
+        await meaning(ref_audio="data:audio/wav;base64," + "A" * (14 << 20), ref_text="Hello.")
+
+
+@pytest.mark.parametrize("fields", [{"effects": []}, {"effects": None, "save": None}, {"save": False}])
+async def test_nothing_wished_is_nothing_refused(fields: dict[str, Any]) -> None:
+    assert told(await meaning(**fields)) == ("ryan", None)
+
+
+async def test_an_unknown_voice_falls_back_where_the_server_is_set_so() -> None:
+    lenient = Config(Defaults(RYAN), voice_fallback=True)
+    assert told(await meaning(lenient, voice="nobody")) == ("ryan", None)
+    assert told(await meaning(lenient, voice="nobody", language="ja")) == ("ono_anna", "ja")
+    with pytest.raises(LanguageNotSupported):
+        await meaning(lenient, voice="nobody", language="nl")
+
+
+async def test_the_servers_defaults_hold_for_what_is_left_out() -> None:
+    defaults = Defaults(RYAN, find_language("de"), Sampling(temperature=0.5, seed=1, max_frames=100))
+    config = Config(defaults)
+    assert told(await meaning(config)) == ("ryan", "de")
+    assert told(await meaning(config, instructions="An old man.")) == ("Description", "de")
+    assert told(await meaning(config, ref_audio=CLIP, ref_text="Hello.")) == ("Reference", "de")
+    assert (await meaning(config)).sampling == defaults.sampling
+    given = await meaning(config, temperature=0, top_k=5, top_p=0.9, repetition_penalty=1.1, seed=0, max_new_tokens=9)
+    assert given.sampling == Sampling(0, 5, 0.9, 1.1, 0, 9)
+
+
+async def test_speed_is_as_given_and_1_by_default() -> None:
+    assert [(await meaning(speed=speed)).speed for speed in (None, 0.25, 4)] == [1.0, 0.25, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("model", "only_standby", "mode"),
+    [
+        (None, False, "off"),
+        ("tts-1", False, "off"),
+        ("standby", False, "only"),
+        (" Standby ", False, "only"),
+        ("tts-1", True, "only"),
+    ],
+)
+async def test_the_standby_voice_speaks_where_it_is_asked_for_or_alone(
+    model: str | None, only_standby: bool, mode: str
+) -> None:
+    assert (await meaning(Config(Defaults(RYAN), standby_only=only_standby), model=model)).standby == mode
+
+
+@pytest.mark.parametrize(
+    ("name", "wish"),
+    [
+        (None, ModelWish()),
+        (" ", ModelWish()),
+        ("qwen3-tts", ModelWish()),
+        ("tts-1", ModelWish()),
+        ("tts-1-hd", ModelWish()),
+        ("gpt-4o-mini-tts", ModelWish()),
+        ("gpt-4o-mini-tts-2025-12-15", ModelWish()),
+        ("standby", ModelWish(standby=True)),
+        ("qwen3-tts-1.7b", ModelWish(None, "1.7B")),
+        ("Qwen3-TTS-0.6B", ModelWish(None, "0.6B")),
+        ("qwen3-tts-base", ModelWish("base")),
+        ("qwen3-tts-1.7b-voicedesign", ModelWish("voice_design", "1.7B")),
+        ("Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice", ModelWish("custom_voice", "0.6B")),
+    ],
+)
+def test_what_a_models_name_means(name: str | None, wish: ModelWish) -> None:
+    assert find_model(name) == wish
+
+
+@pytest.mark.parametrize("name", ["qwen3", "qwen3-tts-3b", "qwen3-tts-0.6b-voicedesign", "tts-2", "qwen3-tts-1.7"])
+def test_models_that_there_are_not(name: str) -> None:
+    with pytest.raises(ModelNotFound) as caught:
+        find_model(name)
+    assert caught.value.param == "model"
+
+
+def test_every_checkpoint_is_found_by_its_id_and_its_repository() -> None:
+    for checkpoint in PUBLISHED:
+        wish = ModelWish(checkpoint.kind, checkpoint.size)
+        assert find_model(model_id(checkpoint)) == find_model(checkpoint.repository) == wish
+
+
+@pytest.mark.parametrize("text", ["", " \n\t"])
+def test_an_empty_text_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="input is empty"):
+        check_text(text, 10)
+
+
+def test_a_text_may_have_so_many_characters() -> None:
+    assert check_text("ü" * 10, 10) == "ü" * 10
+    with pytest.raises(InvalidRequest, match="input has 11 characters; at most 10"):
+        check_text("ü" * 11, 10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers"),
+    [
+        ({}, {"X-Voice": "Ryan", "X-Language": "Auto"}),
+        ({"language": "en"}, {"X-Voice": "Ryan", "X-Language": "English"}),
+        ({"language": "zh"}, {"X-Voice": "Vivian", "X-Language": "Chinese"}),
+        ({"instructions": "An old man.", "language": "de"}, {"X-Voice": "design", "X-Language": "German"}),
+        ({"ref_audio": CLIP, "ref_text": "a"}, {"X-Voice": "clone", "X-Language": "Auto"}),
+        ({"model": "standby", "voice": "vivian"}, {"X-Voice": "standby", "X-Language": "English"}),
+        (
+            {"voice": "ryan-de"},
+            {
+                "X-Voice": "Ryan",
+                "X-Language": "German",
+                "X-Warning": "Ryan is at home in English; German may have an accent",
+            },
+        ),
+    ],
+)
+async def test_headers_say_what_was_understood(fields: dict[str, Any], headers: dict[str, str]) -> None:
+    assert describe_voice(await meaning(**fields)) == headers

@@ -1,0 +1,102 @@
+"""The document that describes the API, and the page that shows it; in this process and without an engine."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+
+from tests.api.quiet import Client, quiet_app, serving
+from wyoming_qwen3.api.access import is_open
+from wyoming_qwen3.api.app import RESOURCES
+from wyoming_qwen3.api.openapi import describe
+
+PAGE = {"/openapi.json", "/docs", "/docs.js", "/docs.css"}
+SOCKETS = {"/v1/realtime", "/v1/audio/speech/stream"}
+WEB = Path(__file__).parents[2] / "wyoming_qwen3" / "web"
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    async with serving(quiet_app(tmp_path)) as client:
+        yield client
+
+
+def references(part: Any) -> Iterator[str]:
+    """All `$ref`s below a part of a document."""
+    if isinstance(part, dict):
+        if isinstance(reference := part.get("$ref"), str):
+            yield reference
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            yield from references(one)
+
+
+async def test_the_document_is_openapi_and_always_the_same(client: Client) -> None:
+    async with client.get("/openapi.json") as response:
+        assert response.content_type == "application/json"
+        document = await response.json()
+    assert document["openapi"] == "3.1.0"
+    assert document == describe(RESOURCES)
+    assert json.dumps(describe(RESOURCES)) == json.dumps(describe(RESOURCES))
+    schema = schemathesis.openapi.from_dict(document)
+    schema.validate()
+    assert schema.statistic.operations.total == sum(len(methods) for methods in document["paths"].values())
+
+
+def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to() -> None:
+    document = describe(RESOURCES)
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) == known
+
+
+def test_operations_have_names_of_their_own_and_say_what_they_do() -> None:
+    operations = [one for methods in describe(RESOURCES)["paths"].values() for one in methods.values()]
+    assert Counter(one["operationId"] for one in operations).most_common(1)[0][1] == 1
+    assert all(one["summary"] and one["description"] for one in operations)
+
+
+async def test_every_route_but_sockets_and_the_page_itself_is_described(client: Client) -> None:
+    assert client.app
+    served = {
+        (route.method, route.resource.canonical)
+        for route in client.app.router.routes()
+        if route.resource and route.method != "HEAD"
+    }
+    paths = describe(RESOURCES)["paths"]
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert {one for one in served if one[1] not in PAGE | SOCKETS} == described
+
+
+async def test_the_page_runs_nothing_but_its_own_files(client: Client) -> None:
+    async with client.get("/docs") as response:
+        assert response.content_type == "text/html"
+        policy = response.headers["Content-Security-Policy"]
+        page = await response.text()
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)", page)
+    links = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert set(links) == {"docs.js", "docs.css", "openapi.json"}  # relative: another server may be before this one
+    for link in links:
+        async with client.get(f"/{link}") as response:
+            assert response.status == 200
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.content_type in {"text/javascript", "text/css", "application/json"}
+
+
+def test_the_page_needs_no_key() -> None:
+    assert all(is_open("GET", path) and not is_open("POST", path) for path in PAGE)
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="there is no Node.js")
+def test_the_pages_script_is_javascript() -> None:
+    subprocess.run(["node", "--check", WEB / "docs.js"], check=True)
+    assert "innerHTML" not in (WEB / "docs.js").read_text()

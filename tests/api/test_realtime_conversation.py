@@ -1,0 +1,40 @@
+import pytest
+
+from wyoming_qwen3.api.realtime.conversation import MOST_ITEMS, Conversation, Item, joined
+from wyoming_qwen3.api.realtime.dialects import BetaDialect, Dialect
+from wyoming_qwen3.api.realtime.events import Message
+from wyoming_qwen3.errors import InvalidRequest
+
+
+def said(*texts: str, item_id: str | None = None) -> Message:
+    content = [{"type": "input_text", "text": text} for text in texts]
+    return Message.model_validate({"role": "user", "content": content, "id": item_id})
+
+
+def test_beyond_the_bound_the_oldest_is_forgotten() -> None:
+    conversation = Conversation(Dialect())
+    for number in range(MOST_ITEMS + 2):
+        conversation.create(said("Hi."), f"item {number - 1}" if number else None)[0].id = f"item {number}"
+    kept = conversation.unspoken()
+    assert (kept[0].id, kept[-1].id, len(kept)) == ("item 2", f"item {MOST_ITEMS + 1}", MOST_ITEMS)
+
+
+def test_ids_are_unique() -> None:
+    conversation = Conversation(Dialect())
+    conversation.create(said("Hi.", item_id="mine"), None)
+    with pytest.raises(InvalidRequest, match="'mine' already"):
+        conversation.create(said("Ho.", item_id="mine"), None)
+
+
+def test_parts_are_lines_and_items_are_paragraphs() -> None:
+    conversation = Conversation(Dialect())
+    items = [conversation.create(message, None)[0] for message in (said("One ", "two."), said(" "), said("Three."))]
+    spoken = Item("a", "assistant", [{"type": "output_audio", "transcript": "Four."}])
+    assert joined([*items, spoken]) == "One \ntwo.\n\nThree.\n\nFour."
+
+
+@pytest.mark.parametrize(("dialect", "kind"), [(Dialect(), "output_text"), (BetaDialect(), "text")])
+def test_text_has_the_type_that_the_dialect_gives_it(dialect: Dialect, kind: str) -> None:
+    """However the client called it: an SDK knows no other for that role."""
+    message = Message.model_validate({"role": "assistant", "content": [{"type": "input_text", "text": "Hi."}]})
+    assert Conversation(dialect).create(message, None)[0].content == [{"type": kind, "text": "Hi."}]

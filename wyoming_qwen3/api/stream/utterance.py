@@ -1,0 +1,73 @@
+"""One text of a speech stream and its audio."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+from wyoming_qwen3.audio.streaming import encoded, whole
+from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.speech import SpeechSession
+
+from .messages import SessionConfig, parse_text
+
+
+@dataclass
+class Utterance:
+    """One text and its answer."""
+
+    index: int
+    session: SpeechSession
+    config: SessionConfig
+    text: list[str] = field(default_factory=list)
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by input.done."""
+
+    failure: InvalidRequest | None = None
+    """What is wrong with its text."""
+
+    def feed(self, data: str, most: int) -> None:
+        """Take an input.text. What can't be taken fails the utterance: it must not end well without it."""
+        if self.failure:
+            return
+        try:
+            text = parse_text(data)
+            if self.session.report.characters + len(text) > most:
+                raise InvalidRequest(
+                    f"The text of an utterance may have {most} characters; go on in another after input.done.",
+                    param="text",
+                )
+        except InvalidRequest as error:
+            self.failure = error
+            self.session.finish()
+        else:
+            self.text.append(text)
+            self.session.feed(text)
+
+    def check(self) -> None:
+        """Raise what is wrong with the text."""
+        if self.failure:
+            raise self.failure
+
+    def start(self) -> dict[str, Any]:
+        """The message that comes before its audio."""
+        return {
+            "type": "audio.start",
+            "utterance_index": self.index,
+            "sentence_index": 0,
+            "sentence_text": "".join(self.text),
+            "format": self.config.response_format,
+            "sample_rate": SAMPLE_RATE,
+            "channels": 1,
+        }
+
+    def audio(self) -> AsyncGenerator[bytes, None]:
+        """Its file, in the pieces in which it is sent."""
+        if self.config.stream_audio is False:
+            return self._whole()
+        return encoded(self.session, self.config.response_format)
+
+    async def _whole(self) -> AsyncGenerator[bytes, None]:
+        audio, _ = await whole(self.session, self.config.response_format)
+        yield audio
