@@ -14,7 +14,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "checkpoints", "broadcast"),
     ("voices", "hardware"),
     ("request",),
-    ("settings", "defaults", "admission", "engine", "text", "audio", "metrics"),
+    ("settings", "defaults", "admission", "engine", "text", "audio", "metrics", "report"),
     ("worker", "bench", "model_state"),
     ("model_files", "cloning"),
     ("models",),

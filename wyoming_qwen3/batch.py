@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from .audio.encode import AudioFormat
 from .audio.streaming import encoded
 from .errors import SpeechError
+from .report import Report
 from .request import SpeechRequest
-from .speech import Report, Synthesizer
+from .speech import Synthesizer
 
 
 @dataclass(frozen=True)

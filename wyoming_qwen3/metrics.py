@@ -28,7 +28,7 @@ class Metrics:
         self._answers = self._counter("http_answers", "HTTP answers.", "method route status")
 
     def spoke(self, source: str, model: str, outcome: str, *, first_audio: float, audio: float, wall: float) -> None:
-        """One utterance is over. Times in seconds; `outcome` is whole, stopped, or an error's code."""
+        """One utterance is over. Times in seconds; `outcome` is whole, cut, stopped, or an error's code."""
         self._spoken.labels(source, model, outcome).inc()
         if audio:
             self._audio.labels(model).inc(audio)

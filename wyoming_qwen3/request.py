@@ -46,7 +46,10 @@ class Sampling:
     """The same seed and text give the same speech. None draws a fresh one."""
 
     max_frames: int | None = None
-    """Upper bound of codec frames for one piece of text, on top of the guard that follows the text's length."""
+    """Upper bound of codec frames for one piece of text, on top of the guard that follows the text's length.
+
+    Speech that reaches it has failed.
+    """
 
     def __post_init__(self) -> None:
         _check("temperature", self.temperature, 0.0, 5.0)
@@ -127,6 +130,9 @@ class SpeechRequest:
     speed: float = 1.0
     """Above 1 is faster; the pitch stays."""
 
+    length: int | None = None
+    """Codec frames of sound after which the utterance ends, said or not, because who asks wants no more."""
+
     size: Size | None = None
     """Size of the checkpoint to speak with. None is the server's own, where the kind exists in it."""
 
@@ -135,3 +141,4 @@ class SpeechRequest:
 
     def __post_init__(self) -> None:
         _check("speed", self.speed, 0.25, 4.0)
+        _check("length", self.length, 1, 32_000)

@@ -23,13 +23,13 @@ from .errors import SpeechError
 from .metrics import Metrics
 from .model_state import State
 from .models import ModelManager, choose_model
-from .request import SAMPLE_RATE, FloatArray, Reference, SpeechRequest, StandbyMode, TextStreaming
+from .report import Report, log_line
+from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, Reference, SpeechRequest, StandbyMode, TextStreaming
 from .standby import StandbyVoice, choose_engine, standby_mode
 from .text.language import LanguageGuesser
 from .text.live import LiveScript
 from .text.markup import Pause
 from .text.script import Script, Segment, Spoken
-from .voices import Speaker
 from .worker import Row, Worker
 
 _LOGGER = logging.getLogger(__name__)
@@ -52,33 +52,6 @@ class Options:
     text_streaming: TextStreaming = "sentence"
     sentence_pause: float = 0.2
     """Seconds of silence between two pieces."""
-
-
-@dataclass
-class Report:
-    """What one utterance was."""
-
-    model: str = "none"
-    """Name of the checkpoint that spoke, or "standby"."""
-
-    characters: int = 0
-    text_tokens: int = 0
-    """Tokens of the text, as the checkpoint cuts it."""
-
-    frames: int = 0
-    """Codec frames made."""
-
-    first_audio: float = 0.0
-    """Seconds from the first text to the first audio."""
-
-    audio: float = 0.0
-    """Seconds of audio."""
-
-    wall: float = 0.0
-    """Seconds from the first text to the last audio."""
-
-    outcome: str = "stopped"
-    """whole, stopped before its end, or the code of the error that ended it."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +125,7 @@ class Synthesizer:
 
     def account(self, source: str, request: SpeechRequest, report: Report) -> None:
         """An utterance is over."""
-        _LOGGER.info("%s", _log_line(source, request, report))
+        _LOGGER.info("%s", log_line(source, request, report))
         self._metrics.spoke(
             *(source, report.model, report.outcome),
             first_audio=report.first_audio,
@@ -179,6 +152,7 @@ class SpeechSession:
         self._finished = False
         self._changed = asyncio.Event()
         self._started = 0.0
+        self._cut_short = False
         self._chunks = self._make_chunks()
 
     def feed(self, text: str) -> None:
@@ -210,7 +184,11 @@ class SpeechSession:
         self._synthesizer.account(self._source, self.request, self.report)
 
     async def _make_chunks(self) -> AsyncGenerator[FloatArray, None]:
-        speech = self._speak_script() if self.request.speed == 1.0 else self._stretch(self._speak_script())
+        speech = self._speak_script()
+        if self.request.length is not None:
+            speech = self._cut(speech, self.request.length)
+        if self.request.speed != 1.0:
+            speech = self._stretch(speech)
         try:
             async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
@@ -221,7 +199,19 @@ class SpeechSession:
             raise
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)
-        self.report.outcome = "whole"
+        self.report.outcome = "cut" if self._cut_short else "whole"
+
+    async def _cut(self, speech: AsyncGenerator[FloatArray, None], frames: int) -> AsyncGenerator[FloatArray, None]:
+        """The beginning of it, so many frames at the most."""
+        wanted = frames * FRAME_SAMPLES
+        async with contextlib.aclosing(speech) as chunks:
+            async for chunk in chunks:
+                if wanted:
+                    yield chunk[:wanted]
+                if chunk.size > wanted:
+                    self._cut_short, self.report.frames = True, frames
+                    return
+                wanted -= chunk.size
 
     async def _stretch(self, speech: AsyncGenerator[FloatArray, None]) -> AsyncGenerator[FloatArray, None]:
         """The same at the speed that was asked for."""
@@ -324,15 +314,3 @@ class SpeechSession:
         self.report.first_audio = self.report.first_audio or now - self._started
         self.report.audio += chunk.size / SAMPLE_RATE
         self.report.wall = now - self._started
-
-
-def _log_line(source: str, request: SpeechRequest, report: Report) -> str:
-    voice = request.voice.id if isinstance(request.voice, Speaker) else "custom"
-    language = request.language.code if request.language else "auto"
-    speed = report.audio / report.wall if report.wall else 0.0
-    verb = {"whole": "Spoke", "stopped": "Stopped"}.get(report.outcome, f"Failed ({report.outcome})")
-    return (
-        f"{verb} source={source} voice={voice} language={language} model={report.model} "
-        f"characters={report.characters} first_audio={report.first_audio:.3f}s audio={report.audio:.2f}s "
-        f"speed={speed:.2f}x"
-    )

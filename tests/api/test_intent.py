@@ -200,7 +200,8 @@ async def test_the_servers_defaults_hold_for_what_is_left_out() -> None:
     assert told(await meaning(config, ref_audio=CLIP, ref_text="Hello.")) == ("Reference", "de")
     assert (await meaning(config)).sampling == defaults.sampling
     given = await meaning(config, temperature=0, top_k=5, top_p=0.9, repetition_penalty=1.1, seed=0, max_new_tokens=9)
-    assert given.sampling == Sampling(0, 5, 0.9, 1.1, 0, 9)
+    assert given.sampling == Sampling(0, 5, 0.9, 1.1, 0, 100)
+    assert given.length == 9
 
 
 async def test_speed_is_as_given_and_1_by_default() -> None:

@@ -140,3 +140,11 @@ def test_without_a_seed_draws_differ() -> None:
         ours = Sampler(choose(Sampling(), {}), torch.zeros(VOCABULARY, dtype=torch.bool), END)
         drawn.append([ours.draw(row).item() for _ in range(20)])
     assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-12, 5e-324])
+def test_a_temperature_that_no_logit_can_be_divided_by_is_greedy(temperature: float) -> None:
+    choice = choose(Sampling(temperature=temperature), DEFAULTS)
+    sampler = Sampler(choice, torch.zeros(4, dtype=torch.bool), end=3)
+    assert sampler.draw(torch.tensor([1.0, 90.0, -90.0, 0.0])) == 1
+    assert draw_residual(torch.tensor([[1.0, 90.0, -90.0]]), [sampler]).tolist() == [1]

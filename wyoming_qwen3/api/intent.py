@@ -83,7 +83,7 @@ class SpeechFields(Fields):
     top_p: float | None = Field(None, ge=0.01, le=1)
     repetition_penalty: float | None = Field(None, ge=0.5, le=5)
     max_new_tokens: int | None = Field(
-        None, ge=1, le=8192, description="Most codec frames (80 ms) of one piece of text."
+        None, ge=1, le=8192, description="Codec frames (80 ms) after which speech ends, said or not."
     )
     effects: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = Field(None, description="Not yet.")
     save: bool | None = Field(None, description="Not yet.")
@@ -166,6 +166,7 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
         words,
         _sampling(fields, config.defaults.sampling),
         speed=fields.speed or 1.0,
+        length=fields.max_new_tokens,
         size=wish.size,
         standby=_standby(wish, config),
     )
@@ -253,6 +254,5 @@ def _sampling(fields: SpeechFields, default: Sampling) -> Sampling:
         "top_p": fields.top_p,
         "repetition_penalty": fields.repetition_penalty,
         "seed": fields.seed,
-        "max_frames": fields.max_new_tokens,
     }
     return dataclasses.replace(default, **{name: value for name, value in given.items() if value is not None})

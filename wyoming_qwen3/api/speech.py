@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import Field
 
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
-from wyoming_qwen3.speech import Report
+from wyoming_qwen3.report import Report
 
 from .answer import EVENT_STREAM, stream_audio, stream_events, whole_audio
 from .intent import SpeechFields, check_text, describe_voice, understand

@@ -15,6 +15,9 @@ from wyoming_qwen3.request import Sampling
 _FRAMES_BEFORE_END = 2
 """Upstream's min_new_tokens: the end of speech is never drawn before the third step."""
 
+_COLDEST = 1e-5
+"""Temperatures below it are 0: logits divided by them would not fit into a float."""
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -100,7 +103,7 @@ def draw_residual(logits: Tensor, samplers: Sequence[Sampler]) -> Tensor:
 
 
 def _draw(logits: Tensor, warp: Warp, samplers: Sequence[Sampler]) -> Tensor:
-    if warp.temperature == 0:
+    if warp.temperature < _COLDEST:
         return logits.argmax(-1)
     rows = zip(warp.probabilities(logits).unbind(), samplers, strict=True)
     return torch.cat([torch.multinomial(row, 1, generator=sampler.generator) for row, sampler in rows])
