@@ -11,13 +11,12 @@ PACKAGE = Path(__file__).parent.parent / "wyoming_qwen3"
 
 # From the bottom up. A room may import from the rows below its own, and rooms in one row not from each other.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "checkpoints", "broadcast"),
+    ("errors", "checkpoints"),
     ("voices", "hardware"),
     ("request",),
     ("settings", "defaults", "admission", "engine", "text", "audio", "metrics", "report"),
-    ("worker", "bench", "model_state"),
-    ("model_files", "cloning"),
-    ("models",),
+    ("worker", "bench"),
+    ("cloning", "models"),
     ("standby",),
     ("speech",),
     ("batch",),

@@ -15,7 +15,7 @@ from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.handler import Handler
 from wyoming_qwen3.metrics import Metrics
-from wyoming_qwen3.models import ModelManager, Policy
+from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.speech import Options, Synthesizer
 from wyoming_qwen3.standby import StandbyVoice
 from wyoming_qwen3.text.language import LanguageGuesser

@@ -1,7 +1,7 @@
 import pytest
 
 from wyoming_qwen3.errors import LanguageNotSupported, NotSupported
-from wyoming_qwen3.model_state import State
+from wyoming_qwen3.models.state import State
 from wyoming_qwen3.request import Description, SpeechRequest, StandbyMode
 from wyoming_qwen3.standby import choose_engine, standby_mode
 from wyoming_qwen3.voices import SPEAKERS, find_language

@@ -27,8 +27,8 @@ from .handler import Handler
 from .hardware import choose_size, probe
 from .info import PROGRAM
 from .metrics import Metrics, resident_bytes
-from .model_state import State
-from .models import ModelManager, Policy
+from .models.manager import ModelManager, Policy
+from .models.state import State
 from .request import SpeechRequest
 from .settings import Settings, parse
 from .speech import Options, Synthesizer

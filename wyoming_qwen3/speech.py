@@ -21,8 +21,8 @@ from .checkpoints import Checkpoint
 from .cloning import ClonePrompts
 from .errors import SpeechError
 from .metrics import Metrics
-from .model_state import State
-from .models import ModelManager, choose_model
+from .models.manager import ModelManager, choose_model
+from .models.state import State
 from .report import Report, log_line
 from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, Reference, SpeechRequest, StandbyMode, TextStreaming
 from .standby import StandbyVoice, choose_engine, standby_mode

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from .errors import EngineFailed, LanguageNotSupported, NotSupported
-from .model_state import State
+from .models.state import State
 from .request import SpeechRequest, StandbyMode
 from .voices import Language, Speaker
 from .worker import Worker

@@ -15,7 +15,7 @@ from tests.api.quiet import quiet_app, serving
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from wyoming_qwen3.api.health import Health, Level, judge
 from wyoming_qwen3.errors import ModelFailed
-from wyoming_qwen3.model_state import State, Status
+from wyoming_qwen3.models.state import State, Status
 from wyoming_qwen3.request import FRAME_SAMPLES
 
 MISSING = f"{CUSTOM_VOICE.name} is not in the models folder."

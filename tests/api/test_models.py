@@ -15,9 +15,9 @@ from openai import AsyncOpenAI, NotFoundError
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import Server, StartServer
 from tests.hub import Hub
-from wyoming_qwen3.broadcast import Subscription
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
+from wyoming_qwen3.models.broadcast import Subscription
 
 CUSTOM, STYLED, BASE = (
     Checkpoint("custom_voice", "0.6B"),

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from wyoming_qwen3 import __version__
 from wyoming_qwen3.checkpoints import published
 from wyoming_qwen3.metrics import CONTENT_TYPE
-from wyoming_qwen3.model_state import State, Status
+from wyoming_qwen3.models.state import State, Status
 
 from .keys import CONFIG, SERVICES
 from .models import ModelEntry, model_entry

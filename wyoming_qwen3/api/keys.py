@@ -7,7 +7,7 @@ from aiohttp import web
 from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.metrics import Metrics
-from wyoming_qwen3.models import ModelManager
+from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.speech import Synthesizer
 from wyoming_qwen3.standby import StandbyVoice
 

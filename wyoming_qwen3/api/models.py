@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size, published
 from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.model_state import State, Status
+from wyoming_qwen3.models.state import State, Status
 
 from .answer import EVENT_STREAM, STREAM_HEADERS, send_event
 from .errors import error_body

@@ -23,7 +23,7 @@ from wyoming_qwen3.api.intent import MODEL, check_text, find_model, understand
 from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config, Services
 from wyoming_qwen3.api.parse import Query, parse_json, parse_query
 from wyoming_qwen3.errors import InvalidRequest, SpeechError, TooLarge
-from wyoming_qwen3.models import choose_model
+from wyoming_qwen3.models.manager import choose_model
 from wyoming_qwen3.request import SpeechRequest
 
 from .conversation import Conversation, Item, joined

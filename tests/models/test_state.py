@@ -3,7 +3,7 @@ import pytest
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.engine.weights import Progress
 from wyoming_qwen3.errors import DownloadFailed, ModelFailed, ModelNotFound, SpeechError, TransientDownloadFailed
-from wyoming_qwen3.model_state import Books, Model, State, choose_codec, choose_evictions, restart_delay
+from wyoming_qwen3.models.state import Books, Model, State, choose_codec, choose_evictions, restart_delay
 
 CUSTOM = Checkpoint("custom_voice", "1.7B")
 

@@ -6,7 +6,7 @@ import pytest
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.errors import InstructionsNotSupported, ModelNotFound
 from wyoming_qwen3.hardware import GIB, Hardware, available_memory, choose_size
-from wyoming_qwen3.models import choose_model
+from wyoming_qwen3.models.manager import choose_model
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 

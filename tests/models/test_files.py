@@ -3,8 +3,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.model_files import ModelFiles
-from wyoming_qwen3.model_state import Books, State
+from wyoming_qwen3.models.files import ModelFiles
+from wyoming_qwen3.models.state import Books, State
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 

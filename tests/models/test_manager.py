@@ -13,8 +13,8 @@ import pytest
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, ModelInUse, ModelMissing, RunawaySpeech
-from wyoming_qwen3.model_state import State
-from wyoming_qwen3.models import ModelManager, Policy
+from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.models.state import State
 from wyoming_qwen3.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 from wyoming_qwen3.worker import Worker, download

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
+from wyoming_qwen3.engine.weights import Progress
+from wyoming_qwen3.errors import DownloadFailed, ModelLoading, ModelMissing, ModelNotFound, SpeechError
+
 from .broadcast import Broadcast, Subscription
-from .checkpoints import PUBLISHED, Checkpoint
-from .engine.weights import Progress
-from .errors import DownloadFailed, ModelLoading, ModelMissing, ModelNotFound, SpeechError
 
 _UNHEARD_EVENTS = 256
 """Events that may wait for one listener: some 25 seconds of five downloads, each telling twice a second."""

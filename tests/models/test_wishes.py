@@ -24,8 +24,8 @@ from wyoming_qwen3.errors import (
     SpeechError,
     TransientDownloadFailed,
 )
-from wyoming_qwen3.model_state import EventKind, State, Status
-from wyoming_qwen3.models import ModelManager, Policy
+from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.models.state import EventKind, State, Status
 from wyoming_qwen3.worker import Worker
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")

@@ -1,7 +1,7 @@
 """Which checkpoint speaks a request, and the life of checkpoints: downloaded, loaded, counted, evicted.
 
-Knows no protocol and no text. What is known of each checkpoint is in model_state.py, what lies on disk is for
-model_files.py.
+Knows no protocol and no text. What is known of each checkpoint is in state.py, what lies on disk is for
+files.py.
 """
 
 import asyncio
@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .broadcast import Subscription
-from .checkpoints import Checkpoint, Size, published
-from .engine import weights, wire
-from .errors import (
+from wyoming_qwen3.checkpoints import Checkpoint, Size, published
+from wyoming_qwen3.engine import weights, wire
+from wyoming_qwen3.errors import (
     EngineFailed,
     InstructionsNotSupported,
     InvalidRequest,
@@ -26,10 +25,12 @@ from .errors import (
     NotSupported,
     SpeechError,
 )
-from .model_files import Download, ModelFiles
-from .model_state import Books, Event, Model, State, Status, choose_codec, choose_evictions, restart_delay
-from .request import SpeechRequest, kind_for
-from .worker import Worker
+from wyoming_qwen3.request import SpeechRequest, kind_for
+from wyoming_qwen3.worker import Worker
+
+from .broadcast import Subscription
+from .files import Download, ModelFiles
+from .state import Books, Event, Model, State, Status, choose_codec, choose_evictions, restart_delay
 
 _LOGGER = logging.getLogger(__name__)
 

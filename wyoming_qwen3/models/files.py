@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .engine import weights
-from .errors import DownloadFailed, ModelFailed
-from .model_state import Books, Model, State
+from wyoming_qwen3.engine import weights
+from wyoming_qwen3.errors import DownloadFailed, ModelFailed
+
+from .state import Books, Model, State
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from wyoming_qwen3.broadcast import Broadcast
+from wyoming_qwen3.models.broadcast import Broadcast
 
 
 async def test_everybody_hears_what_is_told_while_they_listen() -> None:

@@ -1,0 +1,39 @@
+"""What the documents tell people to paste works when it is pasted."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.conftest import Server, StartServer
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def server(start_shared_server: StartServer) -> Server:
+    """One that has the standby voice alone."""
+    return start_shared_server("--standby", "only")
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/http-api.md"])
+def test_the_first_curl_line_writes_an_mp3(document: str, server: Server, tmp_path: Path) -> None:
+    found = re.search(r"^curl .*\n.*-o (\S+)$", (ROOT / document).read_text(), re.MULTILINE)
+    assert found
+    subprocess.run(["bash", "-c", found[0].replace("http://localhost:8880", server.url)], cwd=tmp_path, check=True)
+    with av.open(tmp_path / found[1]) as file:
+        assert file.format.name == "mp3"
+        seconds = sum(frame.samples for frame in file.decode(audio=0)) / 24_000
+    assert 1.5 < seconds < 2.5
+
+
+def test_the_python_lines_write_a_wav(server: Server, tmp_path: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/http-api.md").read_text(), re.DOTALL)
+    assert found
+    code = found[1].replace("http://localhost:8880", server.url)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    with av.open(tmp_path / "door.wav") as file:
+        assert 1.5 < sum(frame.samples for frame in file.decode(audio=0)) / 24_000 < 2.5
