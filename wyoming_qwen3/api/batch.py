@@ -188,8 +188,8 @@ async def _answer_zip(
 def _zip(files: dict[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:  # stored: speech is compressed already, or not to be
-        for name, data in files.items():
-            archive.writestr(name, data)
+        for name in list(files):
+            archive.writestr(name, files.pop(name))  # not held twice: it may be hundreds of megabytes
     return packed.getvalue()
 
 

@@ -1,1 +1,1 @@
-"""Sample formats. Knows no model and no protocol."""
+"""Sound as bytes: encoded while it is made, read from clips, resampled, stretched in time."""
