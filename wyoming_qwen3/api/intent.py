@@ -15,7 +15,7 @@ from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.errors import InvalidRequest, ModelNotFound, NotSupported, VoiceNotFound
-from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, Voice
+from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, Voice, kind_for
 from wyoming_qwen3.voices import Language, Speaker, find_language
 
 from .keys import Config
@@ -158,7 +158,7 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
         voice, language, words = Description(words), _language(fields, config), None
     else:
         voice, language = _speaker(fields, config, name)
-    if wish.kind not in (None, _kind(voice)):
+    if wish.kind not in (None, kind_for(voice)):
         raise InvalidRequest(f"{fields.model} {_KIND_USES[wish.kind]}.", param="model")
     return SpeechRequest(
         voice,
@@ -211,12 +211,6 @@ def _speaker(fields: SpeechFields, config: Config, name: str) -> tuple[Speaker, 
         if not config.voice_fallback:
             raise
         return config.defaults.choose(None, fields.language)
-
-
-def _kind(voice: Voice) -> Kind:
-    if isinstance(voice, Speaker):
-        return "custom_voice"
-    return "voice_design" if isinstance(voice, Description) else "base"
 
 
 async def _reference(fields: SpeechFields) -> Reference | None:
