@@ -3,7 +3,7 @@ import pytest
 from wyoming_qwen3.errors import LanguageNotSupported, NotSupported
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.request import Description, SpeechRequest, StandbyMode
-from wyoming_qwen3.standby import choose_engine, standby_mode
+from wyoming_qwen3.standby import choose_engine, language_matters, standby_mode
 from wyoming_qwen3.voices import SPEAKERS, find_language
 
 RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
@@ -78,3 +78,17 @@ def test_when_the_standby_voice_speaks(configured: StandbyMode, asked: StandbyMo
 def test_a_standby_voice_that_is_off_is_not_asked() -> None:
     with pytest.raises(NotSupported, match="switched off"):
         standby_mode("off", "only")
+
+
+@pytest.mark.parametrize("mode", ["auto", "off"])
+@pytest.mark.parametrize("state", list(State))
+def test_a_language_that_does_not_matter_changes_nothing(mode: StandbyMode, state: State) -> None:
+    chosen = {choose_engine(mode, state, SpeechRequest(RYAN), guessed) for guessed in (None, ENGLISH, GERMAN)}
+    assert language_matters(mode, state) or len(chosen) == 1
+
+
+def test_the_language_matters_where_the_standby_voice_may_speak() -> None:
+    assert language_matters("only", None)
+    assert language_matters("auto", State.MISSING)
+    assert not language_matters("auto", State.READY)
+    assert not language_matters("off", State.MISSING)

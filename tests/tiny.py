@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from wyoming_qwen3.bench.random_weights import DEFAULTS
 from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 
@@ -126,19 +127,7 @@ def build_checkpoint(path: Path, kind: Kind, size: Size = "0.6B", *, seed: int =
         tokens = _write_text_tokenizer(path)
         _write_model(path, _model_config(kind, size, tokens))
         _write_speech_tokenizer(path / "speech_tokenizer")
-    defaults = {
-        "do_sample": True,
-        "repetition_penalty": 1.05,
-        "temperature": 0.9,
-        "top_k": 50,
-        "top_p": 1.0,
-        "subtalker_dosample": True,
-        "subtalker_temperature": 0.9,
-        "subtalker_top_k": 50,
-        "subtalker_top_p": 1.0,
-        "max_new_tokens": 8192,
-    }
-    _write_json(path / "generation_config.json", defaults)
+    _write_json(path / "generation_config.json", dict(DEFAULTS))
     return path
 
 

@@ -9,11 +9,12 @@ Size = Literal["0.6B", "1.7B"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SIZES: tuple[Size, ...] = get_args(Size)
 
-_REPOSITORY_SUFFIX: dict[Kind, str] = {
+KIND_NAMES: dict[Kind, str] = {
     "custom_voice": "CustomVoice",
     "voice_design": "VoiceDesign",
     "base": "Base",
 }
+"""How Qwen calls them."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """Repository name without its owner; also the folder's name below the models folder."""
-        return f"Qwen3-TTS-12Hz-{self.size}-{_REPOSITORY_SUFFIX[self.kind]}"
+        return f"Qwen3-TTS-12Hz-{self.size}-{KIND_NAMES[self.kind]}"
 
     @property
     def repository(self) -> str:

@@ -25,7 +25,7 @@ from .models.manager import ModelManager, choose_model
 from .models.state import State
 from .report import Report, log_line
 from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, Reference, SpeechRequest, StandbyMode, TextStreaming
-from .standby import StandbyVoice, choose_engine, standby_mode
+from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 from .text.language import LanguageGuesser
 from .text.live import LiveScript
 from .text.markup import Pause
@@ -105,11 +105,14 @@ class Synthesizer:
 
         Raises QueueFull, Unavailable where nobody can speak it now, InvalidRequest where nobody ever can.
         """
+        mode = standby_mode(self._options.standby, request.standby)
+        wanted = None if mode == "only" else choose_model(request, self._models.size)
         async with self._admission.place(), contextlib.AsyncExitStack() as held:
-            mode = standby_mode(self._options.standby, request.standby)
-            model = None if mode == "only" else await self._models.look(choose_model(request, self._models.size))
-            guessed = None if request.language else await asyncio.to_thread(self._guesser.guess, text)
-            chosen = choose_engine(mode, model.state if model else None, request, guessed)
+            model = await self._models.look(wanted) if wanted else None
+            state = model.state if model else None
+            unknown = request.language is None and language_matters(mode, state)
+            guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
+            chosen = choose_engine(mode, state, request, guessed)
             if chosen == "standby":
                 worker = await held.enter_async_context(self._standby.use())
                 yield _Engaged(worker, None, request)
@@ -127,7 +130,9 @@ class Synthesizer:
         """An utterance is over."""
         _LOGGER.info("%s", log_line(source, request, report))
         self._metrics.spoke(
-            *(source, report.model, report.outcome),
+            source,
+            report.model,
+            report.outcome,
             first_audio=report.first_audio,
             audio=report.audio,
             wall=report.wall,

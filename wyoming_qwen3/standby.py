@@ -55,6 +55,11 @@ def standby_mode(configured: StandbyMode, asked: StandbyMode | None) -> StandbyM
     return asked
 
 
+def language_matters(mode: StandbyMode, state: State | None) -> bool:
+    """Whether who speaks depends on the text's language: not where only Qwen3 may speak, nor where it is ready to."""
+    return mode == "only" or (mode == "auto" and state is not State.READY)
+
+
 def choose_engine(
     mode: StandbyMode, state: State | None, request: SpeechRequest, guessed: Language | None
 ) -> Literal["qwen3", "standby"] | None:

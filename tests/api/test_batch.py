@@ -8,13 +8,12 @@ import json
 import os
 import signal
 import zipfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
-from aiohttp import ClientPayloadError, ClientSession, ClientTimeout
+from aiohttp import ClientPayloadError, ClientSession
 
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import Server, StartServer
@@ -40,12 +39,6 @@ BATCH = "/v1/audio/speech/batch"
 def server(start_shared_server: StartServer, models_dir: Path) -> Server:
     options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--local-files-only")
     return start_shared_server(*options, "--temperature", "0", "--max-active", "6")
-
-
-@pytest.fixture
-async def http(server: Server) -> AsyncIterator[ClientSession]:
-    async with ClientSession(server.url, timeout=ClientTimeout(60)) as session:
-        yield session
 
 
 async def ask(http: ClientSession, body: object, query: str = "") -> tuple[int, Any]:

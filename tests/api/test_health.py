@@ -3,13 +3,12 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientSession
 
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
@@ -52,12 +51,6 @@ def test_where_there_is_only_the_standby_voice_no_checkpoint_counts(standby: boo
 def server(start_shared_server: StartServer, models_dir: Path) -> Server:
     options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--local-files-only")
     return start_shared_server(*options, "--temperature", "0")
-
-
-@pytest.fixture
-async def http(server: Server) -> AsyncIterator[ClientSession]:
-    async with ClientSession(server.url, timeout=ClientTimeout(60)) as session:
-        yield session
 
 
 async def health(http: ClientSession) -> tuple[int, dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientTimeout, StreamReader
+from aiohttp import ClientSession, StreamReader
 from openai import AsyncOpenAI, NotFoundError
 
 from tests.api.quiet import quiet_app, serving
@@ -50,12 +50,6 @@ def server(
     options = ("--models-dir", str(folder), "--model", "0.6B", "--standby", "off", "--temperature", "0")
     more = ("--preload", "none", "--no-download", "--memory-budget", str(one))
     return start_shared_server(*options, *more, HF_ENDPOINT=hub.url)
-
-
-@pytest.fixture
-async def http(server: Server) -> AsyncIterator[ClientSession]:
-    async with ClientSession(server.url, timeout=ClientTimeout(60)) as session:
-        yield session
 
 
 async def change(http: ClientSession, what: str, **body: object) -> tuple[int, Any]:

@@ -1,7 +1,6 @@
 """WS /v1/audio/speech/stream, spoken to as a client of vLLM-Omni does."""
 
 import asyncio
-import base64
 import io
 import json
 import os
@@ -20,6 +19,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import BaseTestServer, TestServer
 
+from tests.api.clips import data_url
 from tests.conftest import Server, StartServer
 from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config, Services
@@ -178,11 +178,7 @@ async def test_a_config_is_answered_with_what_was_understood(qwen3: Server) -> N
 
 
 async def test_a_clip_is_cloned(qwen3: Server) -> None:
-    clip = io.BytesIO()
-    with wave.open(clip, "wb") as file:
-        file.setparams((1, 2, 24_000, 0, "NONE", ""))
-        file.writeframes(bytes(3 * 2 * 24_000))
-    url = f"data:audio/wav;base64,{base64.b64encode(clip.getvalue()).decode()}"
+    url = data_url(3)
     assert len(url) > 128 * 1024
     async with talking(qwen3.url) as talk:
         config = await talk.configure(ref_audio=url, x_vector_only_mode=True, task_type="Base", max_new_tokens=5)

@@ -3,14 +3,13 @@
 import base64
 import io
 import wave
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from aiohttp import ClientSession, ClientTimeout, FormData
+from aiohttp import ClientSession, FormData
 
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.tiny import CODES
@@ -24,12 +23,6 @@ def server(start_shared_server: StartServer, models_dir: Path) -> Server:
     """Nothing is loaded before a request needs it."""
     options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--local-files-only")
     return start_shared_server(*options, "--temperature", "0", "--preload", "none")
-
-
-@pytest.fixture
-async def http(server: Server) -> AsyncIterator[ClientSession]:
-    async with ClientSession(server.url, timeout=ClientTimeout(60)) as session:
-        yield session
 
 
 def wav(samples: bytes, rate: int = 24_000) -> bytes:

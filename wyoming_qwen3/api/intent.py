@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
-from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
+from wyoming_qwen3.checkpoints import KIND_NAMES, PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.errors import InvalidRequest, ModelNotFound, NotSupported, VoiceNotFound
 from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, Voice, kind_for
 from wyoming_qwen3.voices import Language, Speaker, find_language
@@ -24,7 +24,7 @@ from .parse import Fields
 MODEL = "qwen3-tts"
 STANDBY = "standby"
 
-_KIND_NAMES: dict[str, Kind] = {"customvoice": "custom_voice", "voicedesign": "voice_design", "base": "base"}
+_KINDS: dict[str, Kind] = {name.lower(): kind for kind, name in KIND_NAMES.items()}
 _KIND_USES: dict[Kind, str] = {
     "custom_voice": "speaks as a named speaker; send a voice and no ref_audio",
     "voice_design": "speaks as it is described to; send instructions and no voice, or the voice design",
@@ -85,8 +85,10 @@ class SpeechFields(Fields):
     max_new_tokens: int | None = Field(
         None, ge=1, le=8192, description="Codec frames (80 ms) after which speech ends, said or not."
     )
-    effects: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = Field(None, description="Not yet.")
-    save: bool | None = Field(None, description="Not yet.")
+    effects: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = Field(
+        None, description="Not supported: answered with 501 unless empty."
+    )
+    save: bool | None = Field(None, description="Not supported: true is answered with 501.")
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def find_model(name: str | None) -> ModelWish:
         return ModelWish()
     if key == STANDBY:
         return ModelWish(standby=True)
-    match = re.fullmatch(r"qwen3-tts(?:-12hz)?(?:-(1\.7|0\.6)b)?(?:-(customvoice|voicedesign|base))?", key)
+    match = re.fullmatch(rf"qwen3-tts(?:-12hz)?(?:-(1\.7|0\.6)b)?(?:-({'|'.join(_KINDS)}))?", key)
     if match is None:
         raise ModelNotFound(
             f"There is no model {name!r}; use {MODEL}, with a size and a kind if it matters as in "
@@ -113,7 +115,7 @@ def find_model(name: str | None) -> ModelWish:
             param="model",
         )
     size: Size | None = {"1.7": "1.7B", "0.6": "0.6B", None: None}[match[1]]
-    wish = ModelWish(_KIND_NAMES.get(match[2] or ""), size)
+    wish = ModelWish(_KINDS.get(match[2] or ""), size)
     if wish.kind and size and Checkpoint(wish.kind, size) not in PUBLISHED:
         raise ModelNotFound(f"{name} was never published; VoiceDesign exists in 1.7B only.", param="model")
     return wish
@@ -121,7 +123,7 @@ def find_model(name: str | None) -> ModelWish:
 
 def model_id(checkpoint: Checkpoint) -> str:
     """The name by which a checkpoint is asked for, which `find_model` understands."""
-    return f"{MODEL}-{checkpoint.size.lower()}-{checkpoint.kind.replace('_', '')}"
+    return f"{MODEL}-{checkpoint.size.lower()}-{KIND_NAMES[checkpoint.kind].lower()}"
 
 
 def one_of(fields: SpeechFields, *names: str) -> str | None:

@@ -57,9 +57,9 @@ async def list_voices(request: web.Request) -> web.StreamResponse:
     return web.json_response(text=VoiceList(voices=[_entry(speaker) for speaker in speakers]).model_dump_json())
 
 
-@resource.operation("POST", "/v1/audio/voices", "Make a voice (not yet)", answers={}, errors=(501,))
+@resource.operation("POST", "/v1/audio/voices", "Make a voice (not supported)", answers={}, errors=(501,))
 async def create_voice(_: web.Request) -> web.StreamResponse:
-    """Voices can't be kept yet; this answers 501."""
+    """Answers 501: the server keeps no voices."""
     raise NotSupported(
         "This server keeps no voices yet; send instructions for a described voice, or ref_audio and ref_text for a "
         "cloned one, with each request to /v1/audio/speech."
@@ -69,12 +69,12 @@ async def create_voice(_: web.Request) -> web.StreamResponse:
 @resource.operation(
     "DELETE",
     "/v1/audio/voices/{id}",
-    "Delete a voice (not yet)",
+    "Delete a voice (not supported)",
     answers={},
     errors=(501,),
 )
 async def delete_voice(_: web.Request) -> web.StreamResponse:
-    """Voices can't be kept yet; this answers 501."""
+    """Answers 501: the server keeps no voices."""
     raise NotSupported("This server keeps no voices yet, and the built-in ones can't be deleted.")
 
 

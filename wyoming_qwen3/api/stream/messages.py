@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.api.intent import SpeechFields, describe_voice
 from wyoming_qwen3.api.parse import parse_json
 from wyoming_qwen3.audio.encode import AudioFormat
-from wyoming_qwen3.checkpoints import Kind
+from wyoming_qwen3.checkpoints import KIND_NAMES
 from wyoming_qwen3.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.request import SAMPLE_RATE, SpeechRequest, kind_for
 
@@ -19,7 +19,6 @@ _MOST_NAMES = 50
 """Ignored fields that are told."""
 
 _Task = Literal["CustomVoice", "VoiceDesign", "Base"]
-_TASKS: dict[Kind, _Task] = {"custom_voice": "CustomVoice", "voice_design": "VoiceDesign", "base": "Base"}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -61,7 +60,7 @@ def parse_text(data: str) -> str:
 
 def check_task(config: SessionConfig, request: SpeechRequest) -> None:
     """Raise InvalidRequest where the fields mean another task than the one that is named."""
-    meant = _TASKS[kind_for(request.voice)]
+    meant = KIND_NAMES[kind_for(request.voice)]
     if config.task_type not in {None, meant}:
         raise InvalidRequest(f"task_type is {config.task_type}, but the other fields mean {meant}.", param="task_type")
 
