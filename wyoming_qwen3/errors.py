@@ -37,6 +37,18 @@ class ModelNotFound(InvalidRequest):
     code = "model_not_found"
 
 
+class NotFound(InvalidRequest):
+    """Nothing that is kept has that id."""
+
+    code = "not_found"
+
+
+class NameExists(InvalidRequest):
+    """Another voice has that name."""
+
+    code = "name_exists"
+
+
 class LanguageNotSupported(InvalidRequest):
     """Qwen3-TTS does not speak that language."""
 
@@ -120,6 +132,12 @@ class EngineFailed(SpeechError):
     """The engine process died, or failed on this utterance."""
 
     code = "engine_failed"
+
+
+class StorageFailed(SpeechError):
+    """The disk is full or can't be written; what was kept before is as it was."""
+
+    code = "storage_failed"
 
 
 class RunawaySpeech(SpeechError):

@@ -31,6 +31,7 @@ class Rule:
 _RULES: dict[type[errors.SpeechError], Rule] = {
     errors.VoiceNotFound: Rule(404),
     errors.ModelNotFound: Rule(404),
+    errors.NotFound: Rule(404),
     errors.TooLarge: Rule(413),
     errors.NotSupported: Rule(501),
     errors.InvalidRequest: Rule(400),
@@ -43,6 +44,7 @@ _RULES: dict[type[errors.SpeechError], Rule] = {
     errors.Unavailable: Rule(503, retry_after=2),
     errors.EngineFailed: Rule(500, retry_after=2),
     errors.RunawaySpeech: Rule(500),
+    errors.StorageFailed: Rule(507),
     errors.SpeechError: Rule(500),
 }
 

@@ -1,1 +1,1 @@
-"""Sound as bytes: encoded while it is made, read from clips, resampled, stretched in time."""
+"""Sound: encoded while it is made, read from clips, judged, joined, mixed, stretched, and put through effects."""

@@ -1,7 +1,10 @@
-"""Chunks of samples -> pieces of a file, off the event loop, while the chunks are still being made."""
+"""What is done to chunks of samples while more of them are still being made, off the event loop."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -9,13 +12,38 @@ from wyoming_qwen3.request import FloatArray
 
 from .encode import AudioFormat, encode, open_encoder
 
+_T = TypeVar("_T")
+
+
+class Processor(Protocol):
+    """Changes sound as it comes."""
+
+    def feed(self, samples: FloatArray) -> FloatArray:
+        """float32 [samples], any number, -> what has become certain, perhaps nothing."""
+
+    def finish(self) -> FloatArray:
+        """The rest."""
+
+
+async def processed(
+    chunks: AsyncGenerator[FloatArray, None], make: Callable[[], Processor]
+) -> AsyncGenerator[FloatArray, None]:
+    """The chunks as a processor gives them back, none empty. They are closed with it."""
+    async with contextlib.aclosing(chunks):
+        processor = await asyncio.to_thread(make)
+        async for chunk in chunks:
+            if (changed := await _in_thread(partial(processor.feed, chunk))).size:
+                yield changed
+        if (rest := await _in_thread(processor.finish)).size:
+            yield rest
+
 
 async def encoded(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> AsyncGenerator[bytes, None]:
     """The bytes of one file as they become certain, none of the pieces empty."""
     encoder = open_encoder(audio_format)
     try:
         async for chunk in chunks:
-            if piece := await _in_thread(lambda chunk=chunk: encoder.feed(chunk)):  # type: ignore[misc]
+            if piece := await _in_thread(partial(encoder.feed, chunk)):
                 yield piece
         if piece := await _in_thread(encoder.finish):
             yield piece
@@ -30,8 +58,8 @@ async def whole(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) ->
     return audio, sum(chunk.size for chunk in gathered)
 
 
-async def _in_thread(work: Callable[[], bytes]) -> bytes:
-    """The result of a few milliseconds' work; waited for even when cancelled, for an encoder has one user at a time."""
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    """The result of a few milliseconds' work; waited for even when cancelled, for its object has one user at a time."""
     task = asyncio.create_task(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)

@@ -1,0 +1,304 @@
+"""Effects on speech, while it is still being made. Knows no protocol and no format, and not what effects there are.
+
+Of the ways there are to make each effect, the one is taken that measures best: tests/audio/test_chain.py says how.
+pedalboard's limiter turns up what is soft and lets through what is loud, and its pitch shifter gives silence when fed
+piece by piece (https://github.com/spotify/pedalboard/issues/415), so both are made of libav's filters.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from typing import Protocol
+
+import av
+import av.filter
+import numpy as np
+import numpy.typing as npt
+
+from wyoming_qwen3.effects import Effect
+from wyoming_qwen3.errors import NotSupported, SpeechError
+from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+
+from .stretch import Stretcher
+
+
+def check_installed(effects: Iterable[Effect]) -> None:
+    """Raise NotSupported where an effect needs a package that is not installed. Cheap: nothing is imported."""
+    for effect in effects:
+        if (package := _PACKAGES.get(effect.type)) and not find_spec(package):
+            raise NotSupported(_MISSING, param="effects")
+
+
+class Chain:
+    """Takes mono float32 [samples] at `SAMPLE_RATE` in any split, gives them back with the effects, one after another.
+
+    What comes out depends on the samples alone, not on how they were split. It is as long as the input, but for
+    `speed`, which ends within 25 ms of its due length, `pitch`, which may take up to 45 ms longer where there is sound
+    to the very end, and `reverb`, which rings on until it is 60 dB below its loudest. Sound stays in its place: within
+    10 ms for a voice in `pitch` and `speed`, exactly for the others.
+
+    Between effects the sound may be louder than full scale; what leaves the chain is held within [-1, 1] by a
+    limiter that looks ahead, and that leaves alone what is not too loud. So a `loudness` that would clip keeps its
+    gain and loses its peaks: it is missed by the more, the louder it is to be, some 3 dB at -8 LUFS. Short of full
+    scale it is met within 0.1 dB. An empty chain gives back what it is fed, at once.
+
+    Raises NotSupported where an effect's package is not installed. Construct it in a thread: it may import for a
+    second.
+    """
+
+    def __init__(self, effects: Sequence[Effect]) -> None:
+        try:
+            self._stages = [_stage(effect) for effect in effects]
+        except ImportError as error:
+            raise NotSupported(_MISSING, param="effects") from error
+        if self._stages:
+            self._stages.append(_limiter(0, 50))
+        self._blocks = _Blocks()
+
+    def feed(self, samples: FloatArray) -> FloatArray:
+        """float32 [samples], any number, -> what has become certain, perhaps nothing."""
+        if not self._stages:
+            return samples
+        return np.concatenate([_NOTHING, *map(self._push, self._blocks.take(samples))])
+
+    def finish(self) -> FloatArray:
+        """The rest and what rings on; nothing may be fed after it."""
+        rest = self._blocks.rest
+        for stage in self._stages:
+            rest = np.concatenate([stage.feed(rest), stage.finish()])
+        return rest
+
+    def _push(self, samples: FloatArray) -> FloatArray:
+        for stage in self._stages:
+            samples = stage.feed(samples)
+        return samples
+
+
+_BLOCK = 480
+"""20 ms: a frame of speech is a whole number of these."""
+
+_NOTHING: FloatArray = np.empty(0, np.float32)
+
+_PACKAGES = {"reverb": "pedalboard", "loudness": "pyloudnorm"}
+
+_MISSING = "The effects reverb and loudness need the extra `effects`: pip install 'wyoming-qwen3[effects]'."
+
+
+class _Blocks:
+    """Sound in any split to blocks of one size. `rest`, float32 [samples], is less than one."""
+
+    def __init__(self) -> None:
+        self.rest = _NOTHING
+
+    def take(self, samples: FloatArray) -> FloatArray:
+        """float32 [samples] -> [blocks, _BLOCK], perhaps none."""
+        held = np.concatenate([self.rest, samples])
+        whole = held.size - held.size % _BLOCK
+        self.rest = held[whole:]
+        return held[:whole].reshape(-1, _BLOCK)
+
+
+class _Stage(Protocol):
+    """One effect, with the chain's contract."""
+
+    def feed(self, samples: FloatArray) -> FloatArray: ...
+
+    def finish(self) -> FloatArray: ...
+
+
+def _stage(effect: Effect) -> _Stage:
+    """Parameters are in the table's order."""
+    match effect.type, effect.values:
+        case "pitch", (semitones,):
+            return _Pitch(semitones)
+        case "speed", (factor,):
+            return Stretcher(factor)
+        case "reverb", (room_size, damping, wet, dry):
+            return _Reverb(room_size, damping, wet, dry)
+        case "low_shelf" | "high_shelf", (gain_db, frequency):
+            return _shelf(effect.type.replace("_", ""), gain_db, frequency)
+        case "gain", (gain_db,):
+            return _Gain(gain_db)
+        case "loudness", (target,):
+            return _Loudness(target)
+        case "limiter", (threshold_db, release_ms):
+            return _limiter(threshold_db, release_ms)
+    raise SpeechError(f"There is no way to make the effect {effect.type}.")
+
+
+class _Pitch:
+    """Stretched in time at its own pitch, then played that much faster: WSOLA, which suits voices, and resampling.
+
+    Formants move with the pitch.
+    """
+
+    def __init__(self, semitones: float) -> None:
+        self._rate = round(SAMPLE_RATE * 2 ** (semitones / 12))
+        self._stretcher = Stretcher(SAMPLE_RATE / self._rate)
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        self._due = 0
+        self._peak = 0.0
+
+    def feed(self, samples: FloatArray) -> FloatArray:
+        self._peak = max(self._peak, _height(samples))
+        out = self._resample(self._stretcher.feed(samples))
+        self._due += samples.size - out.size
+        return out
+
+    def finish(self) -> FloatArray:
+        run_out = np.zeros(self._rate // 20, np.float32)  # 50 ms, longer than the resampler's filter
+        last = self._resample(np.concatenate([self._stretcher.finish(), run_out]))
+        rest = np.concatenate([last, *_samples(self._resampler.resample(None))])
+        return _until_quiet(np.pad(rest, (0, max(0, self._due - rest.size))), self._due, self._peak)
+
+    def _resample(self, samples: FloatArray) -> FloatArray:
+        if not samples.size:
+            return samples
+        return np.concatenate([_NOTHING, *_samples(self._resampler.resample(_frame(samples, self._rate)))])
+
+
+class _Reverb:
+    """Freeverb, by pedalboard, which forgets what it has heard when a block has another size than the last."""
+
+    def __init__(self, room_size: float, damping: float, wet: float, dry: float) -> None:
+        import pedalboard  # noqa: PLC0415  optional, and slow to import
+
+        # Its dry level of 1 is 6 dB too loud; its wet level of 1 is about as loud as the voice.
+        self._plugin = pedalboard.Reverb(
+            room_size=room_size, damping=damping, wet_level=wet, dry_level=dry / 2, width=1.0, freeze_mode=0.0
+        )
+        self._blocks = _Blocks()
+        self._peak = 0.0
+
+    def feed(self, samples: FloatArray) -> FloatArray:
+        return np.concatenate([_NOTHING, *map(self._process, self._blocks.take(samples))])
+
+    def finish(self) -> FloatArray:
+        due = self._blocks.rest.size
+        tail = [self.feed(np.zeros(-due % _BLOCK, np.float32))]
+        for _ in range(_MAX_TAIL // _ECHO):
+            tail.append(self.feed(np.zeros(_ECHO, np.float32)))
+            if _height(tail[-1]) <= self._peak * _QUIET:
+                break
+        return _until_quiet(np.concatenate(tail), due, self._peak)
+
+    def _process(self, block: FloatArray) -> FloatArray:
+        out: FloatArray = self._plugin.process(block, SAMPLE_RATE, reset=False)
+        self._peak = max(self._peak, _height(out))
+        return out
+
+
+_ECHO = 5 * _BLOCK
+"""0.1 s, longer than all of Freeverb's delays in a row, so that silence of this length is the end."""
+
+_MAX_TAIL = 15 * SAMPLE_RATE
+"""Samples; the largest room without any damping takes 12.5 s for its 60 dB."""
+
+
+_QUIET = 0.001
+"""-60 dB."""
+
+
+def _until_quiet(rest: FloatArray, due: int, peak: float) -> FloatArray:
+    """Its `due` samples, and what is heard after them, next to a peak."""
+    heard = np.flatnonzero(np.abs(rest) > peak * _QUIET)
+    return rest[: max(due, heard[-1] + 1 if heard.size else 0)]
+
+
+def _height(samples: FloatArray) -> float:
+    return float(np.abs(samples).max(initial=0))
+
+
+class _Gain:
+    def __init__(self, gain_db: float) -> None:
+        self._factor = np.float32(_ratio(gain_db))
+
+    def feed(self, samples: FloatArray) -> FloatArray:
+        return samples * self._factor
+
+    def finish(self) -> FloatArray:
+        return _NOTHING
+
+
+class _Loudness:
+    """Integrated loudness by ITU-R BS.1770-4; sound shorter than its blocks of 0.4 s is one block."""
+
+    def __init__(self, target: float) -> None:
+        import pyloudnorm  # noqa: PLC0415  optional, and slow to import
+
+        self._meter = pyloudnorm.Meter(SAMPLE_RATE)
+        self._target = target
+        self._parts = [_NOTHING]
+
+    def feed(self, samples: FloatArray) -> FloatArray:
+        self._parts.append(samples)
+        return _NOTHING
+
+    def finish(self) -> FloatArray:
+        samples = np.concatenate(self._parts)
+        if not samples.any():
+            return samples
+        self._meter.block_size = min(0.4, (samples.size - 0.5) / SAMPLE_RATE)  # it refuses what has no half to spare
+        loudness = self._meter.integrated_loudness(samples.astype(np.float64))
+        if not math.isfinite(loudness):  # all of it below the gate of -70 LUFS
+            return samples
+        return samples * np.float32(_ratio(self._target - loudness))
+
+
+class _Filters:
+    """libav filters that give a sample for each that they take."""
+
+    def __init__(self, *filters: tuple[str, str]) -> None:
+        self._graph = av.filter.Graph()
+        source = self._graph.add_abuffer(sample_rate=SAMPLE_RATE, format="dbl", layout="mono")
+        nodes = [self._graph.add(name, arguments) for name, arguments in filters]
+        self._graph.link_nodes(source, *nodes, self._graph.add("abuffersink")).configure()
+
+    def feed(self, samples: FloatArray) -> FloatArray:
+        if samples.size:
+            self._graph.push(_frame(samples.astype(np.float64), SAMPLE_RATE))
+        return self._pull()
+
+    def finish(self) -> FloatArray:
+        self._graph.push(None)
+        return self._pull()
+
+    def _pull(self) -> FloatArray:
+        frames: list[av.AudioFrame] = []
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (BlockingIOError, EOFError):  # it wants more input first, or has no more
+                return np.concatenate([_NOTHING, *_samples(frames)])
+            assert isinstance(frame, av.AudioFrame)
+            frames.append(frame)
+
+
+def _shelf(name: str, gain_db: float, frequency: float) -> _Filters:
+    """Second order, of the slope that is steepest without overshooting."""
+    return _Filters((name, f"gain={gain_db}:frequency={frequency}:width_type=q:width={math.sqrt(0.5)}:precision=f64"))
+
+
+def _limiter(threshold_db: float, release_ms: float) -> _Filters:
+    """Turned down within the 5 ms before a peak. Brought up to full scale first: it has no lower limit than -24 dB."""
+    level = _ratio(threshold_db)
+    return _Filters(
+        ("volume", f"volume={1 / level!r}:precision=double"),
+        ("alimiter", f"limit=1:attack=5:release={release_ms}:level=0:latency=1"),
+        ("volume", f"volume={level!r}:precision=double"),
+    )
+
+
+def _ratio(decibels: float) -> float:
+    return float(10 ** (decibels / 20))
+
+
+def _frame(samples: FloatArray | npt.NDArray[np.float64], rate: int) -> av.AudioFrame:
+    sample_format = "dbl" if samples.dtype == np.float64 else "flt"
+    frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format=sample_format, layout="mono")
+    frame.sample_rate = rate
+    return frame
+
+
+def _samples(frames: Iterable[av.AudioFrame]) -> list[FloatArray]:
+    return [frame.to_ndarray()[0].astype(np.float32, copy=False) for frame in frames]

@@ -1,0 +1,293 @@
+"""Clips of a voice to clone: what a person should know about one, and several made into one reference.
+
+Works for tens of milliseconds a clip: not for an event loop. Knows samples and their text; does NOT know the engine,
+nor where clips are kept, and does not listen: what a clip says is taken on trust, but for how long it takes to say.
+"""
+
+import statistics
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.request import SAMPLE_RATE, FloatArray, Reference
+
+from .activity import HOP_SECONDS, Activity, find_speech
+from .decode import resample
+from .pcm import silence
+
+SHORTEST_SECONDS = 1.0
+LONGEST_SECONDS = 30.0
+GOOD_SECONDS = 3.0
+"""Of speech."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a clip that makes it useless (an error) or worse than it could be (a warning).
+
+    `code` is stable; `message` is one sentence for a person with what was measured and what is good.
+    """
+
+    severity: Literal["error", "warning"]
+    code: str
+    message: str
+
+
+def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[Finding, ...]:
+    """What is wrong with a clip, errors first; nothing if it is good.
+
+    `samples` is finite mono float32 in [-1, 1], `text` what it says, None to clone the timbre alone. Errors are
+    `too_short`, `too_long`, `silent`, `text_empty`, `text_too_short` and `text_too_long`; warnings are `short`,
+    `quiet`, `clipped`, `silence_at_ends`, `mostly_pauses`, `cut_off`, `text_short` and `text_long`. Levels are root
+    mean squares over the speech, in dB below full scale.
+    """
+    seconds = samples.size / sample_rate
+    if seconds < SHORTEST_SECONDS:
+        return (_error("too_short", f"The clip has {seconds:.1f} s, but at least {SHORTEST_SECONDS:g} s is needed."),)
+    if seconds > LONGEST_SECONDS:
+        return (_error("too_long", f"The clip has {seconds:.1f} s, but at most {LONGEST_SECONDS:g} s is taken."),)
+    speech = find_speech(samples, sample_rate)
+    if speech is None or speech.level < _SILENT:
+        level = _decibels(speech.level if speech else float(np.square(samples).mean()))
+        return (_error("silent", f"The clip is silent ({level:.0f} dBFS); speech is good at -30 to -15 dBFS."),)
+    findings = [
+        *_check_sound(samples, speech),
+        *_check_silence(seconds, speech),
+        *(_check_text(text, speech.seconds) if text is not None else ()),
+    ]
+    return tuple(sorted(findings, key=lambda finding: finding.severity))
+
+
+def require_usable(samples: FloatArray, sample_rate: int, text: str | None, param: str) -> tuple[Finding, ...]:
+    """The warnings of `check`. Raises InvalidRequest for its first error; `param` names the field of the request."""
+    findings = check(samples, sample_rate, text)
+    for finding in findings:
+        if finding.severity == "error":
+            raise InvalidRequest(finding.message, param=param)
+    return findings
+
+
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """`used` are the numbers of the clips that the reference is made of; the others did not fit in."""
+
+    reference: Reference
+    used: tuple[int, ...]
+
+
+def combine(clips: Sequence[Reference]) -> Combined:
+    """One reference at `SAMPLE_RATE` of one or several clips of a voice, in their order.
+
+    Silence around each is cut off, never sound. Between two there is a short pause. Several are brought to the same
+    level: the median of theirs, or as near to it as the loudest peak lets them all; one keeps its own. Those that
+    would make the whole longer than `LONGEST_SECONDS` are left out with their texts. Where all that are used have a
+    text, half a second of silence follows, which keeps the last sound from going on in what is spoken next; where
+    one has none, the timbre alone is left to clone. Raises InvalidRequest for no clips and for a silent one, and
+    TooLarge if all are too long.
+    """
+    if not clips:
+        raise InvalidRequest("A voice needs at least one clip.")
+    trimmed = [_trimmed(clip) for clip in clips]
+    used = _fitting([clip.samples.size for clip in trimmed])
+    if not used:
+        raise TooLarge(f"A clip has more than {LONGEST_SECONDS:g} s of speech.")
+    pause = silence(_PAUSE_SECONDS, SAMPLE_RATE)
+    parts = [part for clip in _matched([trimmed[number] for number in used]) for part in (pause, clip)][1:]
+    text = _joined([clips[number].text for number in used])
+    if text is not None:
+        parts.append(silence(_RUN_OUT_SECONDS, SAMPLE_RATE))
+    return Combined(Reference(np.concatenate(parts), SAMPLE_RATE, text), used)
+
+
+# What is said about a clip.
+
+_SILENT = 1e-5
+"""-50 dBFS; levels here are mean squares."""
+
+_QUIET = 10**-3.5
+"""-35 dBFS: 9 dB below the usual level of recorded speech (ITU-T P.56 measures it; -26 dBov is common)."""
+
+_CLIPPED_RUN = 3
+_CLIPPED_SHARE = 0.001
+_CUT_OFF = 10**-1.5
+"""15 dB below the speech: speech that ends by itself has died away further."""
+
+_LONG_SILENCE = 1.0
+_LEAST_SHARE = 0.5
+
+
+def _decibels(power: float) -> float:
+    return float(10 * np.log10(max(power, 1e-10)))
+
+
+def _error(code: str, message: str) -> Finding:
+    return Finding("error", code, message)
+
+
+def _warning(code: str, message: str) -> Finding:
+    return Finding("warning", code, message)
+
+
+def _check_sound(samples: FloatArray, speech: Activity) -> list[Finding]:
+    findings = []
+    if speech.level < _QUIET:
+        message = f"The speech is quiet ({_decibels(speech.level):.0f} dBFS); -30 to -15 dBFS is good."
+        findings.append(_warning("quiet", message))
+    share = _clipped(samples) / samples.size
+    if share > _CLIPPED_SHARE:
+        message = f"{share:.1%} of the clip is clipped at full scale; record it less loud, so that nothing is."
+        findings.append(_warning("clipped", message))
+    return findings
+
+
+def _clipped(samples: FloatArray) -> int:
+    """Samples at full scale that have such neighbours: a peak that only just gets there is not clipped."""
+    full = np.pad(np.abs(samples) >= 0.998, 1).astype(np.int8)
+    edges = np.flatnonzero(np.diff(full))
+    lengths = edges[1::2] - edges[::2]
+    return int(lengths[lengths >= _CLIPPED_RUN].sum())
+
+
+def _check_silence(seconds: float, speech: Activity) -> list[Finding]:
+    findings = []
+    if speech.seconds < GOOD_SECONDS:
+        message = f"The clip has {speech.seconds:.1f} s of speech; {GOOD_SECONDS:g} s or more is better."
+        findings.append(_warning("short", message))
+    before, after = speech.first * HOP_SECONDS, max(0.0, seconds - speech.end * HOP_SECONDS)
+    if max(before, after) > _LONG_SILENCE:
+        message = (
+            f"The clip has {before:.1f} s of silence before the speech and {after:.1f} s after it, which is cut off; "
+            f"up to {_LONG_SILENCE:g} s is good."
+        )
+        findings.append(_warning("silence_at_ends", message))
+    share = speech.seconds / ((speech.end - speech.first) * HOP_SECONDS)
+    if share < _LEAST_SHARE:
+        message = f"Only {share:.0%} of the time from first to last word is speech; {_LEAST_SHARE:.0%} or more is good."
+        findings.append(_warning("mostly_pauses", message))
+    if speech.last_level > speech.level * _CUT_OFF:
+        message = (
+            f"The clip ends in the middle of a sound ({_decibels(speech.last_level):.0f} dBFS); one that ends with a "
+            "little silence is better."
+        )
+        findings.append(_warning("cut_off", message))
+    return findings
+
+
+_PACES = {"syllable": (1 / 8, 1 / 2), "mora": (1 / 12, 1 / 3), "letter": (1 / 25, 1 / 6), "digit": (1 / 25, 4 / 3)}
+"""Seconds that a character takes of whoever speaks fast, and slowly, pauses not counted.
+
+After Pellegrino, Coupé and Marsico, A cross-language perspective on speech information rate, Language 87 (2011):
+5 syllables a second in Chinese, 6 in English, 8 in Japanese. A digit may be a word of eight letters.
+"""
+
+_FAR_OFF = 1.5
+"""Factor beyond what is usual from which the text can't be what is said: the model then goes on without an end."""
+
+_KINDS = {
+    "CJK": "syllable",
+    "HANGUL": "syllable",
+    "IDEOGRAPHIC": "syllable",
+    "HIRAGANA": "mora",
+    "KATAKANA": "mora",
+    "KATAKANA-HIRAGANA": "mora",
+}
+"""First word of a letter's Unicode name -> how fast it is read."""
+
+
+def _check_text(text: str, seconds: float) -> list[Finding]:
+    """Whether a text can be what is said in so many seconds of speech."""
+    kinds = [_kind(character) for character in unicodedata.normalize("NFKC", text) if character.isalnum()]
+    if not kinds:
+        return [_error("text_empty", "The text has no letters; write what the clip says, or leave the text out.")]
+    shortest, longest = (sum(_PACES[kind][end] for kind in kinds) for end in (0, 1))
+    said = f"takes {shortest:.1f} to {longest:.1f} s to say, but the clip has {seconds:.1f} s of speech"
+    if seconds > longest:
+        make, code = (_error, "text_too_short") if seconds > longest * _FAR_OFF else (_warning, "text_short")
+        return [make(code, f"The text {said}; write all that the clip says.")]
+    if seconds < shortest:
+        make, code = (_error, "text_too_long") if seconds < shortest / _FAR_OFF else (_warning, "text_long")
+        return [make(code, f"The text {said}; write only what the clip says.")]
+    return []
+
+
+def _kind(character: str) -> str:
+    if character.isdigit():
+        return "digit"
+    return _KINDS.get(unicodedata.name(character, "").split(" ")[0], "letter")
+
+
+# What is made of several.
+
+_PAD_SECONDS = 0.1
+"""Kept around speech, for what is too weak to be found: breath, and the end of an s."""
+
+_PAUSE_SECONDS = 0.2
+"""0.3 s or so with what is kept around speech."""
+
+_RUN_OUT_SECONDS = 0.5
+_EDGE_SECONDS = 0.005
+"""A clip that begins or ends in the middle of a sound is faded for so long, so that it does not click."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Trimmed:
+    """A clip at `SAMPLE_RATE`; `level` is the mean square of its speech."""
+
+    samples: FloatArray
+    level: float
+
+
+def _trimmed(clip: Reference) -> _Trimmed:
+    """The clip at `SAMPLE_RATE` without the silence around it. Raises InvalidRequest if that is all there is."""
+    samples = resample(clip.samples, clip.sample_rate, SAMPLE_RATE)
+    speech = find_speech(samples, SAMPLE_RATE)
+    if speech is None:
+        raise InvalidRequest("A clip is silent; a voice can only be cloned from speech.")
+    hop, pad = round(HOP_SECONDS * SAMPLE_RATE), round(_PAD_SECONDS * SAMPLE_RATE)
+    kept = samples[max(0, speech.first * hop - pad) : speech.end * hop + pad].copy()
+    edge = np.linspace(0.0, 1.0, round(_EDGE_SECONDS * SAMPLE_RATE), dtype=np.float32)[: kept.size]
+    kept[: edge.size] *= edge
+    kept[kept.size - edge.size :] *= edge[::-1]
+    return _Trimmed(kept, speech.level)
+
+
+def _fitting(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Numbers of those that fit, each taken in turn where there is still room for all of it."""
+    used: list[int] = []
+    room = round(LONGEST_SECONDS * SAMPLE_RATE)
+    for number, size in enumerate(sizes):
+        needed = size + (round(_PAUSE_SECONDS * SAMPLE_RATE) if used else 0)
+        if needed <= room:
+            used.append(number)
+            room -= needed
+    return tuple(used)
+
+
+def _matched(clips: Sequence[_Trimmed]) -> list[FloatArray]:
+    """All at the same level, and no sample beyond full scale; one clip alone as it is."""
+    level = statistics.median(clip.level for clip in clips)
+    gains = [(level / clip.level) ** 0.5 for clip in clips]
+    peak = max(gain * float(np.abs(clip.samples).max()) for gain, clip in zip(gains, clips, strict=True))
+    return [clip.samples * np.float32(gain / max(peak, 1.0)) for gain, clip in zip(gains, clips, strict=True)]
+
+
+def _joined(texts: Sequence[str | None]) -> str | None:
+    """One text of several, with a blank between them where their script has blanks; None if one is missing."""
+    joined = ""
+    for text in texts:
+        if not text or not text.strip():
+            return None
+        blank = " " if joined and not (_unspaced(joined[-1]) and _unspaced(text.strip()[0])) else ""
+        joined += blank + text.strip()
+    return joined
+
+
+def _unspaced(character: str) -> bool:
+    """Whether it is Chinese or Japanese, or their punctuation; Korean has blanks."""
+    return unicodedata.east_asian_width(character) in {"W", "F"} and not unicodedata.name(character, "").startswith(
+        "HANGUL"
+    )

@@ -1,0 +1,183 @@
+"""The effects that there are, with their parameters: one table. What they sound like is audio/chain.py's."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that an effect takes, `low` to `high`, both included. Without a default it must be given."""
+
+    name: str
+    low: float
+    high: float
+    default: float | None
+    unit: str
+    description: str
+
+    def to_json(self) -> dict[str, object]:
+        """For a client that lists the effects."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "minimum": self.low,
+            "maximum": self.high,
+            "default": self.default,
+            "unit": self.unit,
+            "required": self.default is None,
+        }
+
+
+@dataclass(frozen=True)
+class EffectKind:
+    """One effect. A `whole` one must hear all of the sound before it gives any back."""
+
+    type: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    whole: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """For a client that lists the effects."""
+        return {
+            "type": self.type,
+            "description": self.description,
+            "whole": self.whole,
+            "parameters": [parameter.to_json() for parameter in self.parameters],
+        }
+
+
+EFFECTS: tuple[EffectKind, ...] = (
+    EffectKind(
+        "pitch",
+        "Higher or lower, as long as before.",
+        (Parameter("semitones", -12, 12, None, "semitones", "12 is an octave up."),),
+    ),
+    EffectKind(
+        "speed",
+        "Faster or slower at the same pitch; all of a chain's together within 0.25 to 4.",
+        (Parameter("factor", 0.25, 4, None, "", "2 is twice as fast."),),
+    ),
+    EffectKind(
+        "reverb",
+        "A room around the voice; the sound gets longer by what rings on.",
+        (
+            Parameter("room_size", 0, 1, 0.5, "", "The larger, the longer it rings on."),
+            Parameter("damping", 0, 1, 0.5, "", "How much the walls swallow of the high frequencies."),
+            Parameter("wet", 0, 1, 0.25, "", "Level of the room."),
+            Parameter("dry", 0, 1, 1, "", "Level of the voice itself; 1 is as it was."),
+        ),
+    ),
+    EffectKind(
+        "low_shelf",
+        "Louder or softer below a frequency.",
+        (
+            Parameter("gain_db", -24, 24, None, "dB", "Far below the frequency; half of it there."),
+            Parameter("frequency_hz", 20, 10_000, 200, "Hz", "The middle of the slope."),
+        ),
+    ),
+    EffectKind(
+        "high_shelf",
+        "Louder or softer above a frequency.",
+        (
+            Parameter("gain_db", -24, 24, None, "dB", "Far above the frequency; half of it there."),
+            Parameter("frequency_hz", 20, 10_000, 4_000, "Hz", "The middle of the slope."),
+        ),
+    ),
+    EffectKind("gain", "Louder or softer.", (Parameter("gain_db", -60, 24, None, "dB", "6 is twice the height."),)),
+    EffectKind(
+        "loudness",
+        "As loud as is asked for, all in all, by ITU-R BS.1770; silence stays silence.",
+        # -16 is what Apple asks of podcasts.
+        (Parameter("target_lufs", -40, -8, -16, "LUFS", "The higher, the louder."),),
+        whole=True,
+    ),
+    EffectKind(
+        "limiter",
+        "Holds down what is louder than the threshold; the rest stays as it is.",
+        (
+            Parameter("threshold_db", -40, 0, -1, "dBFS", "Height that no sample exceeds."),
+            Parameter("release_ms", 1, 1_000, 100, "ms", "How long it takes to let go."),
+        ),
+    ),
+)
+
+MAX_EFFECTS = 16
+"""Effects in one chain."""
+
+_KINDS: Mapping[str, EffectKind] = {kind.type: kind for kind in EFFECTS}
+
+_SPEEDS = (0.25, 4.0)
+"""Range of all speeds of a chain together: sixteen could make hours of a second."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect with a value for each of its parameters, in the table's order."""
+
+    type: str
+    values: tuple[float, ...]
+
+    @property
+    def kind(self) -> EffectKind:
+        """Its entry in the table."""
+        return _KINDS[self.type]
+
+    def to_json(self) -> dict[str, str | float]:
+        """As `read_effects` takes it."""
+        names = (parameter.name for parameter in self.kind.parameters)
+        return {"type": self.type, **dict(zip(names, self.values, strict=True))}
+
+
+def read_effects(items: object, param: str = "effects") -> tuple[Effect, ...]:
+    """The chain that a client asks for: a list of objects with a `type`, and any of its parameters by name.
+
+    Raises InvalidRequest for anything else, an unknown effect or parameter and a value out of range among it, saying
+    what is accepted; `param` names the field of the request, and the error's has the place in it: `effects[1].wet`.
+    """
+    if isinstance(items, str | bytes) or not isinstance(items, Sequence) or len(items) > MAX_EFFECTS:
+        raise InvalidRequest(f"{param} must be a list of at most {MAX_EFFECTS} effects.", param=param)
+    effects = tuple(_read(item, f"{param}[{number}]") for number, item in enumerate(items))
+    low, high = _SPEEDS
+    if not low <= (speed := math.prod(effect.values[0] for effect in effects if effect.type == "speed")) <= high:
+        raise InvalidRequest(
+            f"The speeds in {param} together must be between {low:g} and {high:g}, but are {speed:g}.", param=param
+        )
+    return effects
+
+
+def needs_whole(effects: Iterable[Effect]) -> bool:
+    """Whether nothing can be heard before all has been spoken."""
+    return any(effect.kind.whole for effect in effects)
+
+
+def list_effects() -> list[dict[str, object]]:
+    """The table as JSON: types, descriptions, and parameters with range, default and unit."""
+    return [kind.to_json() for kind in EFFECTS]
+
+
+def _read(item: object, place: str) -> Effect:
+    types = ", ".join(_KINDS)
+    if not isinstance(item, Mapping):
+        raise InvalidRequest(f"{place} must be an object with a type, one of {types}.", param=place)
+    name = item.get("type")
+    kind = _KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InvalidRequest(f"{place}.type must be one of {types}.", param=f"{place}.type")
+    names = [parameter.name for parameter in kind.parameters]
+    for key in item:
+        if key not in {"type", *names}:
+            raise InvalidRequest(f"{place} takes type, {', '.join(names)} and nothing else.", param=place)
+    return Effect(kind.type, tuple(_number(item, parameter, place) for parameter in kind.parameters))
+
+
+def _number(item: Mapping[str, object], parameter: Parameter, place: str) -> float:
+    value = item.get(parameter.name, parameter.default)
+    # NaN is in no range, and an integer too large for a float is compared without becoming one.
+    if isinstance(value, int | float) and not isinstance(value, bool) and parameter.low <= value <= parameter.high:
+        return float(value)
+    place = f"{place}.{parameter.name}"
+    raise InvalidRequest(f"{place} must be a number between {parameter.low:g} and {parameter.high:g}.", param=place)
