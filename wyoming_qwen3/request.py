@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checkpoints import Kind, Size
+from .effects import Effect
 from .errors import InvalidRequest
 from .voices import Language, Speaker
 
@@ -102,7 +103,15 @@ class ClonePrompt:
             raise InvalidRequest("A clone prompt has both codes and text, or neither.")
 
 
-Voice: TypeAlias = Speaker | Description | Reference | ClonePrompt
+@dataclass(frozen=True)
+class Kept:
+    """A cloned voice that the server keeps, by its id there; `revision` changes with its clips."""
+
+    id: str
+    revision: str
+
+
+Voice: TypeAlias = Speaker | Description | Reference | ClonePrompt | Kept
 
 
 def kind_for(voice: Voice) -> Kind:
@@ -138,6 +147,15 @@ class SpeechRequest:
 
     standby: StandbyMode | None = None
     """When the standby voice may speak. None is as the server is set."""
+
+    effects: tuple[Effect, ...] = ()
+    """What is done to the sound, in this order, after the speed."""
+
+    voice_name: str | None = None
+    """What the voice is called, where the server keeps it."""
+
+    save: bool | None = None
+    """Whether the speech is kept in the history. None is as the server is set."""
 
     def __post_init__(self) -> None:
         _check("speed", self.speed, 0.25, 4.0)

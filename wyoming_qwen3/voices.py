@@ -1,10 +1,11 @@
 """The nine speakers of CustomVoice and the ten languages of Qwen3-TTS: one table, and how to find them by name."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from .errors import LanguageNotSupported, VoiceNotFound
+from .errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,52 @@ def voice_name(speaker: Speaker, language: Language) -> str:
     return f"{speaker.id}-{language.code}"
 
 
+def split_language(name: str) -> tuple[str, Language | None]:
+    """A voice's name without the language in it, and the language: of "ryan-de" "ryan" and German."""
+    base, _, code = name.strip().rpartition("-")
+    language = _LANGUAGE_BY_NAME.get(code.lower())
+    return (base, language) if base and language else (name, None)
+
+
+def voice_key(name: str) -> str:
+    """What names have in common that mean the same voice: case, spaces, underscores and composition don't matter."""
+    return re.sub(r"[\s_]+", "_", unicodedata.normalize("NFC", name).strip().casefold())
+
+
+def check_voice_name(name: str) -> str:
+    """The name for a new voice, in NFC and without blanks around it.
+
+    Raises InvalidRequest for one that is empty, too long, has other characters than letters, digits, blanks and
+    _ . ' -, begins with a dot, or belongs to a voice that is built in, alone or with a language.
+    """
+    clean = unicodedata.normalize("NFC", name).strip()
+    if not re.fullmatch(r"(?!\.)[\w .'-]{1,64}", clean):
+        raise InvalidRequest(
+            "A voice's name has 1 to 64 letters, digits, blanks or _ . ' - and does not begin with a dot.", param="name"
+        )
+    key = voice_key(clean)
+    base, language = split_language(key)
+    taken = {*_SPEAKER_BY_ID, *ALIASES, *_RESERVED}
+    if key in taken or (language and base in taken):
+        raise InvalidRequest(f"The name {clean!r} is reserved; choose another.", param="name")
+    return clean
+
+
+_RESERVED = ("auto", "clone", "custom", "default", "design", "none", "standby")
+"""Names that mean something else than a voice of that name, here or to a program that asks."""
+
+
 def find_voice(name: str) -> tuple[Speaker, Language | None]:
     """Speaker, and the language where the name holds one, of "ryan-de", "ryan", "Uncle_Fu", "uncle fu" or "alloy".
 
     Raises VoiceNotFound, naming the speakers.
     """
-    key = re.sub(r"[\s_]+", "_", name.strip().lower())
+    key = voice_key(name)
     if speaker := _SPEAKER_BY_ID.get(ALIASES.get(key, key)):
         return speaker, None
-    base, _, code = key.rpartition("-")
-    if (speaker := _SPEAKER_BY_ID.get(base)) and code in _LANGUAGE_BY_NAME:
-        return speaker, _LANGUAGE_BY_NAME[code]
+    base, language = split_language(key)
+    if language and (speaker := _SPEAKER_BY_ID.get(base)):
+        return speaker, language
     known = ", ".join(speaker.name for speaker in SPEAKERS)
     raise VoiceNotFound(
         f"There is no voice {name!r}; choose one of {known}, alone or with a language as in 'ryan-de'.", param="voice"

@@ -1,0 +1,53 @@
+"""What may be kept as a voice, whoever asks for it; knows no other voice."""
+
+from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest
+from wyoming_qwen3.voices import check_voice_name
+
+from .record import is_id
+from .voice import KeptVoice
+
+MOST_CHARACTERS = 10_000
+"""Of a text."""
+
+MOST_SAMPLES = 32
+"""Of one voice."""
+
+
+def check_name(name: str) -> str:
+    """As `check_voice_name`, and not like an id, for a voice is asked for by either. Raises InvalidRequest."""
+    clean = check_voice_name(name)
+    if is_id(clean.lower()):
+        raise InvalidRequest("A voice's name must not look like an id.", param="name")
+    return clean
+
+
+def check_voice(voice: KeptVoice) -> None:
+    """Raise InvalidRequest or InstructionsNotSupported for a voice that can't be kept, or not spoken with."""
+    manner, design = voice.manner, voice.design
+    if len(voice.samples) > MOST_SAMPLES:
+        raise InvalidRequest(f"A voice has at most {MOST_SAMPLES} recordings.", param="samples")
+    if manner.speaker is not None and voice.samples:
+        raise InvalidRequest("A voice has a speaker or recordings, not both.", param="voice")
+    if manner.instructions and manner.speaker is None:
+        raise InstructionsNotSupported("Only a voice with a speaker follows instructions.", param="instructions")
+    if not 0.25 <= manner.speed <= 4.0:
+        raise InvalidRequest(f"speed must be between 0.25 and 4.0, but is {manner.speed}.", param="speed")
+    check_words(voice.folder, "folder")
+    check_words(voice.digest, "digest")
+    check_words(manner.description, "description")
+    check_words(manner.instructions, "instructions")
+    check_words(manner.consent, "consent")
+    if design is not None:
+        check_words(design.description, "description")
+        check_words(design.sample_text, "sample_text")
+        check_words(design.model, "model")
+
+
+def check_words(text: str | None, param: str) -> None:
+    """Raise InvalidRequest for text of more than MOST_CHARACTERS, or with lone surrogates, which no file can hold."""
+    if text is None:
+        return
+    if len(text) > MOST_CHARACTERS:
+        raise InvalidRequest(f"{param} has at most {MOST_CHARACTERS} characters.", param=param)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidRequest(f"{param} must be valid Unicode.", param=param)

@@ -1,0 +1,216 @@
+"""What was spoken: audio in FLAC files, facts in a database, searched, kept within limits.
+
+A row is inserted when its audio lies whole on the disk, and removed before its audio is, so that whatever is killed
+or fails in between leaves an audio file without a row, or a *.part, which open() sweeps. Knows no protocol.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar
+
+from wyoming_qwen3.errors import StorageFailed
+from wyoming_qwen3.request import SAMPLE_RATE
+
+from . import entries
+from .database import Connection, Database
+from .entries import Entry, Limits, Page, Query, Removed
+from .files import storing
+from .recording import AudioFile, Facts, Recorder, Recording
+
+__all__ = ["Entry", "Facts", "History", "Limits", "Page", "Query", "Recording", "Removed"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_ID = re.compile(r"[0-9a-f-]{36}")
+
+_TIDY_SECONDS = 60.0
+"""Between two automatic clean-ups, where something was added."""
+
+_IDLE_TIDY_SECONDS = 3600.0
+"""Entries grow too old also while nothing is spoken."""
+
+_CLOSE_SECONDS = 10.0
+"""What is still being written is waited for so long when the server ends."""
+
+_T = TypeVar("_T")
+
+
+class History:
+    """The generations that are kept. For one event loop, which none of its methods blocks.
+
+    FOLDER/history.sqlite3 and FOLDER/audio/ID.flac are its own. Methods that are awaited raise StorageFailed when the
+    disk fails, and NotFound for an id that is not there.
+    """
+
+    def __init__(self, folder: Path, limits: Limits, *, tidy_seconds: float = _TIDY_SECONDS) -> None:
+        """`tidy_seconds` lie at least between two automatic clean-ups."""
+        self._audio = folder / "audio"
+        self._limits = limits
+        self._tidy_seconds = tidy_seconds
+        self._database = Database(folder / "history.sqlite3", entries.MIGRATIONS)
+        self._recorder = Recorder()
+        self._begun: weakref.WeakSet[Recording] = weakref.WeakSet()
+        self._keeping: dict[str, asyncio.Task[None]] = {}
+        self._grown = asyncio.Event()
+        self._tidying: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open, migrate, sweep what a killed server left half-done, and clean up.
+
+        The audio of a corrupt database is moved aside with it, for a person to look through.
+        """
+        aside = await self._database.open()
+        try:
+            if aside is not None:
+                suffix = aside.name.removeprefix("history.sqlite3")
+                await _disk(lambda: self._move_audio_aside(suffix))
+            await _disk(lambda: self._audio.mkdir(parents=True, exist_ok=True))
+            await self._repair()
+            await self.clean_up()
+        except BaseException:
+            await self._database.close()
+            raise
+        self._tidying = asyncio.create_task(self._keep_tidy())
+
+    def begin(self) -> Recording:
+        """Begin to keep a generation. Touches no disk; its id is that of the entry to be."""
+        entry_id = str(uuid.uuid4())
+        recording = Recording(entry_id, self.audio_path(entry_id), self._recorder, self._keep)
+        self._begun.add(recording)
+        return recording
+
+    async def search(self, query: Query) -> Page:
+        """What matches, page by page."""
+        return await self._database.read(lambda connection: entries.search(connection, query))
+
+    async def get(self, entry_id: str) -> Entry:
+        """One entry, also one that is being written just now."""
+        await self._settled(entry_id)
+        return await self._database.read(lambda connection: entries.get(connection, entry_id))
+
+    def audio_path(self, entry_id: str) -> Path:
+        """Where an entry's FLAC file (24 kHz, mono, 16 bits) lies, if there is one. NotFound for what is no id."""
+        if not _ID.fullmatch(entry_id):
+            raise entries.not_found()
+        return self._audio / f"{entry_id}.flac"
+
+    async def set_favorite(self, entry_id: str, favorite: bool) -> Entry:
+        """Mark it, so that no automatic clean-up removes it, or no longer."""
+        await self._settled(entry_id)
+        return await self._database.write(lambda connection: entries.set_favorite(connection, entry_id, favorite))
+
+    async def delete(self, entry_id: str) -> None:
+        """Remove one entry, favorite or not."""
+
+        def work(connection: Connection) -> dict[str, int]:
+            entry = entries.get(connection, entry_id)
+            entries.delete(connection, [entry_id])
+            return {entry_id: entry.bytes}
+
+        await self._settled(entry_id)
+        await self._remove(work)
+
+    async def delete_before(self, time: float) -> Removed:
+        """Remove all entries older than `time` (seconds since 1970), favorites too."""
+        return await self._remove(lambda connection: entries.delete_before(connection, time))
+
+    async def clean_up(self, limits: Limits | None = None) -> Removed:
+        """Remove what is beyond the limits, by default the history's own. Favorites stay."""
+        return await self._remove(
+            lambda connection: entries.delete_beyond(connection, limits or self._limits, time.time())
+        )
+
+    async def close(self) -> None:
+        """Finish what is being written, for some seconds at most, and close. What is not finished is not kept."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+        for recording in list(self._begun):
+            recording.discard()
+        self._recorder.close()
+        if self._keeping:
+            await asyncio.wait(self._keeping.values(), timeout=_CLOSE_SECONDS)
+        await self._database.close()
+
+    def _keep(self, recording: Recording, facts: Facts, completing: Future[AudioFile | None]) -> None:
+        task = asyncio.create_task(self._insert(recording, facts, completing))
+        self._keeping[recording.id] = task
+        task.add_done_callback(lambda _: self._keeping.pop(recording.id))
+
+    async def _insert(self, recording: Recording, facts: Facts, completing: Future[AudioFile | None]) -> None:
+        file = await asyncio.wrap_future(completing)
+        if file is None:
+            return
+        entry = Entry(
+            **vars(facts),
+            id=recording.id,
+            created_at=recording.created_at,
+            duration=file.samples / SAMPLE_RATE,
+            bytes=file.bytes,
+        )
+        try:
+            await self._database.write(lambda connection: entries.insert(connection, entry))
+        except Exception as error:  # whatever it is: it costs this entry alone
+            self._recorder.complain(str(error))
+            with contextlib.suppress(StorageFailed):  # what stays is swept by open()
+                await _disk(lambda: _unlink([file.path]))
+        self._grown.set()
+
+    async def _settled(self, entry_id: str) -> None:
+        """Wait for an entry that is being written. Raises NotFound for what is no id."""
+        self.audio_path(entry_id)
+        if task := self._keeping.get(entry_id):
+            await asyncio.wait([task])
+
+    async def _remove(self, work: Callable[[Connection], dict[str, int]]) -> Removed:
+        return await asyncio.shield(self._remove_whole(work))  # audio would stay behind, unseen
+
+    async def _remove_whole(self, work: Callable[[Connection], dict[str, int]]) -> Removed:
+        removed = await self._database.write(work)
+        await _disk(lambda: _unlink(map(self.audio_path, removed)))
+        return Removed(len(removed), sum(removed.values()))
+
+    async def _repair(self) -> None:
+        rows = await self._database.read(entries.ids)
+        silent = await _disk(lambda: _sweep(self._audio, rows))
+        await self._database.write(lambda connection: entries.delete(connection, silent))
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(self._tidy_seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._grown.wait(), _IDLE_TIDY_SECONDS)
+            self._grown.clear()
+            try:
+                await self.clean_up()
+            except StorageFailed as error:
+                _LOGGER.warning("The history was not cleaned up: %s", error)
+
+    def _move_audio_aside(self, suffix: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._audio.rename(self._audio.with_name(self._audio.name + suffix))
+
+
+async def _disk(work: Callable[[], _T]) -> _T:
+    """What `work` returns, on a thread. Raises StorageFailed."""
+    with storing():
+        return await asyncio.to_thread(work)
+
+
+def _sweep(folder: Path, rows: set[str]) -> list[str]:
+    """Remove what no row has; the rows without a file are returned."""
+    found = list(folder.iterdir())
+    _unlink(file for file in found if file.suffix == ".part" or (file.suffix == ".flac" and file.stem not in rows))
+    return list(rows.difference(file.stem for file in found if file.suffix == ".flac"))
+
+
+def _unlink(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""What is on disk when the program starts: all voices read, and what was left half-done cleared away."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from wyoming_qwen3.errors import SpeechError, StorageFailed
+from wyoming_qwen3.voices import voice_key
+
+from .files import remove, storing, sweep, write_file
+from .record import Migration, is_id
+from .shelf import Shelf
+from .voice import KeptVoice
+from .voice_folder import VoiceFolder
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def read_shelf(folder: Path, migrations: Sequence[Migration]) -> Shelf:
+    """All voices in a folder, which is made if need be, and their default.
+
+    A voice that can't be read, or has a newer schema, is logged and stays as it is. Voices that had been overwritten
+    or half-written when the program was ended are removed. Raises StorageFailed where the folder can't be read.
+    """
+    with storing():
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = sorted(path for path in folder.iterdir() if is_id(path.name) and path.is_dir())
+    sweep(folder)
+    found = [read for read in (_read(VoiceFolder(path, migrations)) for path in paths) if read is not None]
+    overwritten = _overwritten(found)
+    for voice_id in sorted(overwritten):
+        with finished_later("An overwritten voice could not be removed"):
+            remove(folder / voice_id)
+    default = _read_default(folder)
+    shelf = Shelf(
+        _unambiguous(voice for voice, _ in found if voice.id not in overwritten), _followed(default, overwritten)
+    )
+    if shelf.default != default and shelf.default is not None:
+        with finished_later("The default voice could not be written"):
+            write_default(folder, shelf.default)
+    for voice in shelf.voices:
+        VoiceFolder(folder / voice.id).tidy(voice)
+    return shelf
+
+
+def write_default(folder: Path, default: str | None) -> None:
+    """Keep the id of the default voice or speaker. Raises StorageFailed."""
+    write_file(folder / _DEFAULT, json.dumps({"voice": default}).encode())
+
+
+@contextmanager
+def finished_later(what: str) -> Iterator[None]:
+    """Log a StorageFailed that comes after the change itself was made; the next start does the rest."""
+    try:
+        yield
+    except StorageFailed as error:
+        _LOGGER.warning("%s, which the next start tries again: %s", what, error)
+
+
+_DEFAULT = "default.json"
+
+
+def _read(folder: VoiceFolder) -> tuple[KeptVoice, str | None] | None:
+    try:
+        return folder.read()
+    except SpeechError as error:
+        _LOGGER.warning("The kept voice in %s is left out: %s", folder.path, error)
+        return None
+
+
+def _read_default(folder: Path) -> str | None:
+    try:
+        default = json.loads((folder / _DEFAULT).read_bytes())["voice"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        _LOGGER.warning("The default voice can't be read; there is none until one is chosen")
+        return None
+    return default if isinstance(default, str) else None
+
+
+def _overwritten(found: Iterable[tuple[KeptVoice, str | None]]) -> dict[str, str]:
+    """Ids of voices that are still there but had been overwritten -> ids of those that did."""
+    found = list(found)
+    keys = {voice.id: voice_key(voice.name) for voice, _ in found}
+    return {old: voice.id for voice, old in found if old and old != voice.id and keys.get(old) == keys[voice.id]}
+
+
+def _followed(default: str | None, overwritten: dict[str, str]) -> str | None:
+    for _ in overwritten:  # an overwritten voice may have overwritten another one
+        default = overwritten.get(default or "", default)
+    return default
+
+
+def _unambiguous(voices: Iterable[KeptVoice]) -> list[KeptVoice]:
+    """The voices without those of a name that a newer one has: somebody has put their folders here."""
+    chosen: dict[str, KeptVoice] = {}
+    for voice in sorted(voices, key=lambda voice: voice.created_at, reverse=True):
+        if chosen.setdefault(voice_key(voice.name), voice) is not voice:
+            _LOGGER.warning("The kept voice %s is left out: a newer one is called %r too", voice.id, voice.name)
+    return list(chosen.values())

@@ -1,0 +1,278 @@
+"""Speech written to disk while it is spoken: lossless, on a thread, and never at the speaker's expense.
+
+Knows no database: who began a recording is told when its file is there.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+
+_LOGGER = logging.getLogger(__name__)
+
+_MOST_WAITING = 32 * 2**20
+"""Bytes of float32 samples, of all recordings together, that may wait for the disk: five and a half minutes."""
+
+_COMPLAIN_SECONDS = 60.0
+"""A disk that is full fails with every sentence; once a minute is said often enough."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of a generation once it has been spoken, but for its audio."""
+
+    text: str
+    source: str
+    """The surface that asked: "wyoming", "speech", "batch", "realtime" ..."""
+
+    voice: str
+    """Its name as a person sees it."""
+
+    model: str
+    language: str | None
+    """Its code, None where the model told by the text."""
+
+    params: dict[str, Any]
+    """JSON: everything that is needed to speak it again."""
+
+    seed: int | None
+    first_audio: float
+    """Seconds from the request to the first sound."""
+
+    wall: float
+    """Seconds from the request to the last sound."""
+
+    outcome: Literal["whole", "cut"]
+    """"cut" where it was to end before its text does."""
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """A recording that lies whole on the disk."""
+
+    path: Path
+    samples: int
+    bytes: int
+
+
+class Recorder:
+    """The thread that writes all recordings. What waits for it is bounded, and so are its complaints."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, "recordings")
+        self._closed = False
+        self._taken = 0  # written by the event loop only
+        self._done = 0  # written by the thread only
+        self._quiet_until = 0.0
+
+    def submit(self, size: int, work: Callable[[], _T]) -> "Future[_T] | None":
+        """Have `work` done, in order. None when `size` more bytes are too many, or after close()."""
+        if self._closed:
+            return None
+        if size and self._taken - self._done + size > _MOST_WAITING:
+            self.complain("The disk is slower than the speech.")
+            return None
+        self._taken += size
+        return self._executor.submit(self._run, size, work)
+
+    def complain(self, problem: str) -> None:
+        """One warning, at most once a minute."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _COMPLAIN_SECONDS
+            _LOGGER.warning("A generation is not kept in the history: %s", problem)
+
+    def close(self) -> None:
+        """Take no more. What was submitted is still done, and not waited for."""
+        self._closed = True
+        self._executor.shutdown(wait=False)
+
+    def _run(self, size: int, work: Callable[[], _T]) -> _T:
+        try:
+            return work()
+        finally:
+            self._done += size
+
+
+class Recording:
+    """One generation being kept. Its methods are called on the event loop, return at once and never raise.
+
+    To be ended by finish() or discard(). What goes wrong costs this entry alone, and is logged.
+    """
+
+    def __init__(
+        self,
+        entry_id: str,
+        path: Path,
+        recorder: Recorder,
+        keep: "Callable[[Recording, Facts, Future[AudioFile | None]], None]",
+    ) -> None:
+        """`path` is where the audio will lie; `keep` is called by finish(), with the file that is being completed."""
+        self.id = entry_id
+        self.created_at = time.time()
+        self._recorder = recorder
+        self._keep = keep
+        self._writing = _Writing(path)
+        self._ended = False
+
+    def feed(self, samples: FloatArray) -> None:
+        """Keep float32 [samples] in [-1, 1] at 24 kHz, mono, which nobody may change after this."""
+        if not self._ended and self._submit(samples.nbytes, lambda: self._writing.write(samples)) is None:
+            self.discard()
+
+    def finish(self, facts: Facts) -> None:
+        """It has been spoken: complete the file, and then keep the facts. Without any samples nothing is kept."""
+        if not self._ended:
+            self._ended = True
+            completing = self._submit(0, self._writing.complete)
+            if completing is not None:
+                self._keep(self, facts, completing)
+
+    def discard(self) -> None:
+        """Keep nothing of it. After finish() this does nothing."""
+        if not self._ended:
+            self._ended = True
+            self._submit(0, self._writing.abandon)
+
+    def _submit(self, size: int, work: Callable[[], _T]) -> "Future[_T | None] | None":
+        return self._recorder.submit(size, lambda: self._attempt(work))
+
+    def _attempt(self, work: Callable[[], _T]) -> _T | None:
+        """On the thread. After a failure nothing more is tried."""
+        if self._writing.failed:
+            return None
+        try:
+            return work()
+        except Exception as error:  # whatever it is: the speech goes on, this entry does not
+            self._ended = True
+            self._recorder.complain(_reason(error))
+            self._writing.fail()
+            return None
+
+
+class _Writing:
+    """PATH.part that becomes PATH. Nothing touches the disk before the first samples."""
+
+    def __init__(self, path: Path) -> None:
+        self.failed = False
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._flac: _Flac | None = None
+        self._samples = 0
+
+    def write(self, samples: FloatArray) -> None:
+        if self._flac is None:
+            self._flac = _Flac(self._part)
+        self._flac.write(_to_int16(samples))
+        self._samples += len(samples)
+
+    def complete(self) -> AudioFile | None:
+        """The file in its place, None where there was nothing to write."""
+        if self._flac is None:
+            return None
+        size = self._flac.close()
+        self._part.replace(self._path)
+        return AudioFile(self._path, self._samples, size)
+
+    def abandon(self) -> None:
+        try:
+            if self._flac is not None:
+                self._flac.abandon()
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def fail(self) -> None:
+        self.failed = True
+        with contextlib.suppress(OSError, soundfile.SoundFileError):  # what stays is swept when the history is opened
+            self.abandon()
+
+
+class _Flac:
+    """A new FLAC file: 16 bits, 24 kHz, mono."""
+
+    def __init__(self, path: Path) -> None:
+        self._sink = _Sink(path)
+        try:
+            self._sound = soundfile.SoundFile(self._sink, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC")
+        except BaseException:
+            self._sink.close()
+            raise
+
+    def write(self, samples: npt.NDArray[np.int16]) -> None:
+        try:
+            self._sound.write(samples)
+        except (soundfile.SoundFileError, AssertionError):
+            self._sink.check()  # knows the reason better
+            raise
+
+    def close(self) -> int:
+        """Have all of it on the disk; its bytes are returned."""
+        self._sound.close()
+        self._sink.check()
+        return self._sink.sync_and_close()
+
+    def abandon(self) -> None:
+        """Close it, whatever is in it; closing again does nothing."""
+        try:
+            self._sound.close()
+        finally:
+            self._sink.close()
+
+
+class _Sink:
+    """A file as libsndfile wants it, which loses the errors of what it writes while closing. Here they are kept."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._error: OSError | None = None
+        self.seek = self._file.seek
+        self.tell = self._file.tell
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        try:
+            while rest and not self._error:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._error = error
+        return len(data) - len(rest)
+
+    def check(self) -> None:
+        """Raise what was kept."""
+        if self._error is not None:
+            raise self._error
+
+    def sync_and_close(self) -> int:
+        with self._file:
+            os.fsync(self._file.fileno())
+            return self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _to_int16(samples: FloatArray) -> npt.NDArray[np.int16]:
+    """The samples that a listener gets: audio/pcm.py's formula, which this floor of the house can't import."""
+    scaled: npt.NDArray[np.int16] = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
+    return scaled
+
+
+def _reason(error: Exception) -> str:
+    """One sentence without paths."""
+    if isinstance(error, OSError):
+        return "The disk is full." if error.errno == errno.ENOSPC else f"{error.strerror or type(error).__name__}."
+    return str(error) or type(error).__name__

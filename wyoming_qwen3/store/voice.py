@@ -1,0 +1,81 @@
+"""What a kept voice is. Nouns alone: where they lie is voices.py's."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from wyoming_qwen3.effects import Effect
+from wyoming_qwen3.request import Reference
+from wyoming_qwen3.voices import Language, Speaker
+
+VoiceType = Literal["preset", "profile"]
+"""A preset was made here, from words or of a speaker and a style; a profile by a person, of clips or settings."""
+
+
+Recording: TypeAlias = Reference
+"""A clip of a voice; kept in 16 bits."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A kept clip: its id, what it says, and its length."""
+
+    id: str
+    text: str | None
+    sample_rate: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a voice was made from words; `model` is the checkpoint's name."""
+
+    description: str
+    sample_text: str
+    seed: int
+    model: str
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a voice speaks, and what a person says of it."""
+
+    description: str = ""
+    language: Language | None = None
+    """None lets the model tell by the text."""
+
+    speaker: Speaker | None = None
+    """The built-in speaker that this voice is, where it has no clips."""
+
+    instructions: str | None = None
+    """Style, for a speaker only."""
+
+    speed: float = 1.0
+    effects: tuple[Effect, ...] = ()
+    consent: str = ""
+    """Who agreed to be cloned, in a person's words."""
+
+
+@dataclass(frozen=True)
+class KeptVoice:
+    """One voice. With neither speaker nor samples it is not ready to speak."""
+
+    id: str
+    """A UUID, also the name of its folder."""
+
+    name: str
+    type: VoiceType
+    created_at: float
+    """Seconds since 1970."""
+
+    updated_at: float
+    revision: str
+    """Another one whenever the samples are others."""
+
+    manner: Manner = Manner()
+    samples: tuple[Sample, ...] = ()
+    design: Design | None = None
+    folder: str | None = None
+    """Name of the dropped folder that it mirrors, if it does."""
+
+    digest: str | None = None
+    """Of that folder's content."""

@@ -1,0 +1,136 @@
+"""The folder of one kept voice, its files' names and its order; knows no other voice.
+
+<voice>/voice.json                                       the only truth: what it does not name does not count
+<voice>/samples/<sample>.wav
+<voice>/prompts/<revision>-<size>.safetensors            a cache, which may vanish
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wyoming_qwen3.checkpoints import SIZES, Size
+from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.request import ClonePrompt
+
+from . import prompts, recordings
+from .files import new_folder, storing, sweep, write_file
+from .record import MIGRATIONS, Migration, read_record, write_record
+from .voice import KeptVoice, Recording, Sample
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class VoiceFolder:
+    """`path` ends in the voice's id."""
+
+    def __init__(self, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+        self.path = path
+        self._migrations = migrations
+
+    def create(
+        self,
+        voice: KeptVoice,
+        clips: Sequence[Recording],
+        prompt: tuple[Size, ClonePrompt] | None,
+        replaces: str | None,
+    ) -> None:
+        """Write a new voice, whose samples are `clips` in this order. Raises InvalidRequest, StorageFailed."""
+        with new_folder(self.path) as path:
+            draft = VoiceFolder(path, self._migrations)
+            (path / _SAMPLES).mkdir()
+            (path / _PROMPTS).mkdir()
+            draft.write_clips(voice.samples, clips)
+            if prompt is not None:
+                size, extracted = prompt
+                draft.write_prompt(voice.revision, size, extracted)
+            draft.write(voice, replaces)
+
+    def write(self, voice: KeptVoice, replaces: str | None = None) -> None:
+        """Write the record. Raises StorageFailed; then the old one is as it was."""
+        record = write_record(voice, replaces=replaces, schema=1 + len(self._migrations))
+        write_file(self.path / _RECORD, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1).encode())
+
+    def read(self) -> tuple[KeptVoice, str | None]:
+        """The voice, and the id of the one that it overwrote. Raises InvalidRequest, saying what is wrong."""
+        try:
+            record: Any = json.loads((self.path / _RECORD).read_bytes())
+        except OSError as error:
+            raise InvalidRequest(f"Its record can't be read: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest("Its record is not JSON.") from error
+        voice = read_record(self.path.name, record, self._migrations)
+        for sample in voice.samples:
+            if not self.sample_path(sample.id).is_file():
+                raise InvalidRequest(f"The recording {sample.id} is missing.")
+        replaces = record.get("replaces")
+        return voice, replaces if isinstance(replaces, str) else None
+
+    def sample_path(self, sample_id: str) -> Path:
+        """Where the WAV file of a sample is, or would be."""
+        return self.path / _SAMPLES / f"{sample_id}.wav"
+
+    def write_clips(self, samples: Sequence[Sample], clips: Sequence[Recording]) -> None:
+        """Write the WAV files of `samples`. They don't count until the record names them."""
+        for sample, clip in zip(samples, clips, strict=True):
+            write_file(self.sample_path(sample.id), recordings.pack(clip))
+
+    def read_clips(self, samples: Sequence[Sample]) -> list[Recording]:
+        """The clips in the WAV files of `samples`. Raises InvalidRequest for a damaged one, OSError for one lost."""
+        return [recordings.unpack(self.sample_path(sample.id).read_bytes(), sample.text) for sample in samples]
+
+    def write_prompt(self, revision: str, size: Size, prompt: ClonePrompt) -> None:
+        """Keep the prompt of a revision. Raises InvalidRequest, StorageFailed."""
+        data = prompts.pack(prompt, size)
+        path = self._prompt_path(revision, size)
+        with storing():
+            path.parent.mkdir(exist_ok=True)
+        write_file(path, data)
+
+    def read_prompt(self, revision: str, size: Size) -> ClonePrompt | None:
+        """The kept prompt; None where there is none, or a damaged one, which is logged and removed."""
+        path = self._prompt_path(revision, size)
+        try:
+            prompt, made_by = prompts.load(path)
+            if made_by != size:
+                raise InvalidRequest(f"It was made by a checkpoint of size {made_by}.")
+        except FileNotFoundError:
+            return None
+        except (OSError, InvalidRequest) as error:
+            _LOGGER.warning("The kept prompt of voice %s is dropped: %s", self.path.name, error)
+            _unlink(path)
+            return None
+        return prompt
+
+    def has_prompt(self, revision: str, size: Size) -> bool:
+        """Whether the prompt of a revision is kept; it may be damaged."""
+        return self._prompt_path(revision, size).is_file()
+
+    def tidy(self, voice: KeptVoice) -> None:
+        """Remove what the record does not name. What can't be removed is logged, and goes another time."""
+        kept = {
+            _SAMPLES: {f"{sample.id}.wav" for sample in voice.samples},
+            _PROMPTS: {self._prompt_path(voice.revision, size).name for size in SIZES},
+        }
+        sweep(self.path)
+        for folder, names in kept.items():
+            for path in sorted((self.path / folder).glob("*")):
+                if path.name not in names:
+                    _unlink(path)
+
+    def _prompt_path(self, revision: str, size: Size) -> Path:
+        return self.path / _PROMPTS / f"{revision}-{size}.safetensors"
+
+
+_RECORD = "voice.json"
+_SAMPLES = "samples"
+_PROMPTS = "prompts"
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _LOGGER.warning("%s could not be removed: %s", path, error.strerror)
