@@ -1,0 +1,1 @@
+"""Voices by way of a folder: what a person puts there can be spoken with."""
