@@ -16,7 +16,7 @@ from .markup import Pause, Stretch
 from .sentences import Sentences, clause_end, speakable, split_point
 from .stretches import Stretches
 
-__all__ = ["Pause", "Script", "Segment", "Spoken"]
+__all__ = ["Pause", "Recital", "Script", "Segment", "Spoken"]
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,33 @@ class Script:
             text += following
             self._ready.popleft()
         return " ".join(text.split())
+
+
+class Recital:
+    """Segments that are known already, said again as they are; it takes no text and has Script's verbs."""
+
+    has_tail = False
+
+    def __init__(self, segments: Iterable[Segment]) -> None:
+        self._segments = deque(segments)
+
+    @property
+    def done(self) -> bool:
+        """Whether all has been taken."""
+        return not self._segments
+
+    def feed(self, text: str) -> None:
+        """Nothing: what is said is known."""
+
+    def finish(self) -> None:
+        """Nothing, for the same reason."""
+
+    def flush(self) -> None:
+        """Nothing, for the same reason."""
+
+    def take(self) -> Segment | None:
+        """The next segment."""
+        return self._segments.popleft() if self._segments else None
 
 
 def _flush_end(tail: str) -> int:

@@ -1,0 +1,236 @@
+"""A conversation: the turns of several speakers as one sound, in order, with silence between them.
+
+Each turn is an ordinary speech session. Some are spoken side by side, as rows of the same decode steps, while the first
+of them is being listened to. Knows no protocol and no script.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from .audio import pcm
+from .errors import InvalidRequest, QueueFull, SpeechError, TooLarge
+from .report import Report
+from .request import SAMPLE_RATE, FloatArray, SpeechRequest
+from .speech import Synthesizer
+from .text.dialogue import MAX_TURNS, check_speaker
+from .text.markup import MAX_PAUSE
+
+_MOST_AHEAD = 120 * SAMPLE_RATE
+"""Samples of one turn that wait to be delivered, 11 MB; a turn that has so many is not made on."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One turn: what is said, how, and how many seconds of silence follow unless it is the last.
+
+    Raises InvalidRequest for a name that `check_speaker` refuses, no text, or a pause of less than 0 or more than
+    MAX_PAUSE.
+    """
+
+    speaker: str
+    text: str
+    request: SpeechRequest
+    pause_after: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_speaker(self.speaker)
+        if not self.text.strip():
+            raise InvalidRequest(f"{self.speaker} says nothing.", param="text")
+        if not 0.0 <= self.pause_after <= MAX_PAUSE:
+            raise InvalidRequest(
+                f"A pause must be between 0 and {MAX_PAUSE:g} seconds, but is {self.pause_after:g}.",
+                param="pause_after",
+            )
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A turn that was delivered: where it begins and ends in the whole, in seconds, and what became of it.
+
+    Both are whole samples divided by SAMPLE_RATE. Silence that the text itself asks for is part of the turn; the pause
+    after it is not.
+    """
+
+    speaker: str
+    start: float
+    end: float
+    report: Report
+
+
+class Conversation:
+    """Iterate it for float32 24 kHz chunks of the whole, and close it when done.
+
+    Turns begin in order, each when the one before has begun to sound, and at most `at_once` (1 or more) have begun and
+    are not delivered. So the first is not slowed by the others, and who waits, for a place in Admission or for the
+    listener, waits for an earlier turn that has its place: one place is enough for the whole. A turn that Admission
+    refuses is asked for again when an earlier one is over.
+
+    Iterating raises a SpeechError where the whole can't be completed: the error of a turn, as soon as it is known, with
+    the turn and its speaker in the message. Turns without a seed share one, so that a speaker has one voice throughout.
+
+    Raises InvalidRequest for no lines and TooLarge for more than MAX_TURNS.
+    """
+
+    def __init__(
+        self, synthesizer: Synthesizer, lines: Sequence[Line], at_once: int, source: str = "conversation"
+    ) -> None:
+        if not lines:
+            raise InvalidRequest("A conversation has at least one turn.", param="turns")
+        if len(lines) > MAX_TURNS:
+            raise TooLarge(
+                f"A conversation has at most {MAX_TURNS} turns, but this one has {len(lines)}.", param="turns"
+            )
+        self.turns: list[Spoken] = []
+        """What has been delivered so far."""
+
+        self._synthesizer = synthesizer
+        self._source = source
+        seed = secrets.randbits(48)
+        self._speeches = [_Speech(number, _seeded(line, seed)) for number, line in enumerate(lines, start=1)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._places = asyncio.Semaphore(at_once)
+        self._failed: asyncio.Task[None] | None = None
+        self._chunks = self._deliver()
+
+    def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
+        return self._chunks
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop what is still being spoken."""
+        await self._chunks.aclose()
+
+    async def _deliver(self) -> AsyncGenerator[FloatArray, None]:
+        """Turn after turn, while tasks speak the next ones."""
+        samples = 0
+        try:
+            self._tasks = [self._start(speech) for speech in self._speeches]
+            for speech in self._speeches:
+                start = samples
+                while (chunk := await self._take(speech)) is not None:
+                    samples += chunk.size
+                    yield chunk
+                self._places.release()
+                line = speech.line
+                self.turns.append(Spoken(line.speaker, start / SAMPLE_RATE, samples / SAMPLE_RATE, speech.report))
+                pause = pcm.silence(line.pause_after, SAMPLE_RATE)
+                if pause.size and speech is not self._speeches[-1]:
+                    samples += pause.size
+                    yield pause
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, speech: "_Speech") -> asyncio.Task[None]:
+        task = asyncio.create_task(self._speak(speech), name=f"conversation turn {speech.number}")
+        task.add_done_callback(partial(self._ended, speech))
+        return task
+
+    def _ended(self, speech: "_Speech", task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception():
+            self._failed = self._failed or task
+        speech.end()
+
+    async def _take(self, speech: "_Speech") -> FloatArray | None:
+        """The next chunk of a turn, None at its end. Raises what any turn has failed with: the whole has, too."""
+        chunk = await speech.take()
+        if self._failed:
+            self._failed.result()
+        return chunk
+
+    async def _speak(self, speech: "_Speech") -> None:
+        """Speak a turn when it is time to. Raises the session's error, which then says whose it is."""
+        await self._places.acquire()  # who came first gets one first, and that is the earlier turn
+        if speech.number > 1:
+            await self._speeches[speech.number - 2].begun.wait()
+        try:
+            while not await self._spoke(speech):
+                pass
+        except SpeechError as error:
+            message = f"Turn {speech.number} ({speech.line.speaker}): {error}"
+            raise type(error)(message, param=error.param) from error
+
+    async def _spoke(self, speech: "_Speech") -> bool:
+        """Speak a turn; false where there was no place for it, but an earlier turn has given one back since then."""
+        line = speech.line
+        try:
+            async with self._synthesizer.open(line.request, self._source) as session:
+                speech.report = session.report
+                session.feed(line.text)
+                session.finish()
+                async for chunk in session:
+                    await speech.put(chunk)
+        except QueueFull:  # raised before there is any sound
+            speaking = [task for task in self._tasks[: speech.number - 1] if not task.done()]
+            if not speaking:
+                raise
+            await asyncio.wait(speaking, return_when=asyncio.FIRST_COMPLETED)
+            return False
+        return True
+
+
+class _Speech:
+    """One turn's sound between the task that makes it and whoever it is delivered to."""
+
+    def __init__(self, number: int, line: Line) -> None:
+        self.number = number
+        self.line = line
+        self.report = Report()
+        self.begun = asyncio.Event()
+        """Whether there is sound of it, and so a place in Admission, or it is over already."""
+
+        self._chunks: deque[FloatArray] = deque()
+        self._held = 0
+        self._over = False
+        self._taken = asyncio.Event()
+        self._made = asyncio.Event()
+
+    async def put(self, chunk: FloatArray) -> None:
+        """Sound that was made; waits while there is much of it."""
+        while self._held >= _MOST_AHEAD:
+            self._taken.clear()
+            await self._taken.wait()
+        self._chunks.append(chunk)
+        self._held += chunk.size
+        self._made.set()
+        self.begun.set()
+
+    def end(self) -> None:
+        """No more will be made."""
+        self._over = True
+        self._made.set()
+        self.begun.set()
+
+    async def take(self) -> FloatArray | None:
+        """The next chunk, None after the last."""
+        while not self._chunks:
+            if self._over:
+                return None
+            self._made.clear()
+            await self._made.wait()
+        chunk = self._chunks.popleft()
+        self._held -= chunk.size
+        self._taken.set()
+        return chunk
+
+
+def _seeded(line: Line, seed: int) -> Line:
+    """The line, with a seed where it has none."""
+    sampling = line.request.sampling
+    if sampling.seed is not None:
+        return line
+    return replace(line, request=replace(line.request, sampling=replace(sampling, seed=seed)))

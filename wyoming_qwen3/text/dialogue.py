@@ -1,0 +1,169 @@
+"""A dialogue as a person writes it down: who says what, and where it is quiet.
+
+    [Ann] Good morning.
+    [Bob] Is it? [pause:500ms] I had not noticed.
+    It is early.
+    [pause 2s]
+    # nobody hears this
+    [Ann] Coffee?
+
+A pure function of the text, linear in its length. Does not know voices: a speaker is whatever stands in the brackets.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+
+from wyoming_qwen3.errors import InvalidRequest, TooLarge
+
+from .markup import MAX_PAUSE, Pause, PauseReader
+
+MAX_TURNS = 200
+"""Turns in one dialogue."""
+
+MAX_SPEAKER = 64
+"""Characters in a speaker's name."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one speaker says in one go.
+
+    `text` may have paragraphs and pauses in it; `pause_after` is how many seconds of silence follow, at most
+    MAX_PAUSE, and None where the script leaves it open.
+    """
+
+    speaker: str
+    text: str
+    pause_after: float | None = None
+
+
+def read_script(script: str) -> tuple[Turn, ...]:
+    """The turns of a script, in order.
+
+    A line `[Speaker] text` begins a turn, which goes on over the lines below it; an empty line begins a paragraph. The
+    brackets may be 【】 or ［］. A line that begins with `#` or `//` is a comment; within a line these are text.
+
+    A pause as `PauseReader` reads it, `[pause:500ms]` or `[pause 1s]`, is never a speaker. Within a turn it is text,
+    for which the voice is silent. On lines of its own at the end of a turn it is the silence after the turn, in place
+    of the usual one; several add up, and `[pause:0s]` is none.
+
+    Raises InvalidRequest, naming the line, for text or a pause before the first speaker, a speaker who says nothing or
+    whose name `check_speaker` refuses, a bracket that a line begins with and does not close, and a script without
+    turns; TooLarge for more than MAX_TURNS.
+    """
+    turns: list[_Open] = []
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", script.removeprefix("\ufeff")), start=1):
+        try:
+            _read_line(line.strip(), number, turns)
+        except InvalidRequest as error:
+            raise type(error)(f"Line {number}: {error}", param="script") from None
+    if not turns:
+        raise InvalidRequest("The script has no turns; write lines like [Speaker] text.", param="script")
+    return tuple(turn.closed() for turn in turns)
+
+
+def check_speaker(name: str) -> str:
+    """The name without blanks around it, and with single ones within.
+
+    Raises InvalidRequest for one that is empty, longer than MAX_SPEAKER or has control characters in it.
+    """
+    clean = " ".join(name.split())
+    if not clean:
+        raise InvalidRequest("A speaker's name is empty.", param="speaker")
+    if len(clean) > MAX_SPEAKER:
+        raise InvalidRequest(
+            f"A speaker's name has at most {MAX_SPEAKER} characters, but this one has {len(clean)}.", param="speaker"
+        )
+    if any(unicodedata.category(character) in _NOT_IN_NAMES for character in clean):
+        raise InvalidRequest("A speaker's name has control characters in it.", param="speaker")
+    return clean
+
+
+_NOT_IN_NAMES = ("Cc", "Cs")
+"""Unicode's categories of controls, which would reach terminals by the log, and of halves of surrogate pairs."""
+
+_COMMENTS = ("#", "//")
+_OPENING = ("[", "【", "［")
+_CLOSING = re.compile("[]】］]")
+_LONGEST_MARK = 40
+"""Characters of the longest pause that is read as one, and a few more."""
+
+
+@dataclass(frozen=True)
+class _Quiet:
+    """Pauses on a line of their own."""
+
+    written: str
+    seconds: float
+
+
+@dataclass
+class _Open:
+    """A turn that may go on; an empty line is an empty string."""
+
+    speaker: str
+    line: int
+    lines: list[str | _Quiet] = field(default_factory=list)
+
+    def closed(self) -> Turn:
+        """The turn, complete. Raises InvalidRequest where nothing is said in it."""
+        quiet = []
+        while self.lines and (isinstance(last := self.lines[-1], _Quiet) or not last):
+            if isinstance(last, _Quiet):
+                quiet.append(last.seconds)
+            self.lines.pop()
+        text = "\n".join(line.written if isinstance(line, _Quiet) else line for line in self.lines).strip()
+        if not text:
+            raise InvalidRequest(f"Line {self.line}: {self.speaker} says nothing.", param="script")
+        return Turn(self.speaker, re.sub(r"\n{3,}", "\n\n", text), min(sum(quiet), MAX_PAUSE) if quiet else None)
+
+
+def _read_line(line: str, number: int, turns: list[_Open]) -> None:
+    """Add what a line says, without blanks around it, to the turns."""
+    if line.startswith(_COMMENTS):
+        return
+    quiet, rest = _leading_pauses(line)
+    named = rest.startswith(_OPENING)
+    if line and not turns and (quiet or not named):
+        raise InvalidRequest("Something stands before the first speaker; begin with a line like [Speaker] text.")
+    if quiet and (named or not rest):
+        turns[-1].lines.append(quiet)
+    if named:
+        speaker, text = _split_speaker(rest)
+        if len(turns) == MAX_TURNS:
+            raise TooLarge(f"A script has at most {MAX_TURNS} turns.")
+        turns.append(_Open(speaker, number, [text]))
+    elif turns and (rest or not quiet):
+        turns[-1].lines.append(line)
+
+
+def _split_speaker(line: str) -> tuple[str, str]:
+    """The speaker in the bracket that a line begins with, and what follows it."""
+    closing = _CLOSING.search(line)
+    if closing is None:
+        raise InvalidRequest("A bracket is not closed; write [Speaker] text.")
+    return check_speaker(line[1 : closing.start()]), line[closing.end() :].strip()
+
+
+def _leading_pauses(line: str) -> tuple[_Quiet | None, str]:
+    """The pauses that a line begins with, and what follows them."""
+    at, seconds = 0, 0.0
+    while line.startswith("[", at) and (end := line.find("]", at, at + _LONGEST_MARK) + 1):
+        pause = _pause(line[at:end])
+        if pause is None:
+            break
+        seconds += pause
+        at = end
+        while at < len(line) and line[at].isspace():
+            at += 1
+    return (_Quiet(line[:at].rstrip(), seconds), line[at:]) if at else (None, line)
+
+
+def _pause(mark: str) -> float | None:
+    """Seconds that a bracket stands for; None where it is no pause."""
+    reader = PauseReader()
+    stretches = [*reader.feed(mark), *reader.finish()]
+    if any(isinstance(stretch, str) for stretch in stretches):
+        return None
+    return sum(stretch.seconds for stretch in stretches if isinstance(stretch, Pause))
