@@ -100,14 +100,15 @@ def start_shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 
 @contextlib.contextmanager
 def servers_in(folder: Path) -> Iterator[StartServer]:
-    """Servers that keep their data and logs in a folder."""
+    """Servers that keep their logs in a folder, and each its data in one of its own there."""
     servers: list[Server] = []
 
     def start(*options: str, **variables: str) -> Server:
         port, http_port = free_port(), free_port()
-        log_file = folder / f"server-{len(servers)}.log"
+        number = len(servers)
+        log_file = folder / f"server-{number}.log"
         command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"tcp://127.0.0.1:{port}"]
-        command += ["--http-port", str(http_port), "--data-dir", str(folder / "data"), *options]
+        command += ["--http-port", str(http_port), "--data-dir", str(folder / f"data-{number}"), *options]
         with log_file.open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(**variables))
         servers.append(server := Server(process, port, http_port, log_file))

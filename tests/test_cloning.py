@@ -1,4 +1,5 @@
 import asyncio
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ import pytest
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.metrics import Metrics
 from wyoming_qwen3.request import ClonePrompt, Reference
+from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.worker import Worker
 
 SMALL, LARGE = Checkpoint("base", "0.6B"), Checkpoint("base", "1.7B")
@@ -30,19 +33,24 @@ class CountingWorker(Worker):
         return ClonePrompt(reference.samples[:4])
 
 
+def clone_prompts() -> ClonePrompts:
+    """Of a server that keeps no voices."""
+    return ClonePrompts(VoiceStore(Path("nowhere")), Metrics())
+
+
 def clip(value: float, *, text: str | None = None, rate: int = 24_000) -> Reference:
     return Reference(np.full(24_000, value, np.float32), rate, text)
 
 
 async def test_a_clip_that_many_ask_for_at_once_is_extracted_once() -> None:
-    prompts, worker = ClonePrompts(), CountingWorker()
+    prompts, worker = clone_prompts(), CountingWorker()
     found = await asyncio.gather(*(prompts.prompt(worker, SMALL, clip(0.5)) for _ in range(8)))
     assert len(worker.extracted) == 1
     assert all(prompt is found[0] for prompt in found)
 
 
 async def test_whatever_is_different_is_extracted_of_its_own() -> None:
-    prompts, worker = ClonePrompts(), CountingWorker()
+    prompts, worker = clone_prompts(), CountingWorker()
     for checkpoint, reference in [
         (SMALL, clip(0.5)),
         (SMALL, clip(0.25)),
@@ -57,7 +65,7 @@ async def test_whatever_is_different_is_extracted_of_its_own() -> None:
 
 
 async def test_a_known_clip_does_not_wait_for_another_ones_extraction() -> None:
-    prompts, worker = ClonePrompts(), CountingWorker()
+    prompts, worker = clone_prompts(), CountingWorker()
     known = await prompts.prompt(worker, SMALL, clip(0.5))
     worker.go.clear()
     waiting = asyncio.create_task(prompts.prompt(worker, SMALL, clip(0.25)))
@@ -70,7 +78,7 @@ async def test_a_known_clip_does_not_wait_for_another_ones_extraction() -> None:
 
 
 async def test_a_clip_whose_asker_leaves_or_fails_is_extracted_for_the_next() -> None:
-    prompts, worker = ClonePrompts(), CountingWorker()
+    prompts, worker = clone_prompts(), CountingWorker()
     worker.go.clear()
     leaving = asyncio.create_task(prompts.prompt(worker, SMALL, clip(0.5)))
     while not worker.extracted:
@@ -89,7 +97,7 @@ async def test_a_clip_whose_asker_leaves_or_fails_is_extracted_for_the_next() ->
 
 
 async def test_the_longest_unused_are_forgotten() -> None:
-    prompts, worker = ClonePrompts(), CountingWorker()
+    prompts, worker = clone_prompts(), CountingWorker()
     for number in range(64):
         await prompts.prompt(worker, SMALL, clip(number / 100))
     await prompts.prompt(worker, SMALL, clip(0.0))  # used again

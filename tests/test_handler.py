@@ -11,33 +11,20 @@ from wyoming.server import AsyncTcpServer
 from wyoming.tts import Synthesize
 
 from tests.conftest import collect, free_port
-from wyoming_qwen3.admission import Admission
-from wyoming_qwen3.defaults import Defaults
+from tests.parts import make_cast, make_services, stop
 from wyoming_qwen3.handler import Handler
-from wyoming_qwen3.metrics import Metrics
-from wyoming_qwen3.models.manager import ModelManager, Policy
-from wyoming_qwen3.speech import Options, Synthesizer
-from wyoming_qwen3.standby import StandbyVoice
-from wyoming_qwen3.text.language import LanguageGuesser
-from wyoming_qwen3.voices import SPEAKERS
-from wyoming_qwen3.worker import Worker, download
-
-RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
+from wyoming_qwen3.speech import Options
 
 
 @pytest.fixture
 async def port(tmp_path: Path) -> AsyncIterator[int]:
     """A server in this process that speaks with the standby voice."""
-    models = ModelManager(Policy(tmp_path, "0.6B", download=False), Worker("native"), download)
-    standby = StandbyVoice(Worker("standby"))
-    synthesizer = Synthesizer(
-        models, standby, LanguageGuesser(), admission=Admission(8, 8), metrics=Metrics(), options=Options()
-    )
+    services = make_services(tmp_path, Options())
     server = AsyncTcpServer("127.0.0.1", number := free_port())
-    await server.start(partial(Handler, synthesizer, Defaults(RYAN)))
+    await server.start(partial(Handler, services.synthesizer, make_cast()))
     yield number
     await server.stop()
-    await asyncio.gather(models.close(), standby.close())
+    await stop(services)
 
 
 async def test_clients_that_leave_leave_no_tasks_behind(port: int) -> None:

@@ -17,12 +17,15 @@ from . import say
 from .admission import Admission
 from .api.access import Access
 from .api.app import make_app, serving
-from .api.keys import Config, Services
+from .api.keys import Config, Services, Store
+from .casting import Cast
 from .checkpoints import published
+from .cloning import ClonePrompts
 from .defaults import Defaults
 from .discovery import Announcement
+from .drop.mirror import FolderDrop
 from .engine import weights
-from .errors import SpeechError
+from .errors import SpeechError, StorageFailed
 from .handler import Handler
 from .hardware import choose_size, probe
 from .info import PROGRAM
@@ -33,6 +36,10 @@ from .request import SpeechRequest
 from .settings import Settings, parse
 from .speech import Options, Synthesizer
 from .standby import StandbyVoice
+from .store.claim import claimed
+from .store.clips import Clips
+from .store.history import History, Limits
+from .store.voices import VoiceStore
 from .text.language import LanguageGuesser
 from .text.script import Script
 from .voices import SPEAKERS
@@ -78,7 +85,45 @@ def _run(settings: Settings) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Services]:
+async def _store(settings: Settings) -> AsyncIterator[Store]:
+    """What is kept, for a server that is the only one to keep it there.
+
+    Raises StorageFailed where it is not. A disk that can't be written to costs what would be kept, not the speech.
+    """
+    folder = settings.data_dir / "store"
+    limits = Limits(settings.history_days or None, settings.history_entries or None, settings.history_size)
+    voices, clips, history = VoiceStore(folder / "voices"), Clips(folder / "clips"), History(folder / "history", limits)
+    with claimed(folder):
+        _make_voices_dir(settings)
+        usable = [await _opened(one) for one in (voices, clips, history)]
+        drop = FolderDrop(settings.voices_dir, voices)
+        looking = asyncio.create_task(drop.run())
+        try:
+            yield Store(voices, clips, history if usable[-1] else None, drop)
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            await history.close()
+
+
+def _make_voices_dir(settings: Settings) -> None:
+    """For a person to find. Elsewhere than among our data it may be on a share that is not mounted yet."""
+    if settings.data_dir in settings.voices_dir.parents:
+        with contextlib.suppress(OSError):  # it is looked for, and its absence borne, all the time
+            settings.voices_dir.mkdir(exist_ok=True)
+
+
+async def _opened(kept: VoiceStore | Clips | History) -> bool:
+    try:
+        await kept.open()
+    except StorageFailed as error:
+        _LOGGER.error("%s", error)  # noqa: TRY400  the sentence says all
+        return False
+    return True
+
+
+@contextlib.asynccontextmanager
+async def _services(settings: Settings, store: Store, *, preload: bool) -> AsyncIterator[Services]:
     """The speaking middle with its processes, stopped at the end.
 
     Raises a SpeechError where the models folder is of no use.
@@ -101,7 +146,7 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Servi
     spare = Worker("standby", arguments)
     standby = StandbyVoice(spare)
     guesser = LanguageGuesser()
-    options = Options(settings.standby, settings.text_streaming, settings.sentence_pause)
+    options = Options(settings.standby, settings.text_streaming, settings.sentence_pause, settings.history)
     warming = [asyncio.create_task(asyncio.to_thread(_warm_text, guesser))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
@@ -111,8 +156,18 @@ async def _services(settings: Settings, *, preload: bool) -> AsyncIterator[Servi
             models.start(published(kind, size) for kind in settings.preload)
         admission, metrics = Admission(settings.max_active, settings.max_waiting), Metrics()
         _watch(metrics, admission, models, native, spare)
-        synthesizer = Synthesizer(models, standby, guesser, admission=admission, metrics=metrics, options=options)
-        yield Services(synthesizer, models, standby, admission, metrics)
+        prompts = ClonePrompts(store.voices, metrics)
+        synthesizer = Synthesizer(
+            models,
+            standby,
+            guesser,
+            prompts=prompts,
+            history=store.history,
+            admission=admission,
+            metrics=metrics,
+            options=options,
+        )
+        yield Services(synthesizer, models, standby, prompts, admission, metrics, store)
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(models.close(), standby.close())
@@ -141,20 +196,20 @@ def _warm_text(guesser: LanguageGuesser) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    async with _services(settings, preload=True) as services:
-        defaults = Defaults(settings.voice, settings.language, settings.sampling)
-        async with _http(settings, services, defaults):
-            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, defaults))
+    async with _store(settings) as store, _services(settings, store, preload=True) as services:
+        cast = Cast(Defaults(settings.voice, settings.language, settings.sampling), store.voices)
+        async with _http(settings, services, cast):
+            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast))
 
 
 @contextlib.asynccontextmanager
-async def _http(settings: Settings, services: Services, defaults: Defaults) -> AsyncIterator[None]:
+async def _http(settings: Settings, services: Services, cast: Cast) -> AsyncIterator[None]:
     """The HTTP server, if there is to be one. Raises SpeechError where its address can't be had."""
     if settings.http_port is None:
         yield
         return
     config = Config(
-        defaults,
+        cast,
         standby_only=settings.standby == "only",
         max_input=settings.max_input,
         voice_fallback=settings.voice_fallback,
@@ -210,7 +265,8 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
 
 
 async def _say(settings: Settings) -> None:
-    async with _services(settings, preload=False) as services:
+    nothing_kept = Store(VoiceStore(settings.data_dir), Clips(settings.data_dir), None)  # a server may be at work there
+    async with _services(settings, nothing_kept, preload=False) as services:
         request = SpeechRequest(settings.voice, settings.language, settings.instruct, settings.sampling)
         await say.say(services.synthesizer, request, settings.text, settings.output)
 

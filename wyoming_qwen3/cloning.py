@@ -1,38 +1,73 @@
-"""Clone prompts of reference clips, remembered: programs send the same clip along with every text."""
+"""Clone prompts, found wherever they are: remembered, kept on disk, or extracted from clips, once."""
 
 import asyncio
 import hashlib
 from collections import OrderedDict
 
+from .audio.reference import combine
 from .checkpoints import Checkpoint
-from .request import ClonePrompt, Reference
+from .errors import VoiceNotFound
+from .metrics import Metrics
+from .request import ClonePrompt, Kept, Reference
+from .store.voices import VoiceStore
 from .worker import Worker
 
 _REMEMBERED = 64
-"""Prompts kept: some 50 KB each."""
+"""Prompts held in memory: some 50 KB each."""
 
 
 class ClonePrompts:
-    """Has a clip's voice extracted once, whoever asks and how often."""
+    """Has a voice extracted once, whoever asks and how often: programs send the same clip along with every text."""
 
-    def __init__(self) -> None:
+    def __init__(self, voices: VoiceStore, metrics: Metrics) -> None:
+        self._voices = voices
+        self._metrics = metrics
         self._prompts: OrderedDict[bytes, ClonePrompt] = OrderedDict()
         self._extracting = asyncio.Lock()
 
-    async def prompt(self, worker: Worker, checkpoint: Checkpoint, reference: Reference) -> ClonePrompt:
-        """What `checkpoint` needs to speak as the clip does. Raises InvalidRequest, EngineFailed."""
-        key = await asyncio.to_thread(_key, checkpoint, reference)
+    async def prompt(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt:
+        """What `checkpoint` needs to speak with that voice.
+
+        Raises InvalidRequest, EngineFailed, and VoiceNotFound where it was deleted meanwhile.
+        """
+        key = await asyncio.to_thread(_key, checkpoint, voice)
+        if key not in self._prompts and (prompt := await self._kept(checkpoint, voice)):
+            self._remember(key, prompt)
         if key not in self._prompts:
             async with self._extracting:
                 if key not in self._prompts:  # nobody has extracted it while this one waited
-                    self._prompts[key] = await worker.clone(checkpoint, reference)
-                    while len(self._prompts) > _REMEMBERED:
-                        self._prompts.popitem(last=False)
+                    self._remember(key, await self._extract(worker, checkpoint, voice))
         self._prompts.move_to_end(key)
         return self._prompts[key]
 
+    async def _kept(self, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt | None:
+        if isinstance(voice, Reference):
+            return None
+        return await self._voices.prompt(voice.id, voice.revision, checkpoint.size)
 
-def _key(checkpoint: Checkpoint, reference: Reference) -> bytes:
-    digest = hashlib.blake2b(f"{checkpoint.name} {reference.sample_rate} {reference.text!r} ".encode())
-    digest.update(reference.samples.tobytes())
+    def _remember(self, key: bytes, prompt: ClonePrompt) -> None:
+        self._prompts[key] = prompt
+        while len(self._prompts) > _REMEMBERED:
+            self._prompts.popitem(last=False)
+
+    async def _extract(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt:
+        reference = await self._reference(voice) if isinstance(voice, Kept) else voice
+        self._metrics.read_clip()
+        prompt = await worker.clone(checkpoint, reference)
+        if isinstance(voice, Kept):
+            await self._voices.keep_prompt(voice.id, voice.revision, checkpoint.size, prompt)
+        return prompt
+
+    async def _reference(self, voice: Kept) -> Reference:
+        if self._voices.find(voice.id) is None:
+            raise VoiceNotFound("The voice was deleted.", param="voice")
+        clips = await self._voices.recordings(voice.id)
+        return (await asyncio.to_thread(combine, clips)).reference
+
+
+def _key(checkpoint: Checkpoint, voice: Reference | Kept) -> bytes:
+    if isinstance(voice, Kept):
+        return f"{checkpoint.name} {voice.id} {voice.revision}".encode()
+    digest = hashlib.blake2b(f"{checkpoint.name} {voice.sample_rate} {voice.text!r} ".encode())
+    digest.update(voice.samples.tobytes())
     return digest.digest()

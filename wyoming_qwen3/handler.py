@@ -33,12 +33,11 @@ from wyoming.tts import (
 )
 
 from .audio import pcm
-from .defaults import Defaults
+from .casting import Cast
 from .errors import InvalidRequest, SpeechError, Unavailable
 from .info import build_info
 from .request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .speech import SpeechSession, Synthesizer
-from .voices import find_voice
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ class Handler(AsyncEventHandler):
     def __init__(
         self,
         synthesizer: Synthesizer,
-        defaults: Defaults,
+        cast: Cast,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
@@ -76,7 +75,7 @@ class Handler(AsyncEventHandler):
     ) -> None:
         super().__init__(reader, writer)
         self._synthesizer = synthesizer
-        self._defaults = defaults
+        self._cast = cast
         self._patient = patient
         self._open: SpeechSession | None = None
         self._waiting: deque[_Answer] = deque()
@@ -133,7 +132,7 @@ class Handler(AsyncEventHandler):
 
     async def _dispatch(self, event: Event) -> None:
         if Describe.is_type(event.type):
-            await self._send(build_info())
+            await self._send(build_info(self._cast.voices.all()))
         elif Ping.is_type(event.type):
             await self._send(Pong(text=Ping.from_event(event).text))
         elif Synthesize.is_type(event.type):
@@ -164,7 +163,7 @@ class Handler(AsyncEventHandler):
         return self._open
 
     def _answer(self, voice: SynthesizeVoice | None, text_format: str | None, *, streamed: bool) -> SpeechSession:
-        session = self._synthesizer.open(_request(self._defaults, voice, text_format), "wyoming")
+        session = self._synthesizer.open(_request(self._cast, voice, text_format), "wyoming")
         self._waiting.append(_Answer(session, streamed))
         if self._speaking is None or self._speaking.done():
             self._speaking = asyncio.create_task(self._speak(), name="wyoming speaker")
@@ -224,16 +223,24 @@ class Handler(AsyncEventHandler):
         await self.write_event(message.event())
 
 
-def _request(defaults: Defaults, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
+def _request(cast: Cast, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
     """What a Wyoming client asked for. Raises VoiceNotFound, LanguageNotSupported or InvalidRequest."""
     if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
         raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
     wanted = voice or SynthesizeVoice()
-    speaker, language = defaults.choose(wanted.name, wanted.language)
-    if wanted.speaker and find_voice(wanted.speaker)[0] != speaker:
-        raise InvalidRequest(f"Voice {speaker.name} has no speaker {wanted.speaker!r}; ask for it as the voice.")
-    ssml = text_format == SynthesizeTextFormat.SSML
-    return SpeechRequest(speaker, language, sampling=defaults.sampling, ssml=ssml)
+    part = cast.choose(wanted.name, wanted.language)
+    if wanted.speaker and cast.choose(wanted.speaker, None).voice != part.voice:
+        raise InvalidRequest(f"Voice {part.label} has no speaker {wanted.speaker!r}; ask for it as the voice.")
+    return SpeechRequest(
+        part.voice,
+        part.language,
+        part.instruct,
+        cast.defaults.sampling,
+        ssml=text_format == SynthesizeTextFormat.SSML,
+        speed=part.speed,
+        effects=part.effects,
+        voice_name=part.name,
+    )
 
 
 def _parse(message: Any, event: Event) -> Any:

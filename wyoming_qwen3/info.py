@@ -1,10 +1,11 @@
 """What Describe answers. Home Assistant shows one program, and takes its name for the entity's: it never changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from wyoming.info import Attribution, Info, TtsProgram, TtsVoice
 
 from . import __version__
+from .store.voice import KeptVoice
 from .voices import LANGUAGES, SPEAKERS, Language, Speaker, voice_name
 
 PROGRAM = "qwen3-tts"
@@ -12,8 +13,12 @@ PROGRAM = "qwen3-tts"
 _ATTRIBUTION = Attribution(name="Alibaba Qwen team", url="https://github.com/QwenLM/Qwen3-TTS")
 
 
-def build_info() -> Info:
-    """One voice for each speaker and language: Home Assistant never sends the language, so the voice's name does."""
+def build_info(kept: Iterable[KeptVoice]) -> Info:
+    """All voices.
+
+    There is one for each speaker and language: Home Assistant never sends the language, so the voice's name does. A
+    kept voice is one, for its own language or, where it has none, for whichever the text is in.
+    """
     return Info(
         tts=[
             TtsProgram(
@@ -22,7 +27,7 @@ def build_info() -> Info:
                 attribution=_ATTRIBUTION,
                 installed=True,
                 version=__version__,
-                voices=list(_voices()),
+                voices=[*_voices(), *map(_kept_voice, kept)],
                 supports_synthesize_streaming=True,
             )
         ]
@@ -43,4 +48,16 @@ def _voice(speaker: Speaker, language: Language) -> TtsVoice:
         installed=True,
         version=None,
         languages=[language.code],
+    )
+
+
+def _kept_voice(kept: KeptVoice) -> TtsVoice:
+    language = kept.manner.language
+    return TtsVoice(
+        name=kept.name,
+        description=kept.name,
+        attribution=_ATTRIBUTION,
+        installed=True,
+        version=None,
+        languages=[language.code] if language else [language.code for language in LANGUAGES],
     )

@@ -25,6 +25,7 @@ class Metrics:
         self._audio = self._counter("audio_seconds", "Seconds of speech made.", "model")
         self._first = self._histogram("first_audio_seconds", "From the first text to the first sound.", _SECONDS)
         self._speed = self._histogram("speed_ratio", "Seconds of speech per second, above 1 keeps up.", _SPEEDS)
+        self._clips = self._counter("clips_read", "Reference clips that a voice was extracted from.", "")
         self._answers = self._counter("http_answers", "HTTP answers.", "method route status")
 
     def spoke(self, source: str, model: str, outcome: str, *, first_audio: float, audio: float, wall: float) -> None:
@@ -35,6 +36,10 @@ class Metrics:
             self._first.labels(model).observe(first_audio)
         if outcome == "whole" and wall:
             self._speed.labels(model).observe(audio / wall)
+
+    def read_clip(self) -> None:
+        """A voice is extracted from a clip."""
+        self._clips.inc()
 
     def answered(self, method: str, route: str, status: int) -> None:
         """One HTTP request was answered; `route` is the pattern, not the path."""

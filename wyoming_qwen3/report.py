@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .request import SpeechRequest
+from .request import Description, SpeechRequest
 from .voices import Speaker
 
 _VERBS = {"whole": "Spoke", "cut": "Spoke the beginning", "stopped": "Stopped"}
@@ -35,9 +35,18 @@ class Report:
     """whole, cut at the length that was asked for, stopped before its end, or the code of the error that ended it."""
 
 
+def voice_label(request: SpeechRequest) -> str:
+    """What a person calls the voice of a request: its name, or what kind of a nameless one it is."""
+    if request.voice_name:
+        return request.voice_name
+    if isinstance(request.voice, Speaker):
+        return request.voice.name
+    return "design" if isinstance(request.voice, Description) else "clone"
+
+
 def log_line(source: str, request: SpeechRequest, report: Report) -> str:
     """One line for a person, with what a machine may want as key=value."""
-    voice = request.voice.id if isinstance(request.voice, Speaker) else "custom"
+    voice = voice_label(request).replace(" ", "_").lower()
     language = request.language.code if request.language else "auto"
     speed = report.audio / report.wall if report.wall else 0.0
     return (

@@ -46,6 +46,13 @@ class Settings:
     max_active: int
     max_waiting: int
     data_dir: Path
+    voices_dir: Path
+    """Where a person drops clips that become voices."""
+
+    history: bool
+    history_days: float
+    history_entries: int
+    history_size: int | None
     models_dir: Path
     model: Size | None
     """None chooses by the machine."""
@@ -108,6 +115,11 @@ def _settings(given: argparse.Namespace) -> Settings:
         max_active=given.max_active,
         max_waiting=given.max_waiting,
         data_dir=data_dir,
+        voices_dir=given.voices_dir or data_dir / "voices",
+        history=given.history,
+        history_days=given.history_days,
+        history_entries=given.history_entries,
+        history_size=given.history_size,
         models_dir=given.models_dir or data_dir / "models",
         model=given.model,
         device=given.device,
@@ -165,55 +177,100 @@ def _parser(environment: Mapping[str, str]) -> _Parser:
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    def option(flag: str, kind: Callable[[str], Any], default: Any, text: str, **more: Any) -> None:
-        value, variable = default, _variable(flag)
-        if variable in environment:
-            value = _from_environment(parser, variable, environment[variable], kind)
+class _Options:
+    """Adds options to a parser, each with its environment variable."""
+
+    def __init__(self, parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+        self._parser = parser
+        self._environment = environment
+
+    def option(self, flag: str, kind: Callable[[str], Any], default: Any, text: str, **more: Any) -> None:
+        value = self._value(flag, kind, default)
         shown = "" if default in (None, "", False, ()) else f" (default {_shown(default)})"
-        parser.add_argument(flag, type=kind, default=value, help=text + shown, **more)
+        self._parser.add_argument(flag, type=kind, default=value, help=text + shown, **more)
 
-    def switch(flag: str, text: str) -> None:
+    def switch(self, flag: str, text: str) -> None:
+        on = self._value(flag, _boolean, default=False)
+        self._parser.add_argument(flag, action="store_true", default=on, help=text)
+
+    def _value(self, flag: str, kind: Callable[[str], Any], default: Any) -> Any:
         variable = _variable(flag)
-        on = variable in environment and _from_environment(parser, variable, environment[variable], _boolean)
-        parser.add_argument(flag, action="store_true", default=on, help=text)
+        if variable not in self._environment:
+            return default
+        return _from_environment(self._parser, variable, self._environment[variable], kind)
 
-    option("--uri", _uri, "tcp://0.0.0.0:10200", "where to serve: tcp://HOST:PORT, unix://PATH or stdio://")
-    option("--http-host", str, "0.0.0.0", "address of the HTTP server")
-    option("--http-port", _whole(1, 65535), 8880, "port of the HTTP server")
-    switch("--no-http", "serve no HTTP; nor is it served beside stdio://")
-    option("--api-key", str, None, "what HTTP clients must send as bearer token (default: none asked for)")
-    option("--cors-origins", _list, (), "comma-separated origins whose web pages may use the HTTP server")
-    option("--allowed-hosts", _list, (), "comma-separated names this server has, where it has a public one and no key")
-    switch("--voice-fallback", "speak with the default voice where HTTP asks for one that does not exist")
-    option("--max-input", _whole(1, 100_000), 4096, "most characters of one HTTP request")
-    option("--max-active", _whole(1, 64), 16, "most texts spoken side by side")
-    option("--max-waiting", _whole(0, 10_000), 64, "most texts waiting for that; more are refused")
-    option("--data-dir", _path, _default_data_dir(environment), "folder for everything that is kept")
-    option("--models-dir", _path, None, "folder of checkpoints (default DATA_DIR/models)")
-    option("--model", _model, None, "1.7B, 0.6B, or auto: by device and memory", metavar="SIZE")
-    option("--device", _device, "auto", "auto, cpu, cuda or cuda:N")
-    option("--dtype", _one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16")
-    option("--voice", str, "ryan", "voice when none is asked for; see the voices command")
-    option("--language", str, "auto", "language when none is asked for: a code, a name or auto")
-    option("--standby", _one_of(*get_args(StandbyMode)), "auto", "English voice for while Qwen3 can't: auto, off, only")
-    option("--text-streaming", _one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence, token")
-    option("--temperature", float, None, "0 takes the likeliest code each time" + _BY_CHECKPOINT)
-    option("--top-k", int, None, "sample among so many codes" + _BY_CHECKPOINT)
-    option("--top-p", float, None, "sample among codes of that probability mass" + _BY_CHECKPOINT)
-    option("--repetition-penalty", float, None, "above 1 makes a code less likely each time" + _BY_CHECKPOINT)
-    option("--seed", int, None, "the same seed and text give the same speech (default: random)")
-    option("--max-frames", int, None, "most codec frames (80 ms each) of one piece of text")
-    option("--sentence-pause", _number(0, 10), 0.2, "seconds of silence between pieces of text")
-    option("--preload", _preload, ("custom_voice",), f"kinds to fetch and load at start: {', '.join(KINDS)} or none")
-    switch("--no-download", "never download checkpoints by itself")
-    switch("--local-files-only", "never ask the hub for anything")
-    option("--revision", str, "main", "branch, tag or commit of the checkpoints to download")
-    option("--idle-unload", _number(0, 1e9), 0.0, "unload a checkpoint after so many seconds without use; 0 never")
-    option("--memory-budget", _size, None, "most memory for checkpoints, such as 6G (default: what is free)")
-    option("--zeroconf", str, None, "announce on the local network", nargs="?", const="", metavar="NAME")
-    option("--log-level", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR")
-    switch("--debug", "the same as --log-level DEBUG")
+
+def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    options = _Options(parser, environment)
+    _add_serving(options, environment)
+    _add_models(options)
+    _add_speaking(options)
+
+
+def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
+    options.option("--uri", _uri, "tcp://0.0.0.0:10200", "where to serve: tcp://HOST:PORT, unix://PATH or stdio://")
+    options.option("--http-host", str, "0.0.0.0", "address of the HTTP server")
+    options.option("--http-port", _whole(1, 65535), 8880, "port of the HTTP server")
+    options.switch("--no-http", "serve no HTTP; nor is it served beside stdio://")
+    options.option("--api-key", str, None, "what HTTP clients must send as bearer token (default: none asked for)")
+    options.option("--cors-origins", _list, (), "comma-separated origins whose web pages may use the HTTP server")
+    options.option(
+        "--allowed-hosts", _list, (), "comma-separated names this server has, where it has a public one and no key"
+    )
+    options.switch("--voice-fallback", "speak with the default voice where HTTP asks for one that does not exist")
+    options.option("--max-input", _whole(1, 100_000), 4096, "most characters of one HTTP request")
+    options.option("--max-active", _whole(1, 64), 16, "most texts spoken side by side")
+    options.option("--max-waiting", _whole(0, 10_000), 64, "most texts waiting for that; more are refused")
+    options.option("--data-dir", _path, _default_data_dir(environment), "folder for everything that is kept")
+    options.option(
+        "--voices-dir", _path, None, "folder whose clips, each with a text, become voices (default DATA_DIR/voices)"
+    )
+    options.switch("--history", "keep everything that is spoken, to be found and heard again over HTTP")
+    options.option(
+        "--history-days", _number(0, 36_500), 30.0, "days after which it is forgotten, unless marked; 0 never"
+    )
+    options.option(
+        "--history-entries", _whole(0, 10_000_000), 10_000, "most utterances that are kept; 0 for any number"
+    )
+    options.option("--history-size", _size, "2G", "most disk space for them, such as 500M")
+    options.option("--models-dir", _path, None, "folder of checkpoints (default DATA_DIR/models)")
+    options.option("--zeroconf", str, None, "announce on the local network", nargs="?", const="", metavar="NAME")
+    options.option("--log-level", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR")
+    options.switch("--debug", "the same as --log-level DEBUG")
+
+
+def _add_models(options: _Options) -> None:
+    options.option("--model", _model, None, "1.7B, 0.6B, or auto: by device and memory", metavar="SIZE")
+    options.option("--device", _device, "auto", "auto, cpu, cuda or cuda:N")
+    options.option("--dtype", _one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16")
+    options.option(
+        "--preload", _preload, ("custom_voice",), f"kinds to fetch and load at start: {', '.join(KINDS)} or none"
+    )
+    options.switch("--no-download", "never download checkpoints by itself")
+    options.switch("--local-files-only", "never ask the hub for anything")
+    options.option("--revision", str, "main", "branch, tag or commit of the checkpoints to download")
+    options.option(
+        "--idle-unload", _number(0, 1e9), 0.0, "unload a checkpoint after so many seconds without use; 0 never"
+    )
+    options.option("--memory-budget", _size, None, "most memory for checkpoints, such as 6G (default: what is free)")
+
+
+def _add_speaking(options: _Options) -> None:
+    options.option("--voice", str, "ryan", "voice when none is asked for; see the voices command")
+    options.option("--language", str, "auto", "language when none is asked for: a code, a name or auto")
+    options.option(
+        "--standby", _one_of(*get_args(StandbyMode)), "auto", "English voice for while Qwen3 can't: auto, off, only"
+    )
+    options.option(
+        "--text-streaming", _one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence, token"
+    )
+    options.option("--temperature", float, None, "0 takes the likeliest code each time" + _BY_CHECKPOINT)
+    options.option("--top-k", int, None, "sample among so many codes" + _BY_CHECKPOINT)
+    options.option("--top-p", float, None, "sample among codes of that probability mass" + _BY_CHECKPOINT)
+    options.option("--repetition-penalty", float, None, "above 1 makes a code less likely each time" + _BY_CHECKPOINT)
+    options.option("--seed", int, None, "the same seed and text give the same speech (default: random)")
+    options.option("--max-frames", int, None, "most codec frames (80 ms each) of one piece of text")
+    options.option("--sentence-pause", _number(0, 10), 0.2, "seconds of silence between pieces of text")
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:

@@ -9,27 +9,41 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from .admission import Admission
 from .audio import pcm
+from .audio.chain import Chain, check_installed
+from .audio.streaming import processed
 from .audio.stretch import Stretcher
 from .checkpoints import Checkpoint
 from .cloning import ClonePrompts
-from .errors import SpeechError
+from .errors import SpeechError, StorageFailed
 from .metrics import Metrics
 from .models.manager import ModelManager, choose_model
 from .models.state import State
+from .recall import facts
 from .report import Report, log_line
-from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, Reference, SpeechRequest, StandbyMode, TextStreaming
+from .request import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    FloatArray,
+    Kept,
+    Reference,
+    SpeechRequest,
+    StandbyMode,
+    TextStreaming,
+)
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
+from .store.history import History, Recording
 from .text.language import LanguageGuesser
 from .text.live import LiveScript
 from .text.markup import Pause
-from .text.script import Script, Segment, Spoken
+from .text.script import Recital, Script, Segment, Spoken
 from .worker import Row, Worker
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,6 +67,9 @@ class Options:
     sentence_pause: float = 0.2
     """Seconds of silence between two pieces."""
 
+    save: bool = False
+    """Whether what is spoken is kept in the history where a request does not say."""
+
 
 @dataclass(frozen=True)
 class _Engaged:
@@ -75,6 +92,8 @@ class Synthesizer:
         standby: StandbyVoice,
         guesser: LanguageGuesser,
         *,
+        prompts: ClonePrompts,
+        history: History | None,
         admission: Admission,
         metrics: Metrics,
         options: Options,
@@ -85,13 +104,24 @@ class Synthesizer:
         self._admission = admission
         self._metrics = metrics
         self._options = options
-        self._prompts = ClonePrompts()
+        self._prompts = prompts
+        self._history = history
 
-    def open(self, request: SpeechRequest, source: str) -> "SpeechSession":
-        """A session for one utterance, which `source` asks for. Nothing is done before it is iterated."""
+    def open(self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None) -> "SpeechSession":
+        """A session for one utterance, which `source` asks for. Nothing is done before it is iterated.
+
+        With `segments` it says those, whatever text it is fed. Raises NotSupported for effects that can't be had.
+        """
+        check_installed(request.effects)
         if request.sampling.seed is None:  # one seed for all pieces: the voice stays the same from piece to piece
             request = replace(request, sampling=replace(request.sampling, seed=secrets.randbits(48)))
-        return SpeechSession(request, source, self, self._options)
+        return SpeechSession(request, source, self, self._options, recording=self._record(request), segments=segments)
+
+    def check(self, request: SpeechRequest) -> None:
+        """Raise what would come of it if nobody could ever speak it here, before anything is spoken."""
+        check_installed(request.effects)
+        if standby_mode(self._options.standby, request.standby) != "only":
+            choose_model(request, self._models.size)
 
     async def reads_along(self, request: SpeechRequest) -> bool:
         """Whether text that still comes can be fed to the model's own text track."""
@@ -119,12 +149,20 @@ class Synthesizer:
             elif model is not None and chosen == "qwen3":
                 checkpoint = model.checkpoint
                 worker = await held.enter_async_context(self._models.use(checkpoint))
-                if isinstance(request.voice, Reference):
+                if isinstance(request.voice, Reference | Kept):
                     prompt = await self._prompts.prompt(worker, checkpoint, request.voice)
                     request = replace(request, voice=prompt)
                 yield _Engaged(worker, checkpoint, request)
             elif model is not None:
                 raise model.explain()
+
+    def _record(self, request: SpeechRequest) -> Recording | None:
+        """Of the speech, if it is to be kept. Raises StorageFailed where it was asked for and can't be."""
+        if not (self._options.save if request.save is None else request.save):
+            return None
+        if self._history is None and request.save:
+            raise StorageFailed("The history can't be used, as the log tells; leave save out.", param="save")
+        return self._history.begin() if self._history else None
 
     def account(self, source: str, request: SpeechRequest, report: Report) -> None:
         """An utterance is over."""
@@ -146,13 +184,28 @@ class SpeechSession:
     short silence.
     """
 
-    def __init__(self, request: SpeechRequest, source: str, synthesizer: Synthesizer, options: Options) -> None:
+    def __init__(
+        self,
+        request: SpeechRequest,
+        source: str,
+        synthesizer: Synthesizer,
+        options: Options,
+        *,
+        recording: Recording | None,
+        segments: Sequence[Segment] | None,
+    ) -> None:
         self.report = Report()
         self.request = request
         self._source = source
         self._synthesizer = synthesizer
         self._options = options
-        self._script: Script | LiveScript = Script(ssml=request.ssml)
+        self._recording = recording
+        self._text: list[str] = []
+        self._said: list[Segment] = []
+        self._replay = segments is not None
+        self._script: Script | LiveScript | Recital = (
+            Script(ssml=request.ssml) if segments is None else Recital(segments)
+        )
         self._raw: deque[str] = deque()
         self._finished = False
         self._changed = asyncio.Event()
@@ -160,8 +213,14 @@ class SpeechSession:
         self._cut_short = False
         self._chunks = self._make_chunks()
 
+    @property
+    def history_id(self) -> str | None:
+        """Under which it will be kept, if it is and goes well."""
+        return self._recording.id if self._recording else None
+
     def feed(self, text: str) -> None:
         """More text, cut anywhere."""
+        self._text.append(text)
         self._started = self._started or time.monotonic()
         self.report.characters += len(text)
         self._raw.extend(text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
@@ -187,17 +246,24 @@ class SpeechSession:
         """Stop the engine's work for this session, and account for it."""
         await self._chunks.aclose()
         self._synthesizer.account(self._source, self.request, self.report)
+        if self._recording:
+            self._keep(self._recording)
+            self._recording = None
 
     async def _make_chunks(self) -> AsyncGenerator[FloatArray, None]:
         speech = self._speak_script()
         if self.request.length is not None:
             speech = self._cut(speech, self.request.length)
         if self.request.speed != 1.0:
-            speech = self._stretch(speech)
+            speech = processed(speech, partial(Stretcher, self.request.speed))
+        if self.request.effects:
+            speech = processed(speech, partial(Chain, self.request.effects))
         try:
             async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
                     self._account(chunk)
+                    if self._recording:
+                        self._recording.feed(chunk)
                     yield chunk
         except Exception as error:
             self.report.outcome = error.code if isinstance(error, SpeechError) else SpeechError.code
@@ -218,19 +284,9 @@ class SpeechSession:
                     return
                 wanted -= chunk.size
 
-    async def _stretch(self, speech: AsyncGenerator[FloatArray, None]) -> AsyncGenerator[FloatArray, None]:
-        """The same at the speed that was asked for."""
-        stretcher = Stretcher(self.request.speed)
-        async with contextlib.aclosing(speech) as chunks:
-            async for chunk in chunks:
-                if (faster := await asyncio.to_thread(stretcher.feed, chunk)).size:
-                    yield faster
-        if (rest := stretcher.finish()).size:
-            yield rest
-
     async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
         """All segments in order, on one engine: it is chosen when the first text is there."""
-        live = not self._finished and await self._synthesizer.reads_along(self.request)
+        live = not self._replay and not self._finished and await self._synthesizer.reads_along(self.request)
         if live:
             self._script = LiveScript(ssml=self.request.ssml)
         silence = 0.0
@@ -300,6 +356,8 @@ class SpeechSession:
             if self._finished:
                 self._script.finish()
             if segment := self._script.take():
+                if self._recording:
+                    self._said.append(segment)
                 return segment
             if self._script.done:
                 return None
@@ -319,3 +377,11 @@ class SpeechSession:
         self.report.first_audio = self.report.first_audio or now - self._started
         self.report.audio += chunk.size / SAMPLE_RATE
         self.report.wall = now - self._started
+
+    def _keep(self, recording: Recording) -> None:
+        """Put what was said into the history; a part of it, and nothing, are not kept."""
+        report, request = self.report, self.request
+        if report.outcome not in ("whole", "cut") or not report.audio:
+            recording.discard()
+            return
+        recording.finish(facts("".join(self._text), self._said, self._source, request, report))

@@ -1,0 +1,98 @@
+"""Voices from words, before any is made: what they say, what is refused beforehand, and previews that may be kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.parts import make_services
+from wyoming_qwen3.design import Designer, Sketch, Sketches, sample_text
+from wyoming_qwen3.errors import InvalidRequest, ModelMissing, NameExists, NotFound
+from wyoming_qwen3.request import Reference, Sampling
+from wyoming_qwen3.speech import Options
+from wyoming_qwen3.store.clips import Clips
+from wyoming_qwen3.store.voice import Design, Manner
+from wyoming_qwen3.text.script import Script, Spoken
+from wyoming_qwen3.voices import LANGUAGES, Language, find_language
+
+
+def sketch(number: int = 0) -> Sketch:
+    """Of two seconds, no two alike, as a file of 16 bits has it."""
+    hum = np.sin(np.arange(48_000, dtype=np.float32) / (20 + number)) / 2
+    samples = (np.rint(hum * 32768) / 32768).astype(np.float32)
+    design = Design("A voice.", "**Hello** there.", number, "Qwen3-TTS-12Hz-1.7B-VoiceDesign")
+    return Sketch(Reference(samples, 24_000, "Hello there."), design, find_language("de"))
+
+
+@pytest.fixture
+async def clips(tmp_path: Path) -> Clips:
+    clips = Clips(tmp_path / "clips", keep_seconds=3600)
+    await clips.open()
+    return clips
+
+
+@pytest.fixture
+def designer(tmp_path: Path) -> Designer:
+    """One whose models folder is empty."""
+    services = make_services(tmp_path, Options(standby="off"))
+    return Designer(services.synthesizer, services.models, services.prompts, services.store.voices)
+
+
+@pytest.mark.parametrize("language", [*LANGUAGES, None])
+def test_there_is_something_to_say_in_every_language(language: Language | None) -> None:
+    """In one piece, two sentences of some seven seconds."""
+    script = Script()
+    script.feed(sample_text(language))
+    script.finish()
+    (piece,) = iter(script.take, None)
+    assert isinstance(piece, Spoken)
+    assert piece.text[-1] in "?？。"
+    characters_a_second = 5 if language and language.code in ("zh", "ja", "ko") else 15
+    assert 5 <= len(piece.text) / characters_a_second <= 15
+
+
+async def test_a_sketch_is_found_as_it_was_drawn(clips: Clips) -> None:
+    sketches = Sketches(clips)
+    clip = await sketches.add(sketch(3))
+    assert (clip.extension, clip.seconds) == ("wav", 2.0)
+    found = await sketches.get(clip.id)
+    assert (found.design, found.language, found.clip.text) == (sketch(3).design, sketch(3).language, "Hello there.")
+    assert np.array_equal(found.clip.samples, sketch(3).clip.samples)
+
+
+async def test_a_sketch_goes_with_its_clip_and_with_the_program(clips: Clips) -> None:
+    sketches = Sketches(clips)
+    deleted, lost, unknown = [await sketches.add(sketch(number)) for number in range(3)]
+    await clips.delete(deleted.id)
+    clips.path(lost.id).unlink()
+    for clip_id in (deleted.id, lost.id, "nobody"):
+        with pytest.raises(NotFound, match="preview"):
+            await sketches.get(clip_id)
+    with pytest.raises(NotFound, match="preview"):
+        await Sketches(clips).get(unknown.id)
+
+
+async def test_only_the_latest_sketches_are_remembered(clips: Clips) -> None:
+    sketches = Sketches(clips)
+    first, *others = [await sketches.add(sketch(number)) for number in range(65)]
+    with pytest.raises(NotFound):
+        await sketches.get(first.id)
+    assert [(await sketches.get(clip.id)).design.seed for clip in others] == list(range(1, 65))
+
+
+async def test_names_are_refused_before_models(designer: Designer, tmp_path: Path) -> None:
+    services = make_services(tmp_path, Options(standby="off"))
+    designer = Designer(services.synthesizer, services.models, services.prompts, services.store.voices)
+    await services.store.voices.create("Taken", "profile", Manner(), [])
+    with pytest.raises(NameExists):
+        await designer.check("taken")
+    with pytest.raises(InvalidRequest, match="reserved"):
+        await designer.check("Ryan", overwrite=True)
+    with pytest.raises(ModelMissing):
+        await designer.check("taken", overwrite=True)
+
+
+async def test_a_text_that_says_nothing_is_refused_before_models(designer: Designer) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await designer.sketch("A voice.", " 🙂 ... ", None, Sampling())
+    assert refused.value.param == "sample_text"

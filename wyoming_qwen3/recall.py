@@ -1,0 +1,104 @@
+"""An utterance as the history keeps it, and back again: what is needed to have it spoken once more.
+
+Knows no database. A clip that came with a request is not part of it: whose voice it was is not ours to keep.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from .effects import read_effects
+from .errors import InvalidRequest, VoiceNotFound
+from .report import Report, voice_label
+from .request import Description, Kept, Sampling, SpeechRequest, Voice
+from .store.history import Facts
+from .store.voices import VoiceStore
+from .text.markup import Pause
+from .text.script import Segment, Spoken
+from .voices import Speaker, find_language, find_voice
+
+_PLAIN = ("instruct", "ssml", "speed", "length", "size", "standby", "voice_name")
+"""Fields of a request that JSON holds as they are."""
+
+
+def facts(text: str, segments: Iterable[Segment], source: str, request: SpeechRequest, report: Report) -> Facts:
+    """What the history is to know of an utterance, but for its sound."""
+    return Facts(
+        text=text,
+        source=source,
+        voice=voice_label(request),
+        model=report.model,
+        language=request.language.code if request.language else None,
+        params=to_json(request, segments),
+        seed=request.sampling.seed,
+        first_audio=report.first_audio,
+        wall=report.wall,
+        outcome="cut" if report.outcome == "cut" else "whole",
+    )
+
+
+def to_json(request: SpeechRequest, segments: Iterable[Segment]) -> dict[str, Any]:
+    """A request and what was said by it, piece by piece; what has its default is left out."""
+    plain = {name: getattr(request, name) for name in _PLAIN}
+    sampling = asdict(request.sampling)
+    told = {
+        "voice": _voice_to_json(request.voice),
+        "language": request.language.code if request.language else None,
+        "sampling": {name: value for name, value in sampling.items() if value is not None},
+        "effects": [effect.to_json() for effect in request.effects],
+        "segments": [one.text if isinstance(one, Spoken) else one.seconds for one in segments],
+    }
+    defaults = {"ssml": False, "speed": 1.0, "effects": []}
+    return {name: value for name, value in (plain | told).items() if value is not None and value != defaults.get(name)}
+
+
+def from_json(
+    params: dict[str, Any], voices: VoiceStore, seed: int | None = None
+) -> tuple[SpeechRequest, list[Segment]]:
+    """The request again, with another seed if one is given, and its segments.
+
+    A kept voice speaks as it is now. Raises VoiceNotFound where it was deleted, and InvalidRequest where the voice was
+    that of a clip which was not kept.
+    """
+    sampling = Sampling(**params.get("sampling", {}))
+    request = SpeechRequest(
+        voice=_voice_from_json(params["voice"], params.get("voice_name"), voices),
+        language=find_language(params["language"]) if "language" in params else None,
+        sampling=sampling if seed is None else replace(sampling, seed=seed),
+        effects=read_effects(params.get("effects", [])),
+        **{name: params[name] for name in _PLAIN if name in params},
+    )
+    return request, _segments(params["segments"])
+
+
+def _voice_to_json(voice: Voice) -> dict[str, str]:
+    match voice:
+        case Speaker():
+            return {"speaker": voice.id}
+        case Description():
+            return {"description": voice.text}
+        case Kept():
+            return {"kept": voice.id}
+        case _:
+            return {"clip": "not kept"}
+
+
+def _voice_from_json(told: dict[str, str], name: str | None, voices: VoiceStore) -> Voice:
+    match told:
+        case {"speaker": speaker}:
+            return find_voice(speaker)[0]
+        case {"description": text}:
+            return Description(text)
+        case {"kept": number} if kept := voices.find(number):
+            return Kept(kept.id, kept.revision)
+        case {"kept": _}:
+            raise VoiceNotFound(f"The voice it was spoken with, {name}, has been deleted.")
+        case _:
+            raise InvalidRequest(
+                "It was spoken with a clip that came with its request and was not kept; send the request again, or "
+                "keep such a voice as a profile."
+            )
+
+
+def _segments(told: Sequence[str | float]) -> list[Segment]:
+    return [Spoken(one) if isinstance(one, str) else Pause(one) for one in told]
