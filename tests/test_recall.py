@@ -41,6 +41,11 @@ def test_a_request_survives_json(request_: SpeechRequest) -> None:
     assert from_json(told, VoiceStore(Path("nowhere"))) == (request_, SAID)
 
 
+def test_words_that_were_fed_to_the_model_one_by_one_are_no_pieces() -> None:
+    """Then the text alone is kept, and spoken as any text."""
+    assert from_json(to_json(REQUESTS[0], None), VoiceStore(Path("nowhere"))) == (REQUESTS[0], None)
+
+
 def test_another_seed_changes_nothing_else() -> None:
     again, said = from_json(to_json(REQUESTS[1], SAID), VoiceStore(Path("nowhere")), seed=8)
     assert (again.sampling.seed, again.voice_name, said) == (8, "Secret Ryan", SAID)
@@ -77,5 +82,6 @@ def test_the_facts_are_what_a_person_looks_for() -> None:
         "Secret Ryan",
         "de",
     )
+    assert from_json(kept.params, VoiceStore(Path("nowhere")))[0].size == "0.6B"
     assert (kept.model, kept.seed, kept.first_audio, kept.wall) == ("Qwen3-TTS-12Hz-0.6B-CustomVoice", 7, 0.2, 3.0)
     assert [facts("", [], "x", one, report).voice for one in REQUESTS[::2]] == ["Ryan", "design", "Ryan"]

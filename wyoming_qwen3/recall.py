@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from .checkpoints import PUBLISHED
 from .effects import read_effects
 from .errors import InvalidRequest, VoiceNotFound
 from .report import Report, voice_label
@@ -21,15 +22,16 @@ _PLAIN = ("instruct", "ssml", "speed", "length", "size", "standby", "voice_name"
 """Fields of a request that JSON holds as they are."""
 
 
-def facts(text: str, segments: Iterable[Segment], source: str, request: SpeechRequest, report: Report) -> Facts:
-    """What the history is to know of an utterance, but for its sound."""
+def facts(text: str, segments: Iterable[Segment] | None, source: str, request: SpeechRequest, report: Report) -> Facts:
+    """What the history is to know of an utterance, but for its sound. Its size is that which spoke."""
+    size = next((one.size for one in PUBLISHED if one.name == report.model), request.size)
     return Facts(
         text=text,
         source=source,
         voice=voice_label(request),
         model=report.model,
         language=request.language.code if request.language else None,
-        params=to_json(request, segments),
+        params=to_json(replace(request, size=size), segments),
         seed=request.sampling.seed,
         first_audio=report.first_audio,
         wall=report.wall,
@@ -37,8 +39,8 @@ def facts(text: str, segments: Iterable[Segment], source: str, request: SpeechRe
     )
 
 
-def to_json(request: SpeechRequest, segments: Iterable[Segment]) -> dict[str, Any]:
-    """A request and what was said by it, piece by piece; what has its default is left out."""
+def to_json(request: SpeechRequest, segments: Iterable[Segment] | None) -> dict[str, Any]:
+    """A request and what was said by it, piece by piece, if it was said so; what has its default is left out."""
     plain = {name: getattr(request, name) for name in _PLAIN}
     sampling = asdict(request.sampling)
     told = {
@@ -46,7 +48,7 @@ def to_json(request: SpeechRequest, segments: Iterable[Segment]) -> dict[str, An
         "language": request.language.code if request.language else None,
         "sampling": {name: value for name, value in sampling.items() if value is not None},
         "effects": [effect.to_json() for effect in request.effects],
-        "segments": [one.text if isinstance(one, Spoken) else one.seconds for one in segments],
+        "segments": None if segments is None else [_segment_to_json(one) for one in segments],
     }
     defaults = {"ssml": False, "speed": 1.0, "effects": []}
     return {name: value for name, value in (plain | told).items() if value is not None and value != defaults.get(name)}
@@ -54,8 +56,8 @@ def to_json(request: SpeechRequest, segments: Iterable[Segment]) -> dict[str, An
 
 def from_json(
     params: dict[str, Any], voices: VoiceStore, seed: int | None = None
-) -> tuple[SpeechRequest, list[Segment]]:
-    """The request again, with another seed if one is given, and its segments.
+) -> tuple[SpeechRequest, list[Segment] | None]:
+    """The request again, with another seed if one is given, and its segments; None where there is only the text.
 
     A kept voice speaks as it is now. Raises VoiceNotFound where it was deleted, and InvalidRequest where the voice was
     that of a clip which was not kept.
@@ -68,7 +70,7 @@ def from_json(
         effects=read_effects(params.get("effects", [])),
         **{name: params[name] for name in _PLAIN if name in params},
     )
-    return request, _segments(params["segments"])
+    return request, _segments(params["segments"]) if "segments" in params else None
 
 
 def _voice_to_json(voice: Voice) -> dict[str, str]:
@@ -98,6 +100,10 @@ def _voice_from_json(told: dict[str, str], name: str | None, voices: VoiceStore)
                 "It was spoken with a clip that came with its request and was not kept; send the request again, or "
                 "keep such a voice as a profile."
             )
+
+
+def _segment_to_json(segment: Segment) -> str | float:
+    return segment.text if isinstance(segment, Spoken) else segment.seconds
 
 
 def _segments(told: Sequence[str | float]) -> list[Segment]:

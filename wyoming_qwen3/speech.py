@@ -384,4 +384,5 @@ class SpeechSession:
         if report.outcome not in ("whole", "cut") or not report.audio:
             recording.discard()
             return
-        recording.finish(facts("".join(self._text), self._said, self._source, request, report))
+        said = None if isinstance(self._script, LiveScript) else self._said  # words that were fed are no pieces
+        recording.finish(facts("".join(self._text), said, self._source, request, report))

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.conftest import Server, StartServer
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.request import FRAME_SAMPLES, SpeechRequest
 from wyoming_qwen3.speech import SpeechSession, Synthesizer
+from wyoming_qwen3.text.script import Segment
 
 TEXTS = (
     "The front door is open.",
@@ -237,8 +239,8 @@ class _Broken(Synthesizer):
     def __init__(self) -> None:
         pass
 
-    def open(self, request: SpeechRequest, source: str) -> SpeechSession:
-        raise RuntimeError(request, source)
+    def open(self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None) -> SpeechSession:
+        raise RuntimeError(request, source, segments)
 
 
 @pytest.mark.parametrize("query", ["", "?format=zip"])

@@ -3,8 +3,8 @@ import contextlib
 import gzip
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Literal, TypeVar
 
 import pytest
 from aiohttp import FormData, StreamReader, web
@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from tests.api.test_access import tell
-from wyoming_qwen3.api.body import MAX_FIELD, MAX_FIELDS, PARSER_OPTIONS, Upload, read_json, read_upload
+from wyoming_qwen3.api.body import (
+    MAX_FIELD,
+    MAX_FIELDS,
+    PARSER_OPTIONS,
+    Form,
+    FormShape,
+    Upload,
+    read_form,
+    read_json,
+    read_upload,
+)
 from wyoming_qwen3.errors import InvalidRequest
 
 Client = TestClient[web.Request, web.Application]
@@ -39,9 +49,19 @@ async def take_form(request: web.Request) -> web.Response:
     return web.json_response({"bytes": len(upload.data), "sum": zlib.crc32(upload.data), "fields": upload.fields})
 
 
+SHAPE = FormShape({"samples": 3, "cover": 1}, ("samples",), {"says": 2}, file_bytes=1_000)
+
+
+async def take_several(request: web.Request) -> web.Response:
+    form = await read_form(request, LIMIT, SHAPE, stall=10 * STALL)
+    files = {name: [data.decode() for data in files] for name, files in form.files.items()}
+    return web.json_response({"files": files, "fields": form.fields})
+
+
 def application(options: Mapping[str, Any] = PARSER_OPTIONS) -> web.Application:
     app = web.Application(middlewares=[tell], handler_args=options)
     app.add_routes([web.post("/json", take_json), web.post("/soon", take_json_soon), web.post("/form", take_form)])
+    app.add_routes([web.post("/several", take_several)])
     return app
 
 
@@ -274,6 +294,60 @@ async def test_fields_and_file_may_be_as_many_and_as_long_as_is_said(client: Cli
         assert (told["bytes"], len(told["fields"]), len(told["fields"]["long"])) == (1, MAX_FIELDS, MAX_FIELD)
 
 
+async def test_files_and_texts_that_come_again_keep_their_order(client: Client) -> None:
+    parts = (("samples", b"1"), ("says", b"one"), ("samples", b"2"), ("name", b"Ann"), ("says", b""), ("samples", b""))
+    body = form(*(part(name, value) for name, value in parts))
+    async with client.post("/several", data=body, headers=FORM) as response:
+        told = await response.json()
+    assert told == {"files": {"samples": ["1", "2", ""]}, "fields": {"says": ["one", ""], "name": ["Ann"]}}
+
+
+async def test_brackets_behind_a_name_say_that_it_comes_again(client: Client) -> None:
+    """PHP, Rails and axios put them there. A name that comes once keeps them: it is another one."""
+    parts = (("samples[]", b"1"), ("samples", b"2"), ("says[]", b"one"), ("name[]", b"Ann"))
+    body = form(*(part(name, value) for name, value in parts))
+    async with client.post("/several", data=body, headers=FORM) as response:
+        told = await response.json()
+    assert told == {"files": {"samples": ["1", "2"]}, "fields": {"says": ["one"], "name[]": ["Ann"]}}
+
+
+FILE = '; filename="../../etc/passwd"'
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "param"),
+    [
+        ([part("samples", b"1")] * 4, 400, "samples"),
+        ([part("samples", b"1"), *[part("cover", b"1")] * 2], 400, "cover"),
+        ([part("samples", b"1"), part("cover[]", b"1", FILE)], 400, "samples"),
+        ([part("samples", b"1"), *[part("says", b"1")] * 3], 400, "says"),
+        ([part("samples", b"1"), *[part("says[]", b"1")] * 2, part("says", b"1")], 400, "says"),
+        ([part("samples", b"1"), *[part("name", b"1")] * 2], 400, "name"),
+        ([part("samples", b"1"), part("says", b"1", FILE)], 400, "samples"),
+        ([part("cover", b"1")], 400, "samples"),
+        ([part("samples", bytes(1_001), FILE)], 413, "samples"),
+        ([part("samples", b"1"), part("cover", bytes(1_001))], 413, "cover"),
+        (
+            [part("samples", b"1"), *(part(f"n{n}", b"") for n in range(MAX_FIELDS - 1)), *[part("says", b"")] * 2],
+            400,
+            None,
+        ),
+    ],
+)
+async def test_what_is_wrong_with_a_form_of_several_files_is_said(
+    client: Client, parts: list[bytes], status: int, param: str | None
+) -> None:
+    code = "payload_too_large" if status == 413 else "invalid_request"
+    assert await fault(client, "/several", form(*parts), FORM) == (status, code, param)
+
+
+async def test_several_files_may_each_be_as_long_as_is_said(client: Client) -> None:
+    body = form(*[part("samples", b"x" * 1_000, FILE)] * 3, part("cover", b"y" * 1_000, FILE))
+    async with client.post("/several", data=body, headers=FORM) as response:
+        told = await response.json()
+    assert [len(file) for file in told["files"]["samples"] + told["files"]["cover"]] == [1_000] * 4
+
+
 FRAGMENTS = st.lists(
     st.sampled_from(
         [
@@ -309,10 +383,13 @@ FRAGMENTS = st.lists(
 EDGES = st.sampled_from(["edge", '"edge"', "", '"', "é", "x" * 80, "edge; boundary=other"])
 
 
-def read_pieces(pieces: list[bytes], kind: str) -> Upload:
-    """read_upload of a body that comes in these pieces."""
+T = TypeVar("T")
 
-    async def read() -> Upload:
+
+def read_pieces(pieces: list[bytes], kind: str, reading: Callable[[web.Request], Coroutine[None, None, T]]) -> T:
+    """What is read of a body that comes in these pieces."""
+
+    async def read() -> T:
         loop = asyncio.get_running_loop()
         protocol = BaseProtocol(loop)
         protocol.connection_made(asyncio.Transport())
@@ -325,10 +402,14 @@ def read_pieces(pieces: list[bytes], kind: str) -> Upload:
                 await asyncio.sleep(0)
             stream.feed_eof()
 
-        upload, _ = await asyncio.gather(read_upload(request, LIMIT, "clip", stall=5), send())
-        return upload
+        form, _ = await asyncio.gather(reading(request), send())
+        return form
 
     return asyncio.run(read())
+
+
+def read_clip(request: web.Request) -> Coroutine[None, None, Upload]:
+    return read_upload(request, LIMIT, "clip", stall=5)
 
 
 @given(FRAGMENTS, EDGES, st.sampled_from(["error", "ignore"]))
@@ -338,7 +419,7 @@ def test_garbage_is_never_a_fault_of_ours(pieces: list[bytes], edge: str, action
     with warnings.catch_warnings():
         warnings.simplefilter(action, RuntimeWarning)
         with contextlib.suppress(InvalidRequest):
-            read_pieces(pieces, f"multipart/form-data; boundary={edge}")
+            read_pieces(pieces, f"multipart/form-data; boundary={edge}", read_clip)
 
 
 @given(st.binary(max_size=300), st.text(max_size=20), st.integers(1, 50))
@@ -347,4 +428,18 @@ def test_what_is_sent_arrives_however_it_is_cut(clip: bytes, text: str, size: in
     body = form(part("text", text.encode()), part("clip", clip, '; filename="a.wav"'))
     assume(b"\r\n--edge" not in b"\r\n" + clip + text.encode())
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
-    assert read_pieces(pieces, FORM["Content-Type"]) == Upload(clip, {"text": text})
+    assert read_pieces(pieces, FORM["Content-Type"], read_clip) == Upload(clip, {"text": text})
+
+
+CLIPS = st.lists(st.binary(max_size=100), min_size=1, max_size=3)
+
+
+@given(CLIPS, st.lists(st.text(max_size=20), max_size=2), st.integers(1, 50))
+@settings(max_examples=50, deadline=None)
+def test_several_files_arrive_however_they_are_cut(clips: list[bytes], texts: list[str], size: int) -> None:
+    assume(not any(b"\r\n--edge" in b"\r\n" + value for value in (*clips, *(text.encode() for text in texts))))
+    parts = [part("samples", clip, FILE) for clip in clips] + [part("says", text.encode()) for text in texts]
+    body = form(*parts)
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    read = read_pieces(pieces, FORM["Content-Type"], lambda request: read_form(request, LIMIT, SHAPE, stall=5))
+    assert read == Form({"samples": clips}, {"says": texts} if texts else {})

@@ -1,6 +1,7 @@
 """What the documents tell people to paste works when it is pasted."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import av
 import pytest
 
 from tests.conftest import Server, StartServer
+from tests.tiny import build_checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -37,3 +39,22 @@ def test_the_python_lines_write_a_wav(server: Server, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     with av.open(tmp_path / "door.wav") as file:
         assert 1.5 < sum(frame.samples for frame in file.decode(audio=0)) / 24_000 < 2.5
+
+
+def test_the_studio_s_lines_work_one_after_the_other(
+    start_shared_server: StartServer, models_dir: Path, tmp_path: Path
+) -> None:
+    """All of them, on a server of 1.7B, which follows instructions; curl fails where the server refuses."""
+    models = tmp_path / "models"
+    shutil.copytree(models_dir, models)
+    build_checkpoint(models / "Qwen3-TTS-12Hz-1.7B-Base", "base", "1.7B")
+    options = ("--models-dir", str(models), "--model", "1.7B", "--local-files-only", "--standby", "off")
+    server = start_shared_server(*options, "--temperature", "0")
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/studio.md").read_text(), re.DOTALL)
+    strict = 'set -euo pipefail\ncurl() { command curl --fail-with-body --max-time 60 "$@"; }\n'
+    lines = strict + "\n".join(blocks).replace("http://localhost:8880", server.url)
+    ran = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}\n{server.log[-2000:]}"
+    for name in ("preview.wav", "commander.mp3", "kettle.flac", "again.mp3", "dialogue.wav", "hall.wav", "mix.wav"):
+        with av.open(tmp_path / name) as file:
+            assert sum(frame.samples for frame in file.decode(audio=0)) > 0.5 * 24_000, name

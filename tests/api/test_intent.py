@@ -8,28 +8,32 @@ import numpy as np
 import pytest
 
 from tests.api.clips import data_url
+from tests.parts import make_cast
 from wyoming_qwen3.api.intent import (
     ModelWish,
     SpeechFields,
     check_text,
-    describe_voice,
     find_model,
     model_id,
     understand,
+    voice_headers,
 )
 from wyoming_qwen3.api.keys import Config
+from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.checkpoints import PUBLISHED
 from wyoming_qwen3.defaults import Defaults
+from wyoming_qwen3.effects import read_effects
 from wyoming_qwen3.errors import (
     InvalidRequest,
     LanguageNotSupported,
     ModelNotFound,
-    NotSupported,
     SpeechError,
     TooLarge,
     VoiceNotFound,
 )
-from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.request import Description, Kept, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.store.voice import Manner
+from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import Speaker, find_language, find_voice
 
 RYAN = find_voice("ryan")[0]
@@ -37,7 +41,7 @@ CLIP = data_url(2.0)
 
 
 async def meaning(config: Config | None = None, **fields: Any) -> SpeechRequest:
-    return await understand(SpeechFields.model_validate(fields), config or Config(Defaults(RYAN)))
+    return await understand(SpeechFields.model_validate(fields), config or Config(make_cast()))
 
 
 def told(request: SpeechRequest) -> tuple[str, str | None]:
@@ -153,8 +157,13 @@ async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
         ({"ref_audio": "data:audio/wav;base64,@@@@", "ref_text": "a"}, InvalidRequest, "ref_audio", "base64"),
         ({"ref_audio": "data:text/html;base64,QUJD", "ref_text": "a"}, InvalidRequest, "ref_audio", "no other URL"),
         ({"ref_audio": "http://127.0.0.1/a.wav", "ref_text": "a"}, InvalidRequest, "ref_audio", "no other URL or path"),
-        ({"effects": [{"type": "reverb"}]}, NotSupported, "effects", "no effects yet"),
-        ({"save": True}, NotSupported, "save", "no history yet"),
+        ({"effects": [{"type": "echo"}]}, InvalidRequest, "effects[0].type", "reverb"),
+        (
+            {"effects": [{"type": "reverb"}, {"type": "pitch", "semitones": 13}]},
+            InvalidRequest,
+            "effects[1].semitones",
+            "12",
+        ),
     ],
 )
 async def test_what_is_refused(fields: dict[str, Any], error: type[SpeechError], param: str, said: str) -> None:
@@ -179,13 +188,13 @@ async def test_a_clip_of_more_than_10_megabytes_is_too_large() -> None:
         await meaning(ref_audio="data:audio/wav;base64," + "A" * (14 << 20), ref_text="Hello.")
 
 
-@pytest.mark.parametrize("fields", [{"effects": []}, {"effects": None, "save": None}, {"save": False}])
+@pytest.mark.parametrize("fields", [{"effects": []}, {"effects": None, "save": None}])
 async def test_nothing_wished_is_nothing_refused(fields: dict[str, Any]) -> None:
     assert told(await meaning(**fields)) == ("ryan", None)
 
 
 async def test_an_unknown_voice_falls_back_where_the_server_is_set_so() -> None:
-    lenient = Config(Defaults(RYAN), voice_fallback=True)
+    lenient = Config(make_cast(), voice_fallback=True)
     assert told(await meaning(lenient, voice="nobody")) == ("ryan", None)
     assert told(await meaning(lenient, voice="nobody", language="ja")) == ("ono_anna", "ja")
     with pytest.raises(LanguageNotSupported):
@@ -194,7 +203,7 @@ async def test_an_unknown_voice_falls_back_where_the_server_is_set_so() -> None:
 
 async def test_the_servers_defaults_hold_for_what_is_left_out() -> None:
     defaults = Defaults(RYAN, find_language("de"), Sampling(temperature=0.5, seed=1, max_frames=100))
-    config = Config(defaults)
+    config = Config(make_cast(defaults))
     assert told(await meaning(config)) == ("ryan", "de")
     assert told(await meaning(config, instructions="An old man.")) == ("Description", "de")
     assert told(await meaning(config, ref_audio=CLIP, ref_text="Hello.")) == ("Reference", "de")
@@ -202,6 +211,48 @@ async def test_the_servers_defaults_hold_for_what_is_left_out() -> None:
     given = await meaning(config, temperature=0, top_k=5, top_p=0.9, repetition_penalty=1.1, seed=0, max_new_tokens=9)
     assert given.sampling == Sampling(0, 5, 0.9, 1.1, 0, 100)
     assert given.length == 9
+
+
+@pytest.fixture
+async def keeping(tmp_path: Path) -> Config:
+    """A server with two kept voices: Commander, cloned, slow and quiet; and Whisper, Ryan with a style."""
+    voices = VoiceStore(tmp_path)
+    await voices.open()
+    clip = Reference(np.zeros(24_000, np.float32), 24_000, "Hello.")
+    manner = Manner(speed=0.9, effects=read_effects([{"type": "gain", "gain_db": -3}]))
+    await voices.create("Commander", "preset", manner, [clip])
+    await voices.create("Whisper", "preset", Manner(speaker=RYAN, instructions="whispering"), [])
+    return Config(Cast(Defaults(RYAN), voices))
+
+
+async def test_a_kept_voice_brings_its_manner_along(keeping: Config) -> None:
+    request = await meaning(keeping, voice="commander")
+    assert isinstance(request.voice, Kept)
+    assert (request.voice_name, request.speed, [one.type for one in request.effects]) == ("Commander", 0.9, ["gain"])
+    assert voice_headers(request)["X-Voice"] == "Commander"
+    assert (await meaning(keeping, voice={"id": request.voice.id})).voice == request.voice
+
+
+async def test_what_a_request_says_replaces_a_kept_voices_own(keeping: Config) -> None:
+    request = await meaning(keeping, voice="Commander", speed=2, effects=[])
+    assert (request.speed, request.effects) == (2.0, ())
+
+
+async def test_a_style_comes_before_the_words_of_a_request(keeping: Config) -> None:
+    assert (await meaning(keeping, voice="whisper")).instruct == "whispering"
+    assert (await meaning(keeping, voice="whisper", instructions="in a hurry")).instruct == "whispering in a hurry"
+    assert (await meaning(keeping, voice="whisper")).voice == RYAN
+
+
+async def test_a_kept_voice_is_for_the_kind_that_speaks_it(keeping: Config) -> None:
+    assert (await meaning(keeping, voice="commander", model="qwen3-tts-base")).size is None
+    with pytest.raises(InvalidRequest, match="speaks as a named speaker"):
+        await meaning(keeping, voice="commander", model="qwen3-tts-customvoice")
+
+
+@pytest.mark.parametrize("save", [True, False, None])
+async def test_whether_it_is_kept_is_as_asked(save: bool | None) -> None:
+    assert (await meaning(save=save)).save is save
 
 
 async def test_speed_is_as_given_and_1_by_default() -> None:
@@ -221,7 +272,7 @@ async def test_speed_is_as_given_and_1_by_default() -> None:
 async def test_the_standby_voice_speaks_where_it_is_asked_for_or_alone(
     model: str | None, only_standby: bool, mode: str
 ) -> None:
-    assert (await meaning(Config(Defaults(RYAN), standby_only=only_standby), model=model)).standby == mode
+    assert (await meaning(Config(make_cast(), standby_only=only_standby), model=model)).standby == mode
 
 
 @pytest.mark.parametrize(
@@ -291,4 +342,4 @@ def test_a_text_may_have_so_many_characters() -> None:
     ],
 )
 async def test_headers_say_what_was_understood(fields: dict[str, Any], headers: dict[str, str]) -> None:
-    assert describe_voice(await meaning(**fields)) == headers
+    assert voice_headers(await meaning(**fields)) == headers

@@ -63,6 +63,38 @@ def test_operations_have_names_of_their_own_and_say_what_they_do() -> None:
     assert all(one["summary"] and one["description"] for one in operations)
 
 
+def forms() -> dict[str, Any]:
+    """The schemas of all forms by operation."""
+    operations = [one for methods in describe(RESOURCES)["paths"].values() for one in methods.values()]
+    contents = {one["operationId"]: one["requestBody"]["content"] for one in operations if "requestBody" in one}
+    kind = "multipart/form-data"
+    return {name: content[kind]["schema"] for name, content in contents.items() if kind in content}
+
+
+def test_a_form_with_one_file_names_it() -> None:
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    assert forms()["encode"] == {"type": "object", "properties": {"file": file}, "required": ["file"]}
+
+
+def test_a_form_with_several_files_says_how_many_and_what_goes_with_them() -> None:
+    """Effects are a list in JSON's body, and JSON in a form's field."""
+    document = describe(RESOURCES)
+    files, fields = forms()["create_profile"]["allOf"]
+    samples = files["properties"]["samples"]
+    assert (samples["type"], samples["maxItems"], files["required"]) == ("array", 16, [])
+    named = document["components"]["schemas"][fields["$ref"].split("/")[-1]]["properties"]
+    assert (named["ref_texts"]["type"], named["default_effects"]["type"]) == ("array", "string")
+    body = document["paths"]["/api/profiles"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    plain = document["components"]["schemas"][body["$ref"].split("/")[-1]]["properties"]
+    assert plain["default_effects"]["anyOf"][0]["type"] == "array"
+
+
+def test_an_operation_that_takes_a_form_alone_tells_what_can_go_wrong_with_it() -> None:
+    added = describe(RESOURCES)["paths"]["/api/profiles/{id}/samples"]["post"]
+    assert list(added["requestBody"]["content"]) == ["multipart/form-data"]
+    assert {"400", "404", "408", "413", "415"} <= set(added["responses"])
+
+
 async def test_every_route_but_sockets_and_the_page_itself_is_described(client: Client) -> None:
     assert client.app
     served = {

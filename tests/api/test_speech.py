@@ -324,8 +324,8 @@ def test_unknown_fields_are_named_and_can_not_forge_headers(client: OpenAI) -> N
             "Base",
         ),
         ({"ref_audio": data_url(31), "ref_text": "a"}, APIStatusError, "payload_too_large", "30 seconds"),
-        ({"effects": [{"type": "reverb"}]}, InternalServerError, "not_supported", "effects"),
-        ({"save": True}, InternalServerError, "not_supported", "history"),
+        ({"effects": [{"type": "echo"}]}, BadRequestError, "invalid_request", "reverb"),
+        ({"effects": [{"type": "reverb", "wet": 1.5}]}, BadRequestError, "invalid_request", "wet"),
         (
             {"ref_audio": data_url(1.5), "ref_text": "a", "model": "qwen3-tts-1.7b"},
             InternalServerError,

@@ -21,17 +21,10 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 
 from tests.api.clips import data_url
 from tests.conftest import Server, StartServer
-from wyoming_qwen3.admission import Admission
-from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config, Services
+from tests.parts import make_cast, make_services, stop
+from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config
 from wyoming_qwen3.api.stream import connection
-from wyoming_qwen3.defaults import Defaults
-from wyoming_qwen3.metrics import Metrics
-from wyoming_qwen3.models.manager import ModelManager, Policy
-from wyoming_qwen3.speech import Options, Synthesizer
-from wyoming_qwen3.standby import StandbyVoice
-from wyoming_qwen3.text.language import LanguageGuesser
-from wyoming_qwen3.voices import find_voice
-from wyoming_qwen3.worker import Worker, download
+from wyoming_qwen3.speech import Options
 
 SENTENCE = "The front door is open."
 LONG = f"{SENTENCE} " * 160
@@ -375,19 +368,13 @@ async def test_a_dead_engine_costs_one_utterance(qwen3: Server) -> None:
 
 @asynccontextmanager
 async def impatient(folder: Path, config_seconds: float, idle_seconds: float) -> AsyncIterator[BaseTestServer]:
-    models = ModelManager(Policy(folder, "0.6B", download=False), Worker("native"), download)
-    standby = StandbyVoice(Worker("standby"))
-    admission, metrics = Admission(8, 8), Metrics()
-    synthesizer = Synthesizer(
-        models, standby, LanguageGuesser(), admission=admission, metrics=metrics, options=Options()
-    )
     app = web.Application()
-    app[SERVICES] = Services(synthesizer, models, standby, admission, metrics)
-    app[CONFIG] = Config(Defaults(find_voice("ryan")[0]), standby_only=True)
+    app[SERVICES] = services = make_services(folder, Options())
+    app[CONFIG] = Config(make_cast(), standby_only=True)
     connection.add_to(app, config_seconds=config_seconds, idle_seconds=idle_seconds)
     async with TestServer(app, port=0) as server:
         yield server
-    await asyncio.gather(models.close(), standby.close())
+    await stop(services)
 
 
 def url(server: BaseTestServer) -> str:

@@ -7,6 +7,7 @@ after it can't: then the connection is cut, which no client takes for an end.
 import asyncio
 import base64
 import contextlib
+import io
 import json
 import logging
 import socket
@@ -54,7 +55,7 @@ async def whole_audio(
     """A file that was finished before any of it is sent, so that it knows its length."""
     audio, samples = await whole(chunks, audio_format)
     headers = _audio_headers(audio_format) | {"X-Audio-Duration-Ms": str(round(1000 * samples / SAMPLE_RATE))} | more()
-    return web.Response(body=audio, headers=headers)
+    return web.Response(body=io.BytesIO(audio), headers=headers)  # sent piece by piece
 
 
 async def stream_events(

@@ -8,9 +8,28 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from wyoming_qwen3.design import Sketches
 from wyoming_qwen3.errors import SpeechError
 
-from . import access, batch, health, models, openapi, speech, tokenizer, voices
+from . import (
+    access,
+    batch,
+    clips,
+    compose,
+    conversation,
+    effects,
+    health,
+    history,
+    models,
+    openapi,
+    presets,
+    profile_archives,
+    profiles,
+    sources,
+    speech,
+    tokenizer,
+    voices,
+)
 from .answer import cut_on_failure
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
@@ -26,7 +45,15 @@ _PROTOCOL_LOGGER = logging.getLogger(f"{__name__}.protocol")
 RESOURCES = (
     speech.resource,
     batch.resource,
+    conversation.resource,
+    compose.resource,
+    effects.resource,
     voices.resource,
+    presets.resource,
+    profiles.resource,
+    profile_archives.resource,
+    history.resource,
+    clips.resource,
     models.resource,
     tokenizer.resource,
     health.resource,
@@ -46,6 +73,8 @@ def make_app(services: Services, config: Config) -> web.Application:
     app = web.Application(middlewares=[_tell_errors], handler_args=PARSER_OPTIONS)
     app[SERVICES] = services
     app[CONFIG] = config
+    app[presets.SKETCHES] = Sketches(services.store.clips)
+    app[sources.DESK] = sources.Desk()
     app.on_response_prepare.append(_start)
     access.install(app, config.access)
     for resource in RESOURCES:

@@ -1,4 +1,4 @@
-"""The body of a request, in memory: JSON or a form with one file, within limits. Knows nothing of what it says.
+"""The body of a request, in memory: JSON or a form with files, within limits. Knows nothing of what it says.
 
 Nothing is read past its limit, and nothing that is sent makes more of itself: compressed bodies are refused, as what
 they inflate to is not known before.
@@ -6,8 +6,8 @@ they inflate to is not known before.
 
 import asyncio
 import io
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar, cast
 
@@ -25,6 +25,8 @@ STALL = 30.0
 """Seconds that a body may pause."""
 
 MAX_FIELDS = 32
+"""Text fields of a form, the same one each time it comes."""
+
 MAX_FIELD = 64 << 10
 """Bytes of a text field."""
 
@@ -39,8 +41,36 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
+class FormShape:
+    """What a form holds besides text fields that come once; a name may have [] behind it where it may come again."""
+
+    files: Mapping[str, int]
+    """How often each may come."""
+
+    required: tuple[str, ...] = ()
+    """Which of them must come."""
+
+    repeated: Mapping[str, int] = field(default_factory=dict)
+    """How often text fields may come that may come more than once."""
+
+    file_bytes: int | None = None
+    """Most of one file; None is as much as the body may have."""
+
+
+ONE_FILE = FormShape({"file": 1}, ("file",))
+
+
+@dataclass(frozen=True)
+class Form:
+    """The files and the text fields of a form by name, those of one name in the order in which they came."""
+
+    files: dict[str, list[bytes]]
+    fields: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
 class Upload:
-    """A form: its file and its text fields by name."""
+    """A form with one file: that file, and the text fields by name."""
 
     data: bytes
     fields: dict[str, str]
@@ -64,22 +94,29 @@ async def read_json(request: web.Request, limit: int, *, stall: float = STALL) -
     return body.getvalue()
 
 
-async def read_upload(request: web.Request, limit: int, field: str = "file", *, stall: float = STALL) -> Upload:
-    """The file called `field` and the text fields of a multipart/form-data request of at most `limit` bytes.
+async def read_form(request: web.Request, limit: int, shape: FormShape, *, stall: float = STALL) -> Form:
+    """The files and the text fields of a multipart/form-data request of at most `limit` bytes.
 
-    Raises as read_json does, and InvalidRequest for what is no such form: garbage, no file or two, a name twice,
-    more than MAX_FIELDS fields, and text that is longer than MAX_FIELD bytes or not UTF-8.
+    Raises as read_json does, TooLarge for a file that is, and InvalidRequest for what is no such form: garbage, a file
+    that is missing or has another name, one name too often, more than MAX_FIELDS text fields, and text that is longer
+    than MAX_FIELD bytes or not UTF-8. What the files are called is not looked at.
     """
     _require_type(request, "multipart/form-data")
     intake = _Intake(request, limit, stall)
     try:
-        form = await _read_form(MultipartReader(request.headers, cast("StreamReader", intake)), field)
+        form = await _read_parts(MultipartReader(request.headers, cast("StreamReader", intake)), shape)
     except _MALFORMED as error:
         raise InvalidRequest("The body is not well-formed multipart/form-data.") from error
-    if field not in form:
-        raise InvalidRequest(f"The form lacks the file {field!r}.", param=field)
-    data = form.pop(field)
-    return Upload(data, {name: _text(name, value) for name, value in form.items()})
+    for name in shape.required:
+        if name not in form.files:
+            raise InvalidRequest(f"The form lacks the file {name!r}.", param=name)
+    return form
+
+
+async def read_upload(request: web.Request, limit: int, field: str = "file", *, stall: float = STALL) -> Upload:
+    """The same of a form with one file, called `field`, whose text fields come once."""
+    form = await read_form(request, limit, FormShape({field: 1}, (field,)), stall=stall)
+    return Upload(form.files[field][0], {name: values[0] for name, values in form.fields.items()})
 
 
 class _Intake:
@@ -125,30 +162,66 @@ class _Intake:
             raise TooLarge(f"The body is larger than the {self._limit:,} bytes that are taken here.")
 
 
-async def _read_form(reader: MultipartReader, field: str) -> dict[str, bytes]:
-    """All parts by name, of which the one called `field` alone may be long."""
-    form: dict[str, bytes] = {}
+async def _read_parts(reader: MultipartReader, shape: FormShape) -> Form:
+    """All parts, of which files alone may be long."""
+    files: dict[str, list[bytes]] = {}
+    fields: dict[str, list[str]] = {}
+    texts = 0
     while (part := await reader.next()) is not None:
         if not isinstance(part, BodyPartReader) or not part.name:
             raise InvalidRequest("Each part of the form must be a field with a name.")
-        if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in {"binary", "8bit", "7bit"}:
-            raise InvalidRequest("The parts of the form must be sent without a transfer encoding.", param=part.name)
-        if part.name != field and part.filename:
-            raise InvalidRequest(f"The file must be called {field!r}, not {part.name!r}.", param=field)
-        if part.name in form:
-            raise InvalidRequest(f"The form has {part.name!r} twice.", param=part.name)
-        if len(form) > MAX_FIELDS:
+        name = _plain(part.name, shape)
+        _check_part(part, name, shape, len(files.get(name, [])) + len(fields.get(name, [])))
+        if name in shape.files:
+            files.setdefault(name, []).append(await _read_file(part, name, shape.file_bytes))
+            continue
+        texts += 1
+        if texts > MAX_FIELDS:
             raise InvalidRequest(f"The form has more than {MAX_FIELDS} fields.")
-        form[part.name] = await _read_part(part, None if part.name == field else MAX_FIELD)
-    return form
+        fields.setdefault(name, []).append(await _read_text(part, name))
+    return Form(files, fields)
 
 
-async def _read_part(part: BodyPartReader, limit: int | None) -> bytes:
+def _plain(name: str, shape: FormShape) -> str:
+    """A part's name without the brackets that some programs put behind one that may come again."""
+    plain = name.removesuffix("[]")
+    return plain if max(shape.files.get(plain, 1), shape.repeated.get(plain, 1)) > 1 else name
+
+
+def _check_part(part: BodyPartReader, name: str, shape: FormShape, before: int) -> None:
+    """Refuse a part for its headers, or as one too many after those `before` it."""
+    if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in {"binary", "8bit", "7bit"}:
+        raise InvalidRequest("The parts of the form must be sent without a transfer encoding.", param=name)
+    if part.filename and name not in shape.files:
+        called = " or ".join(map(repr, shape.files))
+        raise InvalidRequest(f"The file must be called {called}, not {name!r}.", param=next(iter(shape.files)))
+    most = shape.files.get(name) or shape.repeated.get(name, 1)
+    if before >= most:
+        often = "twice" if most == 1 else f"more than {most} times"
+        raise InvalidRequest(f"The form has {name!r} {often}.", param=name)
+
+
+async def _read_file(part: BodyPartReader, name: str, limit: int | None) -> bytes:
+    data = await _read_part(part, limit)
+    if data is None:
+        raise TooLarge(f"A file in {name!r} is larger than the {limit:,} bytes that are taken here.", param=name)
+    return data
+
+
+async def _read_text(part: BodyPartReader, name: str) -> str:
+    data = await _read_part(part, MAX_FIELD)
+    if data is None:
+        raise InvalidRequest(f"The field {name!r} is longer than {MAX_FIELD:,} bytes.", param=name)
+    return _text(name, data)
+
+
+async def _read_part(part: BodyPartReader, limit: int | None) -> bytes | None:
+    """All of a part, None if that is more than `limit` bytes."""
     data = io.BytesIO()
     while not part.at_eof():
         data.write(await part.read_chunk(_PIECE))
         if limit is not None and data.tell() > limit:
-            raise InvalidRequest(f"The field {part.name!r} is longer than {limit:,} bytes.", param=part.name)
+            return None
     return data.getvalue()
 
 

@@ -4,22 +4,25 @@ The fields are written once here, for every route that speaks.
 """
 
 import asyncio
-import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
+from wyoming_qwen3.casting import Part
 from wyoming_qwen3.checkpoints import KIND_NAMES, PUBLISHED, Checkpoint, Kind, Size
-from wyoming_qwen3.errors import InvalidRequest, ModelNotFound, NotSupported, VoiceNotFound
-from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, Voice, kind_for
+from wyoming_qwen3.effects import read_effects
+from wyoming_qwen3.errors import InvalidRequest, ModelNotFound, VoiceNotFound
+from wyoming_qwen3.report import voice_label
+from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.voices import Language, Speaker, find_language
 
 from .keys import Config
-from .parse import Fields
+from .parse import Fields, header_text
 
 MODEL = "qwen3-tts"
 STANDBY = "standby"
@@ -28,7 +31,7 @@ _KINDS: dict[str, Kind] = {name.lower(): kind for kind, name in KIND_NAMES.items
 _KIND_USES: dict[Kind, str] = {
     "custom_voice": "speaks as a named speaker; send a voice and no ref_audio",
     "voice_design": "speaks as it is described to; send instructions and no voice, or the voice design",
-    "base": "clones a voice; send ref_audio",
+    "base": "clones a voice; send ref_audio, or a kept voice that was cloned",
 }
 _DESIGN = "design"
 """The voice of programs that can't leave it out, for one that the instructions describe."""
@@ -53,6 +56,10 @@ _Format = Annotated[
 """null is the same as nothing, as it is for all other fields."""
 
 
+Effects = Annotated[list[dict[str, Any]], Field(fail_fast=True)]
+"""Each with a `type`, and any of its parameters."""
+
+
 class VoiceId(Fields):
     """OpenAI's way to name a custom voice."""
 
@@ -64,7 +71,7 @@ class SpeechFields(Fields):
 
     model: str | None = Field(None, max_length=200, description="qwen3-tts, with a size and a kind, or standby.")
     voice: Annotated[str, Field(max_length=200)] | VoiceId | None = Field(
-        None, description="A speaker, or design for a voice described by the instructions."
+        None, description="A speaker, a kept voice, or design for one that the instructions describe."
     )
     instructions: str | None = Field(None, max_length=2000, description="How to speak, or the voice in words.")
     voice_design: str | None = Field(None, max_length=2000, description="The same as instructions.")
@@ -85,10 +92,10 @@ class SpeechFields(Fields):
     max_new_tokens: int | None = Field(
         None, ge=1, le=8192, description="Codec frames (80 ms) after which speech ends, said or not."
     )
-    effects: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = Field(
-        None, description="Not supported: answered with 501 unless empty."
+    effects: Effects | None = Field(
+        None, description="What is done to the sound, in order; /api/effects lists what there is."
     )
-    save: bool | None = Field(None, description="Not supported: true is answered with 501.")
+    save: bool | None = Field(None, description="Whether it is kept in the history; as the server is set if left out.")
 
 
 @dataclass(frozen=True)
@@ -146,46 +153,66 @@ def check_text(text: str, most: int) -> str:
 async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
     """The request for speech that these fields mean.
 
-    In this order: a clip is cloned; words without a voice (or with "design") describe one; a named speaker takes the
-    words as style; and nothing of it is the default voice. Raises InvalidRequest and its kin.
+    In this order: a clip is cloned; words without a voice (or with "design") describe one; a voice with a name takes
+    the words as style, after its own; and nothing of it is the default voice. Speed and effects replace a kept voice's
+    own. Raises InvalidRequest and its kin.
     """
-    _refuse_unsupported(fields)
     wish = find_model(fields.model)
     name = ((fields.voice.id if isinstance(fields.voice, VoiceId) else fields.voice) or "").strip()
     words = one_of(fields, "instructions", "voice_design", "instruct")
-    voice: Voice
     if reference := await _reference(fields):
-        voice, language = reference, _language(fields, config)
+        part = Part(reference, _language(fields, config), words)
     elif words and name.lower() in ("", _DESIGN):
-        voice, language, words = Description(words), _language(fields, config), None
+        part = Part(Description(words), _language(fields, config))
     else:
-        voice, language = _speaker(fields, config, name)
-    if wish.kind not in (None, kind_for(voice)):
+        part = _named(fields, config, name)
+        part = replace(part, instruct=" ".join(filter(None, (part.instruct, words))) or None)
+    if wish.kind not in (None, kind_for(part.voice)):
         raise InvalidRequest(f"{fields.model} {_KIND_USES[wish.kind]}.", param="model")
+    effects = part.effects if fields.effects is None else read_effects(fields.effects)
+    check_installed(effects)
     return SpeechRequest(
-        voice,
-        language,
-        words,
-        _sampling(fields, config.defaults.sampling),
-        speed=fields.speed or 1.0,
+        part.voice,
+        part.language,
+        part.instruct,
+        _sampling(fields, config.cast.defaults.sampling),
+        speed=fields.speed or part.speed,
         length=fields.max_new_tokens,
         size=wish.size,
         standby=_standby(wish, config),
+        effects=effects,
+        voice_name=part.name,
+        save=fields.save,
     )
 
 
-def describe_voice(request: SpeechRequest) -> dict[str, str]:
-    """Headers that say which voice and language were understood, and what may sound odd about them."""
+@dataclass(frozen=True)
+class Understood:
+    """Which voice and language a request has, in words, and what may sound odd about them."""
+
+    voice: str
+    language: str
+    warning: str | None = None
+
+
+def describe(request: SpeechRequest) -> Understood:
+    """What was understood, for who asked."""
     voice, language = request.voice, request.language
     if request.standby == "only":
-        return {"X-Voice": STANDBY, "X-Language": "English"}
-    headers = {"X-Language": language.name.title() if language else "Auto"}
-    if not isinstance(voice, Speaker):
-        return headers | {"X-Voice": _DESIGN if isinstance(voice, Description) else "clone"}
-    if language not in (None, voice.native):
-        native = voice.native.name.title()
-        headers["X-Warning"] = f"{voice.name} is at home in {native}; {headers['X-Language']} may have an accent"
-    return headers | {"X-Voice": voice.name}
+        return Understood(STANDBY, "English")
+    label, spoken = voice_label(request), language.name.title() if language else "Auto"
+    if isinstance(voice, Speaker) and language not in (None, voice.native):
+        return Understood(
+            label, spoken, f"{voice.name} is at home in {voice.native.name.title()}; {spoken} may have an accent"
+        )
+    return Understood(label, spoken)
+
+
+def voice_headers(request: SpeechRequest) -> dict[str, str]:
+    """The same as headers."""
+    told = describe(request)
+    headers = {"X-Voice": header_text(told.voice), "X-Language": told.language}
+    return headers | {"X-Warning": told.warning} if told.warning else headers
 
 
 def _standby(wish: ModelWish, config: Config) -> StandbyMode:
@@ -193,26 +220,19 @@ def _standby(wish: ModelWish, config: Config) -> StandbyMode:
     return "only" if wish.standby or config.standby_only else "off"
 
 
-def _refuse_unsupported(fields: SpeechFields) -> None:
-    if fields.effects:
-        raise NotSupported("This server has no effects yet; leave effects out.", param="effects")
-    if fields.save:
-        raise NotSupported("This server keeps no history yet; leave save out.", param="save")
-
-
 def _language(fields: SpeechFields, config: Config) -> Language | None:
-    return find_language(fields.language) if fields.language else config.defaults.language
+    return find_language(fields.language) if fields.language else config.cast.defaults.language
 
 
-def _speaker(fields: SpeechFields, config: Config, name: str) -> tuple[Speaker, Language | None]:
+def _named(fields: SpeechFields, config: Config, name: str) -> Part:
     if name.lower() == _DESIGN:
         raise InvalidRequest(f"voice is {_DESIGN}, but no instructions describe it.", param="instructions")
     try:
-        return config.defaults.choose("" if name.lower() == _DEFAULT else name, fields.language)
+        return config.cast.choose("" if name.lower() == _DEFAULT else name, fields.language)
     except VoiceNotFound:
         if not config.voice_fallback:
             raise
-        return config.defaults.choose(None, fields.language)
+        return config.cast.choose(None, fields.language)
 
 
 async def _reference(fields: SpeechFields) -> Reference | None:
@@ -251,4 +271,4 @@ def _sampling(fields: SpeechFields, default: Sampling) -> Sampling:
         "repetition_penalty": fields.repetition_penalty,
         "seed": fields.seed,
     }
-    return dataclasses.replace(default, **{name: value for name, value in given.items() if value is not None})
+    return replace(default, **{name: value for name, value in given.items() if value is not None})

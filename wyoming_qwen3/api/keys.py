@@ -5,13 +5,31 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from wyoming_qwen3.admission import Admission
-from wyoming_qwen3.defaults import Defaults
+from wyoming_qwen3.casting import Cast
+from wyoming_qwen3.cloning import ClonePrompts
+from wyoming_qwen3.drop.mirror import FolderDrop
 from wyoming_qwen3.metrics import Metrics
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.speech import Synthesizer
 from wyoming_qwen3.standby import StandbyVoice
+from wyoming_qwen3.store.clips import Clips
+from wyoming_qwen3.store.history import History
+from wyoming_qwen3.store.voices import VoiceStore
 
 from .access import Access
+
+
+@dataclass(frozen=True)
+class Store:
+    """What is kept on disk."""
+
+    voices: VoiceStore
+    clips: Clips
+    history: History | None
+    """None where it can't be used, as the log tells."""
+
+    drop: FolderDrop | None = None
+    """Voices that a person puts into a folder."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +39,17 @@ class Services:
     synthesizer: Synthesizer
     models: ModelManager
     standby: StandbyVoice
+    prompts: ClonePrompts
     admission: Admission
     metrics: Metrics
+    store: Store
 
 
 @dataclass(frozen=True)
 class Config:
     """How HTTP is served."""
 
-    defaults: Defaults
+    cast: Cast
     standby_only: bool = False
     """Whether there is nothing but the standby voice."""
 

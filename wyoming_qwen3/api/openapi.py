@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from wyoming_qwen3 import __version__
 
+from .body import FormShape
 from .operation import Content, Handler, Operation, Resource
 
 _COMMON_ERRORS = (400, 401, 403)
@@ -75,7 +76,7 @@ def _models(operations: Iterable[Operation]) -> list[type[BaseModel]]:
     found: dict[type[BaseModel], None] = {}
     for operation in operations:
         answered = [model for content in operation.answers.values() for model in content.values()]
-        found |= dict.fromkeys(model for model in (operation.body, *answered) if model)
+        found |= dict.fromkeys(model for model in (operation.body, operation.fields, *answered) if model)
     return list(found)
 
 
@@ -98,19 +99,27 @@ def _described(operation: Operation, tag: str, schemas: Mapping[type[BaseModel],
             **{str(status): _error(status, schemas) for status in _errors(operation)},
         },
     }
+    content: dict[str, Any] = {}
     if operation.body:
-        content: dict[str, Any] = {"application/json": {"schema": schemas[operation.body]}}
-        if operation.upload:
-            content["multipart/form-data"] = {"schema": _UPLOAD}
+        content["application/json"] = {"schema": schemas[operation.body]}
+    if operation.form:
+        content["multipart/form-data"] = {"schema": _form(operation.form, operation.fields, schemas)}
+    if content:
         described["requestBody"] = {"required": True, "content": content}
     return described
 
 
-_UPLOAD = {
-    "type": "object",
-    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
-    "required": ["file"],
-}
+def _form(shape: FormShape, fields: type[BaseModel] | None, schemas: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
+    """The schema of a form: its files, and the text fields of a model."""
+    properties = {
+        name: _FILE if most == 1 else {"type": "array", "items": _FILE, "maxItems": most}
+        for name, most in shape.files.items()
+    }
+    files = {"type": "object", "properties": properties, "required": list(shape.required)}
+    return {"allOf": [files, schemas[fields]]} if fields else files
+
+
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
@@ -129,7 +138,7 @@ def _answer(status: int, content: Content, schemas: Mapping[type[BaseModel], Any
 
 
 def _errors(operation: Operation) -> list[int]:
-    common = (*_COMMON_ERRORS, *(_BODY_ERRORS if operation.body else ()))
+    common = (*_COMMON_ERRORS, *(_BODY_ERRORS if operation.body or operation.form else ()))
     return sorted({*common, *operation.errors} - set(operation.answers))
 
 

@@ -7,6 +7,8 @@ from typing import TypeAlias
 from aiohttp import web
 from pydantic import BaseModel
 
+from .body import FormShape
+
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Content: TypeAlias = Mapping[str, type[BaseModel] | None]
@@ -24,8 +26,11 @@ class Operation:
     body: type[BaseModel] | None = None
     """Model of the JSON body."""
 
-    upload: bool = False
-    """Whether the body may also be multipart/form-data with a `file`."""
+    form: FormShape | None = None
+    """What the body holds where it is multipart/form-data, as it may be or, if there is no model, must be."""
+
+    fields: type[BaseModel] | None = None
+    """Model of the form's text fields; None where it has none that are looked at."""
 
     query: type[BaseModel] | None = None
     answers: Mapping[int, Content] = field(default_factory=dict)
@@ -49,7 +54,8 @@ class Resource:
         summary: str,
         *,
         body: type[BaseModel] | None = None,
-        upload: bool = False,
+        form: FormShape | None = None,
+        fields: type[BaseModel] | None = None,
         query: type[BaseModel] | None = None,
         answers: Mapping[int, Content],
         errors: tuple[int, ...] = (),
@@ -58,7 +64,7 @@ class Resource:
 
         def add(handler: Handler) -> Handler:
             self.operations.append(
-                Operation(method, path, handler, summary, body, upload, query, answers, errors),
+                Operation(method, path, handler, summary, body, form, fields, query, answers, errors),
             )
             return handler
 

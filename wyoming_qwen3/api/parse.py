@@ -73,11 +73,16 @@ def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
 
 
 def ignored_headers(*models: BaseModel) -> dict[str, str]:
-    """Header that names the fields nobody looked at, whatever is in their names: in ASCII, escaped as JSON does."""
+    """Header that names the fields nobody looked at, whatever is in their names."""
     given = itertools.chain.from_iterable(model.model_extra or () for model in models)
     names = sorted({name[:_MOST_SHOWN] for name in itertools.islice(given, _MOST_NAMES)})
-    listed = ", ".join(json.dumps(name)[1:-1] for name in names)
+    listed = header_text(", ".join(names))
     return {"X-Ignored-Fields": listed[:_HEADER_LENGTH]} if names else {}
+
+
+def header_text(text: str) -> str:
+    """Any text as a header's value: in ASCII, escaped as JSON does."""
+    return json.dumps(text)[1:-1]
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:

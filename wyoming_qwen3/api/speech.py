@@ -10,9 +10,10 @@ from pydantic import Field
 
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.report import Report
+from wyoming_qwen3.speech import SpeechSession
 
 from .answer import EVENT_STREAM, stream_audio, stream_events, whole_audio
-from .intent import SpeechFields, check_text, describe_voice, understand
+from .intent import SpeechFields, check_text, understand, voice_headers
 from .keys import CONFIG, SERVICES
 from .operation import Resource
 from .parse import Query, ignored_headers, parse_body, parse_query
@@ -53,13 +54,13 @@ async def speak(request: web.Request) -> web.StreamResponse:
     config = request.app[CONFIG]
     text = check_text(body.input, config.max_input)
     wanted = await understand(body, config)
-    headers = describe_voice(wanted) | ignored_headers(body)
+    headers = voice_headers(wanted) | ignored_headers(body)
     async with request.app[SERVICES].synthesizer.open(wanted, "speech") as session:
         session.feed(text)
         session.finish()
 
         def more() -> dict[str, str]:
-            return headers | model_headers(session.report)
+            return headers | session_headers(session)
 
         if body.stream_format == "sse":
             return await stream_events(request, session, body.response_format, more, lambda: _done(session.report))
@@ -68,11 +69,19 @@ async def speak(request: web.Request) -> web.StreamResponse:
         return await stream_audio(request, session, body.response_format, more)
 
 
-def model_headers(report: Report) -> dict[str, str]:
-    """Who speaks, known when the first sound is there; nobody speaks a text that is all pauses and emoji."""
-    if report.model == "none":
-        return {}
-    return {"X-Model-Used": report.model, "X-Engine": "standby" if report.model == "standby" else "qwen3"}
+def session_headers(session: SpeechSession) -> dict[str, str]:
+    """Who speaks, known when the first sound is there, and under which id it will be in the history.
+
+    Nobody speaks a text that is all pauses and emoji.
+    """
+    model = session.report.model
+    kept = {"X-History-Id": session.history_id} if session.history_id else {}
+    return kept if model == "none" else kept | model_headers(model)
+
+
+def model_headers(model: str) -> dict[str, str]:
+    """Which checkpoint speaks, and whether that is Qwen3."""
+    return {"X-Model-Used": model, "X-Engine": "standby" if model == "standby" else "qwen3"}
 
 
 def usage(report: Report) -> dict[str, int]:

@@ -15,7 +15,7 @@ from wyoming_qwen3.errors import TooLarge
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
 
 from .answer import whole_audio
-from .body import read_upload
+from .body import ONE_FILE, read_upload
 from .keys import SERVICES, Services
 from .operation import Resource
 from .parse import Fields, Query, ignored_headers, parse_body, parse_query
@@ -77,7 +77,7 @@ class DecodeBody(Fields):
     "/api/audio/encode",
     "Sound to tokens",
     body=EncodeBody,
-    upload=True,
+    form=ONE_FILE,
     query=EncodeQuery,
     answers={200: {"application/json": Tokens, "application/octet-stream": None}},
     errors=(413, 429, 500, 503),

@@ -1,33 +1,58 @@
-"""/v1/audio/voices: who speaks. The list has the shape that Open WebUI and Kokoro's clients read."""
+"""/v1/audio/voices: who speaks, and OpenAI's custom voices; /api/voices/default: who speaks where nobody is asked for.
 
+The list has the shape that Open WebUI and Kokoro's clients read; the rest is
+https://platform.openai.com/docs/api-reference/audio .
+"""
+
+import asyncio
 from typing import Literal
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from wyoming_qwen3.errors import NotSupported
-from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, Speaker, find_language
+from wyoming_qwen3.audio.reference import check
+from wyoming_qwen3.defaults import Defaults
+from wyoming_qwen3.design import MOST_CHARACTERS, sample_text
+from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.store.voice import KeptVoice, Manner, Recording
+from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
 
+from .access import has_key
+from .body import FormShape, read_form
+from .kept import DeletedAnswer, is_ready, language_name, preview_url
+from .keys import CONFIG, SERVICES, Services
 from .operation import Resource
-from .parse import Query, parse_query
+from .parse import Fields, Query, header_text, ignored_headers, parse_body, parse_json, parse_query
+from .presets import designer
+from .profile import check_unbound
+from .recordings import Sent, fields_json, hear
 
 resource = Resource("Voices")
 
+_SAMPLE_BYTES = 10 * 1024 * 1024
+"""OpenAI's limit."""
+
+_FORM_BYTES = _SAMPLE_BYTES + 256 * 1024
+_JSON_BYTES = 256 * 1024
+_FORM = FormShape({"audio_sample": 1}, file_bytes=_SAMPLE_BYTES)
+_WARNING_LENGTH = 500
+
 
 class VoiceEntry(BaseModel):
-    """One voice. `language` is the one it is at home in; it speaks all of `languages`."""
+    """One voice. `language` is the one it is at home in, Auto if it is in all; it speaks all of `languages`."""
 
     id: str
     name: str
     language: str
     languages: list[str]
-    gender: Literal["female", "male"]
+    gender: Literal["female", "male"] | None
     description: str
     type: Literal["builtin", "preset", "profile"]
+    preview_url: str | None = None
 
 
 class VoiceList(BaseModel):
-    """All voices."""
+    """All voices: the built-in ones, then those that are kept, by name."""
 
     object: Literal["list"] = "list"
     voices: list[VoiceEntry] | list[str]
@@ -40,6 +65,49 @@ class VoiceQuery(Query):
     language: str | None = None
 
 
+class NewVoice(Fields):
+    """A voice from words (`prompt`), or, in a form, from a clip (`audio_sample`)."""
+
+    name: str = Field(max_length=200)
+    type: Literal["prompt", "audio_sample"] | None = None
+    prompt: str | None = Field(None, max_length=2000, description="The voice in words.")
+    script_hint: str | None = Field(None, max_length=MOST_CHARACTERS, description="What it says to be cloned of it.")
+    ref_text: str | None = Field(
+        None, max_length=2000, description="What the clip says; else its timbre alone is cloned."
+    )
+    consent: str | None = Field(None, max_length=2000, description="Who agreed to be cloned.")
+
+
+class CustomVoice(BaseModel):
+    """A voice that was made, as OpenAI tells of it."""
+
+    id: str
+    object: Literal["audio.voice"] = "audio.voice"
+    created_at: int
+    name: str
+    type: Literal["prompt", "audio_sample"]
+    prompt: str | None = None
+
+
+class VoiceDeleted(DeletedAnswer):
+    """It is gone."""
+
+    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
+
+
+class DefaultBody(Fields):
+    """Any voice; null for the configured one."""
+
+    voice: str | None = Field(max_length=200)
+
+
+class DefaultVoice(BaseModel):
+    """Who speaks where no voice is asked for, and who would if nobody had changed that."""
+
+    voice: str
+    configured: str
+
+
 @resource.operation(
     "GET",
     "/v1/audio/voices",
@@ -48,43 +116,166 @@ class VoiceQuery(Query):
     answers={200: {"application/json": VoiceList}},
 )
 async def list_voices(request: web.Request) -> web.StreamResponse:
-    """Open without an API key, because Open WebUI asks without one. `?legacy=true` lists names alone."""
+    """Open without an API key, because Open WebUI asks without one; kept voices are then told by their names alone.
+
+    `?legacy=true` lists nothing but names.
+    """
     query = parse_query(request, VoiceQuery)
     wanted = find_language(query.language) if query.language else None
     speakers = [speaker for speaker in SPEAKERS if wanted in (None, speaker.native)]
+    voices = request.app[SERVICES].store.voices.all()
+    kept = [voice for voice in voices if wanted is None or voice.manner.language in (None, wanted)]
     if query.legacy:
-        return web.json_response({"voices": [speaker.name for speaker in speakers]})
-    return web.json_response(text=VoiceList(voices=[_entry(speaker) for speaker in speakers]).model_dump_json())
+        return web.json_response({"voices": [one.name for one in speakers] + [one.name for one in kept]})
+    key = request.app[CONFIG].access.api_key
+    known = not key or has_key(request.headers, key)
+    entries = [*map(_entry, speakers), *(_kept_entry(voice, described=known) for voice in kept)]
+    return web.json_response(text=VoiceList(voices=entries).model_dump_json())
 
 
-@resource.operation("POST", "/v1/audio/voices", "Make a voice (not supported)", answers={}, errors=(501,))
-async def create_voice(_: web.Request) -> web.StreamResponse:
-    """Answers 501: the server keeps no voices."""
-    raise NotSupported(
-        "This server keeps no voices yet; send instructions for a described voice, or ref_audio and ref_text for a "
-        "cloned one, with each request to /v1/audio/speech."
+@resource.operation(
+    "POST",
+    "/v1/audio/voices",
+    "Make a voice",
+    body=NewVoice,
+    form=_FORM,
+    fields=NewVoice,
+    answers={201: {"application/json": CustomVoice}},
+    errors=(404, 429, 500, 501, 503, 507),
+)
+async def create_voice(request: web.Request) -> web.StreamResponse:
+    """As OpenAI's: a `prompt` becomes a preset, as /api/voice-presets/create makes it, an `audio_sample` a profile."""
+    body, clip = await _read_new(request)
+    services, headers = request.app[SERVICES], ignored_headers(body)
+    if body.type == "prompt" or (body.type is None and body.prompt):
+        voice = await _from_words(services, request.app[CONFIG].cast.defaults, body, clip)
+    else:
+        voice, warnings = await _from_clip(services, body, clip)
+        headers |= {"X-Warning": header_text(" ".join(warnings))[:_WARNING_LENGTH]} if warnings else {}
+    made = CustomVoice(
+        id=voice.id,
+        created_at=int(voice.created_at),
+        name=voice.name,
+        type="prompt" if voice.design else "audio_sample",
+        prompt=voice.design.description if voice.design else None,
     )
+    return web.json_response(text=made.model_dump_json(exclude_none=True), status=201, headers=headers)
 
 
 @resource.operation(
     "DELETE",
     "/v1/audio/voices/{id}",
-    "Delete a voice (not supported)",
-    answers={},
-    errors=(501,),
+    "Delete a voice",
+    answers={200: {"application/json": VoiceDeleted}},
+    errors=(404, 507),
 )
-async def delete_voice(_: web.Request) -> web.StreamResponse:
-    """Answers 501: the server keeps no voices."""
-    raise NotSupported("This server keeps no voices yet, and the built-in ones can't be deleted.")
+async def delete_voice(request: web.Request) -> web.StreamResponse:
+    """By its id or name, whatever it was made of. What is being spoken with it is spoken to its end."""
+    voices, asked = request.app[SERVICES].store.voices, request.match_info["id"]
+    voice = voices.find(asked)
+    if voice is None:
+        speaker, _ = find_voice(asked)
+        raise InvalidRequest(f"The voice {speaker.name} is built in and can't be deleted.", param="id")
+    check_unbound(voice)
+    await voices.delete(voice.id)
+    return web.json_response(text=VoiceDeleted(id=voice.id).model_dump_json())
+
+
+@resource.operation(
+    "GET", "/api/voices/default", "The default voice", answers={200: {"application/json": DefaultVoice}}
+)
+async def get_default_voice(request: web.Request) -> web.StreamResponse:
+    """Who speaks where a request names no voice, over HTTP and over Wyoming alike."""
+    return web.json_response(text=_default(request).model_dump_json())
+
+
+@resource.operation(
+    "PUT",
+    "/api/voices/default",
+    "Choose the default voice",
+    body=DefaultBody,
+    answers={200: {"application/json": DefaultVoice}},
+    errors=(404, 507),
+)
+async def set_default_voice(request: web.Request) -> web.StreamResponse:
+    """It is kept over restarts. null returns to the configured one."""
+    body = await parse_body(request, DefaultBody, _JSON_BYTES)
+    voices = request.app[SERVICES].store.voices
+    kept = voices.find(body.voice) if body.voice is not None else None
+    if kept and not is_ready(kept):
+        raise InvalidRequest(f"The voice {kept.name} has no clip yet; add one before it is the default.", param="voice")
+    await voices.set_default(kept.id if kept else body.voice)
+    return web.json_response(text=_default(request).model_dump_json(), headers=ignored_headers(body))
+
+
+async def _read_new(request: web.Request) -> tuple[NewVoice, bytes | None]:
+    """The fields, from JSON or from a form, in which OpenAI's SDK sends those of a prompt too; and the clip."""
+    if not request.content_type.startswith("multipart/"):
+        return await parse_body(request, NewVoice, _JSON_BYTES), None
+    form = await read_form(request, _FORM_BYTES, _FORM)
+    return parse_json(fields_json(form, _FORM), NewVoice), next(iter(form.files.get("audio_sample", ())), None)
+
+
+async def _from_words(services: Services, defaults: Defaults, body: NewVoice, clip: bytes | None) -> KeptVoice:
+    description, text = (body.prompt or "").strip(), (body.script_hint or "").strip()
+    if clip is not None or not description:
+        raise InvalidRequest("A voice of type prompt has a prompt, and no audio_sample.", param="prompt")
+    made_by, language = designer(services), defaults.language
+    await made_by.check(body.name)
+    sketch = await made_by.sketch(description, text or sample_text(language), language, defaults.sampling)
+    return await made_by.keep(body.name, sketch, Manner(description))
+
+
+async def _from_clip(services: Services, body: NewVoice, clip: bytes | None) -> tuple[KeptVoice, list[str]]:
+    """The voice, and what a person should know about it."""
+    if clip is None or body.prompt:
+        raise InvalidRequest(
+            "Send prompt, a voice in words, with type prompt, or a form with audio_sample, a clip of a voice.",
+            param="audio_sample",
+        )
+    text = (body.ref_text or "").strip() or None
+    recording, warnings = await asyncio.to_thread(_hear, clip, text)
+    manner = Manner(consent=(body.consent or "").strip())
+    return await services.store.voices.create(body.name, "profile", manner, [recording]), warnings
+
+
+def _hear(clip: bytes, text: str | None) -> tuple[Recording, list[str]]:
+    recording = hear([Sent(clip, text, "audio_sample")])[0]
+    found = [finding.message for finding in check(recording.samples, recording.sample_rate, text)]
+    timbre = "Without ref_text, what the clip says, its timbre alone is cloned."
+    return recording, found if text else [timbre, *found]
+
+
+def _default(request: web.Request) -> DefaultVoice:
+    cast = request.app[CONFIG].cast
+    configured, chosen = cast.defaults.speaker.name, cast.voices.default
+    names = {speaker.id: speaker.name for speaker in SPEAKERS} | {kept.id: kept.name for kept in cast.voices.all()}
+    return DefaultVoice(voice=names.get(chosen or "", configured), configured=configured)
 
 
 def _entry(speaker: Speaker) -> VoiceEntry:
     return VoiceEntry(
         id=speaker.name,
         name=speaker.name.replace("_", " "),
-        language=speaker.native.name.title(),
-        languages=[language.name.title() for language in LANGUAGES],
+        language=language_name(speaker.native),
+        languages=_LANGUAGES,
         gender=speaker.gender,
         description=speaker.description,
         type="builtin",
     )
+
+
+def _kept_entry(voice: KeptVoice, *, described: bool) -> VoiceEntry:
+    return VoiceEntry(
+        id=voice.name,
+        name=voice.name,
+        language=language_name(voice.manner.language),
+        languages=_LANGUAGES,
+        gender=None,
+        description=voice.manner.description if described else "",
+        type=voice.type,
+        preview_url=preview_url(voice),
+    )
+
+
+_LANGUAGES = [language_name(language) for language in LANGUAGES]

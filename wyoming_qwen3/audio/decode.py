@@ -85,10 +85,14 @@ def resample(samples: FloatArray, from_rate: int, to_rate: int) -> FloatArray:
         return samples
     length = math.ceil(samples.size * to_rate / from_rate)
     run_out = np.zeros(from_rate // 20, np.float32)  # 50 ms, longer than the filter, which gives nothing for less
-    frame = av.AudioFrame.from_ndarray(np.concatenate([samples, run_out])[np.newaxis], format="flt", layout="mono")
-    frame.sample_rate = from_rate
     resampler = av.AudioResampler(format="flt", layout="mono", rate=to_rate)
-    parts = [part.to_ndarray()[0] for part in [*resampler.resample(frame), *resampler.resample(None)]]
+    parts: list[FloatArray] = []
+    # Second by second: libav copies what it is given with the interpreter locked, and more than once.
+    for block in (*(samples[at : at + from_rate] for at in range(0, samples.size, from_rate)), run_out, None):
+        frame = None if block is None else av.AudioFrame.from_ndarray(block[np.newaxis], format="flt", layout="mono")
+        if frame:
+            frame.sample_rate = from_rate
+        parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
     out: FloatArray = np.clip(np.concatenate(parts)[:length], -1.0, 1.0).astype(np.float32, copy=False)
     return out
 

@@ -63,13 +63,16 @@ def open_encoder(audio_format: AudioFormat) -> Encoder:
 
 def encode(samples: FloatArray, audio_format: AudioFormat) -> bytes:
     """float32 [samples], the whole signal -> a file that knows its length, where its format can."""
-    if audio_format == "pcm":
-        return to_int16(samples)
-    if audio_format == "wav":
-        return _wav_header(2 * samples.size) + to_int16(samples)
     file = io.BytesIO()
+    blocks = (samples[at : at + SAMPLE_RATE] for at in range(0, samples.size, SAMPLE_RATE))  # copied with the lock held
+    if audio_format in ("pcm", "wav"):
+        file.write(_wav_header(2 * samples.size) if audio_format == "wav" else b"")
+        for block in blocks:
+            file.write(to_int16(block))
+        return file.getvalue()
     writer = _Writer(_CODECS[audio_format], file)
-    writer.write(samples)
+    for block in blocks:
+        writer.write(block)
     writer.end()
     return file.getvalue()
 

@@ -80,6 +80,10 @@ class Clips:
         """Where its file lies, to be opened soon: it may go at any time. Raises NotFound."""
         return self._path(self.get(clip_id))
 
+    def expires_at(self, clip: Clip) -> float:
+        """Until when it is given out, in seconds since 1970."""
+        return clip.created_at + self._keep_seconds
+
     async def delete(self, clip_id: str) -> None:
         """Remove one clip. Raises NotFound and StorageFailed."""
         async with self._changing:
@@ -108,7 +112,7 @@ class Clips:
             del self._clips[clip.id]
 
     def _expired(self, clip: Clip) -> bool:
-        return clip.created_at + self._keep_seconds < time.time()
+        return self.expires_at(clip) < time.time()
 
     def _path(self, clip: Clip) -> Path:
         return self._folder / f"{clip.id}_{round(clip.seconds * 1000)}.{clip.extension}"

@@ -132,6 +132,15 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """How much is kept: entries, those of them that are favorites, and the bytes of their audio."""
+
+    entries: int
+    favorites: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Removed:
     """What a clean-up has freed."""
 
@@ -178,6 +187,12 @@ def search(connection: Connection, query: Query) -> Page:
     items = tuple(_entry(row) for row in rows)
     total = connection.execute(f"SELECT count(*) FROM entries WHERE {where}", values).fetchone()[0]
     return Page(items, total)
+
+
+def usage(connection: Connection) -> Usage:
+    """Of all rows together."""
+    totals = "SELECT count(*), count(*) FILTER (WHERE favorite), coalesce(sum(bytes), 0) FROM entries"
+    return Usage(*connection.execute(totals).fetchone())
 
 
 def ids(connection: Connection) -> set[str]:

@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wyoming_qwen3.errors import StorageFailed
@@ -35,7 +35,8 @@ def write_file(path: Path, data: bytes) -> None:
             partial.replace(path)
             _sync(path.parent)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that has become read-only it fails too; what stays is swept
+            partial.unlink(missing_ok=True)
         raise
 
 

@@ -21,11 +21,11 @@ from wyoming_qwen3.request import SAMPLE_RATE
 
 from . import entries
 from .database import Connection, Database
-from .entries import Entry, Limits, Page, Query, Removed
+from .entries import Entry, Limits, Page, Query, Removed, Usage
 from .files import storing
 from .recording import AudioFile, Facts, Recorder, Recording
 
-__all__ = ["Entry", "Facts", "History", "Limits", "Page", "Query", "Recording", "Removed"]
+__all__ = ["Entry", "Facts", "History", "Limits", "Page", "Query", "Recording", "Removed", "Usage"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -62,6 +62,11 @@ class History:
         self._grown = asyncio.Event()
         self._tidying: asyncio.Task[None] | None = None
 
+    @property
+    def limits(self) -> Limits:
+        """What it is cleaned up to."""
+        return self._limits
+
     async def open(self) -> None:
         """Open, migrate, sweep what a killed server left half-done, and clean up.
 
@@ -90,6 +95,10 @@ class History:
     async def search(self, query: Query) -> Page:
         """What matches, page by page."""
         return await self._database.read(lambda connection: entries.search(connection, query))
+
+    async def usage(self) -> Usage:
+        """How much there is."""
+        return await self._database.read(entries.usage)
 
     async def get(self, entry_id: str) -> Entry:
         """One entry, also one that is being written just now."""

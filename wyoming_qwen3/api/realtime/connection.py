@@ -23,7 +23,6 @@ from wyoming_qwen3.api.intent import MODEL, check_text, find_model, understand
 from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config, Services
 from wyoming_qwen3.api.parse import Query, parse_json, parse_query
 from wyoming_qwen3.errors import InvalidRequest, SpeechError, TooLarge
-from wyoming_qwen3.models.manager import choose_model
 from wyoming_qwen3.request import SpeechRequest
 
 from .conversation import Conversation, Item, joined
@@ -105,8 +104,8 @@ def add_to(app: web.Application) -> None:
 
 def _first_settings(request: web.Request) -> Settings:
     """What is spoken with until the client says otherwise. Raises ModelNotFound."""
-    speaker, _ = request.app[CONFIG].defaults.choose(None, None)
-    settings = Settings(voice=speaker.name, model=parse_query(request, RealtimeQuery).model or MODEL)
+    part = request.app[CONFIG].cast.choose(None, None)
+    settings = Settings(voice=part.label, model=parse_query(request, RealtimeQuery).model or MODEL)
     find_model(settings.speech_fields().model)
     return settings
 
@@ -265,8 +264,7 @@ class _Connection:
     async def _understand(self, settings: Settings) -> SpeechRequest:
         """The request for speech that these settings mean. Raises InvalidRequest for one that nobody ever can meet."""
         request = await understand(settings.speech_fields(), self._config)
-        if request.standby != "only":
-            choose_model(request, self._services.models.size)
+        self._services.synthesizer.check(request)
         return request
 
     def _check_length(self, message: Message) -> None:

@@ -209,7 +209,8 @@ class Settings:
     def speech_fields(self) -> SpeechFields:
         """The same as a request for speech."""
         model = MODEL if self.model.startswith(_OPENAI_MODELS) else self.model
-        fields = {"model": model, "voice": self.voice, "instructions": self.instructions, "speed": self.speed}
+        fields: dict[str, Any] = {"model": model, "voice": self.voice, "instructions": self.instructions}
+        fields |= {} if self.speed == 1.0 else {"speed": self.speed}  # else it would replace a kept voice's own
         return SpeechFields.model_validate(fields)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.intent import SpeechFields, describe_voice
+from wyoming_qwen3.api.intent import SpeechFields, describe
 from wyoming_qwen3.api.parse import parse_json
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.checkpoints import KIND_NAMES
@@ -67,14 +67,13 @@ def check_task(config: SessionConfig, request: SpeechRequest) -> None:
 
 def configured(config: SessionConfig, request: SpeechRequest) -> dict[str, Any]:
     """The answer to a config: what was understood, and the fields that were not."""
-    voice = describe_voice(request)
-    warning = {"warning": voice["X-Warning"]} if "X-Warning" in voice else {}
+    told = describe(request)
     return {
         "type": "session.configured",
-        "voice": voice["X-Voice"],
-        "language": voice["X-Language"],
+        "voice": told.voice,
+        "language": told.language,
         "format": config.response_format,
         "sample_rate": SAMPLE_RATE,
         "ignored_fields": [name[:100] for name in sorted(config.model_extra or {})[:_MOST_NAMES]],
-        **warning,
+        **({"warning": told.warning} if told.warning else {}),
     }

@@ -1,0 +1,148 @@
+"""/api/clips: audio that is kept for a day, to be composed or heard.
+
+Knows neither who needs it nor where it lies.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from wyoming_qwen3.audio.decode import parse_data_url, read_clip
+from wyoming_qwen3.audio.encode import MEDIA_TYPES
+from wyoming_qwen3.errors import NotFound
+from wyoming_qwen3.store.clips import Clip, Clips
+
+from .body import FormShape, read_form
+from .kept import DeletedAnswer
+from .keys import SERVICES
+from .operation import Resource
+from .parse import Fields, ignored_headers, parse_body
+from .sources import DESK, MOST_SECONDS, in_thread
+from .speech import MOST_BYTES
+
+resource = Resource("Clips")
+
+CLIP_TYPES: dict[str, str] = MEDIA_TYPES | {
+    "m4a": "audio/mp4",
+    "mp4": "audio/mp4",
+    "ogg": "audio/ogg",
+    "webm": "audio/webm",
+}
+"""Media types of clips by their extension."""
+
+_FORM_BYTES = MOST_BYTES + 64 * 1024
+_FILE = FormShape({"file": 1}, ("file",), file_bytes=MOST_BYTES)
+
+
+class ClipBody(Fields):
+    """A clip; or upload it as multipart/form-data in `file`."""
+
+    audio: str = Field(description="A data: URL with a WAV, FLAC, MP3, Ogg, M4A, WebM or AAC file.")
+
+
+class ClipEntry(BaseModel):
+    """A clip, and until when it can be heard."""
+
+    id: str
+    url: str
+    duration_ms: int
+    bytes: int
+    expires_at: datetime
+
+
+@resource.operation(
+    "POST",
+    "/api/clips",
+    "Keep a clip for a day",
+    body=ClipBody,
+    form=_FILE,
+    answers={201: {"application/json": ClipEntry}},
+    errors=(429, 507),
+)
+async def add_clip(request: web.Request) -> web.StreamResponse:
+    """At most 10 minutes, and 25 MiB as a file or as JSON. It is kept as it was sent."""
+    if request.content_type.startswith("multipart/"):
+        data, headers = (await read_form(request, _FORM_BYTES, _FILE)).files["file"][0], {}
+    else:
+        body = await parse_body(request, ClipBody, MOST_BYTES)
+        data = await asyncio.to_thread(parse_data_url, body.audio, MOST_BYTES, "audio")
+        headers = ignored_headers(body)
+    async with request.app[DESK].place():
+        seconds = await in_thread(partial(_measure, data))
+    clips = request.app[SERVICES].store.clips
+    entry = clip_entry(clips, await clips.add(data, _extension(data), seconds))
+    return web.json_response(text=entry.model_dump_json(), status=201, headers=headers)
+
+
+@resource.operation(
+    "GET",
+    "/api/clips/{id}",
+    "Hear a clip",
+    answers={200: dict.fromkeys(CLIP_TYPES.values()), 206: dict.fromkeys(CLIP_TYPES.values()), 304: {}, 416: {}},
+    errors=(404,),
+)
+async def clip_audio(request: web.Request) -> web.StreamResponse:
+    """As it was sent, or the part of it that Range asks for."""
+    clips, clip_id = request.app[SERVICES].store.clips, request.match_info["id"]
+    clip, path = clips.get(clip_id), clips.path(clip_id)
+    if not await asyncio.to_thread(path.is_file):
+        raise NotFound("The audio of this clip is missing on the server's disk; send it again.")
+    headers = {
+        "Content-Type": CLIP_TYPES[clip.extension],
+        "Content-Disposition": f'inline; filename="{clip.id}.{clip.extension}"',
+        "Cache-Control": "private, no-cache",  # what is deleted is not to be heard from a cache
+    }
+    return web.FileResponse(path, headers=headers)
+
+
+@resource.operation(
+    "DELETE",
+    "/api/clips/{id}",
+    "Forget a clip",
+    answers={200: {"application/json": DeletedAnswer}},
+    errors=(404, 507),
+)
+async def delete_clip(request: web.Request) -> web.StreamResponse:
+    """Before its day is over."""
+    clip_id = request.match_info["id"]
+    await request.app[SERVICES].store.clips.delete(clip_id)
+    return web.json_response(text=DeletedAnswer(id=clip_id).model_dump_json())
+
+
+def clip_entry(clips: Clips, clip: Clip) -> ClipEntry:
+    """One of the clips, for JSON."""
+    return ClipEntry(
+        id=clip.id,
+        url=f"/api/clips/{clip.id}",
+        duration_ms=round(1000 * clip.seconds),
+        bytes=clip.bytes,
+        expires_at=datetime.fromtimestamp(clips.expires_at(clip), UTC),
+    )
+
+
+def _measure(data: bytes) -> float:
+    """Seconds of the sound in a file. Raises InvalidRequest where there is none, and TooLarge."""
+    return read_clip(data, max_seconds=MOST_SECONDS, param="audio").seconds
+
+
+_BEGINNINGS = {
+    b"RIFF": "wav",
+    b"RF64": "wav",
+    b"fLaC": "flac",
+    b"OggS": "ogg",
+    b"ID3": "mp3",
+    b"\x1aE\xdf\xa3": "webm",
+}
+
+
+def _extension(data: bytes) -> str:
+    """Of a file that `read_clip` takes."""
+    for beginning, extension in _BEGINNINGS.items():
+        if data.startswith(beginning):
+            return extension
+    if data[4:8] == b"ftyp":
+        return "m4a"
+    return "aac" if data[1] & 0xF6 == 0xF0 else "mp3"  # ADTS's layer is 0, MPEG audio's is not

@@ -1,0 +1,134 @@
+"""POST /v1/audio/compose: several sounds as one, side by side or one after the other."""
+
+from collections.abc import AsyncGenerator, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from aiohttp import web
+from pydantic import BaseModel, Field, model_validator
+
+from wyoming_qwen3.audio.chain import Chain, check_installed
+from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
+from wyoming_qwen3.audio.mix import MAX_FADE_SECONDS, MAX_SECONDS, MAX_VOLUME, Track, mix, sequence
+from wyoming_qwen3.effects import Effect, read_effects
+from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+
+from .answer import whole_audio
+from .effects import stretch
+from .intent import Effects
+from .keys import SERVICES, Store
+from .operation import Resource
+from .parse import Fields, ignored_headers, parse_body
+from .sources import DESCRIPTION, DESK, hear, in_thread, keep
+from .speech import MOST_BYTES
+
+resource = Resource("Studio")
+
+MOST_TRACKS = 64
+
+_MOST_MS = 1000.0 * MAX_SECONDS
+_FADE_MS = 1000.0 * MAX_FADE_SECONDS
+
+
+class TrackFields(Fields):
+    """A sound, and where it is heard and how."""
+
+    audio: str = Field(description=DESCRIPTION)
+    offset_ms: float = Field(
+        0, ge=0, le=_MOST_MS, description="Silence before it; in a sequence from the end of the track before."
+    )
+    volume: float = Field(1, ge=0, le=MAX_VOLUME, description="2 is 6 dB louder.")
+    fade_in_ms: float = Field(0, ge=0, le=_FADE_MS)
+    fade_out_ms: float = Field(0, ge=0, le=_FADE_MS)
+
+
+class ComposeBody(Fields):
+    """Sounds and how they become one; or just the list of the tracks."""
+
+    tracks: list[TrackFields] = Field(min_length=1, max_length=MOST_TRACKS, fail_fast=True)
+    mode: Literal["mix", "sequence"] = Field("mix", description="Side by side, or one after the other.")
+    crossfade_ms: float = Field(
+        0, ge=0, le=_FADE_MS, description="Overlap in a sequence, where no offset lies between two tracks."
+    )
+    normalize: bool = Field(True, description="Bring the peak of the whole to -1 dBFS; else it is as it adds up.")
+    effects: Effects | None = Field(None, description="What is done to the whole, in order.")
+    response_format: AudioFormat = "wav"
+    return_: Literal["audio", "json"] = Field("audio", alias="return", description="The file, or where to fetch it.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listed(cls, given: Any) -> Any:
+        return {"tracks": given} if isinstance(given, list) else given
+
+
+class ComposeAnswer(BaseModel):
+    """A composition that can be fetched for a day."""
+
+    audio_url: str
+    duration_ms: float
+    format: AudioFormat
+
+
+@resource.operation(
+    "POST",
+    "/v1/audio/compose",
+    "Put sounds together",
+    body=ComposeBody,
+    answers={200: dict.fromkeys(MEDIA_TYPES.values()) | {"application/json": ComposeAnswer}},
+    errors=(404, 429, 501, 507),
+)
+async def compose(request: web.Request) -> web.StreamResponse:
+    """At most 64 sounds of 10 minutes each, of 30 minutes all together, and so is what becomes of them."""
+    body = await parse_body(request, ComposeBody, MOST_BYTES)
+    if body.crossfade_ms and body.mode == "mix":
+        raise InvalidRequest("crossfade_ms is for tracks that follow each other; set mode to sequence.", param="mode")
+    effects = read_effects(body.effects or [])
+    check_installed(effects)
+    headers = ignored_headers(body, *body.tracks)
+    store = request.app[SERVICES].store
+    async with request.app[DESK].place():
+        sounds = await _hear(store, body.tracks)
+        composed = await in_thread(partial(_compose, body, sounds, effects))
+        if body.return_ == "audio":
+            return await whole_audio(_once(composed), body.response_format, lambda: headers)
+        url, seconds = await keep(store.clips, _once(composed), body.response_format)
+    answer = ComposeAnswer(audio_url=url, duration_ms=round(1000 * seconds, 1), format=body.response_format)
+    return web.json_response(text=answer.model_dump_json(), headers=headers)
+
+
+async def _hear(store: Store, tracks: Sequence[TrackFields]) -> list[FloatArray]:
+    """Raises TooLarge where they are too long together, besides what `hear` raises."""
+    sounds, samples = [], 0
+    for number, track in enumerate(tracks):
+        sounds.append(await hear(store, track.audio, f"tracks[{number}].audio"))
+        samples += sounds[-1].size
+        if samples > MAX_SECONDS * SAMPLE_RATE:
+            raise TooLarge(f"The tracks must not last more than {MAX_SECONDS} s together.", param="tracks")
+    return sounds
+
+
+def _compose(body: ComposeBody, sounds: Sequence[FloatArray], effects: Sequence[Effect]) -> FloatArray:
+    """Takes seconds where they are long."""
+    tracks = [
+        Track(sound, track.offset_ms / 1000, track.volume, track.fade_in_ms / 1000, track.fade_out_ms / 1000)
+        for sound, track in zip(sounds, body.tracks, strict=True)
+    ]
+    if body.mode == "mix":
+        composed = mix(tracks, normalize=body.normalize)
+    else:
+        composed = sequence(tracks, crossfade=body.crossfade_ms / 1000, normalize=body.normalize)
+    return _changed(composed, effects) if effects else composed
+
+
+def _changed(sound: FloatArray, effects: Sequence[Effect]) -> FloatArray:
+    if sound.size * stretch(effects) > MAX_SECONDS * SAMPLE_RATE:
+        raise TooLarge(f"With its effects the composition would last more than {MAX_SECONDS} s.", param="effects")
+    chain = Chain(effects)
+    parts = [chain.feed(sound[at : at + SAMPLE_RATE]) for at in range(0, sound.size, SAMPLE_RATE)]
+    return np.concatenate([*parts, chain.finish()])
+
+
+async def _once(sound: FloatArray) -> AsyncGenerator[FloatArray, None]:
+    yield sound

@@ -1,0 +1,208 @@
+"""POST /v1/audio/conversation: a script of several speakers as one file."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from functools import partial
+from typing import Annotated, Literal, TypeAlias
+
+from aiohttp import web
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from wyoming_qwen3.audio.chain import Chain, check_installed
+from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
+from wyoming_qwen3.audio.mix import MAX_SECONDS
+from wyoming_qwen3.audio.streaming import processed
+from wyoming_qwen3.conversation import Conversation, Line, Spoken
+from wyoming_qwen3.effects import Effect, needs_whole, read_effects
+from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.request import FloatArray, SpeechRequest
+from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
+from wyoming_qwen3.text.markup import MAX_PAUSE
+from wyoming_qwen3.voices import voice_key
+
+from .answer import stream_audio, whole_audio
+from .effects import stretch, tempo
+from .intent import Effects, SpeechFields
+from .keys import CONFIG, SERVICES
+from .operation import Resource
+from .parse import Fields, ignored_headers, parse_body
+from .sources import bounded, keep
+from .speakers import SpeakerFields, Speakers, cast
+from .speech import MOST_BYTES
+
+resource = Resource("Speech")
+
+SCRIPT_INPUTS = 5
+"""How many times as many characters all turns may have as one request for speech."""
+
+_MOST_SCRIPT = 200_000
+"""Characters of a script with its names and comments."""
+
+_PAUSE_MS = 1000 * MAX_PAUSE
+
+
+class TurnFields(Fields):
+    """What a speaker says in one go."""
+
+    speaker: str = Field(max_length=200)
+    text: str = Field(max_length=_MOST_SCRIPT)
+    pause_after_ms: float | None = Field(None, ge=0, le=_PAUSE_MS, description="Silence after it, if not pause_ms.")
+
+
+def _refuse_for_all(given: object) -> None:
+    if given is not None:
+        raise PydanticCustomError("for_one_speaker", "Input should be given for a speaker, in speakers")
+
+
+_OfOneSpeaker: TypeAlias = Annotated[None, BeforeValidator(_refuse_for_all)]
+
+
+class ConversationBody(SpeechFields):
+    """Who says what, and how all of them speak unless a speaker's own fields say otherwise."""
+
+    script: str | None = Field(None, max_length=_MOST_SCRIPT, description="Lines of the form [Speaker] text.")
+    turns: list[TurnFields] | None = Field(
+        None, min_length=1, max_length=MAX_TURNS, fail_fast=True, description="The same, instead of a script."
+    )
+    speakers: Speakers = Field(
+        default_factory=dict, description="A voice, or how to speak, for each speaker whose name is not a voice's."
+    )
+    pause_ms: float = Field(400, ge=0, le=_PAUSE_MS, description="Silence between two turns.")
+    effects: Effects | None = Field(None, description="What is done to the whole, in order.")
+    stream: bool | None = Field(None, description="false sends nothing before all is made, with its length.")
+    return_: Literal["audio", "json"] = Field("audio", alias="return", description="The file, or where to fetch it.")
+    voice: _OfOneSpeaker = None
+    ref_audio: _OfOneSpeaker = None
+    reference_audio: _OfOneSpeaker = None
+    ref_text: _OfOneSpeaker = None
+    clone_transcript: _OfOneSpeaker = None
+    x_vector_only_mode: _OfOneSpeaker = None
+
+
+class SpokenTurn(BaseModel):
+    """A turn, and where it is in the file, without the pause after it. `model` is the checkpoint that spoke."""
+
+    speaker: str
+    text: str
+    start_ms: float
+    end_ms: float
+    model: str
+
+
+class ConversationAnswer(BaseModel):
+    """A conversation that can be fetched for a day."""
+
+    audio_url: str
+    duration_ms: float
+    format: AudioFormat
+    turns: list[SpokenTurn]
+
+
+@resource.operation(
+    "POST",
+    "/v1/audio/conversation",
+    "Speak a conversation",
+    body=ConversationBody,
+    answers={200: dict.fromkeys(MEDIA_TYPES.values()) | {"application/json": ConversationAnswer}},
+    errors=(404, 429, 500, 501, 503, 507),
+)
+async def converse(request: web.Request) -> web.StreamResponse:
+    """Up to 200 turns, sent as they are spoken. What is not streamed lasts at most 30 minutes.
+
+    A speaker has a voice in `speakers`, or the name of one. The turns' times in the JSON are those in the file: of its
+    effects speed alone changes them.
+    """
+    body = await parse_body(request, ConversationBody, MOST_BYTES)
+    services, config = request.app[SERVICES], request.app[CONFIG]
+    effects = read_effects(body.effects or [])
+    check_installed(effects)
+    turns = await asyncio.to_thread(_read_turns, body, config.max_input)
+    company = await cast([turn.speaker for turn in turns], body.speakers, body, config, services.models.size)
+    lines = [_line(turn, company[voice_key(turn.speaker)], body.pause_ms) for turn in turns]
+    headers = _ignored(body) | {"X-Turns": str(len(lines))}
+    at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text
+    gathered = body.return_ == "json" or body.stream is False
+    async with (
+        Conversation(services.synthesizer, lines, at_once) as conversation,
+        contextlib.aclosing(_sound(conversation, effects, gathered=gathered)) as chunks,
+    ):
+        if body.return_ == "json":
+            url, seconds = await keep(services.store.clips, chunks, body.response_format)
+            answer = ConversationAnswer(
+                audio_url=url,
+                duration_ms=round(1000 * seconds, 1),
+                format=body.response_format,
+                turns=_told(lines, conversation.turns, seconds, tempo(effects)),
+            )
+            return web.json_response(text=answer.model_dump_json(), headers=headers)
+        if body.stream is False:
+            return await whole_audio(chunks, body.response_format, lambda: headers)
+        return await stream_audio(request, chunks, body.response_format, lambda: headers)
+
+
+def _read_turns(body: ConversationBody, most: int) -> Sequence[Turn]:
+    """Who says what. Raises InvalidRequest where it is told twice or not at all, or is too long; TooLarge."""
+    if (body.script is None) == (body.turns is None):
+        raise InvalidRequest("Send script, lines of the form [Speaker] text, or turns, and not both.", param="script")
+    if body.script is not None:
+        turns: Sequence[Turn] = read_script(body.script)
+    else:
+        turns = [_read_turn(number, turn) for number, turn in enumerate(body.turns or ())]
+    for number, turn in enumerate(turns):
+        if len(turn.text) > most:
+            raise InvalidRequest(
+                f"Turn {number + 1} ({turn.speaker}) has {len(turn.text)} characters; at most {most} are taken in one.",
+                param="script" if body.turns is None else f"turns[{number}].text",
+            )
+    if (characters := sum(len(turn.text) for turn in turns)) > (limit := SCRIPT_INPUTS * most):
+        raise InvalidRequest(
+            f"All turns have {characters} characters; at most {limit} are taken at once.",
+            param="script" if body.turns is None else "turns",
+        )
+    return turns
+
+
+def _read_turn(number: int, turn: TurnFields) -> Turn:
+    place = f"turns[{number}]"
+    try:
+        speaker = check_speaker(turn.speaker)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{place}: {error}", param=f"{place}.speaker") from None
+    if not turn.text.strip():
+        raise InvalidRequest(f"{place}: {speaker} says nothing.", param=f"{place}.text")
+    return Turn(speaker, turn.text, None if turn.pause_after_ms is None else turn.pause_after_ms / 1000)
+
+
+def _line(turn: Turn, request: SpeechRequest, pause_ms: float) -> Line:
+    return Line(turn.speaker, turn.text, request, pause_ms / 1000 if turn.pause_after is None else turn.pause_after)
+
+
+def _ignored(body: ConversationBody) -> dict[str, str]:
+    own = [fields for fields in body.speakers.values() if isinstance(fields, SpeakerFields)]
+    return ignored_headers(body, *(body.turns or ()), *own)
+
+
+def _sound(
+    conversation: Conversation, effects: Sequence[Effect], *, gathered: bool
+) -> AsyncGenerator[FloatArray, None]:
+    """The whole, with its effects; bounded where all of it will be in memory."""
+    chunks = aiter(conversation)
+    if gathered or needs_whole(effects):
+        chunks = bounded(chunks, MAX_SECONDS / stretch(effects))
+    return processed(chunks, partial(Chain, effects)) if effects else chunks
+
+
+def _told(lines: Sequence[Line], spoken: Sequence[Spoken], seconds: float, speed: float) -> list[SpokenTurn]:
+    """The turns as they are in a file of so many seconds that was made `speed` times as fast."""
+    return [
+        SpokenTurn(
+            speaker=turn.speaker,
+            text=line.text,
+            start_ms=round(1000 * turn.start / speed, 1),
+            end_ms=round(1000 * min(turn.end / speed, seconds), 1),
+            model=turn.report.model,
+        )
+        for line, turn in zip(lines, spoken, strict=True)
+    ]

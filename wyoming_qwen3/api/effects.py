@@ -1,0 +1,149 @@
+"""/api/effects: what can be done to speech, and how it sounds."""
+
+import contextlib
+import itertools
+import math
+import operator
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from wyoming_qwen3.audio.chain import Chain, check_installed
+from wyoming_qwen3.audio.encode import MEDIA_TYPES
+from wyoming_qwen3.audio.mix import MAX_SECONDS
+from wyoming_qwen3.audio.streaming import processed
+from wyoming_qwen3.design import sample_text
+from wyoming_qwen3.effects import EFFECTS, Effect, EffectKind, read_effects
+from wyoming_qwen3.errors import InvalidRequest, NotSupported
+from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+
+from .answer import MoreHeaders, stream_audio, whole_audio
+from .intent import SpeechFields, understand, voice_headers
+from .keys import CONFIG, SERVICES
+from .operation import Resource
+from .parse import ignored_headers, parse_body
+from .sources import DESCRIPTION, DESK, bounded, hear
+from .speech import MOST_BYTES, session_headers
+
+resource = Resource("Studio")
+
+MOST_CHARACTERS = 300
+"""Of a text to preview effects with."""
+
+
+class ParameterEntry(BaseModel):
+    """A number that an effect takes."""
+
+    name: str
+    description: str
+    minimum: float
+    maximum: float
+    default: float | None
+    unit: str
+    required: bool
+
+
+class EffectEntry(BaseModel):
+    """An effect; a `whole` one lets nothing be heard before all has been spoken."""
+
+    type: str
+    description: str
+    whole: bool
+    parameters: list[ParameterEntry]
+    available: bool
+    """Whether what it needs is installed on the server."""
+
+
+class EffectList(BaseModel):
+    """All effects."""
+
+    effects: list[EffectEntry]
+
+
+class PreviewBody(SpeechFields):
+    """Effects, and what is heard with them: a text in a voice, or a sound; else the voice says a sentence of ours."""
+
+    text: str | None = Field(None, max_length=MOST_CHARACTERS, description="What the voice says.")
+    audio: str | None = Field(None, description=f"A sound, instead of a voice: {DESCRIPTION}")
+    stream: bool | None = Field(None, description="true sends it while it is made, and can't tell of a failure then.")
+
+
+@resource.operation("GET", "/api/effects", "List the effects", answers={200: {"application/json": EffectList}})
+async def list_effects(_: web.Request) -> web.StreamResponse:
+    """What `effects` takes, wherever that is a field."""
+    return web.json_response(text=EffectList(effects=[_entry(kind) for kind in EFFECTS]).model_dump_json())
+
+
+@resource.operation(
+    "POST",
+    "/api/effects/preview",
+    "Hear effects",
+    body=PreviewBody,
+    answers={200: dict.fromkeys(MEDIA_TYPES.values())},
+    errors=(404, 429, 500, 501, 503, 507),
+)
+async def preview_effects(request: web.Request) -> web.StreamResponse:
+    """A voice says a text with effects, or a sound is heard with them. No history has it unless `save` is true."""
+    body = await parse_body(request, PreviewBody, MOST_BYTES)
+    if body.audio is not None:
+        return await _preview_sound(request, body, body.audio)
+    services, config = request.app[SERVICES], request.app[CONFIG]
+    wanted = replace(await understand(body, config), save=bool(body.save))
+    headers = voice_headers(wanted) | ignored_headers(body)
+    async with services.synthesizer.open(wanted, "preview") as session:
+        session.feed((body.text or "").strip() or sample_text(wanted.language))
+        session.finish()
+        return await _send(request, aiter(session), body, lambda: headers | session_headers(session))
+
+
+def tempo(effects: Sequence[Effect]) -> float:
+    """How many times as fast they make what they are given."""
+    return math.prod(effect.values[0] for effect in effects if effect.type == "speed")
+
+
+def stretch(effects: Sequence[Effect]) -> float:
+    """How many times as long the sound becomes, after the effect where it is longest; 1 where it is never longer."""
+    speeds = (effect.values[0] for effect in effects if effect.type == "speed")
+    return 1 / min(itertools.accumulate(speeds, operator.mul, initial=1.0))
+
+
+def _entry(kind: EffectKind) -> EffectEntry:
+    return EffectEntry.model_validate(kind.to_json() | {"available": _is_available(kind)})
+
+
+def _is_available(kind: EffectKind) -> bool:
+    try:
+        check_installed([Effect(kind.type, ())])
+    except NotSupported:
+        return False
+    return True
+
+
+async def _preview_sound(request: web.Request, body: PreviewBody, source: str) -> web.StreamResponse:
+    for field in ("text", "voice"):
+        if getattr(body, field):
+            raise InvalidRequest(f"audio is heard in place of a voice; leave {field} out.", param=field)
+    effects = read_effects(body.effects or [])
+    check_installed(effects)
+    async with request.app[DESK].place():
+        sound = await hear(request.app[SERVICES].store, source, "audio")
+    chunks = processed(_seconds(sound), partial(Chain, effects))
+    async with contextlib.aclosing(chunks):
+        return await _send(request, chunks, body, lambda: ignored_headers(body))
+
+
+async def _send(
+    request: web.Request, chunks: AsyncGenerator[FloatArray, None], body: PreviewBody, more: MoreHeaders
+) -> web.StreamResponse:
+    if body.stream:
+        return await stream_audio(request, chunks, body.response_format, more)
+    return await whole_audio(bounded(chunks, MAX_SECONDS), body.response_format, more)
+
+
+async def _seconds(sound: FloatArray) -> AsyncGenerator[FloatArray, None]:
+    """Second after second of it."""
+    for at in range(0, sound.size, SAMPLE_RATE):
+        yield sound[at : at + SAMPLE_RATE]

@@ -1,0 +1,98 @@
+"""A preset, and a preview of one, as JSON; knows no route."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from wyoming_qwen3.checkpoints import PUBLISHED, published
+from wyoming_qwen3.design import Sketch
+from wyoming_qwen3.store.clips import Clip
+from wyoming_qwen3.store.voice import KeptVoice, VoiceType
+
+from .kept import Status, entry_fields, language_name, preview_url
+from .keys import Services
+
+
+class PresetEntry(BaseModel):
+    """A preset. `voice` is the built-in one that it is; where it is none, the rest is about how it was made."""
+
+    id: str
+    name: str
+    type: VoiceType
+    description: str
+    language: str
+    voice: str | None
+    instructions: str | None
+    speed: float
+    effects: list[dict[str, Any]]
+    created_at: int
+    """Seconds since 1970."""
+
+    updated_at: int
+    status: Status
+    sample_text: str | None
+    model: str | None
+    """The checkpoint that made it, or that speaks it."""
+
+    size: str | None
+    seed: int | None
+    preview_url: str | None
+
+
+class PresetList(BaseModel):
+    """All presets by name."""
+
+    presets: list[PresetEntry]
+
+
+class PreviewEntry(BaseModel):
+    """A voice that can be heard for a while, and kept by its `preview_id`."""
+
+    preview_id: str
+    preview_url: str
+    seed: int
+    description: str
+    sample_text: str
+    language: str
+    duration_ms: int
+    status: Literal["preview"] = "preview"
+
+
+async def describe(services: Services, voice: KeptVoice) -> PresetEntry:
+    """A preset as JSON."""
+    return (await describe_all(services, [voice]))[0]
+
+
+async def describe_all(services: Services, voices: Sequence[KeptVoice]) -> list[PresetEntry]:
+    """Presets as JSON."""
+    told = await entry_fields(services, voices)
+    return [_describe(services, voice, fields) for voice, fields in zip(voices, told, strict=True)]
+
+
+def describe_preview(clip: Clip, sketch: Sketch) -> PreviewEntry:
+    """What was sketched, and the clip to hear it by, as JSON."""
+    return PreviewEntry(
+        preview_id=clip.id,
+        preview_url=f"/api/clips/{clip.id}",
+        seed=sketch.design.seed,
+        description=sketch.design.description,
+        sample_text=sketch.design.sample_text,
+        language=language_name(sketch.language),
+        duration_ms=round(1000 * sketch.seconds),
+    )
+
+
+def _describe(services: Services, voice: KeptVoice, fields: dict[str, Any]) -> PresetEntry:
+    design = voice.design
+    speaks = published("custom_voice", services.models.size)
+    made_by = next((one for one in PUBLISHED if design and one.name == design.model), None)
+    model = speaks if voice.manner.speaker else made_by
+    return PresetEntry(
+        **fields,
+        sample_text=design.sample_text if design else None,
+        model=model.name if model else None,
+        size=model.size if model else None,
+        seed=design.seed if design else None,
+        preview_url=preview_url(voice),
+    )

@@ -1,0 +1,119 @@
+"""A profile as JSON, and what is wrong with its clips; knows no route."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from wyoming_qwen3.audio.reference import check
+from wyoming_qwen3.errors import InvalidRequest, StorageFailed
+from wyoming_qwen3.store.voice import KeptVoice, VoiceType
+
+from .kept import Status, entry_fields, sample_url
+from .keys import SERVICES, Services
+
+
+class Warned(BaseModel):
+    """Something to know about a profile: about one `sample`, or about all where that is null."""
+
+    code: str
+    message: str
+    sample: str | None
+
+
+class SampleEntry(BaseModel):
+    """A clip; of one without a text the timbre alone is cloned."""
+
+    id: str
+    text: str | None
+    duration_ms: int
+    audio_url: str
+
+
+class Profile(BaseModel):
+    """A kept voice.
+
+    It is `ready` to speak at once, `pending` where its clips are read when it first speaks, or `empty` with neither
+    clips nor speaker. `warnings` is null in lists. `folder` is the entry of the voices folder that it follows.
+    """
+
+    id: str
+    name: str
+    type: VoiceType
+    description: str
+    language: str
+    voice: str | None
+    instructions: str | None
+    speed: float
+    default_effects: list[dict[str, Any]]
+    consent: str
+    created_at: int
+    updated_at: int
+    samples: list[SampleEntry]
+    status: Status
+    warnings: list[Warned] | None
+    default: bool
+    folder: str | None
+
+
+async def answer_profile(
+    request: web.Request, voice: KeptVoice, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """A profile with what there is to know about its clips."""
+    services = request.app[SERVICES]
+    (profile,) = await describe_all(services, [voice])
+    warned = profile.model_copy(update={"warnings": await _warnings(services, voice)})
+    return web.json_response(text=warned.model_dump_json(), status=status, headers=headers)
+
+
+async def describe_all(services: Services, voices: Sequence[KeptVoice]) -> list[Profile]:
+    """Profiles but for what their clips are like."""
+    told = await entry_fields(services, voices)
+    default = services.store.voices.default
+    return [_describe(voice, fields, default) for voice, fields in zip(voices, told, strict=True)]
+
+
+def check_unbound(voice: KeptVoice) -> None:
+    """Raise InvalidRequest for a voice whose clips are what is in a folder."""
+    if voice.folder is not None:
+        raise InvalidRequest(f"It is made of the folder {voice.folder}; remove or change that instead.", param="id")
+
+
+def _describe(voice: KeptVoice, fields: dict[str, Any], default: str | None) -> Profile:
+    samples = [
+        SampleEntry(
+            id=sample.id,
+            text=sample.text,
+            duration_ms=round(1000 * sample.seconds),
+            audio_url=sample_url(voice, sample),
+        )
+        for sample in voice.samples
+    ]
+    more = {
+        "default_effects": fields["effects"],
+        "consent": voice.manner.consent,
+        "samples": samples,
+        "warnings": None,
+        "default": voice.id == default,
+        "folder": voice.folder,
+    }
+    return Profile(**(fields | more))
+
+
+async def _warnings(services: Services, voice: KeptVoice) -> list[Warned]:
+    """What its clips are like, or that they are lost: the profile itself is still there to be mended."""
+    try:
+        recordings = await services.store.voices.recordings(voice.id)
+    except StorageFailed as error:
+        return [Warned(code=error.code, message=str(error), sample=None)]
+
+    def listen() -> list[Warned]:
+        return [
+            Warned(code=finding.code, message=finding.message, sample=sample.id)
+            for sample, recording in zip(voice.samples, recordings, strict=False)
+            for finding in check(recording.samples, recording.sample_rate, recording.text)
+        ]
+
+    return await asyncio.to_thread(listen)

@@ -1,0 +1,112 @@
+"""/api/profiles/import and /export: voices as archives that a person can keep, hand on and bring in elsewhere.
+
+Knows not what is in an archive, which store/archive.py does. Packing and unpacking go on on threads.
+"""
+
+import asyncio
+import io
+import itertools
+from typing import Literal
+from urllib.parse import quote
+
+from aiohttp import web
+from pydantic import Field
+
+from wyoming_qwen3.audio.reference import combine
+from wyoming_qwen3.checkpoints import SIZES
+from wyoming_qwen3.store import archive
+from wyoming_qwen3.store.members import MOST_BYTES
+from wyoming_qwen3.store.voices import VoiceStore
+
+from .body import ONE_FILE, read_form
+from .keys import SERVICES
+from .operation import Resource
+from .parse import Query, parse_query
+from .profile import Profile, answer_profile, check_unbound
+
+resource = Resource("Profiles")
+
+_FORM_BYTES = 64 << 10
+"""Of what is around the archive."""
+
+_LONGEST_NAME = 64
+"""Characters; voices.py's."""
+
+
+class ImportQuery(Query):
+    """What is done where the name is taken, and whether what the archive says of its clips is believed."""
+
+    on_conflict: Literal["rename", "replace", "fail"] = "fail"
+    use_prompts: bool = Field(False, description="Take the clone prompts of the archive instead of reading its clips.")
+
+
+@resource.operation(
+    "POST",
+    "/api/profiles/import",
+    "Bring in an archive",
+    form=ONE_FILE,
+    query=ImportQuery,
+    answers={201: {"application/json": Profile}},
+    errors=(507,),
+)
+async def import_profile(request: web.Request) -> web.StreamResponse:
+    """The archive of a preset becomes a preset again. `replace` takes the place of whichever voice has the name."""
+    query = parse_query(request, ImportQuery)
+    voices = request.app[SERVICES].store.voices
+    form = await read_form(request, MOST_BYTES + _FORM_BYTES, ONE_FILE)
+    packed = await asyncio.to_thread(_unpacked, form.files["file"][0])
+    name, old = packed.name, voices.find(packed.name)
+    if old and query.on_conflict == "replace":
+        check_unbound(old)
+    if old and query.on_conflict == "rename":
+        name = _free_name(name, voices)
+    voice = await voices.create(
+        name,
+        packed.type,
+        packed.manner,
+        packed.recordings,
+        design=packed.design,
+        overwrite=query.on_conflict == "replace",
+    )
+    if query.use_prompts:
+        for size, prompt in packed.prompts.items():
+            await voices.keep_prompt(voice.id, voice.revision, size, prompt)
+    return await answer_profile(request, voice, status=201)
+
+
+@resource.operation(
+    "GET",
+    "/api/profiles/{id}/export",
+    "Take a voice along",
+    answers={200: {archive.MEDIA_TYPE: None}},
+    errors=(404, 413, 507),
+)
+async def export_profile(request: web.Request) -> web.StreamResponse:
+    """The archive of a profile, or of a preset: its clips, how it speaks, and what Base read out of the clips."""
+    voices = request.app[SERVICES].store.voices
+    voice = voices.get(request.match_info["id"])
+    recordings = await voices.recordings(voice.id)
+    prompts = {size: await voices.prompt(voice.id, voice.revision, size) for size in SIZES}
+    kept = {size: prompt for size, prompt in prompts.items() if prompt is not None}
+    data = await asyncio.to_thread(archive.pack, voice, recordings, kept)
+    name = quote(f"{voice.name}.zip", safe="")
+    disposition = f"attachment; filename=\"voice.zip\"; filename*=UTF-8''{name}"  # RFC 6266, appendix D
+    # A file is sent piece by piece; bytes at once, for tens of milliseconds.
+    return web.Response(
+        body=io.BytesIO(data), content_type=archive.MEDIA_TYPE, headers={"Content-Disposition": disposition}
+    )
+
+
+def _unpacked(data: bytes) -> archive.Packed:
+    """What is in an archive, if it can be spoken with. Raises InvalidRequest or TooLarge."""
+    packed = archive.unpack(data)
+    if packed.recordings:
+        combine(packed.recordings)
+    return packed
+
+
+def _free_name(name: str, voices: VoiceStore) -> str:
+    """The name with the first number behind it that no voice has."""
+    endings = (f" {number}" for number in itertools.count(2))
+    names = (name[: _LONGEST_NAME - len(ending)] + ending for ending in endings)
+    return next(free for free in names if voices.find(free) is None)

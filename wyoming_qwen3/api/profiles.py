@@ -1,0 +1,275 @@
+"""/api/profiles: voices that a person keeps, of clips to clone or of a built-in speaker and how it speaks.
+
+Knows neither where they lie nor how they are spoken with.
+"""
+
+import asyncio
+from dataclasses import asdict, replace
+from typing import Annotated, Literal
+
+from aiohttp import web
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import from_json
+
+from wyoming_qwen3.audio.reference import check
+from wyoming_qwen3.checkpoints import Size
+from wyoming_qwen3.store.voice import Manner
+
+from .body import read_form
+from .intent import Effects
+from .kept import DeletedAnswer, MannerFields, change_manner, find_kept, serve_sample
+from .keys import SERVICES
+from .operation import Resource
+from .parse import ignored_headers, parse_body, parse_json
+from .profile import Profile, answer_profile, check_unbound, describe_all
+from .recordings import (
+    CLIP,
+    CLIPS,
+    MOST_BYTES,
+    MOST_CLIPS,
+    ClipFields,
+    Sent,
+    decode,
+    fields_json,
+    hear,
+    read_one,
+    sent_one,
+    sent_several,
+)
+
+resource = Resource("Profiles")
+
+_JSON_BYTES = 256 << 10
+
+
+def _from_text(given: object) -> object:
+    """What JSON in a form's field says; what is no JSON is left to be refused."""
+    try:
+        return from_json(given) if isinstance(given, str) else given
+    except ValueError:
+        return given
+
+
+_EFFECTS_NAMES = AliasChoices("default_effects", "effects")
+_EffectsText = Annotated[
+    Effects | None,
+    BeforeValidator(_from_text),
+    WithJsonSchema({"type": "string", "contentMediaType": "application/json"}),
+]
+
+
+class ProfileFields(MannerFields):
+    """What can be said of a profile."""
+
+    effects: Effects | None = Field(
+        None,
+        validation_alias=_EFFECTS_NAMES,
+        description="What is done to the sound unless a request says otherwise; /api/effects lists what there is.",
+    )
+    consent: str | None = Field(None, max_length=2000, description="Who agreed to be cloned, in your words.")
+
+
+class NewProfile(ProfileFields):
+    """A profile without clips; or send the same as a form, with clips in `samples` and what they say in `ref_texts`."""
+
+    name: str = Field(max_length=200)
+
+
+class NewProfileForm(NewProfile):
+    """A profile as a form: `default_effects` is a list as JSON."""
+
+    effects: _EffectsText = Field(None, validation_alias=_EFFECTS_NAMES, description="The list of effects as JSON.")
+    ref_texts: list[Annotated[str, Field(max_length=2000)]] = Field(
+        [], max_length=MOST_CLIPS, fail_fast=True, description="What each clip says; once for each, or one JSON list."
+    )
+    x_vector_only_mode: bool = Field(False, description="Clone the timbre of the clips alone, without ref_texts.")
+
+
+class ProfileChange(ProfileFields):
+    """What is to change; null is as with a new profile."""
+
+    name: str = Field("", max_length=200)
+
+
+class Finding(BaseModel):
+    """One thing about a clip."""
+
+    severity: Literal["error", "warning"]
+    code: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Why an entry of the voices folder is not, or not yet, the voice that it should be."""
+
+    entry: str
+    message: str
+
+
+class ProfileList(BaseModel):
+    """All profiles by name."""
+
+    profiles: list[Profile]
+    problems: list[Problem]
+
+
+class Checked(BaseModel):
+    """What was found about a clip; one with an error is not taken."""
+
+    duration_ms: int
+    findings: list[Finding]
+    usable: bool
+
+
+_PROFILE = {"application/json": Profile}
+
+
+@resource.operation(
+    "POST",
+    "/api/profiles",
+    "Make a profile",
+    body=NewProfile,
+    form=CLIPS,
+    fields=NewProfileForm,
+    answers={201: _PROFILE},
+    errors=(404, 501, 507),
+)
+async def create_profile(request: web.Request) -> web.StreamResponse:
+    """Of up to 16 clips of 1 to 30 seconds and 10 MiB each, or of a built-in speaker."""
+    services = request.app[SERVICES]
+    fields, sent = await _read_new(request)
+    manner = _manner(Manner(), fields, services.models.size)
+    recordings = await asyncio.to_thread(hear, sent)
+    voice = await services.store.voices.create(fields.name, "profile", manner, recordings)
+    return await answer_profile(request, voice, status=201, headers=ignored_headers(fields))
+
+
+@resource.operation("GET", "/api/profiles", "List the profiles", answers={200: {"application/json": ProfileList}})
+async def list_profiles(request: web.Request) -> web.StreamResponse:
+    """With what is wrong in the voices folder."""
+    services = request.app[SERVICES]
+    store = services.store
+    profiles = await describe_all(services, [voice for voice in store.voices.all() if voice.type == "profile"])
+    problems = [Problem(entry=one.entry, message=one.message) for one in (store.drop.problems if store.drop else ())]
+    return web.json_response(text=ProfileList(profiles=profiles, problems=problems).model_dump_json())
+
+
+@resource.operation(
+    "POST",
+    "/api/profiles/check",
+    "Check a clip",
+    form=CLIP,
+    fields=ClipFields,
+    answers={200: {"application/json": Checked}},
+)
+async def check_clip(request: web.Request) -> web.StreamResponse:
+    """Tells what is wrong with a clip of up to a minute, and keeps nothing."""
+    data, fields = await read_one(request)
+    clip = await asyncio.to_thread(decode, data)
+    found = await asyncio.to_thread(check, clip.samples, clip.sample_rate, fields.ref_text or None)
+    checked = Checked(
+        duration_ms=round(1000 * clip.seconds),
+        findings=[Finding(**asdict(finding)) for finding in found],
+        usable=all(finding.severity != "error" for finding in found),
+    )
+    return web.json_response(text=checked.model_dump_json(), headers=ignored_headers(fields))
+
+
+@resource.operation("GET", "/api/profiles/{id}", "Get a profile", answers={200: _PROFILE}, errors=(404,))
+async def get_profile(request: web.Request) -> web.StreamResponse:
+    """`id` is the profile's id or its name, here and below."""
+    return await answer_profile(request, find_kept(request, "profile"))
+
+
+@resource.operation(
+    "PUT",
+    "/api/profiles/{id}",
+    "Change a profile",
+    body=ProfileChange,
+    answers={200: _PROFILE},
+    errors=(404, 501, 507),
+)
+async def change_profile(request: web.Request) -> web.StreamResponse:
+    """What is left out stays as it is; null is as with a new profile."""
+    services = request.app[SERVICES]
+    fields = await parse_body(request, ProfileChange, _JSON_BYTES)
+    voice = find_kept(request, "profile")
+    manner = _manner(voice.manner, fields, services.models.size)
+    name = fields.name if "name" in fields.model_fields_set else None
+    changed = await services.store.voices.change(voice.id, name=name, manner=manner)
+    return await answer_profile(request, changed, headers=ignored_headers(fields))
+
+
+@resource.operation(
+    "DELETE",
+    "/api/profiles/{id}",
+    "Delete a profile",
+    answers={200: {"application/json": DeletedAnswer}},
+    errors=(404, 507),
+)
+async def delete_profile(request: web.Request) -> web.StreamResponse:
+    """With its clips. One that follows an entry of the voices folder goes when that entry goes."""
+    voice = find_kept(request, "profile")
+    check_unbound(voice)
+    await request.app[SERVICES].store.voices.delete(voice.id)
+    return web.json_response(text=DeletedAnswer(id=voice.id).model_dump_json())
+
+
+@resource.operation(
+    "POST",
+    "/api/profiles/{id}/samples",
+    "Add a clip",
+    form=CLIP,
+    fields=ClipFields,
+    answers={201: _PROFILE},
+    errors=(404, 507),
+)
+async def add_sample(request: web.Request) -> web.StreamResponse:
+    """Of 1 to 30 seconds and up to 10 MiB. What the profile speaks next is made of this clip too."""
+    voice = find_kept(request, "profile")
+    check_unbound(voice)
+    data, fields = await read_one(request)
+    recordings = await asyncio.to_thread(hear, [sent_one(data, fields)])
+    changed = await request.app[SERVICES].store.voices.add_samples(voice.id, recordings)
+    return await answer_profile(request, changed, status=201, headers=ignored_headers(fields))
+
+
+@resource.operation(
+    "DELETE", "/api/profiles/{id}/samples/{sample}", "Remove a clip", answers={200: _PROFILE}, errors=(404, 507)
+)
+async def remove_sample(request: web.Request) -> web.StreamResponse:
+    """A profile may be without clips, but then it does not speak."""
+    voice = find_kept(request, "profile")
+    check_unbound(voice)
+    changed = await request.app[SERVICES].store.voices.remove_sample(voice.id, request.match_info["sample"])
+    return await answer_profile(request, changed)
+
+
+@resource.operation(
+    "GET",
+    "/api/profiles/{id}/samples/{sample}/audio",
+    "Hear a clip",
+    answers={200: {"audio/wav": None}, 206: {"audio/wav": None}},
+    errors=(404, 507),
+)
+async def get_sample_audio(request: web.Request) -> web.StreamResponse:
+    """As a WAV file, or the part of it that Range asks for."""
+    return await serve_sample(request, find_kept(request, "profile"), request.match_info["sample"])
+
+
+async def _read_new(request: web.Request) -> tuple[NewProfile, list[Sent]]:
+    """What a new profile is to be, and its clips, from JSON or a form."""
+    if not request.content_type.startswith("multipart/"):
+        return await parse_body(request, NewProfile, _JSON_BYTES), []
+    form = await read_form(request, MOST_BYTES, CLIPS)
+    fields = parse_json(fields_json(form, CLIPS), NewProfileForm)
+    files = form.files.get("samples", [])
+    return fields, sent_several(files, fields.ref_texts, timbre=fields.x_vector_only_mode)
+
+
+def _manner(manner: Manner, fields: ProfileFields, size: Size) -> Manner:
+    """The manner with what `fields` gives. Raises what `change_manner` raises."""
+    changed = change_manner(manner, fields, size)
+    if "consent" in fields.model_fields_set:
+        return replace(changed, consent=(fields.consent or "").strip())
+    return changed

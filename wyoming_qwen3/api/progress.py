@@ -1,0 +1,93 @@
+"""Work that takes its time, told as server-sent events while it goes on. Knows nothing of what the work is."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, TypeAlias
+
+from aiohttp import web
+
+from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.errors import SpeechError
+from wyoming_qwen3.models.manager import ModelManager
+from wyoming_qwen3.models.state import Event
+
+from .answer import EVENT_STREAM, STREAM_HEADERS, cut_on_failure, send_event
+from .errors import error_body
+from .models import model_entry
+
+Told: TypeAlias = Mapping[str, Any]
+"""An event, with its `type`."""
+
+Work: TypeAlias = Callable[[Callable[[str], None]], Awaitable[Told]]
+"""Calls what it is given with each stage that begins, and returns the last event."""
+
+_HEARTBEAT_SECONDS = 15.0
+
+
+def wants_events(request: web.Request) -> bool:
+    """Whether the client asks for server-sent events."""
+    return any(EVENT_STREAM in value for value in request.headers.getall("Accept", []))
+
+
+async def stream_progress(
+    request: web.Request,
+    models: ModelManager,
+    checkpoints: Collection[Checkpoint],
+    work: Work,
+    *,
+    kind: str,
+    headers: dict[str, str],
+) -> web.StreamResponse:
+    """Send `kind` events: each stage, and what happens to `checkpoints` meanwhile; then the work's last event.
+
+    A SpeechError is an `error` event. A client that leaves stops the work.
+    """
+    events: asyncio.Queue[Told | None] = asyncio.Queue()
+    response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM} | STREAM_HEADERS | headers)
+
+    def tell(stage: str) -> None:
+        events.put_nowait({"type": kind, "stage": stage})
+
+    async def watch() -> None:
+        async for event in happened:
+            if event.status.checkpoint in checkpoints:
+                events.put_nowait({"type": kind, "stage": "loading", "model": _told(event)})
+
+    async def do() -> None:
+        try:
+            events.put_nowait(await work(tell))
+        except SpeechError as error:
+            events.put_nowait({"type": "error"} | error_body(error))
+        finally:
+            events.put_nowait(None)
+
+    with models.watch() as happened, cut_on_failure(request):
+        await response.prepare(request)
+        doing, watching = asyncio.create_task(do()), asyncio.create_task(watch())
+        try:
+            await _send(response, events)
+            await doing
+        finally:
+            doing.cancel()
+            watching.cancel()
+            await asyncio.gather(doing, watching, return_exceptions=True)
+        await response.write_eof()
+    return response
+
+
+async def _send(response: web.StreamResponse, events: "asyncio.Queue[Told | None]") -> None:
+    while True:
+        try:
+            async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                event = await events.get()
+        except TimeoutError:
+            await response.write(b": still here\n\n")  # keeps what is between from closing a silent connection
+            continue
+        if event is None:
+            return
+        await send_event(response, event)
+
+
+def _told(event: Event) -> Told:
+    """The checkpoint's id, state, progress and error; the rest is in the list of checkpoints."""
+    return {"event": event.kind} | model_entry(event.status).model_dump(include={"id", "state", "progress", "error"})

@@ -1,0 +1,169 @@
+"""Sounds that a client names: kept by the server, or sent along. And a sound that is kept for a day, and named.
+
+Knows no route. What a client names is an id, a name or the sound itself, never a path or a URL.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from aiohttp import web
+
+from wyoming_qwen3.admission import Admission
+from wyoming_qwen3.audio.decode import parse_data_url, read_clip
+from wyoming_qwen3.audio.encode import AudioFormat
+from wyoming_qwen3.audio.streaming import whole
+from wyoming_qwen3.errors import InvalidRequest, NotFound, QueueFull, StorageFailed, TooLarge, VoiceNotFound
+from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.store.clips import Clips
+
+from .keys import Store
+from .speech import MOST_BYTES
+
+MOST_SECONDS = 600.0
+"""Of one sound."""
+
+DESCRIPTION = "history:ID, preset:NAME (or ID) for a kept voice's sample, clip:ID, or a data: URL; 10 minutes at most."
+
+_MOST_CHARACTERS = 300
+"""Of what is not a data: URL."""
+
+_MOST_WAITING = 16
+
+_T = TypeVar("_T")
+
+
+class Desk:
+    """Where long sounds are decoded and put together: by one request at a time, as each may take a gigabyte."""
+
+    def __init__(self) -> None:
+        self._places = Admission(1, _MOST_WAITING)
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for it and hold it. Raises QueueFull where too many wait already."""
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(self._places.place())
+            except QueueFull:
+                raise QueueFull(
+                    f"{_MOST_WAITING} requests wait to work on sounds; ask again when some are done."
+                ) from None
+            yield
+
+
+DESK = web.AppKey("desk", Desk)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A sound that is kept."""
+
+    path: Path
+    seconds: float
+
+
+async def hear(store: Store, source: str, param: str) -> FloatArray:
+    """The sound that `source` names, as DESCRIPTION says: mono float32 [samples] at SAMPLE_RATE, one at least.
+
+    `param` is the field of the request that it came in. Raises NotFound, StorageFailed, TooLarge for more than
+    MOST_SECONDS, and InvalidRequest for what is no sound or is named otherwise.
+    """
+    if source[:5].lower() == "data:":
+        return await in_thread(partial(_decode_url, source, param))
+    kind, _, name = source[:_MOST_CHARACTERS].partition(":")
+    find = _FINDERS.get(kind)
+    if find is None or len(source) > _MOST_CHARACTERS:
+        raise InvalidRequest(
+            f"{param} must be history:ID, preset:NAME, clip:ID or a data: URL; no other URL or path is read.",
+            param=param,
+        )
+    try:
+        file = await find(store, name)
+    except (NotFound, VoiceNotFound) as error:
+        raise NotFound(f"{param}: {error}", param=param) from None
+    if file.seconds > MOST_SECONDS:
+        raise TooLarge(f"{param} must not be longer than {MOST_SECONDS:g} seconds.", param=param)
+    return await in_thread(partial(_read, file.path, param))
+
+
+async def in_thread(work: Callable[[], _T]) -> _T:
+    """What `work` returns; waited for even when cancelled, so that nobody else has the desk while it is worked at."""
+    task = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await asyncio.wait([task])
+
+
+async def keep(clips: Clips, chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> tuple[str, float]:
+    """Keep the whole sound as a file for a day: where it is served, and its seconds.
+
+    Raises TooLarge, StorageFailed, and what `chunks` raises.
+    """
+    audio, samples = await whole(chunks, audio_format)
+    clip = await clips.add(audio, audio_format, samples / SAMPLE_RATE)
+    return f"/api/clips/{clip.id}", samples / SAMPLE_RATE
+
+
+async def bounded(chunks: AsyncGenerator[FloatArray, None], seconds: float) -> AsyncGenerator[FloatArray, None]:
+    """The chunks, for who gathers them all. They are closed with it. Raises TooLarge where they are longer."""
+    samples = 0
+    async with contextlib.aclosing(chunks):
+        async for chunk in chunks:
+            samples += chunk.size
+            if samples > seconds * SAMPLE_RATE:
+                raise TooLarge(f"It is longer than the {seconds:.0f} s that are made before any of it is sent.")
+            yield chunk
+
+
+async def _from_history(store: Store, entry_id: str) -> _File:
+    if store.history is None:
+        raise StorageFailed("The history can't be used, as the log tells.")
+    entry = await store.history.get(entry_id)
+    return _File(store.history.audio_path(entry.id), entry.duration)
+
+
+async def _from_voice(store: Store, name: str) -> _File:
+    voice = store.voices.get(name)
+    if not voice.samples:
+        raise NotFound(f"The voice {voice.name!r} has no sample.")
+    sample = voice.samples[0]
+    return _File(await asyncio.to_thread(store.voices.sample_path, voice.id, sample.id), sample.seconds)
+
+
+async def _from_clips(store: Store, clip_id: str) -> _File:
+    return _File(store.clips.path(clip_id), store.clips.get(clip_id).seconds)
+
+
+_FINDERS: Mapping[str, Callable[[Store, str], Awaitable[_File]]] = {
+    "history": _from_history,
+    "preset": _from_voice,
+    "clip": _from_clips,
+    "upload": _from_clips,
+}
+
+
+def _read(path: Path, param: str) -> FloatArray:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"{param} has just been deleted.", param=param) from None
+    except OSError as error:
+        raise StorageFailed("A sound that is kept can't be read from the disk.") from error
+    if path.suffix == ".pcm":  # what was rendered so has no header
+        return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+    return _decode(data, param)
+
+
+def _decode_url(url: str, param: str) -> FloatArray:
+    return _decode(parse_data_url(url, MOST_BYTES, param), param)
+
+
+def _decode(data: bytes, param: str) -> FloatArray:
+    return read_clip(data, max_seconds=MOST_SECONDS, param=param, sample_rate=SAMPLE_RATE).samples
