@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import struct
 import zlib
 from contextlib import nullcontext, suppress
@@ -150,6 +151,7 @@ def wav(samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]], rate: int, s
         (wav(np.zeros(4_800), 24_000, "IMA_ADPCM"), "must be a WAV"),
         (muxed("matroska", "ac3"), "must be a WAV"),
     ],
+    ids=itertools.count(),  # some of the files hold the time
 )
 def test_what_is_not_accepted_is_said(data: bytes, says: str) -> None:
     with pytest.raises(InvalidRequest, match=f"ref_audio .*{says}"):

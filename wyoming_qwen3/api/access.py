@@ -48,7 +48,7 @@ SUBPROTOCOLS = ("realtime",)
 
 EXPOSED_HEADERS = (
     "X-Request-Id, X-Sample-Rate, X-Channels, X-Sample-Format, X-Model-Used, X-Engine, X-Voice, X-Language, "
-    "X-Audio-Duration-Ms, X-History-Id, X-Ignored-Fields, X-Warning, Retry-After"
+    "X-Audio-Duration-Ms, X-History-Id, X-Turns, X-Ignored-Fields, X-Warning, Retry-After"
 )
 """What scripts of a listed origin may read of an answer."""
 

@@ -11,25 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from wyoming_qwen3.design import Sketches
 from wyoming_qwen3.errors import SpeechError
 
-from . import (
-    access,
-    batch,
-    clips,
-    compose,
-    conversation,
-    effects,
-    health,
-    history,
-    models,
-    openapi,
-    presets,
-    profile_archives,
-    profiles,
-    sources,
-    speech,
-    tokenizer,
-    voices,
-)
+from . import access, batch, health, models, openapi, speech, tokenizer
 from .answer import cut_on_failure
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
@@ -37,6 +19,8 @@ from .keys import CONFIG, SERVICES, Config, Services
 from .operation import Handler
 from .realtime import connection as realtime
 from .stream import connection as stream
+from .studio import clips, compose, conversation, effects, history, sources
+from .voices import archives, presets, profiles, voices
 
 _LOGGER = logging.getLogger(__name__)
 _PROTOCOL_LOGGER = logging.getLogger(f"{__name__}.protocol")
@@ -51,7 +35,7 @@ RESOURCES = (
     voices.resource,
     presets.resource,
     profiles.resource,
-    profile_archives.resource,
+    archives.resource,
     history.resource,
     clips.resource,
     models.resource,

@@ -11,13 +11,12 @@ from aiohttp import web
 from pydantic import Field
 from pydantic_core import from_json, to_json
 
+from wyoming_qwen3.api.body import Form, FormShape, read_form
+from wyoming_qwen3.api.parse import Fields, parse_json
 from wyoming_qwen3.audio.decode import Clip, read_clip, resample
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.store.voice import Recording
-
-from .body import Form, FormShape, read_form
-from .parse import Fields, parse_json
 
 MOST_CLIPS = 16
 """Of one form."""

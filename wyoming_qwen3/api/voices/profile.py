@@ -7,12 +7,12 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
+from wyoming_qwen3.api.keys import SERVICES, Services
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.errors import InvalidRequest, StorageFailed
 from wyoming_qwen3.store.voice import KeptVoice, VoiceType
 
 from .kept import Status, entry_fields, sample_url
-from .keys import SERVICES, Services
 
 
 class Warned(BaseModel):

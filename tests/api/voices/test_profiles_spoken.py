@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession, ClientTimeout
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.api.forms import TEXT, form, wav
+from tests.api.voices.forms import TEXT, form, wav
 from tests.audio.test_reference import speech
 from tests.conftest import Server, StartServer, synthesize
 from tests.tiny import build_checkpoint

@@ -16,7 +16,7 @@ import soundfile
 from aiohttp import ClientSession
 
 from tests.conftest import Server, StartServer
-from wyoming_qwen3.api import effects as route
+from wyoming_qwen3.api.studio import effects as route
 from wyoming_qwen3.audio import chain
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.effects import EFFECTS

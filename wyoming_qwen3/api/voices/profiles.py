@@ -11,16 +11,16 @@ from aiohttp import web
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import from_json
 
+from wyoming_qwen3.api.body import read_form
+from wyoming_qwen3.api.intent import Effects
+from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.parse import ignored_headers, parse_body, parse_json
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.checkpoints import Size
 from wyoming_qwen3.store.voice import Manner
 
-from .body import read_form
-from .intent import Effects
 from .kept import DeletedAnswer, MannerFields, change_manner, find_kept, serve_sample
-from .keys import SERVICES
-from .operation import Resource
-from .parse import ignored_headers, parse_body, parse_json
 from .profile import Profile, answer_profile, check_unbound, describe_all
 from .recordings import (
     CLIP,

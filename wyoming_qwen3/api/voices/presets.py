@@ -10,20 +10,20 @@ from typing import Any, TypeAlias
 from aiohttp import web
 from pydantic import Field
 
+from wyoming_qwen3.api.answer import EVENT_STREAM
+from wyoming_qwen3.api.keys import CONFIG, SERVICES, Services
+from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.parse import Query, ignored_headers, parse_body, parse_query
+from wyoming_qwen3.api.progress import Work, stream_progress, wants_events
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.design import MOST_CHARACTERS, Designer, Sketch, Sketches, Stage, sample_text
 from wyoming_qwen3.errors import InvalidRequest, NotFound
 from wyoming_qwen3.store.voice import Manner
 
-from .answer import EVENT_STREAM
 from .kept import DeletedAnswer, MannerFields, change_manner, find_kept, serve_sample
-from .keys import CONFIG, SERVICES, Services
-from .operation import Resource
-from .parse import Query, ignored_headers, parse_body, parse_query
 from .preset import PresetEntry, PresetList, PreviewEntry, describe, describe_all, describe_preview
 from .profile import check_unbound
-from .progress import Work, stream_progress, wants_events
 
 resource = Resource("Presets")
 

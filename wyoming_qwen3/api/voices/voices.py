@@ -10,6 +10,11 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from wyoming_qwen3.api.access import has_key
+from wyoming_qwen3.api.body import FormShape, read_form
+from wyoming_qwen3.api.keys import CONFIG, SERVICES, Services
+from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.parse import Fields, Query, header_text, ignored_headers, parse_body, parse_json, parse_query
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.design import MOST_CHARACTERS, sample_text
@@ -17,12 +22,7 @@ from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.store.voice import KeptVoice, Manner, Recording
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
 
-from .access import has_key
-from .body import FormShape, read_form
 from .kept import DeletedAnswer, is_ready, language_name, preview_url
-from .keys import CONFIG, SERVICES, Services
-from .operation import Resource
-from .parse import Fields, Query, header_text, ignored_headers, parse_body, parse_json, parse_query
 from .presets import designer
 from .profile import check_unbound
 from .recordings import Sent, fields_json, hear

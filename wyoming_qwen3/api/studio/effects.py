@@ -11,6 +11,12 @@ from functools import partial
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from wyoming_qwen3.api.answer import MoreHeaders, stream_audio, whole_audio
+from wyoming_qwen3.api.intent import SpeechFields, understand, voice_headers
+from wyoming_qwen3.api.keys import CONFIG, SERVICES
+from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.parse import ignored_headers, parse_body
+from wyoming_qwen3.api.speech import MOST_BYTES, session_headers
 from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.audio.mix import MAX_SECONDS
@@ -20,13 +26,7 @@ from wyoming_qwen3.effects import EFFECTS, Effect, EffectKind, read_effects
 from wyoming_qwen3.errors import InvalidRequest, NotSupported
 from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
 
-from .answer import MoreHeaders, stream_audio, whole_audio
-from .intent import SpeechFields, understand, voice_headers
-from .keys import CONFIG, SERVICES
-from .operation import Resource
-from .parse import ignored_headers, parse_body
 from .sources import DESCRIPTION, DESK, bounded, hear
-from .speech import MOST_BYTES, session_headers
 
 resource = Resource("Studio")
 

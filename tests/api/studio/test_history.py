@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sqlite3
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeStop
 from yarl import URL
 
 from tests.api.clips import data_url
-from tests.api.forms import form
 from tests.api.quiet import Client, quiet_app, serving
 from tests.api.test_realtime import message, sound
 from tests.api.test_stream import talking as streaming
+from tests.api.voices.forms import form
 from tests.conftest import Server, StartServer, collect, synthesize
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.store.history import History, Limits
@@ -574,7 +573,16 @@ async def test_no_search_is_an_error_of_ours(other: ClientSession, q: str) -> No
 
 
 @pytest.mark.parametrize(
-    "entry_id", ["nobody", str(uuid.uuid4()), "..%2F..%2Fhistory.sqlite3", "%00", "A" * 36, "x" * 5000, "-" * 36]
+    "entry_id",
+    [
+        "nobody",
+        "636ef76e-5d6e-4966-9139-f8e9a98e3608",
+        "..%2F..%2Fhistory.sqlite3",
+        "%00",
+        "A" * 36,
+        "x" * 5000,
+        "-" * 36,
+    ],
 )
 async def test_what_is_no_id_is_not_found(other: ClientSession, entry_id: str) -> None:
     for method, path in [("GET", ""), ("GET", "/audio"), ("DELETE", ""), ("PATCH", ""), ("POST", "/regenerate")]:

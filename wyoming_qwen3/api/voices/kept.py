@@ -11,6 +11,9 @@ from urllib.parse import quote
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from wyoming_qwen3.api.intent import Effects
+from wyoming_qwen3.api.keys import SERVICES, Services
+from wyoming_qwen3.api.parse import Fields
 from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.checkpoints import Size
@@ -20,10 +23,6 @@ from wyoming_qwen3.models.manager import choose_model
 from wyoming_qwen3.request import SpeechRequest
 from wyoming_qwen3.store.voice import KeptVoice, Manner, Sample, VoiceType
 from wyoming_qwen3.voices import Language, find_language, find_voice
-
-from .intent import Effects
-from .keys import SERVICES, Services
-from .parse import Fields
 
 
 class MannerFields(Fields):

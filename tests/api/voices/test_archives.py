@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.api.forms import TEXT, form, wav
 from tests.api.quiet import Client, quiet_app, serving
+from tests.api.voices.forms import TEXT, form, wav
 from tests.audio.test_reference import quiet, speech
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.request import ClonePrompt

@@ -10,6 +10,12 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from wyoming_qwen3.api.answer import stream_audio, whole_audio
+from wyoming_qwen3.api.intent import Effects, SpeechFields
+from wyoming_qwen3.api.keys import CONFIG, SERVICES
+from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body
+from wyoming_qwen3.api.speech import MOST_BYTES
 from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.audio.mix import MAX_SECONDS
@@ -22,15 +28,9 @@ from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_scr
 from wyoming_qwen3.text.markup import MAX_PAUSE
 from wyoming_qwen3.voices import voice_key
 
-from .answer import stream_audio, whole_audio
 from .effects import stretch, tempo
-from .intent import Effects, SpeechFields
-from .keys import CONFIG, SERVICES
-from .operation import Resource
-from .parse import Fields, ignored_headers, parse_body
 from .sources import bounded, keep
 from .speakers import SpeakerFields, Speakers, cast
-from .speech import MOST_BYTES
 
 resource = Resource("Speech")
 

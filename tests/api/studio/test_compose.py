@@ -13,7 +13,7 @@ import soundfile
 from aiohttp import ClientSession, FormData
 
 from tests.conftest import Server, StartServer
-from wyoming_qwen3.api.sources import Desk
+from wyoming_qwen3.api.studio.sources import Desk
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.errors import QueueFull
 from wyoming_qwen3.request import SAMPLE_RATE

@@ -12,16 +12,16 @@ from urllib.parse import quote
 from aiohttp import web
 from pydantic import Field
 
+from wyoming_qwen3.api.body import ONE_FILE, read_form
+from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.parse import Query, parse_query
 from wyoming_qwen3.audio.reference import combine
 from wyoming_qwen3.checkpoints import SIZES
 from wyoming_qwen3.store import archive
 from wyoming_qwen3.store.members import MOST_BYTES
 from wyoming_qwen3.store.voices import VoiceStore
 
-from .body import ONE_FILE, read_form
-from .keys import SERVICES
-from .operation import Resource
-from .parse import Query, parse_query
 from .profile import Profile, answer_profile, check_unbound
 
 resource = Resource("Profiles")

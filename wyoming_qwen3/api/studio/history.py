@@ -16,6 +16,14 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from wyoming_qwen3 import recall
+from wyoming_qwen3.api.answer import stream_audio
+from wyoming_qwen3.api.intent import voice_headers
+from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body, parse_query
+from wyoming_qwen3.api.parse import Query as QueryModel
+from wyoming_qwen3.api.speech import session_headers
+from wyoming_qwen3.api.voices.kept import DeletedAnswer
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode
 from wyoming_qwen3.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
@@ -23,16 +31,8 @@ from wyoming_qwen3.request import SpeechRequest
 from wyoming_qwen3.store.history import Entry, History, Limits, Removed
 from wyoming_qwen3.text.script import Segment
 
-from .answer import stream_audio
 from .entries import HistoryEntry, HistoryPage, HistoryQuery, entry_model, page_json, read_query, read_time
-from .intent import voice_headers
-from .kept import DeletedAnswer
-from .keys import SERVICES
-from .operation import Resource
-from .parse import Fields, ignored_headers, parse_body, parse_query
-from .parse import Query as QueryModel
 from .sources import DESK, MOST_SECONDS, in_thread
-from .speech import session_headers
 
 resource = Resource("History")
 

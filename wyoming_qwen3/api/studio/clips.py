@@ -10,18 +10,18 @@ from functools import partial
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from wyoming_qwen3.api.body import FormShape, read_form
+from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body
+from wyoming_qwen3.api.speech import MOST_BYTES
+from wyoming_qwen3.api.voices.kept import DeletedAnswer
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.errors import NotFound
 from wyoming_qwen3.store.clips import Clip, Clips
 
-from .body import FormShape, read_form
-from .kept import DeletedAnswer
-from .keys import SERVICES
-from .operation import Resource
-from .parse import Fields, ignored_headers, parse_body
 from .sources import DESK, MOST_SECONDS, in_thread
-from .speech import MOST_BYTES
 
 resource = Resource("Clips")
 

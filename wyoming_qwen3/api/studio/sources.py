@@ -15,15 +15,14 @@ import numpy as np
 from aiohttp import web
 
 from wyoming_qwen3.admission import Admission
+from wyoming_qwen3.api.keys import Store
+from wyoming_qwen3.api.speech import MOST_BYTES
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.audio.streaming import whole
 from wyoming_qwen3.errors import InvalidRequest, NotFound, QueueFull, StorageFailed, TooLarge, VoiceNotFound
 from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.store.clips import Clips
-
-from .keys import Store
-from .speech import MOST_BYTES
 
 MOST_SECONDS = 600.0
 """Of one sound."""

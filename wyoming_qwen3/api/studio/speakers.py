@@ -6,6 +6,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from wyoming_qwen3.api.intent import SpeechFields, understand
+from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.checkpoints import Size
 from wyoming_qwen3.errors import InvalidRequest, SpeechError, VoiceNotFound
@@ -13,9 +15,6 @@ from wyoming_qwen3.models.manager import choose_model
 from wyoming_qwen3.request import SpeechRequest
 from wyoming_qwen3.text.dialogue import check_speaker
 from wyoming_qwen3.voices import SPEAKERS, voice_key
-
-from .intent import SpeechFields, understand
-from .keys import Config
 
 MOST_SPEAKERS = 64
 

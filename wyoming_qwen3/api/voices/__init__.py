@@ -1,0 +1,1 @@
+"""Voices over HTTP: listed, made from words and from clips, changed, handed on."""
