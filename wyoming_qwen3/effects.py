@@ -1,7 +1,9 @@
 """The effects that there are, with their parameters: one table. What they sound like is audio/chain.py's."""
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import InvalidRequest
@@ -142,7 +144,7 @@ def read_effects(items: object, param: str = "effects") -> tuple[Effect, ...]:
         raise InvalidRequest(f"{param} must be a list of at most {MAX_EFFECTS} effects.", param=param)
     effects = tuple(_read(item, f"{param}[{number}]") for number, item in enumerate(items))
     low, high = _SPEEDS
-    if not low <= (speed := math.prod(effect.values[0] for effect in effects if effect.type == "speed")) <= high:
+    if not low <= (speed := tempo(effects)) <= high:
         raise InvalidRequest(
             f"The speeds in {param} together must be between {low:g} and {high:g}, but are {speed:g}.", param=param
         )
@@ -154,9 +156,23 @@ def needs_whole(effects: Iterable[Effect]) -> bool:
     return any(effect.kind.whole for effect in effects)
 
 
+def tempo(effects: Iterable[Effect]) -> float:
+    """How many times as fast they make what they are given."""
+    return math.prod(_speeds(effects))
+
+
+def stretch(effects: Iterable[Effect]) -> float:
+    """How many times as long the sound becomes, after the effect where it is longest; 1 where it is never longer."""
+    return 1 / min(itertools.accumulate(_speeds(effects), operator.mul, initial=1.0))
+
+
 def list_effects() -> list[dict[str, object]]:
     """The table as JSON: types, descriptions, and parameters with range, default and unit."""
     return [kind.to_json() for kind in EFFECTS]
+
+
+def _speeds(effects: Iterable[Effect]) -> Iterator[float]:
+    return (effect.values[0] for effect in effects if effect.type == "speed")
 
 
 def _read(item: object, place: str) -> Effect:

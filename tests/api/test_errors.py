@@ -23,6 +23,8 @@ TABLE: dict[type[SpeechError], tuple[int, str, int | None]] = {
     errors.InstructionsNotSupported: (400, "invalid_request_error", None),
     errors.VoiceNotFound: (404, "invalid_request_error", None),
     errors.ModelNotFound: (404, "invalid_request_error", None),
+    errors.NameExists: (400, "invalid_request_error", None),
+    errors.NotFound: (404, "invalid_request_error", None),
     errors.TooLarge: (413, "invalid_request_error", None),
     errors.NotSupported: (501, "server_error", None),
     errors.Unavailable: (503, "server_error", 2),
@@ -35,6 +37,7 @@ TABLE: dict[type[SpeechError], tuple[int, str, int | None]] = {
     errors.TransientDownloadFailed: (503, "server_error", None),
     errors.EngineFailed: (500, "server_error", 2),
     errors.RunawaySpeech: (500, "server_error", None),
+    errors.StorageFailed: (507, "server_error", None),
 }
 
 

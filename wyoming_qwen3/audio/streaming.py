@@ -32,9 +32,9 @@ async def processed(
     async with contextlib.aclosing(chunks):
         processor = await asyncio.to_thread(make)
         async for chunk in chunks:
-            if (changed := await _in_thread(partial(processor.feed, chunk))).size:
+            if (changed := await in_thread(partial(processor.feed, chunk))).size:
                 yield changed
-        if (rest := await _in_thread(processor.finish)).size:
+        if (rest := await in_thread(processor.finish)).size:
             yield rest
 
 
@@ -43,9 +43,9 @@ async def encoded(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) 
     encoder = open_encoder(audio_format)
     try:
         async for chunk in chunks:
-            if piece := await _in_thread(partial(encoder.feed, chunk)):
+            if piece := await in_thread(partial(encoder.feed, chunk)):
                 yield piece
-        if piece := await _in_thread(encoder.finish):
+        if piece := await in_thread(encoder.finish):
             yield piece
     finally:
         encoder.close()
@@ -58,8 +58,8 @@ async def whole(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) ->
     return audio, sum(chunk.size for chunk in gathered)
 
 
-async def _in_thread(work: Callable[[], _T]) -> _T:
-    """The result of a few milliseconds' work; waited for even when cancelled, for its object has one user at a time."""
+async def in_thread(work: Callable[[], _T]) -> _T:
+    """What `work` returns, off the event loop; waited for even when cancelled: its object has one user at a time."""
     task = asyncio.create_task(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)

@@ -18,10 +18,11 @@ from wyoming_qwen3.api.speech import MOST_BYTES
 from wyoming_qwen3.api.voices.kept import DeletedAnswer
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
+from wyoming_qwen3.audio.streaming import in_thread
 from wyoming_qwen3.errors import NotFound
 from wyoming_qwen3.store.clips import Clip, Clips
 
-from .sources import DESK, MOST_SECONDS, in_thread
+from .sources import DESK, MOST_SECONDS
 
 resource = Resource("Clips")
 

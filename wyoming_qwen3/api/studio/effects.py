@@ -1,10 +1,7 @@
 """/api/effects: what can be done to speech, and how it sounds."""
 
 import contextlib
-import itertools
-import math
-import operator
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from functools import partial
 
@@ -97,17 +94,6 @@ async def preview_effects(request: web.Request) -> web.StreamResponse:
         session.feed((body.text or "").strip() or sample_text(wanted.language))
         session.finish()
         return await _send(request, aiter(session), body, lambda: headers | session_headers(session))
-
-
-def tempo(effects: Sequence[Effect]) -> float:
-    """How many times as fast they make what they are given."""
-    return math.prod(effect.values[0] for effect in effects if effect.type == "speed")
-
-
-def stretch(effects: Sequence[Effect]) -> float:
-    """How many times as long the sound becomes, after the effect where it is longest; 1 where it is never longer."""
-    speeds = (effect.values[0] for effect in effects if effect.type == "speed")
-    return 1 / min(itertools.accumulate(speeds, operator.mul, initial=1.0))
 
 
 def _entry(kind: EffectKind) -> EffectEntry:

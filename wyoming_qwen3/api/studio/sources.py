@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from aiohttp import web
@@ -19,7 +18,7 @@ from wyoming_qwen3.api.keys import Store
 from wyoming_qwen3.api.speech import MOST_BYTES
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
-from wyoming_qwen3.audio.streaming import whole
+from wyoming_qwen3.audio.streaming import in_thread, whole
 from wyoming_qwen3.errors import InvalidRequest, NotFound, QueueFull, StorageFailed, TooLarge, VoiceNotFound
 from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.store.clips import Clips
@@ -33,8 +32,6 @@ _MOST_CHARACTERS = 300
 """Of what is not a data: URL."""
 
 _MOST_WAITING = 16
-
-_T = TypeVar("_T")
 
 
 class Desk:
@@ -89,15 +86,6 @@ async def hear(store: Store, source: str, param: str) -> FloatArray:
     if file.seconds > MOST_SECONDS:
         raise TooLarge(f"{param} must not be longer than {MOST_SECONDS:g} seconds.", param=param)
     return await in_thread(partial(_read, file.path, param))
-
-
-async def in_thread(work: Callable[[], _T]) -> _T:
-    """What `work` returns; waited for even when cancelled, so that nobody else has the desk while it is worked at."""
-    task = asyncio.create_task(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    finally:
-        await asyncio.wait([task])
 
 
 async def keep(clips: Clips, chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> tuple[str, float]:
