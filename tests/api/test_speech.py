@@ -395,7 +395,7 @@ async def test_no_url_of_a_clip_is_opened(session: aiohttp.ClientSession) -> Non
     ("data", "status"),
     [
         (b"[" * 100_000, 400),
-        (b'{"input": "Hi.", "effects": [' + b"1," * 2_000_000 + b"1]}", 400),
+        (b'{"input": "Hi.", "effects": [' + b"1," * 2_000_000 + b"1]}", 413),
         (b'{"input": "Hi.", "speed": NaN}', 400),
         (b'{"input": "Hi.", "seed": 1e400}', 400),
         ('{"input": "Grüße."}'.encode("latin-1"), 400),

@@ -105,7 +105,7 @@ def _described(operation: Operation, tag: str, schemas: Mapping[type[BaseModel],
     if operation.form:
         content["multipart/form-data"] = {"schema": _form(operation.form, operation.fields, schemas)}
     if content:
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": operation.body_required, "content": content}
     return described
 
 

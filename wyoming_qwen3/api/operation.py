@@ -39,6 +39,8 @@ class Operation:
     errors: tuple[int, ...] = ()
     """Statuses of errors that are this operation's own."""
 
+    body_required: bool = True
+
 
 class Resource:
     """The operations of one file."""
@@ -59,12 +61,13 @@ class Resource:
         query: type[BaseModel] | None = None,
         answers: Mapping[int, Content],
         errors: tuple[int, ...] = (),
+        body_required: bool = True,
     ) -> Callable[[Handler], Handler]:
         """Decorate a handler."""
 
         def add(handler: Handler) -> Handler:
             self.operations.append(
-                Operation(method, path, handler, summary, body, form, fields, query, answers, errors),
+                Operation(method, path, handler, summary, body, form, fields, query, answers, errors, body_required),
             )
             return handler
 

@@ -146,6 +146,7 @@ async def delete_history(request: web.Request) -> web.StreamResponse:
     "/api/history/cleanup",
     "Clean up",
     body=CleanupBody,
+    body_required=False,
     answers={200: {"application/json": RemovedAnswer}},
     errors=(507,),
 )
@@ -250,6 +251,7 @@ async def entry_audio(request: web.Request) -> web.StreamResponse:
     "/api/history/{id}/regenerate",
     "Speak an entry again",
     body=RegenerateBody,
+    body_required=False,
     query=RegenerateQuery,
     answers={200: dict.fromkeys(MEDIA_TYPES.values())},
     errors=(404, 429, 500, 501, 503, 507),
