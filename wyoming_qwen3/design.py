@@ -20,7 +20,7 @@ from .models.manager import ModelManager
 from .models.state import State
 from .request import FRAME_SAMPLES, SAMPLE_RATE, Description, FloatArray, Reference, Sampling, SpeechRequest
 from .speech import Synthesizer
-from .store import recordings
+from .store import wav
 from .store.checks import check_name
 from .store.clips import Clip, Clips
 from .store.voice import Design, KeptVoice, Manner
@@ -185,7 +185,7 @@ class Sketches:
 
     async def add(self, sketch: Sketch) -> Clip:
         """Put its clip where it can be heard; by the clip's id the sketch is found. Raises StorageFailed."""
-        clip = await self._clips.add(await asyncio.to_thread(recordings.pack, sketch.clip), "wav", sketch.seconds)
+        clip = await self._clips.add(await asyncio.to_thread(wav.pack, sketch.clip), "wav", sketch.seconds)
         self._drawn[clip.id] = sketch.design, sketch.language, sketch.clip.text
         if len(self._drawn) > _REMEMBERED:
             self._drawn.popitem(last=False)
@@ -200,7 +200,7 @@ class Sketches:
             raise NotFound(
                 "There is no preview of that id, or not any more; make another one.", param="preview_id"
             ) from None
-        return Sketch(await asyncio.to_thread(recordings.unpack, data, said), design, language)
+        return Sketch(await asyncio.to_thread(wav.unpack, data, said), design, language)
 
 
 _REMEMBERED = 64
@@ -231,4 +231,4 @@ def _check_length(seconds: float, *, cut: bool) -> None:
 
 def _as_kept(clip: Reference) -> Reference:
     """In 16 bits, so that what is read out of it now is what will be read out of the file."""
-    return recordings.unpack(recordings.pack(clip), clip.text)
+    return wav.unpack(wav.pack(clip), clip.text)

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from wyoming_qwen3.request import ClonePrompt
+from wyoming_qwen3.request import ClonePrompt, Reference
 from wyoming_qwen3.store.record import is_id
-from wyoming_qwen3.store.voice import KeptVoice, Manner, Recording
+from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
 
 PROMPT = ClonePrompt(np.linspace(-1, 1, 1024, dtype=np.float32))
 
 
-def clip(number: int) -> Recording:
-    return Recording(np.full(4_000, number / 128, np.float32), 24_000, str(number))
+def clip(number: int) -> Reference:
+    return Reference(np.full(4_000, number / 128, np.float32), 24_000, str(number))
 
 
 def manner(number: int) -> Manner:

@@ -24,11 +24,12 @@ from hypothesis import strategies as st
 from wyoming_qwen3.checkpoints import Size
 from wyoming_qwen3.effects import read_effects
 from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import ClonePrompt
-from wyoming_qwen3.store import prompts, recordings
+from wyoming_qwen3.request import ClonePrompt, Reference
+from wyoming_qwen3.store import prompts
 from wyoming_qwen3.store.archive import pack, unpack
-from wyoming_qwen3.store.voice import Design, KeptVoice, Manner, Recording
+from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.wav import pack as pack_wav
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
 
 EFFECTS = read_effects([{"type": "reverb", "wet": 0.3}, {"type": "gain", "gain_db": -3.5}])
@@ -36,9 +37,9 @@ MANNER = Manner("Großmutter, „laut“\n🎙", LANGUAGES[4], None, None, 1.25,
 DESIGN = Design("an old woman", "Hello there.", 2**63 - 1, "Qwen3-TTS-12Hz-1.7B-VoiceDesign")
 
 
-def recording(seconds: float = 0.1, text: str | None = "Hello.", rate: int = 24_000, seed: int = 0) -> Recording:
+def recording(seconds: float = 0.1, text: str | None = "Hello.", rate: int = 24_000, seed: int = 0) -> Reference:
     pcm = np.random.default_rng(seed).integers(-32768, 32768, round(seconds * rate), np.int16)
-    return Recording(pcm.astype(np.float32) / np.float32(32768), rate, text)
+    return Reference(pcm.astype(np.float32) / np.float32(32768), rate, text)
 
 
 def prompt(codes: bool = True) -> ClonePrompt:
@@ -350,7 +351,7 @@ def test_memory_is_bounded_by_what_is_allowed_not_by_what_is_packed(make: Callab
 def test_there_and_back_is_exact() -> None:
     packed = unpack(GOOD)
     assert (packed.name, packed.type, packed.manner, packed.design) == ("Großmutter Erna", "preset", MANNER, DESIGN)
-    assert [recordings.pack(clip) for clip in packed.recordings] == [recordings.pack(clip) for clip in CLIPS]
+    assert [pack_wav(clip) for clip in packed.recordings] == [pack_wav(clip) for clip in CLIPS]
     assert [clip.text for clip in packed.recordings] == ["Grüß Gott.", None]
     assert packed.prompts.keys() == PROMPTS.keys()
     for size, expected in PROMPTS.items():
@@ -374,7 +375,7 @@ def test_the_same_voice_gives_the_same_bytes() -> None:
 
 
 def test_clips_in_the_archive_are_the_kept_files() -> None:
-    assert members()["samples/2.wav"] == recordings.pack(CLIPS[1])
+    assert members()["samples/2.wav"] == pack_wav(CLIPS[1])
 
 
 def test_what_a_person_packs_again_comes_in() -> None:
@@ -385,7 +386,7 @@ def test_what_a_person_packs_again_comes_in() -> None:
 
 
 def test_silence_is_a_clip() -> None:
-    silent = Recording(np.zeros(24_000 * 60, np.float32), 24_000, None)
+    silent = Reference(np.zeros(24_000 * 60, np.float32), 24_000, None)
     (unpacked,) = unpack(pack(voice(), [silent], {})).recordings
     np.testing.assert_array_equal(unpacked.samples, silent.samples)
 
@@ -397,7 +398,7 @@ def test_a_wav_that_declares_more_than_it_has_gives_what_it_has() -> None:
 
 
 def test_what_could_not_come_in_does_not_go_out() -> None:
-    clips = [Recording(np.zeros(30 * 96_000, np.float32), 96_000, None)] * 10
+    clips = [Reference(np.zeros(30 * 96_000, np.float32), 96_000, None)] * 10
     with pytest.raises(TooLarge, match="50 MiB"):
         pack(voice(), clips, {})
 

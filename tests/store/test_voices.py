@@ -25,10 +25,10 @@ from wyoming_qwen3.errors import (
     StorageFailed,
     VoiceNotFound,
 )
-from wyoming_qwen3.request import ClonePrompt
+from wyoming_qwen3.request import ClonePrompt, Reference
 from wyoming_qwen3.store import checks, voices
 from wyoming_qwen3.store.record import Record
-from wyoming_qwen3.store.voice import Design, KeptVoice, Manner, Recording
+from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
 
@@ -42,9 +42,9 @@ NOWHERE = str(uuid.UUID(int=0))
 STYLE = Manner(speaker=SPEAKERS[0], instructions="Whisper.")
 
 
-def clip(text: str | None = "Hello.", *, seconds: float = 0.1, rate: int = 24_000, height: float = 0.5) -> Recording:
+def clip(text: str | None = "Hello.", *, seconds: float = 0.1, rate: int = 24_000, height: float = 0.5) -> Reference:
     steps = np.arange(round(seconds * rate), dtype=np.float32)
-    return Recording((np.sin(steps / 20) * height).astype(np.float32), rate, text)
+    return Reference((np.sin(steps / 20) * height).astype(np.float32), rate, text)
 
 
 async def opened(folder: Path, **more: Any) -> VoiceStore:
@@ -219,9 +219,9 @@ async def test_no_more_voices_than_are_kept(store: VoiceStore, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "bad", [Recording(np.zeros(0, np.float32), 24_000, None), Recording(np.zeros(9, np.float32), 0, None)]
+    "bad", [Reference(np.zeros(0, np.float32), 24_000, None), Reference(np.zeros(9, np.float32), 0, None)]
 )
-async def test_a_clip_that_is_none_changes_nothing(store: VoiceStore, folder: Path, bad: Recording) -> None:
+async def test_a_clip_that_is_none_changes_nothing(store: VoiceStore, folder: Path, bad: Reference) -> None:
     voice = await make(store)
     before = tree(folder)
     with pytest.raises(InvalidRequest):

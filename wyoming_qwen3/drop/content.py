@@ -19,9 +19,8 @@ from typing import TypeAlias
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.reference import LONGEST_SECONDS, require_usable
 from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.request import SAMPLE_RATE, Reference
 from wyoming_qwen3.store.checks import MOST_SAMPLES
-from wyoming_qwen3.store.voice import Recording
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Of each file its name, its bytes, and when its content and its facts were changed, in nanoseconds."""
@@ -67,7 +66,7 @@ class Content:
     """What the files of an entry hold; no recordings where the digest was the known one."""
 
     digest: str
-    recordings: tuple[Recording, ...]
+    recordings: tuple[Reference, ...]
 
 
 def look(folder: Path) -> list[Entry]:
@@ -192,7 +191,7 @@ def _bytes(file: File, most: int) -> bytes:
     return data
 
 
-def _recording(clip: File, text: File) -> Recording:
+def _recording(clip: File, text: File) -> Reference:
     name = clip.path.name
     said = _text(text, name)
     sound = read_clip(_bytes(clip, _MOST_BYTES), max_seconds=LONGEST_SECONDS, param=name, sample_rate=SAMPLE_RATE)
@@ -200,7 +199,7 @@ def _recording(clip: File, text: File) -> Recording:
         require_usable(sound.samples, sound.sample_rate, said, name)
     except InvalidRequest as error:
         raise InvalidRequest(f"{name}: {error}") from error
-    return Recording(sound.samples, sound.sample_rate, said)
+    return Reference(sound.samples, sound.sample_rate, said)
 
 
 def _text(file: File, clip: str) -> str:

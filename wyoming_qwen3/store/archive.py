@@ -16,14 +16,14 @@ from typing import Any, TypeVar, get_args
 from wyoming_qwen3.checkpoints import SIZES, Size
 from wyoming_qwen3.effects import read_effects
 from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import ClonePrompt
+from wyoming_qwen3.request import ClonePrompt, Reference
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
 
 from . import prompts as prompt_files
-from . import recordings as recording_files
+from . import wav
 from .checks import check_name, check_words
 from .members import PARAM, read_members, write_members
-from .voice import Design, KeptVoice, Manner, Recording, VoiceType
+from .voice import Design, KeptVoice, Manner, VoiceType
 
 MEDIA_TYPE = "application/zip"
 
@@ -41,18 +41,18 @@ class Packed:
     type: VoiceType
     manner: Manner
     design: Design | None
-    recordings: tuple[Recording, ...]
+    recordings: tuple[Reference, ...]
     prompts: Mapping[Size, ClonePrompt]
 
 
-def pack(voice: KeptVoice, recordings: Sequence[Recording], prompts: Mapping[Size, ClonePrompt]) -> bytes:
+def pack(voice: KeptVoice, recordings: Sequence[Reference], prompts: Mapping[Size, ClonePrompt]) -> bytes:
     """The archive of a voice: `recordings` are its samples in their order, `prompts` what was extracted of them all.
 
     The same voice gives the same bytes, but for prompts, whose metadata safetensors writes in any order. Raises
     TooLarge for one that does not fit into what `unpack` takes.
     """
     members = {_MANIFEST: _write_manifest(voice, recordings)}
-    members |= {_sample_file(number): recording_files.pack(recording) for number, recording in enumerate(recordings, 1)}
+    members |= {_sample_file(number): wav.pack(recording) for number, recording in enumerate(recordings, 1)}
     members |= {_prompt_file(size): prompt_files.pack(prompts[size], size) for size in SIZES if size in prompts}
     return write_members(members)
 
@@ -97,7 +97,7 @@ def _prompt_file(size: Size) -> str:
     return f"prompts/{size}.safetensors"
 
 
-def _write_manifest(voice: KeptVoice, recordings: Sequence[Recording]) -> bytes:
+def _write_manifest(voice: KeptVoice, recordings: Sequence[Reference]) -> bytes:
     manner = voice.manner
     manifest = {
         "format": _FORMAT,
@@ -164,7 +164,7 @@ def _read_design(manifest: "_Fields") -> Design | None:
     )
 
 
-def _read_recordings(manifest: "_Fields", members: Mapping[str, bytes]) -> tuple[Recording, ...]:
+def _read_recordings(manifest: "_Fields", members: Mapping[str, bytes]) -> tuple[Reference, ...]:
     listed: dict[str, str | None] = {}
     for number, item in enumerate(manifest.list("samples")):
         sample = _Fields(item, f"samples[{number}].")
@@ -176,11 +176,11 @@ def _read_recordings(manifest: "_Fields", members: Mapping[str, bytes]) -> tuple
     return tuple(_read_recording(members[name], name, text) for name, text in listed.items())
 
 
-def _read_recording(data: bytes, name: str, text: str | None) -> Recording:
+def _read_recording(data: bytes, name: str, text: str | None) -> Reference:
     if data[:4] != b"RIFF":  # libsndfile reads many other formats, each of them code for a stranger's bytes
         raise InvalidRequest(f"{name} in the archive is not a WAV file.", param=PARAM)
     try:
-        recording = recording_files.unpack(data, text)
+        recording = wav.unpack(data, text)
     except InvalidRequest as error:
         raise InvalidRequest(
             f"{name} in the archive must be a mono WAV file of 16 bits at 8 to 192 kHz.", param=PARAM

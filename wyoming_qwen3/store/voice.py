@@ -1,18 +1,13 @@
 """What a kept voice is. Nouns alone: where they lie is voices.py's."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from wyoming_qwen3.effects import Effect
-from wyoming_qwen3.request import Reference
 from wyoming_qwen3.voices import Language, Speaker
 
 VoiceType = Literal["preset", "profile"]
 """A preset was made here, from words or of a speaker and a style; a profile by a person, of clips or settings."""
-
-
-Recording: TypeAlias = Reference
-"""A clip of a voice; kept in 16 bits."""
 
 
 @dataclass(frozen=True)

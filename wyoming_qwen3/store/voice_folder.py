@@ -13,12 +13,12 @@ from typing import Any
 
 from wyoming_qwen3.checkpoints import SIZES, Size
 from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import ClonePrompt
+from wyoming_qwen3.request import ClonePrompt, Reference
 
-from . import prompts, recordings
+from . import prompts, wav
 from .files import new_folder, storing, sweep, write_file
 from .record import MIGRATIONS, Migration, read_record, write_record
-from .voice import KeptVoice, Recording, Sample
+from .voice import KeptVoice, Sample
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class VoiceFolder:
     def create(
         self,
         voice: KeptVoice,
-        clips: Sequence[Recording],
+        clips: Sequence[Reference],
         prompt: tuple[Size, ClonePrompt] | None,
         replaces: str | None,
     ) -> None:
@@ -72,14 +72,14 @@ class VoiceFolder:
         """Where the WAV file of a sample is, or would be."""
         return self.path / _SAMPLES / f"{sample_id}.wav"
 
-    def write_clips(self, samples: Sequence[Sample], clips: Sequence[Recording]) -> None:
+    def write_clips(self, samples: Sequence[Sample], clips: Sequence[Reference]) -> None:
         """Write the WAV files of `samples`. They don't count until the record names them."""
         for sample, clip in zip(samples, clips, strict=True):
-            write_file(self.sample_path(sample.id), recordings.pack(clip))
+            write_file(self.sample_path(sample.id), wav.pack(clip))
 
-    def read_clips(self, samples: Sequence[Sample]) -> list[Recording]:
+    def read_clips(self, samples: Sequence[Sample]) -> list[Reference]:
         """The clips in the WAV files of `samples`. Raises InvalidRequest for a damaged one, OSError for one lost."""
-        return [recordings.unpack(self.sample_path(sample.id).read_bytes(), sample.text) for sample in samples]
+        return [wav.unpack(self.sample_path(sample.id).read_bytes(), sample.text) for sample in samples]
 
     def write_prompt(self, revision: str, size: Size, prompt: ClonePrompt) -> None:
         """Keep the prompt of a revision. Raises InvalidRequest, StorageFailed."""

@@ -15,17 +15,17 @@ from typing import ParamSpec, TypeVar
 
 from wyoming_qwen3.checkpoints import SIZES, Size
 from wyoming_qwen3.errors import InvalidRequest, NameExists, NotFound, StorageFailed, VoiceNotFound
-from wyoming_qwen3.request import ClonePrompt
+from wyoming_qwen3.request import ClonePrompt, Reference
 from wyoming_qwen3.voices import find_voice
 
 from .checks import check_name, check_voice
 from .files import remove
 from .opening import finished_later, read_shelf, write_default
 from .record import MIGRATIONS, Migration
-from .recordings import check_recording
 from .shelf import Shelf
-from .voice import Design, KeptVoice, Manner, Recording, Sample, VoiceType
+from .voice import Design, KeptVoice, Manner, Sample, VoiceType
 from .voice_folder import VoiceFolder
+from .wav import check_clip
 
 MOST_VOICES = 1000
 
@@ -71,7 +71,7 @@ class VoiceStore:
         name: str,
         voice_type: VoiceType,
         manner: Manner,
-        recordings: Sequence[Recording],
+        recordings: Sequence[Reference],
         *,
         design: Design | None = None,
         folder: str | None = None,
@@ -118,11 +118,11 @@ class VoiceStore:
         given = {key: value for key, value in wanted.items() if value is not None}
         return await self._alone(self._change, voice_id, given)
 
-    async def add_samples(self, voice_id: str, recordings: Sequence[Recording]) -> KeptVoice:
+    async def add_samples(self, voice_id: str, recordings: Sequence[Reference]) -> KeptVoice:
         """Add clips, which makes another revision. Raises InvalidRequest."""
         return await self._alone(self._take_samples, voice_id, recordings)
 
-    async def replace_samples(self, voice_id: str, recordings: Sequence[Recording], digest: str | None) -> KeptVoice:
+    async def replace_samples(self, voice_id: str, recordings: Sequence[Reference], digest: str | None) -> KeptVoice:
         """Have other clips in place of all, which makes another revision. Raises InvalidRequest."""
         return await self._alone(self._take_samples, voice_id, recordings, instead=True, digest=digest)
 
@@ -134,7 +134,7 @@ class VoiceStore:
         """Remove a voice with all that is kept of it. Where it was the default, there is none afterwards."""
         await self._alone(self._delete, voice_id)
 
-    async def recordings(self, voice_id: str) -> list[Recording]:
+    async def recordings(self, voice_id: str) -> list[Reference]:
         """The clips of a voice in order. Raises VoiceNotFound, StorageFailed for one that is lost or damaged."""
         return await self._alone(self._recordings, voice_id)
 
@@ -191,7 +191,7 @@ class VoiceStore:
     def _create(
         self,
         draft: KeptVoice,
-        recordings: Sequence[Recording],
+        recordings: Sequence[Reference],
         prompt: tuple[Size, ClonePrompt] | None,
         overwrite: bool,
     ) -> KeptVoice:
@@ -222,7 +222,7 @@ class VoiceStore:
         return self._write(voice)
 
     def _take_samples(
-        self, voice_id: str, recordings: Sequence[Recording], *, instead: bool = False, digest: str | None = None
+        self, voice_id: str, recordings: Sequence[Reference], *, instead: bool = False, digest: str | None = None
     ) -> KeptVoice:
         old = self._shelf.with_id(voice_id)
         added = _samples(recordings)
@@ -248,7 +248,7 @@ class VoiceStore:
         remove(self._at(self._shelf.with_id(voice_id)).path)
         self._shelf = self._shelf.without(voice_id)
 
-    def _recordings(self, voice_id: str) -> list[Recording]:
+    def _recordings(self, voice_id: str) -> list[Reference]:
         voice = self._shelf.with_id(voice_id)
         try:
             return self._at(voice).read_clips(voice.samples)
@@ -291,9 +291,9 @@ class VoiceStore:
         return VoiceFolder(self._folder / voice.id, self._migrations)
 
 
-def _samples(recordings: Sequence[Recording]) -> tuple[Sample, ...]:
+def _samples(recordings: Sequence[Reference]) -> tuple[Sample, ...]:
     for clip in recordings:
-        check_recording(clip)
+        check_clip(clip)
     return tuple(
         Sample(str(uuid.uuid4()), clip.text, clip.sample_rate, clip.samples.size / clip.sample_rate)
         for clip in recordings

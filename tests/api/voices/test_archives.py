@@ -14,11 +14,11 @@ from tests.api.quiet import Client, quiet_app, serving
 from tests.api.voices.forms import TEXT, form, wav
 from tests.audio.test_reference import quiet, speech
 from wyoming_qwen3.api.keys import SERVICES
-from wyoming_qwen3.request import ClonePrompt
-from wyoming_qwen3.store.voice import Design, Manner, Recording
+from wyoming_qwen3.request import ClonePrompt, Reference
+from wyoming_qwen3.store.voice import Design, Manner
 from wyoming_qwen3.store.voices import VoiceStore
 
-CLIP = Recording(speech(4.0), 24_000, TEXT)
+CLIP = Reference(speech(4.0), 24_000, TEXT)
 PROMPT = ClonePrompt(np.linspace(-1, 1, 1024, dtype=np.float32), np.full((50, 16), 7, np.int64), TEXT)
 
 

@@ -17,9 +17,9 @@ from tests.parts import make_cast, make_services
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import SERVICES, Config
 from wyoming_qwen3.drop.mirror import FolderDrop
-from wyoming_qwen3.request import ClonePrompt
+from wyoming_qwen3.request import ClonePrompt, Reference
 from wyoming_qwen3.speech import Options
-from wyoming_qwen3.store.voice import Manner, Recording
+from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 
 GOOD = wav(speech(4.0))
@@ -380,7 +380,7 @@ async def test_who_is_not_there_is_not_found(
 
 
 async def test_a_preset_is_no_profile(client: Client) -> None:
-    await store(client).create("Made", "preset", Manner(), [Recording(speech(4.0), 24_000, TEXT)])
+    await store(client).create("Made", "preset", Manner(), [Reference(speech(4.0), 24_000, TEXT)])
     assert (await ask(client, "GET", ""))["profiles"] == []
     for method in ("GET", "DELETE"):
         assert (await fault(client, method, "/Made"))[:2] == (404, "voice_not_found")

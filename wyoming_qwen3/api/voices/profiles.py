@@ -22,7 +22,7 @@ from wyoming_qwen3.store.voice import Manner
 
 from .kept import DeletedAnswer, MannerFields, change_manner, find_kept, serve_sample
 from .profile import Profile, answer_profile, check_unbound, describe_all
-from .recordings import (
+from .uploads import (
     CLIP,
     CLIPS,
     MOST_BYTES,

@@ -19,13 +19,14 @@ from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.design import MOST_CHARACTERS, sample_text
 from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.store.voice import KeptVoice, Manner, Recording
+from wyoming_qwen3.request import Reference
+from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
 
 from .kept import DeletedAnswer, is_ready, language_name, preview_url
 from .presets import designer
 from .profile import check_unbound
-from .recordings import Sent, fields_json, hear
+from .uploads import Sent, fields_json, hear
 
 resource = Resource("Voices")
 
@@ -239,7 +240,7 @@ async def _from_clip(services: Services, body: NewVoice, clip: bytes | None) -> 
     return await services.store.voices.create(body.name, "profile", manner, [recording]), warnings
 
 
-def _hear(clip: bytes, text: str | None) -> tuple[Recording, list[str]]:
+def _hear(clip: bytes, text: str | None) -> tuple[Reference, list[str]]:
     recording = hear([Sent(clip, text, "audio_sample")])[0]
     found = [finding.message for finding in check(recording.samples, recording.sample_rate, text)]
     timbre = "Without ref_text, what the clip says, its timbre alone is cloned."

@@ -6,38 +6,38 @@ import numpy as np
 import soundfile
 
 from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.request import Reference
 
 from .checks import check_words
-from .voice import Recording
 
 _RATES = range(8_000, 192_000 + 1)
 _FULL_SCALE = 32768
 
 
-def check_recording(recording: Recording) -> None:
+def check_clip(clip: Reference) -> None:
     """Raise InvalidRequest for a clip that is empty, not finite float32 [samples], or not at 8 to 192 kHz."""
-    samples = recording.samples
+    samples = clip.samples
     if samples.dtype != np.float32 or samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
         raise InvalidRequest("A recording is mono sound of at least one sample.", param="samples")
-    if recording.sample_rate not in _RATES:
+    if clip.sample_rate not in _RATES:
         raise InvalidRequest(f"A recording has {_RATES[0]} to {_RATES[-1]} samples a second.", param="samples")
-    check_words(recording.text, "text")
+    check_words(clip.text, "text")
 
 
-def pack(recording: Recording) -> bytes:
+def pack(clip: Reference) -> bytes:
     """The clip as the bytes of a mono PCM_16 WAV file; its text is not in it. Beyond [-1, 1] it is clipped.
 
-    Reading and packing a clip again gives the same bytes, however often. Raises InvalidRequest as `check_recording`.
+    Reading and packing a clip again gives the same bytes, however often. Raises InvalidRequest as `check_clip`.
     """
-    check_recording(recording)
+    check_clip(clip)
     # libsndfile scales a float by 32767 and reads by 32768, so that a clip would fade each time it is kept.
-    pcm = np.clip(np.rint(recording.samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    pcm = np.clip(np.rint(clip.samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
     file = io.BytesIO()
-    soundfile.write(file, pcm, recording.sample_rate, subtype="PCM_16", format="WAV")
+    soundfile.write(file, pcm, clip.sample_rate, subtype="PCM_16", format="WAV")
     return file.getvalue()
 
 
-def unpack(data: bytes, text: str | None) -> Recording:
+def unpack(data: bytes, text: str | None) -> Reference:
     """The clip in the bytes of a mono PCM_16 WAV file, with its text. Raises InvalidRequest for anything else."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
@@ -49,4 +49,4 @@ def unpack(data: bytes, text: str | None) -> Recording:
         raise InvalidRequest("The recording is not a whole WAV file.", param="samples") from error
     if not pcm.size or rate not in _RATES:
         raise InvalidRequest("The recording is empty or has a rate that is not taken.", param="samples")
-    return Recording(pcm.astype(np.float32) / np.float32(_FULL_SCALE), rate, text)
+    return Reference(pcm.astype(np.float32) / np.float32(_FULL_SCALE), rate, text)

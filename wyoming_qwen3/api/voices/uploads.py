@@ -16,7 +16,7 @@ from wyoming_qwen3.api.parse import Fields, parse_json
 from wyoming_qwen3.audio.decode import Clip, read_clip, resample
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.store.voice import Recording
+from wyoming_qwen3.request import Reference
 
 MOST_CLIPS = 16
 """Of one form."""
@@ -93,7 +93,7 @@ def decode(data: bytes) -> Clip:
     return read_clip(data, max_seconds=_DECODED_SECONDS, param="audio")
 
 
-def hear(sent: Sequence[Sent]) -> list[Recording]:
+def hear(sent: Sequence[Sent]) -> list[Reference]:
     """Clips to be kept. Takes tens of milliseconds for each.
 
     Raises TooLarge, and InvalidRequest for one that can't be read or is of no use.
@@ -101,14 +101,14 @@ def hear(sent: Sequence[Sent]) -> list[Recording]:
     return [_hear(one) for one in sent]
 
 
-def _hear(sent: Sent) -> Recording:
+def _hear(sent: Sent) -> Reference:
     clip = read_clip(sent.data, max_seconds=_DECODED_SECONDS, param=sent.param)
     rate = min(clip.sample_rate, _MOST_RATE)
     samples = resample(clip.samples, clip.sample_rate, rate)
     for finding in check(samples, rate, sent.text):
         if finding.severity == "error":
             raise InvalidRequest(f"{sent.param}: {finding.message}", param=sent.param)
-    return Recording(samples, rate, sent.text)
+    return Reference(samples, rate, sent.text)
 
 
 def _said(text: str | None, param: str, *, timbre: bool) -> str | None:
