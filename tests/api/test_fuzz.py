@@ -49,9 +49,13 @@ async def test_no_request_harms_the_server(server: Server, tmp_path: Path) -> No
 
 
 async def fuzz(server: Server, folder: Path) -> tuple[int | None, str]:
-    """What schemathesis says of the API, without the one answer that never ends; 0 if it found nothing."""
+    """What schemathesis says of the API; 0 if it found nothing.
+
+    Without the one answer that never ends, and the one that takes what others take but speaks a sentence each time.
+    """
     command = (
-        *("run", f"{server.url}/openapi.json", "--exclude-path", "/api/models/events", "--seed", "1", "--no-color"),
+        *("run", f"{server.url}/openapi.json", "--seed", "1", "--no-color"),
+        *("--exclude-path", "/api/models/events", "--exclude-path", "/api/effects/preview"),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--checks", ",".join(CHECKS)),
         *("--continue-on-failure", "--request-timeout", "60"),
     )
