@@ -55,6 +55,15 @@ def test_the_studio_s_lines_work_one_after_the_other(
     lines = strict + "\n".join(blocks).replace("http://localhost:8880", server.url)
     ran = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}\n{server.log[-2000:]}"
-    for name in ("preview.wav", "commander.mp3", "kettle.flac", "again.mp3", "dialogue.wav", "hall.wav", "mix.wav"):
+    for name in (
+        "preview.wav",
+        "commander.mp3",
+        "whisper.mp3",
+        "kettle.flac",
+        "again.mp3",
+        "dialogue.wav",
+        "hall.wav",
+        "mix.wav",
+    ):
         with av.open(tmp_path / name) as file:
             assert sum(frame.samples for frame in file.decode(audio=0)) > 0.5 * 24_000, name

@@ -86,6 +86,11 @@ def audio(folder: Path) -> set[str]:
     return {file.name for file in (folder / "audio").iterdir()}
 
 
+async def test_what_has_just_been_spoken_is_found_at_once(history: History) -> None:
+    recordings = [speak(history, noise(0.5)) for _ in range(3)]
+    assert set(await found(history)) == {recording.id for recording in recordings}
+
+
 async def test_what_was_spoken_is_found_and_heard_again(folder: Path, history: History) -> None:
     samples = noise(1.5)
     recording = speak(history, samples)

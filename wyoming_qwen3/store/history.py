@@ -37,6 +37,8 @@ _TIDY_SECONDS = 60.0
 _IDLE_TIDY_SECONDS = 3600.0
 """Entries grow too old also while nothing is spoken."""
 
+_SETTLE_SECONDS = 0.5
+
 _CLOSE_SECONDS = 10.0
 """What is still being written is waited for so long when the server ends."""
 
@@ -93,7 +95,9 @@ class History:
         return recording
 
     async def search(self, query: Query) -> Page:
-        """What matches, page by page."""
+        """What matches, page by page; what has just been spoken is waited for, for a moment."""
+        if self._keeping:
+            await asyncio.wait(self._keeping.values(), timeout=_SETTLE_SECONDS)
         return await self._database.read(lambda connection: entries.search(connection, query))
 
     async def usage(self) -> Usage:
