@@ -147,9 +147,8 @@ class History:
             self._tidying.cancel()
         for recording in list(self._begun):
             recording.discard()
-        self._recorder.close()
-        if self._keeping:
-            await asyncio.wait(self._keeping.values(), timeout=_CLOSE_SECONDS)
+        emptied = asyncio.wrap_future(self._recorder.close())
+        await asyncio.wait([emptied, *self._keeping.values()], timeout=_CLOSE_SECONDS)
         await self._database.close()
 
     def _keep(self, recording: Recording, facts: Facts, completing: Future[AudioFile | None]) -> None:

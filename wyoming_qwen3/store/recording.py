@@ -74,14 +74,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, "recordings")
-        self._closed = False
+        self._emptied: Future[None] | None = None
         self._taken = 0  # written by the event loop only
         self._done = 0  # written by the thread only
         self._quiet_until = 0.0
 
     def submit(self, size: int, work: Callable[[], _T]) -> "Future[_T] | None":
         """Have `work` done, in order. None when `size` more bytes are too many, or after close()."""
-        if self._closed:
+        if self._emptied is not None:
             return None
         if size and self._taken - self._done + size > _MOST_WAITING:
             self.complain("The disk is slower than the speech.")
@@ -96,10 +96,12 @@ class Recorder:
             self._quiet_until = now + _COMPLAIN_SECONDS
             _LOGGER.warning("A generation is not kept in the history: %s", problem)
 
-    def close(self) -> None:
-        """Take no more. What was submitted is still done, and not waited for."""
-        self._closed = True
-        self._executor.shutdown(wait=False)
+    def close(self) -> "Future[None]":
+        """Take no more. What was submitted is still done; the future is done when all of it is."""
+        if self._emptied is None:
+            self._emptied = self._executor.submit(lambda: None)
+            self._executor.shutdown(wait=False)
+        return self._emptied
 
     def _run(self, size: int, work: Callable[[], _T]) -> _T:
         try:
