@@ -8,7 +8,7 @@ from .errors import InvalidRequest, VoiceNotFound
 from .request import Kept, Voice
 from .store.voice import KeptVoice
 from .store.voices import VoiceStore
-from .voices import SPEAKERS, Language, Speaker, find_language, split_language
+from .voices import Language, Speaker, find_language, find_voice, split_language
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Cast:
             return _cast(*found, language, self.defaults)
         defaults = self.defaults
         if not voice and wanted:  # a built-in speaker was made the default
-            defaults = replace(defaults, speaker=next(one for one in SPEAKERS if one.id == wanted))
+            defaults = replace(defaults, speaker=find_voice(wanted)[0])
         try:
             return Part(*defaults.choose(voice, language))
         except VoiceNotFound as error:
@@ -71,7 +71,7 @@ def _cast(kept: KeptVoice, named: Language | None, language: str | None, default
             f"leave one of the two out.",
             param="language",
         )
-    if not kept.samples and manner.speaker is None:
+    if not kept.speaks:
         raise InvalidRequest(f"Voice {kept.name} has no clip yet; add one to its profile.", param="voice")
     voice: Voice = manner.speaker or Kept(kept.id, kept.revision)
     spoken = asked or named or manner.language or defaults.language

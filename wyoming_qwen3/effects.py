@@ -166,11 +166,6 @@ def stretch(effects: Iterable[Effect]) -> float:
     return 1 / min(itertools.accumulate(_speeds(effects), operator.mul, initial=1.0))
 
 
-def list_effects() -> list[dict[str, object]]:
-    """The table as JSON: types, descriptions, and parameters with range, default and unit."""
-    return [kind.to_json() for kind in EFFECTS]
-
-
 def _speeds(effects: Iterable[Effect]) -> Iterator[float]:
     return (effect.values[0] for effect in effects if effect.type == "speed")
 

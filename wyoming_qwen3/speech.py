@@ -220,7 +220,8 @@ class SpeechSession:
 
     def feed(self, text: str) -> None:
         """More text, cut anywhere."""
-        self._text.append(text)
+        if self._recording:
+            self._text.append(text)
         self._started = self._started or time.monotonic()
         self.report.characters += len(text)
         self._raw.extend(text[start : start + _SLICE] for start in range(0, len(text), _SLICE))

@@ -86,6 +86,12 @@ async def stream_events(
     return response
 
 
+def private_file(media_type: str, name: str) -> dict[str, str]:
+    """Headers of a sound that a person may delete, and is then not to be heard from a cache; `name` is in ASCII."""
+    disposition = f'inline; filename="{name}"'
+    return {"Content-Type": media_type, "Content-Disposition": disposition, "Cache-Control": "private, no-cache"}
+
+
 async def send_event(response: web.StreamResponse, event: Mapping[str, Any]) -> None:
     """One server-sent event, named by its type."""
     await response.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())

@@ -23,6 +23,7 @@ from . import prompts as prompt_files
 from . import wav
 from .checks import check_name, check_words
 from .members import PARAM, read_members, write_members
+from .record import write_manner
 from .voice import Design, KeptVoice, Manner, VoiceType
 
 MEDIA_TYPE = "application/zip"
@@ -98,19 +99,12 @@ def _prompt_file(size: Size) -> str:
 
 
 def _write_manifest(voice: KeptVoice, recordings: Sequence[Reference]) -> bytes:
-    manner = voice.manner
     manifest = {
         "format": _FORMAT,
         "version": _VERSION,
         "name": voice.name,
         "type": voice.type,
-        "description": manner.description,
-        "language": manner.language.code if manner.language else None,
-        "speaker": manner.speaker.id if manner.speaker else None,
-        "instructions": manner.instructions,
-        "speed": manner.speed,
-        "effects": [effect.to_json() for effect in manner.effects],
-        "consent": manner.consent,
+        **write_manner(voice.manner),
         "design": vars(voice.design) if voice.design else None,
         "created_at": voice.created_at,
         "samples": [

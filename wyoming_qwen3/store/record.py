@@ -30,7 +30,6 @@ def is_id(text: str) -> bool:
 
 def write_record(voice: KeptVoice, *, replaces: str | None = None, schema: int = 1 + len(MIGRATIONS)) -> Record:
     """The voice as JSON."""
-    manner = voice.manner
     return {
         "schema": schema,
         "name": voice.name,
@@ -38,20 +37,25 @@ def write_record(voice: KeptVoice, *, replaces: str | None = None, schema: int =
         "created_at": voice.created_at,
         "updated_at": voice.updated_at,
         "revision": voice.revision,
-        "manner": {
-            "description": manner.description,
-            "language": manner.language.code if manner.language else None,
-            "speaker": manner.speaker.id if manner.speaker else None,
-            "instructions": manner.instructions,
-            "speed": manner.speed,
-            "effects": [effect.to_json() for effect in manner.effects],
-            "consent": manner.consent,
-        },
+        "manner": write_manner(voice.manner),
         "samples": [vars(sample) for sample in voice.samples],
         "design": vars(voice.design) if voice.design else None,
         "folder": voice.folder,
         "digest": voice.digest,
         "replaces": replaces,
+    }
+
+
+def write_manner(manner: Manner) -> Record:
+    """A manner as JSON, for an archive too."""
+    return {
+        "description": manner.description,
+        "language": manner.language.code if manner.language else None,
+        "speaker": manner.speaker.id if manner.speaker else None,
+        "instructions": manner.instructions,
+        "speed": manner.speed,
+        "effects": [effect.to_json() for effect in manner.effects],
+        "consent": manner.consent,
     }
 
 

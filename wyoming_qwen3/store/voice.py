@@ -52,7 +52,7 @@ class Manner:
 
 @dataclass(frozen=True)
 class KeptVoice:
-    """One voice. With neither speaker nor samples it is not ready to speak."""
+    """One voice."""
 
     id: str
     """A UUID, also the name of its folder."""
@@ -74,3 +74,8 @@ class KeptVoice:
 
     digest: str | None = None
     """Of that folder's content."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it can be spoken with: it has a clip or a speaker."""
+        return bool(self.samples or self.manner.speaker)

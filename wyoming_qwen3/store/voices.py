@@ -153,9 +153,8 @@ class VoiceStore:
             return None
         return await asyncio.to_thread(self._at(voice).read_prompt, revision, size)
 
-    async def prompted(self, size: Size) -> frozenset[str]:
-        """Ids of the voices for which a clone prompt of that size is kept."""
-        voices = self.all()
+    async def prompted(self, voices: Sequence[KeptVoice], size: Size) -> frozenset[str]:
+        """Ids of those among the voices for which a clone prompt of that size is kept."""
         return await asyncio.to_thread(
             lambda: frozenset(voice.id for voice in voices if self._at(voice).has_prompt(voice.revision, size))
         )

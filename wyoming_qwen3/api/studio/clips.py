@@ -10,6 +10,7 @@ from functools import partial
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from wyoming_qwen3.api.answer import private_file
 from wyoming_qwen3.api.body import FormShape, read_form
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
@@ -91,12 +92,7 @@ async def clip_audio(request: web.Request) -> web.StreamResponse:
     clip, path = clips.get(clip_id), clips.path(clip_id)
     if not await asyncio.to_thread(path.is_file):
         raise NotFound("The audio of this clip is missing on the server's disk; send it again.")
-    headers = {
-        "Content-Type": CLIP_TYPES[clip.extension],
-        "Content-Disposition": f'inline; filename="{clip.id}.{clip.extension}"',
-        "Cache-Control": "private, no-cache",  # what is deleted is not to be heard from a cache
-    }
-    return web.FileResponse(path, headers=headers)
+    return web.FileResponse(path, headers=private_file(CLIP_TYPES[clip.extension], f"{clip.id}.{clip.extension}"))
 
 
 @resource.operation(

@@ -118,7 +118,7 @@ async def converse(request: web.Request) -> web.StreamResponse:
     effects = read_effects(body.effects or [])
     check_installed(effects)
     turns = await asyncio.to_thread(_read_turns, body, config.max_input)
-    company = await cast([turn.speaker for turn in turns], body.speakers, body, config, services.models.size)
+    company = await cast([turn.speaker for turn in turns], body.speakers, body, config, services.synthesizer)
     lines = [_line(turn, company[voice_key(turn.speaker)], body.pause_ms) for turn in turns]
     headers = _ignored(body) | {"X-Turns": str(len(lines))}
     at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text

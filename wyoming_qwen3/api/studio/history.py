@@ -16,7 +16,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from wyoming_qwen3 import recall
-from wyoming_qwen3.api.answer import stream_audio
+from wyoming_qwen3.api.answer import private_file, stream_audio
 from wyoming_qwen3.api.intent import voice_headers
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
@@ -227,11 +227,7 @@ async def entry_audio(request: web.Request) -> web.StreamResponse:
     history = _history(request)
     entry = await history.get(request.match_info["id"])
     path = history.audio_path(entry.id)
-    headers = {
-        "Content-Type": MEDIA_TYPES[query.format],
-        "Content-Disposition": f'inline; filename="{entry.id}.{query.format}"',
-        "Cache-Control": "private, no-cache",  # what is deleted is not to be heard from a cache
-    }
+    headers = private_file(MEDIA_TYPES[query.format], f"{entry.id}.{query.format}")
     if not await asyncio.to_thread(path.is_file):
         raise NotFound("The audio of this entry is missing on the server's disk; it can be generated again.")
     if query.format == "flac":

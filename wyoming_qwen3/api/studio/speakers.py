@@ -9,10 +9,9 @@ from pydantic_core import PydanticCustomError
 from wyoming_qwen3.api.intent import SpeechFields, understand
 from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.casting import Cast
-from wyoming_qwen3.checkpoints import Size
 from wyoming_qwen3.errors import InvalidRequest, SpeechError, VoiceNotFound
-from wyoming_qwen3.models.manager import choose_model
 from wyoming_qwen3.request import SpeechRequest
+from wyoming_qwen3.speech import Synthesizer
 from wyoming_qwen3.text.dialogue import check_speaker
 from wyoming_qwen3.voices import SPEAKERS, voice_key
 
@@ -38,13 +37,13 @@ Speakers: TypeAlias = Annotated[
 
 
 async def cast(
-    names: Iterable[str], speakers: Speakers, shared: SpeechFields, config: Config, size: Size
+    names: Iterable[str], speakers: Speakers, shared: SpeechFields, config: Config, synthesizer: Synthesizer
 ) -> dict[str, SpeechRequest]:
     """How each of the names speaks, by its `voice_key`: case and blanks make no other speaker.
 
     A name that is not among `speakers` is that of a voice, and so is one there whose fields choose no voice, if there
-    is such a voice. `size` is the server's. Raises InvalidRequest for names without a voice, and what `understand` and
-    `choose_model` raise, with the name in the message.
+    is such a voice. Raises InvalidRequest for names without a voice, and what `understand` and `Synthesizer.check`
+    raise, with the name in the message.
     """
     named = {voice_key(name): name for name in names}
     given = _given(speakers)
@@ -55,9 +54,8 @@ async def cast(
     for key, name in named.items():
         fields = _merged(shared, given.get(key), name if key in known else None)
         try:
-            company[key] = wanted = await understand(fields, config)
-            if wanted.standby != "only":
-                choose_model(wanted, size)  # it would be refused when its turn comes, and others have spoken
+            company[key] = await understand(fields, config)
+            synthesizer.check(company[key])  # it would be refused when its turn comes, and others have spoken
         except SpeechError as error:
             param = f"speakers.{name}.{error.param}" if error.param else f"speakers.{name}"
             raise type(error)(f"{name}: {error}", param=param) from None

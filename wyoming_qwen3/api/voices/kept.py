@@ -4,7 +4,7 @@ Knows neither how a voice is made nor where it lies.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -49,20 +49,33 @@ Status = Literal["ready", "pending", "empty"]
 """Speaks at once; once its clips have been read, when it first speaks; or not before it has a clip or a speaker."""
 
 
-async def entry_fields(services: Services, voices: Iterable[KeptVoice]) -> list[dict[str, Any]]:
+class KeptEntry(BaseModel):
     """What is told of every kept voice; a language is Auto where the model is to tell it by the text."""
-    prompted = await services.store.voices.prompted(services.models.size)
+
+    id: str
+    name: str
+    type: VoiceType
+    description: str
+    language: str
+    voice: str | None
+    instructions: str | None
+    speed: float
+    created_at: int
+    """Seconds since 1970."""
+
+    updated_at: int
+    status: Status
+
+
+async def entry_fields(services: Services, voices: Sequence[KeptVoice]) -> list[dict[str, Any]]:
+    """The values of a KeptEntry for each voice, and its `effects`."""
+    prompted = await services.store.voices.prompted(voices, services.models.size)
     return [_entry_fields(voice, prompted) for voice in voices]
 
 
 def language_name(language: Language | None) -> str:
     """As every list of ours calls it."""
     return language.name.title() if language else "Auto"
-
-
-def is_ready(voice: KeptVoice) -> bool:
-    """Whether it can be spoken with."""
-    return bool(voice.samples or voice.manner.speaker)
 
 
 def find_kept(request: web.Request, voice_type: VoiceType) -> KeptVoice:

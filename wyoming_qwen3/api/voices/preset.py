@@ -9,28 +9,15 @@ from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.checkpoints import PUBLISHED, published
 from wyoming_qwen3.design import Sketch
 from wyoming_qwen3.store.clips import Clip
-from wyoming_qwen3.store.voice import KeptVoice, VoiceType
+from wyoming_qwen3.store.voice import KeptVoice
 
-from .kept import Status, entry_fields, language_name, preview_url
+from .kept import KeptEntry, entry_fields, language_name, preview_url
 
 
-class PresetEntry(BaseModel):
+class PresetEntry(KeptEntry):
     """A preset. `voice` is the built-in one that it is; where it is none, the rest is about how it was made."""
 
-    id: str
-    name: str
-    type: VoiceType
-    description: str
-    language: str
-    voice: str | None
-    instructions: str | None
-    speed: float
     effects: list[dict[str, Any]]
-    created_at: int
-    """Seconds since 1970."""
-
-    updated_at: int
-    status: Status
     sample_text: str | None
     model: str | None
     """The checkpoint that made it, or that speaks it."""

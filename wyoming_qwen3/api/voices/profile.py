@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from wyoming_qwen3.api.keys import SERVICES, Services
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.errors import InvalidRequest, StorageFailed
-from wyoming_qwen3.store.voice import KeptVoice, VoiceType
+from wyoming_qwen3.store.voice import KeptVoice
 
-from .kept import Status, entry_fields, sample_url
+from .kept import KeptEntry, entry_fields, sample_url
 
 
 class Warned(BaseModel):
@@ -32,27 +32,16 @@ class SampleEntry(BaseModel):
     audio_url: str
 
 
-class Profile(BaseModel):
+class Profile(KeptEntry):
     """A kept voice.
 
     It is `ready` to speak at once, `pending` where its clips are read when it first speaks, or `empty` with neither
     clips nor speaker. `warnings` is null in lists. `folder` is the entry of the voices folder that it follows.
     """
 
-    id: str
-    name: str
-    type: VoiceType
-    description: str
-    language: str
-    voice: str | None
-    instructions: str | None
-    speed: float
     default_effects: list[dict[str, Any]]
     consent: str
-    created_at: int
-    updated_at: int
     samples: list[SampleEntry]
-    status: Status
     warnings: list[Warned] | None
     default: bool
     folder: str | None

@@ -23,7 +23,7 @@ from wyoming_qwen3.request import Reference
 from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
 
-from .kept import DeletedAnswer, is_ready, language_name, preview_url
+from .kept import DeletedAnswer, language_name, preview_url
 from .presets import designer
 from .profile import check_unbound
 from .uploads import Sent, fields_json, hear
@@ -203,7 +203,7 @@ async def set_default_voice(request: web.Request) -> web.StreamResponse:
     body = await parse_body(request, DefaultBody, _JSON_BYTES)
     voices = request.app[SERVICES].store.voices
     kept = voices.find(body.voice) if body.voice is not None else None
-    if kept and not is_ready(kept):
+    if kept and not kept.speaks:
         raise InvalidRequest(f"The voice {kept.name} has no clip yet; add one before it is the default.", param="voice")
     await voices.set_default(kept.id if kept else body.voice)
     return web.json_response(text=_default(request).model_dump_json(), headers=ignored_headers(body))
