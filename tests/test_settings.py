@@ -28,6 +28,14 @@ def test_http_can_be_off() -> None:
     assert parse(["--uri", "stdio://"], {}).http_port is None
 
 
+def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
+    assert parse([], {}).ingress_port is None
+    assert parse([], {}).ingress_address == "172.30.32.2"
+    alone = parse(["--no-http", "--ingress-port", "8880"], {})
+    assert (alone.http_port, alone.ingress_port) == (None, 8880)
+    assert parse(["--uri", "stdio://", "--ingress-port", "8099"], {}).ingress_port is None
+
+
 @pytest.mark.parametrize(
     ("option", "value", "name", "expected"),
     [
@@ -51,6 +59,8 @@ def test_http_can_be_off() -> None:
         ("--revision", "abc", "revision", "abc"),
         ("--http-host", "::1", "http_host", "::1"),
         ("--http-port", "80", "http_port", 80),
+        ("--ingress-port", "8099", "ingress_port", 8099),
+        ("--ingress-address", "::1", "ingress_address", "::1"),
         ("--api-key", "secret", "api_key", "secret"),
         ("--cors-origins", "http://a, https://b", "cors_origins", ("http://a", "https://b")),
         ("--allowed-hosts", "tts.example.org", "allowed_hosts", ("tts.example.org",)),
@@ -111,6 +121,8 @@ def test_options_stand_before_or_after_the_command(order: list[str]) -> None:
         (["--memory-budget", "lots"], {}, "not a size"),
         (["--memory-budget", "0"], {}, "not a size"),
         (["--sentence-pause", "nan"], {}, "not a number"),
+        (["--ingress-port", "8880"], {}, "--ingress-port and --http-port must be two ports"),
+        (["--ingress-address", "supervisor"], {}, "'supervisor' is not an IP address"),
         (["--nonsense"], {}, "--nonsense"),
         (["sing"], {}, "sing"),
         ([], {"TTS_QWEN3_MODEL": "7B"}, "TTS_QWEN3_MODEL: '7B' is not one of"),

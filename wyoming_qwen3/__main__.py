@@ -17,6 +17,7 @@ from . import say
 from .admission import Admission
 from .api.access import Access
 from .api.app import make_app, serving
+from .api.ingress import Ingress
 from .api.keys import Config, Services, Store
 from .casting import Cast
 from .checkpoints import published
@@ -205,18 +206,21 @@ async def _serve(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def _http(settings: Settings, services: Services, cast: Cast) -> AsyncIterator[None]:
     """The HTTP server, if there is to be one. Raises SpeechError where its address can't be had."""
-    if settings.http_port is None:
+    ports = [port for port in (settings.http_port, settings.ingress_port) if port is not None]
+    if not ports:
         yield
         return
+    ingress = Ingress(settings.ingress_port, settings.ingress_address) if settings.ingress_port else None
     config = Config(
         cast,
         standby_only=settings.standby == "only",
         max_input=settings.max_input,
         voice_fallback=settings.voice_fallback,
-        access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts),
+        access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts, ingress),
     )
-    async with serving(make_app(services, config), settings.http_host, settings.http_port):
-        _LOGGER.info("Serving HTTP at http://%s:%d", settings.http_host, settings.http_port)
+    async with serving(make_app(services, config), settings.http_host, *ports):
+        for port in ports:
+            _LOGGER.info("Serving HTTP at http://%s:%d", settings.http_host, port)
         yield
 
 

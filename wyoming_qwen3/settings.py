@@ -5,6 +5,7 @@ is an error at start, never a default.
 """
 
 import argparse
+import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from urllib.parse import urlparse
 
 from . import __version__
 from .checkpoints import KINDS, SIZES, Kind, Size
-from .errors import SpeechError
+from .errors import InvalidRequest, SpeechError
 from .request import Sampling, StandbyMode, TextStreaming
 from .voices import Language, Speaker, find_language, find_voice
 
@@ -36,8 +37,12 @@ class Settings:
     uri: str
     http_host: str
     http_port: int | None
-    """None serves no HTTP."""
+    """None serves no HTTP there."""
 
+    ingress_port: int | None
+    """None does not serve Home Assistant's ingress."""
+
+    ingress_address: str
     api_key: str | None
     cors_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
@@ -99,6 +104,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 
 def _settings(given: argparse.Namespace) -> Settings:
     data_dir: Path = given.data_dir
+    if given.ingress_port == given.http_port and not given.no_http:
+        raise InvalidRequest("--ingress-port and --http-port must be two ports.")
     sampling = Sampling(
         given.temperature, given.top_k, given.top_p, given.repetition_penalty, given.seed, given.max_frames
     )
@@ -107,6 +114,8 @@ def _settings(given: argparse.Namespace) -> Settings:
         uri=given.uri,
         http_host=given.http_host,
         http_port=None if given.no_http or given.uri.startswith("stdio:") else given.http_port,
+        ingress_port=None if given.uri.startswith("stdio:") else given.ingress_port,
+        ingress_address=given.ingress_address,
         api_key=given.api_key or None,
         cors_origins=given.cors_origins,
         allowed_hosts=given.allowed_hosts,
@@ -211,7 +220,9 @@ def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
     options.option("--uri", _uri, "tcp://0.0.0.0:10200", "where to serve: tcp://HOST:PORT, unix://PATH or stdio://")
     options.option("--http-host", str, "0.0.0.0", "address of the HTTP server")
     options.option("--http-port", _whole(1, 65535), 8880, "port of the HTTP server")
-    options.switch("--no-http", "serve no HTTP; nor is it served beside stdio://")
+    options.switch("--no-http", "serve no HTTP but at --ingress-port; beside stdio:// there is none at all")
+    options.option("--ingress-port", _whole(1, 65535), None, "port at which Home Assistant asks for its users, keyless")
+    options.option("--ingress-address", _address, "172.30.32.2", "the address from which it does, and none else may")
     options.option("--api-key", str, None, "what HTTP clients must send as bearer token (default: none asked for)")
     options.option("--cors-origins", _list, (), "comma-separated origins whose web pages may use the HTTP server")
     options.option(
@@ -340,6 +351,13 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return convert
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from None
 
 
 def _list(text: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from wyoming_qwen3.api.access import is_open
 from wyoming_qwen3.api.app import RESOURCES
 from wyoming_qwen3.api.openapi import describe
 
-PAGE = {"/openapi.json", "/docs", "/docs.js", "/docs.css"}
+PAGE = {"/openapi.json", "/", "/docs", "/docs.js", "/docs.css"}
 SOCKETS = {"/v1/realtime", "/v1/audio/speech/stream"}
 WEB = Path(__file__).parents[2] / "wyoming_qwen3" / "web"
 

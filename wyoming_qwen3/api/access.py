@@ -16,11 +16,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from .errors import HttpError
+from .ingress import Ingress
 
 OPEN_PATHS = frozenset(
     {
         "/health",
         "/openapi.json",
+        "/",
         "/docs",
         "/docs.js",
         "/docs.css",
@@ -78,6 +80,16 @@ class Access:
     allowed_hosts: tuple[str, ...] = ()
     """Further names that the server goes by: exact, "*.example.org" for all below, or "*" for any."""
 
+    ingress: Ingress | None = None
+    """Where Home Assistant asks for its users."""
+
+    def at(self, request: web.BaseRequest) -> "Access":
+        """What holds for a request at the port that it came to: Home Assistant has asked who it is."""
+        return _PASSED_ON if self.ingress and self.ingress.took(request) else self
+
+
+_PASSED_ON = Access(allowed_hosts=("*",))
+
 
 def install(app: web.Application, access: Access) -> None:
     """Guard all routes of `app`. What turns errors into answers must be among its middlewares already."""
@@ -87,9 +99,10 @@ def install(app: web.Application, access: Access) -> None:
         response.headers["X-Request-Id"] = request_id(request)
         if response.status == web.HTTPUnauthorized.status_code:
             response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 11.6.1
-        if access.cors_origins:
+        listed = access.at(request).cors_origins
+        if listed:
             response.headers.add("Vary", "Origin")
-        if origin_listed(origin := request.headers.get("Origin", ""), access.cors_origins):
+        if origin_listed(origin := request.headers.get("Origin", ""), listed):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
 
@@ -100,20 +113,24 @@ def install(app: web.Application, access: Access) -> None:
 def access_middleware(access: Access) -> Middleware:
     """Raise HttpError for what may not pass, and answer preflights.
 
-    400 `invalid_host` and `invalid_subprotocol`, 401 `invalid_api_key`, 403 `host_not_allowed`, `origin_not_allowed`.
+    400 `invalid_host` and `invalid_subprotocol`, 401 `invalid_api_key`, 403 `address_not_allowed`,
+    `host_not_allowed`, `origin_not_allowed`.
     """
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not access.api_key:
-            _check_host(request.headers, access.allowed_hosts)
+        if access.ingress and access.ingress.took(request):
+            access.ingress.check(request)
+        rules = access.at(request)
+        if not rules.api_key:
+            _check_host(request.headers, rules.allowed_hosts)
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            if not origin_listed(request.headers.get("Origin", ""), access.cors_origins):
+            if not origin_listed(request.headers.get("Origin", ""), rules.cors_origins):
                 raise _foreign_origin()
             return web.Response(status=204, headers=_PREFLIGHT)
-        if not origin_allowed(request.method, request.headers, access.cors_origins):
+        if not origin_allowed(request.method, request.headers, rules.cors_origins):
             raise _foreign_origin()
-        if access.api_key and not (is_open(request.method, request.path) or has_key(request.headers, access.api_key)):
+        if rules.api_key and not (is_open(request.method, request.path) or has_key(request.headers, rules.api_key)):
             raise HttpError(
                 401,
                 "invalid_api_key",

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from wyoming_qwen3.design import Sketches
 from wyoming_qwen3.errors import SpeechError
 
-from . import access, batch, health, models, openapi, speech, tokenizer
+from . import access, batch, health, models, openapi, pages, speech, tokenizer
 from .answer import cut_on_failure
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
@@ -66,22 +66,24 @@ def make_app(services: Services, config: Config) -> web.Application:
     stream.add_to(app)
     realtime.add_to(app)
     openapi.add_to(app, RESOURCES)
+    pages.add_to(app)
     return app
 
 
 @contextlib.asynccontextmanager
-async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
-    """Serve for as long as the context lasts. Raises SpeechError where the address can't be had."""
+async def serving(app: web.Application, host: str, *ports: int) -> AsyncIterator[None]:
+    """Serve at these ports for as long as the context lasts. Raises SpeechError where one can't be had."""
     _PROTOCOL_LOGGER.addFilter(_is_ours)
     runner = web.AppRunner(
         app, handler_cancellation=True, access_log=None, logger=_PROTOCOL_LOGGER, shutdown_timeout=_GOODBYE_SECONDS
     )
     await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise SpeechError(f"Can't serve HTTP at {host}:{port}: {error.strerror or error}.") from error
+        for port in ports:
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except OSError as error:
+                raise SpeechError(f"Can't serve HTTP at {host}:{port}: {error.strerror or error}.") from error
         yield
     finally:
         await runner.cleanup()

@@ -1,10 +1,9 @@
-"""GET /openapi.json, made of the operations and their models, and /docs, a page that shows it."""
+"""GET /openapi.json, made of the operations and their models."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from importlib import resources
 from typing import Any
 
 from aiohttp import web
@@ -18,14 +17,6 @@ from .operation import Content, Handler, Operation, Resource
 
 _COMMON_ERRORS = (400, 401, 403)
 _BODY_ERRORS = (408, 413, 415)
-
-_WEB = resources.files("wyoming_qwen3") / "web"
-_PAGE = (
-    ("/docs", "docs.html", "text/html; charset=utf-8"),
-    ("/docs.js", "docs.js", "text/javascript; charset=utf-8"),
-    ("/docs.css", "docs.css", "text/css; charset=utf-8"),
-)
-_PAGE_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'"
 
 
 class ErrorDetail(BaseModel):
@@ -44,10 +35,8 @@ class ErrorAnswer(BaseModel):
 
 
 def add_to(app: web.Application, described: Iterable[Resource]) -> None:
-    """Serve the document for these resources, and the page."""
-    app.router.add_get("/openapi.json", _serve(json.dumps(describe(described)).encode(), "application/json"))
-    for path, name, media_type in _PAGE:
-        app.router.add_get(path, _serve(_WEB.joinpath(name).read_bytes(), media_type))
+    """Serve the document for these resources."""
+    app.router.add_get("/openapi.json", _serve(json.dumps(describe(described)).encode()))
 
 
 def describe(described: Iterable[Resource]) -> dict[str, Any]:
@@ -149,8 +138,8 @@ def _error(status: int, schemas: Mapping[type[BaseModel], Any]) -> dict[str, Any
     }
 
 
-def _serve(body: bytes, media_type: str) -> Handler:
+def _serve(body: bytes) -> Handler:
     async def serve(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=body, headers={"Content-Type": media_type, "Content-Security-Policy": _PAGE_POLICY})
+        return web.Response(body=body, content_type="application/json")
 
     return serve
