@@ -7,7 +7,17 @@ UNUSED = {
     ("qwen-tts", "gradio"),
     ("qwen-tts", "sox"),
     ("qwen-tts", "torchaudio"),
+    ("qwen-tts", "einops"),
+    ("huggingface-hub", "fsspec"),
     ("huggingface-hub", "hf-xet"),
+    ("librosa", "scikit-learn"),
+    ("torch", "fsspec"),
+    ("torch", "jinja2"),
+    ("torch", "networkx"),
+    ("torch", "setuptools"),
+    ("onnxruntime", "flatbuffers"),
+    ("onnxruntime", "protobuf"),
+    ("cffi", "pycparser"),
 }
 """What packages ask for and is never used here."""
 

@@ -1,0 +1,55 @@
+# The app's image, for amd64 and aarch64, and for any machine with plain Docker. docker/Dockerfile.cuda is the one for
+# NVIDIA GPUs.
+ARG BUILD_FROM=ghcr.io/home-assistant/base-debian:bookworm
+
+# Everything Python in one folder, made where there is a compiler, so that none is in the image.
+FROM ${BUILD_FROM} AS build
+SHELL ["/bin/bash", "-o", "errexit", "-o", "pipefail", "-c"]
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ python3-dev python3-pip python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+ENV VENV=/opt/wyoming-qwen3
+ENV PIP="pip --python ${VENV} install --no-cache-dir --no-deps"
+RUN python3 -m venv --without-pip "${VENV}"
+
+# What changes least comes first: layers are kept until something before them has changed. The list is complete, so
+# --no-deps leaves out what qwen-tts asks for and never uses here (gradio, torchaudio, sox).
+WORKDIR /usr/src/wyoming-qwen3
+COPY constraints.txt ./
+ARG TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
+# hadolint ignore=DL3042
+RUN ${PIP} ${TORCH_INDEX} "$(grep '^torch==' constraints.txt)"
+RUN ${PIP} --requirement constraints.txt
+COPY pyproject.toml setup.cfg README.md LICENSE ./
+COPY wyoming_qwen3 ./wyoming_qwen3
+RUN ${PIP} .
+
+FROM ${BUILD_FROM}
+SHELL ["/bin/bash", "-o", "errexit", "-o", "pipefail", "-c"]
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10200 --no-create-home --home-dir /tmp qwen3
+COPY --from=build /opt/wyoming-qwen3 /opt/wyoming-qwen3
+COPY addon/rootfs /
+
+# The app's own folder is /data; caches of libraries may go at any time.
+ENV PATH="/opt/wyoming-qwen3/bin:${PATH}" HOME=/tmp TTS_QWEN3_DATA_DIR=/data
+VOLUME /data
+EXPOSE 10200 8880
+
+# A large checkpoint takes a while to load on a small machine; the port answers long before.
+HEALTHCHECK --start-period=10m --interval=1m --timeout=10s CMD ["wyoming-qwen3-healthcheck"]
+
+ARG BUILD_VERSION=dev
+ARG BUILD_ARCH
+LABEL \
+    io.hass.type="app" \
+    io.hass.version="${BUILD_VERSION}" \
+    io.hass.arch="${BUILD_ARCH}" \
+    org.opencontainers.image.title="Qwen3-TTS" \
+    org.opencontainers.image.description="Streaming Qwen3-TTS for Home Assistant, over Wyoming and HTTP" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="${BUILD_VERSION}"
