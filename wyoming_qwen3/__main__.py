@@ -217,6 +217,7 @@ async def _http(settings: Settings, services: Services, cast: Cast) -> AsyncIter
         max_input=settings.max_input,
         voice_fallback=settings.voice_fallback,
         access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts, ingress),
+        options=settings.told,
     )
     async with serving(make_app(services, config), settings.http_host, *ports):
         for port in ports:

@@ -81,6 +81,12 @@ class Settings:
 
     log_level: str
 
+    told: Mapping[str, str | int | float | bool | None]
+    """Every option by its name, as it was understood, for who asks a running server. A secret is whether there is one.
+
+    None is what is left to the server or the checkpoint.
+    """
+
     text: str = ""
     output: Path | None = None
     instruct: str | None = None
@@ -147,11 +153,26 @@ def _settings(given: argparse.Namespace) -> Settings:
         memory_budget=given.memory_budget,
         zeroconf=given.zeroconf,
         log_level="DEBUG" if given.debug else given.log_level,
+        told=_told(given),
         **{name: getattr(given, name) for name in _COMMAND_OPTIONS if hasattr(given, name)},
     )
 
 
 _COMMAND_OPTIONS = ("text", "output", "instruct", "show_text", "kind")
+
+_SECRETS = frozenset({"api_key"})
+
+
+def _told(given: argparse.Namespace) -> Mapping[str, str | int | float | bool | None]:
+    told: dict[str, str | int | float | bool | None] = {}
+    for name, value in vars(given).items():
+        if name in _SECRETS:
+            told[name] = bool(value)
+        elif isinstance(value, tuple):
+            told[name] = ",".join(value)
+        elif name not in (*_COMMAND_OPTIONS, "command"):
+            told[name] = value if isinstance(value, str | int | float | None) else str(value)
+    return told
 
 
 class _Parser(argparse.ArgumentParser):

@@ -87,6 +87,11 @@ class Access:
         """What holds for a request at the port that it came to: Home Assistant has asked who it is."""
         return _PASSED_ON if self.ingress and self.ingress.took(request) else self
 
+    def passes(self, request: web.BaseRequest) -> bool:
+        """Whether a request comes from who may use the server, and not only read what is open."""
+        key = self.at(request).api_key
+        return not key or has_key(request.headers, key)
+
 
 _PASSED_ON = Access(allowed_hosts=("*",))
 
@@ -130,7 +135,7 @@ def access_middleware(access: Access) -> Middleware:
             return web.Response(status=204, headers=_PREFLIGHT)
         if not origin_allowed(request.method, request.headers, rules.cors_origins):
             raise _foreign_origin()
-        if rules.api_key and not (is_open(request.method, request.path) or has_key(request.headers, rules.api_key)):
+        if not (is_open(request.method, request.path) or access.passes(request)):
             raise HttpError(
                 401,
                 "invalid_api_key",

@@ -1,5 +1,6 @@
 """GET /health and /metrics: answered from memory, at once, whatever else goes on."""
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from aiohttp import web
@@ -35,6 +36,8 @@ class Health(BaseModel):
     active: int
     queue: int
     version: str
+    options: Mapping[str, str | int | float | bool | None] | None = None
+    """What the server was started with, by name, for who may use it; an API key is only whether there is one."""
 
 
 @resource.operation(
@@ -57,6 +60,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         active=services.admission.active,
         queue=services.admission.waiting,
         version=__version__,
+        options=config.options if config.access.passes(request) else None,
     )
     return web.json_response(text=told.model_dump_json(), status=200 if verdict.speaks else 503)
 

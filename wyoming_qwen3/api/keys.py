@@ -1,5 +1,6 @@
 """What routes find in their application: the services that speak, and how this server is set up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -60,6 +61,8 @@ class Config:
     """Whether an unknown voice is replaced by the default one."""
 
     access: Access = field(default_factory=Access)
+    options: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    """What the server was started with, by name; secrets are only whether there is one."""
 
 
 SERVICES = web.AppKey("services", Services)
