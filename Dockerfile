@@ -4,13 +4,12 @@ ARG BUILD_FROM=ghcr.io/home-assistant/base-debian:bookworm
 
 # Everything Python in one folder, made where there is a compiler, so that none is in the image.
 FROM ${BUILD_FROM} AS build
-SHELL ["/bin/bash", "-o", "errexit", "-o", "pipefail", "-c"]
-# hadolint ignore=DL3008
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ python3-dev python3-pip python3-venv \
     && rm -rf /var/lib/apt/lists/*
 ENV VENV=/opt/wyoming-qwen3
-ENV PIP="pip --python ${VENV} install --no-cache-dir --no-deps"
+ENV PIP="pip --python ${VENV} install --no-cache-dir"
 RUN python3 -m venv --without-pip "${VENV}"
 
 # What changes least comes first: layers are kept until something before them has changed. The list is complete, so
@@ -18,20 +17,21 @@ RUN python3 -m venv --without-pip "${VENV}"
 WORKDIR /usr/src/wyoming-qwen3
 COPY constraints.txt ./
 ARG TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
-# hadolint ignore=DL3042
-RUN ${PIP} ${TORCH_INDEX} "$(grep '^torch==' constraints.txt)"
-RUN ${PIP} --requirement constraints.txt
+RUN ${PIP} --no-deps ${TORCH_INDEX} "$(grep '^torch==' constraints.txt)" \
+    && find "${VENV}" -path '*/torch/include' -prune -exec rm -r {} + \
+    && find "${VENV}" -path '*/torch/test' -prune -exec rm -r {} + \
+    && find "${VENV}" -path '*/torch/bin/*' -type f ! -name torch_shm_manager -delete
+RUN ${PIP} --no-deps --requirement constraints.txt
 COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY wyoming_qwen3 ./wyoming_qwen3
-RUN ${PIP} .
+RUN ${PIP} --no-deps .
 
 FROM ${BUILD_FROM}
-SHELL ["/bin/bash", "-o", "errexit", "-o", "pipefail", "-c"]
-# hadolint ignore=DL3008
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10200 --no-create-home --home-dir /tmp qwen3
+    && useradd --system --uid 10200 --user-group --no-create-home --home-dir /tmp qwen3
 COPY --from=build /opt/wyoming-qwen3 /opt/wyoming-qwen3
 COPY addon/rootfs /
 

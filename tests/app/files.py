@@ -1,0 +1,44 @@
+"""The files that Home Assistant and Docker read, as these read them."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+ROOTFS = ROOT / "addon/rootfs"
+SERVICES = ROOTFS / "etc/s6-overlay/s6-rc.d"
+HEALTHCHECK = ROOTFS / "usr/local/bin/wyoming-qwen3-healthcheck"
+
+
+def read(name: str) -> Any:
+    """A YAML file of the root."""
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+CONFIG: dict[str, Any] = read("config.yaml")
+
+CHOSEN: dict[str, Any] = {
+    "model": "1.7B",
+    "voice": "uncle_fu",
+    "language": "de",
+    "standby": "only",
+    "quantize": "int4",
+    "preload": ["voice_design", "base"],
+    "idle_unload": 900,
+    "sentence_pause": 0.35,
+    "history": True,
+    "history_days": 7,
+    "history_entries": 123,
+    "history_size": "1.5G",
+    "api_key": 'it\'s "quoted" and $HOME `spaced`',
+    "backend": "vllm",
+    "vllm_url": "http://127.0.0.1:9,http://127.0.0.1:19",
+    "vllm_customvoice_url": "http://127.0.0.1:29",
+    "vllm_voicedesign_url": "http://127.0.0.1:39",
+    "vllm_base_url": "http://127.0.0.1:49",
+    "vllm_api_key": "another 'secret'",
+    "vllm_fallback": False,
+    "log_level": "debug",
+}
+"""A value for every option, none of them the default where that can be told apart."""
