@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,8 +98,11 @@ def start_shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         yield start
 
 
+_HERE = (sys.executable, "-m", "wyoming_qwen3")
+
+
 @contextlib.contextmanager
-def servers_in(folder: Path) -> Iterator[StartServer]:
+def servers_in(folder: Path, program: Sequence[str | Path] = _HERE, cwd: Path | None = None) -> Iterator[StartServer]:
     """Servers that keep their logs in a folder, and each its data in one of its own there."""
     servers: list[Server] = []
 
@@ -107,10 +110,10 @@ def servers_in(folder: Path) -> Iterator[StartServer]:
         port, http_port = free_port(), free_port()
         number = len(servers)
         log_file = folder / f"server-{number}.log"
-        command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"tcp://127.0.0.1:{port}"]
+        command = [*map(str, program), "--uri", f"tcp://127.0.0.1:{port}"]
         command += ["--http-port", str(http_port), "--data-dir", str(folder / f"data-{number}"), *options]
         with log_file.open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(**variables))
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(**variables), cwd=cwd)
         servers.append(server := Server(process, port, http_port, log_file))
         _wait_for_port(server)
         return server
