@@ -109,7 +109,9 @@ def _slower(wav: bytes) -> bytes:
     """A sound that has to be resampled before it is read."""
     slower = io.BytesIO()
     with wave.open(io.BytesIO(wav)) as source, wave.open(slower, "wb") as target:
-        target.setparams(source.getparams()._replace(framerate=16_000))
+        target.setparams(
+            source.getparams()._replace(framerate=16_000, nframes=0)
+        )  # a streamed file does not know its length
         target.writeframes(source.readframes(source.getnframes()))
     return slower.getvalue()
 
