@@ -31,7 +31,7 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10200 --user-group --no-create-home --home-dir /tmp qwen3
+    && useradd --uid 10200 --no-create-home --home-dir /tmp qwen3
 COPY --from=build /opt/wyoming-qwen3 /opt/wyoming-qwen3
 COPY addon/rootfs /
 

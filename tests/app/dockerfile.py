@@ -1,7 +1,6 @@
 """What a Dockerfile does to make its Python, to be done outside of Docker."""
 
 import re
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +22,3 @@ def recipe(dockerfile: Path) -> Recipe:
     copied = [name for line in re.findall(r"^COPY (.*)$", stage, re.MULTILINE) for name in line.split()[:-1]]
     runs = [re.sub(r"\s+", " ", run) for run in re.findall(r"^RUN (.*)$", stage, re.MULTILINE)]
     return Recipe(variables, tuple(copied), tuple(run for run in runs if "apt-get" not in run))
-
-
-def reachable(index: str) -> str:
-    """The option that names PyTorch's own index, or nothing on a machine that can't reach it."""
-    try:
-        with urllib.request.urlopen(index.rpartition(" ")[2], timeout=3):
-            return index
-    except OSError:
-        return ""

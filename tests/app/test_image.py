@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import importlib.metadata
 import io
@@ -20,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.dockerfile import reachable, recipe
+from tests.app.dockerfile import recipe
 from tests.app.files import HEALTHCHECK, ROOT
 from tests.conftest import Server, environment, servers_in, synthesize
 
@@ -36,7 +37,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, build / name)
     variables = found.variables | {"VENV": str(IMAGE)}
-    variables["TORCH_INDEX"] = reachable(variables["TORCH_INDEX"])
+    variables["TORCH_INDEX"] = variables["TORCH_INDEX"] if _reachable(variables["TORCH_INDEX"].split()[-1]) else ""
     variables["PIP"] = variables["PIP"].replace("${VENV}", str(IMAGE)).replace("--no-cache-dir", "--quiet")
     *lasting, project = found.steps
     made_of = repr((lasting, variables, (ROOT / "constraints.txt").read_text()))
@@ -49,6 +50,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stamp.write_text(digest)
     _run(f"{project} --force-reinstall", variables, build)
     return IMAGE
+
+
+def _reachable(url: str) -> bool:
+    """Whether PyTorch's own index is; a machine that can't reach it has to have a build without CUDA of its own."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        return True
+    return False
 
 
 def _run(step: str, variables: dict[str, str], cwd: Path) -> None:
@@ -126,4 +134,3 @@ def test_the_image_for_gpus_is_made_of_the_same() -> None:
     plain, cuda = recipe(ROOT / "Dockerfile"), recipe(ROOT / "docker/Dockerfile.cuda")
     assert plain.copied == cuda.copied
     assert [step for step in plain.steps if "torch" not in step] == [step for step in cuda.steps if "torch" not in step]
-    assert "Dockerfile" not in plain.copied
