@@ -179,13 +179,13 @@ class ModelManager:
             yield worker, checkpoint
 
     def statuses(self) -> list[Status]:
-        """All published checkpoints as far as is known, without looking anywhere."""
-        return self._books.statuses()
+        """All published checkpoints as far as is known, without looking anywhere; none without an engine."""
+        return self._books.statuses() if self._policy.engine else []
 
     async def survey(self) -> list[Status]:
-        """All published checkpoints, after a look on disk. It begins no download."""
+        """The same after a look on disk. It begins no download."""
         await self._look_on_disk()
-        return self._books.statuses()
+        return self.statuses()
 
     def watch(self) -> contextlib.AbstractContextManager[Subscription[Event]]:
         """What happens to the checkpoints, from entering the context on: take `statuses` after that.

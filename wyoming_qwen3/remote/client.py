@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
@@ -126,7 +127,8 @@ def _lost(server: Server, error: Exception) -> Fault:
         case aiohttp.ClientConnectorDNSError():
             return away(server.name, "is not known by that name")
         case aiohttp.ClientConnectorError():
-            return away(server.name, f"can't be reached ({error.strerror or 'no connection'})")
+            why = os.strerror(error.errno) if error.errno else error.strerror
+            return away(server.name, f"can't be reached ({why})")
         case aiohttp.ConnectionTimeoutError():
             return away(server.name, "can't be reached (nobody answers there)")
         case TimeoutError():

@@ -9,11 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-import numpy as np
-
+from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.request import FloatArray
 
-_FULL_SCALE = np.float32(32768)
 _LONGEST_LINE = 16 << 20
 
 
@@ -53,7 +51,7 @@ class PcmReader:
         whole = len(data) & ~1
         self._rest = data[whole:]
         if whole:
-            yield np.frombuffer(data, "<i2", whole // 2).astype(np.float32) / _FULL_SCALE
+            yield pcm.from_int16(data[:whole])
 
     def finish(self) -> None:
         """As Reader says."""

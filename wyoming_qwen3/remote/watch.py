@@ -67,6 +67,8 @@ class Watch:
             if not server.up or served != server.serves:
                 names = ", ".join(checkpoint.name for checkpoint in served)
                 _LOGGER.info("The vLLM server %s serves %s", server.name, names)
+            if not server.up:
+                server.doubtful_until = 0.0
             self._failures = 0
             server.serves, server.up, server.why = served, True, None
 
