@@ -8,8 +8,11 @@ from wyoming_qwen3.api.keys import Services, Store
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.defaults import Defaults
+from wyoming_qwen3.engines import Engines
 from wyoming_qwen3.metrics import Metrics
 from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.remote.servers import Servers
+from wyoming_qwen3.request import StandbyMode
 from wyoming_qwen3.speech import Options, Synthesizer
 from wyoming_qwen3.standby import StandbyVoice
 from wyoming_qwen3.store.clips import Clips
@@ -19,27 +22,22 @@ from wyoming_qwen3.voices import find_voice
 from wyoming_qwen3.worker import Worker, download
 
 
-def make_services(folder: Path, options: Options) -> Services:
+def make_services(
+    folder: Path, *, standby: StandbyMode = "auto", models: ModelManager | None = None, servers: Servers | None = None
+) -> Services:
     """Everything, with engines that start when they are used, and nothing kept."""
-    models = ModelManager(Policy(folder, "0.6B", download=False), Worker("native"), download)
-    standby, admission, metrics, voices = (
+    models = models or ModelManager(Policy(folder, "0.6B", download=False), Worker("native"), download)
+    spare, admission, metrics, voices = (
         StandbyVoice(Worker("standby")),
         Admission(8, 64),
         Metrics(),
         VoiceStore(folder),
     )
     prompts = ClonePrompts(voices, metrics)
-    synthesizer = Synthesizer(
-        models,
-        standby,
-        LanguageGuesser(),
-        prompts=prompts,
-        history=None,
-        admission=admission,
-        metrics=metrics,
-        options=options,
-    )
-    return Services(synthesizer, models, standby, prompts, admission, metrics, Store(voices, Clips(folder), None))
+    engines = Engines(models, spare, LanguageGuesser(), prompts, servers=servers, mode=standby)
+    synthesizer = Synthesizer(engines, history=None, admission=admission, metrics=metrics, options=Options())
+    store = Store(voices, Clips(folder), None)
+    return Services(synthesizer, models, spare, prompts, admission, metrics, store, servers)
 
 
 async def stop(services: Services) -> None:

@@ -15,9 +15,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("voices", "effects", "hardware"),
     ("request",),
     ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report"),
-    ("worker", "bench", "casting", "recall", "drop"),
+    ("worker", "bench", "casting", "recall", "drop", "remote"),
     ("cloning", "models"),
     ("standby",),
+    ("engines",),
     ("speech",),
     ("batch", "conversation", "design"),
     ("handler", "info", "discovery", "say", "api"),
@@ -26,7 +27,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 WITHIN_A_ROW = {("handler", "info")}
 
 HOMES = {
-    "aiohttp": {"api", "bench"},
+    "aiohttp": {"api", "bench", "remote"},
     "av": {"audio"},
     "prometheus_client": {"metrics"},
     "pydantic": {"api"},

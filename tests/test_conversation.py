@@ -13,6 +13,7 @@ import pytest_asyncio
 from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.conversation import Conversation, Line, Spoken
+from wyoming_qwen3.engines import Engines
 from wyoming_qwen3.errors import (
     InstructionsNotSupported,
     InvalidRequest,
@@ -65,16 +66,10 @@ class Stage(Synthesizer):
 
     def __init__(self, engine: Engine, admission: Admission) -> None:
         metrics = Metrics()
-        super().__init__(
-            engine.models,
-            StandbyVoice(Worker("standby")),
-            LanguageGuesser(),
-            prompts=ClonePrompts(VoiceStore(Path("nowhere")), metrics),
-            history=None,
-            admission=admission,
-            metrics=metrics,
-            options=Options(standby="off"),
-        )
+        prompts = ClonePrompts(VoiceStore(Path("nowhere")), metrics)
+        standby = StandbyVoice(Worker("standby"))
+        engines = Engines(engine.models, standby, LanguageGuesser(), prompts, mode="off")
+        super().__init__(engines, history=None, admission=admission, metrics=metrics, options=Options())
         self.worker = engine.worker
         self.admission = admission
         self.sessions: list[SpeechSession] = []

@@ -13,13 +13,12 @@ from wyoming.tts import Synthesize
 from tests.conftest import collect, free_port
 from tests.parts import make_cast, make_services, stop
 from wyoming_qwen3.handler import Handler
-from wyoming_qwen3.speech import Options
 
 
 @pytest.fixture
 async def port(tmp_path: Path) -> AsyncIterator[int]:
     """A server in this process that speaks with the standby voice."""
-    services = make_services(tmp_path, Options())
+    services = make_services(tmp_path)
     server = AsyncTcpServer("127.0.0.1", number := free_port())
     await server.start(partial(Handler, services.synthesizer, make_cast()))
     yield number

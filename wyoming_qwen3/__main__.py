@@ -20,12 +20,13 @@ from .api.app import make_app, serving
 from .api.ingress import Ingress
 from .api.keys import Config, Services, Store
 from .casting import Cast
-from .checkpoints import published
+from .checkpoints import Size, published
 from .cloning import ClonePrompts
 from .defaults import Defaults
 from .discovery import Announcement
 from .drop.mirror import FolderDrop
 from .engine import weights
+from .engines import Engines
 from .errors import SpeechError, StorageFailed
 from .handler import Handler
 from .hardware import choose_size, probe
@@ -33,6 +34,7 @@ from .info import PROGRAM
 from .metrics import Metrics, resident_bytes
 from .models.manager import ModelManager, Policy
 from .models.state import State
+from .remote.servers import Servers
 from .request import SpeechRequest
 from .settings import Settings, parse
 from .speech import Options, Synthesizer
@@ -129,16 +131,17 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
 
     Raises a SpeechError where the models folder is of no use.
     """
-    weights.check_models_dir(settings.models_dir)
-    size = settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
+    if settings.backend == "native":
+        weights.check_models_dir(settings.models_dir)
     policy = Policy(
         settings.models_dir,
-        size,
+        await _size(settings),
         settings.download,
         settings.revision,
         settings.idle_unload,
         settings.memory_budget,
         offline=settings.local_files_only,
+        engine=settings.backend == "native",
     )
     arguments = ["--log-level", settings.log_level]
     native = Worker("native", ["--device", settings.device, "--dtype", settings.dtype, *arguments])
@@ -147,34 +150,38 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     spare = Worker("standby", arguments)
     standby = StandbyVoice(spare)
     guesser = LanguageGuesser()
-    options = Options(settings.standby, settings.text_streaming, settings.sentence_pause, settings.history)
+    servers = Servers(settings.vllm.urls, settings.vllm.api_key, settings.model) if settings.vllm else None
+    options = Options(settings.text_streaming, settings.sentence_pause, settings.history)
     warming = [asyncio.create_task(asyncio.to_thread(_warm_text, guesser))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
+    if servers:
+        warming.append(asyncio.create_task(servers.start()))
     try:
         await asyncio.wait(warming, timeout=_HEAD_START)
-        if preload and settings.standby != "only":
-            models.start(published(kind, size) for kind in settings.preload)
+        if preload and settings.standby != "only" and models.has_engine:
+            models.start(published(kind, models.size) for kind in settings.preload)
         admission, metrics = Admission(settings.max_active, settings.max_waiting), Metrics()
-        _watch(metrics, admission, models, native, spare)
+        _watch(metrics, admission, models, servers, native, spare)
         prompts = ClonePrompts(store.voices, metrics)
-        synthesizer = Synthesizer(
-            models,
-            standby,
-            guesser,
-            prompts=prompts,
-            history=store.history,
-            admission=admission,
-            metrics=metrics,
-            options=options,
-        )
-        yield Services(synthesizer, models, standby, prompts, admission, metrics, store)
+        engines = Engines(models, standby, guesser, prompts, servers=servers, mode=settings.standby)
+        synthesizer = Synthesizer(engines, history=store.history, admission=admission, metrics=metrics, options=options)
+        yield Services(synthesizer, models, standby, prompts, admission, metrics, store, servers)
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
-        await asyncio.gather(models.close(), standby.close())
+        await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
 
 
-def _watch(metrics: Metrics, admission: Admission, models: ModelManager, *workers: Worker) -> None:
+async def _size(settings: Settings) -> Size:
+    """Of the checkpoints to speak with: as the user says, else what fits this machine, if it is to speak itself."""
+    if settings.backend == "vllm":
+        return settings.model or "1.7B"
+    return settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
+
+
+def _watch(
+    metrics: Metrics, admission: Admission, models: ModelManager, servers: Servers | None, *workers: Worker
+) -> None:
     """Have these looked at when somebody asks for the metrics."""
     metrics.watch("queue_active", "Texts being spoken.", lambda: admission.active)
     metrics.watch("queue_waiting", "Texts that wait for their turn.", lambda: admission.waiting)
@@ -184,6 +191,8 @@ def _watch(metrics: Metrics, admission: Admission, models: ModelManager, *worker
     metrics.watch(
         "model_bytes", "Memory that checkpoints take.", lambda: sum(one.footprint for one in models.statuses())
     )
+    if servers:
+        metrics.watch("vllm_servers_up", "vLLM servers that are up.", lambda: sum(s.up for s in servers.statuses()))
     resident = {worker.engine: lambda worker=worker: resident_bytes(worker.pid) for worker in workers}
     metrics.watch_each("engine_resident_bytes", "Memory of each engine process.", "engine", resident)
 
@@ -278,8 +287,7 @@ async def _say(settings: Settings) -> None:
 
 async def _download(settings: Settings) -> None:
     weights.check_models_dir(settings.models_dir)
-    size = settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
-    await say.fetch(published(settings.kind, size), settings.models_dir, settings.revision)
+    await say.fetch(published(settings.kind, await _size(settings)), settings.models_dir, settings.revision)
 
 
 def _list_voices() -> None:

@@ -15,6 +15,9 @@ from .worker import Worker
 _REMEMBERED = 64
 """Prompts held in memory: some 50 KB each."""
 
+_REMEMBERED_CLIPS = 8
+"""Of kept voices, as they are cloned from: some 3 MB each."""
+
 
 class ClonePrompts:
     """Has a voice extracted once, whoever asks and how often: programs send the same clip along with every text."""
@@ -23,6 +26,7 @@ class ClonePrompts:
         self._voices = voices
         self._metrics = metrics
         self._prompts: OrderedDict[bytes, ClonePrompt] = OrderedDict()
+        self._clips: OrderedDict[Kept, Reference] = OrderedDict()
         self._extracting = asyncio.Lock()
 
     async def prompt(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt:
@@ -40,6 +44,18 @@ class ClonePrompts:
         self._prompts.move_to_end(key)
         return self._prompts[key]
 
+    async def reference(self, voice: Kept) -> Reference:
+        """The clips of a kept voice as one, prepared. Raises VoiceNotFound where it was deleted, StorageFailed."""
+        if self._voices.find(voice.id) is None:
+            raise VoiceNotFound("The voice was deleted.", param="voice")
+        if voice not in self._clips:
+            clips = await self._voices.recordings(voice.id)
+            self._clips[voice] = (await asyncio.to_thread(combine, clips)).reference
+            if len(self._clips) > _REMEMBERED_CLIPS:
+                self._clips.popitem(last=False)
+        self._clips.move_to_end(voice)
+        return self._clips[voice]
+
     async def _kept(self, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt | None:
         if isinstance(voice, Reference):
             return None
@@ -51,18 +67,12 @@ class ClonePrompts:
             self._prompts.popitem(last=False)
 
     async def _extract(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt:
-        reference = await self._reference(voice) if isinstance(voice, Kept) else voice
+        reference = await self.reference(voice) if isinstance(voice, Kept) else voice
         self._metrics.read_clip()
         prompt = await worker.clone(checkpoint, reference)
         if isinstance(voice, Kept):
             await self._voices.keep_prompt(voice.id, voice.revision, checkpoint.size, prompt)
         return prompt
-
-    async def _reference(self, voice: Kept) -> Reference:
-        if self._voices.find(voice.id) is None:
-            raise VoiceNotFound("The voice was deleted.", param="voice")
-        clips = await self._voices.recordings(voice.id)
-        return (await asyncio.to_thread(combine, clips)).reference
 
 
 def _key(checkpoint: Checkpoint, voice: Reference | Kept) -> bytes:

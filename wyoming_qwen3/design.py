@@ -13,12 +13,20 @@ from typing import Literal
 import numpy as np
 
 from .audio.reference import combine
-from .checkpoints import published
+from .checkpoints import Checkpoint, published
 from .cloning import ClonePrompts
 from .errors import InvalidRequest, NameExists, NotFound
 from .models.manager import ModelManager
-from .models.state import State
-from .request import FRAME_SAMPLES, SAMPLE_RATE, Description, FloatArray, Reference, Sampling, SpeechRequest
+from .request import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    ClonePrompt,
+    Description,
+    FloatArray,
+    Reference,
+    Sampling,
+    SpeechRequest,
+)
 from .speech import Synthesizer
 from .store import wav
 from .store.checks import check_name
@@ -90,14 +98,14 @@ class Designer:
         """Find out before anything is spoken what would go wrong after it; without a name nothing is to be kept.
 
         Raises InvalidRequest for a name that can't be had, NameExists, and Unavailable while a checkpoint that it takes
-        is not there: the download of all of them begins, if the server may.
+        is nowhere: the download of all of them begins, if the server may.
         """
         if name is not None:
             self._check_name(name, overwrite=overwrite)
         needed = self.checkpoints if name is not None else self.checkpoints[:1]
-        for model in [await self._models.look(checkpoint) for checkpoint in needed]:
-            if model.state not in (State.ON_DISK, State.LOADING, State.READY):
-                raise model.explain()
+        missing = [await self._synthesizer.engines.missing(checkpoint) for checkpoint in needed]
+        if first := next(filter(None, missing), None):
+            raise first
 
     async def sketch(
         self,
@@ -149,11 +157,7 @@ class Designer:
         Raises a SpeechError where that fails; nothing is kept then, and what was to be overwritten stays.
         """
         base = self.checkpoints[1]
-        reference = (await asyncio.to_thread(combine, [sketch.clip])).reference
-        tell("loading")
-        async with self._models.use(base) as worker:
-            tell("cloning")
-            prompt = await self._prompts.prompt(worker, base, reference)
+        prompt = (base.size, await self._prompt(base, sketch, tell)) if await self._extracts(base) else None
         tell("saving")
         return await self._voices.create(
             name,
@@ -161,9 +165,21 @@ class Designer:
             manner,
             [sketch.clip],
             design=sketch.design,
-            prompt=(base.size, prompt),
+            prompt=prompt,
             overwrite=overwrite,
         )
+
+    async def _extracts(self, base: Checkpoint) -> bool:
+        """Whether it is this machine's engine that will clone the voice, and not a server that hears the clip anew."""
+        return self._models.has_engine and (await self._models.look(base)).available
+
+    async def _prompt(self, base: Checkpoint, sketch: Sketch, tell: Callable[[Stage], None]) -> ClonePrompt:
+        """What the checkpoint reads out of the clip."""
+        reference = (await asyncio.to_thread(combine, [sketch.clip])).reference
+        tell("loading")
+        async with self._models.use(base) as worker:
+            tell("cloning")
+            return await self._prompts.prompt(worker, base, reference)
 
     def _check_name(self, name: str, *, overwrite: bool) -> None:
         """Raise what the store would raise for the name."""

@@ -112,6 +112,12 @@ class ModelFailed(Unavailable):
     code = "model_failed"
 
 
+class BackendUnavailable(Unavailable):
+    """No server that could speak it can be reached, or takes more."""
+
+    code = "backend_unavailable"
+
+
 class DownloadFailed(Unavailable):
     """The checkpoint could not be downloaded, and trying again won't help before a person has changed something."""
 

@@ -14,6 +14,9 @@ from .voices import Language, Speaker
 StandbyMode = Literal["auto", "off", "only"]
 """When the standby voice speaks: while Qwen3 can't, never, or always."""
 
+Backend = Literal["native", "vllm"]
+"""Who makes the sound: the engine process on this machine, or vLLM-Omni servers somewhere."""
+
 TextStreaming = Literal["sentence", "token"]
 """How text that is still being written is spoken: a piece at a time, or on the model's own text track."""
 

@@ -14,9 +14,9 @@ from typing import Any, NoReturn, TypeVar, get_args
 from urllib.parse import urlparse
 
 from . import __version__
-from .checkpoints import KINDS, SIZES, Kind, Size
+from .checkpoints import KIND_NAMES, KINDS, SIZES, Kind, Size
 from .errors import InvalidRequest, SpeechError
-from .request import Sampling, StandbyMode, TextStreaming
+from .request import Backend, Sampling, StandbyMode, TextStreaming
 from .voices import Language, Speaker, find_language, find_voice
 
 _PREFIX = "TTS_QWEN3_"
@@ -24,7 +24,19 @@ _T = TypeVar("_T")
 
 _BY_CHECKPOINT = " (default: as the checkpoint says)"
 
+_MOST_ACTIVE: dict[Backend, int] = {"native": 16, "vllm": 64}
+
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+@dataclass(frozen=True)
+class Vllm:
+    """The vLLM-Omni servers that speak for this one."""
+
+    urls: tuple[tuple[Kind | None, str], ...]
+    """Each with the kind of checkpoint that it is said to serve; None where the server is to tell."""
+
+    api_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,10 @@ class Settings:
 
     device: str
     dtype: str
+    backend: Backend
+    vllm: Vllm | None
+    """Beside the native backend they speak what it can't now."""
+
     voice: Speaker
     language: Language | None
     standby: StandbyMode
@@ -127,7 +143,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         allowed_hosts=given.allowed_hosts,
         voice_fallback=given.voice_fallback,
         max_input=given.max_input,
-        max_active=given.max_active,
+        max_active=given.max_active or _MOST_ACTIVE[given.backend],
         max_waiting=given.max_waiting,
         data_dir=data_dir,
         voices_dir=given.voices_dir or data_dir / "voices",
@@ -139,6 +155,8 @@ def _settings(given: argparse.Namespace) -> Settings:
         model=given.model,
         device=given.device,
         dtype=given.dtype,
+        backend=given.backend,
+        vllm=_vllm(given),
         voice=find_voice(given.voice)[0],
         language=find_voice(given.voice)[1] or find_language(given.language),
         standby=given.standby,
@@ -158,9 +176,36 @@ def _settings(given: argparse.Namespace) -> Settings:
     )
 
 
+def _vllm(given: argparse.Namespace) -> Vllm | None:
+    """The servers, if there are any. Raises InvalidRequest where the options don't go together."""
+    by_kind: tuple[tuple[Kind | None, tuple[str, ...]], ...] = (
+        (None, given.vllm_url),
+        ("custom_voice", given.vllm_customvoice_url),
+        ("voice_design", given.vllm_voicedesign_url),
+        ("base", given.vllm_base_url),
+    )
+    urls = tuple((kind, url) for kind, some in by_kind for url in some)
+    if given.vllm_fallback and given.backend == "vllm":
+        raise InvalidRequest("--vllm-fallback goes with --backend native: with vllm the servers speak everything.")
+    wanted = "--backend vllm" if given.backend == "vllm" else "--vllm-fallback" if given.vllm_fallback else None
+    if wanted and not urls:
+        raise InvalidRequest(f"{wanted} needs the address of a server: --vllm-url, or one for a kind.")
+    if urls and not wanted:
+        raise InvalidRequest("The vLLM servers are of no use without --backend vllm or --vllm-fallback.")
+    if not urls:
+        return None
+    for option in ("temperature", "top_k", "top_p", "repetition_penalty"):
+        if getattr(given, option) is not None:
+            flag = option.replace("_", "-")
+            raise InvalidRequest(f"--{flag} can't be had of vLLM servers; set it in their own configuration.")
+    if given.backend == "vllm" and given.text_streaming == "token":
+        raise InvalidRequest("--text-streaming token needs --backend native: vLLM servers take whole sentences.")
+    return Vllm(urls, given.vllm_api_key or None)
+
+
 _COMMAND_OPTIONS = ("text", "output", "instruct", "show_text", "kind")
 
-_SECRETS = frozenset({"api_key"})
+_SECRETS = frozenset({"api_key", "vllm_api_key"})
 
 
 def _told(given: argparse.Namespace) -> Mapping[str, str | int | float | bool | None]:
@@ -233,6 +278,7 @@ class _Options:
 def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     options = _Options(parser, environment)
     _add_serving(options, environment)
+    _add_backend(options)
     _add_models(options)
     _add_speaking(options)
 
@@ -251,7 +297,7 @@ def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
     )
     options.switch("--voice-fallback", "speak with the default voice where HTTP asks for one that does not exist")
     options.option("--max-input", _whole(1, 100_000), 4096, "most characters of one HTTP request")
-    options.option("--max-active", _whole(1, 64), 16, "most texts spoken side by side")
+    options.option("--max-active", _whole(1, 1024), None, "most texts spoken side by side (default 16; 64 with vllm)")
     options.option("--max-waiting", _whole(0, 10_000), 64, "most texts waiting for that; more are refused")
     options.option("--data-dir", _path, _default_data_dir(environment), "folder for everything that is kept")
     options.option(
@@ -269,6 +315,16 @@ def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
     options.option("--zeroconf", str, None, "announce on the local network", nargs="?", const="", metavar="NAME")
     options.option("--log-level", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR")
     options.switch("--debug", "the same as --log-level DEBUG")
+
+
+def _add_backend(options: _Options) -> None:
+    options.option("--backend", _one_of(*get_args(Backend)), "native", "who makes the sound: native, or vllm servers")
+    options.option("--vllm-url", _urls, (), "comma-separated addresses of vLLM-Omni servers of any kind")
+    for kind, name in KIND_NAMES.items():
+        flag = f"--vllm-{name.lower()}-url"
+        options.option(flag, _urls, (), f"the same for servers that are known to serve {kind}")
+    options.option("--vllm-api-key", str, None, "what these servers ask for as bearer token")
+    options.switch("--vllm-fallback", "beside --backend native: have the servers speak what it can't at the moment")
 
 
 def _add_models(options: _Options) -> None:
@@ -422,6 +478,22 @@ def _size(text: str) -> int:
     if not match or not (value := int(float(match[1]) * _BYTES[match[2].upper()])):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 6G or 1500M")
     return value
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(_url(one) for one in _list(text))
+
+
+def _url(text: str) -> str:
+    """An address without what follows the server's root."""
+    parsed = urlparse(text)
+    try:
+        fits = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
+    except ValueError:
+        fits = False
+    if not fits or parsed.query or parsed.fragment or parsed.username is not None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://gpu:8091")
+    return text.rstrip("/").removesuffix("/v1")
 
 
 def _uri(text: str) -> str:

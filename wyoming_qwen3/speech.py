@@ -1,6 +1,6 @@
 """The one way to make speech. Every surface opens a session, feeds it text, and iterates its audio.
 
-Knows neither protocol nor tensors: text goes through text/, audio comes from an engine process.
+Knows neither protocol nor tensors: text goes through text/, audio comes from whoever `engines` finds.
 """
 
 import asyncio
@@ -20,31 +20,17 @@ from .audio import pcm
 from .audio.chain import Chain, check_installed
 from .audio.streaming import processed
 from .audio.stretch import Stretcher
-from .checkpoints import Checkpoint
-from .cloning import ClonePrompts
+from .engines import Engaged, Engines, Local, Sound
 from .errors import SpeechError, StorageFailed
 from .metrics import Metrics
-from .models.manager import ModelManager, choose_model
-from .models.state import State
 from .recall import facts
 from .report import Report, log_line
-from .request import (
-    FRAME_SAMPLES,
-    SAMPLE_RATE,
-    FloatArray,
-    Kept,
-    Reference,
-    SpeechRequest,
-    StandbyMode,
-    TextStreaming,
-)
-from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
+from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, TextStreaming
 from .store.history import History, Recording
-from .text.language import LanguageGuesser
 from .text.live import LiveScript
 from .text.markup import Pause
 from .text.script import Recital, Script, Segment, Spoken
-from .worker import Row, Worker
+from .worker import Row
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -62,7 +48,6 @@ _UNSPEAKABLE_SECONDS = 0.2
 class Options:
     """How texts become speech, whoever asks."""
 
-    standby: StandbyMode = "auto"
     text_streaming: TextStreaming = "sentence"
     sentence_pause: float = 0.2
     """Seconds of silence between two pieces."""
@@ -71,40 +56,22 @@ class Options:
     """Whether what is spoken is kept in the history where a request does not say."""
 
 
-@dataclass(frozen=True)
-class _Engaged:
-    """An engine, for one utterance; `checkpoint` is None for the standby voice."""
-
-    worker: Worker
-    checkpoint: Checkpoint | None
-    request: SpeechRequest
-
-    def submit(self, text: str, *, live: bool = False) -> Row:
-        return self.worker.submit(self.checkpoint, self.request, text, live=live)
-
-
 class Synthesizer:
     """Opens sessions on the engines that there are."""
 
     def __init__(
         self,
-        models: ModelManager,
-        standby: StandbyVoice,
-        guesser: LanguageGuesser,
+        engines: Engines,
         *,
-        prompts: ClonePrompts,
         history: History | None,
         admission: Admission,
         metrics: Metrics,
         options: Options,
     ) -> None:
-        self._models = models
-        self._standby = standby
-        self._guesser = guesser
+        self.engines = engines
         self._admission = admission
         self._metrics = metrics
         self._options = options
-        self._prompts = prompts
         self._history = history
 
     def open(self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None) -> "SpeechSession":
@@ -120,41 +87,20 @@ class Synthesizer:
     def check(self, request: SpeechRequest) -> None:
         """Raise what would come of it if nobody could ever speak it here, before anything is spoken."""
         check_installed(request.effects)
-        if standby_mode(self._options.standby, request.standby) != "only":
-            choose_model(request, self._models.size)
+        self.engines.check(request)
 
     async def reads_along(self, request: SpeechRequest) -> bool:
-        """Whether text that still comes can be fed to the model's own text track."""
-        if self._options.text_streaming != "token" or standby_mode(self._options.standby, request.standby) == "only":
-            return False
-        return (await self._models.look(choose_model(request, self._models.size))).state is State.READY
+        """Whether text that still comes is fed to the model's own text track."""
+        return self._options.text_streaming == "token" and await self.engines.reads_along(request)
 
     @contextlib.asynccontextmanager
-    async def engine(self, request: SpeechRequest, text: str) -> AsyncIterator[_Engaged]:
-        """The engine that speaks this request, the whole utterance long, when its turn has come.
+    async def engage(self, request: SpeechRequest, text: str, *, live: bool) -> AsyncIterator[Engaged]:
+        """Who speaks this request, the whole utterance long, when its turn has come.
 
-        Raises QueueFull, Unavailable where nobody can speak it now, InvalidRequest where nobody ever can.
+        Raises QueueFull, and what Engines.engage raises.
         """
-        mode = standby_mode(self._options.standby, request.standby)
-        wanted = None if mode == "only" else choose_model(request, self._models.size)
-        async with self._admission.place(), contextlib.AsyncExitStack() as held:
-            model = await self._models.look(wanted) if wanted else None
-            state = model.state if model else None
-            unknown = request.language is None and language_matters(mode, state)
-            guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
-            chosen = choose_engine(mode, state, request, guessed)
-            if chosen == "standby":
-                worker = await held.enter_async_context(self._standby.use())
-                yield _Engaged(worker, None, request)
-            elif model is not None and chosen == "qwen3":
-                checkpoint = model.checkpoint
-                worker = await held.enter_async_context(self._models.use(checkpoint))
-                if isinstance(request.voice, Reference | Kept):
-                    prompt = await self._prompts.prompt(worker, checkpoint, request.voice)
-                    request = replace(request, voice=prompt)
-                yield _Engaged(worker, checkpoint, request)
-            elif model is not None:
-                raise model.explain()
+        async with self._admission.place(), self.engines.engage(request, text, live=live) as engaged:
+            yield engaged
 
     def _record(self, request: SpeechRequest) -> Recording | None:
         """Of the speech, if it is to be kept. Raises StorageFailed where it was asked for and can't be."""
@@ -297,32 +243,50 @@ class SpeechSession:
             if silence:
                 yield pcm.silence(silence, SAMPLE_RATE)
             return
-        async with self._synthesizer.engine(self.request, segment.text) as engaged:
-            self.report.model = engaged.checkpoint.name if engaged.checkpoint else "standby"
+        async with self._synthesizer.engage(self.request, segment.text, live=live) as engaged:
+            self.report.model = engaged.model
             if silence:  # not before there is an engine: who hears the beginning is to hear the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
-            speak = self._speak_live if live else self._speak_pieces
-            async with contextlib.aclosing(speak(engaged, segment)) as chunks:
+            if live and isinstance(engaged, Local):
+                speech = self._speak_live(engaged, segment)
+            else:
+                speech = self._speak_pieces(engaged, segment)
+            async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
-    async def _speak_pieces(self, engaged: _Engaged, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
-        """Piece after piece, each with all its text."""
+    async def _speak_pieces(self, engaged: Engaged, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
+        """Piece after piece, each with all its text; the next is begun when one is made, heard or not."""
         after_speech = False
-        while segment is not None:
-            if isinstance(segment, Pause):
-                yield pcm.silence(segment.seconds, SAMPLE_RATE)
-            else:
+        with contextlib.ExitStack() as rows:
+            row: Sound | None = None
+            while segment is not None:
+                if isinstance(segment, Pause):
+                    yield pcm.silence(segment.seconds, SAMPLE_RATE)
+                    after_speech, segment = False, await self._next_segment()
+                    continue
                 if after_speech and self._options.sentence_pause:
                     yield pcm.silence(self._options.sentence_pause, SAMPLE_RATE)
-                with engaged.submit(segment.text) as row:
+                row = row or rows.enter_context(engaged.submit(segment.text))
+                following = asyncio.create_task(self._follow(engaged, row, rows))
+                try:
                     async for chunk in row:
                         yield chunk
                     self._add_cost(row)
-            after_speech = isinstance(segment, Spoken)
-            segment = await self._next_segment()
+                    after_speech, (segment, row) = True, await following
+                finally:
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
 
-    async def _speak_live(self, engaged: _Engaged, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
+    async def _follow(
+        self, engaged: Engaged, row: Sound, rows: contextlib.ExitStack
+    ) -> tuple[Segment | None, Sound | None]:
+        """The segment after a row, when all of the row is made; if it is to be spoken, its own row has begun."""
+        await row.made.wait()
+        segment = await self._next_segment()
+        return segment, rows.enter_context(engaged.submit(segment.text)) if isinstance(segment, Spoken) else None
+
+    async def _speak_live(self, engaged: Local, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Stretch after stretch, the words of each fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
@@ -369,7 +333,7 @@ class SpeechSession:
             except TimeoutError:
                 self._script.flush()
 
-    def _add_cost(self, row: Row) -> None:
+    def _add_cost(self, row: Sound) -> None:
         self.report.text_tokens += row.text_tokens
         self.report.frames += row.frames
 

@@ -47,6 +47,9 @@ class Row:
         self.frames = 0
         """Codec frames of its audio; 0 before the end."""
 
+        self.made = asyncio.Event()
+        """Whether the engine is through with it, though its listener may not be."""
+
         self._worker = worker
         self._number = number
         self._inbox: asyncio.Queue[wire.Output] = asyncio.Queue()
@@ -63,6 +66,8 @@ class Row:
     def deliver(self, output: wire.Output) -> None:
         """Called by the worker with what the engine sent."""
         self._inbox.put_nowait(output)
+        if not isinstance(output, wire.Audio):
+            self.made.set()
 
     def __aiter__(self) -> Self:
         return self

@@ -10,14 +10,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.parts import make_cast, make_services
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import Config
-from wyoming_qwen3.speech import Options
 
 Client = TestClient[web.Request, web.Application]
 
 
 def quiet_app(models_dir: Path) -> web.Application:
     """The whole application; whoever would speak with it is told that there is no model."""
-    return make_app(make_services(models_dir, Options(standby="off")), Config(make_cast()))
+    return make_app(make_services(models_dir, standby="off"), Config(make_cast()))
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,6 @@ from wyoming_qwen3.api.access import Access
 from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.ingress import Ingress
 from wyoming_qwen3.api.keys import Config
-from wyoming_qwen3.speech import Options
 
 KEY = "s3cret"
 SUPERVISOR, STRANGER = "127.0.0.2", "127.0.0.3"
@@ -34,7 +33,7 @@ class Ports:
 async def ports(tmp_path: Path) -> AsyncIterator[Ports]:
     public, passed_on = free_port(), free_port()
     access = Access(KEY, (PAGE,), ingress=Ingress(passed_on, SUPERVISOR))
-    app = make_app(make_services(tmp_path, Options(standby="off")), Config(make_cast(), access=access))
+    app = make_app(make_services(tmp_path, standby="off"), Config(make_cast(), access=access))
     async with serving(app, "127.0.0.1", public, passed_on):
         yield Ports(f"http://127.0.0.1:{public}", f"http://127.0.0.1:{passed_on}")
 

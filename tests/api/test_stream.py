@@ -24,7 +24,6 @@ from tests.conftest import Server, StartServer
 from tests.parts import make_cast, make_services, stop
 from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config
 from wyoming_qwen3.api.stream import connection
-from wyoming_qwen3.speech import Options
 
 SENTENCE = "The front door is open."
 LONG = f"{SENTENCE} " * 160
@@ -369,7 +368,7 @@ async def test_a_dead_engine_costs_one_utterance(qwen3: Server) -> None:
 @asynccontextmanager
 async def impatient(folder: Path, config_seconds: float, idle_seconds: float) -> AsyncIterator[BaseTestServer]:
     app = web.Application()
-    app[SERVICES] = services = make_services(folder, Options())
+    app[SERVICES] = services = make_services(folder)
     app[CONFIG] = Config(make_cast(), standby_only=True)
     connection.add_to(app, config_seconds=config_seconds, idle_seconds=idle_seconds)
     async with TestServer(app, port=0) as server:

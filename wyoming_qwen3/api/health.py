@@ -1,6 +1,6 @@
 """GET /health and /metrics: answered from memory, at once, whatever else goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from aiohttp import web
@@ -10,9 +10,11 @@ from wyoming_qwen3 import __version__
 from wyoming_qwen3.checkpoints import published
 from wyoming_qwen3.metrics import CONTENT_TYPE
 from wyoming_qwen3.models.state import State, Status
+from wyoming_qwen3.remote.server import ServerStatus
+from wyoming_qwen3.request import Backend
 
-from .keys import CONFIG, SERVICES
-from .models import ModelEntry, model_entry
+from .keys import CONFIG, SERVICES, Services
+from .models import ModelEntry, ServerEntry, model_entry, server_entries
 from .operation import Resource
 
 resource = Resource("Server")
@@ -28,11 +30,16 @@ class Health(BaseModel):
 
     status: Level
     reason: str | None = None
-    backend: Literal["native"] = "native"
+    backend: Backend
     standby: bool
     """Whether the standby voice can speak."""
 
     models: list[ModelEntry]
+    """Checkpoints of the engine on this machine; none where only vLLM servers speak."""
+
+    servers: list[ServerEntry]
+    """vLLM servers."""
+
     active: int
     queue: int
     version: str
@@ -49,14 +56,14 @@ class Health(BaseModel):
 async def health(request: web.Request) -> web.StreamResponse:
     """200 while a request would be spoken, be it after a moment of loading; 503 while nobody can. Needs no API key."""
     services, config = request.app[SERVICES], request.app[CONFIG]
-    statuses = services.models.statuses()
-    main = next(status for status in statuses if status.checkpoint == published("custom_voice", services.models.size))
-    verdict = judge(None if config.standby_only else main, standby=services.standby.ready)
+    verdict = _verdict(services, standby_only=config.standby_only)
     told = Health(
         status=verdict.level,
         reason=verdict.reason,
+        backend="native" if services.models.has_engine else "vllm",
         standby=services.standby.ready,
-        models=[model_entry(status) for status in statuses],
+        models=[model_entry(status) for status in services.models.statuses()],
+        servers=server_entries(services),
         active=services.admission.active,
         queue=services.admission.waiting,
         version=__version__,
@@ -77,6 +84,28 @@ class Verdict(NamedTuple):
     level: Level
     reason: str | None
     speaks: bool
+
+
+def _verdict(services: Services, *, standby_only: bool) -> Verdict:
+    standby = services.standby.ready
+    if standby_only:
+        return judge(None, standby=standby)
+    remote = judge_servers(services.servers.statuses(), standby=standby) if services.servers else None
+    if remote and not services.models.has_engine:
+        return remote
+    size = services.models.size
+    main = next(one for one in services.models.statuses() if one.checkpoint == published("custom_voice", size))
+    native = judge(main, standby=standby)
+    return remote if remote and remote.level == "ok" and native.level != "ok" else native
+
+
+def judge_servers(servers: Sequence[ServerStatus], *, standby: bool) -> Verdict:
+    """How the server is by its vLLM servers: ok while one with named speakers is up, or any where none has them."""
+    named = [one for one in servers if any(checkpoint.kind == "custom_voice" for checkpoint in one.serves)]
+    if any(one.up for one in named or servers):
+        return Verdict("ok", None, True)
+    why = " ".join(one.why for one in servers if one.why)
+    return Verdict("degraded" if why else "loading", why or None, standby)
 
 
 def judge(main: Status | None, *, standby: bool) -> Verdict:

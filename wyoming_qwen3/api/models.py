@@ -7,9 +7,10 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size, published
+from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.models.state import State, Status
+from wyoming_qwen3.request import Backend
 
 from .answer import EVENT_STREAM, STREAM_HEADERS, send_event
 from .errors import error_body
@@ -83,12 +84,31 @@ class ModelEntry(BaseModel):
     last_used: float | None = None
 
 
-class ModelsAnswer(BaseModel):
-    """All checkpoints, and the device they are loaded on, once there is an engine."""
+class ServerEntry(BaseModel):
+    """A vLLM server, and what it serves: nothing before it was reached."""
 
+    url: str
+    up: bool
+    error: str | None
+    """Why it is not up."""
+
+    models: list[str]
+    """Ids of checkpoints."""
+
+    active: int
+    """Requests of ours that it has in hand."""
+
+
+class ModelsAnswer(BaseModel):
+    """All checkpoints, and the device they are loaded on, once there is an engine; and the vLLM servers."""
+
+    backend: Backend
     device: str | None
     device_memory_bytes: int | None
     models: list[ModelEntry]
+    """None where only vLLM servers speak."""
+
+    servers: list[ServerEntry]
 
 
 class ModelBody(Fields):
@@ -132,11 +152,15 @@ async def list_audio_models(request: web.Request) -> web.StreamResponse:
 @resource.operation("GET", "/api/models", "List the checkpoints", answers={200: {"application/json": ModelsAnswer}})
 async def list_checkpoints(request: web.Request) -> web.StreamResponse:
     """What is on disk and in memory, looked up now."""
-    models = request.app[SERVICES].models
-    entries = [model_entry(status) for status in await models.survey()]
-    hello = models.engine
+    services = request.app[SERVICES]
+    entries = [model_entry(status) for status in await services.models.survey()]
+    hello = services.models.engine
     answer = ModelsAnswer(
-        device=hello.device if hello else None, device_memory_bytes=hello.memory if hello else None, models=entries
+        backend="native" if services.models.has_engine else "vllm",
+        device=hello.device if hello else None,
+        device_memory_bytes=hello.memory if hello else None,
+        models=entries,
+        servers=server_entries(services),
     )
     return web.json_response(text=answer.model_dump_json())
 
@@ -234,6 +258,20 @@ def model_entry(status: Status) -> ModelEntry:
     )
 
 
+def server_entries(services: Services) -> list[ServerEntry]:
+    """All vLLM servers, for JSON."""
+    return [
+        ServerEntry(
+            url=server.url,
+            up=server.up,
+            error=server.why,
+            models=[model_id(checkpoint) for checkpoint in server.serves],
+            active=server.active,
+        )
+        for server in (services.servers.statuses() if services.servers else [])
+    ]
+
+
 def _told(kind: str, status: Status) -> dict[str, object]:
     return {"type": kind, "model": model_entry(status).model_dump()}
 
@@ -259,21 +297,25 @@ def _named(body: ModelBody, default_size: Size) -> Checkpoint:
 
 def _openai_models(request: web.Request) -> list[OpenAIModel]:
     services = request.app[SERVICES]
-    checkpoints = [
-        OpenAIModel(
-            id=model_id(status.checkpoint),
-            variant=status.checkpoint.kind,
-            size=status.checkpoint.size,
-            loaded=status.state is State.READY,
-        )
-        for status in services.models.statuses()
-    ]
+    ready = _ready(services)
+    there = [status.checkpoint for status in services.models.statuses()]
+    there += [checkpoint for checkpoint in PUBLISHED if checkpoint in _served(services) and checkpoint not in there]
+    checkpoints = [OpenAIModel(id=model_id(one), variant=one.kind, size=one.size, loaded=one in ready) for one in there]
     standby = OpenAIModel(id=STANDBY, owned_by="wyoming-qwen3", loaded=services.standby.ready)
     loaded = standby.loaded if request.app[CONFIG].standby_only else _any_ready(services, ModelWish())
     return [OpenAIModel(id=MODEL, loaded=loaded), *checkpoints, standby]
 
 
 def _any_ready(services: Services, wish: ModelWish) -> bool:
-    """Whether a checkpoint that the wish fits is in memory."""
-    ready = [status.checkpoint for status in services.models.statuses() if status.state is State.READY]
-    return any(wish.kind in (None, one.kind) and wish.size in (None, one.size) for one in ready)
+    """Whether a checkpoint that the wish fits would speak at once."""
+    return any(wish.kind in (None, one.kind) and wish.size in (None, one.size) for one in _ready(services))
+
+
+def _ready(services: Services) -> set[Checkpoint]:
+    """What is in memory here, or on a vLLM server that is up."""
+    here = {status.checkpoint for status in services.models.statuses() if status.state is State.READY}
+    return here | {checkpoint for checkpoint, up in _served(services).items() if up}
+
+
+def _served(services: Services) -> dict[Checkpoint, bool]:
+    return services.servers.served() if services.servers else {}

@@ -81,6 +81,9 @@ class Policy:
     offline: bool = False
     """Whether the hub is never asked, not even where a person wants it."""
 
+    engine: bool = True
+    """Whether there is an engine here; without one checkpoints are of no use."""
+
 
 class ModelManager:
     """Owns the engine process and what is loaded in it.
@@ -106,6 +109,11 @@ class ModelManager:
     def size(self) -> Size:
         """The size that is spoken with, where a kind exists in it."""
         return self._policy.size
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether it has an engine at all; without one nothing is loaded or downloaded here."""
+        return self._policy.engine
 
     @property
     def engine(self) -> wire.Hello | None:
@@ -139,8 +147,10 @@ class ModelManager:
     async def use(self, checkpoint: Checkpoint) -> AsyncIterator[Worker]:
         """The engine with the checkpoint loaded, which stays so until the caller leaves.
 
-        Waits while it is loaded. Raises Unavailable where it is not on disk or can't be loaded.
+        Waits while it is loaded. Raises Unavailable where it is not on disk or can't be loaded, NotSupported without an
+        engine.
         """
+        self._require_engine()
         model = await self.look(checkpoint)
         model.users += 1
         try:
@@ -159,8 +169,9 @@ class ModelManager:
     async def use_codec(self) -> AsyncIterator[tuple[Worker, Checkpoint]]:
         """The engine with any checkpoint loaded, for the speech tokenizer that all of them share.
 
-        Takes what is in memory before it loads another. Raises Unavailable as `use` does.
+        Takes what is in memory before it loads another. Raises as `use` does.
         """
+        self._require_engine()
         if not self._books.in_state(State.READY, State.LOADING):
             await self._look_on_disk()
         checkpoint = choose_codec(self._books.models, published("custom_voice", self._policy.size))
@@ -168,13 +179,13 @@ class ModelManager:
             yield worker, checkpoint
 
     def statuses(self) -> list[Status]:
-        """All published checkpoints as far as is known, without looking anywhere."""
-        return self._books.statuses()
+        """All published checkpoints as far as is known, without looking anywhere; none without an engine."""
+        return self._books.statuses() if self._policy.engine else []
 
     async def survey(self) -> list[Status]:
-        """All published checkpoints, after a look on disk. It begins no download."""
+        """The same after a look on disk. It begins no download."""
         await self._look_on_disk()
-        return self._books.statuses()
+        return self.statuses()
 
     def watch(self) -> contextlib.AbstractContextManager[Subscription[Event]]:
         """What happens to the checkpoints, from entering the context on: take `statuses` after that.
@@ -188,6 +199,7 @@ class ModelManager:
 
         Raises Unavailable where it can't be loaded or is not on disk; it is downloaded then, if the policy is so.
         """
+        self._require_engine()
         model = self._books.find(checkpoint)
         model.declined = False
         if model.state is State.FAILED:
@@ -212,8 +224,9 @@ class ModelManager:
 
         What is on disk or being downloaded stays as it is. What could not be loaded is checked by the hub's checksums
         and mended, and a download that waits for its next try is tried at once. Raises NotSupported where the hub is
-        never asked.
+        never asked, or there is no engine.
         """
+        self._require_engine()
         model = self._books.find(checkpoint)
         if model.state is State.MISSING:
             await self._files.look([model])
@@ -256,6 +269,10 @@ class ModelManager:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._worker.stop()
+
+    def _require_engine(self) -> None:
+        if not self._policy.engine:
+            raise NotSupported("This server has no engine of its own (--backend vllm); its vLLM servers can't do this.")
 
     async def _preload(self, checkpoint: Checkpoint) -> None:
         model = await self.look(checkpoint)

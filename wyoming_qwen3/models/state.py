@@ -96,6 +96,11 @@ class Model:
     fetching: "asyncio.Task[None] | None" = None
     loading: "asyncio.Task[None] | None" = None
 
+    @property
+    def available(self) -> bool:
+        """Whether it speaks, or would after some seconds of loading."""
+        return self.state in (State.ON_DISK, State.LOADING, State.READY)
+
     def status(self) -> Status:
         """A snapshot."""
         used = round(time.time() - time.monotonic() + self.last_used, 3) if self.last_used else None

@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.checkpoints import Checkpoint, Size
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.models.manager import ModelManager, Policy
-from wyoming_qwen3.speech import Options
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import find_voice
@@ -359,7 +358,7 @@ async def client(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
 
 def quiet(folder: Path, size: Size) -> tuple[Any, Config]:
     models = ModelManager(Policy(folder, size, download=False), Worker("native"), download)
-    services = replace(make_services(folder, Options(standby="off")), models=models)
+    services = make_services(folder, standby="off", models=models)
     return services, Config(Cast(Defaults(find_voice("ryan")[0]), services.store.voices))
 
 

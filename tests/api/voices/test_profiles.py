@@ -18,7 +18,6 @@ from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import SERVICES, Config
 from wyoming_qwen3.drop.mirror import FolderDrop
 from wyoming_qwen3.request import ClonePrompt, Reference
-from wyoming_qwen3.speech import Options
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 
@@ -458,7 +457,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def dropped(tmp_path: Path, folder: Path) -> AsyncIterator[Client]:
-    services = make_services(tmp_path / "voices", Options(standby="off"))
+    services = make_services(tmp_path / "voices", standby="off")
     drop = FolderDrop(folder, services.store.voices, quiet_seconds=0)
     services = replace(services, store=replace(services.store, drop=drop))
     async with serving(make_app(services, Config(make_cast()))) as client:

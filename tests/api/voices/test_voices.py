@@ -23,7 +23,6 @@ from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.request import Reference
-from wyoming_qwen3.speech import Options
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import find_language, find_voice
@@ -38,7 +37,7 @@ class House:
     """A server whose engines never start, and what it keeps."""
 
     def __init__(self, folder: Path, api_key: str | None = None) -> None:
-        self.services = make_services(folder, Options(standby="off"))
+        self.services = make_services(folder, standby="off")
         self.voices: VoiceStore = self.services.store.voices
         cast = Cast(Defaults(find_voice("ryan")[0]), self.voices)
         self.config = Config(cast, access=Access(api_key))

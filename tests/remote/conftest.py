@@ -1,0 +1,58 @@
+"""Servers of one kind each, and the speaking middle over them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from tests.parts import make_services, stop
+from tests.vllm.server import VllmServer, vllm
+from wyoming_qwen3.api.keys import Services
+from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
+from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.remote.client import Timeouts
+from wyoming_qwen3.remote.servers import Servers
+from wyoming_qwen3.request import StandbyMode
+from wyoming_qwen3.worker import Worker, download
+
+QUICK = Timeouts(connect=1.0, first=0.4, gap=0.4, probe=1.0)
+
+
+def serving(kind: Kind = "custom_voice", size: Size = "1.7B", **more: object) -> VllmServer:
+    """A server that is not started yet."""
+    return VllmServer(Checkpoint(kind, size), **more)  # type: ignore[arg-type]
+
+
+async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until it is."""
+    async with asyncio.timeout(seconds):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def speaking(
+    folder: Path, *servers: VllmServer, standby: StandbyMode = "off", timeouts: Timeouts = QUICK
+) -> AsyncIterator[Services]:
+    """The middle without an engine of its own, over these servers, which are started."""
+    async with (
+        vllm(*servers),
+        over(folder, *(server.url for server in servers), standby=standby, timeouts=timeouts) as s,
+    ):
+        yield s
+
+
+@contextlib.asynccontextmanager
+async def over(
+    folder: Path, *urls: str, standby: StandbyMode = "off", timeouts: Timeouts = QUICK, api_key: str | None = None
+) -> AsyncIterator[Services]:
+    """The same over whatever there is at these addresses."""
+    models = ModelManager(Policy(folder, "1.7B", download=False, engine=False), Worker("native"), download)
+    servers = Servers([(None, url) for url in urls], api_key, timeouts=timeouts)
+    services = make_services(folder, standby=standby, models=models, servers=servers)
+    await servers.start()
+    try:
+        yield services
+    finally:
+        await servers.close()
+        await stop(services)

@@ -1,0 +1,93 @@
+"""What a vLLM-Omni server is sent for a piece of text: POST /v1/audio/speech, its OpenAICreateSpeechRequest.
+
+https://docs.vllm.ai/projects/vllm-omni/en/stable/serving/speech_api/
+Fields that it does not know it drops without a word, so nothing is sent that is not in its model.
+"""
+
+import base64
+import unicodedata
+from typing import Any
+
+from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint
+from wyoming_qwen3.errors import InvalidRequest, NotSupported
+from wyoming_qwen3.request import ClonePrompt, Description, Kept, Reference, SpeechRequest, Voice
+from wyoming_qwen3.store import wav
+from wyoming_qwen3.voices import Speaker
+
+_MOST_FRAMES = 4096
+"""Its own bound for max_new_tokens."""
+
+_LEAST_FRAMES = 192
+_FRAMES_PER_LETTER = 4
+_FRAMES_PER_SYLLABLE = 12
+"""Three to four times what is needed at an ordinary pace, as for the native engine."""
+
+_REFERENCE_SECONDS = (1.0, 30.0)
+
+
+def speech_body(
+    request: SpeechRequest, text: str, checkpoint: Checkpoint, model: str, voice: dict[str, Any]
+) -> dict[str, Any]:
+    """The JSON of a request for raw PCM as it is made.
+
+    `model` is the server's id of the checkpoint, and `voice` what `voice_fields` gives. `stream` alone has meant raw
+    PCM in old versions and means server-sent events in new ones; with `stream_format` all of them send PCM.
+    """
+    words = " ".join(part for part in (voice.get("instructions"), (request.instruct or "").strip()) if part)
+    body = {
+        "model": model,
+        "input": text,
+        "task_type": KIND_NAMES[checkpoint.kind],
+        "language": request.language.name.title() if request.language else "Auto",
+        **voice,
+        "instructions": words or None,
+        "seed": request.sampling.seed,
+        "max_new_tokens": frame_limit(text, request.sampling.max_frames),
+        "response_format": "pcm",
+        "stream": True,
+        "stream_format": "audio",
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def voice_fields(voice: Voice) -> dict[str, Any]:
+    """The fields that name, describe or show a voice. Encodes a clip, some 10 ms: not for an event loop.
+
+    Clips go as data: URLs, so that the server fetches nothing; it takes 1 to 30 s. Raises InvalidRequest for others,
+    and NotSupported for a prompt that only the native engine can use.
+    """
+    match voice:
+        case Speaker():
+            return {"voice": voice.id}
+        case Description():
+            return {"instructions": voice.text.strip()}
+        case Reference():
+            return _reference_fields(voice)
+        case ClonePrompt(codes=None):
+            return {"speaker_embedding": voice.speaker_embedding.tolist()}
+        case ClonePrompt():
+            raise NotSupported("A vLLM server clones from a clip, not from what was extracted of it.", param="voice")
+        case Kept():
+            raise TypeError("a kept voice is sent as its clips")
+
+
+def _reference_fields(clip: Reference) -> dict[str, Any]:
+    shortest, longest = _REFERENCE_SECONDS
+    seconds = clip.samples.size / clip.sample_rate
+    if not shortest <= seconds <= longest:
+        raise InvalidRequest(
+            f"The voice's clip has {seconds:.1f} s; vLLM servers take {shortest:g} to {longest:g} s.", param="ref_audio"
+        )
+    url = f"data:audio/wav;base64,{base64.b64encode(wav.pack(clip)).decode()}"
+    said = {"x_vector_only_mode": True} if clip.text is None else {"ref_text": clip.text}
+    return {"ref_audio": url, **said}
+
+
+def frame_limit(text: str, most: int | None) -> int:
+    """Codec frames that a text can need at most, so that speech which reaches them is a runaway.
+
+    Digits, and characters that stand for a syllable or a word, take longer to say than letters.
+    """
+    long = sum(char.isdigit() or unicodedata.east_asian_width(char) in "WF" for char in text)
+    limit = max(_LEAST_FRAMES, _FRAMES_PER_SYLLABLE * long + _FRAMES_PER_LETTER * (len(text) - long))
+    return min(limit, most or _MOST_FRAMES, _MOST_FRAMES)

@@ -1,0 +1,76 @@
+"""Which checkpoint speaks a request, and which server is asked for it: pure functions."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint, Kind, Size
+from wyoming_qwen3.errors import (
+    BackendUnavailable,
+    InstructionsNotSupported,
+    ModelNotFound,
+    NotSupported,
+    SpeechError,
+)
+from wyoming_qwen3.request import SpeechRequest, kind_for
+
+from .fault import Blame
+from .server import Server
+
+_MOST_BROKEN = 2
+"""A request that two servers have broken off, or one of them twice, may be what breaks them."""
+
+
+def choose_checkpoint(
+    request: SpeechRequest, served: Mapping[Checkpoint, bool], unknown: Collection[Kind | None], preferred: Size | None
+) -> Checkpoint:
+    """The checkpoint for what is asked, of those that are `served`, each with whether a server with it is up.
+
+    The request's size, else one that follows its instruction, else one that is up, else the preferred size, else the
+    larger. `unknown` holds what is said of servers that have never told what they serve: one of them may be what is
+    missing. Raises BackendUnavailable then, else NotSupported, ModelNotFound and InstructionsNotSupported.
+    """
+    check_sampling(request)
+    kind = kind_for(request.voice)
+    some = [one for one in served if one.kind == kind and request.size in (None, one.size)]
+    fit = [one for one in some if one.follows_instructions or not request.instruct]
+    if fit:
+        return max(fit, key=lambda one: (served[one], one.size == preferred, one.size))
+    if None in unknown or kind in unknown:
+        raise BackendUnavailable(f"No vLLM server that may serve {KIND_NAMES[kind]} has been reached yet.")
+    raise _never(kind, request, some)
+
+
+def _never(kind: Kind, request: SpeechRequest, some: Sequence[Checkpoint]) -> SpeechError:
+    name = KIND_NAMES[kind]
+    if some:
+        return InstructionsNotSupported(
+            f"{some[0].name} does not follow instructions; only the 1.7B model with a named speaker does.",
+            param="instructions",
+        )
+    if request.size:
+        return ModelNotFound(f"None of the vLLM servers serves {name} in {request.size}.", param="model")
+    return NotSupported(f"None of the vLLM servers serves {name} (--vllm-{name.lower()}-url).", param="voice")
+
+
+def check_sampling(request: SpeechRequest) -> None:
+    """Raise NotSupported for what vLLM-Omni would drop without a word."""
+    for name in ("temperature", "top_k", "top_p", "repetition_penalty"):
+        if getattr(request.sampling, name) is not None:
+            raise NotSupported(f"{name} can't be had of vLLM servers; leave it out.", param=name)
+
+
+def choose_server(
+    servers: Iterable[Server], checkpoint: Checkpoint, tried: Sequence[tuple[Server, Blame]], now: float
+) -> Server | None:
+    """The server to ask next, after those that were tried for this piece and what came of it; None to give up.
+
+    Of those that are up one that has not just broken off, then the one with the fewest requests of ours, then the one
+    that was asked longest ago. Each is asked once; but what only one can speak and it breaks off, it is asked again.
+    """
+    if sum(blame is Blame.BROKEN for _, blame in tried) >= _MOST_BROKEN:
+        return None
+    up = [server for server in servers if server.up and checkpoint in server.serves]
+    asked = [server for server, _ in tried]
+    fresh = [server for server in up if server not in asked]
+    if not fresh and tried and tried[-1][1] is Blame.BROKEN:
+        fresh = [server for server in up if server is tried[-1][0]]
+    return min(fresh, key=lambda one: (now < one.doubtful_until, one.active, one.last_asked), default=None)

@@ -1,0 +1,140 @@
+"""HTTP to the servers: the only place that sends anything to them. Knows one request and one server at a time."""
+
+import asyncio
+import io
+import json
+import os
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from wyoming_qwen3.request import FloatArray
+
+from .fault import Fault, away, broken, refusal
+from .server import Server
+from .stream import Broken, reader_for
+
+_KEEP_ALIVE_SECONDS = 4.0
+"""For so long an idle connection is kept. vLLM closes one after 5, and what is sent just then is lost."""
+
+_MOST_ERROR_BYTES = 64 * 1024
+_LARGE_BODY = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds at each stage."""
+
+    connect: float = 3.0
+    first: float = 20.0
+    """From the request to the first sound."""
+
+    gap: float = 10.0
+    """Between two pieces of sound."""
+
+    probe: float = 5.0
+
+
+class Client:
+    """Keeps connections and uses them again. Open it where there is an event loop, and close it."""
+
+    def __init__(self, api_key: str | None, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+        )
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        await self._session.close()
+
+    async def list_models(self, server: Server) -> Any:
+        """Its list of models, if it is well. Raises Fault."""
+        try:
+            async with asyncio.timeout(self._timeouts.probe):
+                async with self._session.get(f"{server.url}/health") as answer:
+                    if answer.status not in (200, 404):  # what stands before several servers may have no such page
+                        raise refusal(server.name, answer.status, await _error_text(answer))
+                async with self._session.get(f"{server.url}/v1/models") as answer:
+                    if answer.status != 200:
+                        raise refusal(server.name, answer.status, await _error_text(answer))
+                    return await answer.json(content_type=None)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _lost(server, error) from error
+
+    async def speak(self, server: Server, body: dict[str, Any]) -> AsyncGenerator[FloatArray, None]:
+        """Samples as they come. Closing the generator closes the request. Raises Fault."""
+        began = asyncio.get_running_loop().time()
+        answer = await self._ask(server, body)
+        try:
+            reader = reader_for(answer.content_type)
+            limit, silent = began + self._timeouts.first, True
+            while data := await self._more(server, answer, limit):
+                for chunk in reader.feed(data):
+                    silent = False
+                    yield chunk
+                limit = asyncio.get_running_loop().time() + self._timeouts.gap
+            reader.finish()
+            if silent:
+                raise Broken("sent no sound")
+        except Broken as error:
+            raise broken(server.name, str(error)) from error
+        finally:
+            answer.close()
+
+    async def _ask(self, server: Server, body: dict[str, Any]) -> aiohttp.ClientResponse:
+        """The answer, of which the sound is still to come."""
+        data: Any = await _encoded(body)
+        headers = {"Content-Type": "application/json"}
+        url = f"{server.url}/v1/audio/speech"
+        try:
+            async with asyncio.timeout(self._timeouts.first):
+                answer = await self._session.post(url, data=data, headers=headers, allow_redirects=False)
+                if answer.status == 200:
+                    return answer
+                async with answer:
+                    raise refusal(server.name, answer.status, await _error_text(answer))
+        except (aiohttp.ClientError, OSError) as error:
+            raise _lost(server, error) from error
+
+    async def _more(self, server: Server, answer: aiohttp.ClientResponse, limit: float) -> bytes:
+        """The next bytes, b"" after the last."""
+        try:
+            async with asyncio.timeout_at(limit):
+                return await answer.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _lost(server, error) from error
+
+
+async def _encoded(body: dict[str, Any]) -> bytes | io.BytesIO:
+    """As JSON, made on a thread where it has a clip, and then sent in parts."""
+    if len(body.get("ref_audio", "")) < _LARGE_BODY:
+        return json.dumps(body).encode()
+    return io.BytesIO((await asyncio.to_thread(json.dumps, body)).encode())
+
+
+async def _error_text(answer: aiohttp.ClientResponse) -> str:
+    return (await answer.content.read(_MOST_ERROR_BYTES)).decode(errors="replace")
+
+
+def _lost(server: Server, error: Exception) -> Fault:
+    """What a failure of the network means."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return away(server.name, "is not known by that name")
+        case aiohttp.ClientConnectorError():
+            why = os.strerror(error.errno) if error.errno else error.strerror
+            return away(server.name, f"can't be reached ({why})")
+        case aiohttp.ConnectionTimeoutError():
+            return away(server.name, "can't be reached (nobody answers there)")
+        case TimeoutError():
+            return broken(server.name, "has not sent any more for too long")
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ConnectionError():
+            return broken(server.name, "broke off the connection")
+        case aiohttp.InvalidURL() | ValueError():
+            return away(server.name, "does not answer as vLLM does")
+    return broken(server.name, "can't be understood: it answers no HTTP")

@@ -1,0 +1,176 @@
+"""All servers: who speaks next, and rows that may go to another server before their first sound."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
+from wyoming_qwen3.errors import BackendUnavailable, RunawaySpeech
+from wyoming_qwen3.request import FRAME_SAMPLES, FloatArray, SpeechRequest
+
+from .body import speech_body, voice_fields
+from .choice import choose_checkpoint, choose_server
+from .client import Client, Timeouts
+from .fault import Blame, Fault
+from .row import RemoteRow
+from .server import Server, ServerStatus
+from .watch import Watch
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Servers:
+    """Speaks through the servers that are up. `start` begins to look after them, `close` ends all."""
+
+    def __init__(
+        self,
+        urls: Iterable[tuple[Kind | None, str]],
+        api_key: str | None = None,
+        size: Size | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._servers = [Server(url, kind) for kind, url in urls]
+        self._api_key = api_key
+        self._size = size
+        self._timeouts = timeouts or Timeouts()
+        self._client: Client | None = None
+        self._watches: dict[Server, Watch] = {}
+        self._watching: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to look after the servers; return when each has been asked once what it serves."""
+        self._client = Client(self._api_key, self._timeouts)
+        self._watches = {server: Watch(server, self._client, self._size) for server in self._servers}
+        self._watching = [asyncio.create_task(watch.run(), name="vllm watch") for watch in self._watches.values()]
+        for watch in self._watches.values():
+            await watch.looked.wait()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        if self._client:
+            await self._client.close()
+
+    def statuses(self) -> list[ServerStatus]:
+        """How each is, as far as is known."""
+        return [server.status() for server in self._servers]
+
+    def served(self) -> dict[Checkpoint, bool]:
+        """All checkpoints that were ever found, with whether a server that has it is up."""
+        found: dict[Checkpoint, bool] = {}
+        for server in self._servers:
+            for checkpoint in server.serves:
+                found[checkpoint] = found.get(checkpoint, False) or server.up
+        return found
+
+    def choose(self, request: SpeechRequest) -> Checkpoint:
+        """The checkpoint that would speak. Raises BackendUnavailable while that can't be told, else as never."""
+        unknown = [server.kind for server in self._servers if not server.serves]
+        try:
+            return choose_checkpoint(request, self.served(), unknown, self._size)
+        except BackendUnavailable as error:
+            raise BackendUnavailable(f"{error} {self._whys()}") from None
+
+    @contextlib.asynccontextmanager
+    async def speaker(self, request: SpeechRequest, text: str) -> AsyncIterator["Speaker"]:
+        """Who speaks the request, from when the first sound of `text`, its first piece, is there.
+
+        Raises Unavailable or EngineFailed where none of the servers can, and InvalidRequest where none ever will.
+        """
+        speaker = Speaker(self, self.choose(request), request, await _encoded(request))
+        with speaker.begin(text) as first:
+            await first.begun()
+            yield speaker
+
+    async def speak(
+        self, checkpoint: Checkpoint, request: SpeechRequest, text: str, voice: dict[str, Any]
+    ) -> AsyncGenerator[FloatArray, None]:
+        """One piece of text. What fails before its first sound is asked of another server."""
+        tried: list[tuple[Server, Blame]] = []
+        last: Fault | None = None
+        while server := choose_server(self._servers, checkpoint, tried, time.monotonic()):
+            body = speech_body(request, text, checkpoint, server.serves[checkpoint], voice)
+            samples = 0
+            try:
+                async with contextlib.aclosing(self._ask(server, body)) as chunks:
+                    async for chunk in chunks:
+                        samples += chunk.size
+                        yield chunk
+            except Fault as fault:
+                last = fault
+                self._blame(server, fault)
+                tried.append((server, fault.blame))
+                if samples or fault.blame is Blame.REQUEST:
+                    break
+            else:
+                _check_end(samples, body["max_new_tokens"])
+                return
+        raise last.error if last else BackendUnavailable(f"{checkpoint.name} can't be had. {self._whys()}")
+
+    async def _ask(self, server: Server, body: dict[str, Any]) -> AsyncGenerator[FloatArray, None]:
+        """One request to one server."""
+        assert self._client
+        server.active += 1
+        server.last_asked = time.monotonic()
+        try:
+            async with contextlib.aclosing(self._client.speak(server, body)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            server.active -= 1
+
+    def _blame(self, server: Server, fault: Fault) -> None:
+        if fault.blame is Blame.REQUEST:
+            return
+        _LOGGER.warning("%s", fault)
+        server.doubt(time.monotonic())
+        self._watches[server].heard(fault)
+
+    def _whys(self) -> str:
+        return " ".join(server.why for server in self._servers if server.why)
+
+
+@dataclass
+class Speaker:
+    """A request's voice, piece after piece."""
+
+    servers: Servers
+    checkpoint: Checkpoint
+    request: SpeechRequest
+    voice: dict[str, Any]
+    """The fields of a body that name, describe or show it."""
+
+    _first: RemoteRow | None = field(default=None, init=False)
+
+    @property
+    def model(self) -> str:
+        """What speaks."""
+        return self.checkpoint.name
+
+    def begin(self, text: str) -> RemoteRow:
+        """Have the first piece spoken, which is the next that is submitted."""
+        self._first = self.submit(text)
+        return self._first
+
+    def submit(self, text: str) -> RemoteRow:
+        """Start a row."""
+        if self._first:
+            row, self._first = self._first, None
+            return row
+        return RemoteRow(self.servers.speak(self.checkpoint, self.request, text, self.voice))
+
+
+async def _encoded(request: SpeechRequest) -> dict[str, Any]:
+    return await asyncio.to_thread(voice_fields, request.voice)
+
+
+def _check_end(samples: int, limit: int) -> None:
+    """Raise RunawaySpeech for a piece that reached its limit: it ended there and not where its text ends."""
+    if samples >= limit * FRAME_SAMPLES:
+        raise RunawaySpeech(f"The speech did not end within the {limit} frames that its text can need.")

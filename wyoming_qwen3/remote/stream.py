@@ -1,0 +1,120 @@
+"""From the bytes of an answer to samples: raw PCM, or server-sent events that carry it. Knows no network.
+
+https://platform.openai.com/docs/api-reference/audio-streaming
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from wyoming_qwen3.audio import pcm
+from wyoming_qwen3.request import FloatArray
+
+_LONGEST_LINE = 16 << 20
+
+
+class Broken(Exception):
+    """The stream is not what it should be; the message completes "The server ..."."""
+
+
+class Reader(Protocol):
+    """Takes bytes cut anywhere and gives float32 samples."""
+
+    def feed(self, data: bytes) -> Iterator[FloatArray]:
+        """The samples that are complete with these bytes. Raises Broken."""
+
+    def finish(self) -> None:
+        """The stream is over. Raises Broken where that is too early."""
+
+
+def reader_for(content_type: str) -> Reader:
+    """The reader for an answer's media type. Raises Broken for one that is no stream of PCM."""
+    match content_type:
+        case "audio/pcm" | "audio/x-pcm":
+            return PcmReader()
+        case "text/event-stream":
+            return EventReader()
+    raise Broken(f"answered with {content_type or 'nothing'} instead of PCM")
+
+
+class PcmReader:
+    """Signed 16 bit, little-endian, mono; a chunk may end within a sample."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[FloatArray]:
+        """As Reader says."""
+        data = self._rest + data if self._rest else data
+        whole = len(data) & ~1
+        self._rest = data[whole:]
+        if whole:
+            yield pcm.from_int16(data[:whole])
+
+    def finish(self) -> None:
+        """As Reader says."""
+        if self._rest:
+            raise Broken("ended its sound within a sample")
+
+
+class EventReader:
+    """speech.audio.delta, .done and .error; what else comes is passed over."""
+
+    def __init__(self) -> None:
+        self._pcm = PcmReader()
+        self._line = bytearray()
+        self._data: list[bytes] = []
+        self._done = False
+
+    def feed(self, data: bytes) -> Iterator[FloatArray]:
+        """As Reader says."""
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._line += line
+            yield from self._take(bytes(self._line).rstrip(b"\r"))
+            self._line.clear()
+        self._line += rest
+        if len(self._line) > _LONGEST_LINE:
+            raise Broken("sent an event without an end")
+
+    def finish(self) -> None:
+        """As Reader says."""
+        if not self._done:
+            raise Broken("broke off its stream of events")
+        self._pcm.finish()
+
+    def _take(self, line: bytes) -> Iterator[FloatArray]:
+        """A line: one of an event's data, or an empty one that ends the event."""
+        if line.startswith(b"data:"):
+            self._data.append(line[5:].lstrip(b" "))
+        elif not line and self._data:
+            data, self._data = b"\n".join(self._data), []
+            if data != b"[DONE]":
+                yield from self._hear(_parsed(data))
+
+    def _hear(self, event: dict[str, Any]) -> Iterator[FloatArray]:
+        match event.get("type"):
+            case "speech.audio.delta":
+                try:
+                    audio = base64.b64decode(event["audio"], validate=True)
+                except (KeyError, TypeError, binascii.Error):
+                    raise Broken("sent an event without sound") from None
+                yield from self._pcm.feed(audio)
+            case "speech.audio.done":
+                self._done = True
+            case "speech.audio.error":
+                error = event.get("error")
+                told = error.get("message") if isinstance(error, dict) else error
+                raise Broken(f"failed: {' '.join(str(told).split())[:300]}")
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(data)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise Broken("sent an event that is no JSON")
+    return event

@@ -1,0 +1,79 @@
+"""Looks after one server: whether it is up, and what it serves."""
+
+import asyncio
+import contextlib
+import logging
+
+from wyoming_qwen3.checkpoints import Size
+
+from .client import Client
+from .fault import Blame, Fault
+from .server import Server
+from .serving import Unrecognised, recognise
+
+_LOGGER = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 10.0
+"""Between two looks at a server that is up."""
+
+
+def retry_delay(failures: int) -> float:
+    """Seconds until a server is looked at again that was found away so many times in a row."""
+    return min(0.25 * 2.0**failures, _PROBE_SECONDS)
+
+
+class Watch:
+    """Run it for as long as the server may be asked. `size` is of a checkpoint whose name does not tell."""
+
+    def __init__(self, server: Server, client: Client, size: Size | None) -> None:
+        self.looked = asyncio.Event()
+        """Whether it has been asked for the first time."""
+
+        self._server = server
+        self._client = client
+        self._size = size
+        self._failures = 0
+        self._hurried = asyncio.Event()
+
+    def heard(self, fault: Fault) -> None:
+        """A request to the server has failed so."""
+        if fault.blame is Blame.AWAY:
+            self._put_down(str(fault))
+        self._hurried.set()
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            await self._look()
+            self.looked.set()
+            self._hurried.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(retry_delay(self._failures) if self._failures else _PROBE_SECONDS):
+                    await self._hurried.wait()
+            if self._hurried.is_set():  # what has just broken off may be about to go down
+                await asyncio.sleep(retry_delay(0))
+
+    async def _look(self) -> None:
+        server = self._server
+        try:
+            served = recognise(await self._client.list_models(server), server.kind, self._size)
+        except Fault as fault:
+            self._failures += 1
+            self._put_down(str(fault))
+        except Unrecognised as error:
+            self._failures += 1
+            self._put_down(f"The vLLM server {server.name} {error}.")
+        else:
+            if not server.up or served != server.serves:
+                names = ", ".join(checkpoint.name for checkpoint in served)
+                _LOGGER.info("The vLLM server %s serves %s", server.name, names)
+            if not server.up:
+                server.doubtful_until = 0.0
+            self._failures = 0
+            server.serves, server.up, server.why = served, True, None
+
+    def _put_down(self, why: str) -> None:
+        server = self._server
+        if server.up or server.why != why:
+            _LOGGER.warning("%s It is tried again by itself.", why)
+        server.up, server.why = False, why
