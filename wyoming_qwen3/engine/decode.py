@@ -13,7 +13,7 @@ from torch import Tensor
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import SpeechRequest
 
-from .predictor import CodePredictor
+from .predictor import CodePredictor, Predictor
 from .prompt import PromptBuilder, Voicing, prefills_whole_text, prepare
 from .sampling import Sampler, choose
 from .talker import Talker
@@ -136,6 +136,14 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """The two halves of a checkpoint that make codes."""
+
+    talker: Talker
+    predictor: Predictor
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """What one step made of a row: 80 ms of speech as `codes`, int64 [16], or its `ending`; the other is None."""
 
@@ -145,15 +153,17 @@ class Frame:
 
 
 class Decoder:
-    """Turns requests into codec frames with one checkpoint. Takes over the checkpoint's weights.
+    """Turns requests into codec frames with one checkpoint. Takes over its weights, or uses the model that is given.
 
     A row is all the state of an utterance: any number may be open, and each step advances those it is given.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, model: LanguageModel | None = None) -> None:
         self._upstream = upstream
-        self._talker = Talker(upstream.model.talker)
-        self._predictor = CodePredictor(upstream.model.talker)
+        if model is None:
+            model = LanguageModel(Talker(upstream.model.talker), CodePredictor(upstream.model.talker))
+        self.model = model
+        self._talker, self._predictor = model.talker, model.predictor
         self._prompts = PromptBuilder(upstream, self._talker, self._predictor)
         self._end: int = self._talker.config.codec_eos_token_id
         self._banned = torch.zeros(self._talker.config.vocab_size, dtype=torch.bool, device=self._talker.device)

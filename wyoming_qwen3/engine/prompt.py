@@ -17,7 +17,7 @@ from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest, Langu
 from wyoming_qwen3.request import ClonePrompt, Description, SpeechRequest
 from wyoming_qwen3.voices import Language, Speaker
 
-from .predictor import CodePredictor
+from .predictor import Predictor
 from .talker import Talker
 from .text_track import encode
 from .upstream import Upstream
@@ -105,7 +105,7 @@ def prepare(upstream: Upstream, request: SpeechRequest) -> Voicing:
 class PromptBuilder:
     """Builds prompts of a checkpoint from its embeddings."""
 
-    def __init__(self, upstream: Upstream, talker: Talker, predictor: CodePredictor) -> None:
+    def __init__(self, upstream: Upstream, talker: Talker, predictor: Predictor) -> None:
         config = upstream.model.config
         self._talker = talker
         self._predictor = predictor

@@ -87,7 +87,7 @@ class Transformer(nn.Module):
         while len(layers) > 0:
             self.layers.append(_Layer(layers.pop(0), config))
         self.norm = _Norm(norm.weight, config.rms_norm_eps)
-        cos, sin = _rotary_table(positions, self.head_dim, config.rope_theta)
+        cos, sin = rotary_table(positions, self.head_dim, config.rope_theta)
         self.register_buffer("cos", cos.to(norm.weight), persistent=False)
         self.register_buffer("sin", sin.to(norm.weight), persistent=False)
 
@@ -193,7 +193,7 @@ def _packed(*linears: nn.Linear) -> nn.Linear:
     return packed
 
 
-def _rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+def rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines [positions, head_dim] in float32, both halves alike (Su et al., 2021)."""
     frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2).float() / head_dim)
     angles = torch.arange(positions).float()[:, None] * frequencies
