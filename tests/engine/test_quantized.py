@@ -211,3 +211,25 @@ def test_without_kernels_torch_rounds(pairs: LoadPair) -> None:
     given = request(pair, sampling=Sampling(temperature=0))
     alone = [run(decoder, decoder.admit(given, text=text))[0] for text in TEXTS[:2]]
     assert run(decoder, *(decoder.admit(given, text=text) for text in TEXTS[:2])) == alone
+
+
+def test_a_remembered_beginning_changes_no_frame(pairs: LoadPair, kernels: Kernels) -> None:
+    """Frames are the same to the last code with and without it, and follow the text, voice and instruction."""
+    pair = pairs("custom_voice", "1.7B")
+
+    def speak(decoder: Decoder, text: str, speaker: str = "ryan", instruct: str | None = None) -> list[list[int]]:
+        given = request(pair, speaker=speaker, instruct=instruct, sampling=Sampling(temperature=0, max_frames=4))
+        return run(decoder, decoder.admit(given, text=text))[0]
+
+    asked: list[tuple[str, str, str | None]] = [
+        (LONG, "ryan", None),
+        ("Good night, my dear friends.", "ryan", None),
+        (LONG, "serena", None),
+        (LONG, "ryan", "Whisper."),
+        (LONG, "ryan", "Shout."),
+    ]
+    warm = load_quantized(pair.path, "int8", kernels).decoder
+    cold = [speak(load_quantized(pair.path, "int8", kernels).decoder, *one) for one in asked]
+    assert [speak(warm, *one) for one in asked] == cold
+    assert [speak(warm, *one) for one in asked] == cold
+    assert len({str(frames) for frames in cold}) == len(asked)

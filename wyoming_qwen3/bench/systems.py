@@ -105,26 +105,29 @@ class _Stream:
 class Ours:
     """Prompts, decode loop and streaming codec of this project, without the process that they serve in."""
 
-    def __init__(self, upstream: Upstream, tokenizer: Any, decoder: Decoder | None = None) -> None:
-        """Takes over the weights of `upstream`, unless there is a decoder that has.
-
-        The codec is computed in the tokenizer's precision.
-        """
+    def __init__(self, upstream: Upstream, decoder: Decoder, codec: CodecDecoder) -> None:
         self.upstream = upstream
-        self.decoder = decoder or Decoder(upstream)
-        self.codec = CodecDecoder(tokenizer.model.decoder)
+        self.decoder = decoder
+        self.codec = codec
         self._device = self.decoder.model.talker.device
 
     @classmethod
     def load(cls, weights: Weights) -> "Ours":
         """As it serves: the codec in float32, the language model as quantized as the weights say."""
         if weights.quantize == "none" or weights.checkpoint is None:
-            return cls(weights.load(), weights.load_codec(torch.float32))
+            return cls.exact(weights.load(), weights.load_codec(torch.float32))
         kernels = load_kernels(torch.get_num_threads())
         if kernels is None:
             raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
+        torch.set_num_threads(1)
+        codec = CodecDecoder(weights.load_codec(torch.float32).model.decoder, kernels=kernels)
         loaded = load_quantized(weights.checkpoint, weights.quantize, kernels)
-        return cls(loaded.upstream, weights.load_codec(torch.float32), loaded.decoder)
+        return cls(loaded.upstream, loaded.decoder, codec)
+
+    @classmethod
+    def exact(cls, upstream: Upstream, tokenizer: Any) -> "Ours":
+        """Takes over the weights of `upstream`; the codec is computed in the tokenizer's precision."""
+        return cls(upstream, Decoder(upstream), CodecDecoder(tokenizer.model.decoder))
 
     def speak(
         self, text: str, frames: int, *, rows: int = 1, chunk: Callable[[int], int] = chunk_frames, seed: int = 0

@@ -79,6 +79,7 @@ class NativeEngine:
         self._quantize = choose_quantize(quantize, self.device)
         self._kernels = None if self._quantize == "none" else load_kernels(torch.get_num_threads())
         if self._kernels:
+            torch.set_num_threads(1)  # what is left to torch is small, and its threads would be in the kernels' way
             _LOGGER.info(
                 "Speaking in %s with %d threads (%s)", self._quantize, self._kernels.threads, self._kernels.kind
             )
@@ -98,8 +99,12 @@ class NativeEngine:
 
         Raises ModelFailed.
         """
-        loaded = self._language_model(path)
-        codec, added = self._codec(path / "speech_tokenizer")
+        try:
+            codec, added = self._codec(path / "speech_tokenizer")  # first: it needs twice its memory for a moment
+            loaded = self._language_model(path)
+        except ModelFailed:
+            self._drop_unused_codecs()
+            raise
         self._models[checkpoint] = model = _Model(loaded.upstream, loaded.decoder, codec)
         _warm_up(checkpoint, model)
         return loaded.footprint + added
@@ -107,8 +112,7 @@ class NativeEngine:
     def unload(self, checkpoint: Checkpoint) -> None:
         """Give a checkpoint's memory back, and that of a codec that nobody shares any more."""
         del self._models[checkpoint]
-        used = {id(model.codec) for model in self._models.values()}
-        self._codecs = {key: codec for key, codec in self._codecs.items() if id(codec) in used}
+        self._drop_unused_codecs()
         gc.collect()
         _return_memory(self.device)
 
@@ -206,14 +210,22 @@ class NativeEngine:
     def _speech_tokenizer(self, model: _Model) -> Any:
         return load_speech_tokenizer(model.codec.path, self.device, torch.float32)
 
+    def _drop_unused_codecs(self) -> None:
+        used = {id(model.codec) for model in self._models.values()}
+        self._codecs = {key: codec for key, codec in self._codecs.items() if id(codec) in used}
+
     def _codec(self, path: Path) -> tuple[Codec, int]:
         """The codec of a folder, and the bytes that it takes more: all checkpoints are published with the same one."""
-        key = fingerprint(path / "model.safetensors")
+        try:
+            key = fingerprint(path / "model.safetensors")
+        except OSError as error:
+            name = path.parent.name
+            raise ModelFailed(f"{name} could not be loaded: its files are incomplete or damaged.") from error
         if codec := self._codecs.get(key):
             return codec, 0
         decoder = load_speech_tokenizer(path, self.device, torch.float32).model.decoder
         self._codecs[key] = codec = Codec(
-            CodecDecoder(decoder),
+            CodecDecoder(decoder, kernels=self._kernels),
             path,
             tensor_bytes(decoder),
             codebooks=decoder.config.num_quantizers,

@@ -27,11 +27,12 @@ from .upstream import Upstream
 class Prompt:
     """Input of the talker before the first frame, and its text half from then on.
 
-    `prefill` is [positions, hidden]; `trailing` [n, hidden] is the text still to come, one per frame, with the end
-    of text when all of the text is known; `end` and `pad` are [hidden].
+    `prefill` is [positions, hidden], of which the first `head` do not depend on the text; `trailing` [n, hidden] is the
+    text still to come, one per frame, with the end of text when all of the text is known; `end`, `pad` are [hidden].
     """
 
     prefill: Tensor
+    head: int
     trailing: Tensor
     end: Tensor
     pad: Tensor
@@ -144,7 +145,7 @@ class PromptBuilder:
         else:
             body = talker.embed_text(text_ids[:1]) + start
             trailing = torch.cat((talker.embed_text(text_ids[1:]), end[: int(finished)]))
-        return Prompt(torch.cat((*head, body)), trailing, end[0], pad[0])
+        return Prompt(torch.cat((*head, body)), sum(map(len, head)), trailing, end[0], pad[0])
 
     def _codec_prefix(self, voicing: Voicing) -> tuple[Tensor, Tensor]:
         """Codec embeddings of language, speaker and padding [n, hidden], and of the start of codes [1, hidden]."""

@@ -45,6 +45,8 @@ class QuantizedTransformer:
     checkpoint has.
     """
 
+    splits_exactly = True
+
     def __init__(
         self, kernels: Kernels, tensors: Mapping[str, Tensor], prefix: str, config: Any, positions: int
     ) -> None:

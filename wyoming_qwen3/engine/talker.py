@@ -16,6 +16,9 @@ from .transformer import KvCache, Transformer
 class Layers(Protocol):
     """A stack of decoder layers with its final norm, however its weights are kept."""
 
+    splits_exactly: bool
+    """Whether states are the same to the last bit, whatever the pieces in which tokens come."""
+
     def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
         """An empty cache for `rows` sequences."""
 

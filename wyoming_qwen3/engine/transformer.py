@@ -39,6 +39,12 @@ class KvCache:
         """An independent cache with the same content, as where utterances share a prefix."""
         return KvCache(self.keys.clone(), self.values.clone(), self.length)
 
+    def restore(self, other: "KvCache") -> None:
+        """Begin as another cache of as many rows, with all of its positions."""
+        self.keys[:, :, :, : other.length] = other.keys[:, :, :, : other.length]
+        self.values[:, :, :, : other.length] = other.values[:, :, :, : other.length]
+        self.length = other.length
+
     def truncate(self, length: int) -> None:
         """Forget all positions from `length` on; the memory is kept."""
         self.length = min(self.length, length)
@@ -73,6 +79,9 @@ class Transformer(nn.Module):
     layer. `positions` is how long a sequence can get. Raises ModelFailed for a variant of the layers that no
     published checkpoint has.
     """
+
+    splits_exactly = False
+    """The size of a product changes its rounding."""
 
     cos: Tensor
     sin: Tensor

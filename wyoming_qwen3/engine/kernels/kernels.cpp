@@ -1,9 +1,10 @@
-// The language model's part of a frame, on a CPU: what Python calls.
+// A frame's codes and samples on a CPU: what Python calls.
 //
 // Plain C functions on plain memory that the caller owns; library.py has the same structures. Nothing here throws, and nothing is kept but threads and
 // their workspace.
 #include <numeric>
 
+#include "convolution.h"
 #include "sampling.h"
 #include "stack.h"
 
@@ -17,8 +18,7 @@ struct Crew {
     Team team;
     std::mutex calls;
     Workspace work;
-    std::vector<float> logits;
-    std::vector<Token> tokens;
+    Convolver convolver;
 };
 
 }  // namespace
@@ -167,6 +167,26 @@ EXPORTED void predictor_frame(Crew* crew, const Predictor* predictor, int rows, 
             member.wait();
         }
     });
+}
+
+EXPORTED int panel() { return kPanel; }
+
+// Pieces of some signals through a convolution.
+EXPORTED void convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    const Layout layout(*c, streams, count);
+    Workspace::grow(crew->convolver.joined, layout.size());
+    crew->team.run([&](const Member& member) { convolution(*c, layout, crew->convolver, member); });
+}
+
+// Pieces of some signals through the two convolutions of a residual unit, and added to what they were.
+EXPORTED void residual_apply(Crew* crew, const Convolution* wide, const Convolution* narrow, const Stream* streams,
+                             int count) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    const Layout layout(*wide, streams, count);
+    Workspace::grow(crew->convolver.joined, layout.size());
+    Workspace::grow(crew->convolver.between, int64_t(layout.steps) * wide->outputs);
+    crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
 }
 
 // Read memory as fast as all threads together can, and do nothing with it: what no decode step can be faster than.

@@ -101,6 +101,32 @@ class Predictor(Structure):
     ]
 
 
+class Convolution(Structure):
+    """convolution.h, Convolution."""
+
+    _fields_: ClassVar = [
+        ("weights", c_void_p),
+        ("bias", c_void_p),
+        ("frequencies", c_void_p),
+        ("gains", c_void_p),
+        ("inputs", c_int32),
+        ("outputs", c_int32),
+        ("taps", c_int32),
+        ("dilation", c_int32),
+    ]
+
+
+class Stream(Structure):
+    """convolution.h, Stream."""
+
+    _fields_: ClassVar = [
+        ("input", c_void_p),
+        ("history", c_void_p),
+        ("output", c_void_p),
+        ("steps", c_int32),
+    ]
+
+
 class Kernels:
     """A loaded library and a crew of threads; calls from several threads come one after the other."""
 
@@ -116,9 +142,16 @@ class Kernels:
         library.predictor_frame.argtypes = [
             *(c_void_p, POINTER(Predictor), c_int32, c_void_p, POINTER(Warp), c_void_p, c_void_p, c_void_p)
         ]
+        library.convolution_apply.argtypes = [c_void_p, POINTER(Convolution), POINTER(Stream), c_int32]
+        library.residual_apply.argtypes = [
+            *(c_void_p, POINTER(Convolution), POINTER(Convolution), POINTER(Stream), c_int32)
+        ]
         library.read_through.argtypes = [c_void_p, c_void_p, c_int64]
         self.kind: str = library.kind().decode()
         self.threads = threads
+        self.panel: int = library.panel()
+        """Outputs of a convolution whose weights lie together."""
+
         self._library = library
         self._crew = library.crew_new(threads)
 
@@ -155,6 +188,22 @@ class Kernels:
         )
         return codes, sums
 
+    def convolve(self, layer: Convolution, signals: Sequence[Tensor], histories: Sequence[Tensor]) -> list[Tensor]:
+        """Signals float32 [steps, inputs] -> [steps, outputs]; each has a history, which moves on."""
+        outputs = [signal.new_empty(len(signal), layer.outputs) for signal in signals]
+        streams = _streams(signals, histories, outputs)
+        self._library.convolution_apply(self._crew, byref(layer), streams, len(signals))
+        return outputs
+
+    def refine(
+        self, wide: Convolution, narrow: Convolution, signals: Sequence[Tensor], histories: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Signals [steps, channels] -> the same, through a residual unit of two convolutions."""
+        outputs = [torch.empty_like(signal) for signal in signals]
+        streams = _streams(signals, histories, outputs)
+        self._library.residual_apply(self._crew, byref(wide), byref(narrow), streams, len(signals))
+        return outputs
+
     def read_through(self, memory: Tensor) -> None:
         """Read memory as fast as the crew can."""
         self._library.read_through(self._crew, _pointer(memory), memory.nbytes)
@@ -177,6 +226,11 @@ def _load(kind: Kind, threads: int) -> Kernels | None:
     except OSError as error:
         _LOGGER.warning("The CPU kernels can't be loaded: %s", error)
         return None
+
+
+def _streams(signals: Sequence[Tensor], histories: Sequence[Tensor], outputs: Sequence[Tensor]) -> Any:
+    pieces = zip(signals, histories, outputs, strict=True)
+    return (Stream * len(signals))(*(Stream(*map(_pointer, piece), len(piece[0])) for piece in pieces))
 
 
 def _pointer(tensor: Tensor) -> Any:
