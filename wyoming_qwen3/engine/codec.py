@@ -143,7 +143,8 @@ class _Reader:
         self._kernels = kernels
 
     def _weight(self, weight: Tensor) -> Tensor:
-        return weight.detach().to(self._dtype or weight.dtype)
+        # With kernels a copy: a view of what the kernels have in another order would keep all of it in memory.
+        return weight.detach().to(self._dtype or weight.dtype, copy=self._kernels is not None)
 
     def quantizer(self) -> tuple[list[Tensor], Affine]:
         """Table [codes, dim] of each codebook, and the projection of [first, sum of the others]."""
