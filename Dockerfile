@@ -24,7 +24,8 @@ RUN ${PIP} --no-deps ${TORCH_INDEX} "$(grep '^torch==' constraints.txt)" \
 RUN ${PIP} --no-deps --requirement constraints.txt
 COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY wyoming_qwen3 ./wyoming_qwen3
-RUN ${PIP} --no-deps .
+RUN ${PIP} --no-deps . \
+    && "${VENV}/bin/python" -P -m wyoming_qwen3.engine.kernels
 
 FROM ${BUILD_FROM}
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]

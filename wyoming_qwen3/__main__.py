@@ -144,7 +144,9 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         engine=settings.backend == "native",
     )
     arguments = ["--log-level", settings.log_level]
-    native = Worker("native", ["--device", settings.device, "--dtype", settings.dtype, *arguments])
+    computing = ["--device", settings.device, "--dtype", settings.dtype]
+    computing += ["--quantize", settings.quantize, "--threads", str(settings.threads)]
+    native = Worker("native", [*computing, *arguments])
     models = ModelManager(policy, native, download)
     native.on_death = models.engine_died
     spare = Worker("standby", arguments)

@@ -79,6 +79,9 @@ class Settings:
     backend: Backend
     vllm: Vllm | None
     """Beside the native backend they speak what it can't now."""
+    quantize: str
+    threads: int
+    """Of the engine on a CPU; 0 for as many as there are cores."""
 
     voice: Speaker
     language: Language | None
@@ -157,6 +160,8 @@ def _settings(given: argparse.Namespace) -> Settings:
         dtype=given.dtype,
         backend=given.backend,
         vllm=_vllm(given),
+        quantize=given.quantize,
+        threads=given.threads,
         voice=find_voice(given.voice)[0],
         language=find_voice(given.voice)[1] or find_language(given.language),
         standby=given.standby,
@@ -331,6 +336,13 @@ def _add_models(options: _Options) -> None:
     options.option("--model", _model, None, "1.7B, 0.6B, or auto: by device and memory", metavar="SIZE")
     options.option("--device", _device, "auto", "auto, cpu, cuda or cuda:N")
     options.option("--dtype", _one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16")
+    options.option(
+        "--quantize",
+        _one_of("auto", "none", "int8", "int4"),
+        "auto",
+        "bits of the weights on a CPU: auto (int8), none (exact), int8 or int4",
+    )
+    options.option("--threads", _whole(0, 1024), 0, "threads of the engine on a CPU; 0 for as many as there are cores")
     options.option(
         "--preload", _preload, ("custom_voice",), f"kinds to fetch and load at start: {', '.join(KINDS)} or none"
     )

@@ -48,7 +48,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for step in lasting:
             _run(step, variables, build)
         stamp.write_text(digest)
-    _run(f"{project} --force-reinstall", variables, build)
+    _run(project.replace("--no-deps .", "--no-deps --force-reinstall ."), variables, build)
     return IMAGE
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
+from wyoming_qwen3.engine.kernels.build import kinds_here
+from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 from wyoming_qwen3.errors import EngineFailed
 
@@ -254,3 +256,14 @@ def assert_equal(samples: Tensor, expected: Tensor) -> None:
     assert samples.dtype == expected.dtype
     assert expected.std() > 0.05
     assert float((samples - expected).abs().max()) <= TOLERANCE[samples.dtype]
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in kinds_here()])
+@pytest.mark.parametrize("config", [{}, {"num_key_value_heads": 2, "attention_bias": True}, PUBLISHED_RATES], ids=str)
+def test_kernels_give_the_whole_in_any_pieces(kind: str, config: dict[str, Any]) -> None:
+    upstream = upstream_decoder(**config)
+    decoder = CodecDecoder(upstream, kernels=load_kernels(2, kind))
+    codes = random_codes(61, upstream)
+    expected = whole(upstream, codes)
+    for pieces in ([1], [3, 1, 7, 2], [20]):
+        assert_equal(streamed(decoder, codes, pieces), expected)

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.transformer import Transformer
+from wyoming_qwen3.engine.talker import Layers
 
 from .conftest import LoadPair
 
 
 @pytest.fixture
-def transformer(pairs: LoadPair) -> Transformer:
+def transformer(pairs: LoadPair) -> Layers:
     return pairs("custom_voice", "0.6B").decoder._talker.transformer
 
 
@@ -19,7 +19,7 @@ def tokens(count: int, rows: int = 1) -> Tensor:
 
 
 @pytest.mark.parametrize("cuts", [(12,), (1, 11), (5, 4, 3), (1,) * 12])
-def test_pieces_give_the_states_of_the_whole(transformer: Transformer, cuts: tuple[int, ...]) -> None:
+def test_pieces_give_the_states_of_the_whole(transformer: Layers, cuts: tuple[int, ...]) -> None:
     x = tokens(12)
     whole = transformer(x, [transformer.new_cache(12)])
     cache = transformer.new_cache(1)
@@ -28,14 +28,14 @@ def test_pieces_give_the_states_of_the_whole(transformer: Transformer, cuts: tup
     torch.testing.assert_close(pieces, whole, rtol=1e-4, atol=1e-4)
 
 
-def test_rows_of_one_cache_and_of_several_are_alike(transformer: Transformer) -> None:
+def test_rows_of_one_cache_and_of_several_are_alike(transformer: Layers) -> None:
     x = tokens(3, rows=4)
     together = transformer(x, [transformer.new_cache(3, rows=4)])
     apart = transformer(x, [transformer.new_cache(3, rows=1), transformer.new_cache(3, rows=3)])
     torch.testing.assert_close(apart, together, rtol=1e-4, atol=1e-4)
 
 
-def test_copies_of_a_prefix_go_their_own_ways(transformer: Transformer) -> None:
+def test_copies_of_a_prefix_go_their_own_ways(transformer: Layers) -> None:
     prefix, first, second = tokens(6), tokens(2), tokens(3)
     cache = transformer.new_cache(6)
     transformer(prefix, [cache])
@@ -47,7 +47,7 @@ def test_copies_of_a_prefix_go_their_own_ways(transformer: Transformer) -> None:
     assert torch.equal(transformer(second, [cache]), after)
 
 
-def test_growing_doubles_and_keeps_what_is_there(transformer: Transformer) -> None:
+def test_growing_doubles_and_keeps_what_is_there(transformer: Layers) -> None:
     cache = transformer.new_cache(4)
     transformer(tokens(4), [cache])
     kept = cache.keys[:, :, :, :4].clone()

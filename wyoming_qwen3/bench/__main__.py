@@ -5,10 +5,12 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from wyoming_qwen3.checkpoints import SIZES
+from wyoming_qwen3.engine.language_model import Quantize
 from wyoming_qwen3.errors import SpeechError
 
 from . import engine, http
@@ -57,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--size", choices=("0.6B", "1.7B", "tiny"), default="0.6B", metavar="0.6B|1.7B")
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     command.add_argument("--dtype", choices=_DTYPES, help="of talker and predictor; float32 on CPU, else bfloat16")
+    command.add_argument(
+        "--quantize", choices=get_args(Quantize), default="none", help="our language model's weights, on a CPU"
+    )
     command.add_argument("--against", type=_names, default=(), metavar="stock", help="what else is measured")
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
     command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 3 on CPU, else 20")
@@ -77,7 +82,7 @@ def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
     return Plan(
-        weights=Weights(given.size, given.checkpoint, given.device, dtype),
+        weights=Weights(given.size, given.checkpoint, given.device, dtype, given.quantize),
         against=given.against,
         frames=given.frames,
         runs=given.runs or (3 if on_cpu else 20),

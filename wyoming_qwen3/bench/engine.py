@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from statistics import median
+from time import perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -50,6 +51,7 @@ class Figures:
     first_pcm_ms: dict[str, float]
     ms_per_frame: dict[str, float]
     peak_mb: float
+    load_s: float | None = None
     rows: dict[str, float] = field(default_factory=dict)
 
 
@@ -84,8 +86,13 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Report:
     Raises what loading raises, InvalidRequest where speech ends too soon, and EngineFailed where a process dies.
     """
     machine, description = describe_machine(plan.weights.device), _description(plan)
+    with plan.weights.on_disk() as weights:
+        return _run(replace(plan, weights=weights), machine, description, tell)
+
+
+def _run(plan: Plan, machine: dict[str, Any], description: dict[str, Any], tell: Callable[[str], None]) -> Report:
     tell("Checking the gates in float32")
-    passed = _in_fresh_process(gates.check, replace(plan.weights, dtype=torch.float32))
+    passed = _in_fresh_process(gates.check, replace(plan.weights, dtype=torch.float32, quantize="none"))
     if not all(passed.values()):
         return Report(machine, description, passed)
     tell("Measuring ours")
@@ -94,7 +101,7 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Report:
         tell("Measuring stock")
         systems["stock"] = _in_fresh_process(measure_stock, plan)
     tell("Measuring the floor")
-    milliseconds, speed = floor.measure(plan.weights)
+    milliseconds, speed = _in_fresh_process(floor.measure, plan.weights)
     parts = systems["ours"].ms_per_frame
     share = milliseconds / (parts["talker"] + parts["predictor"])
     return Report(machine, description, passed, systems, Floor(speed, milliseconds, share))
@@ -102,10 +109,10 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Report:
 
 def measure_ours(plan: Plan) -> Figures:
     """Figures of this project's engine; the codec is computed in float32, as when it serves."""
-    upstream, tokenizer = plan.weights.load(), plan.weights.load_codec(torch.float32)
-    text = text_for(upstream, plan.frames)
-    ours = Ours(upstream, tokenizer)
-    del upstream, tokenizer
+    start = perf_counter()
+    ours = Ours.load(plan.weights)
+    load_s = perf_counter() - start
+    text = text_for(ours.upstream, plan.frames)
     ours.speak(text, _WARM_UP_FRAMES)
     whole = [ours.speak(text, plan.frames, seed=seed) for seed in range(plan.runs)]
     first = {str(frames): _first(_up_to_first_chunk(ours, text, frames, plan.runs)) for frames in _FIRST_CHUNKS}
@@ -119,6 +126,7 @@ def measure_ours(plan: Plan) -> Figures:
         first_pcm_ms=first | {"default": _first(whole)},
         ms_per_frame=_parts(seconds, timed.last, plan.frames),
         peak_mb=peak,
+        load_s=load_s,
         rows=rows,
     )
 
@@ -146,6 +154,7 @@ def _description(plan: Plan) -> dict[str, Any]:
         "weights": f"random {weights.size}" if weights.checkpoint is None else weights.checkpoint.name,
         "device": weights.device,
         "dtype": str(weights.dtype).removeprefix("torch."),
+        "quantize": weights.quantize,
         "frames": plan.frames,
         "runs": plan.runs,
     }

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from wyoming_qwen3.engine.kernels.library import load_kernels
+from wyoming_qwen3.engine.pack_file import packed_tensors
+
 from .random_weights import SIZES, talker_config
 from .systems import Weights
 
@@ -26,10 +29,31 @@ def measure(weights: Weights) -> tuple[float, float]:
     The fastest of some passes: a floor is what the machine can do when nothing disturbs it.
     """
     shapes = frame_shapes(_talker_config(weights))
+    if weights.quantize != "none":
+        return _measure_reading(weights, parameters(shapes))
     matrices = [[_filled(shape, weights) for shape in part] for part in shapes]
     vectors = {shape[1]: _filled((1, shape[1]), weights) for part in shapes for shape in part}
     fastest = min(_time_frame(matrices, vectors) for _ in range(_PASSES))
     return 1e3 * fastest, parameters(shapes) / fastest / 1e9
+
+
+def _measure_reading(weights: Weights, count: int) -> tuple[float, float]:
+    """The same of reading as many bytes as the packed weights of a frame have, and doing nothing with them."""
+    kernels = load_kernels(torch.get_num_threads())
+    assert kernels is not None
+    assert weights.checkpoint is not None
+    tensors = packed_tensors(weights.checkpoint, 4 if weights.quantize == "int4" else 8)
+    matrices = {name: tensor for name, tensor in tensors.items() if name.endswith(".data")}
+    talker = [tensor for name, tensor in matrices.items() if name.startswith("talker")]
+    heads = [tensor for name, tensor in matrices.items() if name.startswith("predictor.heads")]
+    shared = [tensor for name, tensor in matrices.items() if name.startswith("predictor") and "heads" not in name]
+    fastest = float("inf")
+    for _ in range(_PASSES):
+        start = perf_counter()
+        for tensor in (*talker, *(tensor for head in heads for tensor in (*shared, head))):
+            kernels.read_through(tensor)
+        fastest = min(fastest, perf_counter() - start)
+    return 1e3 * fastest, count / fastest / 1e9
 
 
 def frame_shapes(config: Mapping[str, Any]) -> tuple[list[Shape], list[Shape], list[Shape]]:

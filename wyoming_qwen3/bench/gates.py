@@ -24,7 +24,7 @@ def check(weights: Weights) -> dict[str, bool]:
     upstream, tokenizer = weights.load(), weights.load_codec(torch.float32)
     text = text_for(upstream, FRAMES)
     expected = Stock(upstream, tokenizer).greedy(text, FRAMES)
-    ours = Ours(upstream, tokenizer)
+    ours = Ours.exact(upstream, tokenizer)
     first_frames = [ours.greedy(sentence, 1) for sentence in _SENTENCES]
     return {
         "greedy_frames_equal_stock": torch.equal(ours.greedy(text, FRAMES), expected),

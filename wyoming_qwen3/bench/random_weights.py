@@ -1,16 +1,20 @@
-"""Checkpoints with random weights at the published dimensions, built in memory: speed needs no download.
+"""Checkpoints with random weights at the published dimensions: speed needs no download.
 
-A seed gives the same weights in every process. The text vocabulary is cut to single bytes (267 of 151,936 rows, of
-which speech reads one per token), and speech never ends by itself. Knows nothing of what is measured.
+A seed gives the same weights in every process. Text is cut into single bytes, so 267 of 151,936 rows of its
+embedding are ever read: in memory there are no others, on disk they are zeros. Speech never ends by itself. Knows
+nothing of what is measured.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from transformers import Qwen2TokenizerFast
 from transformers.convert_slow_tokenizer import Qwen2Converter, bytes_to_unicode
@@ -40,6 +44,7 @@ class Dimensions:
     text_hidden: int
     codes: int
     codec: Mapping[str, Any]
+    text_vocabulary: int = 151936
 
 
 _CODEC = {
@@ -72,12 +77,21 @@ SIZES: Mapping[str, Dimensions] = MappingProxyType(
     {
         "0.6B": Dimensions(Stack(1024, 3072, 28), _PREDICTOR, 2048, 2048, _CODEC),
         "1.7B": Dimensions(Stack(2048, 6144, 28), _PREDICTOR, 2048, 2048, _CODEC),
-        "tiny": Dimensions(Stack(48, 64, 2, 4, 2, 16), Stack(32, 64, 2, 4, 2, 16), 32, 64, _TINY_CODEC),
+        "tiny": Dimensions(Stack(48, 64, 2, 4, 2, 16), Stack(32, 64, 2, 4, 2, 16), 32, 64, _TINY_CODEC, 300),
     }
 )
 """The published sizes, as in their config.json, and a tiny one that shows only that everything runs."""
 
 _SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>")
+
+_PREPROCESSOR = {
+    "feature_extractor_type": "EncodecFeatureExtractor",
+    "feature_size": 1,
+    "sampling_rate": 24000,
+    "padding_side": "right",
+    "padding_value": 0.0,
+    "return_attention_mask": True,
+}
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
@@ -96,19 +110,38 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 """The published generation_config.json."""
 
 
-def build_model(dimensions: Dimensions, seed: int, device: str, dtype: torch.dtype) -> Upstream:
+def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int) -> None:
+    """Write a CustomVoice checkpoint into a folder as the published ones are: bfloat16, the codec float32."""
+    upstream = build_model(dimensions, seed, "cpu", torch.bfloat16, text_vocabulary=dimensions.text_vocabulary)
+    upstream.tokenizer.save_pretrained(folder)
+    _write_json(folder / "config.json", _model_config(dimensions, upstream.tokenizer, dimensions.text_vocabulary))
+    _write_json(folder / "generation_config.json", dict(DEFAULTS))
+    save_file(dict(upstream.model.state_dict()), folder / "model.safetensors", metadata={"format": "pt"})
+    codec = folder / "speech_tokenizer"
+    codec.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_speech_tokenizer(dimensions, seed, "cpu", torch.float32)
+    _write_json(codec / "config.json", {"model_type": "qwen3_tts_tokenizer_12hz"} | _codec_config(dimensions))
+    _write_json(codec / "preprocessor_config.json", _PREPROCESSOR)
+    weights = {name: weight.contiguous() for name, weight in tokenizer.model.state_dict().items()}
+    save_file(weights, codec / "model.safetensors", metadata={"format": "pt"})
+
+
+def build_model(
+    dimensions: Dimensions, seed: int, device: str, dtype: torch.dtype, text_vocabulary: int | None = None
+) -> Upstream:
     """A CustomVoice checkpoint without its codec."""
     import_qwen_tts()
     models: Any = import_module("qwen_tts.core.models")
     tokenizer = _byte_tokenizer()
-    config = models.Qwen3TTSConfig(**_model_config(dimensions, tokenizer))
+    config = models.Qwen3TTSConfig(**_model_config(dimensions, tokenizer, text_vocabulary))
     with no_init_weights():
         model = models.Qwen3TTSForConditionalGeneration._from_config(config, dtype=dtype)
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             mean, std = _spread(name, weight)
-            weight.normal_(mean, std, generator=draw)
+            read = weight.zero_()[: len(tokenizer)] if "text_embedding" in name else weight
+            read.normal_(mean, std, generator=draw)
         # A logit of 0 is far from the 50 largest of 2048 random ones, so the end of speech is never drawn.
         model.talker.codec_head.weight[model.talker.config.codec_eos_token_id] = 0
     return Upstream(model.eval().to(device), tokenizer, dict(DEFAULTS))
@@ -173,9 +206,12 @@ def _stack_config(stack: Stack) -> dict[str, Any]:
     }
 
 
-def _model_config(dimensions: Dimensions, tokenizer: Qwen2TokenizerFast) -> dict[str, Any]:
+def _model_config(
+    dimensions: Dimensions, tokenizer: Qwen2TokenizerFast, text_vocabulary: int | None = None
+) -> dict[str, Any]:
     ids = tokenizer.get_vocab()
     return {
+        "model_type": "qwen3_tts",
         "tts_model_type": "custom_voice",
         "tts_model_size": "0b6" if dimensions is SIZES["0.6B"] else "1b7",
         "tokenizer_type": "qwen3_tts_tokenizer_12hz",
@@ -185,8 +221,13 @@ def _model_config(dimensions: Dimensions, tokenizer: Qwen2TokenizerFast) -> dict
         "tts_pad_token_id": ids["<tts_pad>"],
         "tts_bos_token_id": ids["<tts_text_bos>"],
         "tts_eos_token_id": ids["<tts_text_eod>"],
-        "talker_config": talker_config(dimensions, len(ids)),
+        "talker_config": talker_config(dimensions, text_vocabulary or len(ids)),
     }
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _byte_tokenizer() -> Qwen2TokenizerFast:

@@ -16,8 +16,8 @@ def to_json(report: Report) -> str:
     if report.floor is None:
         del content["floor"]
     for figures in content.get("systems", {}).values():
-        if not figures["rows"]:
-            del figures["rows"]
+        for name in [name for name, value in figures.items() if value in (None, {})]:
+            del figures[name]
     return json.dumps(content, indent=2) + "\n"
 
 
@@ -104,4 +104,6 @@ def _cells(figures: Figures) -> dict[str, str]:
         cells[f"ms per frame, {part}"] = f"{milliseconds:.1f}"
     for count, speed in figures.rows.items():
         cells[f"audio s per wall s, rows {count}"] = f"{speed:.3f}"
+    if figures.load_s is not None:
+        cells["load s"] = f"{figures.load_s:.1f}"
     return cells | {"peak MB": f"{figures.peak_mb:.0f}"}

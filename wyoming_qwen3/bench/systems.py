@@ -5,9 +5,10 @@ Knows how to load and drive each of them on the same weights; does NOT know proc
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 from unittest.mock import patch
@@ -18,16 +19,17 @@ from torch import Tensor
 
 from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
 from wyoming_qwen3.engine.decode import Decoder, Row
-from wyoming_qwen3.engine.predictor import CodePredictor
+from wyoming_qwen3.engine.kernels.library import load_kernels
+from wyoming_qwen3.engine.language_model import Quantize, load_quantized
 from wyoming_qwen3.engine.sound import chunk_frames
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.engine.text_track import encode
 from wyoming_qwen3.engine.upstream import Upstream, load_checkpoint, load_speech_tokenizer
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
 from wyoming_qwen3.voices import find_language, find_voice
 
-from .random_weights import SIZES, build_model, build_speech_tokenizer
+from .random_weights import SIZES, build_model, build_speech_tokenizer, write_checkpoint
 
 _PASSAGE = "The quick brown fox jumps over the lazy dog, and nobody in the whole house minds it very much. "
 _SPEAKER, _LANGUAGE = "ryan", "english"
@@ -36,12 +38,26 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`."""
+    """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
+
+    `quantize` concerns our language model alone, and needs a folder.
+    """
 
     size: str
     checkpoint: Path | None
     device: str
     dtype: torch.dtype
+    quantize: Quantize = "none"
+
+    @contextmanager
+    def on_disk(self) -> Iterator["Weights"]:
+        """The same weights in a folder, which is there as long as this is open."""
+        if self.checkpoint is not None:
+            yield self
+            return
+        with TemporaryDirectory(prefix="wyoming-qwen3-bench-") as folder:
+            write_checkpoint(Path(folder), SIZES[self.size], _SEED)
+            yield replace(self, checkpoint=Path(folder))
 
     def load(self) -> Upstream:
         """The checkpoint without its codec. Raises ModelFailed, and InvalidRequest if it is not a CustomVoice one."""
@@ -89,11 +105,29 @@ class _Stream:
 class Ours:
     """Prompts, decode loop and streaming codec of this project, without the process that they serve in."""
 
-    def __init__(self, upstream: Upstream, tokenizer: Any) -> None:
+    def __init__(self, upstream: Upstream, decoder: Decoder, codec: CodecDecoder) -> None:
+        self.upstream = upstream
+        self.decoder = decoder
+        self.codec = codec
+        self._device = self.decoder.model.talker.device
+
+    @classmethod
+    def load(cls, weights: Weights) -> "Ours":
+        """As it serves: the codec in float32, the language model as quantized as the weights say."""
+        if weights.quantize == "none" or weights.checkpoint is None:
+            return cls.exact(weights.load(), weights.load_codec(torch.float32))
+        kernels = load_kernels(torch.get_num_threads())
+        if kernels is None:
+            raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
+        torch.set_num_threads(1)
+        codec = CodecDecoder(weights.load_codec(torch.float32).model.decoder, kernels=kernels)
+        loaded = load_quantized(weights.checkpoint, weights.quantize, kernels)
+        return cls(loaded.upstream, loaded.decoder, codec)
+
+    @classmethod
+    def exact(cls, upstream: Upstream, tokenizer: Any) -> "Ours":
         """Takes over the weights of `upstream`; the codec is computed in the tokenizer's precision."""
-        self.decoder = Decoder(upstream)
-        self.codec = CodecDecoder(tokenizer.model.decoder)
-        self._device = upstream.model.device
+        return cls(upstream, Decoder(upstream), CodecDecoder(tokenizer.model.decoder))
 
     def speak(
         self, text: str, frames: int, *, rows: int = 1, chunk: Callable[[int], int] = chunk_frames, seed: int = 0
@@ -129,7 +163,7 @@ class Ours:
             self._device,
             ("talker", Talker, "advance"),
             ("talker", Talker, "logits"),
-            ("predictor", CodePredictor, "frame"),
+            ("predictor", type(self.decoder.model.predictor), "frame"),
             ("codec", CodecDecoder, "decode"),
         ) as seconds:
             yield seconds

@@ -16,10 +16,14 @@ from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.errors import EngineFailed
 
+from .codec_kernels import FastConv, FastLinear, FastResidualUnit
 from .codec_layers import (
+    ActivatedConv,
+    Affine,
     Attention,
     CausalConv,
     CausalTransposedConv,
+    Conv,
     ConvNeXt,
     DepthwiseCausalConv,
     GatedMLP,
@@ -35,6 +39,7 @@ from .codec_layers import (
     Upsampling,
     UpsamplingState,
 )
+from .kernels.library import Kernels
 
 _FRAMES_AT_ONCE = 16
 """Longest piece that runs through the layers at once: longer ones are hardly faster and need memory for each frame."""
@@ -67,13 +72,13 @@ class CodecDecoder:
     samples_per_frame: int
     """1,920 for the published codec."""
 
-    def __init__(self, upstream: nn.Module, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, upstream: nn.Module, dtype: torch.dtype | None = None, kernels: Kernels | None = None) -> None:
         """Take over the weights of `upstream`, a Qwen3TTSTokenizerV2Decoder, where they are.
 
-        `dtype` is what to compute in, the parameters' own by default. `upstream` is left as it was and not needed
-        afterwards.
+        `dtype` is what to compute in, the parameters' own by default; kernels compute in float32, on a CPU. `upstream`
+        is left as it was and not needed afterwards.
         """
-        read = _Reader(upstream, dtype)
+        read = _Reader(upstream, dtype, kernels)
         first, *blocks, act, last = read.source.decoder
         self.samples_per_frame = int(read.source.total_upsample)
         self._codebooks: int = read.source.config.num_quantizers
@@ -83,8 +88,7 @@ class CodecDecoder:
         self._upsamplings = [read.upsampling(stage) for stage in read.source.upsample]
         self._decode_in = read.conv(first)
         self._decode_blocks = [read.decode_block(block) for block in blocks]
-        self._decode_act = read.snake(act)
-        self._decode_out = read.conv(last)
+        self._decode_out = read.conv(last, act)
 
     def new_state(self) -> CodecState:
         """State of a stream's start."""
@@ -118,7 +122,7 @@ class CodecDecoder:
         x = self._decode_in(x, state.decode_in)
         for block, past in zip(self._decode_blocks, state.decode_blocks, strict=True):
             x = block(x, past)
-        x = self._decode_out(self._decode_act(x), state.decode_out)
+        x = self._decode_out(x, state.decode_out)
         return x[:, 0].to(torch.promote_types(x.dtype, torch.float32)).clamp_(-1, 1)
 
     def _embed(self, codes: Tensor) -> Tensor:
@@ -133,34 +137,49 @@ class _Reader:
     What is computed of weights alone is computed here, once, in the parameters' own precision.
     """
 
-    def __init__(self, source: Any, dtype: torch.dtype | None) -> None:
+    def __init__(self, source: Any, dtype: torch.dtype | None, kernels: Kernels | None) -> None:
         self.source = source
         self._dtype = dtype
+        self._kernels = kernels
 
     def _weight(self, weight: Tensor) -> Tensor:
-        return weight.detach().to(self._dtype or weight.dtype)
+        # With kernels a copy: a view of what the kernels have in another order would keep all of it in memory.
+        return weight.detach().to(self._dtype or weight.dtype, copy=self._kernels is not None)
 
-    def quantizer(self) -> tuple[list[Tensor], Linear]:
+    def quantizer(self) -> tuple[list[Tensor], Affine]:
         """Table [codes, dim] of each codebook, and the projection of [first, sum of the others]."""
         parts = (self.source.quantizer.rvq_first, self.source.quantizer.rvq_rest)
         books = [layer._codebook for part in parts for layer in part.vq.layers]
         tables = [book.embedding_sum / book.cluster_usage.clamp(min=book.epsilon)[:, None] for book in books]
         project = torch.cat([part.output_proj.weight[:, :, 0] for part in parts], dim=1)
-        return [self._weight(table) for table in tables], Linear(self._weight(project), None)
+        return [self._weight(table) for table in tables], self._affine(project, None)
 
-    def conv(self, module: Any) -> CausalConv:
-        conv = module.conv
-        return CausalConv(self._weight(conv.weight), self._weight(conv.bias), module.dilation)
+    def conv(self, module: Any, act: Any = None) -> Conv:
+        """A convolution, behind an activation if there is one."""
+        return self._conv(module.conv.weight, module.conv.bias, module.dilation, act)
 
-    def transposed(self, module: Any) -> CausalTransposedConv:
-        conv = module.conv
-        return CausalTransposedConv(self._weight(conv.weight), self._weight(conv.bias), conv.stride[0])
+    def transposed(self, module: Any, act: Any = None) -> CausalTransposedConv:
+        stride = module.conv.stride[0]
+        weight, bias = CausalTransposedConv.by_phase(module.conv.weight, module.conv.bias, stride)
+        return CausalTransposedConv(self._conv(weight, bias, 1, act), stride)
 
-    def snake(self, module: Any) -> SnakeBeta:
+    def _conv(self, weight: Tensor, bias: Tensor, dilation: int, act: Any) -> Conv:
+        weight, bias = self._weight(weight), self._weight(bias)
+        if self._kernels:
+            return FastConv(self._kernels, weight, bias, dilation, None if act is None else self._snake(act))
+        conv = CausalConv(weight, bias, dilation)
+        return conv if act is None else ActivatedConv(SnakeBeta(*self._snake(act)), conv)
+
+    def _affine(self, weight: Tensor, bias: Tensor | None) -> Affine:
+        weight, bias = self._weight(weight), None if bias is None else self._weight(bias)
+        return FastLinear(self._kernels, weight, bias) if self._kernels else Linear(weight, bias)
+
+    def _snake(self, module: Any) -> tuple[Tensor, Tensor]:
+        """Frequency and gain of an activation."""
         gain = 1.0 / (module.beta.exp() + module.no_div_by_zero)
-        return SnakeBeta(self._weight(module.alpha.exp()), self._weight(gain))
+        return self._weight(module.alpha.exp()), self._weight(gain)
 
-    def linear(self, *modules: Any, scale: Tensor | None = None) -> Linear:
+    def linear(self, *modules: Any, scale: Tensor | None = None) -> Affine:
         """One layer for several of the same input; `scale` multiplies each channel of the output."""
         weight = torch.cat([module.weight for module in modules])
         biases = [module.bias for module in modules if module.bias is not None]
@@ -168,13 +187,12 @@ class _Reader:
         if scale is not None:
             weight = weight * scale[:, None]
             bias = None if bias is None else bias * scale
-        return Linear(self._weight(weight), None if bias is None else self._weight(bias))
+        return self._affine(weight, bias)
 
     def upsampling(self, stage: Any) -> Upsampling:
         up, block = stage
         conv = block.dwconv.conv
         return Upsampling(
-            None,
             self.transposed(up),
             [
                 ConvNeXt(
@@ -188,11 +206,13 @@ class _Reader:
 
     def decode_block(self, module: Any) -> Upsampling:
         act, up, *units = module.block
-        return Upsampling(self.snake(act), self.transposed(up), [self.residual_unit(unit) for unit in units])
+        return Upsampling(self.transposed(up, act), [self.residual_unit(unit) for unit in units])
 
-    def residual_unit(self, unit: Any) -> ResidualUnit:
-        out = Linear(self._weight(unit.conv2.conv.weight[:, :, 0]), self._weight(unit.conv2.conv.bias))
-        return ResidualUnit(self.snake(unit.act1), self.conv(unit.conv1), self.snake(unit.act2), out)
+    def residual_unit(self, unit: Any) -> Conv:
+        wide, narrow = self.conv(unit.conv1, unit.act1), self.conv(unit.conv2, unit.act2)
+        if isinstance(wide, FastConv) and isinstance(narrow, FastConv):
+            return FastResidualUnit(wide, narrow)
+        return ResidualUnit(wide, narrow)
 
     def norm(self, module: Any) -> RMSNorm:
         return RMSNorm(self._weight(module.weight), module.variance_epsilon)
@@ -222,6 +242,7 @@ class _Reader:
                 key_heads=config.num_key_value_heads,
                 head_dim=attention.head_dim,
                 window=attention.sliding_window,
+                like=self._weight(attention.o_proj.weight),
             ),
             self.norm(layer.post_attention_layernorm),
             GatedMLP(

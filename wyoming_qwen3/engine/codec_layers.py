@@ -11,6 +11,7 @@ the weights. Knows nothing of codes, frames and checkpoints.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -30,17 +31,34 @@ class History:
         return joined
 
 
+class Affine(Protocol):
+    """An affine map of the channels, however it is computed."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+
+
+class Conv(Protocol):
+    """A causal convolution, however it is computed."""
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+
+
 class Linear:
     """Affine map of the channels: a linear layer, and also a convolution of kernel 1."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         """Weight is [out, in], bias [out]."""
-        self.weight = weight.t().contiguous()
+        self._weight = weight.t().contiguous()
         self._bias = bias
 
     def __call__(self, x: Tensor) -> Tensor:
         """[steps, in] -> [steps, out]."""
-        return x @ self.weight if self._bias is None else torch.addmm(self._bias, x, self.weight)
+        return x @ self._weight if self._bias is None else torch.addmm(self._bias, x, self._weight)
 
 
 class CausalConv:
@@ -98,12 +116,17 @@ class CausalTransposedConv:
     n taps that makes all phases p of a step at once.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, stride: int) -> None:
-        """Weight is [in, out, n * stride], bias [out]."""
-        channels, out, kernel = weight.shape
-        by_phase = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2).flatten(0, 1)
-        self._conv = CausalConv(by_phase.flip(2), bias.repeat(stride))
+    def __init__(self, conv: "Conv", stride: int) -> None:
+        """The convolution is made of what `by_phase` gives."""
+        self._conv = conv
         self._stride = stride
+
+    @staticmethod
+    def by_phase(weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+        """Weight [in, out, n * stride] and bias [out] as those of a convolution [stride * out, in, n]."""
+        channels, out, kernel = weight.shape
+        phases = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2).flatten(0, 1)
+        return phases.flip(2), bias.repeat(stride)
 
     def new_state(self) -> History:
         """State of a stream's start."""
@@ -143,7 +166,7 @@ class LayerNorm:
 class ConvNeXt:
     """Residual block of a depthwise convolution and a two-layer perceptron (https://arxiv.org/abs/2201.03545)."""
 
-    def __init__(self, conv: DepthwiseCausalConv, norm: LayerNorm, wide: Linear, narrow: Linear) -> None:
+    def __init__(self, conv: DepthwiseCausalConv, norm: LayerNorm, wide: Affine, narrow: Affine) -> None:
         """The block's own scale, gamma, is part of `narrow`."""
         self._conv = conv
         self._norm = norm
@@ -159,22 +182,37 @@ class ConvNeXt:
         return x + self._narrow(F.gelu(self._wide(self._norm(self._conv(x, state)))))
 
 
-class ResidualUnit:
-    """Residual block of a dilated and a pointwise convolution."""
+class ActivatedConv:
+    """A convolution behind an activation."""
 
-    def __init__(self, act: SnakeBeta, conv: CausalConv, out_act: SnakeBeta, out: Linear) -> None:
+    def __init__(self, act: SnakeBeta, conv: CausalConv) -> None:
         self._act = act
         self._conv = conv
-        self._out_act = out_act
-        self._out = out
 
     def new_state(self) -> History:
         """State of a stream's start."""
         return self._conv.new_state()
 
     def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+        return self._conv(self._act(x), state)
+
+
+class ResidualUnit:
+    """Residual block of a dilated and a pointwise convolution, each behind an activation."""
+
+    def __init__(self, wide: Conv, narrow: Conv) -> None:
+        self._wide = wide
+        self._narrow = narrow
+        self._no_past = narrow.new_state()
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+        return self._wide.new_state()
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
-        return x + self._out(self._out_act(self._conv(self._act(x), state)))
+        return x + self._narrow(self._wide(x, state), self._no_past)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,12 +224,9 @@ class UpsamplingState:
 
 
 class Upsampling:
-    """Transposed convolution, after an activation if there is one, and the blocks that refine its output."""
+    """Transposed convolution, and the blocks that refine its output."""
 
-    def __init__(
-        self, act: SnakeBeta | None, up: CausalTransposedConv, refine: Sequence[ConvNeXt | ResidualUnit]
-    ) -> None:
-        self._act = act
+    def __init__(self, up: CausalTransposedConv, refine: Sequence[Conv]) -> None:
         self._up = up
         self._refine = refine
 
@@ -201,7 +236,7 @@ class Upsampling:
 
     def __call__(self, x: Tensor, state: UpsamplingState) -> Tensor:
         """[steps, in] -> [steps * stride, out]."""
-        x = self._up(x if self._act is None else self._act(x), state.up)
+        x = self._up(x, state.up)
         for block, past in zip(self._refine, state.refine, strict=True):
             x = block(x, past)
         return x
@@ -244,8 +279,11 @@ class AttentionState:
 class Attention:
     """Attention over this step and window - 1 steps before it."""
 
-    def __init__(self, project: Linear, out: Linear, *, heads: int, key_heads: int, head_dim: int, window: int) -> None:
-        """What `project` puts out is queries, keys, values one after the other, head by head."""
+    def __init__(
+        self, project: Affine, out: Affine, *, heads: int, key_heads: int, head_dim: int, window: int, like: Tensor
+    ) -> None:
+        """What `project` puts out is queries, keys, values, head by head; the state is made `like` a tensor."""
+        self._like = like
         self._project = project
         self._out = out
         self._heads = heads
@@ -256,7 +294,7 @@ class Attention:
     def new_state(self) -> AttentionState:
         """State of a stream's start."""
         shape = (self._window - 1, self._key_heads, self._head_dim)
-        return AttentionState(*(History(self._out.weight.new_zeros(shape)) for _ in range(2)))
+        return AttentionState(*(History(self._like.new_zeros(shape)) for _ in range(2)))
 
     def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, state: AttentionState) -> Tensor:
         """[steps, channels] -> [steps, channels]; `mask` [steps, window - 1 + steps] is true where a step may look."""
@@ -275,7 +313,7 @@ class Attention:
 class GatedMLP:
     """down(act(gate(x)) * up(x)) (https://arxiv.org/abs/2002.05202)."""
 
-    def __init__(self, gate_up: Linear, act: Callable[[Tensor], Tensor], down: Linear) -> None:
+    def __init__(self, gate_up: Affine, act: Callable[[Tensor], Tensor], down: Affine) -> None:
         """The projection's output is the gate's, then that of `up`."""
         self._gate_up = gate_up
         self._act = act
@@ -323,10 +361,10 @@ class Transformer:
 
     def __init__(
         self,
-        project: Linear,
+        project: Affine,
         layers: Sequence[TransformerLayer],
         norm: RMSNorm,
-        out: Linear,
+        out: Affine,
         *,
         frequencies: Tensor,
         window: int,

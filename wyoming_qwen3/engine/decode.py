@@ -3,6 +3,7 @@
 Knows prompts, talker, code predictor and sampling; does NOT know audio, where requests come from, threads or time.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,8 +14,8 @@ from torch import Tensor
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import SpeechRequest
 
-from .predictor import CodePredictor
-from .prompt import PromptBuilder, Voicing, prefills_whole_text, prepare
+from .predictor import CodePredictor, Predictor
+from .prompt import Prompt, PromptBuilder, Voicing, prefills_whole_text, prepare
 from .sampling import Sampler, choose
 from .talker import Talker
 from .text_track import IncrementalTokenizer, TextTrack
@@ -28,6 +29,9 @@ _FRAMES_PER_TOKEN = 10
 
 _SPARE_POSITIONS = 128
 """Room in a new cache beyond the prompt: 10 s of speech before it grows."""
+
+_REMEMBERED_HEADS = 32
+"""Beginnings of prompts, each of a voice, language and instruction, that need not be computed again; 2 to 4 MB each."""
 
 _SUPPRESSED = 1024
 """Upstream never draws the last 1024 ids of the talker's vocabulary, but for the end of speech."""
@@ -136,6 +140,14 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """The two halves of a checkpoint that make codes."""
+
+    talker: Talker
+    predictor: Predictor
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """What one step made of a row: 80 ms of speech as `codes`, int64 [16], or its `ending`; the other is None."""
 
@@ -145,16 +157,19 @@ class Frame:
 
 
 class Decoder:
-    """Turns requests into codec frames with one checkpoint. Takes over the checkpoint's weights.
+    """Turns requests into codec frames with one checkpoint. Takes over its weights, or uses the model that is given.
 
     A row is all the state of an utterance: any number may be open, and each step advances those it is given.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, model: LanguageModel | None = None) -> None:
         self._upstream = upstream
-        self._talker = Talker(upstream.model.talker)
-        self._predictor = CodePredictor(upstream.model.talker)
+        if model is None:
+            model = LanguageModel(Talker(upstream.model.talker), CodePredictor(upstream.model.talker))
+        self.model = model
+        self._talker, self._predictor = model.talker, model.predictor
         self._prompts = PromptBuilder(upstream, self._talker, self._predictor)
+        self._heads: dict[bytes, KvCache] = {}
         self._end: int = self._talker.config.codec_eos_token_id
         self._banned = torch.zeros(self._talker.config.vocab_size, dtype=torch.bool, device=self._talker.device)
         self._banned[-_SUPPRESSED:] = True
@@ -213,9 +228,27 @@ class Decoder:
             row.voicing, ids, whole_text_first=row.whole_text_first, finished=row.text_finished
         )
         cache = self._talker.transformer.new_cache(len(prompt.prefill) + _SPARE_POSITIONS)
-        hidden = self._talker.advance(prompt.prefill[None], (cache,))[0]
+        done = self._restore_head(prompt, cache) if self._talker.transformer.splits_exactly else 0
+        hidden = self._talker.advance(prompt.prefill[None, done:], (cache,))[0]
         track = TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=row.text_finished)
         row.speech = Speech(track, cache, hidden)
+
+    def _restore_head(self, prompt: Prompt, cache: KvCache) -> int:
+        """Fill a new cache with the positions that do not depend on the text; returns how many these are.
+
+        Keys and values follow from the embeddings up to their position and from nothing else, so these are what they
+        are remembered by.
+        """
+        head = prompt.prefill[: prompt.head]
+        key = hashlib.blake2b(head.contiguous().numpy().tobytes()).digest()
+        if key not in self._heads:
+            known = self._talker.transformer.new_cache(prompt.head)
+            self._talker.advance(head[None], (known,))
+            while len(self._heads) >= _REMEMBERED_HEADS:
+                del self._heads[next(iter(self._heads))]
+            self._heads[key] = known
+        cache.restore(self._heads[key])
+        return prompt.head
 
     def _caught_up(self, row: Row) -> Speech:
         """The row's speech with all the text that has come on its track."""

@@ -16,16 +16,18 @@ import torch
 from torch import Tensor
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, RunawaySpeech
+from wyoming_qwen3.errors import EngineFailed, ModelFailed, RunawaySpeech
 from wyoming_qwen3.hardware import available_memory
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
 from .codec import CodecDecoder
+from .kernels.library import load_kernels
+from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, tensor_bytes
 from .reference import clone_prompt, encode_clip
 from .sound import Codec, Sound, fingerprint
-from .upstream import Upstream, load_checkpoint, load_speech_tokenizer
+from .upstream import Upstream, load_speech_tokenizer
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
@@ -68,16 +70,25 @@ class NativeEngine:
     fatal: tuple[type[Exception], ...] = (torch.AcceleratorError,)
     """The device's state is lost, and with it this process."""
 
-    def __init__(self, device: str, dtype: str) -> None:
-        """`device` and `dtype` as on the command line. The codec is always computed in float32."""
+    def __init__(self, device: str, dtype: str, quantize: str = "none", threads: int = 0) -> None:
+        """As on the command line. The codec is always computed in float32."""
         self.device = _choose_device(device)
         self.memory = _free_memory(self.device)
+        if threads:
+            torch.set_num_threads(threads)
+        self._quantize = choose_quantize(quantize, self.device)
+        self._kernels = None if self._quantize == "none" else load_kernels(torch.get_num_threads())
+        if self._kernels:
+            torch.set_num_threads(1)  # what is left to torch is small, and its threads would be in the kernels' way
+            _LOGGER.info(
+                "Speaking in %s with %d threads (%s)", self._quantize, self._kernels.threads, self._kernels.kind
+            )
         self._dtype = {
             "auto": torch.float32 if self.device == "cpu" else torch.bfloat16,
             "float32": torch.float32,
             "bfloat16": torch.bfloat16,
         }[dtype]
-        self.weight_bytes = self._dtype.itemsize
+        self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
         self._models: dict[Checkpoint, _Model] = {}
         self._codecs: dict[bytes, Codec] = {}
         self._speeches: dict[int, _Speech] = {}
@@ -88,18 +99,20 @@ class NativeEngine:
 
         Raises ModelFailed.
         """
-        upstream = load_checkpoint(path, self.device, self._dtype)
-        footprint = _tensor_bytes(upstream.model)
-        codec, added = self._codec(path / "speech_tokenizer")
-        self._models[checkpoint] = model = _Model(upstream, decode.Decoder(upstream), codec)
+        try:
+            codec, added = self._codec(path / "speech_tokenizer")  # first: it needs twice its memory for a moment
+            loaded = self._language_model(path)
+        except ModelFailed:
+            self._drop_unused_codecs()
+            raise
+        self._models[checkpoint] = model = _Model(loaded.upstream, loaded.decoder, codec)
         _warm_up(checkpoint, model)
-        return footprint + added
+        return loaded.footprint + added
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Give a checkpoint's memory back, and that of a codec that nobody shares any more."""
         del self._models[checkpoint]
-        used = {id(model.codec) for model in self._models.values()}
-        self._codecs = {key: codec for key, codec in self._codecs.items() if id(codec) in used}
+        self._drop_unused_codecs()
         gc.collect()
         _return_memory(self.device)
 
@@ -179,6 +192,17 @@ class NativeEngine:
             raise EngineFailed("The checkpoint for this request is not loaded.")
         return model
 
+    def _language_model(self, path: Path) -> Loaded:
+        if self._kernels and self._quantize != "none":
+            return load_quantized(path, self._quantize, self._kernels)
+        if self._quantize == "none":
+            return load_exact(path, self.device, self._dtype)
+        advice = "compile them with python -m wyoming_qwen3.engine.kernels"
+        if self._quantize == "int4":
+            raise ModelFailed(f"The CPU kernels that --quantize int4 needs are missing: {advice}.")
+        _LOGGER.warning("The CPU kernels are missing, so speech is several times slower: %s", advice)
+        return load_rounded(path)
+
     def _clone(self, model: _Model, reference: Reference) -> ClonePrompt:
         tokenizer = None if reference.text is None else self._speech_tokenizer(model)
         return clone_prompt(model.upstream, tokenizer, reference)
@@ -186,16 +210,24 @@ class NativeEngine:
     def _speech_tokenizer(self, model: _Model) -> Any:
         return load_speech_tokenizer(model.codec.path, self.device, torch.float32)
 
+    def _drop_unused_codecs(self) -> None:
+        used = {id(model.codec) for model in self._models.values()}
+        self._codecs = {key: codec for key, codec in self._codecs.items() if id(codec) in used}
+
     def _codec(self, path: Path) -> tuple[Codec, int]:
         """The codec of a folder, and the bytes that it takes more: all checkpoints are published with the same one."""
-        key = fingerprint(path / "model.safetensors")
+        try:
+            key = fingerprint(path / "model.safetensors")
+        except OSError as error:
+            name = path.parent.name
+            raise ModelFailed(f"{name} could not be loaded: its files are incomplete or damaged.") from error
         if codec := self._codecs.get(key):
             return codec, 0
         decoder = load_speech_tokenizer(path, self.device, torch.float32).model.decoder
         self._codecs[key] = codec = Codec(
-            CodecDecoder(decoder),
+            CodecDecoder(decoder, kernels=self._kernels),
             path,
-            _tensor_bytes(decoder),
+            tensor_bytes(decoder),
             codebooks=decoder.config.num_quantizers,
             codebook_size=decoder.config.codebook_size,
             device=self.device,
@@ -260,6 +292,18 @@ def _any_voice(checkpoint: Checkpoint, model: _Model) -> Voice:
             return ClonePrompt(np.zeros(hidden, dtype=np.float32))
 
 
+def choose_quantize(wanted: str, device: str) -> Quantize:
+    """What `--quantize` comes to on a device: auto is int8 on a CPU; a GPU speaks exactly, whatever is wanted."""
+    match wanted:
+        case _ if device != "cpu":
+            if wanted not in ("auto", "none"):
+                _LOGGER.warning("--quantize %s is for CPUs; speaking exactly on the GPU", wanted)
+            return "none"
+        case "none" | "int8" | "int4":
+            return wanted
+    return "int8"
+
+
 def _choose_device(device: str) -> str:
     if device == "cpu":
         return device
@@ -275,10 +319,6 @@ def _free_memory(device: str) -> int:
         return int(_CPU_SHARE * available_memory())
     free, _ = torch.cuda.mem_get_info(device)
     return int(_GPU_SHARE * free)
-
-
-def _tensor_bytes(module: torch.nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 def _return_memory(device: str) -> None:

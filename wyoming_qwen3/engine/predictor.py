@@ -4,13 +4,23 @@ Knows its weights; does NOT know text, prompts or when speech ends.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .sampling import Sampler, draw_residual
 from .transformer import Transformer
+
+
+class Predictor(Protocol):
+    """What the decode loop needs of a code predictor, however its weights are kept."""
+
+    def frame(self, hidden: Tensor, first_codes: Tensor, samplers: Sequence[Sampler]) -> tuple[Tensor, Tensor]:
+        """Complete one frame of each row; see CodePredictor.frame."""
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Whole frames int64 [frames, 16] -> the sums of their embeddings [frames, hidden]."""
 
 
 class CodePredictor:

@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--pipe", type=int, required=True)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--quantize", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
     logging.basicConfig(
@@ -55,7 +57,7 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
         return StandbyEngine()
     from .native import NativeEngine  # noqa: PLC0415  torch belongs to this process alone
 
-    return NativeEngine(arguments.device, arguments.dtype)
+    return NativeEngine(arguments.device, arguments.dtype, arguments.quantize, arguments.threads)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest, Langu
 from wyoming_qwen3.request import ClonePrompt, Description, SpeechRequest
 from wyoming_qwen3.voices import Language, Speaker
 
-from .predictor import CodePredictor
+from .predictor import Predictor
 from .talker import Talker
 from .text_track import encode
 from .upstream import Upstream
@@ -27,11 +27,12 @@ from .upstream import Upstream
 class Prompt:
     """Input of the talker before the first frame, and its text half from then on.
 
-    `prefill` is [positions, hidden]; `trailing` [n, hidden] is the text still to come, one per frame, with the end
-    of text when all of the text is known; `end` and `pad` are [hidden].
+    `prefill` is [positions, hidden], of which the first `head` do not depend on the text; `trailing` [n, hidden] is the
+    text still to come, one per frame, with the end of text when all of the text is known; `end`, `pad` are [hidden].
     """
 
     prefill: Tensor
+    head: int
     trailing: Tensor
     end: Tensor
     pad: Tensor
@@ -105,7 +106,7 @@ def prepare(upstream: Upstream, request: SpeechRequest) -> Voicing:
 class PromptBuilder:
     """Builds prompts of a checkpoint from its embeddings."""
 
-    def __init__(self, upstream: Upstream, talker: Talker, predictor: CodePredictor) -> None:
+    def __init__(self, upstream: Upstream, talker: Talker, predictor: Predictor) -> None:
         config = upstream.model.config
         self._talker = talker
         self._predictor = predictor
@@ -144,7 +145,7 @@ class PromptBuilder:
         else:
             body = talker.embed_text(text_ids[:1]) + start
             trailing = torch.cat((talker.embed_text(text_ids[1:]), end[: int(finished)]))
-        return Prompt(torch.cat((*head, body)), trailing, end[0], pad[0])
+        return Prompt(torch.cat((*head, body)), sum(map(len, head)), trailing, end[0], pad[0])
 
     def _codec_prefix(self, voicing: Voicing) -> tuple[Tensor, Tensor]:
         """Codec embeddings of language, speaker and padding [n, hidden], and of the start of codes [1, hidden]."""

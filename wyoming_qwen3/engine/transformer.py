@@ -39,6 +39,12 @@ class KvCache:
         """An independent cache with the same content, as where utterances share a prefix."""
         return KvCache(self.keys.clone(), self.values.clone(), self.length)
 
+    def restore(self, other: "KvCache") -> None:
+        """Begin as another cache of as many rows, with all of its positions."""
+        self.keys[:, :, :, : other.length] = other.keys[:, :, :, : other.length]
+        self.values[:, :, :, : other.length] = other.values[:, :, :, : other.length]
+        self.length = other.length
+
     def truncate(self, length: int) -> None:
         """Forget all positions from `length` on; the memory is kept."""
         self.length = min(self.length, length)
@@ -74,6 +80,9 @@ class Transformer(nn.Module):
     published checkpoint has.
     """
 
+    splits_exactly = False
+    """The size of a product changes its rounding."""
+
     cos: Tensor
     sin: Tensor
 
@@ -87,7 +96,7 @@ class Transformer(nn.Module):
         while len(layers) > 0:
             self.layers.append(_Layer(layers.pop(0), config))
         self.norm = _Norm(norm.weight, config.rms_norm_eps)
-        cos, sin = _rotary_table(positions, self.head_dim, config.rope_theta)
+        cos, sin = rotary_table(positions, self.head_dim, config.rope_theta)
         self.register_buffer("cos", cos.to(norm.weight), persistent=False)
         self.register_buffer("sin", sin.to(norm.weight), persistent=False)
 
@@ -193,7 +202,7 @@ def _packed(*linears: nn.Linear) -> nn.Linear:
     return packed
 
 
-def _rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+def rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines [positions, head_dim] in float32, both halves alike (Su et al., 2021)."""
     frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2).float() / head_dim)
     angles = torch.arange(positions).float()[:, None] * frequencies

@@ -13,13 +13,19 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
+from safetensors import safe_open
 from transformers import EncodecFeatureExtractor, PretrainedConfig, Qwen2TokenizerFast
+from transformers.modeling_utils import no_init_weights
 from transformers.utils import logging as transformers_logging
 
 from wyoming_qwen3.checkpoints import Kind
 from wyoming_qwen3.errors import ModelFailed
 
+from .weights import weight_files
+
 _Loaded = TypeVar("_Loaded")
+
+_TEXT_EMBEDDING = "talker.model.text_embedding.weight"
 
 _UNUSED_TOKENIZER = "qwen_tts.core.tokenizer_25hz"
 
@@ -75,6 +81,15 @@ def load_checkpoint(path: Path, device: str, dtype: torch.dtype) -> Upstream:
     return _loaded(path.name, lambda: _load_checkpoint(path, device, dtype))
 
 
+def open_checkpoint(path: Path, elsewhere: Callable[[str], bool]) -> Upstream:
+    """As load_checkpoint on a CPU, but without the tensors whose names are `elsewhere`: these have no content.
+
+    The embeddings of text stay on disk, in the type in which they are stored there, and are read as they are used;
+    all else is float32. Raises ModelFailed.
+    """
+    return _loaded(path.name, lambda: _open_checkpoint(path, elsewhere))
+
+
 def load_speech_tokenizer(path: Path, device: str, dtype: torch.dtype) -> Any:
     """Load the 12 Hz speech tokenizer, an upstream Qwen3TTSTokenizer, of the folder `path`.
 
@@ -98,6 +113,29 @@ def _load_checkpoint(path: Path, device: str, dtype: torch.dtype) -> Upstream:
     model_class: Any = import_module("qwen_tts.core.models").Qwen3TTSForConditionalGeneration
     # Upstream's own from_pretrained also loads a speech tokenizer each time: use the one it overrides.
     model = _pretrained(super(model_class, model_class).from_pretrained, path, dtype).to(device)
+    return _with_tokenizer(path, model)
+
+
+def _open_checkpoint(path: Path, elsewhere: Callable[[str], bool]) -> Upstream:
+    import_qwen_tts()
+    models: Any = import_module("qwen_tts.core.models")
+    config = models.Qwen3TTSConfig.from_pretrained(path, local_files_only=True)
+    with no_init_weights(), torch.device("meta"):
+        model = models.Qwen3TTSForConditionalGeneration(config)
+    tensors = {}
+    for name in weight_files(path):
+        with safe_open(path / name, framework="pt") as content:
+            for key in content.keys():  # noqa: SIM118  it is no mapping
+                if not elsewhere(key):
+                    tensor = content.get_tensor(key)
+                    tensors[key] = tensor if key == _TEXT_EMBEDDING else tensor.float()
+    report = model.load_state_dict(tensors, strict=False, assign=True)
+    if missing := [key for key in report.missing_keys if not elsewhere(key)]:
+        raise ModelFailed(f"{path.name} could not be loaded: {len(missing)} of its tensors are missing.")
+    return _with_tokenizer(path, model.eval())
+
+
+def _with_tokenizer(path: Path, model: Any) -> Upstream:
     # transformers takes any large local vocabulary for Mistral's and offers to replace its pattern of pre-tokens; from
     # the hub, as upstream's documentation loads it, Qwen2's own pattern stays.
     tokenizer = Qwen2TokenizerFast.from_pretrained(path, local_files_only=True, fix_mistral_regex=False)

@@ -68,6 +68,11 @@ def lacking_names(names: Iterable[str]) -> list[str]:
     return [name for name in (*_SETTINGS, model, _CODEC) if name not in present]
 
 
+def weight_files(path: Path) -> list[str]:
+    """Names of the safetensors files of a whole checkpoint, but for its speech tokenizer's."""
+    return _weight_names(path)[:-1]
+
+
 def footprint(path: Path) -> int:
     """Bytes of all tensors of a whole checkpoint as stored, those of the speech tokenizer included.
 

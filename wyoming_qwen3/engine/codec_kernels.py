@@ -1,0 +1,78 @@
+"""Layers of the codec over compiled kernels, each used as its namesake in codec_layers is: exact, and faster on a CPU.
+
+Sums are float32 as there, in an order of their own: results are equal within rounding, and do not depend on pieces,
+threads and the signals beside. Knows matrices and what the kernels need.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from .codec_layers import History
+from .kernels import library
+from .kernels.library import Kernels
+
+
+class FastConv:
+    """codec_layers.CausalConv, for a weight [out, in, kernel]; with a frequency and gain, behind a SnakeBeta."""
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        weight: Tensor,
+        bias: Tensor | None,
+        dilation: int = 1,
+        snake: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        outputs, inputs, taps = weight.shape
+        self.kernels = kernels
+        self._kept = [_panels(weight, kernels.panel if outputs > 1 else 1), bias, *(snake or (None, None))]
+        self._kept = [None if tensor is None else tensor.float().contiguous() for tensor in self._kept]
+        pointers = [None if tensor is None else tensor.data_ptr() for tensor in self._kept]
+        self.layout = library.Convolution(*pointers, inputs=inputs, outputs=outputs, taps=taps, dilation=dilation)
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+        return History(torch.zeros((self.layout.taps - 1) * self.layout.dilation, self.layout.inputs))
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+        [out] = self.kernels.convolve(self.layout, [x.contiguous()], [state.rows])
+        return out
+
+
+class FastLinear(FastConv):
+    """codec_layers.Linear, for a weight [out, in]."""
+
+    def __init__(self, kernels: Kernels, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__(kernels, weight[:, :, None], bias)
+        self._past = self.new_state()
+
+    def __call__(self, x: Tensor, state: History | None = None) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+        return super().__call__(x, state or self._past)
+
+
+class FastResidualUnit:
+    """codec_layers.ResidualUnit, each activation being part of the convolution behind it."""
+
+    def __init__(self, wide: FastConv, narrow: FastConv) -> None:
+        self._kernels = wide.kernels
+        self._wide = wide
+        self._narrow = narrow
+
+    def new_state(self) -> History:
+        """State of a stream's start."""
+        return self._wide.new_state()
+
+    def __call__(self, x: Tensor, state: History) -> Tensor:
+        """[steps, channels] -> [steps, channels]."""
+        [out] = self._kernels.refine(self._wide.layout, self._narrow.layout, [x], [state.rows])
+        return out
+
+
+def _panels(weight: Tensor, width: int) -> Tensor:
+    """[out, in, kernel] -> [panels, kernel, in, width], as convolution.h reads it."""
+    outputs, inputs, taps = weight.shape
+    filled = F.pad(weight, (0, 0, 0, 0, 0, -outputs % width))
+    return filled.view(-1, width, inputs, taps).permute(0, 3, 2, 1)

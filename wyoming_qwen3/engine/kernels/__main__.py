@@ -1,0 +1,21 @@
+"""Compile the CPU kernels: `python -m wyoming_qwen3.engine.kernels`."""
+
+import sys
+
+from wyoming_qwen3.errors import EngineFailed
+
+from .build import build
+
+
+def main() -> int:
+    """Compile what is missing; returns the exit code."""
+    try:
+        build(lambda line: print(line, file=sys.stderr))  # noqa: T201
+    except EngineFailed as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Compilation of the kernels: one library for each kind of processor, named after it and after the sources.
+
+Knows compilers and files, nothing of what the kernels do.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from wyoming_qwen3.errors import EngineFailed
+
+_SOURCES = Path(__file__).parent
+_MAIN = "kernels.cpp"
+_COMPILERS = ("c++", "g++", "clang++")
+# No contraction and no reordering beyond what is written: a row must not depend on the rows beside it.
+_FLAGS = (
+    "-std=c++17 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden -shared -fPIC -pthread"
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of processor: how to compile for it, and the names that /proc/cpuinfo has for what it needs."""
+
+    name: str
+    flags: str
+    needs: frozenset[str]
+
+
+_X86 = (
+    Kind(
+        "avx512vnni",
+        "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma",
+        frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "fma"}),
+    ),
+    Kind("avxvnni", "-mavx2 -mfma -mavxvnni", frozenset({"avx2", "fma", "avx_vnni"})),
+    Kind("avx2", "-mavx2 -mfma", frozenset({"avx2", "fma"})),
+)
+_ARM = (Kind("dotprod", "-march=armv8.2-a+dotprod", frozenset({"asimddp"})),)
+_PLAIN = Kind("plain", "", frozenset())
+
+FAMILIES: Mapping[str, tuple[Kind, ...]] = MappingProxyType({"x86_64": (*_X86, _PLAIN), "aarch64": (*_ARM, _PLAIN)})
+"""Kinds by what `platform.machine()` says, the fastest first."""
+
+
+def fitting(kinds: tuple[Kind, ...], features: frozenset[str]) -> tuple[Kind, ...]:
+    """Those that a processor with these features can run."""
+    return tuple(kind for kind in kinds if kind.needs <= features)
+
+
+def kinds_here() -> tuple[Kind, ...]:
+    """Kinds that this processor can run, the fastest first."""
+    return fitting(FAMILIES.get(platform.machine(), (_PLAIN,)), _features())
+
+
+def library_file(kind: Kind, folder: Path = _SOURCES) -> Path:
+    """Where the library of a kind is, or would be, compiled from the sources as they are now."""
+    digest = hashlib.sha256(_FLAGS.encode())
+    for source in sorted((*_SOURCES.glob("*.cpp"), *_SOURCES.glob("*.h"))):
+        digest.update(source.read_bytes())
+    return folder / f"{kind.name}-{digest.hexdigest()[:12]}.so"
+
+
+def build(tell: Callable[[str], None], folder: Path = _SOURCES) -> None:
+    """Compile what is missing for this machine's family; libraries of other sources are removed.
+
+    Raises EngineFailed where there is no compiler, or where it fails.
+    """
+    wanted = {kind: library_file(kind, folder) for kind in FAMILIES.get(platform.machine(), (_PLAIN,))}
+    missing = {kind: file for kind, file in wanted.items() if not file.exists()}
+    if missing:
+        compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
+        if compiler is None:
+            raise EngineFailed("There is no C++ compiler (c++, g++ or clang++) to compile the CPU kernels with.")
+        tell(f"Compiling the CPU kernels ({', '.join(kind.name for kind in missing)})")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda kind: _compile(compiler, kind, missing[kind]), missing))
+    for old in set(folder.glob("*-*.so")) - set(wanted.values()):
+        old.unlink()
+
+
+def _compile(compiler: str, kind: Kind, file: Path) -> None:
+    part = file.with_suffix(f".{os.getpid()}.part")
+    command = [compiler, *_FLAGS.split(), *kind.flags.split(), str(_SOURCES / _MAIN), "-o", str(part)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        part.unlink(missing_ok=True)
+        raise EngineFailed(f"The CPU kernels can't be compiled for {kind.name}:\n{done.stderr.strip()}")
+    part.replace(file)
+
+
+def _features() -> frozenset[str]:
+    """What /proc/cpuinfo says that the processor can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    found = [line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))]
+    return frozenset(found[0].split()) if found else frozenset()

@@ -1,0 +1,212 @@
+// A frame's codes and samples on a CPU: what Python calls.
+//
+// Plain C functions on plain memory that the caller owns; library.py has the same structures. Nothing here throws, and nothing is kept but threads and
+// their workspace.
+#include <numeric>
+
+#include "convolution.h"
+#include "sampling.h"
+#include "stack.h"
+
+#define EXPORTED __attribute__((visibility("default")))
+
+namespace {
+
+// Threads and their workspace.
+struct Crew {
+    explicit Crew(int size) : team(size) {}
+    Team team;
+    std::mutex calls;
+    Workspace work;
+    Convolver convolver;
+};
+
+}  // namespace
+
+extern "C" {
+
+// A table of embeddings [codes, width], float32 or bfloat16.
+struct Table {
+    const void* rows;
+    int32_t bfloat16;
+};
+
+// tables[0] is the talker's own; head i makes code i + 1. A projection without weights does nothing.
+struct Predictor {
+    Stack stack;
+    Linear projection;
+    const Linear* heads;
+    const Table* tables;
+    int32_t codebooks, width;  // width is the talker's hidden size
+};
+
+EXPORTED const char* kind() { return KIND; }
+
+EXPORTED Crew* crew_new(int threads) { return new Crew(threads); }
+EXPORTED void crew_delete(Crew* crew) { delete crew; }
+
+// Advance tokens: inputs float32 [count, hidden] become hidden states in place.
+EXPORTED void stack_advance(Crew* crew, const Stack* stack, const Token* tokens, int count, float* inputs) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    Workspace& work = crew->work;
+    work.prepare(*stack, count, crew->team.size());
+    for (int t = 0; t < count; ++t) {
+        float* state = work.states.data() + int64_t(t) * work.hidden;
+        std::copy_n(inputs + int64_t(t) * stack->hidden, stack->hidden, state);
+    }
+    crew->team.run([&](const Member& member) { advance(*stack, work, tokens, count, member); });
+    for (int t = 0; t < count; ++t)
+        std::copy_n(work.states.data() + int64_t(t) * work.hidden, stack->hidden, inputs + int64_t(t) * stack->hidden);
+}
+
+// float32 [rows, inputs] -> [rows, outputs].
+EXPORTED void linear_apply(Crew* crew, const Linear* layer, int rows, const float* inputs, float* outputs) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    const int width = padded(layer->inputs);
+    crew->work.prepare_rows(width, rows);
+    std::vector<float> row(width);
+    const Rows quantised = crew->work.rows(width);
+    for (int r = 0; r < rows; ++r) {
+        std::copy_n(inputs + int64_t(r) * layer->inputs, layer->inputs, row.data());
+        quantised.quantise(r, row.data(), layer->inputs);
+    }
+    crew->team.run([&](const Member& member) {
+        apply(*layer, quantised, rows, member, [&](int r, int first, const float* out) {
+            std::copy_n(out, std::min(kBlock, layer->outputs - first), outputs + int64_t(r) * layer->outputs + first);
+        });
+    });
+}
+}
+
+namespace {
+
+inline void add_embedding(const Table& table, int64_t code, int width, float* latest, float* sum) {
+    for (int i = 0; i < width; ++i) {
+        if (table.bfloat16) {
+            const uint32_t bits = uint32_t(static_cast<const uint16_t*>(table.rows)[code * width + i]) << 16;
+            std::memcpy(latest + i, &bits, 4);
+        } else {
+            latest[i] = static_cast<const float*>(table.rows)[code * width + i];
+        }
+    }
+    for (int i = 0; i < width; ++i) sum[i] += latest[i];
+}
+
+}  // namespace
+
+extern "C" {
+
+// Complete a frame of each row. `hidden` is the talker's state [rows, width], codes int64 [rows, codebooks] with the
+// first of each given, `uniforms` [rows, codebooks - 1] in [0, 1). Writes the other codes, and the sum of all
+// embeddings [rows, width].
+EXPORTED void predictor_frame(Crew* crew, const Predictor* predictor, int rows, const float* hidden, const Warp* warps,
+                     const float* uniforms, int64_t* codes, float* sums) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    const Predictor& p = *predictor;
+    const Stack& s = p.stack;
+    const bool projects = p.projection.weights != nullptr;
+    Workspace& work = crew->work;
+    work.prepare(s, 2 * rows, crew->team.size());
+    const int width = padded(std::max(p.width, s.hidden));
+    work.prepare_rows(width, 2 * rows);
+    const int codes_each = p.heads[0].outputs, logits_each = p.heads[0].blocks * kBlock;
+    const int64_t per_cache = int64_t(s.count) * s.kv_heads * p.codebooks * s.head_dim;
+    std::vector<float> keys(rows * per_cache), values(rows * per_cache), inputs(int64_t(2) * rows * width);
+    std::vector<float> logits(int64_t(rows) * logits_each);
+    std::vector<Token> tokens(2 * rows);
+    const auto token = [&](int row, int position) {
+        return Token{keys.data() + row * per_cache, values.data() + row * per_cache, p.codebooks, position};
+    };
+    std::fill_n(sums, int64_t(rows) * p.width, 0.0f);
+    crew->team.run([&](const Member& member) {
+        const Range own = member.share(rows);
+        for (int row = own.begin; row < own.end; ++row) {
+            std::copy_n(hidden + int64_t(row) * p.width, p.width, inputs.data() + int64_t(2 * row) * width);
+            add_embedding(p.tables[0], codes[int64_t(row) * p.codebooks], p.width,
+                          inputs.data() + int64_t(2 * row + 1) * width, sums + int64_t(row) * p.width);
+            tokens[2 * row] = token(row, 0);
+            tokens[2 * row + 1] = token(row, 1);
+        }
+        member.wait();
+        for (int step = 1; step < p.codebooks; ++step) {
+            const int each = step == 1 ? 2 : 1, count = each * rows;
+            const Range own_tokens = member.share(count);
+            if (projects) {
+                const Rows quantised = work.rows(width);
+                for (int t = own_tokens.begin; t < own_tokens.end; ++t)
+                    quantised.quantise(t, inputs.data() + int64_t(t) * width, p.width);
+                member.wait();
+                apply(p.projection, quantised, count, member, [&](int t, int first, const float* out) {
+                    std::copy_n(out, kBlock, work.states.data() + int64_t(t) * work.hidden + first);
+                });
+            } else {
+                for (int t = own_tokens.begin; t < own_tokens.end; ++t)
+                    std::copy_n(inputs.data() + int64_t(t) * width, s.hidden, work.states.data() + int64_t(t) * work.hidden);
+            }
+            member.wait();
+            advance(s, work, tokens.data(), count, member);
+            const Rows quantised = work.rows(work.hidden);
+            for (int row = own.begin; row < own.end; ++row) {
+                float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
+                std::fill(state + s.hidden, state + work.hidden, 0.0f);
+                quantised.quantise(row, state, s.hidden);
+            }
+            member.wait();
+            apply(p.heads[step - 1], quantised, rows, member, [&](int row, int first, const float* out) {
+                std::copy_n(out, kBlock, logits.data() + int64_t(row) * logits_each + first);
+            });
+            member.wait();
+            for (int row = own.begin; row < own.end; ++row) {
+                const float uniform = uniforms[int64_t(row) * (p.codebooks - 1) + step - 1];
+                const int code = draw(logits.data() + int64_t(row) * logits_each, codes_each, warps[row], uniform);
+                codes[int64_t(row) * p.codebooks + step] = code;
+                add_embedding(p.tables[step], code, p.width, inputs.data() + int64_t(row) * width,
+                              sums + int64_t(row) * p.width);
+                tokens[row] = token(row, step + 1);
+            }
+            member.wait();
+        }
+    });
+}
+
+EXPORTED int panel() { return kPanel; }
+
+// Pieces of some signals through a convolution.
+EXPORTED void convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    const Layout layout(*c, streams, count);
+    Workspace::grow(crew->convolver.joined, layout.size());
+    crew->team.run([&](const Member& member) { convolution(*c, layout, crew->convolver, member); });
+}
+
+// Pieces of some signals through the two convolutions of a residual unit, and added to what they were.
+EXPORTED void residual_apply(Crew* crew, const Convolution* wide, const Convolution* narrow, const Stream* streams,
+                             int count) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    const Layout layout(*wide, streams, count);
+    Workspace::grow(crew->convolver.joined, layout.size());
+    Workspace::grow(crew->convolver.between, int64_t(layout.steps) * wide->outputs);
+    crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
+}
+
+// Read memory as fast as all threads together can, and do nothing with it: what no decode step can be faster than.
+EXPORTED uint64_t read_through(Crew* crew, const uint8_t* bytes, int64_t size) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    std::vector<uint64_t> found(crew->team.size());
+    crew->team.run([&](const Member& member) {
+        const int64_t lines = size / 64;
+        const uint64_t* from = reinterpret_cast<const uint64_t*>(bytes) + lines * member.number / member.size * 8;
+        const uint64_t* to = reinterpret_cast<const uint64_t*>(bytes) + lines * (member.number + 1) / member.size * 8;
+        uint64_t sums[32] = {};
+        for (; from + 32 <= to; from += 32) {
+            __builtin_prefetch(from + kAhead / 8);
+            __builtin_prefetch(from + kAhead / 8 + 8);
+            __builtin_prefetch(from + kAhead / 8 + 16);
+            __builtin_prefetch(from + kAhead / 8 + 24);
+            for (int i = 0; i < 32; ++i) sums[i] ^= from[i];
+        }
+        for (uint64_t sum : sums) found[member.number] ^= sum;
+    });
+    return std::accumulate(found.begin(), found.end(), uint64_t(0));
+}
+}

@@ -1,0 +1,155 @@
+// Linear layers with packed weights, on rows that are quantised as they come.
+//
+// Weights lie in blocks of 32 outputs; a block holds one group of 32 inputs after the other, and a group 8 times 128
+// bytes: four inputs of each of the 32 outputs. So a thread reads one stream of memory from front to back, and no sum
+// ever runs across lanes. A row is quantised to 8 bits with one scale for each group of 32.
+//   8 bits: a byte is 128 + weight; one float32 scale for each output.
+//   4 bits: 32 bfloat16 scales, then 4 times 128 bytes, whose low nibbles are the first four inputs and high nibbles the
+//   next four; a nibble is 8 + weight.
+// What a row gives does not depend on the rows beside it, to the last bit.
+#pragma once
+
+#include "simd.h"
+#include "team.h"
+
+namespace {
+
+constexpr int kBlock = 32;
+constexpr int kGroup = 32;
+constexpr int kVectors = kBlock / kLanes;
+constexpr int kAhead = 2048;  // bytes that are asked for before they are needed
+
+inline int padded(int n) { return (n + kGroup - 1) / kGroup * kGroup; }
+
+}  // namespace
+
+extern "C" {
+// As the caller lays it out; see library.py.
+struct Linear {
+    const uint8_t* weights;
+    const float* scales;  // [outputs], null for 4 bits
+    const float* bias;    // [outputs] or null
+    int32_t outputs, inputs, bits, blocks;
+};
+}
+
+namespace {
+
+// Quantised rows. Sums are what an offset of the weights must be multiplied with.
+struct Rows {
+    int8_t* numbers;  // [rows][width]
+    float* scales;    // [rows][width / 32]
+    int32_t* sums;
+    int width;        // of the buffers: at least the inputs, padded
+
+    void quantise(int row, const float* x, int inputs) const {
+        int8_t* q = numbers + int64_t(row) * width;
+        const int64_t first = int64_t(row) * (width / kGroup);
+        for (int group = 0; group * kGroup < inputs; ++group) {
+            const float* part = x + group * kGroup;
+            Vector widest = magnitude((Vector)load(part));
+            for (int v = 1; v < kVectors; ++v) {
+                const Vector other = magnitude((Vector)load(part + kLanes * v));
+                widest = widest < other ? other : widest;
+            }
+            const float largest = largest_of((Float)widest);
+            const Vector factor = (Vector)all(largest > 0 ? 127.0f / largest : 0.0f);
+            const Vector magic = (Vector)all(12582912.0f);  // adding it rounds to a whole number
+            Whole total = {};
+            for (int v = 0; v < kVectors; ++v) {
+                const Vector rounded = ((Vector)load(part + kLanes * v) * factor + magic) - magic;
+                const Whole whole = __builtin_convertvector(rounded, Whole);
+                const Bytes bytes = __builtin_convertvector(whole, Bytes);
+                std::memcpy(q + group * kGroup + kLanes * v, &bytes, sizeof bytes);
+                total += whole;
+            }
+            int32_t sum = 0;
+            for (int i = 0; i < kLanes; ++i) sum += total[i];
+            scales[first + group] = largest / 127.0f;
+            sums[first + group] = sum;
+        }
+    }
+};
+
+template <int kBits, int kRows>
+inline void multiply(const uint8_t* w, const Rows& x, int first, int groups, Float (&sums)[kRows][kVectors]) {
+    const int per_row = x.width / kGroup;
+    const int8_t* numbers = x.numbers + int64_t(first) * x.width;
+    const float* scales = x.scales + int64_t(first) * per_row;
+    const int32_t* offsets = x.sums + int64_t(first) * per_row;
+    for (auto& row : sums)
+        for (auto& sum : row) sum = all(0.0f);
+    for (int group = 0; group < groups; ++group) {
+        const uint16_t* own_scales = reinterpret_cast<const uint16_t*>(w);
+        if (kBits == 4) w += 2 * kBlock;
+        Int dots[kRows][kVectors];
+        for (int row = 0; row < kRows; ++row)
+            for (auto& dot : dots[row]) dot = all(-(kBits == 4 ? 8 : kOffset) * offsets[row * per_row + group]);
+        for (int step = 0; step < kBits; ++step, w += 4 * kBlock) {
+            __builtin_prefetch(w + kAhead);
+            __builtin_prefetch(w + kAhead + 64);
+            for (int v = 0; v < kVectors; ++v) {
+                const Int bytes = load_bytes(w + 4 * kLanes * v);
+                for (int row = 0; row < kRows; ++row) {
+                    int32_t four[2];
+                    const int8_t* inputs = numbers + int64_t(row) * x.width + group * kGroup;
+                    if (kBits == 8) {
+                        std::memcpy(four, inputs + 4 * step, 4);
+                        dots[row][v] = dot4(dots[row][v], bytes, four[0]);
+                    } else {
+                        std::memcpy(four, inputs + 8 * step, 8);
+                        dots[row][v] = dot4_small(dots[row][v], low_nibbles(bytes), four[0]);
+                        dots[row][v] = dot4_small(dots[row][v], high_nibbles(bytes), four[1]);
+                    }
+                }
+            }
+        }
+        for (int v = 0; v < kVectors; ++v)
+            for (int row = 0; row < kRows; ++row) {
+                Float scale = all(scales[row * per_row + group]);
+                if (kBits == 4) scale = (Float)((Vector)scale * (Vector)load_bf16(own_scales + kLanes * v));
+                sums[row][v] = fma(to_float(dots[row][v]), scale, sums[row][v]);
+            }
+    }
+}
+
+template <int kBits, int kRows, class Store>
+inline void block_of(const Linear& layer, int block, const Rows& x, int first, const Store& put) {
+    const int groups = padded(layer.inputs) / kGroup;
+    const int64_t bytes = int64_t(groups) * (kBits == 4 ? kBlock * 16 + 2 * kBlock : kBlock * kGroup);
+    Float sums[kRows][kVectors];
+    multiply<kBits, kRows>(layer.weights + block * bytes, x, first, groups, sums);
+    for (int row = 0; row < kRows; ++row) {
+        float out[kBlock];
+        for (int v = 0; v < kVectors; ++v) {
+            Vector y = (Vector)sums[row][v];
+            if (kBits == 8) y *= (Vector)load(layer.scales + block * kBlock + kLanes * v);
+            if (layer.bias) y += (Vector)load(layer.bias + block * kBlock + kLanes * v);
+            store(out + kLanes * v, (Float)y);
+        }
+        put(first + row, block * kBlock, out);
+    }
+}
+
+// Calls put(row, first output, 32 outputs) for the blocks of a range.
+template <int kBits, class Store>
+void apply_blocks(const Linear& layer, const Rows& x, int rows, Range blocks, const Store& put) {
+    for (int block = blocks.begin; block < blocks.end; ++block) {
+        int row = 0;
+        for (; row + kTile <= rows; row += kTile) block_of<kBits, kTile>(layer, block, x, row, put);
+        switch (rows - row) {
+            case 3: block_of<kBits, 3>(layer, block, x, row, put); break;
+            case 2: block_of<kBits, 2>(layer, block, x, row, put); break;
+            case 1: block_of<kBits, 1>(layer, block, x, row, put); break;
+        }
+    }
+}
+
+template <class Store>
+void apply(const Linear& layer, const Rows& x, int rows, const Member& member, const Store& put) {
+    const Range blocks = member.share(layer.blocks);
+    if (layer.bits == 4) apply_blocks<4>(layer, x, rows, blocks, put);
+    else apply_blocks<8>(layer, x, rows, blocks, put);
+}
+
+}  // namespace

@@ -1,0 +1,187 @@
+// Vectors of one kind of processor. All else is written once, in terms of these.
+//
+// Integers: `dot4` adds to each 32-bit lane the products of its four bytes with four signed bytes that are the same for
+// all lanes. `kOffset` is what the bytes stand above the numbers that they mean, where the processor multiplies
+// unsigned by signed bytes. The integer results of all kinds are the same.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+#if defined(__AVX512VNNI__)
+}  // namespace
+#include <immintrin.h>
+namespace {
+#define KIND "avx512vnni"
+constexpr int kLanes = 16;
+constexpr int kTile = 4;
+constexpr int kOffset = 128;
+using Int = __m512i;
+using Float = __m512;
+inline Int load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+inline Int all(int32_t x) { return _mm512_set1_epi32(x); }
+inline Int low_nibbles(Int x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+inline Int high_nibbles(Int x) { return low_nibbles(_mm512_srli_epi16(x, 4)); }
+inline Int dot4(Int sum, Int w, int32_t x) { return _mm512_dpbusd_epi32(sum, w, all(x)); }
+inline Int dot4_small(Int sum, Int w, int32_t x) { return dot4(sum, w, x); }
+inline Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
+inline Float load(const float* p) { return _mm512_loadu_ps(p); }
+inline void store(float* p, Float x) { _mm512_storeu_ps(p, x); }
+inline Float all(float x) { return _mm512_set1_ps(x); }
+inline Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+inline Float load_bf16(const uint16_t* p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
+}
+
+#elif defined(__AVX2__)
+}  // namespace
+#include <immintrin.h>
+namespace {
+constexpr int kLanes = 8;
+constexpr int kTile = 2;
+using Int = __m256i;
+using Float = __m256;
+inline Int load_bytes(const uint8_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+inline Int all(int32_t x) { return _mm256_set1_epi32(x); }
+inline Int low_nibbles(Int x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+inline Int high_nibbles(Int x) { return low_nibbles(_mm256_srli_epi16(x, 4)); }
+#if defined(__AVXVNNI__)
+#define KIND "avxvnni"
+constexpr int kOffset = 128;
+inline Int dot4(Int sum, Int w, int32_t x) { return _mm256_dpbusd_avx_epi32(sum, w, all(x)); }
+inline Int dot4_small(Int sum, Int w, int32_t x) { return dot4(sum, w, x); }
+#else
+#define KIND "avx2"
+constexpr int kOffset = 0;
+inline Int pairs(Int sum, Int products) { return _mm256_add_epi32(sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1))); }
+// The sum of two products is kept in 16 bits: it fits when no number is below -127, so signs change places.
+inline Int dot4(Int sum, Int w, int32_t x) {
+    const Int meant = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+    return pairs(sum, _mm256_maddubs_epi16(_mm256_abs_epi8(meant), _mm256_sign_epi8(all(x), meant)));
+}
+inline Int dot4_small(Int sum, Int w, int32_t x) { return pairs(sum, _mm256_maddubs_epi16(w, all(x))); }
+#endif
+inline Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
+inline Float load(const float* p) { return _mm256_loadu_ps(p); }
+inline void store(float* p, Float x) { _mm256_storeu_ps(p, x); }
+inline Float all(float x) { return _mm256_set1_ps(x); }
+inline Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+inline Float load_bf16(const uint16_t* p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
+}
+
+#elif defined(__ARM_FEATURE_DOTPROD)
+}  // namespace
+#include <arm_neon.h>
+namespace {
+#define KIND "dotprod"
+constexpr int kLanes = 4;
+constexpr int kTile = 2;
+constexpr int kOffset = 0;
+struct Int {
+    int32x4_t v;
+};
+using Float = float32x4_t;
+inline Int load_bytes(const uint8_t* p) { return {vreinterpretq_s32_u8(vld1q_u8(p))}; }
+inline Int all(int32_t x) { return {vdupq_n_s32(x)}; }
+inline Int low_nibbles(Int x) { return {vandq_s32(x.v, vdupq_n_s32(0x0f0f0f0f))}; }
+inline Int high_nibbles(Int x) { return {vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(x.v), 4))}; }
+inline Int dot4_small(Int sum, Int w, int32_t x) {
+    return {vdotq_s32(sum.v, vreinterpretq_s8_s32(w.v), vreinterpretq_s8_s32(vdupq_n_s32(x)))};
+}
+inline Int dot4(Int sum, Int w, int32_t x) {
+    return dot4_small(sum, {vreinterpretq_s32_u8(veorq_u8(vreinterpretq_u8_s32(w.v), vdupq_n_u8(128)))}, x);
+}
+inline Float to_float(Int x) { return vcvtq_f32_s32(x.v); }
+inline Float load(const float* p) { return vld1q_f32(p); }
+inline void store(float* p, Float x) { vst1q_f32(p, x); }
+inline Float all(float x) { return vdupq_n_f32(x); }
+inline Float fma(Float a, Float b, Float c) { return vfmaq_f32(c, a, b); }
+inline Float load_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+
+#else
+#define KIND "plain"
+constexpr int kLanes = 4;
+constexpr int kTile = 1;
+constexpr int kOffset = 0;
+typedef float Float __attribute__((vector_size(16)));
+typedef int32_t Lanes __attribute__((vector_size(16)));
+struct Int {
+    Lanes v;
+};
+inline Int load_bytes(const uint8_t* p) {
+    Int x;
+    std::memcpy(&x.v, p, sizeof x.v);
+    return x;
+}
+inline Int all(int32_t x) { return {Lanes{x, x, x, x}}; }
+inline Int low_nibbles(Int x) { return {x.v & 0x0f0f0f0f}; }
+inline Int high_nibbles(Int x) { return {(x.v >> 4) & 0x0f0f0f0f}; }
+inline Int dot4_small(Int sum, Int w, int32_t x) {
+    for (int i = 0; i < 4; ++i) sum.v += ((w.v << (24 - 8 * i)) >> 24) * int32_t(int8_t(x >> (8 * i)));
+    return sum;
+}
+inline Int dot4(Int sum, Int w, int32_t x) { return dot4_small(sum, {w.v ^ int32_t(0x80808080)}, x); }
+inline Float to_float(Int x) { return __builtin_convertvector(x.v, Float); }
+inline Float load(const float* p) {
+    Float x;
+    std::memcpy(&x, p, sizeof x);
+    return x;
+}
+inline void store(float* p, Float x) { std::memcpy(p, &x, sizeof x); }
+inline Float all(float x) { return Float{x, x, x, x}; }
+inline Float fma(Float a, Float b, Float c) { return a * b + c; }
+inline Float load_bf16(const uint16_t* p) {
+    Float x;
+    for (int i = 0; i < 4; ++i) {
+        const uint32_t bits = uint32_t(p[i]) << 16;
+        std::memcpy(reinterpret_cast<char*>(&x) + 4 * i, &bits, 4);
+    }
+    return x;
+}
+#endif
+
+typedef float Vector __attribute__((vector_size(4 * kLanes)));
+typedef int32_t Whole __attribute__((vector_size(4 * kLanes)));
+typedef int8_t Bytes __attribute__((vector_size(kLanes)));
+
+inline float sum_of(Float x) {
+    float lanes[kLanes];
+    store(lanes, x);
+    for (int width = kLanes / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+
+inline float largest_of(Float x) {
+    float lanes[kLanes];
+    store(lanes, x);
+    for (int width = kLanes / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; ++i) lanes[i] = lanes[i] < lanes[i + width] ? lanes[i + width] : lanes[i];
+    return lanes[0];
+}
+
+inline Vector magnitude(Vector x) { return (Vector)((Whole)x & 0x7fffffff); }
+
+// e**x within 2 units in the last place, for any x.
+inline Float exponential(Float given) {
+    Vector x = (Vector)given;
+    const Vector low = (Vector)all(-87.0f), high = (Vector)all(88.0f);
+    x = x < low ? low : x;
+    x = x > high ? high : x;
+    const Vector magic = (Vector)all(12582912.0f);  // adding it rounds to a whole number
+    const Vector n = (Vector)fma((Float)x, all(1.44269504f), (Float)magic) - magic;
+    Float r = fma((Float)n, all(-0.693359375f), (Float)x);
+    r = fma((Float)n, all(2.12194440e-4f), r);
+    Float p = all(1.9875691500e-4f);
+    for (float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+        p = fma(p, r, all(c));
+    const Vector y = (Vector)fma((Float)((Vector)p * (Vector)r), r, r) + 1.0f;
+    const Whole power = (__builtin_convertvector(n, Whole) + 127) << 23;
+    return (Float)(y * (Vector)power);
+}
+
+}  // namespace

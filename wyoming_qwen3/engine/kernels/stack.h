@@ -1,0 +1,224 @@
+// A stack of Qwen3 decoder layers: tokens in, hidden states behind the final norm out.
+//
+// A token belongs to a sequence with a cache of keys and values. Tokens of one sequence come in order; all tokens go
+// through a layer together. Norms, rotation, attention and activation are in float32.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "linear.h"
+
+extern "C" {
+struct Layer {
+    Linear qkv, out, gate_up, down;
+    const float *attention_norm, *query_norm, *key_norm, *mlp_norm;
+};
+
+// gate_up has 16 outputs of the gate, then the same 16 of the other half, and so on.
+struct Stack {
+    const Layer* layers;
+    const float *norm, *cosines, *sines;  // the tables are [positions, head_dim / 2]
+    int32_t count, hidden, inner, heads, kv_heads, head_dim;
+    float eps;
+};
+
+// Where a token's sequence keeps [layers, kv_heads, capacity, head_dim], and the token's place in it.
+struct Token {
+    float *keys, *values;
+    int32_t capacity, position;
+};
+}
+
+namespace {
+
+// Memory that a team needs to work; grows with what is asked for, and starts as zeros.
+struct Workspace {
+    std::vector<float> states, projected, mixed, normed;
+    std::vector<int8_t> numbers;
+    std::vector<float> scales;
+    std::vector<int32_t> sums;
+    std::vector<std::vector<float>> scores;
+    int wide = 0, hidden = 0, qkv = 0;
+
+    void prepare(const Stack& s, int tokens, int members) {
+        hidden = padded(s.hidden);
+        qkv = padded((s.heads + 2 * s.kv_heads) * s.head_dim);
+        wide = std::max({hidden, padded(s.heads * s.head_dim), padded(s.inner)});
+        grow(states, int64_t(tokens) * hidden);
+        grow(projected, int64_t(tokens) * qkv);
+        grow(mixed, int64_t(tokens) * wide);
+        grow(normed, int64_t(members) * wide);
+        prepare_rows(wide, tokens);
+        scores.resize(std::max<size_t>(scores.size(), members));
+    }
+
+    void prepare_rows(int width, int rows) {
+        grow(numbers, int64_t(rows) * width);
+        grow(scales, int64_t(rows) * (width / kGroup));
+        grow(sums, int64_t(rows) * (width / kGroup));
+    }
+
+    Rows rows(int width) { return {numbers.data(), scales.data(), sums.data(), width}; }
+
+    template <class T>
+    static void grow(std::vector<T>& memory, int64_t size) {
+        if (int64_t(memory.size()) < size) memory.resize(size);
+    }
+};
+
+inline void rms_norm(const float* x, const float* weight, int size, float eps, float* out) {
+    Float squares = all(0.0f);
+    int i = 0;
+    for (; i + kLanes <= size; i += kLanes) squares = fma(load(x + i), load(x + i), squares);
+    float sum = sum_of(squares);
+    for (; i < size; ++i) sum += x[i] * x[i];
+    const float factor = 1.0f / std::sqrt(sum / float(size) + eps);
+    for (i = 0; i < size; ++i) out[i] = weight[i] * (x[i] * factor);
+}
+
+inline void rotate(float* x, const float* cosines, const float* sines, int head_dim) {
+    const int half = head_dim / 2;
+    for (int i = 0; i < half; ++i) {
+        const float low = x[i], high = x[i + half];
+        x[i] = low * cosines[i] - high * sines[i];
+        x[i + half] = high * cosines[i] + low * sines[i];
+    }
+}
+
+inline float dot(const float* a, const float* b, int size) {
+    Float even = all(0.0f), odd = all(0.0f);
+    int i = 0;
+    for (; i + 2 * kLanes <= size; i += 2 * kLanes) {
+        even = fma(load(a + i), load(b + i), even);
+        odd = fma(load(a + i + kLanes), load(b + i + kLanes), odd);
+    }
+    if (i < size) even = fma(load(a + i), load(b + i), even);
+    return sum_of((Float)((Vector)even + (Vector)odd));
+}
+
+// Softmax of `count` scores in place, not yet divided by the sum that is returned.
+inline float softmax(float* scores, int count) {
+    float largest = scores[0];
+    for (int i = 1; i < count; ++i) largest = std::max(largest, scores[i]);
+    for (int i = count; i < (count + kLanes - 1) / kLanes * kLanes; ++i) scores[i] = -INFINITY;
+    Vector sum = (Vector)all(0.0f);
+    for (int i = 0; i < count; i += kLanes) {
+        const Vector power = (Vector)exponential((Float)((Vector)load(scores + i) - largest));
+        float lanes[kLanes];
+        store(lanes, (Float)power);
+        for (int lane = count - i; lane < kLanes; ++lane) lanes[lane] = 0;
+        store(scores + i, load(lanes));
+        sum += (Vector)load(lanes);
+    }
+    return sum_of((Float)sum);
+}
+
+// Normed and rotated queries of one key head attend to all positions up to the token's own.
+inline void attend(const Stack& s, const float* queries, const float* keys, const float* values, int positions,
+                   std::vector<float>& scores, float* out) {
+    const int dim = s.head_dim, group = s.heads / s.kv_heads;
+    const int stride = (positions + kLanes - 1) / kLanes * kLanes;
+    if (int(scores.size()) < group * stride) scores.resize(2 * group * stride);
+    const float scale = 1.0f / std::sqrt(float(dim));
+    for (int p = 0; p < positions; ++p)
+        for (int h = 0; h < group; ++h)
+            scores[h * stride + p] = scale * dot(queries + h * dim, keys + int64_t(p) * dim, dim);
+    for (int h = 0; h < group; ++h) {
+        float* weights = scores.data() + h * stride;
+        const Float factor = all(1.0f / softmax(weights, positions));
+        for (int i = 0; i < dim; i += 4 * kLanes) {
+            const int vectors = std::min(4, (dim - i) / kLanes);
+            Float sums[4] = {all(0.0f), all(0.0f), all(0.0f), all(0.0f)};
+            if (vectors == 4)
+                for (int p = 0; p < positions; ++p)
+                    for (int v = 0; v < 4; ++v)
+                        sums[v] = fma(all(weights[p]), load(values + int64_t(p) * dim + i + v * kLanes), sums[v]);
+            else
+                for (int p = 0; p < positions; ++p)
+                    for (int v = 0; v < vectors; ++v)
+                        sums[v] = fma(all(weights[p]), load(values + int64_t(p) * dim + i + v * kLanes), sums[v]);
+            for (int v = 0; v < vectors; ++v)
+                store(out + h * dim + i + v * kLanes, (Float)((Vector)sums[v] * (Vector)factor));
+        }
+    }
+}
+
+inline void gate(const float* out, float* inner) {
+    for (int i = 0; i < kBlock / 2; i += kLanes) {
+        const Vector x = (Vector)load(out + i);
+        const Vector y = x / (1.0f + (Vector)exponential((Float)-x)) * (Vector)load(out + kBlock / 2 + i);
+        store(inner + i, (Float)y);
+    }
+}
+
+// What a member does of advancing `count` tokens, whose inputs are in work.states and become hidden states there.
+inline void advance(const Stack& s, Workspace& work, const Token* tokens, int count, const Member& member) {
+    const int dim = s.head_dim, group = s.heads / s.kv_heads;
+    const Rows rows = work.rows(work.wide);
+    const Range own = member.share(count), own_heads = member.share(s.kv_heads);
+    float* normed = work.normed.data() + int64_t(member.number) * work.wide;
+    const auto state = [&](int t) { return work.states.data() + int64_t(t) * work.hidden; };
+    const auto mixed = [&](int t) { return work.mixed.data() + int64_t(t) * work.wide; };
+    const auto norm_rows = [&](const float* weight) {
+        for (int t = own.begin; t < own.end; ++t) {
+            rms_norm(state(t), weight, s.hidden, s.eps, normed);
+            std::fill(normed + s.hidden, normed + work.hidden, 0.0f);
+            rows.quantise(t, normed, s.hidden);
+        }
+        member.wait();
+    };
+    const auto quantise_mixed = [&](int size) {
+        member.wait();
+        for (int t = own.begin; t < own.end; ++t) {
+            std::fill(mixed(t) + size, mixed(t) + padded(size), 0.0f);
+            rows.quantise(t, mixed(t), size);
+        }
+        member.wait();
+    };
+    const auto add = [&](int t, int first, const float* out) {
+        float* x = state(t) + first;
+        for (int i = 0; i < kBlock; ++i) x[i] += out[i];
+    };
+    for (int number = 0; number < s.count; ++number) {
+        const Layer& layer = s.layers[number];
+        norm_rows(layer.attention_norm);
+        apply(layer.qkv, rows, count, member, [&](int t, int first, const float* out) {
+            std::copy(out, out + kBlock, work.projected.data() + int64_t(t) * work.qkv + first);
+        });
+        member.wait();
+        for (int head = own_heads.begin; head < own_heads.end; ++head)
+            for (int t = 0; t < count; ++t) {
+                const Token& token = tokens[t];
+                float* queries = work.projected.data() + int64_t(t) * work.qkv + head * group * dim;
+                const float* projected = work.projected.data() + int64_t(t) * work.qkv;
+                const int64_t place = (int64_t(number) * s.kv_heads + head) * token.capacity;
+                float *keys = token.keys + place * dim, *values = token.values + place * dim;
+                float* key = keys + int64_t(token.position) * dim;
+                const float* cosines = s.cosines + int64_t(token.position) * (dim / 2);
+                const float* sines = s.sines + int64_t(token.position) * (dim / 2);
+                rms_norm(projected + (s.heads + head) * dim, layer.key_norm, dim, s.eps, key);
+                rotate(key, cosines, sines, dim);
+                std::copy_n(projected + (s.heads + s.kv_heads + head) * dim, dim, values + int64_t(token.position) * dim);
+                for (int h = 0; h < group; ++h) {
+                    rms_norm(queries + h * dim, layer.query_norm, dim, s.eps, queries + h * dim);
+                    rotate(queries + h * dim, cosines, sines, dim);
+                }
+                attend(s, queries, keys, values, token.position + 1, work.scores[member.number],
+                       mixed(t) + head * group * dim);
+            }
+        quantise_mixed(s.heads * dim);
+        apply(layer.out, rows, count, member, add);
+        member.wait();
+        norm_rows(layer.mlp_norm);
+        apply(layer.gate_up, rows, count, member,
+              [&](int t, int first, const float* out) { gate(out, mixed(t) + first / 2); });
+        quantise_mixed(s.inner);
+        apply(layer.down, rows, count, member, add);
+        member.wait();
+    }
+    for (int t = own.begin; t < own.end; ++t) rms_norm(state(t), s.norm, s.hidden, s.eps, state(t));
+    member.wait();
+}
+
+}  // namespace

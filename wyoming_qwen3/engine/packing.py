@@ -1,0 +1,88 @@
+"""Weights of linear layers in 8 or 4 bits, laid out as kernels/linear.h reads them.
+
+8 bits: one scale for each output, numbers from -127 to 127. 4 bits: one scale for each output and 32 inputs, numbers
+from -8 to 7, of which -8 is the largest of the 32. Knows matrices only.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+BLOCK = 32
+"""Outputs that lie together, and inputs that share a scale."""
+
+_HALF = BLOCK // 2
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A matrix [outputs, inputs]: its bytes, uint8 [n], and for 8 bits the scales, float32 [outputs, padded]."""
+
+    data: Tensor
+    scales: Tensor | None
+    outputs: int
+    inputs: int
+
+    @property
+    def bits(self) -> int:
+        """8 or 4."""
+        return 4 if self.scales is None else 8
+
+
+def pack(weight: Tensor, bits: int) -> Packed:
+    """Round a matrix [outputs, inputs] to 8 or 4 bits."""
+    outputs, inputs = weight.shape
+    weight = F.pad(weight.float(), (0, -inputs % BLOCK, 0, -outputs % BLOCK))
+    if bits == 8:
+        scales = weight.abs().amax(1) / 127
+        numbers = (weight / _divisor(scales[:, None])).round().clamp(-127, 127)
+        return Packed(_bytes_in_order((numbers + 128).to(torch.uint8), 4).flatten(), scales, outputs, inputs)
+    groups = weight.view(len(weight), -1, BLOCK)
+    largest = groups.gather(2, groups.abs().argmax(2, keepdim=True))
+    scale = (largest / -8).bfloat16()
+    numbers = (groups / _divisor(scale.float())).round().clamp(-8, 7) + 8
+    ordered = _bytes_in_order(numbers.flatten(1).to(torch.uint8), 8)
+    nibbles = ordered[..., :4] | ordered[..., 4:] << 4
+    beside = scale.view(-1, BLOCK, groups.shape[1]).transpose(1, 2).contiguous().view(torch.uint8)
+    return Packed(torch.cat((beside, nibbles.flatten(2)), dim=2).flatten(), None, outputs, inputs)
+
+
+def unpack(packed: Packed) -> Tensor:
+    """The matrix that the packed numbers mean, float32 [outputs, inputs]."""
+    blocks, groups = -(-packed.outputs // BLOCK), -(-packed.inputs // BLOCK)
+    if packed.scales is not None:
+        ordered = packed.data.view(blocks, groups, 8, BLOCK, 4)
+        numbers = ordered.permute(0, 3, 1, 2, 4).reshape(blocks * BLOCK, -1)
+        weight = (numbers.float() - 128) * packed.scales[:, None]
+    else:
+        whole = packed.data.view(blocks, groups, -1)
+        scale = whole[:, :, : 2 * BLOCK].contiguous().view(torch.bfloat16).float()  # [blocks, groups, outputs]
+        nibbles = whole[:, :, 2 * BLOCK :].reshape(blocks, groups, 4, BLOCK, 4)
+        ordered = torch.cat((nibbles & 15, nibbles >> 4), dim=4)
+        numbers = ordered.permute(0, 3, 1, 2, 4).reshape(blocks, BLOCK, groups, BLOCK)
+        weight = ((numbers.float() - 8) * scale.transpose(1, 2)[..., None]).reshape(blocks * BLOCK, -1)
+    return weight[: packed.outputs, : packed.inputs]
+
+
+def interleave(gate: Tensor, up: Tensor) -> Tensor:
+    """Rows of both, 16 of the first and the same 16 of the other at a time; padded with rows of zeros."""
+    halves = [F.pad(part, (0, 0, 0, -len(part) % _HALF)).view(-1, _HALF, part.shape[1]) for part in (gate, up)]
+    return torch.stack(halves, dim=1).flatten(0, 2)
+
+
+def separate(rows: Tensor, inner: int) -> Tensor:
+    """Undo `interleave`: all `inner` rows of the first, then all of the other."""
+    return rows.view(-1, 2, _HALF, rows.shape[1]).transpose(0, 1).flatten(1, 2)[:, :inner].flatten(0, 1)
+
+
+def _divisor(scale: Tensor) -> Tensor:
+    return torch.where(scale == 0, torch.ones_like(scale), scale)
+
+
+def _bytes_in_order(numbers: Tensor, together: int) -> Tensor:
+    """[outputs, inputs] -> [blocks, groups, steps, 32 outputs, inputs that lie together]."""
+    rows, columns = numbers.shape
+    shaped = numbers.view(rows // BLOCK, BLOCK, columns // BLOCK, BLOCK // together, together)
+    return shaped.permute(0, 2, 3, 1, 4).contiguous()
