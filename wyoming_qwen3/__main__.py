@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -211,6 +212,8 @@ async def _serve(settings: Settings) -> None:
     async with _store(settings) as store, _services(settings, store, preload=True) as services:
         cast = Cast(Defaults(settings.voice, settings.language, settings.sampling), store.voices)
         async with _http(settings, services, cast):
+            gc.collect()
+            gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
             await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast))
 
 

@@ -1,4 +1,4 @@
-"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine|http ...`."""
+"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine|http|vllm ...`."""
 
 import argparse
 import asyncio
@@ -13,9 +13,10 @@ from wyoming_qwen3.checkpoints import SIZES
 from wyoming_qwen3.engine.language_model import Quantize
 from wyoming_qwen3.errors import SpeechError
 
-from . import engine, http
+from . import engine, http, vllm
 from .engine import Plan
-from .report import http_to_json, http_to_text, to_json, to_text
+from .report import http_to_json, http_to_text, to_json, to_text, vllm_to_json, vllm_to_text
+from .source import LONGEST_SECONDS
 from .systems import Weights
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -25,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a benchmark and return the exit code: 0, or 1 when a gate fails or nothing could be measured."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.device == "cuda" and not torch.cuda.is_available():
+    if getattr(given, "device", None) == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU for --device cuda")
     try:
-        passed, text, json = _http(given) if given.command == "http" else _engine(given)
+        passed, text, json = {"engine": _engine, "http": _http, "vllm": _vllm}[given.command](given)
     except SpeechError as error:
         _tell(f"bench: {error}")
         return 1
@@ -49,9 +50,15 @@ def _http(given: argparse.Namespace) -> tuple[bool, str, str]:
     return report.passed, http_to_text(report), http_to_json(report)
 
 
+def _vllm(given: argparse.Namespace) -> tuple[bool, str, str]:
+    plan = vllm.Plan(given.requests, given.streams, given.seconds, given.chunk_frames, given.pace)
+    report = asyncio.run(vllm.run(plan, _tell))
+    return report.passed, vllm_to_text(report), vllm_to_json(report)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measures speed.")
-    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|http")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|http|vllm")
     command = commands.add_parser("engine", help="talker, code predictor and codec, without any server")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
@@ -74,6 +81,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     command.add_argument("--texts", type=_positive, default=8, metavar="N", help="of a batch, at most 32")
     command.add_argument("--runs", type=_positive, default=5, metavar="N", help="timed runs")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+
+    command = commands.add_parser(
+        "vllm", help="what our server costs before a vLLM server, with a source of noise as one"
+    )
+    command.add_argument("--requests", type=_positive, default=200, metavar="N", help="one after the other, to each")
+    command.add_argument("--streams", type=_positive, default=100, metavar="N", help="at once")
+    command.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="of each stream, 15 at the most")
+    command.add_argument("--chunk-frames", type=_positive, default=4, metavar="N", help="of a chunk, 80 ms each")
+    command.add_argument(
+        "--pace", type=float, default=1.25, metavar="X", help="times real time; the source sends so fast"
+    )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     return parser
 
@@ -102,6 +121,13 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"a whole number above 0 is expected, not {text}")
     return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"a number between 1 and {LONGEST_SECONDS:g} is expected, not {text}")
+    return seconds
 
 
 def _counts(text: str) -> tuple[int, ...]:

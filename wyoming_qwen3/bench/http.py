@@ -5,12 +5,8 @@ Gates first: a batch must be the very samples of its texts spoken one by one. Kn
 
 import asyncio
 import base64
-import contextlib
-import socket
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,10 +15,11 @@ from typing import Any
 import aiohttp
 
 from wyoming_qwen3.checkpoints import Size
-from wyoming_qwen3.errors import EngineFailed, SpeechError
+from wyoming_qwen3.errors import EngineFailed
 from wyoming_qwen3.request import SAMPLE_RATE
 
 from .machine import describe_machine
+from .serving import serving
 
 _TEXTS = (
     "The front door is open.",
@@ -34,7 +31,6 @@ _TEXTS = (
     "Somebody is at the gate, shall I open it?",
     "The battery of the motion sensor in the hall is almost empty.",
 )
-_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,16 @@ async def run(plan: Plan, tell: Callable[[str], None]) -> Report:
     """Carry the plan out; `tell` is given a line on each step. Raises EngineFailed where the server won't answer."""
     bodies = [_body(_TEXTS[number % len(_TEXTS)]) for number in range(plan.texts)]
     tell("Starting a server")
-    async with _server(plan) as url, aiohttp.ClientSession(url) as client:
+    options = [
+        "--models-dir",
+        str(plan.models_dir),
+        "--model",
+        plan.size,
+        "--device",
+        plan.device,
+        "--local-files-only",
+    ]
+    async with serving(options) as server, aiohttp.ClientSession(server.url) as client:
         await _single(client, bodies[:1])
         rounds: dict[str, list[_Spoken]] = {}
         for name, speak in (("single", _single), ("concurrent", _concurrent), ("batch", _batch)):
@@ -151,38 +156,3 @@ def _figures(rounds: list[_Spoken]) -> Figures:
     wall = median(one.wall for one in rounds)
     first = [1e3 * value for one in rounds for value in one.first]
     return Figures(wall, seconds / wall, median(first) if first else None)
-
-
-@contextlib.asynccontextmanager
-async def _server(plan: Plan) -> AsyncIterator[str]:
-    """A server in a process of its own, ready to speak with Qwen3."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        options = ["--uri", f"unix://{folder}/wyoming", "--http-host", "127.0.0.1", "--http-port", str(port)]
-        options += ["--data-dir", folder, "--models-dir", str(plan.models_dir), "--model", plan.size]
-        options += ["--device", plan.device, "--standby", "off", "--local-files-only", "--log-level", "ERROR"]
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "wyoming_qwen3", *options)
-        try:
-            await _wait_until_ready(process, f"http://127.0.0.1:{port}")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
-
-
-async def _wait_until_ready(process: asyncio.subprocess.Process, url: str) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    async with aiohttp.ClientSession(url) as client:
-        while process.returncode is None and time.monotonic() < deadline:
-            with contextlib.suppress(aiohttp.ClientConnectionError):
-                async with client.get("/health") as answer:
-                    health = await answer.json()
-                if health["status"] == "ok":
-                    return
-                if health["status"] == "degraded":
-                    raise SpeechError(health["reason"])
-            await asyncio.sleep(0.1)
-    raise EngineFailed("The server did not get ready to speak; its log says why.")

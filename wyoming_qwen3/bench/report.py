@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from . import http
+from . import http, vllm
 from .engine import Figures, Report
 
 
@@ -41,6 +41,44 @@ def http_to_text(report: http.Report) -> str:
     return "\n".join(_http_lines(report)) + "\n"
 
 
+def vllm_to_json(report: vllm.Report) -> str:
+    """Machine, run and gates, and if these are passed latency, load and what the hop adds."""
+    content = asdict(report)
+    if report.passed:
+        content["added_ms"] = report.added_ms
+    else:
+        del content["latency"], content["load"]
+    return json.dumps(content, indent=2) + "\n"
+
+
+def vllm_to_text(report: vllm.Report) -> str:
+    """Tables to read; without passed gates they have no figures."""
+    return "\n".join(_vllm_lines(report)) + "\n"
+
+
+def _vllm_lines(report: vllm.Report) -> Iterator[str]:
+    run = report.run
+    yield from _heading(report)
+    yield f"{run['requests']} requests; {run['streams']} streams of {run['seconds']:g} s at {run['pace']:g} x real time"
+    yield ""
+    yield from _gates(report)
+    if not report.passed:
+        return
+    yield ""
+    yield f"{'':14}{'first sound ms, p50':>22}{'p95':>8}"
+    for name, latency in report.latency.items():
+        yield f"{name:14}{latency.p50:>22.2f}{latency.p95:>8.2f}"
+    yield f"Through ours the first sound is {report.added_ms:.2f} ms later (p50)."
+    yield ""
+    columns = f"{'audio s per s':>14}{'late streams':>14}{'latest ms':>11}{'first ms p50':>14}{'p95':>8}{'our CPU':>9}"
+    yield f"{'':14}{columns}"
+    for name, load in report.load.items():
+        yield (
+            f"{name:14}{load.audio_s_per_s:>14.1f}{load.late_streams:>14}{load.latest_ms:>11.0f}"
+            f"{load.first_ms_p50:>14.1f}{load.first_ms_p95:>8.1f}{load.cpu_share:>9.0%}"
+        )
+
+
 def _http_lines(report: http.Report) -> Iterator[str]:
     run = report.run
     yield from _heading(report)
@@ -58,11 +96,11 @@ def _http_lines(report: http.Report) -> Iterator[str]:
     yield f"A batch is {report.batch_gain:.2f} times as fast as its texts one after the other."
 
 
-def _heading(report: Report | http.Report) -> Iterator[str]:
+def _heading(report: Report | http.Report | vllm.Report) -> Iterator[str]:
     yield ", ".join(f"{name} {value}" for name, value in report.machine.items())
 
 
-def _gates(report: Report | http.Report) -> Iterator[str]:
+def _gates(report: Report | http.Report | vllm.Report) -> Iterator[str]:
     for gate, passed in report.gates.items():
         yield f"gate {gate}: {'passed' if passed else 'FAILED'}"
     if not report.passed:

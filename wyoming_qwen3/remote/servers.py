@@ -10,7 +10,7 @@ from typing import Any
 
 from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.errors import BackendUnavailable, RunawaySpeech
-from wyoming_qwen3.request import FRAME_SAMPLES, FloatArray, SpeechRequest
+from wyoming_qwen3.request import FRAME_SAMPLES, FloatArray, Reference, SpeechRequest
 
 from .body import speech_body, voice_fields
 from .choice import choose_checkpoint, choose_server
@@ -83,7 +83,9 @@ class Servers:
 
         Raises Unavailable or EngineFailed where none of the servers can, and InvalidRequest where none ever will.
         """
-        speaker = Speaker(self, self.choose(request), request, await _encoded(request))
+        checkpoint, voice = self.choose(request), request.voice
+        encoded = await asyncio.to_thread(voice_fields, voice) if isinstance(voice, Reference) else voice_fields(voice)
+        speaker = Speaker(self, checkpoint, request, encoded)
         with speaker.begin(text) as first:
             await first.begun()
             yield speaker
@@ -164,10 +166,6 @@ class Speaker:
             row, self._first = self._first, None
             return row
         return RemoteRow(self.servers.speak(self.checkpoint, self.request, text, self.voice))
-
-
-async def _encoded(request: SpeechRequest) -> dict[str, Any]:
-    return await asyncio.to_thread(voice_fields, request.voice)
 
 
 def _check_end(samples: int, limit: int) -> None:

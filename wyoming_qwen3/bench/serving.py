@@ -1,0 +1,76 @@
+"""A server of ours in a process of its own, for whoever measures it from outside."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from wyoming_qwen3.errors import EngineFailed, SpeechError
+
+_START_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process that serves HTTP at `url`."""
+
+    url: str
+    pid: int
+
+
+@contextlib.asynccontextmanager
+async def serving(options: Sequence[str]) -> AsyncIterator[Started]:
+    """Have it run with these options and Qwen3 alone, ready to speak.
+
+    Raises EngineFailed where it won't get ready, and SpeechError with what it says of itself.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        addresses = ["--uri", f"unix://{folder}/wyoming", "--http-host", "127.0.0.1", "--http-port", str(port)]
+        quiet = ["--data-dir", folder, "--standby", "off", "--log-level", "ERROR"]
+        command = (sys.executable, "-m", "wyoming_qwen3", *addresses, *quiet, *options)
+        async with process(*command) as server:
+            url = f"http://127.0.0.1:{port}"
+            await _wait_until_ready(server, url)
+            yield Started(url, server.pid)
+
+
+@contextlib.asynccontextmanager
+async def process(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command for as long as the context lasts."""
+    started = await asyncio.create_subprocess_exec(*command)
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.terminate()
+        await started.wait()
+
+
+def free_port() -> int:
+    """A port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def _wait_until_ready(process: asyncio.subprocess.Process, url: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    async with aiohttp.ClientSession(url) as client:
+        while process.returncode is None and time.monotonic() < deadline:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with client.get("/health") as answer:
+                    health = await answer.json()
+                if health["status"] == "ok":
+                    return
+                if health["status"] == "degraded":
+                    raise SpeechError(health["reason"])
+            await asyncio.sleep(0.1)
+    raise EngineFailed("The server did not get ready to speak; its log says why.")
