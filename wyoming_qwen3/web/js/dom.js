@@ -1,4 +1,4 @@
-// Elements. Strings become text, never markup; there is no innerHTML anywhere in this page.
+// Elements. Strings become text, never markup, anywhere in this page.
 
 const SVG = "http://www.w3.org/2000/svg";
 let last = 0;

@@ -24,7 +24,7 @@ export function bytes(value) {
 
 /** 1:05. */
 export function clock(value) {
-  const whole = Math.floor(value + 0.05);
+  const whole = Math.round(value);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 

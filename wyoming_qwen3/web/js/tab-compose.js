@@ -12,6 +12,7 @@ import { FORMATS, allVoices } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
 
 const SNAP_MS = 50;
+const LONGEST_LABEL = 60;
 
 class ComposeTab extends HTMLElement {
   #tracks = recall("compose.tracks", []);
@@ -51,7 +52,7 @@ class ComposeTab extends HTMLElement {
   async shown() {
     await this.notice.during(async () => {
       const [{ items }, voices] = await Promise.all([get("api/history?limit=50"), allVoices()]);
-      const history = items.map((item) => this.#option(`history:${item.id}`, item.text.slice(0, 60), item.audio_url));
+      const history = items.map((item) => this.#option(`history:${item.id}`, shortened(item.text), item.audio_url));
       const kept = voices.filter((voice) => voice.preview_url)
         .map((voice) => this.#option(`preset:${voice.name}`, voice.name, voice.preview_url));
       const groups = [["compose.history", history], ["compose.voices", kept]].filter(([, options]) => options.length);
@@ -187,6 +188,10 @@ class ComposeTab extends HTMLElement {
       this.notice.done(t("compose.done", { length: seconds(made.duration_ms / 1000) }));
     });
   }
+}
+
+function shortened(text) {
+  return text.length > LONGEST_LABEL ? `${text.slice(0, LONGEST_LABEL)}…` : text;
 }
 
 customElements.define("compose-tab", ComposeTab);

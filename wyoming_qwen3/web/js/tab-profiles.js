@@ -29,7 +29,7 @@ class ProfilesTab extends HTMLElement {
     this.consent = drafted("profiles.consent", h("input", { type: "text", maxlength: 2000, autocomplete: "off" }));
     this.language = drafted("profiles.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "Auto"));
     this.timbre = drafted("profiles.timbre", h("input", { type: "checkbox" }));
-    this.about = h("div", {}, h("div", { class: "row" }, field(t("name"), this.name), field(t("language"), this.language)),
+    this.about = h("div", { class: "stack" }, h("div", { class: "row" }, field(t("name"), this.name), field(t("language"), this.language)),
       field(t("profiles.consent"), this.consent, t("profiles.consent.hint")));
     this.save = button(t("profiles.save"), () => this.#save(), { symbol: "check", kind: "primary" });
     this.list = h("div", { class: "list" });

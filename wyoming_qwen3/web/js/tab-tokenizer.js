@@ -6,11 +6,11 @@ import { exact, seconds } from "./format.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
 
-const CODEBOOK_SIZE = 2048;
-const CELL = { width: 6, height: 12 };
+const HEIGHT = 12;
 
 class TokenizerTab extends HTMLElement {
   #encoded = null;
+  #width = 1;
 
   connectedCallback() {
     if (this.childElementCount) return;
@@ -62,17 +62,19 @@ class TokenizerTab extends HTMLElement {
     const { tokens, frames, codebooks, duration_ms: duration } = this.#encoded;
     this.facts.textContent = t("tokenizer.facts", { frames, codebooks, seconds: seconds(duration / 1000), bits: 11 * codebooks * 12.5 });
     this.picture.setAttribute("aria-label", this.facts.textContent);
-    this.picture.width = frames * CELL.width;
-    this.picture.height = codebooks * CELL.height;
+    this.#width = Math.max(4, Math.min(16, Math.floor(this.picture.parentElement.clientWidth / frames)));
+    this.picture.width = frames * this.#width;
+    this.picture.height = codebooks * HEIGHT;
+    const highest = Math.max(1, ...tokens.map((frame) => Math.max(...frame)));
     const context = this.picture.getContext("2d");
     tokens.forEach((frame, column) => frame.forEach((token, row) => {
-      context.fillStyle = `hsl(${195 + 9 * row} 65% ${18 + (64 * token) / CODEBOOK_SIZE}%)`;
-      context.fillRect(column * CELL.width, row * CELL.height, CELL.width - 1, CELL.height - 1);
+      context.fillStyle = `hsl(${195 + 9 * row} 65% ${18 + (64 * token) / highest}%)`;
+      context.fillRect(column * this.#width, row * HEIGHT, this.#width - 1, HEIGHT - 1);
     }));
   }
 
   #point({ offsetX, offsetY }) {
-    const [column, row] = [Math.floor(offsetX / CELL.width), Math.floor(offsetY / CELL.height)];
+    const [column, row] = [Math.floor(offsetX / this.#width), Math.floor(offsetY / HEIGHT)];
     const token = this.#encoded.tokens[column]?.[row];
     this.pointed.textContent = token === undefined ? "" : t("tokenizer.pointed", { time: exact(column / 12.5), row: row + 1, token });
   }

@@ -51,7 +51,7 @@ export class VoicePicker {
     this.name = name;
     this.notice = notice;
     this.control = h("select", { id: uid() });
-    this.about = h("p", { class: "hint", id: uid() });
+    this.about = h("p", { class: "hint about", id: uid() });
     this.control.setAttribute("aria-describedby", this.about.id);
     this.hear = button(t("voices.hear"), () => this.#hear(), { symbol: "play" });
     this.audio = new Audio();

@@ -66,8 +66,7 @@ export class Wave {
     canvas.height = height * devicePixelRatio;
     const context = canvas.getContext("2d");
     context.scale(devicePixelRatio, devicePixelRatio);
-    const style = getComputedStyle(canvas);
-    const [plain, strong] = [style.getPropertyValue("--bar"), style.getPropertyValue("--bar-played")];
+    const { color: plain, caretColor: strong } = getComputedStyle(canvas);
     const bars = Math.floor((width + GAP) / (BAR + GAP));
     const { played, from, to } = this.#marks;
     for (let bar = 0; bar < bars; bar += 1) {
