@@ -1,14 +1,16 @@
 """What Home Assistant does with a page behind its ingress: passes requests and sockets on from below a path.
 
-As its hassio component does it: headers go along but for those of the connection, and X-Ingress-Path is added.
+As its hassio component does it: headers go along but for those of the connection, X-Ingress-Path is added, bodies
+become chunked, and an answer that is cut ends as if it were complete.
 """
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
-from aiohttp import ClientSession, WSMsgType, web
+from aiohttp import ClientError, ClientSession, WSMsgType, web
 
 SESSION = web.AppKey("session", ClientSession)
 PREFIX = "/api/hassio_ingress/Lx5cFQ"
@@ -49,16 +51,26 @@ async def _pass_on(request: web.Request) -> web.StreamResponse:
     session = request.app[SESSION]
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return await _pass_socket_on(request, session, path, headers)
-    body = await request.read()
-    async with session.request(
-        request.method, path, headers=headers, data=body or None, allow_redirects=False
-    ) as answer:
+    body: Any = None if request.method == "GET" else request.content
+    given: dict[str, Any] = {
+        "headers": headers,
+        "data": body,
+        "skip_auto_headers": {"Content-Type"},
+        "allow_redirects": False,
+    }
+    try:
+        answering = await session.request(request.method, path, **given)
+    except ClientError:
+        raise web.HTTPBadGateway from None
+    async with answering as answer:
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OWN}
+        if answer.status in {204, 304}:
+            return web.Response(status=answer.status, headers=kept)
         response = web.StreamResponse(status=answer.status, headers=kept)
         await response.prepare(request)
-        async for piece in answer.content.iter_any():
-            await response.write(piece)
-        await response.write_eof()
+        with contextlib.suppress(ClientError):
+            async for piece in answer.content.iter_any():
+                await response.write(piece)
     return response
 
 

@@ -43,14 +43,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, servers_in(Path(folder)) as start, sync_playwright() as playwright:
         models = build_models_dir(Path(folder) / "models")
         options = ("--models-dir", str(models), "--model", "0.6B", "--local-files-only", "--temperature", "0")
+        for model in models.iterdir():  # as much as the published ones take on disk
+            with (model / "padding").open("wb") as file:
+                file.truncate(2_500_000_000 if "0.6B" in model.name else 4_500_000_000)
         server = start(*options)
         clip = Path(folder) / "morning.wav"
         clip.write_bytes(_said(server, SAID))
         for text in HISTORY:
             _said(server, text, save=True)
-        for model in models.iterdir():  # as much as the published ones take on disk
-            with (model / "padding").open("wb") as file:
-                file.truncate(2_500_000_000 if "0.6B" in model.name else 4_500_000_000)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for look in LOOKS:
             _take(browser, server, clip, look, target)
@@ -78,7 +78,7 @@ def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path
         "compose": _compose,
         "history": lambda *_: None,
         "tokenizer": _tokenizer,
-        "models": lambda *_: None,
+        "models": _models,
         "api": lambda *_: None,
     }.items():
         page.evaluate("tab => { location.hash = tab }", tab)
@@ -87,6 +87,7 @@ def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path
         fill(page, panel, clip)
         page.wait_for_load_state("networkidle")
         page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+        page.mouse.move(size[0] - 5, 400)
         page.screenshot(path=target / f"studio-{tab}{ending}.png")
         if tab == "speak":
             for name, (other, colours) in EVERYWHERE.items():
@@ -116,6 +117,7 @@ def _design(_: Page, panel: Any, __: Path) -> None:
     panel.get_by_label("What it says").fill(SAID)
     panel.get_by_label("Seed").fill("7")
     panel.get_by_role("button", name="Preview", exact=True).click()
+    expect(panel.get_by_role("heading", name="Seed 7")).to_be_visible(timeout=60_000)
     panel.get_by_label("Name").last.fill("Commander")
     panel.locator("section sound-player").first.get_by_role("button", name="Play").click()
 
@@ -163,6 +165,14 @@ def _tokenizer(_: Page, panel: Any, clip: Path) -> None:
     expect(panel.get_by_role("img")).to_be_visible(timeout=60_000)
     panel.get_by_role("button", name="Decode back").click()
     expect(panel.locator("sound-player").nth(1)).to_be_visible()
+
+
+def _models(_: Page, panel: Any, __: Path) -> None:
+    expect(panel.get_by_role("article")).to_have_count(5)
+    while (ready := panel.get_by_role("button", name="Unload")).count():
+        before = ready.count()
+        ready.first.click()
+        expect(ready).to_have_count(before - 1)
 
 
 if __name__ == "__main__":

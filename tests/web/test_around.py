@@ -63,6 +63,12 @@ def test_behind_ingress_the_standby_voice_speaks_and_says_why(studio: Studio) ->
     history = studio.open("history")
     history.get_by_role("button", name="Play").first.click()
     expect(history.get_by_role("button", name="Pause")).to_be_visible()
+    history.get_by_role("button", name="Favorite").click()
+    expect(history.get_by_role("button", name="Favorite")).to_have_attribute("aria-pressed", "true")
+    history.get_by_role("button", name="Clean up").click()
+    expect(history.get_by_text("0 entries beyond the limits")).to_be_visible()
+    history.get_by_role("button", name="Delete", exact=True).click()
+    expect(history.get_by_role("article")).to_have_count(0)
     expect(studio.open("api").get_by_text("/v1/realtime")).to_have_count(0)
     expect(studio.open("api").get_by_text("/api/history/stats")).to_be_visible()
 
@@ -111,18 +117,23 @@ def test_the_page_asks_for_the_key_until_it_is_right_and_keeps_it(open_studio: O
     expect(dialog).to_have_count(0)
 
 
-def test_a_server_that_is_gone_in_the_middle_is_told(open_studio: OpenStudio, start_server: StartServer) -> None:
-    server = start_server("--standby", "only")
-    studio = open_studio(server.url + "/")
-    panel = studio.open("speak")
-    panel.get_by_label("Text").fill(f"{SENTENCE} " * 60)
-    panel.get_by_role("button", name="Speak").click()
-    expect(panel.get_by_text("First sound after")).to_be_visible()
-    server.process.kill()
-    expect(panel.get_by_role("alert")).to_contain_text("so this is only a part; speak it again.")
-    expect(panel.get_by_role("button", name="Download")).to_be_hidden()
-    panel.get_by_role("button", name="Speak").click()
-    expect(panel.get_by_role("alert")).to_contain_text("can't be reached")
+@pytest.mark.parametrize("framed", [False, True], ids=["asked itself", "behind ingress"])
+def test_a_server_that_is_gone_in_the_middle_is_told(
+    open_studio: OpenStudio, start_server: StartServer, framed: bool
+) -> None:
+    """Also where Home Assistant ends the answer as if it were complete."""
+    port = free_port()
+    server = start_server("--standby", "only", "--ingress-port", str(port), "--ingress-address", "127.0.0.1")
+    with home_assistant(free_port(), f"http://127.0.0.1:{port}") as url:
+        panel = open_studio(url if framed else server.url + "/").open("speak")
+        panel.get_by_label("Text").fill(f"{SENTENCE} " * 60)
+        panel.get_by_role("button", name="Speak").click()
+        expect(panel.get_by_text("First sound after")).to_be_visible()
+        server.process.kill()
+        expect(panel.get_by_role("alert")).to_contain_text("so this is only a part; speak it again.")
+        expect(panel.get_by_role("button", name="Download")).to_be_hidden()
+        panel.get_by_role("button", name="Speak").click()
+        expect(panel.get_by_role("alert")).to_contain_text("can't be reached")
 
 
 PIECES = """async (pieces) => {

@@ -142,6 +142,16 @@ def test_a_voice_is_designed_heard_and_saved(phone: Studio, server: Server) -> N
     assert answered(server, "/api/voice-presets/Commander")["status"] == "ready"
 
 
+def test_a_style_is_kept_as_a_voice_where_the_model_follows_it(studio: Studio) -> None:
+    panel = studio.open("design")
+    card = panel.locator("section", has=studio.page.get_by_role("heading", name="A style as a voice"))
+    expect(card.get_by_label("Voice", exact=True).locator("option")).to_have_count(9)
+    card.get_by_role("button", name="Calm, like a newsreader").click()
+    card.get_by_label("Name").fill("Reader")
+    card.get_by_role("button", name="Save as preset").click()
+    expect(card.get_by_role("alert")).to_contain_text("does not follow instructions")
+
+
 def test_a_profile_is_made_exported_and_brought_back(studio: Studio, clip: Path, tmp_path: Path) -> None:
     panel = studio.open("profiles")
     panel.locator("input[type=file]").first.set_input_files(clip)
@@ -179,7 +189,7 @@ def test_a_recording_is_still_there_after_a_reload(phone: Studio) -> None:
     panel = phone.open("profiles")
     expect(panel.get_by_label("What it says")).to_have_value("Beep.")
     assert float(panel.get_by_label("End").get_attribute("max")) >= 1
-    panel.get_by_role("button", name="Remove this clip").click()
+    panel.locator("voice-sample").get_by_role("button", name="Remove this clip").click()
 
 
 def test_a_conversation_is_cast_and_spoken(phone: Studio) -> None:

@@ -3,6 +3,7 @@
 import { t } from "./text.js";
 
 const KEY = "wyoming-qwen3.key";
+const PROXY_ALONE = new Set([502, 504]);
 
 /** What the server refused or could not do; `message` is a sentence for a person. */
 export class ApiError extends Error {
@@ -142,6 +143,7 @@ async function read(response) {
     const { error } = await response.json();
     return new ApiError(response.status, error.code, error.message);
   } catch {
+    if (PROXY_ALONE.has(response.status)) return unreachable();
     return new ApiError(response.status, "unknown", t("error.status", { status: response.status }));
   }
 }

@@ -6,7 +6,7 @@ import { drafted, keep, recall } from "./drafts.js";
 import { progressOf } from "./progress.js";
 import { soundPlayer } from "./sound-player.js";
 import { t, tList } from "./text.js";
-import { LANGUAGES, makeDefault, voicesChanged } from "./voices.js";
+import { LANGUAGES, VoicePicker, makeDefault, voicesChanged } from "./voices.js";
 
 const MOST_PREVIEWS = 6;
 
@@ -33,12 +33,14 @@ class DesignTab extends HTMLElement {
         h("div", { class: "row" }, field(t("language"), this.language), field(t("seed"), this.seed)),
         h("div", { class: "actions" }, this.preview, this.another, this.stop), this.notice.element),
       this.previews,
+      this.#styleCard(),
       card(t("design.presets"), this.presets));
     this.#showPreviews();
     document.addEventListener("voices", () => this.shown());
   }
 
   async shown() {
+    await this.speaker.load();
     await this.notice.during(async () => {
       const { presets } = await get("api/voice-presets");
       this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset)) : [empty()]));
@@ -102,6 +104,23 @@ class DesignTab extends HTMLElement {
   #forget(preview) {
     keep("design.previews", recall("design.previews", []).filter((one) => one.preview_id !== preview.preview_id));
     this.#showPreviews();
+  }
+
+  /** A built-in voice with a style, for who can choose a voice and say no more, as Home Assistant. */
+  #styleCard() {
+    const notice = new Notice();
+    this.speaker = new VoicePicker("design.speaker", notice, (voice) => voice.type === "builtin");
+    const style = drafted("design.style", h("input", { type: "text", maxlength: 2000 }));
+    const name = drafted("design.style_name", h("input", { type: "text", maxlength: 64, autocomplete: "off", placeholder: t("design.style.placeholder") }));
+    const save = button(t("design.save"), () => notice.during(async () => {
+      if (!name.value.trim()) throw new Error(t("design.nameless"));
+      await ask("POST", "api/voice-presets/create", { name: name.value, voice: this.speaker.value, instructions: style.value });
+      voicesChanged();
+      notice.done(t("design.saved", { name: name.value }));
+    }), { symbol: "check" });
+    return card(t("design.style"), h("p", { class: "hint" }, t("design.style.about")), this.speaker.element,
+      field(t("style"), style), examples(t("style.examples"), tList("style.some"), style),
+      h("div", { class: "row end" }, field(t("name"), name), save), notice.element);
   }
 
   #preset(preset) {

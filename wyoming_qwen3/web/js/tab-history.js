@@ -139,6 +139,7 @@ class HistoryTab extends HTMLElement {
       notice.progress(t("history.speaking"));
       const response = await send("POST", `api/history/${item.id}/regenerate?new_seed=${anew}`, { json: { save: true, response_format: "flac" } });
       await response.blob();
+      await get(`api/history/${response.headers.get("X-History-Id")}`); // it is there if it was spoken to its end
       await this.#find();
       this.notice.done(t("history.spoken"));
     });
@@ -160,7 +161,7 @@ class HistoryTab extends HTMLElement {
 
   async #cleanUp() {
     await this.notice.during(async () => {
-      const { deleted } = await ask("POST", "api/history/cleanup");
+      const { deleted } = await ask("POST", "api/history/cleanup", {});
       await this.#find();
       this.notice.done(t("history.cleaned", { deleted }));
     });

@@ -147,6 +147,7 @@ class ProfilesTab extends HTMLElement {
     await this.notice.during(async () => {
       const samples = [...this.clips.children];
       if (!samples.length) throw new Error(t("profiles.empty"));
+      if (!this.timbre.checked && samples.some((sample) => !sample.text.value.trim())) throw new Error(t("profiles.textless"));
       if (this.target.value) await this.#addTo(this.target.value, samples);
       else await this.#create(samples);
       for (const sample of samples) {

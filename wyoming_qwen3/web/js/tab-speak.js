@@ -1,6 +1,6 @@
 // <speak-tab>: a text is spoken and heard while it is made.
 
-import { blob, ask, save, saveFrom, send } from "./api.js";
+import { ApiError, ask, blob, events, save, saveFrom, send } from "./api.js";
 import { Notice, button, card, checkbox, examples, field, h, select, slider, uid } from "./dom.js";
 import { drafted } from "./drafts.js";
 import { EffectChain } from "./effects.js";
@@ -83,6 +83,7 @@ class SpeakTab extends HTMLElement {
       speed: Number(this.speed.control.value),
       effects: this.effects.value,
       response_format: "pcm",
+      stream_format: "sse", // says how it ended, which Home Assistant's ingress does not tell of a plain stream
       save: this.keep.checked,
       model: this.engine.value === "standby" ? "standby" : undefined,
     };
@@ -139,7 +140,6 @@ class SpeakTab extends HTMLElement {
     const started = performance.now();
     const { response, instead } = await this.#answer(signal);
     this.#tellWho(response.headers, instead);
-    const reader = response.body.getReader();
     const pcm = new PcmReader();
     const peaks = new Peaks(RATE);
     const parts = [];
@@ -147,15 +147,18 @@ class SpeakTab extends HTMLElement {
       this.wave.show(peaks, { played: player.received ? (player.position * RATE) / player.received : 0 });
     }, 50);
     player.finished.then(() => clearInterval(following));
-    for (;;) {
-      const { done, value } = await reader.read();
+    let done = false;
+    for await (const event of events(response)) {
+      if (event.type === "speech.audio.error") throw new ApiError(200, event.error.code, event.error.message);
+      done = event.type === "speech.audio.done";
       if (done) break;
-      const samples = pcm.read(value);
+      const samples = pcm.read(Uint8Array.from(atob(event.audio), (letter) => letter.charCodeAt(0)));
       player.push(samples);
       peaks.add(samples);
       if (!parts.length && samples.length) this.#tellFirst(performance.now() - started + 1000 * player.delay);
       parts.push(samples);
     }
+    if (!done) throw new Error(t("error.unreachable"));
     player.end();
     this.#tellSpeed(player, (performance.now() - started) / 1000);
     this.#spoken = { samples: joined(parts), id: response.headers.get("X-History-Id") };
@@ -180,7 +183,8 @@ class SpeakTab extends HTMLElement {
 
   #explained(error, received) {
     if (!received) return error;
-    return new Error(t("speak.lost", { heard: seconds(received / RATE) }));
+    const told = error instanceof ApiError && error.status;
+    return new Error([told && error.message, t(told ? "speak.failed" : "speak.lost", { heard: seconds(received / RATE) })].filter(Boolean).join(" "));
   }
 
   #tellWho(headers, instead) {

@@ -104,6 +104,7 @@ const ENGLISH = {
   "speak.waiting": "Waiting for the first sound",
   "speak.stopped": "Stopped.",
   "speak.lost": "The connection was lost after {heard} of speech, so this is only a part; speak it again.",
+  "speak.failed": "What was heard, {heard}, is only a part; speak it again.",
   "speak.instead": "The standby voice spoke, because Qwen3 can't yet: {reason}",
   "speak.asked": "The standby voice spoke, as asked for.",
   "speak.only": "The standby voice spoke, because this server has no other.",
@@ -136,6 +137,9 @@ const ENGLISH = {
   "design.save": "Save as preset",
   "design.nameless": "Give the voice a name first.",
   "design.saved": "{name} is saved, and speaks everywhere, Home Assistant included.",
+  "design.style": "A style as a voice",
+  "design.style.about": "Home Assistant can choose a voice, but not say how it is to speak: this makes a voice of both. The 1.7B model follows styles.",
+  "design.style.placeholder": "Whisper",
   "design.presets": "Presets",
   "design.none": "There are none yet. Preview a voice above, and save the one that you like.",
 
@@ -158,6 +162,7 @@ const ENGLISH = {
   "profiles.timbre": "Clone the timbre alone, without the texts (less like the person)",
   "profiles.save": "Save the voice",
   "profiles.empty": "Record or upload a clip first.",
+  "profiles.textless": "Write what each clip says first, or clone the timbre alone.",
   "profiles.saved": "Saved. The voice is in all lists of voices.",
   "profiles.import": "Import an archive",
   "profiles.imported": "{name} is here.",
@@ -269,6 +274,7 @@ const ENGLISH = {
   "machine.no_gpu": "no NVIDIA GPU",
   "machine.device": "Engine on",
   "machine.asleep": "not started",
+  "machine.held": "Models take",
   "machine.size": "Size in use",
 
   "tokenizer.about": "Qwen3-TTS hears and speaks in tokens: 16 for each 80 ms. See what a sound becomes, and how it sounds when it comes back.",

@@ -34,6 +34,7 @@ export class VoiceSample extends HTMLElement {
       own.control.addEventListener("input", () => this.#trim(own, other));
     }
     this.text.addEventListener("input", () => this.#soon());
+    this.wave.canvas.addEventListener("pointerdown", (event) => this.#drag(event));
     document.addEventListener("sound", (event) => event.detail !== this.#audio && this.#audio.pause());
   }
 
@@ -58,17 +59,17 @@ export class VoiceSample extends HTMLElement {
   }
 
   /** A file that was uploaded or kept. Throws a sentence where it is no sound. */
-  async open(file, { text = "", from = 0, to = null } = {}) {
+  async open(file, state = {}) {
     try {
       const { samples, rate } = await decoded(file);
-      this.take(samples, rate, { text, from, to });
+      this.take(samples, rate, state);
     } catch {
       throw new Error(t("sample.unreadable", { name: file.name ?? t("sample") }));
     }
   }
 
   /** Samples as they were recorded; `from` and `to` in seconds. */
-  take(samples, rate, { text = "", from = 0, to = null } = {}) {
+  take(samples, rate, { text = this.text.value, from = 0, to = null } = {}) {
     this.#samples = samples;
     this.#rate = rate;
     const length = samples.length / rate;
@@ -101,6 +102,25 @@ export class VoiceSample extends HTMLElement {
   #shade() {
     const length = this.#samples.length / this.#rate || 1;
     this.wave.mark({ from: Number(this.start.control.value) / length, to: Number(this.end.control.value) / length });
+  }
+
+  /** Move the end of the selection that is nearer to where the picture is touched. */
+  #drag(event) {
+    const { canvas } = this.wave;
+    const at = ({ clientX }) => {
+      const { left, width } = canvas.getBoundingClientRect();
+      return (Math.max(0, Math.min(1, (clientX - left) / width)) * this.#samples.length) / this.#rate;
+    };
+    const distance = ({ control }) => Math.abs(Number(control.value) - at(event));
+    const { control } = distance(this.start) < distance(this.end) ? this.start : this.end;
+    const move = (moved) => {
+      control.value = at(moved);
+      control.dispatchEvent(new Event("input"));
+    };
+    canvas.setPointerCapture(event.pointerId);
+    canvas.onpointermove = move;
+    canvas.onpointerup = () => { canvas.onpointermove = null; };
+    move(event);
   }
 
   #trim(own, other) {

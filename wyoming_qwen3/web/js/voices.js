@@ -47,8 +47,10 @@ export async function makeDefault(voice) {
 export class VoicePicker {
   #voices = [];
 
-  constructor(name, notice) {
+  /** `among` says of each voice whether it can be picked. */
+  constructor(name, notice, among = () => true) {
     this.name = name;
+    this.among = among;
     this.notice = notice;
     this.control = h("select", { id: uid() });
     this.about = h("p", { class: "hint about", id: uid() });
@@ -67,7 +69,7 @@ export class VoicePicker {
 
   async load() {
     try {
-      this.#voices = await allVoices();
+      this.#voices = (await allVoices()).filter(this.among);
     } catch (error) {
       this.notice.error(error);
       return;
