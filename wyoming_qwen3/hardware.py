@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from .checkpoints import Size
 
@@ -13,6 +14,9 @@ GIB = 1 << 30
 
 _LARGE_NEEDS = 6 * GIB
 """GPU memory for a 1.7B checkpoint in bfloat16 with its codec and caches: 3.5 GB of weights, and room to work."""
+
+_SMALL_NEEDS = 6 * GIB
+"""Memory for a 0.6B checkpoint in float32 on a processor, the same way."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,25 @@ def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cg
 def choose_size(hardware: Hardware) -> Size:
     """The larger checkpoints where they fit and run in real time: on a GPU with room. Else 0.6B."""
     return "1.7B" if hardware.kind == "cuda" and hardware.free >= _LARGE_NEEDS else "0.6B"
+
+
+@dataclass(frozen=True)
+class Use:
+    """A way to speak with Qwen3, and whether this machine can. `device` as in Hardware; `needs` None is unmeasured."""
+
+    size: Size
+    device: Literal["cuda", "cpu"]
+    needs: int | None
+    possible: bool
+
+
+def uses(gpu_free: int | None, memory: int) -> tuple[Use, ...]:
+    """All ways, the best first, by what is free on a GPU, None for no GPU, and in this machine's memory, in bytes."""
+    return (
+        Use("1.7B", "cuda", _LARGE_NEEDS, gpu_free is not None and gpu_free >= _LARGE_NEEDS),
+        Use("0.6B", "cuda", None, gpu_free is not None),
+        Use("0.6B", "cpu", _SMALL_NEEDS, memory >= _SMALL_NEEDS),
+    )
 
 
 def _index(device: str) -> int:

@@ -146,6 +146,18 @@ async def test_without_a_model_and_a_standby_voice_it_is_not_well(tmp_path: Path
     assert (told["status"], told["reason"]) == ("degraded", MISSING)
 
 
+async def test_what_the_machine_can_run_is_told(tmp_path: Path) -> None:
+    async with serving(quiet_app(tmp_path)) as client, client.get("/api/machine") as response:
+        told = await response.json()
+    assert (told["size"], told["processors"] >= 1, told["memory_free_bytes"] > 0) == ("0.6B", True, True)
+    assert [(use["size"], use["device"]) for use in told["uses"]] == [
+        ("1.7B", "cuda"),
+        ("0.6B", "cuda"),
+        ("0.6B", "cpu"),
+    ]
+    assert all(use["possible"] is (told["gpu_free_bytes"] is not None) for use in told["uses"][1:2])
+
+
 async def test_the_standby_voice_alone_is_well(start_server: StartServer) -> None:
     server = start_server("--standby", "only", "--model", "0.6B")
     async with ClientSession(server.url) as http, asyncio.timeout(20):

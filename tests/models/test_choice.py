@@ -5,7 +5,7 @@ import pytest
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.errors import InstructionsNotSupported, ModelNotFound
-from wyoming_qwen3.hardware import GIB, Hardware, available_memory, choose_size
+from wyoming_qwen3.hardware import GIB, Hardware, available_memory, choose_size, uses
 from wyoming_qwen3.models.manager import choose_model
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
@@ -75,6 +75,19 @@ def test_instructions_are_refused_where_they_would_be_ignored(voice: Voice, size
 )
 def test_auto_takes_the_large_size_only_on_a_roomy_gpu(kind: str, free: int, size: Size) -> None:
     assert choose_size(Hardware(kind, free)) == size
+
+
+@pytest.mark.parametrize(
+    ("gpu", "memory", "possible"),
+    [
+        (None, 16 * GIB, [False, False, True]),
+        (None, 2 * GIB, [False, False, False]),
+        (4 * GIB, 16 * GIB, [False, True, True]),
+        (24 * GIB, 2 * GIB, [True, True, False]),
+    ],
+)
+def test_what_a_machine_can_run(gpu: int | None, memory: int, possible: list[bool]) -> None:
+    assert [use.possible for use in uses(gpu, memory)] == possible
 
 
 @pytest.mark.parametrize(("limit", "free"), [(None, 8 << 20), ("max", 8 << 20), (str(5 << 20), 3 << 20), ("1", 0)])

@@ -26,6 +26,8 @@ OPEN_PATHS = frozenset(
         "/docs",
         "/docs.js",
         "/docs.css",
+        "/app.css",
+        "/icon.svg",
         # Open WebUI fetches its lists without the key that it speaks with.
         "/v1/models",
         "/v1/audio/models",
@@ -33,6 +35,9 @@ OPEN_PATHS = frozenset(
     }
 )
 """What may be read without the key: it describes the server and holds nothing of the user's."""
+
+_OPEN_FOLDER = "/js/"
+"""Of the web page, which asks for the key itself."""
 
 PRIVATE_SUFFIXES = (
     ".localhost",  # RFC 6761
@@ -157,7 +162,7 @@ def request_id(request: web.BaseRequest) -> str:
 
 def is_open(method: str, path: str) -> bool:
     """Whether no key is needed."""
-    return method in {"GET", "HEAD"} and path in OPEN_PATHS
+    return method in {"GET", "HEAD"} and (path in OPEN_PATHS or path.startswith(_OPEN_FOLDER))
 
 
 def has_key(headers: Mapping[str, str], key: str) -> bool:

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from wyoming_qwen3.design import Sketches
 from wyoming_qwen3.errors import SpeechError
 
-from . import access, batch, health, models, openapi, pages, speech, tokenizer
+from . import access, batch, health, machine, models, openapi, pages, speech, tokenizer
 from .answer import cut_on_failure
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
@@ -39,6 +39,7 @@ RESOURCES = (
     history.resource,
     clips.resource,
     models.resource,
+    machine.resource,
     tokenizer.resource,
     health.resource,
 )

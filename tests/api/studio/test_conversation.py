@@ -1,6 +1,7 @@
 """Scripts of several speakers over HTTP, by a real engine; where their turns are is looked for in the sound itself."""
 
 import asyncio
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -352,3 +353,21 @@ async def settled(http: ClientSession) -> None:
             if health["active"] == health["queue"] == 0:
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_how_many_turns_are_spoken_is_told_until_the_json_comes(http: ClientSession) -> None:
+    body = {"script": SCRIPT, "speakers": SPEAKERS, "return": "json"}
+    async with http.post(ROUTE, json=body, headers={"Accept": "text/event-stream"}) as response:
+        assert (response.status, response.headers["X-Turns"]) == (200, "4")
+        sent = re.findall(r"^data: (.*)$", await response.text(), re.MULTILINE)
+    events = [json.loads(data) for data in sent]
+    assert [event["stage"] for event in events[:-1] if event["stage"] != "loading"] == [
+        "spoken 1",
+        "spoken 2",
+        "spoken 3",
+    ]
+    assert events[-1]["type"] == "conversation.done"
+    _, alone = await ask(http, **body)
+    assert events[-1]["conversation"]["turns"] == alone["turns"]
+    async with http.get(events[-1]["conversation"]["audio_url"]) as response:
+        assert response.status == 200

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
@@ -10,16 +10,18 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from wyoming_qwen3.api.answer import stream_audio, whole_audio
+from wyoming_qwen3.api.answer import EVENT_STREAM, stream_audio, whole_audio
 from wyoming_qwen3.api.intent import Effects, SpeechFields
 from wyoming_qwen3.api.keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body
+from wyoming_qwen3.api.progress import Told, stream_progress, wants_events
 from wyoming_qwen3.api.speech import MOST_BYTES
 from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.audio.mix import MAX_SECONDS
 from wyoming_qwen3.audio.streaming import processed
+from wyoming_qwen3.checkpoints import PUBLISHED
 from wyoming_qwen3.conversation import Conversation, Line, Spoken
 from wyoming_qwen3.effects import Effect, needs_whole, read_effects, stretch, tempo
 from wyoming_qwen3.errors import InvalidRequest
@@ -104,14 +106,15 @@ class ConversationAnswer(BaseModel):
     "/v1/audio/conversation",
     "Speak a conversation",
     body=ConversationBody,
-    answers={200: dict.fromkeys(MEDIA_TYPES.values()) | {"application/json": ConversationAnswer}},
+    answers={200: dict.fromkeys(MEDIA_TYPES.values()) | {"application/json": ConversationAnswer, EVENT_STREAM: None}},
     errors=(404, 429, 500, 501, 503, 507),
 )
 async def converse(request: web.Request) -> web.StreamResponse:
     """Up to 200 turns, sent as they are spoken. What is not streamed lasts at most 30 minutes.
 
     A speaker has a voice in `speakers`, or the name of one. The turns' times in the JSON are those in the file: of its
-    effects speed alone changes them.
+    effects speed alone changes them. With `Accept: text/event-stream` the server tells how many turns are spoken until
+    it sends that JSON as the last event.
     """
     body = await parse_body(request, ConversationBody, MOST_BYTES)
     services, config = request.app[SERVICES], request.app[CONFIG]
@@ -122,20 +125,33 @@ async def converse(request: web.Request) -> web.StreamResponse:
     lines = [_line(turn, company[voice_key(turn.speaker)], body.pause_ms) for turn in turns]
     headers = _ignored(body) | {"X-Turns": str(len(lines))}
     at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text
-    gathered = body.return_ == "json" or body.stream is False
-    async with (
-        Conversation(services.synthesizer, lines, at_once) as conversation,
-        contextlib.aclosing(_sound(conversation, effects, gathered=gathered)) as chunks,
-    ):
-        if body.return_ == "json":
-            url, seconds = await keep(services.store.clips, chunks, body.response_format)
-            answer = ConversationAnswer(
+    told = body.return_ == "json"
+
+    async def gather(tell: Callable[[str], None]) -> ConversationAnswer:
+        async with (
+            Conversation(services.synthesizer, lines, at_once) as conversation,
+            contextlib.aclosing(_sound(conversation, effects, gathered=True)) as chunks,
+        ):
+            url, seconds = await keep(services.store.clips, _telling(chunks, conversation, tell), body.response_format)
+            return ConversationAnswer(
                 audio_url=url,
                 duration_ms=round(1000 * seconds, 1),
                 format=body.response_format,
                 turns=_told(lines, conversation.turns, seconds, tempo(effects)),
             )
-            return web.json_response(text=answer.model_dump_json(), headers=headers)
+
+    async def work(tell: Callable[[str], None]) -> Told:
+        return {"type": "conversation.done", "conversation": (await gather(tell)).model_dump()}
+
+    if told and wants_events(request):
+        kind = "conversation.progress"
+        return await stream_progress(request, services.models, PUBLISHED, work, kind=kind, headers=headers)
+    if told:
+        return web.json_response(text=(await gather(lambda _: None)).model_dump_json(), headers=headers)
+    async with (
+        Conversation(services.synthesizer, lines, at_once) as conversation,
+        contextlib.aclosing(_sound(conversation, effects, gathered=body.stream is False)) as chunks,
+    ):
         if body.stream is False:
             return await whole_audio(chunks, body.response_format, lambda: headers)
         return await stream_audio(request, chunks, body.response_format, lambda: headers)
@@ -191,6 +207,18 @@ def _sound(
     if gathered or needs_whole(effects):
         chunks = bounded(chunks, MAX_SECONDS / stretch(effects))
     return processed(chunks, partial(Chain, effects)) if effects else chunks
+
+
+async def _telling(
+    chunks: AsyncIterable[FloatArray], conversation: Conversation, tell: Callable[[str], None]
+) -> AsyncGenerator[FloatArray, None]:
+    """The chunks; whenever a further turn is complete, `tell` is told how many are, as "spoken 3"."""
+    spoken = 0
+    async for chunk in chunks:
+        if len(conversation.turns) > spoken:
+            spoken = len(conversation.turns)
+            tell(f"spoken {spoken}")
+        yield chunk
 
 
 def _told(lines: Sequence[Line], spoken: Sequence[Spoken], seconds: float, speed: float) -> list[SpokenTurn]:

@@ -128,7 +128,7 @@ async def list_voices(request: web.Request) -> web.StreamResponse:
     kept = [voice for voice in voices if wanted is None or voice.manner.language in (None, wanted)]
     if query.legacy:
         return web.json_response({"voices": [one.name for one in speakers] + [one.name for one in kept]})
-    key = request.app[CONFIG].access.api_key
+    key = request.app[CONFIG].access.at(request).api_key
     known = not key or has_key(request.headers, key)
     entries = [*map(_entry, speakers), *(_kept_entry(voice, described=known) for voice in kept)]
     return web.json_response(text=VoiceList(voices=entries).model_dump_json())

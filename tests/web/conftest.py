@@ -1,0 +1,117 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / ".venv" / "axe.min.js"
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+DESKTOP, PHONE = (1280, 860), (390, 844)
+
+
+@dataclass
+class Studio:
+    """A page, and what went wrong in it."""
+
+    page: Page
+    origin: str
+    root: str
+    foreign: list[str] = field(default_factory=list)
+    """Requests to anywhere else."""
+
+    wrong: list[str] = field(default_factory=list)
+    """Errors of scripts and of the policy."""
+
+    def open(self, tab: str) -> Any:
+        """Go to a tab; its panel."""
+        if not self.page.url.startswith(self.root):
+            self.page.goto(f"{self.root}#{tab}")
+        self.page.evaluate("tab => { location.hash = tab }", tab)
+        return self.page.locator(f"#panel-{tab}:visible")
+
+
+OpenStudio = Callable[..., Studio]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window."""
+    if CHROMIUM is None:
+        pytest.skip("There is no Chromium; script/setup --browser installs it.")
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+
+@pytest.fixture
+def open_studio(browser: Browser) -> Iterator[OpenStudio]:
+    """Open the page at a URL, as on a screen of that size in light or dark; nothing may go wrong in it by the end."""
+    with contextlib.ExitStack() as closing:
+        studios: list[Studio] = []
+
+        def start(root: str, size: tuple[int, int] = DESKTOP, scheme: Any = "light") -> Studio:
+            context = browser.new_context(
+                viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, permissions=["microphone"]
+            )
+            context.set_default_timeout(20_000)
+            closing.callback(context.close)
+            origin = "/".join(root.split("/")[:3])
+            studios.append(studio := Studio(context.new_page(), origin, root))
+            studio.page.on("pageerror", lambda error: studio.wrong.append(str(error)))
+            studio.page.on("console", lambda said: _note(studio, said.type, said.text))
+            studio.page.on("request", lambda request: _note_foreign(studio, request))
+            return studio
+
+        yield start
+        for studio in studios:
+            assert not studio.foreign
+            assert not studio.wrong
+
+
+def _note(studio: Studio, kind: str, text: str) -> None:
+    """Chromium tells of answers that are errors too; those the page tells itself."""
+    if kind == "error" and not text.startswith("Failed to load resource"):
+        studio.wrong.append(text)
+
+
+def _note_foreign(studio: Studio, request: Request) -> None:
+    if not request.url.startswith((studio.origin + "/", f"blob:{studio.origin}/", "data:")):
+        studio.foreign.append(request.url)
+
+
+def wide(page: Page) -> int:
+    """Pixels by which the page is wider than its screen."""
+    pixels: int = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return pixels
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong by WCAG 2.2, level AA, serious or worse."""
+    page.evaluate(AXE.read_text())
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.evaluate("tags => axe.run(document, { runOnly: tags, resultTypes: ['violations'] })", tags)
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]

@@ -1,0 +1,179 @@
+"""`python -m tests.web.screenshots` makes the pictures of the web page in docs/images.
+
+The voice is the standby voice where it may be; what Qwen3 says there is said by tiny checkpoints, so it is noise.
+"""
+
+import json
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.conftest import Server, servers_in
+from tests.tiny import build_models_dir
+from tests.web.conftest import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, ROOT
+
+TEXT = """Good morning. It is seven o'clock, and eleven degrees outside.
+Your first appointment is at nine: the dentist, in Garden Street. Take an umbrella; rain is expected from ten on."""
+HISTORY = (
+    "The washing machine has finished.",
+    "Somebody is at the front door. It looks like the postman.",
+    "The heating in the study goes down to eighteen degrees, because a window has been open for ten minutes.",
+    "Dinner is ready in five minutes, so please wash your hands.",
+)
+SAID = "The mission parameters have been updated. All teams proceed to the northern gate."
+SCRIPT = """[Ann] Is the front door open?
+[Bob] It is. [pause:300ms] I will close it.
+# They wait for a moment.
+[pause:1s]
+[Ann] Thank you. And the light in the kitchen?
+[Bob] That has been off since nine."""
+Look: TypeAlias = tuple[tuple[int, int], Any, str]
+LOOKS: tuple[Look, ...] = ((DESKTOP, "light", ""), (PHONE, "dark", "-phone"))
+EVERYWHERE: dict[str, tuple[tuple[int, int], Any]] = {"-dark": (DESKTOP, "dark"), "-phone-light": (PHONE, "light")}
+
+
+def main() -> None:
+    """Take all of them into the folder that is named, or docs/images."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, servers_in(Path(folder)) as start, sync_playwright() as playwright:
+        models = build_models_dir(Path(folder) / "models")
+        options = ("--models-dir", str(models), "--model", "0.6B", "--local-files-only", "--temperature", "0")
+        for model in models.iterdir():  # as much as the published ones take on disk
+            with (model / "padding").open("wb") as file:
+                file.truncate(2_500_000_000 if "0.6B" in model.name else 4_500_000_000)
+        server = start(*options)
+        clip = Path(folder) / "morning.wav"
+        clip.write_bytes(_said(server, SAID))
+        for text in HISTORY:
+            _said(server, text, save=True)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        for look in LOOKS:
+            _take(browser, server, clip, look, target)
+        browser.close()
+
+
+def _said(server: Server, text: str, *, save: bool = False) -> bytes:
+    body = {"model": "standby", "input": text, "response_format": "wav", "save": save}
+    request = urllib.request.Request(server.url + "/v1/audio/speech", json.dumps(body).encode())
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return bytes(response.read())
+
+
+def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path) -> None:
+    size, scheme, ending = look
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(server.url)
+    for tab, fill in {
+        "speak": _speak,
+        "design": _design,
+        "profiles": _profiles,
+        "conversation": _conversation,
+        "compose": _compose,
+        "history": lambda *_: None,
+        "tokenizer": _tokenizer,
+        "models": _models,
+        "api": lambda *_: None,
+    }.items():
+        page.evaluate("tab => { location.hash = tab }", tab)
+        panel = page.locator(f"#panel-{tab}")
+        expect(panel).to_be_visible()
+        fill(page, panel, clip)
+        page.wait_for_load_state("networkidle")
+        page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+        page.mouse.move(size[0] - 5, 400)
+        page.screenshot(path=target / f"studio-{tab}{ending}.png")
+        if tab == "speak":
+            for name, (other, colours) in EVERYWHERE.items():
+                page.emulate_media(color_scheme=colours)
+                page.set_viewport_size({"width": other[0], "height": other[1]})
+                page.screenshot(path=target / f"studio-{tab}{name}.png")
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+    context.close()
+
+
+def _speak(_: Page, panel: Any, __: Path) -> None:
+    panel.get_by_label("Text").fill(TEXT)
+    panel.get_by_label("Spoken by").select_option("standby")
+    panel.get_by_role("button", name="Speak").click()
+    expect(panel.locator("sound-player")).to_be_visible(timeout=60_000)
+
+
+def _design(_: Page, panel: Any, __: Path) -> None:
+    if panel.get_by_role("article").count() == 0:
+        panel.get_by_label("Description").fill("An old storyteller, slow, a little hoarse.")
+        panel.get_by_role("button", name="Preview", exact=True).click()
+        panel.get_by_label("Name").last.fill("Storyteller")
+        panel.get_by_role("button", name="Save as preset").click()
+        expect(panel.get_by_role("article")).to_be_visible(timeout=60_000)
+    panel.get_by_label("Description").fill("A deep, calm man of sixty, with authority. He takes his time.")
+    panel.get_by_label("What it says").fill(SAID)
+    panel.get_by_label("Seed").fill("7")
+    panel.get_by_role("button", name="Preview", exact=True).click()
+    expect(panel.get_by_role("heading", name="Seed 7")).to_be_visible(timeout=60_000)
+    panel.get_by_label("Name").last.fill("Commander")
+    panel.locator("section sound-player").first.get_by_role("button", name="Play").click()
+
+
+def _profiles(page: Page, panel: Any, clip: Path) -> None:
+    if panel.get_by_role("article").count() == 0:
+        _fill_profile(panel, clip)
+        panel.get_by_role("button", name="Save the voice").click()
+        expect(panel.get_by_role("heading", name="Anna")).to_be_visible()
+    _fill_profile(panel, clip)
+    expect(panel.locator(".findings li").first).to_be_visible()
+    page.wait_for_timeout(1000)
+
+
+def _fill_profile(panel: Any, clip: Path) -> None:
+    panel.locator("input[type=file]").first.set_input_files(clip)
+    panel.get_by_label("What it says").fill(SAID)
+    panel.get_by_label("Name").fill("Anna")
+    panel.get_by_label("Who agreed").fill("Anna herself, in November 2026")
+
+
+def _conversation(_: Page, panel: Any, __: Path) -> None:
+    panel.get_by_label("Script").fill(SCRIPT)
+    panel.get_by_label("Ann", exact=True).select_option("Serena")
+    panel.get_by_label("Bob", exact=True).select_option("Aiden")
+    panel.get_by_role("button", name="Speak the script").click()
+    expect(panel.get_by_role("listitem").first).to_be_visible(timeout=60_000)
+    panel.locator("sound-player canvas").click(position={"x": 90, "y": 20}, force=True)
+
+
+def _compose(_: Page, panel: Any, clip: Path) -> None:
+    panel.get_by_label("Add a sound").select_option(index=2)
+    expect(panel.locator(".lane")).to_have_count(1)
+    panel.locator("input[type=file]").set_input_files(clip)
+    expect(panel.locator(".lane")).to_have_count(2)
+    panel.get_by_label("Offset in seconds").nth(1).fill("1.5")
+    panel.get_by_label("Volume").nth(1).fill("0.6")
+    panel.get_by_label("Fade in").nth(1).fill("400")
+    panel.get_by_role("button", name="Render").click()
+    expect(panel.locator("sound-player")).to_be_visible()
+
+
+def _tokenizer(_: Page, panel: Any, clip: Path) -> None:
+    panel.locator("input[type=file]").set_input_files(clip)
+    expect(panel.get_by_role("img")).to_be_visible(timeout=60_000)
+    panel.get_by_role("button", name="Decode back").click()
+    expect(panel.locator("sound-player").nth(1)).to_be_visible()
+
+
+def _models(_: Page, panel: Any, __: Path) -> None:
+    expect(panel.get_by_role("article")).to_have_count(5)
+    while (ready := panel.get_by_role("button", name="Unload")).count():
+        before = ready.count()
+        ready.first.click()
+        expect(ready).to_have_count(before - 1)
+
+
+if __name__ == "__main__":
+    main()

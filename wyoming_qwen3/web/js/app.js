@@ -1,0 +1,131 @@
+// The page around the tabs: which one is shown, how the server is, and the API key where one is needed.
+
+import { currentKey, keepKey, onKeyNeeded } from "./api.js";
+import { checkbox, field, h, icon } from "./dom.js";
+import { t } from "./text.js";
+import { followHomeAssistant } from "./theme.js";
+
+import "./tab-speak.js";
+import "./tab-design.js";
+import "./tab-profiles.js";
+import "./tab-conversation.js";
+import "./tab-compose.js";
+import "./tab-history.js";
+import "./tab-models.js";
+import "./tab-tokenizer.js";
+import "./tab-api.js";
+
+const TABS = ["speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api"];
+const LOOK_MS = 5000;
+
+class VoiceStudio extends HTMLElement {
+  #tabs = new Map();
+
+  connectedCallback() {
+    document.title = t("title");
+    this.bar = h("div", { role: "tablist", class: "tabs", "aria-label": t("tabs") });
+    this.panels = h("main", {});
+    for (const name of TABS) this.#add(name);
+    this.told = h("span", { role: "status" });
+    this.health = h("a", { class: "health", href: "#models" }, this.told);
+    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health), this.bar, this.panels);
+    this.bar.addEventListener("keydown", (event) => this.#key(event));
+    window.addEventListener("hashchange", () => this.#show());
+    this.#show();
+    this.#look();
+  }
+
+  #add(name) {
+    const tab = h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, class: "tab",
+      onclick: () => this.#go(name) }, icon(name), h("span", {}, t(`tab.${name}`)));
+    const panel = h("div", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, hidden: true });
+    this.bar.append(tab);
+    this.panels.append(panel);
+    this.#tabs.set(name, { tab, panel });
+  }
+
+  #go(name) {
+    if (location.hash === `#${name}`) this.#show();
+    else location.hash = name;
+  }
+
+  #show() {
+    const wanted = location.hash.slice(1);
+    const chosen = this.#tabs.has(wanted) ? wanted : TABS[0];
+    for (const [name, { tab, panel }] of this.#tabs) {
+      const shown = name === chosen;
+      tab.setAttribute("aria-selected", String(shown));
+      tab.tabIndex = shown ? 0 : -1;
+      panel.hidden = !shown;
+      if (!shown) continue;
+      if (!panel.childElementCount) panel.append(document.createElement(`${name}-tab`));
+      panel.firstElementChild.shown?.();
+      tab.scrollIntoView({ block: "nearest", inline: "center" });
+    }
+  }
+
+  #key(event) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const here = TABS.indexOf(document.activeElement.id.replace("tab-", ""));
+    const next = { Home: 0, End: TABS.length - 1 }[event.key] ?? (step && (here + step + TABS.length) % TABS.length);
+    if (next === undefined) return;
+    event.preventDefault();
+    this.#tabs.get(TABS[next]).tab.focus();
+    this.#go(TABS[next]);
+  }
+
+  /** Say who could speak now, again and again while the page is seen. */
+  async #look() {
+    if (!document.hidden) {
+      const { kind, text, title } = await health();
+      this.health.className = `health ${kind}`;
+      if (this.told.textContent !== text) this.told.textContent = text;
+      this.health.title = title;
+    }
+    setTimeout(() => this.#look(), LOOK_MS);
+  }
+}
+
+/** What /health says, in a few words; it answers with 503 where nobody can speak. */
+async function health() {
+  try {
+    const response = await fetch(new URL("health", document.baseURI));
+    const { status, reason, standby, models } = await response.json();
+    const title = reason ?? "";
+    const fetched = models.find(({ state, progress }) => state === "downloading" && progress?.total);
+    if (status === "ok" && !models.some(({ state }) => state === "ready" || state === "on disk")) return { kind: "good", text: t("health.only"), title };
+    if (status === "ok") return { kind: "good", text: t("health.ok"), title };
+    if (fetched) return { kind: "busy", text: t("health.fetching", { percent: Math.floor((100 * fetched.progress.done) / fetched.progress.total) }), title };
+    if (status === "loading") return { kind: "busy", text: t("health.loading"), title };
+    return standby ? { kind: "busy", text: t("health.standby"), title } : { kind: "bad", text: t("health.degraded"), title };
+  } catch {
+    return { kind: "bad", text: t("health.gone"), title: t("error.unreachable") };
+  }
+}
+
+/** Ask for the API key until there is one that the server takes; null where the person gives up. */
+function askForKey() {
+  const key = h("input", { type: "password", autocomplete: "off", required: true });
+  const remember = h("input", { type: "checkbox" });
+  const wrong = currentKey() ? h("p", { class: "problem" }, t("key.wrong")) : null;
+  const dialog = h("dialog", { "aria-label": t("key") }, h("form", { method: "dialog" }, h("h2", {}, t("key")), h("p", {}, t("key.about")), wrong,
+    field(t("key.label"), key), checkbox(t("key.remember"), remember),
+    h("div", { class: "actions end" },
+      h("button", { class: "button", value: "no", formnovalidate: true }, t("cancel")),
+      h("button", { class: "button primary", value: "yes" }, t("key.use")))));
+  document.body.append(dialog);
+  dialog.showModal();
+  key.focus();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      if (dialog.returnValue === "yes") keepKey(key.value.trim(), remember.checked);
+      resolve(dialog.returnValue === "yes" ? key.value : null);
+    });
+  });
+}
+
+followHomeAssistant();
+onKeyNeeded(askForKey);
+customElements.define("voice-studio", VoiceStudio);
+document.body.append(document.createElement("voice-studio"));

@@ -1,0 +1,228 @@
+// Elements. Strings become text, never markup, anywhere in this page.
+
+const SVG = "http://www.w3.org/2000/svg";
+let last = 0;
+
+/** An id that nothing else in the page has. */
+export function uid() {
+  last += 1;
+  return `u${last}`;
+}
+
+/**
+ * An element: h("button", { class: "primary", onclick: save, disabled: true }, "Save").
+ * `on…` functions become listeners, true and false set or leave out an attribute, null leaves it out.
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked") element[name] = value;
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Drawn for this page, as strokes on 24 x 24. */
+const ICONS = {
+  speak: "M4 10v4M8 7v10M12 4v16M16 8v8M20 10v4",
+  design: "M4 20l4-1L19 8l-3-3L5 16l-1 4M14 7l3 3M18 16v4M16 18h4",
+  profiles: "M12 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8M4 21c0-4 4-6 8-6s8 2 8 6",
+  conversation: "M3 5h12v8H8l-4 3v-3H3zM18 9h3v8h-1v3l-4-3h-5",
+  compose: "M3 6h10M9 12h12M5 18h9M3 3v18",
+  history: "M4 12a8 8 0 1 0 3-6L4 8M4 4v4h4M12 8v5l3 2",
+  models: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
+  tokenizer: "M4 4h4v4H4zM10 4h4v4h-4zM16 4h4v4h-4zM4 10h4v4H4zM16 10h4v4h-4zM4 16h4v4H4zM10 16h4v4h-4zM10 10h4v4h-4z",
+  api: "M8 7l-5 5 5 5M16 7l5 5-5 5M14 4l-4 16",
+  play: "M7 4.5v15l12-7.5z",
+  pause: "M8 5v14M16 5v14",
+  stop: "M6 6h12v12H6z",
+  download: "M12 4v11M7 11l5 5 5-5M5 20h14",
+  upload: "M12 16V5M7 9l5-5 5 5M5 20h14",
+  record: "M12 15a3 3 0 0 0 3-3V6a3 3 0 0 0-6 0v6a3 3 0 0 0 3 3M6 11v1a6 6 0 0 0 12 0v-1M12 18v3",
+  remove: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10 11v5M14 11v5",
+  star: "M12 4l2.4 5 5.6.7-4.1 3.8 1.1 5.5-5-2.8-5 2.8 1.1-5.5L4 9.7 9.6 9z",
+  again: "M20 12a8 8 0 1 1-3-6l3 2M20 4v4h-4",
+  dice: "M5 5h14v14H5zM9 9v.01M15 9v.01M12 12v.01M9 15v.01M15 15v.01",
+  add: "M12 5v14M5 12h14",
+  check: "M5 12l5 5 9-10",
+  key: "M15 9a4 4 0 1 0-4 4l1-1h2v-2h2v-2M7 9v.01M13 12l7 7v-3",
+};
+
+/** One of the icons; it says nothing to a screen reader. */
+export function icon(name) {
+  const image = document.createElementNS(SVG, "svg");
+  image.setAttribute("viewBox", "0 0 24 24");
+  image.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", ICONS[name]);
+  image.append(path);
+  return image;
+}
+
+/**
+ * A button. While what it does goes on, it can't be pressed again but keeps the focus.
+ * With `bare` there is only its icon to see, and the label is its name.
+ */
+export function button(label, onclick, { symbol = null, kind = "", bare = false } = {}) {
+  const element = h("button", { type: "button", class: `button ${kind} ${bare ? "bare" : ""}`.trim() },
+    symbol && icon(symbol), bare ? null : h("span", {}, label));
+  if (bare) relabel(element, label);
+  element.addEventListener("click", async (event) => {
+    if (isBusy(element)) return;
+    const done = onclick(event);
+    if (!(done instanceof Promise)) return;
+    setBusy(element, true);
+    try {
+      await done;
+    } finally {
+      setBusy(element, false);
+    }
+  });
+  return element;
+}
+
+/** Give a bare button another name. */
+export function relabel(element, label) {
+  element.setAttribute("aria-label", label);
+  element.title = label;
+}
+
+export function setBusy(element, busy) {
+  element.toggleAttribute("data-busy", busy);
+  if (busy) element.setAttribute("aria-disabled", "true");
+  else element.removeAttribute("aria-disabled");
+}
+
+export function isBusy(element) {
+  return element.getAttribute("aria-disabled") === "true";
+}
+
+/** A control below its label, with a hint below it. */
+export function field(label, control, hint = "") {
+  control.id ||= uid();
+  const below = hint && h("small", { id: uid() }, hint);
+  if (below) control.setAttribute("aria-describedby", below.id);
+  return h("div", { class: "field" }, h("label", { for: control.id }, label), control, below || null);
+}
+
+/** A checkbox before its label. */
+export function checkbox(label, control) {
+  control.type = "checkbox";
+  return h("label", { class: "check" }, control, h("span", {}, label));
+}
+
+/** A slider that shows its value. */
+export function slider(label, { min, max, step, value, show = String, hint = "" }) {
+  const control = h("input", { type: "range", min, max, step, value, id: uid() });
+  const shown = h("span", { class: "value" });
+  const tell = () => {
+    shown.textContent = show(Number(control.value));
+    control.setAttribute("aria-valuetext", shown.textContent);
+  };
+  control.addEventListener("input", tell);
+  tell();
+  const line = h("div", { class: "between" }, h("label", { for: control.id }, label), shown);
+  const element = h("div", { class: "field" }, line, control, hint ? h("small", {}, hint) : null);
+  return { element, control, tell };
+}
+
+/** Options of a select: [value, label] each. */
+export function select(options, value = "") {
+  const element = h("select", {}, options.map(([given, label]) => h("option", { value: given }, label)));
+  element.value = value;
+  return element;
+}
+
+/** A card with a heading. */
+export function card(title, ...children) {
+  return h("section", { class: "card" }, title ? h("h2", {}, title) : null, ...children);
+}
+
+/** Buttons that put an example into a field. */
+export function examples(label, texts, control) {
+  const take = (text) => {
+    control.value = text;
+    control.dispatchEvent(new Event("input", { bubbles: true }));
+    control.focus();
+  };
+  return h("div", { class: "chips", role: "group", "aria-label": label },
+    texts.map((text) => h("button", { type: "button", class: "chip", onclick: () => take(text) }, text)));
+}
+
+/** Where a tab says how it goes: errors at once, the rest when a screen reader has time. */
+export class Notice {
+  constructor() {
+    this.element = h("div", { class: "notice", "aria-live": "polite", hidden: true });
+  }
+
+  clear() {
+    this.element.hidden = true;
+    this.element.replaceChildren();
+  }
+
+  say(text, ...more) {
+    this.#show("", text, more);
+  }
+
+  done(text, ...more) {
+    this.#show("good", text, more);
+  }
+
+  warn(text, ...more) {
+    this.#show("warning", text, more);
+  }
+
+  error(error, ...more) {
+    this.#show("error", error.message, more);
+  }
+
+  /** A bar; `share` from 0 to 1, null for who knows how long. */
+  progress(text, share = null) {
+    let bar = this.element.querySelector("progress");
+    if (!bar) {
+      bar = h("progress", { max: 1 });
+      this.#show("", text, [bar]);
+    }
+    this.element.querySelector("p").textContent = text;
+    bar.setAttribute("aria-label", text);
+    if (share === null) bar.removeAttribute("value");
+    else bar.value = share;
+  }
+
+  /** Do something; what fails in it is told here, unless it was stopped. */
+  async during(work) {
+    this.clear();
+    try {
+      return await work();
+    } catch (error) {
+      if (error.name !== "AbortError") this.error(error);
+      return undefined;
+    }
+  }
+
+  #show(kind, text, more) {
+    this.element.className = `notice ${kind}`;
+    this.element.setAttribute("role", kind === "error" ? "alert" : "status");
+    this.element.replaceChildren(h("p", {}, text), ...more);
+    this.element.hidden = false;
+  }
+}
+
+/** Ask before what can't be undone. */
+export function confirmed(question, yes, no) {
+  const dialog = h("dialog", { "aria-label": question }, h("form", { method: "dialog" }, h("p", {}, question),
+    h("div", { class: "actions end" },
+      h("button", { class: "button", value: "no" }, no),
+      h("button", { class: "button danger", value: "yes" }, yes))));
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+  });
+}

@@ -1,0 +1,34 @@
+// <api-tab>: what programs can ask this server.
+
+import { get } from "./api.js";
+import { Notice, button, h } from "./dom.js";
+import { reference } from "./reference.js";
+import { t } from "./text.js";
+
+class ApiTab extends HTMLElement {
+  connectedCallback() {
+    if (this.childElementCount) return;
+    this.notice = new Notice();
+    this.operations = h("div", { class: "reference" });
+    this.append(h("section", { class: "card" }, h("p", {}, t("api.about")),
+      h("p", {}, h("a", { href: "docs" }, t("api.page")), " · ", h("a", { href: "openapi.json" }, "openapi.json")),
+      this.notice.element), this.operations);
+  }
+
+  async shown() {
+    if (this.operations.childElementCount) return;
+    await this.notice.during(async () => {
+      this.operations.replaceChildren(...reference(await get("openapi.json")));
+      for (const link of this.operations.querySelectorAll('a[href^="#"]')) link.addEventListener("click", jump);
+    });
+    if (!this.operations.childElementCount) this.notice.element.append(button(t("again"), () => this.shown()));
+  }
+}
+
+/** The fragment of the address is the tab's: go there without changing it. */
+function jump(event) {
+  event.preventDefault();
+  document.getElementById(event.currentTarget.getAttribute("href").slice(1))?.scrollIntoView();
+}
+
+customElements.define("api-tab", ApiTab);

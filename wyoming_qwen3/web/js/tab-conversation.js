@@ -1,0 +1,123 @@
+// <conversation-tab>: a script of several speakers, each with a voice.
+
+import { blob, worked } from "./api.js";
+import { Notice, button, card, field, h, select, slider } from "./dom.js";
+import { drafted, keep, recall } from "./drafts.js";
+import { exact, milliseconds } from "./format.js";
+import { progressOf } from "./progress.js";
+import { key, speakersOf } from "./script.js";
+import { soundPlayer } from "./sound-player.js";
+import { t } from "./text.js";
+import { FORMATS, LANGUAGES, allVoices, voiceOptions } from "./voices.js";
+
+class ConversationTab extends HTMLElement {
+  #voices = [];
+  #stopping = null;
+
+  connectedCallback() {
+    if (this.childElementCount) return;
+    this.notice = new Notice();
+    this.script = drafted("conversation.script", h("textarea", { rows: 12, class: "script", placeholder: t("conversation.placeholder"), spellcheck: "true" }));
+    this.script.addEventListener("input", () => this.#cast());
+    this.cast = h("div", { class: "cast" });
+    this.pause = slider(t("conversation.pause"), { min: 0, max: 3000, step: 50, value: 400, show: milliseconds });
+    drafted("conversation.pause", this.pause.control);
+    this.pause.tell();
+    this.language = drafted("conversation.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "Auto"));
+    this.format = drafted("conversation.format", select(FORMATS.map((format) => [format, format]), "mp3"));
+    this.start = button(t("conversation.speak"), () => this.#speak(), { symbol: "speak", kind: "primary" });
+    this.stop = button(t("stop"), () => this.#stopping?.abort(), { symbol: "stop" });
+    this.stop.hidden = true;
+    this.player = soundPlayer();
+    this.turns = h("ol", { class: "turns" });
+    this.result = h("section", { class: "card", hidden: true }, h("h2", {}, t("conversation.result")), this.player, this.turns);
+    this.player.audio.addEventListener("timeupdate", () => this.#follow());
+    this.append(h("div", { class: "columns" },
+      h("div", { class: "stack" },
+        card("", field(t("conversation.script"), this.script, t("conversation.hint")),
+          h("div", { class: "actions" }, this.start, this.stop), this.notice.element), this.result),
+      card(t("conversation.cast"), this.cast, this.pause.element, field(t("language"), this.language), field(t("format"), this.format))));
+    document.addEventListener("voices", () => this.shown());
+  }
+
+  async shown() {
+    await this.notice.during(async () => {
+      this.#voices = await allVoices();
+      this.#cast();
+    });
+  }
+
+  /** Whom each speaker of the script has as a voice; what was chosen before stays. */
+  #cast() {
+    const names = speakersOf(this.script.value);
+    const chosen = recall("conversation.cast", {});
+    this.cast.replaceChildren(...names.map((name, number) => this.#role(name, number, chosen)));
+    if (!names.length) this.cast.append(h("p", { class: "hint" }, t("conversation.nobody")));
+  }
+
+  #role(name, number, chosen) {
+    const voice = h("select", {}, voiceOptions(this.#voices));
+    const ids = this.#voices.map((one) => one.id);
+    const own = ids.find((id) => key(id) === key(name));
+    const free = ["Ryan", "Serena", "Aiden", "Vivian", "Sohee", "Dylan", "Ono_Anna", "Eric", "Uncle_Fu"];
+    const before = chosen[key(name)] ?? {};
+    voice.value = ids.includes(before.voice) ? before.voice : own ?? free[number % free.length];
+    const style = h("input", { type: "text", maxlength: 2000, value: before.instructions ?? "", placeholder: t("style.short") });
+    style.setAttribute("aria-label", t("conversation.style", { name }));
+    const change = () => {
+      keep("conversation.cast", { ...recall("conversation.cast", {}), [key(name)]: { voice: voice.value, instructions: style.value } });
+    };
+    voice.addEventListener("change", change);
+    style.addEventListener("input", change);
+    const element = h("div", { class: "role" }, field(name, voice), style);
+    element.speaker = { name, fields: () => ({ voice: voice.value, instructions: style.value.trim() || undefined }) };
+    return element;
+  }
+
+  async #speak() {
+    await this.notice.during(async () => {
+      const roles = [...this.cast.children].map((element) => element.speaker).filter(Boolean);
+      const format = this.format.value;
+      const json = {
+        script: this.script.value,
+        speakers: Object.fromEntries(roles.map(({ name, fields }) => [name, fields()])),
+        pause_ms: Number(this.pause.control.value),
+        language: this.language.value,
+        response_format: format,
+        return: "json",
+      };
+      this.#stopping = new AbortController();
+      this.stop.hidden = false;
+      const total = this.script.value.split("\n").filter((line) => speakersOf(line).length).length;
+      const { conversation } = await worked("v1/audio/conversation", json, progressOf(this.notice, total), this.#stopping.signal);
+      await this.#show(conversation, format);
+      this.notice.clear();
+    });
+    if (this.#stopping?.signal.aborted) this.notice.say(t("speak.stopped"));
+    this.stop.hidden = true;
+  }
+
+  async #show(conversation, format) {
+    this.result.hidden = false;
+    this.turns.replaceChildren(...conversation.turns.map((turn) => this.#turn(turn)));
+    await this.player.show(await blob(conversation.audio_url), `conversation.${format}`);
+  }
+
+  #turn(turn) {
+    const times = `${exact(turn.start_ms / 1000)} – ${exact(turn.end_ms / 1000)}`;
+    const line = h("li", {}, h("button", { type: "button", class: "turn", onclick: () => this.player.from(turn.start_ms / 1000) },
+      h("strong", {}, turn.speaker), h("span", { class: "words" }, turn.text), h("span", { class: "time" }, times)));
+    line.turn = turn;
+    return line;
+  }
+
+  #follow() {
+    const now = 1000 * this.player.position;
+    for (const line of this.turns.children) {
+      const heard = now >= line.turn.start_ms && now < line.turn.end_ms && !this.player.audio.paused;
+      line.classList.toggle("heard", heard);
+    }
+  }
+}
+
+customElements.define("conversation-tab", ConversationTab);

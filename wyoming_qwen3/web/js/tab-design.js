@@ -1,0 +1,161 @@
+// <design-tab>: a voice from words, heard before it is kept.
+
+import { ask, get, worked } from "./api.js";
+import { Notice, button, card, confirmed, examples, field, h, select } from "./dom.js";
+import { drafted, keep, recall } from "./drafts.js";
+import { progressOf } from "./progress.js";
+import { soundPlayer } from "./sound-player.js";
+import { t, tList } from "./text.js";
+import { LANGUAGES, VoicePicker, makeDefault, voicesChanged } from "./voices.js";
+
+const MOST_PREVIEWS = 6;
+
+class DesignTab extends HTMLElement {
+  #stopping = null;
+
+  connectedCallback() {
+    if (this.childElementCount) return;
+    this.notice = new Notice();
+    this.description = drafted("design.description", h("textarea", { rows: 4, maxlength: 2000, placeholder: t("design.placeholder") }));
+    this.sample = drafted("design.sample", h("textarea", { rows: 2, maxlength: 500 }));
+    this.language = drafted("design.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "English"));
+    this.seed = drafted("design.seed", h("input", { type: "number", min: 0, max: 2 ** 48, step: 1, value: 1 }));
+    this.preview = button(t("design.preview"), () => this.#preview(), { symbol: "play", kind: "primary" });
+    this.another = button(t("design.another"), () => this.#another(), { symbol: "dice" });
+    this.stop = button(t("stop"), () => this.#stopping?.abort(), { symbol: "stop" });
+    this.stop.hidden = true;
+    this.previews = h("div", { class: "stack" });
+    this.presets = h("div", { class: "list" });
+    this.append(
+      card(t("design.describe"), field(t("design.description"), this.description, t("design.description.hint")),
+        examples(t("design.examples"), tList("design.some"), this.description),
+        field(t("design.sample"), this.sample, t("design.sample.hint")),
+        h("div", { class: "row" }, field(t("language"), this.language), field(t("seed"), this.seed)),
+        h("div", { class: "actions" }, this.preview, this.another, this.stop), this.notice.element),
+      this.previews,
+      this.#styleCard(),
+      card(t("design.presets"), this.presets));
+    this.#showPreviews();
+    document.addEventListener("voices", () => this.shown());
+  }
+
+  async shown() {
+    await this.speaker.load();
+    await this.notice.during(async () => {
+      const { presets } = await get("api/voice-presets");
+      this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset)) : [empty()]));
+    });
+  }
+
+  async #another() {
+    this.seed.value = String(Math.floor(Math.random() * 1e6));
+    this.seed.dispatchEvent(new Event("input"));
+    await this.#preview();
+  }
+
+  async #preview() {
+    await this.notice.during(async () => {
+      if (!this.description.value.trim()) throw new Error(t("design.empty"));
+      this.#stopping = new AbortController();
+      this.stop.hidden = false;
+      const json = {
+        preview: true,
+        description: this.description.value,
+        sample_text: this.sample.value.trim() || undefined,
+        language: this.language.value,
+        seed: Number(this.seed.value),
+      };
+      const made = await worked("api/voice-presets/create", json, progressOf(this.notice), this.#stopping.signal);
+      this.notice.clear();
+      keep("design.previews", [made.preview, ...recall("design.previews", [])].slice(0, MOST_PREVIEWS));
+      this.#showPreviews();
+    });
+    this.stop.hidden = true;
+  }
+
+  #showPreviews() {
+    this.previews.replaceChildren(...recall("design.previews", []).map((preview) => this.#previewCard(preview)));
+  }
+
+  #previewCard(preview) {
+    const notice = new Notice();
+    const player = soundPlayer();
+    player.hidden = false;
+    player.later(preview.preview_url, `preview-${preview.seed}.wav`, preview.duration_ms / 1000);
+    const name = h("input", { type: "text", maxlength: 64, placeholder: t("design.name.placeholder"), autocomplete: "off" });
+    const save = button(t("design.save"), () => this.#save(preview, name.value, notice), { symbol: "check", kind: "primary" });
+    const forget = button(t("design.forget"), () => this.#forget(preview), { symbol: "remove", bare: true });
+    return h("section", { class: "card" },
+      h("div", { class: "between" }, h("h2", {}, t("design.seeded", { seed: preview.seed })), forget),
+      h("p", { class: "quote" }, preview.description), player,
+      h("div", { class: "row end" }, field(t("name"), name), save), notice.element);
+  }
+
+  async #save(preview, name, notice) {
+    await notice.during(async () => {
+      if (!name.trim()) throw new Error(t("design.nameless"));
+      await worked("api/voice-presets/create", { name, preview_id: preview.preview_id }, progressOf(notice));
+      this.#forget(preview);
+      voicesChanged();
+      this.notice.done(t("design.saved", { name }));
+    });
+  }
+
+  #forget(preview) {
+    keep("design.previews", recall("design.previews", []).filter((one) => one.preview_id !== preview.preview_id));
+    this.#showPreviews();
+  }
+
+  /** A built-in voice with a style, for who can choose a voice and say no more, as Home Assistant. */
+  #styleCard() {
+    const notice = new Notice();
+    this.speaker = new VoicePicker("design.speaker", notice, (voice) => voice.type === "builtin");
+    const style = drafted("design.style", h("input", { type: "text", maxlength: 2000 }));
+    const name = drafted("design.style_name", h("input", { type: "text", maxlength: 64, autocomplete: "off", placeholder: t("design.style.placeholder") }));
+    const save = button(t("design.save"), () => notice.during(async () => {
+      if (!name.value.trim()) throw new Error(t("design.nameless"));
+      await ask("POST", "api/voice-presets/create", { name: name.value, voice: this.speaker.value, instructions: style.value });
+      voicesChanged();
+      notice.done(t("design.saved", { name: name.value }));
+    }), { symbol: "check" });
+    return card(t("design.style"), h("p", { class: "hint" }, t("design.style.about")), this.speaker.element,
+      field(t("style"), style), examples(t("style.examples"), tList("style.some"), style),
+      h("div", { class: "row end" }, field(t("name"), name), save), notice.element);
+  }
+
+  #preset(preset) {
+    const player = soundPlayer();
+    if (preset.preview_url) {
+      player.hidden = false;
+      player.later(preset.preview_url, `${preset.name}.wav`, 0);
+    }
+    const about = [preset.voice && `${preset.voice}, ${preset.instructions ?? ""}`, preset.description].filter(Boolean).join(" · ");
+    const first = button(t("voices.default"), () => this.#makeDefault(preset), { symbol: "star" });
+    const remove = button(t("remove.named", { name: preset.name }), () => this.#remove(preset), { symbol: "remove", bare: true });
+    return h("article", { class: "item" },
+      h("div", { class: "between" }, h("h3", {}, preset.name), h("div", { class: "actions" }, first, remove)),
+      h("p", { class: "hint" }, about), player);
+  }
+
+  async #makeDefault(preset) {
+    await this.notice.during(async () => {
+      await makeDefault(preset.name);
+      this.notice.done(t("voices.defaulted", { name: preset.name }));
+    });
+  }
+
+  async #remove(preset) {
+    if (!(await confirmed(t("remove.question", { name: preset.name }), t("remove"), t("cancel")))) return;
+    await this.notice.during(async () => {
+      await ask("DELETE", `api/voice-presets/${preset.id}`);
+      voicesChanged();
+      await this.shown();
+    });
+  }
+}
+
+function empty() {
+  return h("p", { class: "hint" }, t("design.none"));
+}
+
+customElements.define("design-tab", DesignTab);

@@ -1,0 +1,243 @@
+// <profiles-tab>: voices of people's clips, recorded here or uploaded.
+
+import { ask, get, saveFrom } from "./api.js";
+import { Notice, button, card, checkbox, confirmed, field, h, select } from "./dom.js";
+import { Recordings, drafted } from "./drafts.js";
+import { seconds } from "./format.js";
+import { Recorder, canRecord } from "./recorder.js";
+import { joined } from "./sound.js";
+import { soundPlayer } from "./sound-player.js";
+import { t } from "./text.js";
+import { VoiceSample } from "./voice-sample.js";
+import { LANGUAGES, makeDefault, voicesChanged } from "./voices.js";
+import { Peaks, Wave } from "./wave.js";
+
+const LONGEST = 60;
+const STATUS = { ready: "profiles.ready", pending: "profiles.pending", empty: "profiles.clipless" };
+
+class ProfilesTab extends HTMLElement {
+  #kept = new Recordings();
+  #next = 1;
+
+  connectedCallback() {
+    if (this.childElementCount) return;
+    this.notice = new Notice();
+    this.#buildClips();
+    this.target = select([["", t("profiles.new")]]);
+    this.target.addEventListener("change", () => { this.about.hidden = Boolean(this.target.value); });
+    this.name = drafted("profiles.name", h("input", { type: "text", maxlength: 64, autocomplete: "off" }));
+    this.consent = drafted("profiles.consent", h("input", { type: "text", maxlength: 2000, autocomplete: "off" }));
+    this.language = drafted("profiles.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "Auto"));
+    this.timbre = drafted("profiles.timbre", h("input", { type: "checkbox" }));
+    this.about = h("div", { class: "stack" }, h("div", { class: "row" }, field(t("name"), this.name), field(t("language"), this.language)),
+      field(t("profiles.consent"), this.consent, t("profiles.consent.hint")));
+    this.save = button(t("profiles.save"), () => this.#save(), { symbol: "check", kind: "primary" });
+    this.list = h("div", { class: "list" });
+    this.append(
+      card(t("profiles.make"), h("p", {}, t("profiles.advice")), this.sources, this.live, this.clips,
+        field(t("profiles.into"), this.target), this.about, checkbox(t("profiles.timbre"), this.timbre),
+        h("div", { class: "actions" }, this.save), this.notice.element),
+      card(t("profiles"), h("div", { class: "actions" }, this.#importer()), this.list));
+    this.#restore();
+  }
+
+  async shown() {
+    await this.notice.during(async () => {
+      const { profiles, problems } = await get("api/profiles");
+      const into = this.target.value;
+      const own = profiles.filter((profile) => !profile.folder);
+      this.target.replaceChildren(this.target.options[0], ...own.map(({ id, name }) => h("option", { value: id }, name)));
+      this.target.value = own.some(({ id }) => id === into) ? into : "";
+      this.list.replaceChildren(
+        ...problems.map(({ entry, message }) => h("p", { class: "problem" }, `${entry}: ${message}`)),
+        ...(profiles.length ? profiles.map((one) => this.#profile(one)) : [h("p", { class: "hint" }, t("profiles.none"))]));
+    });
+  }
+
+  #buildClips() {
+    this.record = button(t("record"), () => this.#record(), { symbol: "record" });
+    this.record.disabled = !canRecord;
+    const files = h("input", { type: "file", accept: "audio/*", multiple: true, class: "hidden", tabindex: -1, "aria-hidden": "true" });
+    files.addEventListener("change", async () => {
+      await this.#open([...files.files]);
+      files.value = "";
+    });
+    const upload = button(t("upload"), () => files.click(), { symbol: "upload" });
+    this.sources = h("div", { class: "drop" }, h("div", { class: "actions" }, this.record, upload), files,
+      h("p", { class: "hint" }, canRecord ? t("profiles.drop") : t("record.insecure")));
+    this.sources.addEventListener("dragover", (event) => event.preventDefault());
+    this.sources.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.#open([...event.dataTransfer.files]);
+    });
+    this.wave = new Wave();
+    this.stopping = button(t("record.stop"), () => this.finish?.(), { symbol: "stop", kind: "danger" });
+    this.length = h("span", { class: "value", role: "timer" });
+    this.live = h("div", { class: "inset", hidden: true }, this.wave.canvas, h("div", { class: "between" }, this.stopping, this.length));
+    this.clips = h("div", { class: "stack" });
+  }
+
+  #importer() {
+    const file = h("input", { type: "file", accept: ".zip,application/zip", class: "hidden", tabindex: -1, "aria-hidden": "true" });
+    file.addEventListener("change", async () => {
+      await this.#import(file.files[0]);
+      file.value = "";
+    });
+    return h("div", {}, button(t("profiles.import"), () => file.click(), { symbol: "upload" }), file);
+  }
+
+  #sample() {
+    const number = this.#next;
+    this.#next += 1;
+    const sample = new VoiceSample((state) => this.#kept.put(number, state));
+    this.clips.append(sample);
+    return sample;
+  }
+
+  async #restore() {
+    for (const [number, state] of await this.#kept.all()) {
+      this.#next = Math.max(this.#next, number);
+      await this.#sample().open(state.file, state);
+    }
+  }
+
+  async #open(files) {
+    for (const file of files) {
+      await this.notice.during(async () => {
+        const sample = this.#sample();
+        try {
+          await sample.open(file);
+        } catch (error) {
+          sample.remove();
+          throw error;
+        }
+      });
+    }
+  }
+
+  async #record() {
+    const recorder = new Recorder();
+    await this.notice.during(async () => {
+      const parts = [];
+      let peaks = null;
+      const stopped = new Promise((resolve) => { this.finish = resolve; });
+      const rate = await recorder.start((samples) => {
+        parts.push(samples);
+        peaks?.add(samples);
+      });
+      peaks = new Peaks(rate);
+      this.live.hidden = false;
+      this.stopping.focus();
+      const showing = setInterval(() => {
+        this.wave.show(peaks);
+        this.length.textContent = seconds(peaks.seconds);
+        if (peaks.seconds > LONGEST) this.finish();
+      }, 60);
+      await stopped;
+      clearInterval(showing);
+      await recorder.stop();
+      this.live.hidden = true;
+      const sample = this.#sample();
+      sample.take(joined(parts), rate);
+      sample.text.focus();
+    });
+  }
+
+  async #save() {
+    await this.notice.during(async () => {
+      const samples = [...this.clips.children];
+      if (!samples.length) throw new Error(t("profiles.empty"));
+      if (!this.timbre.checked && samples.some((sample) => !sample.text.value.trim())) throw new Error(t("profiles.textless"));
+      if (this.target.value) await this.#addTo(this.target.value, samples);
+      else await this.#create(samples);
+      for (const sample of samples) {
+        sample.remove();
+        sample.changed(null);
+      }
+      voicesChanged();
+      await this.shown();
+      this.notice.done(t("profiles.saved"));
+    });
+  }
+
+  async #create(samples) {
+    const form = new FormData();
+    form.append("name", this.name.value);
+    form.append("language", this.language.value);
+    form.append("consent", this.consent.value);
+    form.append("x_vector_only_mode", String(this.timbre.checked));
+    for (const sample of samples) {
+      form.append("samples", sample.file(), "clip.wav");
+      if (!this.timbre.checked) form.append("ref_texts", sample.text.value);
+    }
+    await ask("POST", "api/profiles", undefined, { form });
+  }
+
+  async #addTo(id, samples) {
+    for (const sample of samples) {
+      const form = new FormData();
+      form.append("audio", sample.file(), "clip.wav");
+      if (this.timbre.checked) form.append("x_vector_only_mode", "true");
+      else form.append("ref_text", sample.text.value);
+      await ask("POST", `api/profiles/${id}/samples`, undefined, { form });
+    }
+  }
+
+  #profile(profile) {
+    const { name } = profile;
+    const actions = [
+      profile.default ? h("span", { class: "badge" }, t("voices.is_default"))
+        : button(t("voices.default"), () => this.#makeDefault(profile), { symbol: "star" }),
+      button(t("profiles.export"), () => this.notice.during(() => saveFrom(`api/profiles/${profile.id}/export`, `${name}.zip`)), { symbol: "download" }),
+      profile.folder ? h("span", { class: "badge" }, t("profiles.folder", { folder: profile.folder }))
+        : button(t("remove.named", { name }), () => this.#remove(profile), { symbol: "remove", bare: true }),
+    ];
+    const about = [t(STATUS[profile.status]), profile.language === "Auto" ? null : profile.language, profile.voice,
+      profile.description, profile.consent && t("profiles.agreed", { consent: profile.consent })];
+    return h("article", { class: "item" },
+      h("div", { class: "between" }, h("h3", {}, name), h("div", { class: "actions" }, ...actions)),
+      h("p", { class: "hint" }, about.filter(Boolean).join(" · ")),
+      ...profile.samples.map((sample) => this.#heardSample(profile, sample)));
+  }
+
+  #heardSample(profile, sample) {
+    const player = soundPlayer();
+    player.hidden = false;
+    player.later(sample.audio_url, `${profile.name}.wav`, sample.duration_ms / 1000);
+    const remove = button(t("sample.remove"), () => this.#change(profile, () => ask("DELETE", `api/profiles/${profile.id}/samples/${sample.id}`)),
+      { symbol: "remove", bare: true });
+    return h("div", { class: "sample" }, h("p", { class: "quote" }, sample.text ?? t("profiles.timbre_only")),
+      h("div", { class: "row" }, player, profile.folder ? null : remove));
+  }
+
+  async #makeDefault(profile) {
+    await this.#change(profile, () => makeDefault(profile.name));
+    this.notice.done(t("voices.defaulted", { name: profile.name }));
+  }
+
+  async #remove(profile) {
+    if (!(await confirmed(t("remove.question", { name: profile.name }), t("remove"), t("cancel")))) return;
+    await this.#change(profile, () => ask("DELETE", `api/profiles/${profile.id}`));
+  }
+
+  async #change(profile, change) {
+    await this.notice.during(async () => {
+      await change();
+      voicesChanged();
+      await this.shown();
+    });
+  }
+
+  async #import(file) {
+    await this.notice.during(async () => {
+      const form = new FormData();
+      form.append("file", file, file.name);
+      const profile = await ask("POST", "api/profiles/import?on_conflict=rename", undefined, { form });
+      voicesChanged();
+      await this.shown();
+      this.notice.done(t("profiles.imported", { name: profile.name }));
+    });
+  }
+}
+
+customElements.define("profiles-tab", ProfilesTab);

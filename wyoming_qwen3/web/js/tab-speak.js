@@ -1,0 +1,234 @@
+// <speak-tab>: a text is spoken and heard while it is made.
+
+import { ApiError, ask, blob, events, save, saveFrom, send } from "./api.js";
+import { Notice, button, card, checkbox, examples, field, h, select, slider, uid } from "./dom.js";
+import { drafted } from "./drafts.js";
+import { EffectChain } from "./effects.js";
+import { fileName, milliseconds, seconds, short } from "./format.js";
+import { PcmPlayer, PcmReader, RATE, joined, speaker, wavFile } from "./sound.js";
+import { soundPlayer } from "./sound-player.js";
+import { t, tList } from "./text.js";
+import { FORMATS, LANGUAGES, VoicePicker } from "./voices.js";
+import { Peaks, Wave } from "./wave.js";
+
+/** What the standby voice may stand in for. */
+const NOT_READY = new Set(["model_loading", "model_missing", "model_failed", "download_failed", "engine_failed"]);
+
+class SpeakTab extends HTMLElement {
+  #stopping = null;
+  #spoken = null;
+
+  connectedCallback() {
+    if (this.childElementCount) return;
+    this.notice = new Notice();
+    this.#buildText();
+    this.#buildHow();
+    this.append(h("div", { class: "columns" },
+      h("div", { class: "stack" },
+        card("", field(t("text"), this.text), h("div", { class: "between" }, this.actions, this.count)), this.heard),
+      card(t("speak.how"), this.voice.element, this.styled, this.styles, field(t("language"), this.language), this.speed.element,
+        field(t("speak.engine"), this.engine, t("speak.engine.hint")), checkbox(t("speak.keep"), this.keep), this.effects.element)));
+  }
+
+  shown() {
+    this.voice.load();
+    this.effects.load();
+  }
+
+  #buildText() {
+    this.text = drafted("speak.text", h("textarea", { rows: 7, maxlength: 100000, placeholder: t("speak.placeholder") }));
+    this.count = h("span", { class: "hint" });
+    const tell = () => { this.count.textContent = t("characters", { count: this.text.value.length }); };
+    this.text.addEventListener("input", tell);
+    tell();
+    this.text.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.start.click();
+    });
+    this.start = button(t("speak"), () => this.#speak(), { symbol: "speak", kind: "primary" });
+    this.stop = button(t("stop"), () => this.#stopping?.(), { symbol: "stop" });
+    this.stop.hidden = true;
+    this.actions = h("div", { class: "actions" }, this.start, this.stop);
+    this.wave = new Wave();
+    this.facts = h("dl", { class: "facts" });
+    this.player = soundPlayer();
+    this.player.download.hidden = true;
+    this.format = drafted("speak.format", select(FORMATS.map((format) => [format, format]), "mp3"));
+    this.format.setAttribute("aria-label", t("format"));
+    this.saving = h("div", { class: "actions", hidden: true },
+      button(t("download"), () => this.#download(), { symbol: "download" }), this.format);
+    this.heard = h("section", { class: "card", "aria-label": t("speak.result"), hidden: true },
+      this.wave.canvas, this.player, this.notice.element, this.facts, this.saving);
+  }
+
+  #buildHow() {
+    this.voice = new VoicePicker("speak.voice", this.notice);
+    this.instructions = drafted("speak.instructions", h("textarea", { rows: 2, maxlength: 2000 }));
+    this.styled = field(t("style"), this.instructions, t("style.hint"));
+    this.styles = examples(t("style.examples"), tList("style.some"), this.instructions);
+    this.language = drafted("speak.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "Auto"));
+    this.speed = slider(t("speed"), { min: 0.5, max: 2, step: 0.05, value: 1, show: (value) => `${value.toFixed(2)} ×` });
+    drafted("speak.speed", this.speed.control);
+    this.speed.tell();
+    this.engine = drafted("speak.engine", select(["auto", "qwen3", "standby"].map((name) => [name, t(`engine.${name}`)]), "auto"));
+    this.keep = drafted("speak.keep", h("input", { id: uid(), checked: true, type: "checkbox" }));
+    this.effects = new EffectChain("speak.effects", this.notice);
+  }
+
+  #wanted() {
+    return {
+      input: this.text.value,
+      voice: this.voice.value,
+      instructions: this.instructions.value.trim() || undefined,
+      language: this.language.value,
+      speed: Number(this.speed.control.value),
+      effects: this.effects.value,
+      response_format: "pcm",
+      stream_format: "sse", // says how it ended, which Home Assistant's ingress does not tell of a plain stream
+      save: this.keep.checked,
+      model: this.engine.value === "standby" ? "standby" : undefined,
+    };
+  }
+
+  async #speak() {
+    this.#stopping?.();
+    const aborting = new AbortController();
+    const player = new PcmPlayer(await speaker());
+    document.dispatchEvent(new CustomEvent("sound", { detail: player }));
+    const silenced = (event) => event.detail !== player && player.stop();
+    document.addEventListener("sound", silenced);
+    this.#stopping = () => {
+      aborting.abort();
+      player.stop();
+    };
+    this.#begin();
+    try {
+      await this.#hear(player, aborting.signal);
+      await player.finished;
+    } catch (error) {
+      player.end();
+      if (error.name !== "AbortError") this.notice.error(this.#explained(error, player.received));
+    } finally {
+      document.removeEventListener("sound", silenced);
+      await this.#end(aborting.signal.aborted);
+    }
+  }
+
+  #begin() {
+    this.#spoken = null;
+    this.heard.hidden = false;
+    this.facts.replaceChildren();
+    this.saving.hidden = true;
+    this.player.hidden = true;
+    this.wave.canvas.hidden = false;
+    this.wave.show(new Peaks(RATE), { played: 0 });
+    this.stop.hidden = false;
+    this.notice.progress(t("speak.waiting"));
+  }
+
+  async #end(stopped) {
+    this.stop.hidden = true;
+    this.#stopping = null;
+    if (stopped) this.notice.say(t("speak.stopped"));
+    if (!this.#spoken) return;
+    this.wave.canvas.hidden = true;
+    this.saving.hidden = false;
+    await this.player.show(wavFile(this.#spoken.samples), "speech.wav");
+  }
+
+  /** Play what arrives, until all of it has. */
+  async #hear(player, signal) {
+    const started = performance.now();
+    const { response, instead } = await this.#answer(signal);
+    this.#tellWho(response.headers, instead);
+    const pcm = new PcmReader();
+    const peaks = new Peaks(RATE);
+    const parts = [];
+    const following = setInterval(() => {
+      this.wave.show(peaks, { played: player.received ? (player.position * RATE) / player.received : 0 });
+    }, 50);
+    player.finished.then(() => clearInterval(following));
+    let done = false;
+    for await (const event of events(response)) {
+      if (event.type === "speech.audio.error") throw new ApiError(200, event.error.code, event.error.message);
+      done = event.type === "speech.audio.done";
+      if (done) break;
+      const samples = pcm.read(Uint8Array.from(atob(event.audio), (letter) => letter.charCodeAt(0)));
+      player.push(samples);
+      peaks.add(samples);
+      if (!parts.length && samples.length) this.#tellFirst(performance.now() - started + 1000 * player.delay);
+      parts.push(samples);
+    }
+    if (!done) throw new Error(t("error.unreachable"));
+    player.end();
+    this.#tellSpeed(player, (performance.now() - started) / 1000);
+    this.#spoken = { samples: joined(parts), id: response.headers.get("X-History-Id") };
+  }
+
+  /** The server's answer; the standby voice's, with the reason, where Qwen3 can't speak yet and that may stand in. */
+  async #answer(signal) {
+    const json = this.#wanted();
+    try {
+      return { response: await send("POST", "v1/audio/speech", { json, signal }) };
+    } catch (error) {
+      const may = this.engine.value === "auto" && NOT_READY.has(error.code) && this.voice.voice?.type === "builtin";
+      if (!may || json.instructions || !["Auto", "English"].includes(json.language)) throw error;
+      try {
+        const standby = { ...json, model: "standby" };
+        return { response: await send("POST", "v1/audio/speech", { json: standby, signal }), instead: error.message };
+      } catch (again) {
+        throw again.name === "AbortError" ? again : error;
+      }
+    }
+  }
+
+  #explained(error, received) {
+    if (!received) return error;
+    const told = error instanceof ApiError && error.status;
+    return new Error([told && error.message, t(told ? "speak.failed" : "speak.lost", { heard: seconds(received / RATE) })].filter(Boolean).join(" "));
+  }
+
+  #tellWho(headers, instead) {
+    this.notice.clear();
+    const standby = headers.get("X-Engine") === "standby";
+    this.#fact(t("fact.engine"), standby ? t("engine.standby") : headers.get("X-Model-Used") ?? "–");
+    if (instead) this.notice.warn(t("speak.instead", { reason: instead }));
+    else if (standby) this.notice.say(t(this.engine.value === "standby" ? "speak.asked" : "speak.only"));
+    if (headers.has("X-Warning")) this.notice.warn(`${headers.get("X-Warning")}.`);
+  }
+
+  #tellFirst(time) {
+    this.#fact(t("fact.first"), milliseconds(time));
+  }
+
+  #tellSpeed(player, took) {
+    const length = player.received / RATE;
+    this.#fact(t("fact.length"), seconds(length));
+    this.#fact(t("fact.speed"), t("fact.times", { times: short(length / took) }));
+    if (player.pauses) this.#fact(t("fact.pauses"), String(player.pauses));
+  }
+
+  #fact(name, value) {
+    this.facts.append(h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+  }
+
+  async #download() {
+    const { samples, id } = this.#spoken;
+    const format = this.format.value;
+    const name = fileName(this.text.value, format);
+    await this.notice.during(async () => {
+      if (format === "wav") save(wavFile(samples), name);
+      else if (id) await saveFrom(`api/history/${id}/audio?format=${format}`, name);
+      else save(await converted(wavFile(samples), format), name);
+    });
+  }
+}
+
+/** The same sound in another format, by the server. */
+async function converted(file, format) {
+  const form = new FormData();
+  form.append("file", file, "speech.wav");
+  const clip = await ask("POST", "api/clips", undefined, { form });
+  return blob("v1/audio/compose", { tracks: [{ audio: `clip:${clip.id}` }], normalize: false, response_format: format });
+}
+
+customElements.define("speak-tab", SpeakTab);

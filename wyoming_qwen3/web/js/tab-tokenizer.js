@@ -1,0 +1,94 @@
+// <tokenizer-tab>: a sound as the 16 tokens that each 80 ms of it become, and back.
+
+import { ask, blob, save } from "./api.js";
+import { Notice, button, card, h } from "./dom.js";
+import { exact, seconds } from "./format.js";
+import { soundPlayer } from "./sound-player.js";
+import { t } from "./text.js";
+
+const HEIGHT = 12;
+
+class TokenizerTab extends HTMLElement {
+  #encoded = null;
+  #width = 1;
+
+  connectedCallback() {
+    if (this.childElementCount) return;
+    this.notice = new Notice();
+    const file = h("input", { type: "file", accept: "audio/*", class: "hidden", tabindex: -1, "aria-hidden": "true" });
+    file.addEventListener("change", async () => {
+      await this.#encode(file.files[0]);
+      file.value = "";
+    });
+    const drop = h("div", { class: "drop tall" }, button(t("tokenizer.choose"), () => file.click(), { symbol: "upload", kind: "primary" }),
+      file, h("p", { class: "hint" }, t("tokenizer.drop")));
+    drop.addEventListener("dragover", (event) => event.preventDefault());
+    drop.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.#encode(event.dataTransfer.files[0]);
+    });
+    this.picture = h("canvas", { role: "img" });
+    this.pointed = h("output", { class: "hint" });
+    this.picture.addEventListener("pointermove", (event) => this.#point(event));
+    this.before = soundPlayer();
+    this.after = soundPlayer();
+    this.facts = h("p", { class: "hint" });
+    this.tokens = h("section", { class: "card", hidden: true }, h("h2", {}, t("tokenizer.tokens")), this.facts,
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("tokenizer.tokens") }, this.picture), this.pointed,
+      h("div", { class: "actions" }, button(t("tokenizer.decode"), () => this.#decode(), { symbol: "speak", kind: "primary" }),
+        button(t("tokenizer.save"), () => this.#save(), { symbol: "download" })));
+    this.heard = h("section", { class: "card", hidden: true }, h("h2", {}, t("tokenizer.compare")),
+      h("h3", {}, t("tokenizer.before")), this.before, h("h3", {}, t("tokenizer.after")), this.after);
+    this.append(card("", h("p", {}, t("tokenizer.about")), drop, this.notice.element), this.tokens, this.heard);
+  }
+
+  async #encode(file) {
+    if (!file) return;
+    await this.notice.during(async () => {
+      this.notice.progress(t("tokenizer.encoding"));
+      const form = new FormData();
+      form.append("file", file, file.name);
+      this.#encoded = await ask("POST", "api/audio/encode", undefined, { form });
+      this.notice.clear();
+      this.tokens.hidden = false;
+      this.heard.hidden = false;
+      this.after.hidden = true;
+      this.#draw();
+      await this.before.show(file, file.name);
+    });
+  }
+
+  #draw() {
+    const { tokens, frames, codebooks, duration_ms: duration } = this.#encoded;
+    this.facts.textContent = t("tokenizer.facts", { frames, codebooks, seconds: seconds(duration / 1000), bits: 11 * codebooks * 12.5 });
+    this.picture.setAttribute("aria-label", this.facts.textContent);
+    this.#width = Math.max(4, Math.min(16, Math.floor(this.picture.parentElement.clientWidth / frames)));
+    this.picture.width = frames * this.#width;
+    this.picture.height = codebooks * HEIGHT;
+    const highest = Math.max(1, ...tokens.map((frame) => Math.max(...frame)));
+    const context = this.picture.getContext("2d");
+    tokens.forEach((frame, column) => frame.forEach((token, row) => {
+      context.fillStyle = `hsl(${195 + 9 * row} 65% ${18 + (64 * token) / highest}%)`;
+      context.fillRect(column * this.#width, row * HEIGHT, this.#width - 1, HEIGHT - 1);
+    }));
+  }
+
+  #point({ offsetX, offsetY }) {
+    const [column, row] = [Math.floor(offsetX / this.#width), Math.floor(offsetY / HEIGHT)];
+    const token = this.#encoded.tokens[column]?.[row];
+    this.pointed.textContent = token === undefined ? "" : t("tokenizer.pointed", { time: exact(column / 12.5), row: row + 1, token });
+  }
+
+  async #decode() {
+    await this.notice.during(async () => {
+      const file = await blob("api/audio/decode", { tokens: this.#encoded.tokens, response_format: "wav" });
+      await this.after.show(file, "decoded.wav");
+    });
+  }
+
+  #save() {
+    save(new Blob([JSON.stringify(this.#encoded)], { type: "application/json" }), "tokens.json");
+  }
+}
+
+customElements.define("tokenizer-tab", TokenizerTab);

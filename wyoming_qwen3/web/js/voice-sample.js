@@ -1,0 +1,166 @@
+// <voice-sample>: a clip of a voice, trimmed on its picture, with what it says and what the server makes of it.
+
+import { ask } from "./api.js";
+import { Notice, button, field, h, slider } from "./dom.js";
+import { exact } from "./format.js";
+import { decoded, wavFile } from "./sound.js";
+import { t } from "./text.js";
+import { Peaks, Wave } from "./wave.js";
+
+const KEEP_AFTER = 100;
+const CHECK_AFTER = 700;
+
+export class VoiceSample extends HTMLElement {
+  #samples = new Float32Array();
+  #rate = 48000;
+  #keeping = 0;
+  #checking = 0;
+  #asked = 0;
+  #audio = new Audio();
+
+  /** `changed(state)` is called whenever there is something to keep, with null when it is removed. */
+  constructor(changed = () => {}) {
+    super();
+    this.changed = changed;
+    this.usable = false;
+    this.notice = new Notice();
+    this.wave = new Wave();
+    const handle = (label) => slider(label, { min: 0, max: 1, step: 0.01, value: 0, show: exact });
+    this.start = handle(t("sample.start"));
+    this.end = handle(t("sample.end"));
+    this.text = h("textarea", { rows: 2, maxlength: 2000 });
+    this.findings = h("ul", { class: "findings", "aria-live": "polite" });
+    for (const [own, other] of [[this.start, this.end], [this.end, this.start]]) {
+      own.control.addEventListener("input", () => this.#trim(own, other));
+    }
+    this.text.addEventListener("input", () => this.#soon());
+    this.wave.canvas.addEventListener("pointerdown", (event) => this.#drag(event));
+    document.addEventListener("sound", (event) => event.detail !== this.#audio && this.#audio.pause());
+  }
+
+  connectedCallback() {
+    if (this.childElementCount) return;
+    const remove = button(t("sample.remove"), () => {
+      this.remove();
+      this.changed(null);
+    }, { symbol: "remove", bare: true });
+    this.className = "inset";
+    this.append(
+      h("div", { class: "between" }, button(t("sample.play"), () => this.#play(), { symbol: "play" }), remove),
+      this.wave.canvas, h("div", { class: "row" }, this.start.element, this.end.element),
+      field(t("sample.text"), this.text, t("sample.text.hint")), this.findings, this.notice.element);
+    this.#picture();
+  }
+
+  disconnectedCallback() {
+    this.#audio.pause();
+    clearTimeout(this.#keeping);
+    clearTimeout(this.#checking);
+  }
+
+  /** A file that was uploaded or kept. Throws a sentence where it is no sound. */
+  async open(file, state = {}) {
+    try {
+      const { samples, rate } = await decoded(file);
+      this.take(samples, rate, state);
+    } catch {
+      throw new Error(t("sample.unreadable", { name: file.name ?? t("sample") }));
+    }
+  }
+
+  /** Samples as they were recorded; `from` and `to` in seconds. */
+  take(samples, rate, { text = this.text.value, from = 0, to = null } = {}) {
+    this.#samples = samples;
+    this.#rate = rate;
+    const length = samples.length / rate;
+    for (const { control } of [this.start, this.end]) control.max = length;
+    this.start.control.value = from;
+    this.end.control.value = to ?? length;
+    this.start.tell();
+    this.end.tell();
+    this.text.value = text;
+    this.#picture();
+    this.#soon(0);
+  }
+
+  /** The clip as it was trimmed. */
+  file() {
+    const [from, to] = [this.start, this.end].map(({ control }) => Math.round(Number(control.value) * this.#rate));
+    return wavFile(this.#samples.subarray(from, to), this.#rate);
+  }
+
+  #state() {
+    const [from, to] = [Number(this.start.control.value), Number(this.end.control.value)];
+    return { file: wavFile(this.#samples, this.#rate), text: this.text.value, from, to };
+  }
+
+  #picture() {
+    this.wave.show(new Peaks(this.#rate, this.#samples));
+    this.#shade();
+  }
+
+  #shade() {
+    const length = this.#samples.length / this.#rate || 1;
+    this.wave.mark({ from: Number(this.start.control.value) / length, to: Number(this.end.control.value) / length });
+  }
+
+  /** Move the end of the selection that is nearer to where the picture is touched. */
+  #drag(event) {
+    const { canvas } = this.wave;
+    const at = ({ clientX }) => {
+      const { left, width } = canvas.getBoundingClientRect();
+      return (Math.max(0, Math.min(1, (clientX - left) / width)) * this.#samples.length) / this.#rate;
+    };
+    const distance = ({ control }) => Math.abs(Number(control.value) - at(event));
+    const { control } = distance(this.start) < distance(this.end) ? this.start : this.end;
+    const move = (moved) => {
+      control.value = at(moved);
+      control.dispatchEvent(new Event("input"));
+    };
+    canvas.setPointerCapture(event.pointerId);
+    canvas.onpointermove = move;
+    canvas.onpointerup = () => { canvas.onpointermove = null; };
+    move(event);
+  }
+
+  #trim(own, other) {
+    const least = 0.1;
+    const [start, end] = [Number(this.start.control.value), Number(this.end.control.value)];
+    if (end - start < least) {
+      other.control.value = own === this.start ? start + least : end - least;
+      other.tell();
+    }
+    this.#shade();
+    this.#soon();
+  }
+
+  #soon(after = CHECK_AFTER) {
+    clearTimeout(this.#keeping);
+    this.#keeping = setTimeout(() => this.changed(this.#state()), KEEP_AFTER);
+    clearTimeout(this.#checking);
+    this.#checking = setTimeout(() => this.#check(), after);
+  }
+
+  async #check() {
+    this.#asked += 1;
+    const asked = this.#asked;
+    await this.notice.during(async () => {
+      const form = new FormData();
+      form.append("audio", this.file(), "clip.wav");
+      form.append("ref_text", this.text.value);
+      const found = await ask("POST", "api/profiles/check", undefined, { form });
+      if (asked !== this.#asked) return;
+      this.usable = found.usable;
+      const told = found.findings.map(({ severity, message }) => h("li", { class: severity }, message));
+      this.findings.replaceChildren(...(told.length ? told : [h("li", { class: "good" }, t("sample.good"))]));
+    });
+  }
+
+  async #play() {
+    document.dispatchEvent(new CustomEvent("sound", { detail: this.#audio }));
+    this.#audio.src = URL.createObjectURL(this.file());
+    await this.#audio.play();
+  }
+}
+
+customElements.define("voice-sample", VoiceSample);

@@ -1,0 +1,112 @@
+// Who can speak: the list, and a picker with what there is to know about a voice and how it sounds.
+
+import { ask, blob, get } from "./api.js";
+import { button, h, uid } from "./dom.js";
+import { keep, recall } from "./drafts.js";
+import { t } from "./text.js";
+
+export const LANGUAGES = [
+  "Auto", "Chinese", "English", "French", "German", "Italian", "Japanese", "Korean", "Portuguese", "Russian", "Spanish",
+];
+
+export const FORMATS = ["mp3", "wav", "flac", "opus", "aac"];
+
+const GROUPS = ["builtin", "preset", "profile"];
+
+let listed = null;
+
+/** All voices; fetched once, and again after `voicesChanged`. */
+export function allVoices() {
+  listed ??= get("v1/audio/voices").then((answer) => answer.voices, (error) => {
+    listed = null;
+    throw error;
+  });
+  return listed;
+}
+
+/** A voice was made, renamed or deleted. */
+export function voicesChanged() {
+  listed = null;
+  document.dispatchEvent(new Event("voices"));
+}
+
+/** Options of all voices in their groups. */
+export function voiceOptions(voices) {
+  return GROUPS.map((type) => {
+    const options = voices.filter((voice) => voice.type === type);
+    return options.length ? h("optgroup", { label: t(`voices.${type}`) },
+      options.map((voice) => h("option", { value: voice.id }, voice.name))) : null;
+  }).filter(Boolean);
+}
+
+/** Whom the server speaks with where nobody is asked for. */
+export async function makeDefault(voice) {
+  await ask("PUT", "api/voices/default", { voice });
+}
+
+export class VoicePicker {
+  #voices = [];
+
+  /** `among` says of each voice whether it can be picked. */
+  constructor(name, notice, among = () => true) {
+    this.name = name;
+    this.among = among;
+    this.notice = notice;
+    this.control = h("select", { id: uid() });
+    this.about = h("p", { class: "hint about", id: uid() });
+    this.control.setAttribute("aria-describedby", this.about.id);
+    this.hear = button(t("voices.hear"), () => this.#hear(), { symbol: "play" });
+    this.audio = new Audio();
+    this.element = h("div", { class: "field" }, h("label", { for: this.control.id }, t("voice")),
+      h("div", { class: "row" }, this.control, this.hear), this.about);
+    this.control.addEventListener("change", () => {
+      keep(this.name, this.control.value);
+      this.#tell();
+    });
+    document.addEventListener("voices", () => this.load());
+    document.addEventListener("sound", (event) => event.detail !== this.audio && this.audio.pause());
+  }
+
+  async load() {
+    try {
+      this.#voices = (await allVoices()).filter(this.among);
+    } catch (error) {
+      this.notice.error(error);
+      return;
+    }
+    const wanted = this.control.value || recall(this.name);
+    this.control.replaceChildren(...voiceOptions(this.#voices));
+    this.control.value = this.#voices.some((voice) => voice.id === wanted) ? wanted : "Ryan";
+    this.#tell();
+  }
+
+  get value() {
+    return this.control.value;
+  }
+
+  /** The chosen voice, as the server lists it. */
+  get voice() {
+    return this.#voices.find((one) => one.id === this.control.value);
+  }
+
+  #tell() {
+    const { voice } = this;
+    const home = voice?.language === "Auto" ? t("voices.anywhere") : t("voices.home", { language: voice?.language });
+    this.about.textContent = voice ? [voice.description, home].filter(Boolean).join(" · ") : "";
+  }
+
+  async #hear() {
+    const { voice } = this;
+    await this.notice.during(async () => {
+      document.dispatchEvent(new CustomEvent("sound", { detail: this.audio }));
+      this.audio.src = URL.createObjectURL(await sample(voice));
+      await this.audio.play();
+    });
+  }
+}
+
+/** A few seconds of a voice: its own clip, or a sentence that it says. */
+async function sample(voice) {
+  if (voice.preview_url) return blob(voice.preview_url);
+  return blob("api/effects/preview", { voice: voice.id, response_format: "wav" });
+}
