@@ -34,7 +34,7 @@ def standby(start_shared_server: StartServer) -> Server:
 def qwen3(start_shared_server: StartServer, models_dir: Path) -> Server:
     """A server that speaks with the tiny 0.6B CustomVoice, and only with it."""
     options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--temperature", "0")
-    return start_shared_server(*options, "--no-download")
+    return start_shared_server(*options, "--no-download", "--quantize", "none")
 
 
 async def describe(uri: str) -> tuple[Info, float]:

@@ -48,7 +48,7 @@ def server(
         (folder / checkpoint.name).symlink_to(models_dir / checkpoint.name)
     one = 2 * max(weights.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, STYLED, BASE)) + 1000
     options = ("--models-dir", str(folder), "--model", "0.6B", "--standby", "off", "--temperature", "0")
-    more = ("--preload", "none", "--no-download", "--memory-budget", str(one))
+    more = ("--preload", "none", "--no-download", "--memory-budget", str(one), "--quantize", "none")
     return start_shared_server(*options, *more, HF_ENDPOINT=hub.url)
 
 

@@ -32,7 +32,7 @@ async def make_manager(models_dir: Path) -> AsyncIterator[MakeManager]:
     managers: list[ModelManager] = []
 
     def make(**policy: object) -> tuple[ModelManager, Worker]:
-        worker = Worker("native", ["--device", "cpu", "--log-level", "WARNING"])
+        worker = Worker("native", ["--device", "cpu", "--quantize", "none", "--log-level", "WARNING"])
         options = {"models_dir": models_dir, "size": "0.6B", "download": False} | policy
         manager = ModelManager(Policy(**options), worker, download)  # type: ignore[arg-type]
         worker.on_death = manager.engine_died

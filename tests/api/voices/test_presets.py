@@ -58,7 +58,8 @@ def kept(start_shared_server: StartServer, models_dir: Path, tmp_path_factory: p
     """There is memory for one checkpoint at a time, so that VoiceDesign has to make room for Base."""
     options = ["--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--local-files-only"]
     data = tmp_path_factory.mktemp("data")
-    options += ["--temperature", "0", "--memory-budget", "4M", "--preload", "none", "--data-dir", str(data)]
+    options += ["--temperature", "0", "--memory-budget", "4M", "--quantize", "none", "--preload", "none"]
+    options += ["--data-dir", str(data)]
     first = start_shared_server(*options)
     with httpx.stream("POST", first.url + CREATE, params={"stream": "true"}, json=COMMANDER, timeout=60) as answer:
         assert answer.status_code == 200
