@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from wyoming_qwen3.api.health import Health, Level, judge
+from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.errors import ModelFailed
 from wyoming_qwen3.models.state import State, Status
 from wyoming_qwen3.request import FRAME_SAMPLES
@@ -140,9 +141,15 @@ async def test_what_is_being_spoken_is_told(http: ClientSession) -> None:
 
 
 async def test_without_a_model_and_a_standby_voice_it_is_not_well(tmp_path: Path) -> None:
-    async with serving(quiet_app(tmp_path)) as client, client.get("/health") as response:
-        assert response.status == 503
-        told = await response.json()
+    """But nothing is said to be missing before the folder was looked at."""
+    app = quiet_app(tmp_path)
+    async with serving(app) as client:
+        async with client.get("/health") as response:
+            assert (response.status, (await response.json())["status"]) == (200, "loading")
+        await app[SERVICES].models.survey()
+        async with client.get("/health") as response:
+            assert response.status == 503
+            told = await response.json()
     assert (told["status"], told["reason"]) == ("degraded", MISSING)
 
 

@@ -1,6 +1,7 @@
 """GET /health and /metrics: answered from memory, at once, whatever else goes on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from aiohttp import web
@@ -95,7 +96,7 @@ def _verdict(services: Services, *, standby_only: bool) -> Verdict:
         return remote
     size = services.models.size
     main = next(one for one in services.models.statuses() if one.checkpoint == published("custom_voice", size))
-    native = judge(main, standby=standby)
+    native = judge(main if services.models.looked else replace(main, state=State.LOADING), standby=standby)
     return remote if remote and remote.level == "ok" and native.level != "ok" else native
 
 

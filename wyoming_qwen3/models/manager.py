@@ -98,6 +98,7 @@ class ModelManager:
         self._worker = worker
         self._books = Books()
         self._files = ModelFiles(self._books, policy.models_dir, policy.revision, download)
+        self._looked = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._engine_lock = asyncio.Lock()
         """Held by who changes what is loaded."""
@@ -114,6 +115,11 @@ class ModelManager:
     def has_engine(self) -> bool:
         """Whether it has an engine at all; without one nothing is loaded or downloaded here."""
         return self._policy.engine
+
+    @property
+    def looked(self) -> bool:
+        """Whether it has seen yet what is on disk; until then all that is said to be missing may be there."""
+        return self._looked
 
     @property
     def engine(self) -> wire.Hello | None:
@@ -305,6 +311,7 @@ class ModelManager:
 
     async def _look_on_disk(self) -> None:
         await self._files.look(self._books.in_state(State.MISSING, State.ON_DISK))
+        self._looked = True
 
     def _begin_fetch(self, model: Model) -> None:
         if model.state in (State.MISSING, State.FAILED) and not _active(model.fetching):
