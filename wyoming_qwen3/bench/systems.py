@@ -19,9 +19,12 @@ from torch import Tensor
 
 from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
 from wyoming_qwen3.engine.decode import Decoder, Row
+from wyoming_qwen3.engine.graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import load_kernels
-from wyoming_qwen3.engine.language_model import Quantize, load_quantized
-from wyoming_qwen3.engine.sound import chunk_frames
+from wyoming_qwen3.engine.language_model import Quantize, load_quantized, static_decoder
+from wyoming_qwen3.engine.slots import Slots
+from wyoming_qwen3.engine.sound import FrameDecoder, chunk_frames
+from wyoming_qwen3.engine.static_codec import StaticCodec
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.engine.text_track import encode
 from wyoming_qwen3.engine.upstream import Upstream, load_checkpoint, load_speech_tokenizer
@@ -40,7 +43,7 @@ _SEED = 0
 class Weights:
     """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
 
-    `quantize` concerns our language model alone, and needs a folder.
+    `quantize` concerns our language model alone, and needs a folder; `graphs` concerns ours on a GPU.
     """
 
     size: str
@@ -48,6 +51,7 @@ class Weights:
     device: str
     dtype: torch.dtype
     quantize: Quantize = "none"
+    graphs: bool = True
 
     @contextmanager
     def on_disk(self) -> Iterator["Weights"]:
@@ -99,13 +103,14 @@ class _Stream:
     row: Row
     state: CodecState
     gathered: list[Tensor]
+    frames: int = 0
     chunks: int = 0
 
 
 class Ours:
     """Prompts, decode loop and streaming codec of this project, without the process that they serve in."""
 
-    def __init__(self, upstream: Upstream, decoder: Decoder, codec: CodecDecoder) -> None:
+    def __init__(self, upstream: Upstream, decoder: Decoder, codec: FrameDecoder) -> None:
         self.upstream = upstream
         self.decoder = decoder
         self.codec = codec
@@ -115,7 +120,7 @@ class Ours:
     def load(cls, weights: Weights) -> "Ours":
         """As it serves: the codec in float32, the language model as quantized as the weights say."""
         if weights.quantize == "none" or weights.checkpoint is None:
-            return cls.exact(weights.load(), weights.load_codec(torch.float32))
+            return cls.exact(weights.load(), weights.load_codec(torch.float32), graphs=weights.graphs)
         kernels = load_kernels(torch.get_num_threads())
         if kernels is None:
             raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
@@ -125,9 +130,13 @@ class Ours:
         return cls(loaded.upstream, loaded.decoder, codec)
 
     @classmethod
-    def exact(cls, upstream: Upstream, tokenizer: Any) -> "Ours":
+    def exact(cls, upstream: Upstream, tokenizer: Any, *, graphs: bool = True) -> "Ours":
         """Takes over the weights of `upstream`; the codec is computed in the tokenizer's precision."""
-        return cls(upstream, Decoder(upstream), CodecDecoder(tokenizer.model.decoder))
+        codec, device = CodecDecoder(tokenizer.model.decoder), str(upstream.model.device)
+        if device == "cpu":
+            return cls(upstream, Decoder(upstream), codec)
+        decoder, _ = static_decoder(upstream, choose_graphs(device, wanted=graphs))
+        return cls(upstream, decoder, StaticCodec(codec, choose_graphs(device, wanted=graphs)))
 
     def speak(
         self, text: str, frames: int, *, rows: int = 1, chunk: Callable[[int], int] = chunk_frames, seed: int = 0
@@ -138,22 +147,27 @@ class Ours:
         """
         start, first = perf_counter(), None
         streams = {stream.row: stream for stream in (self._open(text, seed + row) for row in range(rows))}
-        for number in range(1, frames + 1):
+        while streams:
             for frame in self.decoder.step(list(streams)):
-                if frame.codes is None:
-                    raise _too_short(number - 1, frames)
                 stream = streams[frame.row]
+                if frame.codes is None:
+                    raise _too_short(stream.frames, frames)
                 stream.gathered.append(frame.codes)
-                if number == frames or len(stream.gathered) >= chunk(stream.chunks):
+                stream.frames += 1
+                if stream.frames == frames or len(stream.gathered) >= chunk(stream.chunks):
                     self._decode(stream)
                     first = first or perf_counter() - start
+                if stream.frames == frames:
+                    del streams[frame.row]
         last = perf_counter() - start
         return Times(first or last, last)
 
     def greedy(self, text: str, frames: int) -> Tensor:
         """The likeliest codes, int64 [frames, 16] on the host."""
         row = self.decoder.admit(_request(Sampling(temperature=0.0)), text=text)
-        codes = [frame.codes for _ in range(frames) for frame in self.decoder.step([row]) if frame.codes is not None]
+        codes: list[Tensor] = []
+        while len(codes) < frames and row.ready:
+            codes += [frame.codes for frame in self.decoder.step([row]) if frame.codes is not None]
         return torch.stack(codes).cpu()
 
     @contextmanager
@@ -163,8 +177,10 @@ class Ours:
             self._device,
             ("talker", Talker, "advance"),
             ("talker", Talker, "logits"),
+            ("talker", Slots, "talk"),
+            ("predictor", Slots, "frame"),
             ("predictor", type(self.decoder.model.predictor), "frame"),
-            ("codec", CodecDecoder, "decode"),
+            ("codec", type(self.codec), "decode"),
         ) as seconds:
             yield seconds
 

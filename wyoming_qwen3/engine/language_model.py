@@ -3,6 +3,7 @@
 Puts upstream, packs and kernels together; does NOT know how any of them works.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,11 +15,16 @@ from wyoming_qwen3.errors import ModelFailed
 
 from .decode import Decoder, LanguageModel
 from .dynamic import rounded_model
+from .graphs import Graphs
 from .kernels.library import Kernels
 from .pack_file import is_packed, packed_tensors
+from .predictor import CodePredictor
 from .quantized import QuantizedLinear, QuantizedPredictor, QuantizedTransformer
+from .static import StaticDecoder
 from .talker import Talker
 from .upstream import Upstream, load_checkpoint, open_checkpoint
+
+_LOGGER = logging.getLogger(__name__)
 
 Quantize = Literal["none", "int8", "int4"]
 """How the weights of the language model's matrices are kept."""
@@ -36,7 +42,26 @@ class Loaded:
 def load_exact(path: Path, device: str, dtype: torch.dtype) -> Loaded:
     """As it was published, computed in `dtype`. Raises ModelFailed."""
     upstream = load_checkpoint(path, device, dtype)
-    return Loaded(upstream, Decoder(upstream), tensor_bytes(upstream.model))
+    footprint = tensor_bytes(upstream.model)  # before the decoder moves most of it out
+    return Loaded(upstream, Decoder(upstream), footprint)
+
+
+def load_static(path: Path, device: str, dtype: torch.dtype, graphs: Graphs) -> Loaded:
+    """As load_exact, with captured steps unless memory is too short for them. Raises ModelFailed."""
+    upstream = load_checkpoint(path, device, dtype)
+    return Loaded(upstream, *static_decoder(upstream, graphs))
+
+
+def static_decoder(upstream: Upstream, graphs: Graphs) -> tuple[Decoder, int]:
+    """The decoder for a GPU, or where memory is short a slower one; and the bytes that it and the model take."""
+    footprint = tensor_bytes(upstream.model)
+    model = LanguageModel(Talker(upstream.model.talker), CodePredictor(upstream.model.talker))
+    try:
+        decoder = StaticDecoder(upstream, graphs, model)
+    except torch.OutOfMemoryError as error:
+        _LOGGER.warning("Speaking without captured steps, several times slower: memory is short (%s)", error)
+        return Decoder(upstream, model), footprint
+    return decoder, footprint + decoder.slots.footprint
 
 
 def load_rounded(path: Path) -> Loaded:

@@ -23,10 +23,13 @@ from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
 from .codec import CodecDecoder
+from .graphs import Direct, choose_graphs
 from .kernels.library import load_kernels
-from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, tensor_bytes
+from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static, tensor_bytes
+from .precision import compute_exactly, language_model_type
 from .reference import clone_prompt, encode_clip
-from .sound import Codec, Sound, fingerprint
+from .sound import Codec, FrameDecoder, Sound, fingerprint
+from .static_codec import StaticCodec
 from .upstream import Upstream, load_speech_tokenizer
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Job, Opening, Output, Result, Submit
 
@@ -70,9 +73,13 @@ class NativeEngine:
     fatal: tuple[type[Exception], ...] = (torch.AcceleratorError,)
     """The device's state is lost, and with it this process."""
 
-    def __init__(self, device: str, dtype: str, quantize: str = "none", threads: int = 0) -> None:
+    def __init__(
+        self, device: str, dtype: str, quantize: str = "none", threads: int = 0, *, graphs: bool = True
+    ) -> None:
         """As on the command line. The codec is always computed in float32."""
         self.device = _choose_device(device)
+        if self.device != "cpu":
+            compute_exactly()
         self.memory = _free_memory(self.device)
         if threads:
             torch.set_num_threads(threads)
@@ -83,11 +90,8 @@ class NativeEngine:
             _LOGGER.info(
                 "Speaking in %s with %d threads (%s)", self._quantize, self._kernels.threads, self._kernels.kind
             )
-        self._dtype = {
-            "auto": torch.float32 if self.device == "cpu" else torch.bfloat16,
-            "float32": torch.float32,
-            "bfloat16": torch.bfloat16,
-        }[dtype]
+        self._dtype = language_model_type(dtype, self.device)
+        self._graphs = graphs
         self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
         self._models: dict[Checkpoint, _Model] = {}
         self._codecs: dict[bytes, Codec] = {}
@@ -195,6 +199,8 @@ class NativeEngine:
     def _language_model(self, path: Path) -> Loaded:
         if self._kernels and self._quantize != "none":
             return load_quantized(path, self._quantize, self._kernels)
+        if self.device != "cpu":
+            return load_static(path, self.device, self._dtype, choose_graphs(self.device, wanted=self._graphs))
         if self._quantize == "none":
             return load_exact(path, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
@@ -225,7 +231,7 @@ class NativeEngine:
             return codec, 0
         decoder = load_speech_tokenizer(path, self.device, torch.float32).model.decoder
         self._codecs[key] = codec = Codec(
-            CodecDecoder(decoder, kernels=self._kernels),
+            self._frame_decoder(CodecDecoder(decoder, kernels=self._kernels)),
             path,
             tensor_bytes(decoder),
             codebooks=decoder.config.num_quantizers,
@@ -233,6 +239,16 @@ class NativeEngine:
             device=self.device,
         )
         return codec, codec.footprint
+
+    def _frame_decoder(self, decoder: CodecDecoder) -> FrameDecoder:
+        """The codec as the device wants it."""
+        if self.device == "cpu":
+            return decoder
+        try:
+            return StaticCodec(decoder, choose_graphs(self.device, wanted=self._graphs))
+        except torch.OutOfMemoryError as error:
+            _LOGGER.warning("Decoding sound without captured steps, more slowly: memory is short (%s)", error)
+            return StaticCodec(decoder, Direct())
 
 
 def _warm_up(checkpoint: Checkpoint, model: _Model) -> None:

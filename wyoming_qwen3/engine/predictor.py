@@ -44,9 +44,7 @@ class CodePredictor:
         """
         return self.complete(hidden, first_codes, lambda logits: draw_residual(logits, samplers))
 
-    def complete(
-        self, hidden: Tensor, first_codes: Tensor, draw: Callable[[Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def complete(self, hidden: Tensor, first_codes: Tensor, draw: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """As `frame`; `draw` is asked for the next code of each row, float32 logits [rows, codes] -> int64 [rows]."""
         embedded = [self.first_embedding(first_codes)]
         codes = [first_codes]
