@@ -24,7 +24,7 @@ from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.language_model import Quantize, load_quantized, static_decoder
 from wyoming_qwen3.engine.slots import Slots
 from wyoming_qwen3.engine.sound import FrameDecoder, chunk_frames
-from wyoming_qwen3.engine.static_codec import StaticCodec
+from wyoming_qwen3.engine.static_codec import static_codec
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.engine.text_track import encode
 from wyoming_qwen3.engine.upstream import Upstream, load_checkpoint, load_speech_tokenizer
@@ -136,7 +136,7 @@ class Ours:
         if device == "cpu":
             return cls(upstream, Decoder(upstream), codec)
         decoder, _ = static_decoder(upstream, choose_graphs(device, wanted=graphs))
-        return cls(upstream, decoder, StaticCodec(codec, choose_graphs(device, wanted=graphs)))
+        return cls(upstream, decoder, static_codec(codec, choose_graphs(device, wanted=graphs)))
 
     def speak(
         self, text: str, frames: int, *, rows: int = 1, chunk: Callable[[int], int] = chunk_frames, seed: int = 0

@@ -23,13 +23,13 @@ from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
 from .codec import CodecDecoder
-from .graphs import Direct, choose_graphs
+from .graphs import choose_graphs
 from .kernels.library import load_kernels
 from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static, tensor_bytes
 from .precision import compute_exactly, language_model_type
 from .reference import clone_prompt, encode_clip
 from .sound import Codec, FrameDecoder, Sound, fingerprint
-from .static_codec import StaticCodec
+from .static_codec import static_codec
 from .upstream import Upstream, load_speech_tokenizer
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Job, Opening, Output, Result, Submit
 
@@ -91,6 +91,7 @@ class NativeEngine:
                 "Speaking in %s with %d threads (%s)", self._quantize, self._kernels.threads, self._kernels.kind
             )
         self._dtype = language_model_type(dtype, self.device)
+        self._static = self.device != "cpu"
         self._graphs = graphs
         self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
         self._models: dict[Checkpoint, _Model] = {}
@@ -199,7 +200,7 @@ class NativeEngine:
     def _language_model(self, path: Path) -> Loaded:
         if self._kernels and self._quantize != "none":
             return load_quantized(path, self._quantize, self._kernels)
-        if self.device != "cpu":
+        if self._static:
             return load_static(path, self.device, self._dtype, choose_graphs(self.device, wanted=self._graphs))
         if self._quantize == "none":
             return load_exact(path, self.device, self._dtype)
@@ -242,13 +243,7 @@ class NativeEngine:
 
     def _frame_decoder(self, decoder: CodecDecoder) -> FrameDecoder:
         """The codec as the device wants it."""
-        if self.device == "cpu":
-            return decoder
-        try:
-            return StaticCodec(decoder, choose_graphs(self.device, wanted=self._graphs))
-        except torch.OutOfMemoryError as error:
-            _LOGGER.warning("Decoding sound without captured steps, more slowly: memory is short (%s)", error)
-            return StaticCodec(decoder, Direct())
+        return static_codec(decoder, choose_graphs(self.device, wanted=self._graphs)) if self._static else decoder
 
 
 def _warm_up(checkpoint: Checkpoint, model: _Model) -> None:

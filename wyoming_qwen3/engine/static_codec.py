@@ -4,6 +4,7 @@ Streams take turns: each is copied in and out, some 5 MB. Its lane is beside the
 decoded while the next frame is drawn. Knows nothing of the layers.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor
 
 from .codec import CodecDecoder, CodecState
-from .graphs import Graphs, Lane
+from .graphs import Direct, Graphs, Lane
+
+_LOGGER = logging.getLogger(__name__)
 
 _CHUNKS = (4, 2, 1)
 """Frames that are decoded by one step; other chunks are made of these."""
@@ -70,6 +73,15 @@ class StaticCodec:
     def _step(self, frames: int) -> None:
         samples = self._decoder.decode(self._codes[:frames], self._state)
         self._samples[: len(samples)].copy_(samples)
+
+
+def static_codec(decoder: CodecDecoder, graphs: Graphs) -> StaticCodec:
+    """The codec for a GPU, its steps captured unless memory is too short."""
+    try:
+        return StaticCodec(decoder, graphs)
+    except torch.OutOfMemoryError as error:
+        _LOGGER.warning("Decoding sound without captured steps, more slowly: memory is short (%s)", error)
+        return StaticCodec(decoder, Direct())
 
 
 def _pieces(codes: Tensor) -> Iterator[Tensor]:
