@@ -17,6 +17,9 @@ from wyoming_qwen3.bench.gates import check
 from wyoming_qwen3.bench.random_weights import SIZES, build_model, talker_config
 from wyoming_qwen3.bench.systems import Ours, Weights, text_for
 from wyoming_qwen3.engine.codec import CodecDecoder
+from wyoming_qwen3.engine.graphs import Direct
+from wyoming_qwen3.engine.static import StaticDecoder
+from wyoming_qwen3.engine.static_codec import static_codec
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.errors import InvalidRequest
 
@@ -112,6 +115,21 @@ def test_the_text_gate_sees_a_first_frame_without_text(monkeypatch: pytest.Monke
     passed = check(TINY)
     assert not passed["first_frame_depends_on_text"]
     assert not passed["greedy_frames_equal_stock"]
+
+
+def test_the_steps_of_a_gpu_are_measured_part_by_part() -> None:
+    """With the same parts a GPU has, called directly."""
+    upstream, tokenizer = TINY.load(), TINY.load_codec(torch.float32)
+    text = text_for(upstream, 8)
+    plain = Ours.exact(upstream, tokenizer)
+    decoder = StaticDecoder(upstream, Direct(), plain.decoder.model)
+    ours = Ours(upstream, decoder, static_codec(CodecDecoder(tokenizer.model.decoder), Direct()))
+    assert torch.equal(ours.greedy(text, 8), plain.greedy(text, 8))
+    with ours.stopwatch() as seconds:
+        times = ours.speak(text, 8, rows=2)
+    assert 0 < times.first < times.last
+    assert all(seconds[part] > 0 for part in ("talker", "predictor", "codec"))
+    assert sum(seconds.values()) < times.last
 
 
 def test_seed_gives_the_same_weights() -> None:

@@ -45,7 +45,11 @@ def small(pair: Pair) -> StaticDecoder:
 
 def admitted(decoder: Decoder, pair: Pair, number: int, **more: Any) -> Row:
     """Rows that differ in all that they may: text, seed and how they draw; the first one is greedy."""
-    options: dict[str, Any] = {"temperature": 0.8 if number else 0, "top_k": 50 - 10 * number, "top_p": 1 - 0.1 * number}
+    options: dict[str, Any] = {
+        "temperature": 0.8 if number else 0,
+        "top_k": 50 - 10 * number,
+        "top_p": 1 - 0.1 * number,
+    }
     sampling = Sampling(seed=number, repetition_penalty=1 + 0.1 * number, **options | more)
     return decoder.admit(request(pair, sampling=sampling), text=TEXTS[number], whole_text_first=number % 2 == 1)
 
