@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from wyoming_qwen3.engine.graphs import Step
+from wyoming_qwen3.engine.graphs import CaptureFailed, Step
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -66,7 +66,7 @@ class NoMemory:
     def capture(self, what: str, steps: Mapping[Name, Step]) -> dict[Name, Step]:
         for step in steps.values():
             step()
-        raise torch.OutOfMemoryError(f"There is no memory for {what}.")
+        raise CaptureFailed(f"CUDA out of memory. Tried to capture {what}.")
 
 
 def record(step: Step) -> Step:

@@ -25,13 +25,17 @@ _WARM_UPS = 3
 """Calls before a capture: first ones allocate workspaces and choose kernels, which can't be captured."""
 
 
+class CaptureFailed(Exception):
+    """Steps could not be captured, most likely for want of memory; the message is the reason."""
+
+
 class Graphs(Protocol):
     """How steps are run."""
 
     def capture(self, what: str, steps: Mapping[_Name, Step]) -> dict[_Name, Step]:
         """The same steps, faster. They are called on the way, and nobody may call them meanwhile.
 
-        Raises torch.OutOfMemoryError.
+        Raises CaptureFailed.
         """
 
 
@@ -57,21 +61,17 @@ class CudaGraphs:
         _LOGGER.info("Capturing %d CUDA graphs of %s", len(steps), what)
         try:
             captured: dict[_Name, Step] = {name: self._capture(step) for name, step in steps.items()}
-        except Exception as error:
-            if ran_out_of_memory(error):
-                raise torch.OutOfMemoryError(f"There is no memory for CUDA graphs of {what}.") from error
-            raise
+        except RuntimeError as error:
+            raise CaptureFailed(reason(error)) from error
         _LOGGER.info("Captured %d CUDA graphs of %s in %.1f s", len(steps), what, perf_counter() - start)
         return captured
 
     def _capture(self, step: Step) -> Step:
-        with torch.cuda.device(self._device):
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
-                for _ in range(_WARM_UPS):
-                    step()
-            self._stream.synchronize()
-            graph = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._stream):  # torch.cuda.graph does not leave the stream when a capture fails
+            for _ in range(_WARM_UPS):
+                step()
             # Other threads go on speaking: what they do must not make this capture invalid.
             with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
                 step()
@@ -84,13 +84,11 @@ def choose_graphs(device: str, *, wanted: bool) -> Graphs:
     return CudaGraphs(device) if wanted and device != "cpu" else Direct()
 
 
-def ran_out_of_memory(error: BaseException | None) -> bool:
-    """Whether memory was short at the bottom of an error: a capture that it ends fails once more while it ends."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def reason(error: BaseException) -> str:
+    """What an error began with, in one line: a capture that fails in the middle fails once more at its end."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return str(error).partition("\n")[0]
 
 
 class Lane:

@@ -15,7 +15,7 @@ from wyoming_qwen3.errors import ModelFailed
 
 from .decode import Decoder, LanguageModel
 from .dynamic import rounded_model
-from .graphs import Graphs
+from .graphs import CaptureFailed, Graphs, reason
 from .kernels.library import Kernels
 from .pack_file import is_packed, packed_tensors
 from .predictor import CodePredictor
@@ -58,8 +58,8 @@ def static_decoder(upstream: Upstream, graphs: Graphs) -> tuple[Decoder, int]:
     model = LanguageModel(Talker(upstream.model.talker), CodePredictor(upstream.model.talker))
     try:
         decoder = StaticDecoder(upstream, graphs, model)
-    except torch.OutOfMemoryError as error:
-        _LOGGER.warning("Speaking without captured steps, several times slower: memory is short (%s)", error)
+    except (CaptureFailed, torch.OutOfMemoryError) as error:
+        _LOGGER.warning("Speaking without CUDA graphs, several times slower: %s", reason(error))
         return Decoder(upstream, model), footprint
     return decoder, footprint + decoder.slots.footprint
 

@@ -71,7 +71,7 @@ class Slots:
     def __init__(
         self, talker: Talker, predictor: CodePredictor, banned: Tensor, *, graphs: Graphs, buckets: Buckets
     ) -> None:
-        """`banned` bool [vocabulary] are the ids that are never drawn. Raises torch.OutOfMemoryError."""
+        """`banned` bool [vocabulary] are the ids that are never drawn. Raises CaptureFailed, torch.OutOfMemoryError."""
         assert isinstance(talker.transformer, Transformer)
         self.buckets = buckets
         self._talker, self._predictor = talker, predictor

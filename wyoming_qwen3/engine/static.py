@@ -46,7 +46,7 @@ class StaticDecoder(Decoder):
     def __init__(
         self, upstream: Upstream, graphs: Graphs, model: LanguageModel | None = None, buckets: Buckets | None = None
     ) -> None:
-        """Captures all steps. Raises torch.OutOfMemoryError; the model is as good as before then."""
+        """Captures all steps. Raises CaptureFailed and torch.OutOfMemoryError; the model is as good as before then."""
         super().__init__(upstream, model)
         assert isinstance(self._predictor, CodePredictor)
         self._remembers_heads = True

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .codec import CodecDecoder, CodecState
-from .graphs import Direct, Graphs, Lane
+from .graphs import CaptureFailed, Direct, Graphs, Lane, reason
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -29,14 +29,14 @@ class StaticCodec:
     """Decodes as the CodecDecoder it is made of, whose states it takes; samples are in the host's memory."""
 
     def __init__(self, decoder: CodecDecoder, graphs: Graphs) -> None:
-        """Captures all steps. Raises torch.OutOfMemoryError."""
-        self.samples_per_frame = decoder.samples_per_frame
+        """Captures all steps. Raises CaptureFailed and torch.OutOfMemoryError."""
+        device = decoder.new_state().transformer.position.device
+        self._samples_per_frame = decoder.samples_per_frame
         self._decoder = decoder
-        self._state = decoder.new_state()
-        device = self._state.transformer.position.device
         self._lane = Lane(device)
-        self._codes = torch.zeros(max(_CHUNKS), decoder.codebooks, dtype=torch.int64, device=device)
-        with torch.inference_mode():
+        with self._lane.entered(), torch.inference_mode():
+            self._state = decoder.new_state()
+            self._codes = torch.zeros(max(_CHUNKS), decoder.codebooks, dtype=torch.int64, device=device)
             self._samples = decoder.decode(self._codes, decoder.new_state())
             steps: dict[int, Callable[[], None]] = {frames: partial(self._step, frames) for frames in _CHUNKS}
             self._steps = graphs.capture("the codec", steps)
@@ -68,7 +68,7 @@ class StaticCodec:
         frames = len(codes)
         self._codes[:frames].copy_(codes)
         self._steps[frames]()
-        return self._samples[: frames * self.samples_per_frame].clone()
+        return self._samples[: frames * self._samples_per_frame].clone()
 
     def _step(self, frames: int) -> None:
         samples = self._decoder.decode(self._codes[:frames], self._state)
@@ -79,8 +79,8 @@ def static_codec(decoder: CodecDecoder, graphs: Graphs) -> StaticCodec:
     """The codec for a GPU, its steps captured unless memory is too short."""
     try:
         return StaticCodec(decoder, graphs)
-    except torch.OutOfMemoryError as error:
-        _LOGGER.warning("Decoding sound without captured steps, more slowly: memory is short (%s)", error)
+    except (CaptureFailed, torch.OutOfMemoryError) as error:
+        _LOGGER.warning("Decoding sound without CUDA graphs, more slowly: %s", reason(error))
         return StaticCodec(decoder, Direct())
 
 
