@@ -122,7 +122,7 @@ def test_the_steps_of_a_gpu_are_measured_part_by_part() -> None:
     upstream, tokenizer = TINY.load(), TINY.load_codec(torch.float32)
     text = text_for(upstream, 8)
     plain = Ours.exact(upstream, tokenizer)
-    decoder = StaticDecoder(upstream, Direct(), plain.decoder.model)
+    decoder = StaticDecoder(upstream, plain.decoder.model, Direct())
     ours = Ours(upstream, decoder, static_codec(CodecDecoder(tokenizer.model.decoder), Direct()))
     assert torch.equal(ours.greedy(text, 8), plain.greedy(text, 8))
     with ours.stopwatch() as seconds:

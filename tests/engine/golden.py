@@ -43,7 +43,7 @@ class Pair:
         """The same with the decode loop of a GPU, its steps recorded and replayed."""
         other = copy(self)
         buckets = Buckets((1, 2, 4), (64, 128, 256))
-        other.decoder = StaticDecoder(self.upstream, Replays(), self.decoder.model, buckets)
+        other.decoder = StaticDecoder(self.upstream, self.decoder.model, Replays(), buckets)
         return other
 
     def codes(self, request: SpeechRequest, text: str, **options: Any) -> list[list[int]]:

@@ -40,7 +40,7 @@ def pair(pairs: LoadPair) -> Pair:
 @pytest.fixture(scope="module")
 def small(pair: Pair) -> StaticDecoder:
     """Two slots, both shorter than what LONG becomes."""
-    return StaticDecoder(pair.upstream, Replays(), pair.decoder.model, SMALL)
+    return StaticDecoder(pair.upstream, pair.decoder.model, Replays(), SMALL)
 
 
 def admitted(decoder: Decoder, pair: Pair, number: int, **more: Any) -> Row:
@@ -82,7 +82,7 @@ def test_draws_are_those_of_a_decoder_with_the_same_numbers(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, defaults: dict[str, Any], sizes: list[int] | None
 ) -> None:
     upstream = replace(pair.upstream, defaults=pair.upstream.defaults | defaults)
-    over_slots = StaticDecoder(upstream, Replays(), pair.decoder.model, Buckets((1, 2), (64, 256)))
+    over_slots = StaticDecoder(upstream, pair.decoder.model, Replays(), Buckets((1, 2), (64, 256)))
     plain = Decoder(upstream, pair.decoder.model)
     given = [request(pair, sampling=Sampling(seed=seed, repetition_penalty=1.3)) for seed in range(2)]
     found = run(over_slots, *(over_slots.admit(one, text=LONG) for one in given))
@@ -145,7 +145,7 @@ def test_a_row_that_waits_for_text_gives_what_was_begun(pair: Pair, small: Stati
 
 def test_few_rows_take_few_slots(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last one of four moves to the first slot when the others have left."""
-    decoder = StaticDecoder(pair.upstream, Replays(), pair.decoder.model, Buckets((1, 2, 4), (64, 128)))
+    decoder = StaticDecoder(pair.upstream, pair.decoder.model, Replays(), Buckets((1, 2, 4), (64, 128)))
     frame, taken = decoder.slots.frame, []
 
     def spy(rows: int) -> None:
@@ -166,7 +166,7 @@ def test_a_remembered_beginning_changes_no_frame_and_saves_the_prefill(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Word by word, a known voice's first frame is a single step."""
-    decoder = StaticDecoder(pair.upstream, Replays(), pair.decoder.model, Buckets((1,), (64, 128)))
+    decoder = StaticDecoder(pair.upstream, pair.decoder.model, Replays(), Buckets((1,), (64, 128)))
     talker = decoder.model.talker
     advance, calls = talker.advance, []
 
@@ -187,7 +187,7 @@ def test_a_remembered_beginning_changes_no_frame_and_saves_the_prefill(
 
 def test_all_steps_are_captured_at_the_start(pair: Pair) -> None:
     graphs = Replays()
-    StaticDecoder(pair.upstream, graphs, pair.decoder.model, SMALL)
+    StaticDecoder(pair.upstream, pair.decoder.model, graphs, SMALL)
     assert graphs.captured == {"the talker": [(2, 40), (2, 24), (1, 40), (1, 24)], "the code predictor": [2, 1]}
 
 

@@ -57,7 +57,7 @@ def static_decoder(upstream: Upstream, graphs: Graphs) -> tuple[Decoder, int]:
     footprint = tensor_bytes(upstream.model)
     model = LanguageModel(Talker(upstream.model.talker), CodePredictor(upstream.model.talker))
     try:
-        decoder = StaticDecoder(upstream, graphs, model)
+        decoder = StaticDecoder(upstream, model, graphs)
     except (CaptureFailed, torch.OutOfMemoryError) as error:
         _LOGGER.warning("Speaking without CUDA graphs, several times slower: %s", reason(error))
         return Decoder(upstream, model), footprint

@@ -44,7 +44,7 @@ class StaticDecoder(Decoder):
     """
 
     def __init__(
-        self, upstream: Upstream, graphs: Graphs, model: LanguageModel | None = None, buckets: Buckets | None = None
+        self, upstream: Upstream, model: LanguageModel, graphs: Graphs, buckets: Buckets | None = None
     ) -> None:
         """Captures all steps. Raises CaptureFailed and torch.OutOfMemoryError; the model is as good as before then."""
         super().__init__(upstream, model)
