@@ -228,6 +228,7 @@ def test_slots_are_counted_as_memory(pair: Pair) -> None:
 
 def test_a_slot_without_a_part_keeps_what_it_has(pair: Pair) -> None:
     slots = StaticDecoder(pair.upstream, pair.decoder.model, Replays(), SMALL).slots
+    slots.text.fill_(1)
     kept = (slots._seen, slots.sums, slots._hidden)
     with torch.inference_mode():
         slots.advance([Part(3, 5, talks=True, speaks=True), Part(4, 5, talks=False, speaks=False)])
