@@ -3,15 +3,17 @@
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wyoming_qwen3.bench import texts
 from wyoming_qwen3.bench.__main__ import main
 from wyoming_qwen3.bench.listening import Chunk, Stalls, p50_p95, stalls, unfairness
 from wyoming_qwen3.bench.report import wyoming_to_json, wyoming_to_text
-from wyoming_qwen3.bench.wyoming import Report
+from wyoming_qwen3.bench.wyoming import Heard, Plan, Report, Round, check
 
 
 @pytest.mark.parametrize(
@@ -41,10 +43,17 @@ def test_all_texts_differ() -> None:
     assert len({texts.answer(number) for number in range(texts.COUNT)}) == texts.COUNT
 
 
+@pytest.fixture(scope="module")
+def random_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where random weights are written once."""
+    return tmp_path_factory.mktemp("random")
+
+
 @pytest.mark.parametrize("text", ["short", "long"])
-def test_it_measures_what_each_of_some_clients_hears(text: str, tmp_path: Path) -> None:
+def test_it_measures_what_each_of_some_clients_hears(text: str, random_dir: Path, tmp_path: Path) -> None:
     file = tmp_path / "results.json"
-    options = ["--random-weights", "--size", "tiny", "--clients", "1,3", "--runs", "1", "--text", text]
+    options = ["--random-weights", "--size", "tiny", "--models-dir", str(random_dir)]
+    options += ["--clients", "1,3", "--runs", "1", "--text", text]
     with contextlib.redirect_stdout(io.StringIO()) as written:
         code = main(["wyoming", *options, "--json", str(file)])
     results = json.loads(file.read_text())
@@ -64,6 +73,20 @@ def test_it_measures_what_each_of_some_clients_hears(text: str, tmp_path: Path) 
         assert "overhead" not in results
 
 
+def test_gates_see_sound_that_depends_on_company_or_not_on_text() -> None:
+    plan = Plan(None, True, "tiny", "cpu", "int8", (1, 2), "short", 1)
+    one, same, other = (
+        Heard([Chunk(0.1, 0.1)], np.array(samples, "<i2").tobytes(), 0.2)
+        for samples in ([900, -900], [901, -900], [900, 0])
+    )
+    gates = {"different_texts_sound_different": True, "together_equals_alone": True}
+    assert check(plan, one, [Round([same, other], 0.0)]) == gates
+    assert check(plan, one, [Round([other, one], 0.0)]) == gates | {"together_equals_alone": False}
+    assert check(plan, one, [Round([one, one], 0.0)]) == gates | {"different_texts_sound_different": False}
+    exact = replace(plan, quantize="none")  # matrix products round by the number of rows
+    assert check(exact, one, [Round([other, one], 0.0)]) == {"different_texts_sound_different": True}
+
+
 def test_without_its_gates_there_are_no_figures() -> None:
     run = {"weights": "x", "device": "cpu", "quantize": "int8", "text": "short", "runs": 1}
     report = Report({"cpu": "x"}, run, {"together_equals_alone": False}, {})
@@ -78,8 +101,11 @@ def test_a_server_that_can_not_speak_is_one_line(tmp_path: Path) -> None:
     assert said.getvalue().splitlines()[-1].startswith("bench: ")
 
 
-@pytest.mark.parametrize("option", [["--clients", "0"], ["--clients", "1,65"], ["--text", "endless"]])
-def test_bad_options_are_refused(option: list[str]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [[], *(["--random-weights", *option] for option in (["--clients", "0"], ["--clients", "1,65"], ["--text", "x"]))],
+)
+def test_bad_options_are_refused(options: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(["wyoming", "--random-weights", *option])
+        main(["wyoming", *options])
     assert caught.value.code == 2

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if getattr(given, "device", None) == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU for --device cuda")
+    if given.command == "wyoming" and not (given.random_weights or given.models_dir):
+        parser.error("wyoming needs --models-dir, or --random-weights")
     try:
         measure = {"engine": _engine, "wyoming": _wyoming, "http": _http, "vllm": _vllm}[given.command]
         passed, text, json = measure(given)
@@ -56,7 +58,16 @@ def _engine(given: argparse.Namespace) -> tuple[bool, str, str]:
 
 def _wyoming(given: argparse.Namespace) -> tuple[bool, str, str]:
     runs = given.runs or (5 if given.device == "cpu" else 20)
-    plan = wyoming.Plan(given.models_dir, given.size, given.device, given.quantize, given.clients, given.text, runs)
+    plan = wyoming.Plan(
+        given.models_dir,
+        given.random_weights,
+        given.size,
+        given.device,
+        given.quantize,
+        given.clients,
+        given.text,
+        runs,
+    )
     report = asyncio.run(wyoming.run(plan, _tell))
     return report.passed, wyoming_to_text(report), wyoming_to_json(report)
 
@@ -97,9 +108,10 @@ def _parser() -> argparse.ArgumentParser:
         help="the real server over TCP, asked by some clients at once",
         epilog="The server also takes its options from TTS_QWEN3_* variables.",
     )
-    source = command.add_mutually_exclusive_group(required=True)
-    source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
-    source.add_argument("--models-dir", type=Path, metavar="DIR", help="folder of checkpoints")
+    command.add_argument("--models-dir", type=Path, metavar="DIR", help="folder of checkpoints")
+    command.add_argument(
+        "--random-weights", action="store_true", help="published dimensions, no download; kept in --models-dir, if any"
+    )
     command.add_argument("--size", choices=("0.6B", "1.7B", "tiny"), default="0.6B", metavar="0.6B|1.7B")
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     command.add_argument("--quantize", choices=("auto", *get_args(Quantize)), default="auto", help="as the server's")

@@ -44,10 +44,12 @@ _TOLERANCE = 2e-3
 class Plan:
     """What is measured: `clients` are the numbers of those that ask at once, `runs` how often they do.
 
-    Without `models_dir` the weights are random ones of `size`, which may also be "tiny".
+    `random` weights, whose `size` may also be "tiny", are written into `models_dir` where it has none of that size, and
+    are kept only if there is one.
     """
 
     models_dir: Path | None
+    random: bool
     size: str
     device: str
     quantize: str
@@ -125,7 +127,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class _Heard:
+class Heard:
     """An answer: its chunks, its samples in int16, and the seconds until its end."""
 
     chunks: list[Chunk]
@@ -142,10 +144,10 @@ class _Heard:
 
 
 @dataclass(frozen=True)
-class _Round:
+class Round:
     """All clients' answers of one run, and the server's processor time in it."""
 
-    heard: list[_Heard]
+    heard: list[Heard]
     cpu: float
 
     @property
@@ -172,7 +174,7 @@ async def run(plan: Plan, tell: Callable[[str], None]) -> Report:
             rounds = {
                 count: [await _round(plan, server, count, tell) for _ in range(plan.runs)] for count in plan.clients
             }
-    gates = _gates(plan, alone, list(chain.from_iterable(rounds.values())))
+    gates = check(plan, alone, list(chain.from_iterable(rounds.values())))
     if not all(gates.values()):
         return Report(machine, _description(plan), gates, {})
     figures = {str(count): _figures(found) for count, found in rounds.items()}
@@ -198,16 +200,15 @@ def first_sounds(plan: Plan, checkpoint: Path) -> list[float]:
 
 @asynccontextmanager
 async def _models(plan: Plan, tell: Callable[[str], None]) -> AsyncIterator[Path]:
-    """The folder of checkpoints, with a random one in it that is there as long as this is open."""
-    if plan.models_dir is not None:
-        yield plan.models_dir
-        return
-    tell("Writing random weights")
-    asked = [plan.asked(client) for client in range(max(plan.clients))]
-    with TemporaryDirectory(prefix="wyoming-qwen3-bench-") as folder:
-        path = Path(folder) / plan.checkpoint.name
-        await asyncio.to_thread(in_fresh_process, write_checkpoint, path, SIZES[plan.size], 0, asked)
-        yield Path(folder)
+    """The folder of checkpoints, which is there as long as this is open."""
+    with TemporaryDirectory(prefix="wyoming-qwen3-bench-") as passing:
+        folder = plan.models_dir or Path(passing)
+        path = folder / plan.checkpoint.name
+        if plan.random and not path.exists():
+            tell("Writing random weights")
+            sentences = [texts.sentence(number) for number in range(texts.COUNT)]
+            await asyncio.to_thread(in_fresh_process, write_checkpoint, path, SIZES[plan.size], 0, sentences)
+        yield folder
 
 
 def _options(plan: Plan, models_dir: Path) -> list[str]:
@@ -222,15 +223,15 @@ def _options(plan: Plan, models_dir: Path) -> list[str]:
     return ["--local-files-only", *map(str, chain.from_iterable(options.items()))]
 
 
-async def _round(plan: Plan, server: Started, count: int, tell: Callable[[str], None]) -> _Round:
+async def _round(plan: Plan, server: Started, count: int, tell: Callable[[str], None]) -> Round:
     """So many clients ask at once."""
     tell(f"Measuring {count} at once")
     before = cpu_seconds(server.pid)
     heard = await asyncio.gather(*(_ask(server.uri, plan.asked(client)) for client in range(count)))
-    return _Round(heard, cpu_seconds(server.pid) - before)
+    return Round(heard, cpu_seconds(server.pid) - before)
 
 
-async def _ask(uri: str, text: str) -> _Heard:
+async def _ask(uri: str, text: str) -> Heard:
     """Have a text spoken on a connection of its own, which is open before the clock starts."""
     async with AsyncClient.from_uri(uri) as client:
         start = time.perf_counter()
@@ -244,13 +245,14 @@ async def _ask(uri: str, text: str) -> _Heard:
                 chunks.append(Chunk(now, chunk.seconds))
                 audio.append(chunk.audio)
             elif AudioStop.is_type(event.type) and chunks:
-                return _Heard(chunks, b"".join(audio), now)
+                return Heard(chunks, b"".join(audio), now)
             elif Error.is_type(event.type):
                 raise EngineFailed(f"The server answered with an error: {Error.from_event(event).text}")
     raise EngineFailed("The server hung up before an answer was whole.")
 
 
-def _gates(plan: Plan, alone: _Heard, rounds: Sequence[_Round]) -> dict[str, bool]:
+def check(plan: Plan, alone: Heard, rounds: Sequence[Round]) -> dict[str, bool]:
+    """Whether each gate is passed; `alone` is the first client's answer when there was no other."""
     widest = max(rounds, key=lambda one: len(one.heard)).heard
     gates = {"different_texts_sound_different": len({answer.audio for answer in widest}) == len(widest)}
     if plan.rows_are_exact:
@@ -266,7 +268,7 @@ def _same(one: bytes, other: bytes) -> bool:
     return bool(np.abs(first - second).max() <= max(1.0, _TOLERANCE * second.std()))
 
 
-def _figures(rounds: Sequence[_Round]) -> Figures:
+def _figures(rounds: Sequence[Round]) -> Figures:
     heard = [answer for one in rounds for answer in one.heard]
     stood = [stalls(answer.chunks) for answer in heard]
     first = p50_p95([1e3 * answer.first for answer in heard])
