@@ -136,10 +136,12 @@ class Heard:
 
     @property
     def first(self) -> float:
+        """Seconds until the first sound."""
         return self.chunks[0].at
 
     @property
     def seconds(self) -> float:
+        """Of sound."""
         return sum(chunk.seconds for chunk in self.chunks)
 
 
@@ -152,10 +154,12 @@ class Round:
 
     @property
     def audio(self) -> float:
+        """Seconds of sound, of all answers together."""
         return sum(answer.seconds for answer in self.heard)
 
     @property
     def wall(self) -> float:
+        """Seconds until the last answer was whole."""
         return max(answer.last for answer in self.heard)
 
 
