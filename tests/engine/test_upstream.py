@@ -40,9 +40,7 @@ def test_an_encoder_that_lacks_a_tensor_is_refused(checkpoint: Path, tmp_path: P
     copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
     without(copy / "model.safetensors", "speaker_encoder.fc.bias")
     without(copy / "speech_tokenizer" / "model.safetensors", "encoder.downsample.conv.weight")
-    with pytest.raises(
-        ModelFailed, match=r"^copy could not be loaded: its tensor \S*\.fc\.bias is missing"
-    ):
+    with pytest.raises(ModelFailed, match=r"^copy could not be loaded: its tensor \S*\.fc\.bias is missing"):
         load_speaker_encoder(open_checkpoint(copy), "cpu", torch.float32)
     with pytest.raises(ModelFailed, match=r"its tensor encoder\.downsample\.conv\.weight is missing"):
         load_clip_encoder(open_codec(copy / "speech_tokenizer"), "cpu")
