@@ -7,6 +7,7 @@ import ctypes
 import gc
 import logging
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,8 +99,10 @@ class NativeEngine:
         Raises ModelFailed.
         """
         try:
-            codec, added = self._codec(path)
-            loaded = self._language_model(path)
+            with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder, each on one core
+                reading_codec = beside.submit(self._codec, path)
+                loaded = self._language_model(path)
+            codec, added = reading_codec.result()
         except ModelFailed:
             self._drop_unused_codecs()
             raise

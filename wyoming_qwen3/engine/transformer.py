@@ -18,10 +18,20 @@ from .tensors import Reader
 MakeLinear = Callable[[Tensor], nn.Module]
 
 
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Leave the weight, which is given, and is nothing yet: to fill even that would import half of torch."""
+
+
+class _Embedding(nn.Embedding):
+    def reset_parameters(self) -> None:
+        """As above."""
+
+
 def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     """A linear layer around a weight [outputs, inputs] and a bias [outputs]."""
     outputs, inputs = weight.shape
-    layer = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+    layer = _Linear(inputs, outputs, bias=bias is not None, device="meta")
     layer.weight = nn.Parameter(weight, requires_grad=False)
     if bias is not None:
         layer.bias = nn.Parameter(bias, requires_grad=False)
@@ -31,7 +41,7 @@ def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
 def embedding_layer(table: Tensor) -> nn.Embedding:
     """An embedding around a table [ids, features]."""
     ids, features = table.shape
-    layer = nn.Embedding(ids, features, device="meta")
+    layer = _Embedding(ids, features, device="meta")
     layer.weight = nn.Parameter(table, requires_grad=False)
     return layer
 
@@ -117,7 +127,7 @@ class Transformer(nn.Module):
             _Layer(read.below(f"layers.{number}."), config, linear) for number in range(config.num_hidden_layers)
         )
         self.norm = _Norm(read("norm.weight", config.hidden_size), config.rms_norm_eps)
-        cos, sin = rotary_table(positions, self.head_dim, config.rope_theta)
+        cos, sin = (torch.cat((half, half), 1) for half in rotary_table(positions, self.head_dim, config.rope_theta))
         self.register_buffer("cos", cos.to(self.norm.weight), persistent=False)
         self.register_buffer("sin", sin.to(self.norm.weight), persistent=False)
 
@@ -217,10 +227,9 @@ class _Layer(nn.Module):
 
 
 def rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [positions, head_dim] in float32, both halves alike (Su et al., 2021)."""
+    """Cosines and sines [positions, head_dim / 2] in float32 (Su et al., 2021); both halves of a head have the same."""
     frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2).float() / head_dim)
     angles = torch.arange(positions).float()[:, None] * frequencies
-    angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 
 
