@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--quantize", choices=get_args(Quantize), default="none", help="our language model's weights, on a CPU"
     )
+    command.add_argument("--no-graphs", action="store_true", help="do without CUDA graphs on a GPU")
     command.add_argument("--against", type=_names, default=(), metavar="stock", help="what else is measured")
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
     command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 3 on CPU, else 20")
@@ -148,7 +149,7 @@ def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
     return Plan(
-        weights=Weights(given.size, given.checkpoint, given.device, dtype, given.quantize),
+        weights=Weights(given.size, given.checkpoint, given.device, dtype, given.quantize, not given.no_graphs),
         against=given.against,
         frames=given.frames,
         runs=given.runs or (3 if on_cpu else 20),
