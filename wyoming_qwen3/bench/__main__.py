@@ -11,6 +11,7 @@ import torch
 
 from wyoming_qwen3.checkpoints import SIZES
 from wyoming_qwen3.engine.language_model import Quantize
+from wyoming_qwen3.engine.native import choose_quantize
 from wyoming_qwen3.errors import SpeechError
 
 from . import engine, http, texts, vllm, wyoming
@@ -95,12 +96,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     command.add_argument("--dtype", choices=_DTYPES, help="of talker and predictor; float32 on CPU, else bfloat16")
     command.add_argument(
-        "--quantize", choices=get_args(Quantize), default="none", help="our language model's weights, on a CPU"
+        "--quantize",
+        choices=("auto", *get_args(Quantize)),
+        default="auto",
+        help="our language model's weights; auto is int8 on a CPU, as it serves",
     )
     command.add_argument("--against", type=_names, default=(), metavar="stock", help="what else is measured")
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
-    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 3 on CPU, else 20")
-    command.add_argument("--rows", type=_counts, metavar="N,...", help="side by side; 1,2,4 on CPU, else 1,2,4,8")
+    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")
+    command.add_argument("--rows", type=_counts, default=(1, 2, 4, 8), metavar="N,...", help="side by side; 1,2,4,8")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
 
     command = commands.add_parser(
@@ -147,12 +151,13 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
+    quantize = choose_quantize(given.quantize, given.device)
     return Plan(
-        weights=Weights(given.size, given.checkpoint, given.device, dtype, given.quantize),
+        weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize),
         against=given.against,
         frames=given.frames,
-        runs=given.runs or (3 if on_cpu else 20),
-        rows=given.rows or ((1, 2, 4) if on_cpu else (1, 2, 4, 8)),
+        runs=given.runs or (5 if on_cpu else 20),
+        rows=given.rows,
     )
 
 
