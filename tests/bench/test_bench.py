@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.bench.__main__ import main
 from wyoming_qwen3.bench.floor import frame_shapes, parameters
 from wyoming_qwen3.bench.gates import check
+from wyoming_qwen3.bench.picture import Panel, draw
 from wyoming_qwen3.bench.random_weights import SIZES, build_model, talker_config
 from wyoming_qwen3.bench.systems import Ours, Weights, text_for
 from wyoming_qwen3.engine.codec import CodecDecoder
@@ -30,6 +32,7 @@ class Outcome:
     code: int
     text: str
     json: dict[str, Any]
+    file: Path
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     file = tmp_path_factory.mktemp("bench") / "results.json"
     with contextlib.redirect_stdout(io.StringIO()) as written:
         code = main([*OPTIONS, "--against", "stock", "--rows", "1,2", "--json", str(file)])
-    return Outcome(code, written.getvalue(), json.loads(file.read_text()))
+    return Outcome(code, written.getvalue(), json.loads(file.read_text()), file)
 
 
 def test_all_gates_pass(outcome: Outcome) -> None:
@@ -83,6 +86,23 @@ def test_the_table_names_machine_gates_and_systems(outcome: Outcome) -> None:
     assert "Floor" in outcome.text
 
 
+def test_the_picture_lies_beside_the_json(outcome: Outcome) -> None:
+    with Image.open(outcome.file.with_suffix(".png")) as picture:
+        assert picture.format == "PNG"
+        shades = picture.convert("L").getcolors()
+    assert shades is not None
+    assert len(shades) > 10
+
+
+def test_a_picture_is_as_high_as_its_panels(tmp_path: Path) -> None:
+    panels = [Panel("One", {"a": {"": 1.0}}), Panel("Two", {"a": {"x": 1.0, "y": 2.0}, "b": {"x": 0.0}})]
+    for number in (1, 2):
+        draw(tmp_path / f"{number}.png", "Title", {"cpu": "x"}, panels[:number])
+    heights = [Image.open(tmp_path / f"{number}.png").height for number in (1, 2)]
+    assert heights[1] - heights[0] == panels[1].height
+    assert panels[1].parts == ["x", "y"]
+
+
 def test_a_failed_gate_gives_no_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +120,7 @@ def test_a_failed_gate_gives_no_figures(
     assert "nothing was measured" in text
     assert " ms" not in text
     assert set(results) == {"machine", "run", "gates"}
+    assert not file.with_suffix(".png").exists()
     assert results["gates"]["greedy_frames_equal_stock"] is False
 
 
