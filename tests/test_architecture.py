@@ -29,6 +29,7 @@ WITHIN_A_ROW = {("handler", "info")}
 HOMES = {
     "aiohttp": {"api", "bench", "remote"},
     "av": {"audio"},
+    "PIL": {"bench"},
     "prometheus_client": {"metrics"},
     "pydantic": {"api"},
     "tokenizers": {"engine", "bench"},

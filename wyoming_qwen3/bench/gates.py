@@ -16,7 +16,13 @@ _PIECES = (1, 2, 4, 8, 1, 4)
 _TOLERANCE = 2e-3
 """Of the wave's standard deviation: rounding stays a factor of ten below, a state that is lost is far above."""
 
-_SENTENCES = ("Good morning to you all.", "Please shut that window.")
+_SENTENCES = (
+    "Good morning to you all.",
+    "Please shut that window.",
+    "Who was at our big gate?",
+    "It gets cold by tonight.",
+)
+"""Of one length, so that nothing but their words tells them apart."""
 
 
 def check(weights: Weights) -> dict[str, bool]:
@@ -30,7 +36,7 @@ def check(weights: Weights) -> dict[str, bool]:
     return {
         "greedy_frames_equal_stock": torch.equal(ours.greedy(text, FRAMES), expected),
         "streamed_equals_whole": _streamed_equals_whole(ours.codec, codec),
-        "first_frame_depends_on_text": not torch.equal(*first_frames),
+        "first_frame_depends_on_text": any(not torch.equal(frame, first_frames[0]) for frame in first_frames),
     }
 
 

@@ -89,6 +89,11 @@ def text_for(published: Published, frames: int) -> str:
     return " ".join(words)
 
 
+def other_speakers(published: Published) -> list[str]:
+    """Whom a CustomVoice checkpoint has beside the one that all else is measured with."""
+    return [name for name in published.config.talker_config.spk_id if name != _SPEAKER]
+
+
 @dataclass(frozen=True)
 class Times:
     """Seconds from the call to the first samples in the host's memory, and to the last."""
@@ -134,14 +139,21 @@ class Ours:
         return cls(published, loaded.decoder, decoder if weights.device == "cpu" else static_codec(decoder, graphs))
 
     def speak(
-        self, text: str, frames: int, *, rows: int = 1, chunk: Callable[[int], int] = chunk_frames, seed: int = 0
+        self,
+        text: str,
+        frames: int,
+        *,
+        rows: int = 1,
+        chunk: Callable[[int], int] = chunk_frames,
+        seed: int = 0,
+        speaker: str = _SPEAKER,
     ) -> Times:
         """Speak `rows` utterances side by side; `chunk` tells the frames of each chunk by its number.
 
         Raises InvalidRequest where speech ends before `frames`.
         """
         start, first = perf_counter(), None
-        streams = {stream.row: stream for stream in (self._open(text, seed + row) for row in range(rows))}
+        streams = {stream.row: stream for stream in (self._open(text, seed + row, speaker) for row in range(rows))}
         while streams:
             for frame in self.decoder.step(list(streams)):
                 stream = streams[frame.row]
@@ -179,8 +191,8 @@ class Ours:
         ) as seconds:
             yield seconds
 
-    def _open(self, text: str, seed: int) -> _Stream:
-        row = self.decoder.admit(_request(Sampling(seed=seed)), text=text)
+    def _open(self, text: str, seed: int, speaker: str) -> _Stream:
+        row = self.decoder.admit(_request(Sampling(seed=seed), speaker), text=text)
         return _Stream(row, self.codec.new_state(), [])
 
     def _decode(self, stream: _Stream) -> None:
@@ -205,14 +217,14 @@ class Stock:
         self.codec: Any = tokenizer.model.decoder
         """Its decoder of codes."""
 
-    def speak(self, text: str, frames: int, *, seed: int = 0) -> Times:
-        """Speak one utterance. Raises InvalidRequest where speech ends before `frames`."""
+    def speak(self, text: str, frames: int, *, rows: int = 1, seed: int = 0) -> Times:
+        """Speak `rows` utterances in one batch. Raises InvalidRequest where speech ends before `frames`."""
         torch.manual_seed(seed)
         start = perf_counter()
-        samples = self._generate(text, frames)
+        waves = self._generate([text] * rows, frames)
         last = perf_counter() - start
-        if len(samples) != frames * FRAME_SAMPLES:
-            raise _too_short(len(samples) // FRAME_SAMPLES, frames)
+        if short := [len(wave) for wave in waves if len(wave) != frames * FRAME_SAMPLES]:
+            raise _too_short(short[0] // FRAME_SAMPLES, frames)
         return Times(last, last)
 
     def greedy(self, text: str, frames: int) -> Tensor:
@@ -224,7 +236,7 @@ class Stock:
             return [np.zeros(0, np.float32)], SAMPLE_RATE
 
         with patch.object(self._tokenizer, "decode", catch):
-            self._generate(text, frames, do_sample=False, subtalker_dosample=False)
+            self._generate([text], frames, do_sample=False, subtalker_dosample=False)
         return caught[0]
 
     @contextmanager
@@ -239,15 +251,15 @@ class Stock:
         ) as seconds:
             yield seconds
 
-    def _generate(self, text: str, frames: int, **options: Any) -> np.ndarray[Any, Any]:
+    def _generate(self, texts: list[str], frames: int, **options: Any) -> list[np.ndarray[Any, Any]]:
+        who = [_SPEAKER] * len(texts), [_LANGUAGE] * len(texts)
         # It computes a frame's codes at the start of the next step, so the last of N + 1 tokens gives no frame.
-        waves, _ = self._model.generate_custom_voice(text, _SPEAKER, _LANGUAGE, max_new_tokens=frames + 1, **options)
-        samples: np.ndarray[Any, Any] = waves[0]
-        return samples
+        waves, _ = self._model.generate_custom_voice(texts, *who, max_new_tokens=frames + 1, **options)
+        return list(waves)
 
 
-def _request(sampling: Sampling) -> SpeechRequest:
-    return SpeechRequest(find_voice(_SPEAKER)[0], find_language(_LANGUAGE), sampling=sampling)
+def _request(sampling: Sampling, speaker: str = _SPEAKER) -> SpeechRequest:
+    return SpeechRequest(find_voice(speaker)[0], find_language(_LANGUAGE), sampling=sampling)
 
 
 def _too_short(got: int, wanted: int) -> InvalidRequest:
