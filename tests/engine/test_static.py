@@ -18,10 +18,9 @@ from tests.engine.replay import LooksAtValues, NoMemory, Replays, record
 from tests.tiny import CODES
 from wyoming_qwen3.engine.decode import Decoder, Row
 from wyoming_qwen3.engine.graphs import CudaGraphs, Direct, choose_graphs, reason
-from wyoming_qwen3.engine.language_model import load_exact, load_static, static_decoder
+from wyoming_qwen3.engine.language_model import load_exact, load_static
 from wyoming_qwen3.engine.slots import Buckets, Part
 from wyoming_qwen3.engine.static import StaticDecoder
-from wyoming_qwen3.engine.upstream import load_checkpoint
 from wyoming_qwen3.request import Sampling
 
 from .conftest import LoadPair
@@ -40,7 +39,7 @@ def pair(pairs: LoadPair) -> Pair:
 @pytest.fixture(scope="module")
 def small(pair: Pair) -> StaticDecoder:
     """Two slots, both shorter than what LONG becomes."""
-    return StaticDecoder(pair.upstream, pair.decoder.model, Replays(), SMALL)
+    return StaticDecoder(pair.published, pair.decoder.model, Replays(), SMALL)
 
 
 def admitted(decoder: Decoder, pair: Pair, number: int, **more: Any) -> Row:
@@ -81,7 +80,7 @@ class Rolls:
 def test_draws_are_those_of_a_decoder_with_the_same_numbers(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, defaults: dict[str, Any], sizes: list[int] | None
 ) -> None:
-    upstream = replace(pair.upstream, defaults=pair.upstream.defaults | defaults)
+    upstream = replace(pair.published, defaults=pair.published.defaults | defaults)
     over_slots = StaticDecoder(upstream, pair.decoder.model, Replays(), Buckets((1, 2), (64, 256)))
     plain = Decoder(upstream, pair.decoder.model)
     given = [request(pair, sampling=Sampling(seed=seed, repetition_penalty=1.3)) for seed in range(2)]
@@ -145,7 +144,7 @@ def test_a_row_that_waits_for_text_gives_what_was_begun(pair: Pair, small: Stati
 
 def test_few_rows_take_few_slots(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last one of four moves to the first slot when the others have left."""
-    decoder = StaticDecoder(pair.upstream, pair.decoder.model, Replays(), Buckets((1, 2, 4), (64, 128)))
+    decoder = StaticDecoder(pair.published, pair.decoder.model, Replays(), Buckets((1, 2, 4), (64, 128)))
     frame, taken = decoder.slots.frame, []
 
     def spy(rows: int) -> None:
@@ -166,7 +165,7 @@ def test_a_remembered_beginning_changes_no_frame_and_saves_the_prefill(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Word by word, a known voice's first frame is a single step."""
-    decoder = StaticDecoder(pair.upstream, pair.decoder.model, Replays(), Buckets((1,), (64, 128)))
+    decoder = StaticDecoder(pair.published, pair.decoder.model, Replays(), Buckets((1,), (64, 128)))
     talker = decoder.model.talker
     advance, calls = talker.advance, []
 
@@ -187,7 +186,7 @@ def test_a_remembered_beginning_changes_no_frame_and_saves_the_prefill(
 
 def test_all_steps_are_captured_at_the_start(pair: Pair) -> None:
     graphs = Replays()
-    StaticDecoder(pair.upstream, pair.decoder.model, graphs, SMALL)
+    StaticDecoder(pair.published, pair.decoder.model, graphs, SMALL)
     assert graphs.captured == {"the talker": [(2, 40), (2, 24), (1, 40), (1, 24)], "the code predictor": [2, 1]}
 
 
@@ -210,24 +209,24 @@ def test_a_step_that_looks_at_a_value_is_found_out() -> None:
 def test_without_memory_for_slots_it_speaks_all_the_same(pairs: LoadPair, caplog: pytest.LogCaptureFixture) -> None:
     pair = pairs("custom_voice", "0.6B")
     with caplog.at_level(logging.WARNING):
-        decoder, size = static_decoder(load_checkpoint(pair.path, "cpu", torch.float32), NoMemory())
+        loaded = load_static(pair.published, "cpu", torch.float32, NoMemory())
     assert "Speaking without CUDA graphs, several times slower: CUDA out of memory." in caplog.text
-    assert type(decoder) is Decoder
-    assert size == load_exact(pair.path, "cpu", torch.float32).footprint
+    assert type(loaded.decoder) is Decoder
+    assert loaded.footprint == load_exact(pair.published, "cpu", torch.float32).footprint
     [expected] = run(pair.decoder, admitted(pair.decoder, pair, 0))
-    assert run(decoder, admitted(decoder, pair, 0)) == [expected]
+    assert run(loaded.decoder, admitted(loaded.decoder, pair, 0)) == [expected]
 
 
 def test_slots_are_counted_as_memory(pair: Pair) -> None:
-    exact = load_exact(pair.path, "cpu", torch.float32)
-    static = load_static(pair.path, "cpu", torch.float32, Direct())
+    exact = load_exact(pair.published, "cpu", torch.float32)
+    static = load_static(pair.published, "cpu", torch.float32, Direct())
     assert isinstance(static.decoder, StaticDecoder)
     kv = 2 * 2 * 8 * 2 * 1024 * 16 * 4  # keys and values, layers, slots, heads, positions, their size, bytes
     assert kv <= static.footprint - exact.footprint < 1.2 * kv
 
 
 def test_a_slot_without_a_part_keeps_what_it_has(pair: Pair) -> None:
-    slots = StaticDecoder(pair.upstream, pair.decoder.model, Replays(), SMALL).slots
+    slots = StaticDecoder(pair.published, pair.decoder.model, Replays(), SMALL).slots
     slots.text.fill_(1)
     kept = (slots._seen, slots.sums, slots._hidden)
     with torch.inference_mode():
@@ -242,7 +241,7 @@ def test_the_end_is_not_drawn_in_the_first_two_frames(pair: Pair, monkeypatch: p
     likely = torch.zeros(2, FIRST)
     likely[:, end] = 100
     monkeypatch.setattr(talker, "logits", lambda hidden: likely[: len(hidden)])
-    slots = StaticDecoder(pair.upstream, pair.decoder.model, Replays(), SMALL).slots
+    slots = StaticDecoder(pair.published, pair.decoder.model, Replays(), SMALL).slots
     for drawn in range(4):
         with torch.inference_mode():
             slots.advance([Part(0, drawn, talks=False, speaks=True)])
@@ -251,11 +250,10 @@ def test_the_end_is_not_drawn_in_the_first_two_frames(pair: Pair, monkeypatch: p
 
 def test_in_bfloat16_it_speaks_too(pair: Pair) -> None:
     """Replayed as called, and at first as without slots; later on, what was rounded otherwise leads elsewhere."""
-    upstreams = [load_checkpoint(pair.path, "cpu", torch.bfloat16) for _ in range(3)]
     plain, called, replayed = (
-        Decoder(upstreams[0]),
-        static_decoder(upstreams[1], Direct())[0],
-        static_decoder(upstreams[2], Replays())[0],
+        load_exact(pair.published, "cpu", torch.bfloat16).decoder,
+        load_static(pair.published, "cpu", torch.bfloat16, Direct()).decoder,
+        load_static(pair.published, "cpu", torch.bfloat16, Replays()).decoder,
     )
     frames = [run(decoder, admitted(decoder, pair, 0, max_frames=20))[0] for decoder in (plain, called, replayed)]
     assert frames[1] == frames[2]

@@ -7,12 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.codec import CodecDecoder
 from wyoming_qwen3.engine.static_codec import StaticCodec, static_codec
 from wyoming_qwen3.errors import EngineFailed
 
 from .replay import NoMemory, Replays
-from .test_codec import assert_equal, random_codes, streamed, upstream_decoder, whole
+from .test_codec import assert_equal, ours, random_codes, streamed, upstream_decoder, whole
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def upstream() -> Any:
 
 @pytest.fixture(scope="module")
 def codec(upstream: Any) -> StaticCodec:
-    return StaticCodec(CodecDecoder(upstream), Replays())
+    return StaticCodec(ours(upstream), Replays())
 
 
 @pytest.mark.parametrize("pieces", [[1], [2], [4], [3], [1, 2, 4, 4], [7, 1], [16], [30, 1]], ids=str)
@@ -48,7 +47,7 @@ def test_streams_take_turns(codec: StaticCodec, upstream: Any) -> None:
 
 def test_all_steps_are_captured_at_the_start(upstream: Any) -> None:
     graphs = Replays()
-    StaticCodec(CodecDecoder(upstream), graphs)
+    StaticCodec(ours(upstream), graphs)
     assert graphs.captured == {"the codec": [4, 2, 1]}
 
 
@@ -61,7 +60,7 @@ def test_codes_of_another_shape_are_refused(codec: StaticCodec, upstream: Any) -
 
 def test_without_memory_for_a_capture_it_decodes_all_the_same(upstream: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        codec = static_codec(CodecDecoder(upstream), NoMemory())
+        codec = static_codec(ours(upstream), NoMemory())
     assert "Decoding sound without CUDA graphs, more slowly: CUDA out of memory." in caplog.text
     codes = random_codes(9, upstream)
     assert_equal(streamed(codec, codes, [1, 2, 4]), whole(upstream, codes))

@@ -15,10 +15,10 @@ from .decode import Decoder, Frame, LanguageModel, Row, Speech
 from .graphs import Graphs, read_back
 from .predictor import CodePredictor
 from .prompt import Prompt
+from .published import Published
 from .slots import NO_PART, Buckets, Part, Slots
 from .text_track import TextTrack
 from .transformer import KvCache
-from .upstream import Upstream
 
 
 @dataclass(eq=False)
@@ -44,10 +44,10 @@ class StaticDecoder(Decoder):
     """
 
     def __init__(
-        self, upstream: Upstream, model: LanguageModel, graphs: Graphs, buckets: Buckets | None = None
+        self, published: Published, model: LanguageModel, graphs: Graphs, buckets: Buckets | None = None
     ) -> None:
         """Captures all steps. Raises CaptureFailed and torch.OutOfMemoryError; the model is as good as before then."""
-        super().__init__(upstream, model)
+        super().__init__(published, model)
         assert isinstance(self._predictor, CodePredictor)
         self._remembers_heads = True
         self.slots = Slots(self._talker, self._predictor, self._banned, graphs=graphs, buckets=buckets or Buckets())
