@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from wyoming_qwen3.engine.codec import CodecDecoder
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.errors import InvalidRequest
 
-TINY = Weights("tiny", None, "cpu", torch.float32)
 OPTIONS = ["engine", "--size", "tiny", "--random-weights", "--frames", "9", "--runs", "2"]
 GATES = {"greedy_frames_equal_stock", "streamed_equals_whole", "first_frame_depends_on_text"}
 
@@ -33,6 +33,12 @@ class Outcome:
     text: str
     json: dict[str, Any]
     file: Path
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[Weights]:
+    with Weights("tiny", None, "cpu", torch.float32).on_disk() as weights:
+        yield weights
 
 
 @pytest.fixture(scope="module")
@@ -124,16 +130,16 @@ def test_a_failed_gate_gives_no_figures(
     assert results["gates"]["greedy_frames_equal_stock"] is False
 
 
-def test_the_streaming_gate_sees_a_codec_that_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_streaming_gate_sees_a_codec_that_forgets(tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     decode = CodecDecoder.decode
     monkeypatch.setattr(CodecDecoder, "decode", lambda self, codes, _: decode(self, codes, self.new_state()))
-    assert check(TINY) == dict.fromkeys(GATES, True) | {"streamed_equals_whole": False}
+    assert check(tiny) == dict.fromkeys(GATES, True) | {"streamed_equals_whole": False}
 
 
-def test_the_text_gate_sees_a_first_frame_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_text_gate_sees_a_first_frame_without_text(tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     embed = Talker.embed_text
     monkeypatch.setattr(Talker, "embed_text", lambda self, ids: 0 * embed(self, ids))
-    passed = check(TINY)
+    passed = check(tiny)
     assert not passed["first_frame_depends_on_text"]
     assert not passed["greedy_frames_equal_stock"]
 
@@ -157,16 +163,15 @@ def test_a_checkpoint_folder_is_measured_too(tmp_path: Path) -> None:
 def test_other_kinds_of_checkpoints_are_refused(tmp_path: Path) -> None:
     weights = Weights("0.6B", build_checkpoint(tmp_path, "base"), "cpu", torch.float32)
     with pytest.raises(InvalidRequest, match="CustomVoice"):
-        weights.load()
+        weights.open()
 
 
 def test_speech_that_ends_early_is_no_figure(tmp_path: Path) -> None:
     """A tiny checkpoint's speech ends by itself, long before frames that are twice its text."""
     weights = Weights("0.6B", build_checkpoint(tmp_path, "custom_voice"), "cpu", torch.float32)
-    upstream, tokenizer = weights.load(), weights.load_codec(torch.float32)
-    text = text_for(upstream, 8)
+    text = text_for(weights.open(), 8)
     with pytest.raises(InvalidRequest, match=r"ended after \d+ of 500 frames"):
-        Ours.exact(upstream, tokenizer).speak(text, 500)
+        Ours.load(weights).speak(text, 500)
 
 
 @pytest.mark.parametrize("option", [["--against", "other"], ["--frames", "0"], ["--rows", "1,x"], ["--size", "7B"]])

@@ -12,13 +12,12 @@ from tests.tiny import CODES, build_checkpoint
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine.native import NativeEngine
 from wyoming_qwen3.engine.sound import chunk_frames
-from wyoming_qwen3.engine.upstream import load_speech_tokenizer
 from wyoming_qwen3.engine.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Play, Submit
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, SpeechError
 from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest
 from wyoming_qwen3.voices import SPEAKERS, find_language
 
-from .golden import load_golden
+from .golden import load_codec, load_golden
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 BASE = Checkpoint("base", "0.6B")
@@ -70,7 +69,7 @@ def random_codes(frames: int) -> CodeArray:
 
 def whole_decode(folder: Path, codes: CodeArray) -> FloatArray:
     """Samples by one forward of upstream's decoder over all codes."""
-    decoder = load_speech_tokenizer(folder / "speech_tokenizer", "cpu", torch.float32).model.decoder
+    decoder = load_codec(folder).model.decoder
     with torch.inference_mode():
         samples: FloatArray = decoder(torch.from_numpy(codes).t()[None])[0, 0].numpy()
     return samples
@@ -181,7 +180,7 @@ def test_samples_are_encoded_as_by_upstream(
     samples = np.random.default_rng(5).normal(0, 0.1, count).astype(np.float32)
     answer = engine.compute(Encode(1, CUSTOM, samples, rate))
     assert isinstance(answer, Encoded)
-    tokenizer = load_speech_tokenizer(folders[CUSTOM] / "speech_tokenizer", "cpu", torch.float32)
+    tokenizer = load_codec(folders[CUSTOM])
     assert torch.equal(torch.from_numpy(answer.codes), tokenizer.encode(samples, sr=rate).audio_codes[0])
     assert answer.codes.shape == (-(-count * 24_000 // rate // 1920), 16)
     assert answer.codes.dtype == np.int64

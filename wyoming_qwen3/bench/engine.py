@@ -132,12 +132,12 @@ def measure_ours(plan: Plan) -> Figures:
     start = perf_counter()
     ours = Ours.load(plan.weights)
     load_s = perf_counter() - start
-    text = text_for(ours.upstream, plan.frames)
+    text = text_for(ours.published, plan.frames)
     ours.speak(text, _WARM_UP_FRAMES)
     whole = [ours.speak(text, plan.frames, seed=seed) for seed in range(plan.runs)]
     first = {str(frames): _up_to_first_chunk(ours, text, frames, plan.runs) for frames in _FIRST_CHUNKS}
     first["default"] = [times.first for times in whole]
-    new = [ours.speak(text, _WARM_UP_FRAMES, speaker=speaker).first for speaker in other_speakers(ours.upstream)]
+    new = [ours.speak(text, _WARM_UP_FRAMES, speaker=speaker).first for speaker in other_speakers(ours.published)]
     with ours.stopwatch() as seconds:
         timed = ours.speak(text, plan.frames)
     peak = _peak_mb(plan.weights.device)
@@ -157,9 +157,8 @@ def measure_ours(plan: Plan) -> Figures:
 
 def measure_stock(plan: Plan) -> Figures:
     """Figures of stock qwen-tts, whose first samples come with the last; its codec has the model's precision."""
-    upstream, tokenizer = plan.weights.load(), plan.weights.load_codec(plan.weights.dtype)
-    text = text_for(upstream, plan.frames)
-    stock = Stock(upstream, tokenizer)
+    text = text_for(plan.weights.open(), plan.frames)
+    stock = Stock(plan.weights)
     stock.speak(text, _WARM_UP_FRAMES)
     whole = [stock.speak(text, plan.frames, seed=seed) for seed in range(plan.runs)]
     first = {str(chunk): [times.first for times in whole] for chunk in (*_FIRST_CHUNKS, "default")}

@@ -22,8 +22,10 @@ from transformers import Qwen2TokenizerFast
 from transformers.convert_slow_tokenizer import Qwen2Converter, bytes_to_unicode
 from transformers.modeling_utils import no_init_weights
 
-from wyoming_qwen3.engine.upstream import Upstream, import_qwen_tts
+from wyoming_qwen3.engine.upstream import import_qwen_tts
 from wyoming_qwen3.voices import SPEAKERS
+
+from .upstream import Upstream
 
 
 @dataclass(frozen=True)

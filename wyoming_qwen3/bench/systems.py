@@ -20,16 +20,17 @@ from torch import Tensor
 from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
 from wyoming_qwen3.engine.decode import Decoder, Row
 from wyoming_qwen3.engine.kernels.library import load_kernels
-from wyoming_qwen3.engine.language_model import Quantize, load_quantized
+from wyoming_qwen3.engine.language_model import Quantize, load_exact, load_quantized
+from wyoming_qwen3.engine.published import Published, open_checkpoint, open_codec
 from wyoming_qwen3.engine.sound import chunk_frames
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.engine.text_track import encode
-from wyoming_qwen3.engine.upstream import Upstream, load_checkpoint, load_speech_tokenizer
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
 from wyoming_qwen3.voices import find_language, find_voice
 
-from .random_weights import SIZES, build_model, build_speech_tokenizer, write_checkpoint
+from .random_weights import SIZES, write_checkpoint
+from .upstream import load_checkpoint, load_speech_tokenizer
 
 _PASSAGE = "The quick brown fox jumps over the lazy dog, and nobody in the whole house minds it very much. "
 _SPEAKER, _LANGUAGE = "ryan", "english"
@@ -59,36 +60,34 @@ class Weights:
             write_checkpoint(Path(folder), SIZES[self.size], _SEED)
             yield replace(self, checkpoint=Path(folder))
 
-    def load(self) -> Upstream:
-        """The checkpoint without its codec. Raises ModelFailed, and InvalidRequest if it is not a CustomVoice one."""
-        if self.checkpoint is None:
-            return build_model(SIZES[self.size], _SEED, self.device, self.dtype)
-        upstream = load_checkpoint(self.checkpoint, self.device, self.dtype)
-        if upstream.kind != "custom_voice":
-            raise InvalidRequest(f"The checkpoint must be a CustomVoice one, but is {upstream.kind}.")
-        return upstream
+    @property
+    def folder(self) -> Path:
+        """Where they are on disk."""
+        assert self.checkpoint is not None
+        return self.checkpoint
 
-    def load_codec(self, dtype: torch.dtype) -> Any:
-        """Its codec as upstream's Qwen3TTSTokenizer. Raises ModelFailed."""
-        if self.checkpoint is None:
-            return build_speech_tokenizer(SIZES[self.size], _SEED, self.device, dtype)
-        return load_speech_tokenizer(self.checkpoint / "speech_tokenizer", self.device, dtype)
+    def open(self) -> Published:
+        """The checkpoint. Raises ModelFailed, and InvalidRequest if it is not a CustomVoice one."""
+        published = open_checkpoint(self.folder)
+        if published.kind != "custom_voice":
+            raise InvalidRequest(f"The checkpoint must be a CustomVoice one, but is {published.kind}.")
+        return published
 
 
-def text_for(upstream: Upstream, frames: int) -> str:
+def text_for(published: Published, frames: int) -> str:
     """Text of at least half as many tokens as frames: twice what they can speak, so that speech goes on to the end."""
-    text = _PASSAGE
-    while len(encode(upstream.tokenizer, text)) < 2 * frames:
+    text, tokenizer = _PASSAGE, published.tokenizer
+    while len(encode(tokenizer, text)) < 2 * frames:
         text += _PASSAGE
     words = text.split()
-    while len(words) > 1 and len(encode(upstream.tokenizer, " ".join(words[:-1]))) >= max(8, frames // 2):
+    while len(words) > 1 and len(encode(tokenizer, " ".join(words[:-1]))) >= max(8, frames // 2):
         words.pop()
     return " ".join(words)
 
 
-def other_speakers(upstream: Upstream) -> list[str]:
+def other_speakers(published: Published) -> list[str]:
     """Whom a CustomVoice checkpoint has beside the one that all else is measured with."""
-    return [name for name in upstream.model.config.talker_config.spk_id if name != _SPEAKER]
+    return [name for name in published.config.talker_config.spk_id if name != _SPEAKER]
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,8 @@ class _Stream:
 class Ours:
     """Prompts, decode loop and streaming codec of this project, without the process that they serve in."""
 
-    def __init__(self, upstream: Upstream, decoder: Decoder, codec: CodecDecoder) -> None:
-        self.upstream = upstream
+    def __init__(self, published: Published, decoder: Decoder, codec: CodecDecoder) -> None:
+        self.published = published
         self.decoder = decoder
         self.codec = codec
         self._device = self.decoder.model.talker.device
@@ -119,20 +118,17 @@ class Ours:
     @classmethod
     def load(cls, weights: Weights) -> "Ours":
         """As it serves: the codec in float32, the language model as quantized as the weights say."""
-        if weights.quantize == "none" or weights.checkpoint is None:
-            return cls.exact(weights.load(), weights.load_codec(torch.float32))
-        kernels = load_kernels(torch.get_num_threads())
-        if kernels is None:
-            raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
-        torch.set_num_threads(1)
-        codec = CodecDecoder(weights.load_codec(torch.float32).model.decoder, kernels=kernels)
-        loaded = load_quantized(weights.checkpoint, weights.quantize, kernels)
-        return cls(loaded.upstream, loaded.decoder, codec)
-
-    @classmethod
-    def exact(cls, upstream: Upstream, tokenizer: Any) -> "Ours":
-        """Takes over the weights of `upstream`; the codec is computed in the tokenizer's precision."""
-        return cls(upstream, Decoder(upstream), CodecDecoder(tokenizer.model.decoder))
+        published, codec, kernels = weights.open(), open_codec(weights.folder / "speech_tokenizer"), None
+        if weights.quantize != "none":
+            kernels = load_kernels(torch.get_num_threads())
+            if kernels is None:
+                raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
+            torch.set_num_threads(1)
+            loaded = load_quantized(published, weights.quantize, kernels)
+        else:
+            loaded = load_exact(published, weights.device, weights.dtype)
+        decoder = CodecDecoder(codec.decoder(weights.device), codec.config, kernels=kernels)
+        return cls(published, loaded.decoder, decoder)
 
     def speak(
         self,
@@ -194,13 +190,17 @@ class Ours:
 class Stock:
     """qwen-tts as it comes: its own generate method, which gives all samples at the end."""
 
-    def __init__(self, upstream: Upstream, tokenizer: Any) -> None:
-        """Uses the modules of both as they are."""
+    def __init__(self, weights: Weights) -> None:
+        """In the weights' precision, as the codec is too."""
+        upstream = load_checkpoint(weights.folder, weights.device, weights.dtype)
+        tokenizer = load_speech_tokenizer(weights.folder / "speech_tokenizer", weights.device, weights.dtype)
         qwen_tts: Any = import_module("qwen_tts")
         processor = import_module("qwen_tts.core.models").Qwen3TTSProcessor(tokenizer=upstream.tokenizer)
         upstream.model.load_speech_tokenizer(tokenizer)
         self._model = qwen_tts.Qwen3TTSModel(upstream.model, processor, upstream.defaults)
         self._tokenizer = tokenizer
+        self.codec: Any = tokenizer.model.decoder
+        """Its decoder of codes."""
 
     def speak(self, text: str, frames: int, *, rows: int = 1, seed: int = 0) -> Times:
         """Speak `rows` utterances in one batch. Raises InvalidRequest where speech ends before `frames`."""

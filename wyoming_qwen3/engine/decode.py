@@ -14,13 +14,13 @@ from torch import Tensor
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import SpeechRequest
 
-from .predictor import CodePredictor, Predictor
+from .predictor import Predictor
 from .prompt import Prompt, PromptBuilder, Voicing, prefills_whole_text, prepare
+from .published import Published
 from .sampling import Sampler, choose
 from .talker import Talker
 from .text_track import IncrementalTokenizer, TextTrack
 from .transformer import KvCache
-from .upstream import Upstream
 
 Ending = Literal["eos", "limit"]
 
@@ -157,18 +157,16 @@ class Frame:
 
 
 class Decoder:
-    """Turns requests into codec frames with one checkpoint. Takes over its weights, or uses the model that is given.
+    """Turns requests into codec frames with one checkpoint.
 
     A row is all the state of an utterance: any number may be open, and each step advances those it is given.
     """
 
-    def __init__(self, upstream: Upstream, model: LanguageModel | None = None) -> None:
-        self._upstream = upstream
-        if model is None:
-            model = LanguageModel(Talker(upstream.model.talker), CodePredictor(upstream.model.talker))
+    def __init__(self, published: Published, model: LanguageModel) -> None:
+        self._published = published
         self.model = model
         self._talker, self._predictor = model.talker, model.predictor
-        self._prompts = PromptBuilder(upstream, self._talker, self._predictor)
+        self._prompts = PromptBuilder(published, self._talker, self._predictor)
         self._heads: dict[bytes, KvCache] = {}
         self._end: int = self._talker.config.codec_eos_token_id
         self._banned = torch.zeros(self._talker.config.vocab_size, dtype=torch.bool, device=self._talker.device)
@@ -192,11 +190,11 @@ class Decoder:
         empty text.
         """
         if whole_text_first is None:
-            whole_text_first = prefills_whole_text(self._upstream.kind)
+            whole_text_first = prefills_whole_text(self._published.kind)
         row = Row(
-            prepare(self._upstream, request),
-            Sampler(choose(request.sampling, self._upstream.defaults), self._banned, self._end),
-            IncrementalTokenizer(self._upstream.tokenizer),
+            prepare(self._published, request),
+            Sampler(choose(request.sampling, self._published.defaults), self._banned, self._end),
+            IncrementalTokenizer(self._published.tokenizer),
             whole_text_first=whole_text_first and not streaming_text,
             max_frames=request.sampling.max_frames,
         )

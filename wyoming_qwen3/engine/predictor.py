@@ -4,13 +4,15 @@ Knows its weights; does NOT know text, prompts or when speech ends.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from .config import TalkerConfig
 from .sampling import Sampler, draw_residual
-from .transformer import Transformer
+from .tensors import Reader
+from .transformer import MakeLinear, Transformer, embedding_layer, linear_layer
 
 
 class Predictor(Protocol):
@@ -23,18 +25,27 @@ class Predictor(Protocol):
         """Whole frames int64 [frames, 16] -> the sums of their embeddings [frames, hidden]."""
 
 
-class CodePredictor:
-    """Upstream's code predictor with its layers moved into a Transformer; upstream's own forward is gone after this."""
+class CodePredictor(nn.Module):
+    """The code predictor of a checkpoint, in the type and on the device of `read`, which reads below "talker."."""
 
-    def __init__(self, talker: Any) -> None:
-        predictor = talker.code_predictor
-        self.codebooks: int = predictor.config.num_code_groups
-        self.first_embedding: nn.Embedding = talker.model.codec_embedding
-        self.embeddings: nn.ModuleList = predictor.model.codec_embedding
-        self.heads: nn.ModuleList = predictor.lm_head
-        self.projection: nn.Module = predictor.small_to_mtp_projection
-        model = predictor.model
-        self.transformer = Transformer(model.layers, model.norm, predictor.config, self.codebooks)
+    def __init__(
+        self, read: Reader, talker: TalkerConfig, first: nn.Embedding, linear: MakeLinear = linear_layer
+    ) -> None:
+        """`first` embeds codebook 0, `linear` makes a linear layer of its weight."""
+        super().__init__()
+        config, width, read = talker.code_predictor_config, talker.hidden_size, read.below("code_predictor.")
+        hidden, others = config.hidden_size, range(config.num_code_groups - 1)
+        self.codebooks: int = config.num_code_groups
+        self.first_embedding = first
+        names = [f"model.codec_embedding.{number}.weight" for number in others]
+        self.embeddings = nn.ModuleList(embedding_layer(read(name, config.vocab_size, width)) for name in names)
+        heads = [f"lm_head.{number}.weight" for number in others]
+        self.heads = nn.ModuleList(linear(read(name, config.vocab_size, hidden)) for name in heads)
+        self.projection: nn.Module = nn.Identity()
+        if width != hidden:
+            own = read.below("small_to_mtp_projection.")
+            self.projection = linear_layer(own("weight", hidden, width), own("bias", hidden))
+        self.transformer = Transformer(read.below("model."), config, self.codebooks, linear)
 
     def frame(self, hidden: Tensor, first_codes: Tensor, samplers: Sequence[Sampler]) -> tuple[Tensor, Tensor]:
         """Complete one frame of each row.

@@ -14,6 +14,7 @@ from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import CodeArray
 
 from .codec import CodecDecoder, CodecState
+from .published import PublishedCodec
 
 _RAMP = (1, 2, 4)
 """Frames of the first chunks of an utterance, and of all that follow: sound early, then less work per frame."""
@@ -32,10 +33,7 @@ class Codec:
     """A speech tokenizer that checkpoints share: its decoder, and what it remembers of references."""
 
     decoder: CodecDecoder
-    path: Path
-    footprint: int
-    codebooks: int
-    codebook_size: int
+    published: PublishedCodec
     device: str
     references: dict[bytes, CodecState] = field(default_factory=dict)
 
@@ -44,10 +42,11 @@ class Codec:
 
         Raises InvalidRequest for what can't be decoded: a GPU does not survive an index that is out of range.
         """
-        if codes.ndim != 2 or not len(codes) or codes.shape[1] != self.codebooks:
-            raise InvalidRequest(f"Codes must be one frame or more of {self.codebooks} codes each.")
-        if codes.min() < 0 or codes.max() >= self.codebook_size:
-            raise InvalidRequest(f"Each code must be between 0 and {self.codebook_size - 1}.")
+        config = self.published.config
+        if codes.ndim != 2 or not len(codes) or codes.shape[1] != config.num_quantizers:
+            raise InvalidRequest(f"Codes must be one frame or more of {config.num_quantizers} codes each.")
+        if codes.min() < 0 or codes.max() >= config.codebook_size:
+            raise InvalidRequest(f"Each code must be between 0 and {config.codebook_size - 1}.")
         return torch.tensor(codes, dtype=torch.int64, device=self.device)
 
     def state_after(self, codes: CodeArray) -> CodecState:

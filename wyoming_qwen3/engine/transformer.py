@@ -4,14 +4,36 @@ Knows tensors only: nothing of text, codes or embeddings. Layer for layer the sa
 whose three equal rotary position rows make its multimodal rotary embedding the plain one-dimensional one.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.errors import ModelFailed
+
+from .config import StackConfig
+from .tensors import Reader
+
+MakeLinear = Callable[[Tensor], nn.Module]
+
+
+def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A linear layer around a weight [outputs, inputs] and a bias [outputs]."""
+    outputs, inputs = weight.shape
+    layer = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias, requires_grad=False)
+    return layer
+
+
+def embedding_layer(table: Tensor) -> nn.Embedding:
+    """An embedding around a table [ids, features]."""
+    ids, features = table.shape
+    layer = nn.Embedding(ids, features, device="meta")
+    layer.weight = nn.Parameter(table, requires_grad=False)
+    return layer
 
 
 class KvCache:
@@ -73,11 +95,10 @@ class KvCache:
 
 
 class Transformer(nn.Module):
-    """A stack of Qwen3 decoder layers and its final norm, made of upstream's weights.
+    """A stack of Qwen3 decoder layers and its final norm, read layer by layer.
 
-    `layers` is upstream's ModuleList and is emptied on the way, so that packing never needs more memory than one
-    layer. `positions` is how long a sequence can get. Raises ModelFailed for a variant of the layers that no
-    published checkpoint has.
+    `positions` is how long a sequence can get, `linear` makes a linear layer of its weight. Raises ModelFailed for a
+    variant of the layers that no published checkpoint has.
     """
 
     splits_exactly = False
@@ -86,19 +107,19 @@ class Transformer(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, layers: nn.ModuleList, norm: Any, config: Any, positions: int) -> None:
+    def __init__(self, read: Reader, config: StackConfig, positions: int, linear: MakeLinear = linear_layer) -> None:
         super().__init__()
         if config.attention_bias or config.sliding_window is not None or config.hidden_act != "silu":
             raise ModelFailed("The checkpoint has decoder layers of a kind that is not supported.")
         self.kv_heads: int = config.num_key_value_heads
         self.head_dim: int = config.head_dim
-        self.layers = nn.ModuleList()
-        while len(layers) > 0:
-            self.layers.append(_Layer(layers.pop(0), config))
-        self.norm = _Norm(norm.weight, config.rms_norm_eps)
+        self.layers = nn.ModuleList(
+            _Layer(read.below(f"layers.{number}."), config, linear) for number in range(config.num_hidden_layers)
+        )
+        self.norm = _Norm(read("norm.weight", config.hidden_size), config.rms_norm_eps)
         cos, sin = rotary_table(positions, self.head_dim, config.rope_theta)
-        self.register_buffer("cos", cos.to(norm.weight), persistent=False)
-        self.register_buffer("sin", sin.to(norm.weight), persistent=False)
+        self.register_buffer("cos", cos.to(self.norm.weight), persistent=False)
+        self.register_buffer("sin", sin.to(self.norm.weight), persistent=False)
 
     def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
         """An empty cache for `rows` sequences."""
@@ -152,24 +173,25 @@ class _Norm(nn.Module):
 class _Layer(nn.Module):
     """One decoder layer with packed projections; queries and keys are normed and rotated together."""
 
-    def __init__(self, layer: Any, config: Any) -> None:
+    def __init__(self, read: Reader, config: StackConfig, linear: MakeLinear) -> None:
         super().__init__()
-        attention, mlp = layer.self_attn, layer.mlp
         self.heads: int = config.num_attention_heads
         self.kv_heads: int = config.num_key_value_heads
         self.head_dim: int = config.head_dim
-        eps: float = config.rms_norm_eps
-        self.attention_norm = _Norm(layer.input_layernorm.weight, eps)
-        self.qkv = _packed(attention.q_proj, attention.k_proj, attention.v_proj)
+        hidden, inner, eps = config.hidden_size, config.intermediate_size, config.rms_norm_eps
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        outputs = {"q": queries, "k": keys, "v": keys}
+        self.attention_norm = _Norm(read("input_layernorm.weight", hidden), eps)
+        self.qkv = linear(torch.cat([read(f"self_attn.{part}_proj.weight", n, hidden) for part, n in outputs.items()]))
         head_weights = [
-            attention.q_norm.weight.expand(self.heads, -1),
-            attention.k_norm.weight.expand(self.kv_heads, -1),
+            read("self_attn.q_norm.weight", self.head_dim).expand(self.heads, -1),
+            read("self_attn.k_norm.weight", self.head_dim).expand(self.kv_heads, -1),
         ]
         self.qk_norm = _Norm(torch.cat(head_weights), eps)
-        self.out: nn.Linear = attention.o_proj
-        self.mlp_norm = _Norm(layer.post_attention_layernorm.weight, eps)
-        self.gate_up = _packed(mlp.gate_proj, mlp.up_proj)
-        self.down: nn.Linear = mlp.down_proj
+        self.out = linear(read("self_attn.o_proj.weight", hidden, queries))
+        self.mlp_norm = _Norm(read("post_attention_layernorm.weight", hidden), eps)
+        self.gate_up = linear(torch.cat([read(f"mlp.{part}_proj.weight", inner, hidden) for part in ("gate", "up")]))
+        self.down = linear(read("mlp.down_proj.weight", hidden, inner))
 
     def forward(self, x: Tensor, number: int, caches: Sequence[KvCache], cos: Tensor, sin: Tensor) -> Tensor:
         x = x + self._attend(self.attention_norm(x), number, caches, cos, sin)
@@ -192,14 +214,6 @@ class _Layer(nn.Module):
             start += cache.rows
         mixed = parts[0] if len(parts) == 1 else torch.cat(parts)
         return self.out(mixed)  # type: ignore[no-any-return]
-
-
-def _packed(*linears: nn.Linear) -> nn.Linear:
-    """One linear layer that gives the outputs of several, side by side."""
-    weight = torch.cat([linear.weight for linear in linears])
-    packed = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
-    packed.weight = nn.Parameter(weight, requires_grad=False)
-    return packed
 
 
 def rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
