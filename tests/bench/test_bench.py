@@ -20,6 +20,9 @@ from wyoming_qwen3.bench.picture import Panel, draw
 from wyoming_qwen3.bench.random_weights import SIZES, build_model, talker_config
 from wyoming_qwen3.bench.systems import Ours, Weights, text_for
 from wyoming_qwen3.engine.codec import CodecDecoder
+from wyoming_qwen3.engine.graphs import Direct
+from wyoming_qwen3.engine.static import StaticDecoder
+from wyoming_qwen3.engine.static_codec import static_codec
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.errors import InvalidRequest
 
@@ -142,6 +145,20 @@ def test_the_text_gate_sees_a_first_frame_without_text(tiny: Weights, monkeypatc
     passed = check(tiny)
     assert not passed["first_frame_depends_on_text"]
     assert not passed["greedy_frames_equal_stock"]
+
+
+def test_the_steps_of_a_gpu_are_measured_part_by_part(tiny: Weights) -> None:
+    """With the same parts a GPU has, called directly."""
+    text, plain = text_for(tiny.open(), 8), Ours.load(tiny)
+    assert isinstance(plain.codec, CodecDecoder)
+    decoder = StaticDecoder(plain.published, plain.decoder.model, Direct())
+    ours = Ours(plain.published, decoder, static_codec(plain.codec, Direct()))
+    assert torch.equal(ours.greedy(text, 8), plain.greedy(text, 8))
+    with ours.stopwatch() as seconds:
+        times = ours.speak(text, 8, rows=2)
+    assert 0 < times.first < times.last
+    assert all(seconds[part] > 0 for part in ("talker", "predictor", "codec"))
+    assert sum(seconds.values()) < times.last
 
 
 def test_seed_gives_the_same_weights() -> None:

@@ -1,5 +1,6 @@
 """What upstream itself makes of a request, on tiny checkpoints: the golden side of the engine's tests."""
 
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from tests.engine.replay import Replays
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.checkpoints import Kind, Size
 from wyoming_qwen3.engine.decode import Decoder, Row
 from wyoming_qwen3.engine.language_model import load_exact
 from wyoming_qwen3.engine.published import Published, open_checkpoint
+from wyoming_qwen3.engine.slots import Buckets
+from wyoming_qwen3.engine.static import StaticDecoder
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 from wyoming_qwen3.request import ClonePrompt, Description, FloatArray, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import Speaker, find_language, find_voice
@@ -33,6 +37,13 @@ class Pair:
     golden: Any
     published: Published
     decoder: Decoder
+
+    def over_slots(self) -> "Pair":
+        """The same with the decode loop of a GPU, its steps recorded and replayed."""
+        other = copy(self)
+        buckets = Buckets((1, 2, 4), (64, 128, 256))
+        other.decoder = StaticDecoder(self.published, self.decoder.model, Replays(), buckets)
+        return other
 
     def codes(self, request: SpeechRequest, text: str, **options: Any) -> list[list[int]]:
         """Frames that upstream's own public method generates."""

@@ -17,6 +17,7 @@ from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
 from wyoming_qwen3.engine.config import CodecConfig
 from wyoming_qwen3.engine.kernels.build import kinds_here
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
+from wyoming_qwen3.engine.sound import FrameDecoder
 from wyoming_qwen3.engine.tensors import Reader
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 from wyoming_qwen3.errors import EngineFailed
@@ -228,7 +229,7 @@ def whole(upstream: Any, codes: Tensor) -> Tensor:
     return samples
 
 
-def streamed(decoder: CodecDecoder, codes: Tensor, pieces: Sequence[int]) -> Tensor:
+def streamed(decoder: FrameDecoder, codes: Tensor, pieces: Sequence[int]) -> Tensor:
     """Samples of `codes` cut into `pieces`, over and over."""
     state = decoder.new_state()
     samples: list[Tensor] = []

@@ -136,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="our language model's weights; auto is int8 on a CPU, as it serves",
     )
+    command.add_argument("--no-graphs", action="store_true", help="do without CUDA graphs on a GPU")
     command.add_argument("--against", type=_names, default=(), metavar="stock", help="what else is measured")
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
     command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")
@@ -190,7 +191,7 @@ def _plan(given: argparse.Namespace) -> Plan:
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
     quantize = choose_quantize(given.quantize, given.device)
     return Plan(
-        weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize),
+        weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs),
         against=given.against,
         frames=given.frames,
         runs=given.runs or (5 if on_cpu else 20),

@@ -184,6 +184,7 @@ def _description(plan: Plan) -> dict[str, Any]:
         "device": weights.device,
         "dtype": str(weights.dtype).removeprefix("torch."),
         "quantize": weights.quantize,
+        "graphs": weights.device != "cpu" and weights.graphs,
         "frames": plan.frames,
         "runs": plan.runs,
     }

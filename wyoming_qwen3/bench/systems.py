@@ -19,10 +19,13 @@ from torch import Tensor
 
 from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
 from wyoming_qwen3.engine.decode import Decoder, Row
+from wyoming_qwen3.engine.graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import load_kernels
-from wyoming_qwen3.engine.language_model import Quantize, load_exact, load_quantized
+from wyoming_qwen3.engine.language_model import Quantize, load_exact, load_quantized, load_static
 from wyoming_qwen3.engine.published import Published, open_checkpoint, open_codec
-from wyoming_qwen3.engine.sound import chunk_frames
+from wyoming_qwen3.engine.slots import Slots
+from wyoming_qwen3.engine.sound import FrameDecoder, chunk_frames
+from wyoming_qwen3.engine.static_codec import static_codec
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.engine.text_track import encode
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest
@@ -41,7 +44,7 @@ _SEED = 0
 class Weights:
     """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
 
-    `quantize` concerns our language model alone, and needs a folder.
+    `quantize` concerns our language model alone, and needs a folder; `graphs` concerns ours on a GPU.
     """
 
     size: str
@@ -49,6 +52,7 @@ class Weights:
     device: str
     dtype: torch.dtype
     quantize: Quantize = "none"
+    graphs: bool = True
 
     @contextmanager
     def on_disk(self) -> Iterator["Weights"]:
@@ -103,13 +107,14 @@ class _Stream:
     row: Row
     state: CodecState
     gathered: list[Tensor]
+    frames: int = 0
     chunks: int = 0
 
 
 class Ours:
     """Prompts, decode loop and streaming codec of this project, without the process that they serve in."""
 
-    def __init__(self, published: Published, decoder: Decoder, codec: CodecDecoder) -> None:
+    def __init__(self, published: Published, decoder: Decoder, codec: FrameDecoder) -> None:
         self.published = published
         self.decoder = decoder
         self.codec = codec
@@ -119,16 +124,19 @@ class Ours:
     def load(cls, weights: Weights) -> "Ours":
         """As it serves: the codec in float32, the language model as quantized as the weights say."""
         published, codec, kernels = weights.open(), open_codec(weights.folder / "speech_tokenizer"), None
+        graphs = choose_graphs(weights.device, wanted=weights.graphs)
         if weights.quantize != "none":
             kernels = load_kernels(torch.get_num_threads())
             if kernels is None:
                 raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
             torch.set_num_threads(1)
             loaded = load_quantized(published, weights.quantize, kernels)
-        else:
+        elif weights.device == "cpu":
             loaded = load_exact(published, weights.device, weights.dtype)
+        else:
+            loaded = load_static(published, weights.device, weights.dtype, graphs)
         decoder = CodecDecoder(codec.decoder(weights.device), codec.config, kernels=kernels)
-        return cls(published, loaded.decoder, decoder)
+        return cls(published, loaded.decoder, decoder if weights.device == "cpu" else static_codec(decoder, graphs))
 
     def speak(
         self,
@@ -146,22 +154,27 @@ class Ours:
         """
         start, first = perf_counter(), None
         streams = {stream.row: stream for stream in (self._open(text, seed + row, speaker) for row in range(rows))}
-        for number in range(1, frames + 1):
+        while streams:
             for frame in self.decoder.step(list(streams)):
-                if frame.codes is None:
-                    raise _too_short(number - 1, frames)
                 stream = streams[frame.row]
+                if frame.codes is None:
+                    raise _too_short(stream.frames, frames)
                 stream.gathered.append(frame.codes)
-                if number == frames or len(stream.gathered) >= chunk(stream.chunks):
+                stream.frames += 1
+                if stream.frames == frames or len(stream.gathered) >= chunk(stream.chunks):
                     self._decode(stream)
                     first = first or perf_counter() - start
+                if stream.frames == frames:
+                    del streams[frame.row]
         last = perf_counter() - start
         return Times(first or last, last)
 
     def greedy(self, text: str, frames: int) -> Tensor:
         """The likeliest codes, int64 [frames, 16] on the host."""
         row = self.decoder.admit(_request(Sampling(temperature=0.0)), text=text)
-        codes = [frame.codes for _ in range(frames) for frame in self.decoder.step([row]) if frame.codes is not None]
+        codes: list[Tensor] = []
+        while len(codes) < frames and row.ready:
+            codes += [frame.codes for frame in self.decoder.step([row]) if frame.codes is not None]
         return torch.stack(codes).cpu()
 
     @contextmanager
@@ -171,8 +184,10 @@ class Ours:
             self._device,
             ("talker", Talker, "advance"),
             ("talker", Talker, "logits"),
+            ("talker", Slots, "talk"),
+            ("predictor", Slots, "frame"),
             ("predictor", type(self.decoder.model.predictor), "frame"),
-            ("codec", CodecDecoder, "decode"),
+            ("codec", type(self.codec), "decode"),
         ) as seconds:
             yield seconds
 

@@ -60,7 +60,7 @@ class CodecDecoder:
         self.samples_per_frame = config.samples_per_frame
         """1,920 for the published codec."""
 
-        self._codebooks = config.num_quantizers
+        self.codebooks = config.num_quantizers
         self._tables, self._project = make.quantizer()
         self._widen = make.widen()
         self._transformer = make.transformer()
@@ -87,11 +87,20 @@ class CodecDecoder:
         Samples are clamped to [-1, 1], and float64 where that is what is computed in. `state` moves on by these frames.
         Raises EngineFailed for codes of another shape, before the state is touched; each code must be in its codebook.
         """
-        if codes.ndim != 2 or codes.shape[0] < 1 or codes.shape[1] != self._codebooks:
+        self.check(codes)
+        pieces = torch.split(codes.to(self._tables[0].device), _FRAMES_AT_ONCE)
+        return torch.cat([self._decode(piece, state) for piece in pieces])
+
+    def check(self, codes: Tensor) -> None:
+        """Raise EngineFailed for codes of a shape that can't be decoded."""
+        if codes.ndim != 2 or codes.shape[0] < 1 or codes.shape[1] != self.codebooks:
             raise EngineFailed(
-                f"The codec decodes one frame or more of {self._codebooks} codes each, but got {tuple(codes.shape)}."
+                f"The codec decodes one frame or more of {self.codebooks} codes each, but got {tuple(codes.shape)}."
             )
-        return torch.cat([self._decode(piece, state) for piece in torch.split(codes, _FRAMES_AT_ONCE)])
+
+    def copy(self, state: CodecState) -> CodecState:
+        """See CodecState.copy."""
+        return state.copy()
 
     def _decode(self, codes: Tensor, state: CodecState) -> Tensor:
         x = self._widen(self._embed(codes), state.widen)

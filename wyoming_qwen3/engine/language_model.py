@@ -3,6 +3,7 @@
 Puts files, packs and kernels together; does NOT know how any of them works.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,14 +12,18 @@ from torch import nn
 
 from .decode import Decoder, LanguageModel
 from .dynamic import RoundedLinear
+from .graphs import CaptureFailed, Graphs, reason
 from .kernels.library import Kernels
 from .pack_file import packed_tensors
 from .predictor import CodePredictor
 from .published import Published, reading
 from .quantized import QuantizedLinear, QuantizedPredictor, QuantizedTransformer
+from .static import StaticDecoder
 from .talker import Talker
 from .tensors import Reader
 from .transformer import MakeLinear, Transformer, linear_layer
+
+_LOGGER = logging.getLogger(__name__)
 
 Quantize = Literal["none", "int8", "int4"]
 """How the weights of the language model's matrices are kept."""
@@ -37,12 +42,25 @@ class Loaded:
 
 def load_exact(published: Published, device: str, dtype: torch.dtype) -> Loaded:
     """As it was published, computed in `dtype`. Raises ModelFailed."""
-    return _load(published, Reader(published.tensors, device, dtype, _TALKER), linear_layer)
+    model = _model(published, Reader(published.tensors, device, dtype, _TALKER), linear_layer)
+    return Loaded(published, Decoder(published, model), _footprint(model))
+
+
+def load_static(published: Published, device: str, dtype: torch.dtype, graphs: Graphs) -> Loaded:
+    """As load_exact, with captured steps unless memory is too short for them. Raises ModelFailed."""
+    loaded = load_exact(published, device, dtype)
+    try:
+        decoder = StaticDecoder(published, loaded.decoder.model, graphs)
+    except (CaptureFailed, torch.OutOfMemoryError) as error:
+        _LOGGER.warning("Speaking without CUDA graphs, several times slower: %s", reason(error))
+        return loaded
+    return Loaded(published, decoder, loaded.footprint + decoder.slots.footprint)
 
 
 def load_rounded(published: Published) -> Loaded:
     """In 8 bits without kernels. Raises ModelFailed."""
-    return _load(published, Reader(published.tensors, "cpu", torch.float32, _TALKER), RoundedLinear)
+    model = _model(published, Reader(published.tensors, "cpu", torch.float32, _TALKER), RoundedLinear)
+    return Loaded(published, Decoder(published, model), _footprint(model))
 
 
 def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> Loaded:
@@ -57,21 +75,25 @@ def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -
             QuantizedLinear(kernels, tensors, "talker.head", config.vocab_size, config.hidden_size),
         )
     predictor = QuantizedPredictor(kernels, tensors, config)
-    footprint = sum(tensor.nbytes for tensor in tensors.values()) + tensor_bytes(talker)
+    footprint = sum(tensor.nbytes for tensor in tensors.values()) + _tensor_bytes(talker)
     return Loaded(published, Decoder(published, LanguageModel(talker, predictor)), footprint)
 
 
-def _load(published: Published, read: Reader, linear: MakeLinear) -> Loaded:
+def _model(published: Published, read: Reader, linear: MakeLinear) -> LanguageModel:
     config = published.config.talker_config
     with reading(published.path.name):
         head = linear_layer(read("codec_head.weight", config.vocab_size, config.hidden_size))
         layers = Transformer(read.below("model."), config, config.max_position_embeddings, linear)
         talker = Talker(read, config, layers, head)
-        predictor = CodePredictor(read, config, talker.codec_embedding, linear)
-    footprint = tensor_bytes(nn.ModuleList((talker, predictor)))
-    return Loaded(published, Decoder(published, LanguageModel(talker, predictor)), footprint)
+        return LanguageModel(talker, CodePredictor(read, config, talker.codec_embedding, linear))
 
 
-def tensor_bytes(module: nn.Module) -> int:
+def _footprint(model: LanguageModel) -> int:
+    """Of one that is not quantized."""
+    assert isinstance(model.predictor, CodePredictor)
+    return _tensor_bytes(nn.ModuleList((model.talker, model.predictor)))
+
+
+def _tensor_bytes(module: nn.Module) -> int:
     """Memory of its parameters and buffers."""
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import logging
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +23,13 @@ from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
 from .codec import CodecDecoder
+from .graphs import choose_graphs
 from .kernels.library import load_kernels
-from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded
+from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
+from .precision import compute_exactly, language_model_type
 from .published import Published, open_checkpoint, open_codec, reading
-from .sound import Codec, Sound, fingerprint
+from .sound import Codec, FrameDecoder, Sound, fingerprint
+from .static_codec import static_codec
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
@@ -68,9 +72,13 @@ class NativeEngine:
     fatal: tuple[type[Exception], ...] = (torch.AcceleratorError,)
     """The device's state is lost, and with it this process."""
 
-    def __init__(self, device: str, dtype: str, quantize: str = "none", threads: int = 0) -> None:
+    def __init__(
+        self, device: str, dtype: str, quantize: str = "none", threads: int = 0, *, graphs: bool = True
+    ) -> None:
         """As on the command line. The codec is always computed in float32."""
         self.device = _choose_device(device)
+        if self.device != "cpu":
+            compute_exactly()
         self.memory = _free_memory(self.device)
         if threads:
             torch.set_num_threads(threads)
@@ -81,11 +89,9 @@ class NativeEngine:
             _LOGGER.info(
                 "Speaking in %s with %d threads (%s)", self._quantize, self._kernels.threads, self._kernels.kind
             )
-        self._dtype = {
-            "auto": torch.float32 if self.device == "cpu" else torch.bfloat16,
-            "float32": torch.float32,
-            "bfloat16": torch.bfloat16,
-        }[dtype]
+        self._dtype = language_model_type(dtype, self.device)
+        self._static = self.device != "cpu"
+        self._graphs = graphs
         self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
         self._models: dict[Checkpoint, _Model] = {}
         self._codecs: dict[bytes, Codec] = {}
@@ -98,8 +104,12 @@ class NativeEngine:
         Raises ModelFailed.
         """
         try:
-            codec, added = self._codec(path)
-            loaded = self._language_model(path)
+            with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder, each on one core
+                reading_codec = beside.submit(self._codec, path)
+                if self._static:
+                    wait([reading_codec])  # nothing else may be done on a GPU while steps are captured
+                loaded = self._language_model(path)
+            codec, added = reading_codec.result()
         except ModelFailed:
             self._drop_unused_codecs()
             raise
@@ -199,6 +209,8 @@ class NativeEngine:
         published = open_checkpoint(path)
         if self._kernels and self._quantize != "none":
             return load_quantized(published, self._quantize, self._kernels)
+        if self._static:
+            return load_static(published, self.device, self._dtype, choose_graphs(self.device, wanted=self._graphs))
         if self._quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
@@ -219,8 +231,12 @@ class NativeEngine:
             if codec := self._codecs.get(key):
                 return codec, 0
             decoder = CodecDecoder(published.decoder(self.device), published.config, kernels=self._kernels)
-        self._codecs[key] = codec = Codec(decoder, published, self.device)
+        self._codecs[key] = codec = Codec(self._frame_decoder(decoder), published, self.device)
         return codec, published.decoder_bytes()
+
+    def _frame_decoder(self, decoder: CodecDecoder) -> FrameDecoder:
+        """The codec as the device wants it."""
+        return static_codec(decoder, choose_graphs(self.device, wanted=self._graphs)) if self._static else decoder
 
 
 def _warm_up(checkpoint: Checkpoint, model: _Model) -> None:

@@ -3,7 +3,7 @@
 Knows its weights; does NOT know text, prompts or when speech ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -53,13 +53,17 @@ class CodePredictor(nn.Module):
         `hidden` is [rows, hidden], `first_codes` int64 [rows]. Returns the codes int64 [rows, 16], and the sum of
         their embeddings [rows, hidden], which is the codec half of the talker's next input.
         """
+        return self.complete(hidden, first_codes, lambda logits: draw_residual(logits, samplers))
+
+    def complete(self, hidden: Tensor, first_codes: Tensor, draw: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """As `frame`; `draw` is asked for the next code of each row, float32 logits [rows, codes] -> int64 [rows]."""
         embedded = [self.first_embedding(first_codes)]
         codes = [first_codes]
-        cache = self.transformer.new_cache(self.codebooks, rows=len(samplers))
+        cache = self.transformer.new_cache(self.codebooks, rows=len(hidden))
         inputs = torch.stack((hidden, embedded[0]), dim=1)
         for head, embedding in zip(self.heads, self.embeddings, strict=True):
             state = self.transformer(self.projection(inputs), (cache,))[:, -1]
-            codes.append(draw_residual(head(state).float(), samplers))
+            codes.append(draw(head(state).float()))
             embedded.append(embedding(codes[-1]))
             inputs = embedded[-1][:, None]
         return torch.stack(codes, dim=1), torch.stack(embedded, dim=1).sum(1)

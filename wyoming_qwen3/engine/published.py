@@ -44,7 +44,7 @@ class Published:
     path: Path
     config: ModelConfig
     tokenizer: Tokenizer
-    defaults: Mapping[str, Any]
+    defaults: dict[str, Any]
     tensors: Mapping[str, Tensor]
 
     @property

@@ -6,6 +6,7 @@ Knows rows' codes alone, not where they come from.
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import CodeArray
 
-from .codec import CodecDecoder, CodecState
+from .codec import CodecState
 from .published import PublishedCodec
 
 _RAMP = (1, 2, 4)
@@ -28,11 +29,24 @@ def chunk_frames(chunks_sent: int) -> int:
     return _RAMP[min(chunks_sent, len(_RAMP) - 1)]
 
 
+class FrameDecoder(Protocol):
+    """What is needed of the codec's decoder, however it computes; see codec.CodecDecoder."""
+
+    def new_state(self) -> CodecState:
+        """State of a stream's start."""
+
+    def copy(self, state: CodecState) -> CodecState:
+        """Independent state of the same past."""
+
+    def decode(self, codes: Tensor, state: CodecState) -> Tensor:
+        """Samples of the next frames: codes int64 [frames, codebooks], on any device, -> float32."""
+
+
 @dataclass(eq=False)
 class Codec:
     """A speech tokenizer that checkpoints share: its decoder, and what it remembers of references."""
 
-    decoder: CodecDecoder
+    decoder: FrameDecoder
     published: PublishedCodec
     device: str
     references: dict[bytes, CodecState] = field(default_factory=dict)
@@ -58,14 +72,14 @@ class Codec:
             while len(self.references) >= _REMEMBERED_VOICES:
                 del self.references[next(iter(self.references))]
             self.references[key] = state
-        return self.references[key].copy()
+        return self.decoder.copy(self.references[key])
 
 
 @dataclass(eq=False)
 class Sound:
     """The samples of one row, chunk by chunk."""
 
-    decoder: CodecDecoder
+    decoder: FrameDecoder
     state: CodecState
     chunks: int = 0
 
