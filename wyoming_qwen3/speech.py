@@ -9,20 +9,22 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-from .admission import Admission
+from .admission import Admission, Place
 from .audio import pcm
 from .audio.chain import Chain, check_installed
 from .audio.streaming import processed
 from .audio.stretch import Stretcher
 from .engines import Engaged, Engines, Local, Sound
 from .errors import SpeechError, StorageFailed
+from .lineup import Lineup
 from .metrics import Metrics
+from .playback import Playback
 from .recall import facts
 from .report import Report, log_line
 from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, TextStreaming
@@ -56,6 +58,15 @@ class Options:
     """Whether what is spoken is kept in the history where a request does not say."""
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the surface, its client if that is to be told from others, and whether it gives way to listeners."""
+
+    source: str
+    client: str | None
+    behind: bool
+
+
 class Synthesizer:
     """Opens sessions on the engines that there are."""
 
@@ -74,15 +85,26 @@ class Synthesizer:
         self._options = options
         self._history = history
 
-    def open(self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None) -> "SpeechSession":
+    def open(
+        self,
+        request: SpeechRequest,
+        source: str,
+        segments: Sequence[Segment] | None = None,
+        *,
+        behind: bool = False,
+        client: str | None = None,
+    ) -> "SpeechSession":
         """A session for one utterance, which `source` asks for. Nothing is done before it is iterated.
 
-        With `segments` it says those, whatever text it is fed. Raises NotSupported for effects that can't be had.
+        With `segments` it says those, whatever text it is fed. One that is `behind` gives way to those that somebody
+        listens to; a `client` that is named can't have all places. Raises NotSupported for effects that can't be had.
         """
         check_installed(request.effects)
         if request.sampling.seed is None:  # one seed for all pieces: the voice stays the same from piece to piece
             request = replace(request, sampling=replace(request.sampling, seed=secrets.randbits(48)))
-        return SpeechSession(request, source, self, self._options, recording=self._record(request), segments=segments)
+        recording = self._record(request)
+        caller = Caller(source, client, behind=behind)
+        return SpeechSession(request, caller, self, self._options, recording=recording, segments=segments)
 
     def check(self, request: SpeechRequest) -> None:
         """Raise what would come of it if nobody could ever speak it here, before anything is spoken."""
@@ -94,13 +116,18 @@ class Synthesizer:
         return self._options.text_streaming == "token" and await self.engines.reads_along(request)
 
     @contextlib.asynccontextmanager
-    async def engage(self, request: SpeechRequest, text: str, *, live: bool) -> AsyncIterator[Engaged]:
+    async def engage(
+        self, caller: Caller, request: SpeechRequest, text: str, *, live: bool
+    ) -> AsyncIterator[tuple[Engaged, Place]]:
         """Who speaks this request, the whole utterance long, when its turn has come.
 
         Raises QueueFull, and what Engines.engage raises.
         """
-        async with self._admission.place(), self.engines.engage(request, text, live=live) as engaged:
-            yield engaged
+        async with (
+            self._admission.place(behind=caller.behind, client=caller.client) as place,
+            self.engines.engage(request, text, live=live) as engaged,
+        ):
+            yield engaged, place
 
     def _record(self, request: SpeechRequest) -> Recording | None:
         """Of the speech, if it is to be kept. Raises StorageFailed where it was asked for and can't be."""
@@ -133,7 +160,7 @@ class SpeechSession:
     def __init__(
         self,
         request: SpeechRequest,
-        source: str,
+        caller: Caller,
         synthesizer: Synthesizer,
         options: Options,
         *,
@@ -142,7 +169,7 @@ class SpeechSession:
     ) -> None:
         self.report = Report()
         self.request = request
-        self._source = source
+        self._caller = caller
         self._synthesizer = synthesizer
         self._options = options
         self._recording = recording
@@ -153,8 +180,10 @@ class SpeechSession:
             Script(ssml=request.ssml) if segments is None else Recital(segments)
         )
         self._raw: deque[str] = deque()
-        self._finished = False
+        self._place: Place | None = None
+        self._finished = asyncio.Event()
         self._changed = asyncio.Event()
+        self._playback = Playback()
         self._started = 0.0
         self._cut_short = False
         self._chunks = self._make_chunks()
@@ -175,7 +204,7 @@ class SpeechSession:
 
     def finish(self) -> None:
         """The text is complete."""
-        self._finished = True
+        self._finished.set()
         self._changed.set()
 
     def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
@@ -192,7 +221,7 @@ class SpeechSession:
     async def close(self) -> None:
         """Stop the engine's work for this session, and account for it."""
         await self._chunks.aclose()
-        self._synthesizer.account(self._source, self.request, self.report)
+        self._synthesizer.account(self._caller.source, self.request, self.report)
         if self._recording:
             self._keep(self._recording)
             self._recording = None
@@ -211,13 +240,25 @@ class SpeechSession:
                     self._account(chunk)
                     if self._recording:
                         self._recording.feed(chunk)
-                    yield chunk
+                    with self._paused():
+                        yield chunk
         except Exception as error:
             self.report.outcome = error.code if isinstance(error, SpeechError) else SpeechError.code
             raise
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)
         self.report.outcome = "cut" if self._cut_short else "whole"
+
+    @contextlib.contextmanager
+    def _paused(self) -> Iterator[None]:
+        """While the listener has a chunk, and has not asked for more."""
+        if self._place:
+            self._place.pause()
+        try:
+            yield
+        finally:
+            if self._place:
+                self._place.resume()
 
     async def _cut(self, speech: AsyncGenerator[FloatArray, None], frames: int) -> AsyncGenerator[FloatArray, None]:
         """The beginning of it, so many frames at the most."""
@@ -233,7 +274,7 @@ class SpeechSession:
 
     async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
         """All segments in order, on one engine: it is chosen when the first text is there."""
-        live = not self._replay and not self._finished and await self._synthesizer.reads_along(self.request)
+        live = not self._replay and not self._finished.is_set() and await self._synthesizer.reads_along(self.request)
         if live:
             self._script = LiveScript(ssml=self.request.ssml)
         silence = 0.0
@@ -243,7 +284,8 @@ class SpeechSession:
             if silence:
                 yield pcm.silence(silence, SAMPLE_RATE)
             return
-        async with self._synthesizer.engage(self.request, segment.text, live=live) as engaged:
+        async with self._synthesizer.engage(self._caller, self.request, segment.text, live=live) as (engaged, place):
+            self._place = place
             self.report.model = engaged.model
             if silence:  # not before there is an engine: who hears the beginning is to hear the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
@@ -255,36 +297,25 @@ class SpeechSession:
                 async for chunk in chunks:
                     yield chunk
 
-    async def _speak_pieces(self, engaged: Engaged, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
-        """Piece after piece, each with all its text; the next is begun when one is made, heard or not."""
+    async def _speak_pieces(self, engaged: Engaged, first: Segment) -> AsyncGenerator[FloatArray, None]:
+        """Piece after piece, each with all its text, and begun before its turn has come."""
         after_speech = False
-        with contextlib.ExitStack() as rows:
-            row: Sound | None = None
-            while segment is not None:
-                if isinstance(segment, Pause):
-                    yield pcm.silence(segment.seconds, SAMPLE_RATE)
-                    after_speech, segment = False, await self._next_segment()
+        lineup = Lineup(engaged, first, self._next_segment, self._finished, behind=self._caller.behind)
+        async with lineup:
+            async for segment, row in lineup:
+                if row is None:
+                    yield pcm.silence(segment.seconds if isinstance(segment, Pause) else 0.0, SAMPLE_RATE)
+                    after_speech = False
                     continue
                 if after_speech and self._options.sentence_pause:
                     yield pcm.silence(self._options.sentence_pause, SAMPLE_RATE)
-                row = row or rows.enter_context(engaged.submit(segment.text))
-                following = asyncio.create_task(self._follow(engaged, row, rows))
-                try:
-                    async for chunk in row:
-                        yield chunk
-                    self._add_cost(row)
-                    after_speech, (segment, row) = True, await following
-                finally:
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
-
-    async def _follow(
-        self, engaged: Engaged, row: Sound, rows: contextlib.ExitStack
-    ) -> tuple[Segment | None, Sound | None]:
-        """The segment after a row, when all of the row is made; if it is to be spoken, its own row has begun."""
-        await row.made.wait()
-        segment = await self._next_segment()
-        return segment, rows.enter_context(engaged.submit(segment.text)) if isinstance(segment, Spoken) else None
+                row.hear(self._playback.in_hand(time.monotonic()))
+                async for chunk in row:
+                    lineup.sound()
+                    yield chunk
+                self._add_cost(row)
+                lineup.heard()
+                after_speech = True
 
     async def _speak_live(self, engaged: Local, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Stretch after stretch, the words of each fed to the model while it speaks."""
@@ -318,7 +349,7 @@ class SpeechSession:
             while self._raw:
                 self._script.feed(self._raw.popleft())
                 await asyncio.sleep(0)
-            if self._finished:
+            if self._finished.is_set():
                 self._script.finish()
             if segment := self._script.take():
                 if self._recording:
@@ -341,6 +372,7 @@ class SpeechSession:
         now = time.monotonic()
         self.report.first_audio = self.report.first_audio or now - self._started
         self.report.audio += chunk.size / SAMPLE_RATE
+        self._playback.take(chunk.size / SAMPLE_RATE, now)
         self.report.wall = now - self._started
 
     def _keep(self, recording: Recording) -> None:
@@ -350,4 +382,4 @@ class SpeechSession:
             recording.discard()
             return
         said = None if isinstance(self._script, LiveScript) else self._said  # words that were fed are no pieces
-        recording.finish(facts("".join(self._text), said, self._source, request, report))
+        recording.finish(facts("".join(self._text), said, self._caller.source, request, report))

@@ -89,6 +89,7 @@ class NativeEngine:
             "bfloat16": torch.bfloat16,
         }[dtype]
         self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
+        self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
         self._codecs: dict[bytes, Codec] = {}
         self._speeches: dict[int, _Speech] = {}
