@@ -15,7 +15,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("voices", "effects", "hardware", "playback"),
     ("request",),
     ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report"),
-    ("worker", "bench", "casting", "recall", "drop", "remote"),
+    ("worker", "patience", "bench", "casting", "recall", "drop", "remote"),
     ("cloning", "models"),
     ("standby",),
     ("engines",),

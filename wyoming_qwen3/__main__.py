@@ -35,6 +35,7 @@ from .info import PROGRAM
 from .metrics import Metrics, resident_bytes
 from .models.manager import ModelManager, Policy
 from .models.state import State
+from .patience import Patience
 from .remote.servers import Servers
 from .request import SpeechRequest
 from .settings import Settings, parse
@@ -169,7 +170,10 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         prompts = ClonePrompts(store.voices, metrics)
         engines = Engines(models, standby, guesser, prompts, servers=servers, mode=settings.standby)
         synthesizer = Synthesizer(engines, history=store.history, admission=admission, metrics=metrics, options=options)
-        yield Services(synthesizer, models, standby, prompts, admission, metrics, store, servers)
+        patience = Patience(metrics)
+        looking = asyncio.create_task(patience.run(), name="patience")
+        yield Services(synthesizer, models, standby, prompts, admission, metrics, patience, store, servers)
+        looking.cancel()
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
@@ -214,7 +218,9 @@ async def _serve(settings: Settings) -> None:
         async with _http(settings, services, cast):
             gc.collect()
             gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
-            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast))
+            connections: set[asyncio.WriteTransport] = set()
+            services.patience.add("wyoming", lambda: connections)
+            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast, connections))
 
 
 @contextlib.asynccontextmanager
