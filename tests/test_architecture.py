@@ -42,7 +42,7 @@ HOMES = {
     "pyloudnorm": {"audio"},
     "huggingface_hub": {"engine"},
     "hibari": {"engine"},
-    "wyoming": {"handler", "info", "__main__"},
+    "wyoming": {"handler", "info", "__main__", "bench"},
     "zeroconf": {"discovery"},
     "subprocess": {"worker", "hardware", "say", "engine"},
     "threading": {"engine"},

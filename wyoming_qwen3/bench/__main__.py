@@ -1,4 +1,4 @@
-"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine|http|vllm ...`."""
+"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine|wyoming|http|vllm ...`."""
 
 import argparse
 import asyncio
@@ -13,9 +13,18 @@ from wyoming_qwen3.checkpoints import SIZES
 from wyoming_qwen3.engine.language_model import Quantize
 from wyoming_qwen3.errors import SpeechError
 
-from . import engine, http, vllm
+from . import engine, http, texts, vllm, wyoming
 from .engine import Plan
-from .report import http_to_json, http_to_text, to_json, to_text, vllm_to_json, vllm_to_text
+from .report import (
+    http_to_json,
+    http_to_text,
+    to_json,
+    to_text,
+    vllm_to_json,
+    vllm_to_text,
+    wyoming_to_json,
+    wyoming_to_text,
+)
 from .source import LONGEST_SECONDS
 from .systems import Weights
 
@@ -28,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if getattr(given, "device", None) == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU for --device cuda")
+    if given.command == "wyoming" and not (given.random_weights or given.models_dir):
+        parser.error("wyoming needs --models-dir, or --random-weights")
     try:
-        passed, text, json = {"engine": _engine, "http": _http, "vllm": _vllm}[given.command](given)
+        measure = {"engine": _engine, "wyoming": _wyoming, "http": _http, "vllm": _vllm}[given.command]
+        passed, text, json = measure(given)
     except SpeechError as error:
         _tell(f"bench: {error}")
         return 1
@@ -42,6 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _engine(given: argparse.Namespace) -> tuple[bool, str, str]:
     report = engine.run(_plan(given), _tell)
     return report.passed, to_text(report), to_json(report)
+
+
+def _wyoming(given: argparse.Namespace) -> tuple[bool, str, str]:
+    runs = given.runs or (5 if given.device == "cpu" else 20)
+    plan = wyoming.Plan(
+        given.models_dir,
+        given.random_weights,
+        given.size,
+        given.device,
+        given.quantize,
+        given.clients,
+        given.text,
+        runs,
+    )
+    report = asyncio.run(wyoming.run(plan, _tell))
+    return report.passed, wyoming_to_text(report), wyoming_to_json(report)
 
 
 def _http(given: argparse.Namespace) -> tuple[bool, str, str]:
@@ -58,7 +86,7 @@ def _vllm(given: argparse.Namespace) -> tuple[bool, str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measures speed.")
-    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|http|vllm")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|wyoming|http|vllm")
     command = commands.add_parser("engine", help="talker, code predictor and codec, without any server")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
@@ -73,6 +101,25 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
     command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 3 on CPU, else 20")
     command.add_argument("--rows", type=_counts, metavar="N,...", help="side by side; 1,2,4 on CPU, else 1,2,4,8")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+
+    command = commands.add_parser(
+        "wyoming",
+        help="the real server over TCP, asked by some clients at once",
+        epilog="The server also takes its options from TTS_QWEN3_* variables.",
+    )
+    command.add_argument("--models-dir", type=Path, metavar="DIR", help="folder of checkpoints")
+    command.add_argument(
+        "--random-weights", action="store_true", help="published dimensions, no download; kept in --models-dir, if any"
+    )
+    command.add_argument("--size", choices=("0.6B", "1.7B", "tiny"), default="0.6B", metavar="0.6B|1.7B")
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.add_argument("--quantize", choices=("auto", *get_args(Quantize)), default="auto", help="as the server's")
+    command.add_argument("--clients", type=_clients, default=(1, 2, 4, 8), metavar="N,...", help="at once; 1,2,4,8")
+    command.add_argument(
+        "--text", choices=("short", "long"), default="short", help="a sentence each, or four known at once"
+    )
+    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
 
     command = commands.add_parser("http", help="batches and single requests, on a server of its own")
@@ -132,6 +179,15 @@ def _seconds(text: str) -> float:
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(_positive(part) for part in text.split(","))
+
+
+def _clients(text: str) -> tuple[int, ...]:
+    counts = _counts(text)
+    if max(counts) > texts.COUNT:
+        raise argparse.ArgumentTypeError(
+            f"there are texts for {texts.COUNT} clients at the most, not for {max(counts)}"
+        )
+    return counts
 
 
 def _tell(line: str) -> None:

@@ -3,26 +3,21 @@
 Knows the order and what is taken of each run; does NOT know how systems work or how results are shown.
 """
 
-import multiprocessing
 import resource
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from statistics import median
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from wyoming_qwen3.errors import EngineFailed
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE
 
 from . import floor, gates
+from .fresh import in_fresh_process
 from .machine import describe_machine
 from .systems import Ours, Stock, Times, Weights, text_for
-
-_Result = TypeVar("_Result")
 
 _FIRST_CHUNKS = (1, 2, 4, 8)
 _WARM_UP_FRAMES = 3
@@ -92,16 +87,16 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Report:
 
 def _run(plan: Plan, machine: dict[str, Any], description: dict[str, Any], tell: Callable[[str], None]) -> Report:
     tell("Checking the gates in float32")
-    passed = _in_fresh_process(gates.check, replace(plan.weights, dtype=torch.float32, quantize="none"))
+    passed = in_fresh_process(gates.check, replace(plan.weights, dtype=torch.float32, quantize="none"))
     if not all(passed.values()):
         return Report(machine, description, passed)
     tell("Measuring ours")
-    systems = {"ours": _in_fresh_process(measure_ours, plan)}
+    systems = {"ours": in_fresh_process(measure_ours, plan)}
     if "stock" in plan.against:
         tell("Measuring stock")
-        systems["stock"] = _in_fresh_process(measure_stock, plan)
+        systems["stock"] = in_fresh_process(measure_stock, plan)
     tell("Measuring the floor")
-    milliseconds, speed = _in_fresh_process(floor.measure, plan.weights)
+    milliseconds, speed = in_fresh_process(floor.measure, plan.weights)
     parts = systems["ours"].ms_per_frame
     share = milliseconds / (parts["talker"] + parts["predictor"])
     return Report(machine, description, passed, systems, Floor(speed, milliseconds, share))
@@ -158,14 +153,6 @@ def _description(plan: Plan) -> dict[str, Any]:
         "frames": plan.frames,
         "runs": plan.runs,
     }
-
-
-def _in_fresh_process(function: Callable[..., _Result], *given: Any) -> _Result:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(function, *given).result()
-        except BrokenProcessPool as error:
-            raise EngineFailed("A measuring process died; most likely the memory does not suffice.") from error
 
 
 def _up_to_first_chunk(ours: Ours, text: str, frames: int, runs: int) -> list[Times]:

@@ -1,12 +1,14 @@
 """Checkpoints with random weights at the published dimensions: speed needs no download.
 
 A seed gives the same weights in every process. Text is cut into single bytes, so 267 of 151,936 rows of its
-embedding are ever read: in memory there are no others, on disk they are zeros. Speech never ends by itself. Knows
-nothing of what is measured.
+embedding are ever read: in memory there are no others, on disk they are zeros. Speech never ends by itself. On disk
+they can also be made for some texts: their words are a token each, and speech is as long as text of that length takes,
+so that a server can speak them. Knows nothing of what is measured.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -77,7 +79,7 @@ SIZES: Mapping[str, Dimensions] = MappingProxyType(
     {
         "0.6B": Dimensions(Stack(1024, 3072, 28), _PREDICTOR, 2048, 2048, _CODEC),
         "1.7B": Dimensions(Stack(2048, 6144, 28), _PREDICTOR, 2048, 2048, _CODEC),
-        "tiny": Dimensions(Stack(48, 64, 2, 4, 2, 16), Stack(32, 64, 2, 4, 2, 16), 32, 64, _TINY_CODEC, 300),
+        "tiny": Dimensions(Stack(48, 64, 2, 4, 2, 16), Stack(32, 64, 2, 4, 2, 16), 32, 64, _TINY_CODEC, 1500),
     }
 )
 """The published sizes, as in their config.json, and a tiny one that shows only that everything runs."""
@@ -110,9 +112,24 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 """The published generation_config.json."""
 
 
-def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int) -> None:
-    """Write a CustomVoice checkpoint into a folder as the published ones are: bfloat16, the codec float32."""
-    upstream = build_model(dimensions, seed, "cpu", torch.bfloat16, text_vocabulary=dimensions.text_vocabulary)
+FRAMES_PER_TOKEN = 3.5
+"""About so many frames does speech take for each token of text where it ends by itself, as at an ordinary pace.
+
+So at the published dimensions; fewer at tiny ones.
+"""
+
+
+def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int, texts: Sequence[str] = ()) -> None:
+    """Write a CustomVoice checkpoint into a folder as the published ones are: bfloat16, the codec float32.
+
+    With `texts` it is made for these, and speech ends by itself.
+    """
+    tokenizer = _byte_tokenizer(texts)
+    upstream = build_model(
+        dimensions, seed, "cpu", torch.bfloat16, tokenizer=tokenizer, text_vocabulary=dimensions.text_vocabulary
+    )
+    if texts:
+        _let_speech_end(upstream)
     upstream.tokenizer.save_pretrained(folder)
     _write_json(folder / "config.json", _model_config(dimensions, upstream.tokenizer, dimensions.text_vocabulary))
     _write_json(folder / "generation_config.json", dict(DEFAULTS))
@@ -127,12 +144,18 @@ def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int) -> None:
 
 
 def build_model(
-    dimensions: Dimensions, seed: int, device: str, dtype: torch.dtype, text_vocabulary: int | None = None
+    dimensions: Dimensions,
+    seed: int,
+    device: str,
+    dtype: torch.dtype,
+    *,
+    tokenizer: Qwen2TokenizerFast | None = None,
+    text_vocabulary: int | None = None,
 ) -> Upstream:
-    """A CustomVoice checkpoint without its codec."""
+    """A CustomVoice checkpoint without its codec, which never ends its speech."""
     import_qwen_tts()
     models: Any = import_module("qwen_tts.core.models")
-    tokenizer = _byte_tokenizer()
+    tokenizer = tokenizer or _byte_tokenizer()
     config = models.Qwen3TTSConfig(**_model_config(dimensions, tokenizer, text_vocabulary))
     with no_init_weights():
         model = models.Qwen3TTSForConditionalGeneration._from_config(config, dtype=dtype)
@@ -180,8 +203,8 @@ def talker_config(dimensions: Dimensions, text_vocabulary: int = 0) -> dict[str,
         "codec_think_bos_id": codes + 108,
         "codec_think_eos_id": codes + 109,
         "codec_language_id": {"english": codes + 2},
-        "spk_id": {"ryan": codes + 1013},
-        "spk_is_dialect": {"ryan": False},
+        "spk_id": {"ryan": codes + 1013, "vivian": codes + 1017},
+        "spk_is_dialect": {"ryan": False, "vivian": False},
         "code_predictor_config": _stack_config(dimensions.predictor) | {"vocab_size": codes, "num_code_groups": 16},
     }
 
@@ -230,10 +253,45 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _byte_tokenizer() -> Qwen2TokenizerFast:
-    """Every byte a token, and "assistant" one too, as prompts are cut behind it."""
-    word = "assistant"
-    prefixes = [word[:end] for end in range(2, len(word) + 1)]
+def _let_speech_end(upstream: Upstream) -> None:
+    """Have the end of speech drawn when there are so many frames as the text takes, sampled or greedy.
+
+    Hidden channel 0 tells whether a position holds text or speech, a head of the first layer averages it over all
+    positions into channel 1, and the end's logit is that, steep: it rises from far below all others to far above.
+    """
+    talker = upstream.model.talker
+    config, layers = talker.config, talker.model.layers
+    with torch.no_grad():
+        codes, text = talker.model.codec_embedding.weight, talker.model.text_embedding.weight
+        for table in (codes, *(embedding.weight for embedding in talker.code_predictor.model.codec_embedding)):
+            table[:, :2] = 0
+        text[:, 0] = 4.0  # which the projection's activation lets through, as it does a 0
+        text[upstream.tokenizer.convert_tokens_to_ids(list(_SPECIAL_TOKENS)), 0] = 0.0
+        codes[: config.code_predictor_config.vocab_size, 0] = -2.8  # more than 1, as the norm divides speech by more
+        first, second = talker.text_projection.linear_fc1, talker.text_projection.linear_fc2
+        for linear in (first, second, *(part for layer in layers for part in _writers(layer))):
+            linear.weight[:2] = 0
+        first.bias[0] = 0
+        second.bias[:2] = 0
+        first.weight[0, 0] = 1.0
+        second.weight[0, 0] = 0.6 * FRAMES_PER_TOKEN / 4.0
+        attention = layers[0].self_attn
+        attention.q_proj.weight[: config.head_dim] = 0
+        attention.v_proj.weight[0] = 0
+        attention.v_proj.weight[0, 0] = 1.0
+        attention.o_proj.weight[1, 0] = 8.0
+        talker.codec_head.weight[:, :2] = 0
+        talker.codec_head.weight[config.codec_eos_token_id, 1] = -32.0
+
+
+def _writers(layer: Any) -> tuple[nn.Linear, nn.Linear]:
+    return layer.self_attn.o_proj, layer.mlp.down_proj
+
+
+def _byte_tokenizer(texts: Sequence[str] = ()) -> Qwen2TokenizerFast:
+    """Every byte a token, and "assistant" one too, as prompts are cut behind it; so are most words of ASCII texts."""
+    words = ["assistant", *(word.replace(" ", "Ġ") for text in texts for word in re.findall(r" ?[A-Za-z]+", text))]
+    prefixes = list(dict.fromkeys(word[:end] for word in words for end in range(2, len(word) + 1)))
     vocabulary = {symbol: number for number, symbol in enumerate([*bytes_to_unicode().values(), *prefixes])}
     merges = [(prefix[:-1], prefix[-1]) for prefix in prefixes]
     return Qwen2TokenizerFast(

@@ -1,10 +1,11 @@
 """A benchmark's results as text and as JSON. Knows no measuring."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 
-from . import http, vllm
+from . import http, vllm, wyoming
 from .engine import Figures, Report
 
 
@@ -39,6 +40,23 @@ def http_to_json(report: http.Report) -> str:
 def http_to_text(report: http.Report) -> str:
     """A table to read; without passed gates it has no figures."""
     return "\n".join(_http_lines(report)) + "\n"
+
+
+def wyoming_to_json(report: wyoming.Report) -> str:
+    """Machine, run and gates, and if these are passed figures by the number of clients, and the server's overhead."""
+    content = asdict(report)
+    if not report.passed:
+        del content["clients"]
+    if report.overhead is None:
+        del content["overhead"]
+    else:
+        content["overhead"]["added_ms"] = report.overhead.added_ms
+    return json.dumps(content, indent=2) + "\n"
+
+
+def wyoming_to_text(report: wyoming.Report) -> str:
+    """A table to read; without passed gates it has no figures."""
+    return "\n".join(_wyoming_lines(report)) + "\n"
 
 
 def vllm_to_json(report: vllm.Report) -> str:
@@ -96,11 +114,48 @@ def _http_lines(report: http.Report) -> Iterator[str]:
     yield f"A batch is {report.batch_gain:.2f} times as fast as its texts one after the other."
 
 
-def _heading(report: Report | http.Report | vllm.Report) -> Iterator[str]:
+def _wyoming_lines(report: wyoming.Report) -> Iterator[str]:
+    run = report.run
+    yield from _heading(report)
+    yield f"{run['weights']}, {run['quantize']} on {run['device']}; {run['text']} texts, {run['runs']} runs"
+    yield ""
+    yield from _gates(report)
+    if not report.passed:
+        return
+    yield ""
+    yield "clients" + "".join(f"{count:>10}" for count in report.clients).rjust(10 * len(report.clients) + 25)
+    for label, cell in _WYOMING_ROWS.items():
+        yield f"{label:32}" + "".join(f"{cell(figures):>10}" for figures in report.clients.values())
+    if overhead := report.overhead:
+        yield ""
+        yield (
+            f"First sound: {overhead.engine_ms:.1f} ms of the engine in process, {overhead.tcp_ms:.1f} ms over TCP, "
+            f"{overhead.added_ms:.1f} ms more (p50)."
+        )
+
+
+_WYOMING_ROWS: Mapping[str, Callable[[wyoming.Figures], str]] = MappingProxyType(
+    {
+        "first chunk ms, p50": lambda figures: f"{figures.first_ms_p50:.0f}",
+        "first chunk ms, p95": lambda figures: f"{figures.first_ms_p95:.0f}",
+        "first chunk, worst by mean": lambda figures: f"{figures.worst_by_mean:.2f}",
+        "audio s per wall s": lambda figures: f"{figures.audio_s_per_s:.3f}",
+        "answers": lambda figures: f"{figures.answers}",
+        "audio s of an answer": lambda figures: f"{figures.audio_s:.1f}",
+        "stalls of all answers": lambda figures: f"{figures.stalls}",
+        "stalls, s in all": lambda figures: f"{figures.stall_s:.2f}",
+        "last byte ms, p50": lambda figures: f"{figures.last_ms_p50:.0f}",
+        "last byte ms, p95": lambda figures: f"{figures.last_ms_p95:.0f}",
+        "server's CPU at real time": lambda figures: f"{figures.server_cpu:.1%}",
+    }
+)
+
+
+def _heading(report: Report | http.Report | vllm.Report | wyoming.Report) -> Iterator[str]:
     yield ", ".join(f"{name} {value}" for name, value in report.machine.items())
 
 
-def _gates(report: Report | http.Report | vllm.Report) -> Iterator[str]:
+def _gates(report: Report | http.Report | vllm.Report | wyoming.Report) -> Iterator[str]:
     for gate, passed in report.gates.items():
         yield f"gate {gate}: {'passed' if passed else 'FAILED'}"
     if not report.passed:
