@@ -21,6 +21,7 @@ from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.keys import Config, Services
 from wyoming_qwen3.engine.wire import Audio
 from wyoming_qwen3.handler import Handler
+from wyoming_qwen3.request import SAMPLE_RATE
 from wyoming_qwen3.worker import CREDIT, Row
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
