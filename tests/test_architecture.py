@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "wyoming_qwen3"
 # From the bottom up. A room may import from the rows below its own, and rooms in one row not from each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "checkpoints"),
-    ("voices", "effects", "hardware", "playback"),
+    ("voices", "effects", "hardware", "convert", "playback"),
     ("request",),
     ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report"),
     ("worker", "patience", "bench", "casting", "recall", "drop", "remote"),
