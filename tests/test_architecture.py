@@ -14,7 +14,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "checkpoints"),
     ("voices", "effects", "hardware", "convert", "playback"),
     ("request",),
-    ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report"),
+    ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report", "start"),
     ("worker", "patience", "bench", "casting", "recall", "drop", "remote"),
     ("cloning", "models"),
     ("standby",),

@@ -21,6 +21,9 @@ Backend = Literal["native", "vllm"]
 TextStreaming = Literal["sentence", "token"]
 """How text that is still being written is spoken: a piece at a time, or on the model's own text track."""
 
+StartMode = Literal["auto", "asap"]
+"""When an answer's first sound is sent: when playback will not stall, as far as can be told, or as soon as possible."""
+
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 CodeArray: TypeAlias = npt.NDArray[np.int64]
 

@@ -27,7 +27,8 @@ from .metrics import Metrics
 from .playback import Playback
 from .recall import facts
 from .report import Report, log_line
-from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, TextStreaming
+from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
+from .start import Start, expected_seconds
 from .store.history import History, Recording
 from .text.live import LiveScript
 from .text.markup import Pause
@@ -53,6 +54,9 @@ class Options:
     text_streaming: TextStreaming = "sentence"
     sentence_pause: float = 0.2
     """Seconds of silence between two pieces."""
+
+    start: StartMode = "auto"
+    """When the first sound is sent."""
 
     save: bool = False
     """Whether what is spoken is kept in the history where a request does not say."""
@@ -84,6 +88,8 @@ class Synthesizer:
         self._metrics = metrics
         self._options = options
         self._history = history
+        self._speeds: dict[str, float] = {}
+        """How fast each model spoke lately, in seconds of sound a second."""
 
     def open(
         self,
@@ -128,6 +134,16 @@ class Synthesizer:
             self.engines.engage(request, text, live=live) as engaged,
         ):
             yield engaged, place
+
+    def start(self, caller: Caller, model: str) -> Start:
+        """What tells when the sound of a model is sent."""
+        asap = caller.behind or self._options.start == "asap"
+        return Start(time.monotonic(), float("inf") if asap else self._speeds.get(model))
+
+    def started(self, model: str, start: Start) -> None:
+        """An answer has been sent; what it tells of the model's speed is of use for the next."""
+        if start.speed is not None and start.speed != float("inf"):
+            self._speeds[model] = start.speed
 
     def _record(self, request: SpeechRequest) -> Recording | None:
         """Of the speech, if it is to be kept. Raises StorageFailed where it was asked for and can't be."""
@@ -184,6 +200,9 @@ class SpeechSession:
         self._finished = asyncio.Event()
         self._changed = asyncio.Event()
         self._playback = Playback()
+        self._expected = 0.0
+        """Seconds that the text known so far will take, about."""
+
         self._started = 0.0
         self._cut_short = False
         self._chunks = self._make_chunks()
@@ -300,22 +319,31 @@ class SpeechSession:
     async def _speak_pieces(self, engaged: Engaged, first: Segment) -> AsyncGenerator[FloatArray, None]:
         """Piece after piece, each with all its text, and begun before its turn has come."""
         after_speech = False
-        lineup = Lineup(engaged, first, self._next_segment, self._finished, behind=self._caller.behind)
-        async with lineup:
+        start = self._synthesizer.start(self._caller, engaged.model)
+        async with Lineup(engaged, first, self._next_segment, self._finished, behind=self._caller.behind) as lineup:
             async for segment, row in lineup:
+                if isinstance(segment, Pause):
+                    between, after_speech = segment.seconds, False
+                else:
+                    between, after_speech = self._options.sentence_pause if after_speech else 0.0, True
+                if between:
+                    for chunk in start.take(pcm.silence(between, SAMPLE_RATE), self._expected, time.monotonic()):
+                        yield chunk
                 if row is None:
-                    yield pcm.silence(segment.seconds if isinstance(segment, Pause) else 0.0, SAMPLE_RATE)
-                    after_speech = False
                     continue
-                if after_speech and self._options.sentence_pause:
-                    yield pcm.silence(self._options.sentence_pause, SAMPLE_RATE)
                 row.hear(self._playback.in_hand(time.monotonic()))
-                async for chunk in row:
+                async for made in row:
                     lineup.sound()
-                    yield chunk
+                    for chunk in start.take(made, self._expected, time.monotonic()):
+                        yield chunk
                 self._add_cost(row)
                 lineup.heard()
-                after_speech = True
+                if not self._finished.is_set():  # the next piece may be long in coming
+                    for chunk in start.open():
+                        yield chunk
+        for chunk in start.open():
+            yield chunk
+        self._synthesizer.started(engaged.model, start)
 
     async def _speak_live(self, engaged: Local, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Stretch after stretch, the words of each fed to the model while it speaks."""
@@ -347,7 +375,8 @@ class SpeechSession:
         """The next segment as soon as there is one; None at the end of the text."""
         while True:
             while self._raw:
-                self._script.feed(self._raw.popleft())
+                self._expected += expected_seconds(text := self._raw.popleft())
+                self._script.feed(text)
                 await asyncio.sleep(0)
             if self._finished.is_set():
                 self._script.finish()
