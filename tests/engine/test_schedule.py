@@ -1,5 +1,6 @@
 """Which rows are stepped together, and that the host does so, with an engine whose steps take time."""
 
+import math
 import socket
 import threading
 import time
@@ -62,7 +63,7 @@ def test_who_is_stepped(
 
 def test_costs_are_those_measured_lately() -> None:
     costs = Costs()
-    assert costs.of(3) == 0.0
+    assert costs.of(3) == math.inf
     costs.add(1, 0.05)
     assert costs.of(1) == pytest.approx(0.05)
     assert costs.of(3) == pytest.approx(0.15), "What was never tried is not taken to be cheap."

@@ -4,6 +4,7 @@ Rows share a step, but a step takes longer the more there are. So rows whose lis
 stepped without the others, unless the others cost nothing that anybody hears. Knows neither pipe nor tensors.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -63,9 +64,9 @@ class Costs:
         self._measured[rows] = known + _SMOOTHING * (seconds - known)
 
     def of(self, rows: int) -> float:
-        """What a step would take; one row more than was ever tried is taken to cost as much as the dearest known."""
+        """What a step would take, as if each row that was never tried with the others cost as much as all of these."""
         fewer = [count for count in self._measured if count <= rows]
         if not fewer:
-            return 0.0
+            return math.inf
         most = max(fewer)
         return max(self._measured[count] for count in fewer) * rows / most
