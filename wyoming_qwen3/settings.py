@@ -79,6 +79,9 @@ class Settings:
     threads: int
     """Of the engine on a CPU; 0 for as many as there are cores."""
 
+    graphs: bool
+    """Whether a GPU's steps are captured as CUDA graphs."""
+
     voice: Speaker
     language: Language | None
     standby: StandbyMode
@@ -159,6 +162,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         vllm=_vllm(given),
         quantize=given.quantize,
         threads=given.threads,
+        graphs=not given.no_graphs,
         voice=find_voice(given.voice)[0],
         language=find_voice(given.voice)[1] or find_language(given.language),
         standby=given.standby,
@@ -347,6 +351,7 @@ def _add_models(options: _Options) -> None:
     options.option(
         "--threads", to.whole(0, 1024), 0, "threads of the engine on a CPU; 0 for as many as there are cores"
     )
+    options.switch("--no-graphs", "launch a GPU's work piece by piece, not as CUDA graphs: several times slower")
     options.option(
         "--preload", to.preload, ("custom_voice",), f"kinds to fetch and load at start: {', '.join(KINDS)} or none"
     )

@@ -22,7 +22,10 @@ from transformers import Qwen2TokenizerFast
 from transformers.convert_slow_tokenizer import Qwen2Converter, bytes_to_unicode
 from transformers.modeling_utils import no_init_weights
 
-from wyoming_qwen3.engine.upstream import Upstream, import_qwen_tts
+from wyoming_qwen3.engine.upstream import import_qwen_tts
+from wyoming_qwen3.voices import SPEAKERS
+
+from .upstream import Upstream
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,9 @@ FRAMES_PER_TOKEN = 3.5
 So at the published dimensions; fewer at tiny ones.
 """
 
+_TEXT, _SPEECH = 1.0, 2.8
+"""What counts as much of a token by these frames and of speech: the norm divides speech, 16 embeddings, by more."""
+
 
 def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int, texts: Sequence[str] = ()) -> None:
     """Write a CustomVoice checkpoint into a folder as the published ones are: bfloat16, the codec float32.
@@ -129,7 +135,7 @@ def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int, texts: Seq
         dimensions, seed, "cpu", torch.bfloat16, tokenizer=tokenizer, text_vocabulary=dimensions.text_vocabulary
     )
     if texts:
-        _let_speech_end(upstream)
+        _set_end(upstream, speech=-_SPEECH)
     upstream.tokenizer.save_pretrained(folder)
     _write_json(folder / "config.json", _model_config(dimensions, upstream.tokenizer, dimensions.text_vocabulary))
     _write_json(folder / "generation_config.json", dict(DEFAULTS))
@@ -165,9 +171,9 @@ def build_model(
             mean, std = _spread(name, weight)
             read = weight.zero_()[: len(tokenizer)] if "text_embedding" in name else weight
             read.normal_(mean, std, generator=draw)
-        # A logit of 0 is far from the 50 largest of 2048 random ones, so the end of speech is never drawn.
-        model.talker.codec_head.weight[model.talker.config.codec_eos_token_id] = 0
-    return Upstream(model.eval().to(device), tokenizer, dict(DEFAULTS))
+    upstream = Upstream(model.eval().to(device), tokenizer, dict(DEFAULTS))
+    _set_end(upstream, speech=_SPEECH)
+    return upstream
 
 
 def build_speech_tokenizer(dimensions: Dimensions, seed: int, device: str, dtype: torch.dtype) -> Any:
@@ -203,8 +209,8 @@ def talker_config(dimensions: Dimensions, text_vocabulary: int = 0) -> dict[str,
         "codec_think_bos_id": codes + 108,
         "codec_think_eos_id": codes + 109,
         "codec_language_id": {"english": codes + 2},
-        "spk_id": {"ryan": codes + 1013, "vivian": codes + 1017},
-        "spk_is_dialect": {"ryan": False, "vivian": False},
+        "spk_id": {speaker.id: codes + 1000 + number for number, speaker in enumerate(SPEAKERS)},
+        "spk_is_dialect": {speaker.id: False for speaker in SPEAKERS},
         "code_predictor_config": _stack_config(dimensions.predictor) | {"vocab_size": codes, "num_code_groups": 16},
     }
 
@@ -253,11 +259,12 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _let_speech_end(upstream: Upstream) -> None:
-    """Have the end of speech drawn when there are so many frames as the text takes, sampled or greedy.
+def _set_end(upstream: Upstream, speech: float) -> None:
+    """Have the end of speech drawn when there are as many frames as the text takes, sampled or greedy, or never.
 
-    Hidden channel 0 tells whether a position holds text or speech, a head of the first layer averages it over all
-    positions into channel 1, and the end's logit is that, steep: it rises from far below all others to far above.
+    Hidden channel 0 tells whether a position holds text, a number above 0, or `speech`; a head of the first layer
+    averages it over all positions into channel 1; and the end's logit is that, steep: if speech is below 0 it rises
+    from far below all others to far above.
     """
     talker = upstream.model.talker
     config, layers = talker.config, talker.model.layers
@@ -265,23 +272,30 @@ def _let_speech_end(upstream: Upstream) -> None:
         codes, text = talker.model.codec_embedding.weight, talker.model.text_embedding.weight
         for table in (codes, *(embedding.weight for embedding in talker.code_predictor.model.codec_embedding)):
             table[:, :2] = 0
-        text[:, 0] = 4.0  # which the projection's activation lets through, as it does a 0
+        text[: len(upstream.tokenizer), 0] = 4.0  # which the projection's activation lets through, as it does a 0
         text[upstream.tokenizer.convert_tokens_to_ids(list(_SPECIAL_TOKENS)), 0] = 0.0
-        codes[: config.code_predictor_config.vocab_size, 0] = -2.8  # more than 1, as the norm divides speech by more
+        codes[: config.code_predictor_config.vocab_size, 0] = speech
         first, second = talker.text_projection.linear_fc1, talker.text_projection.linear_fc2
-        for linear in (first, second, *(part for layer in layers for part in _writers(layer))):
-            linear.weight[:2] = 0
+        for writer in (first, second, *(part for layer in layers for part in _writers(layer))):
+            writer.weight[:2] = 0
+        for reader in (part for layer in layers for part in _readers(layer)):
+            reader.weight[:, :2] = 0
         first.bias[0] = 0
         second.bias[:2] = 0
         first.weight[0, 0] = 1.0
-        second.weight[0, 0] = 0.6 * FRAMES_PER_TOKEN / 4.0
+        second.weight[0, 0] = _TEXT * FRAMES_PER_TOKEN / 4.0
         attention = layers[0].self_attn
         attention.q_proj.weight[: config.head_dim] = 0
         attention.v_proj.weight[0] = 0
         attention.v_proj.weight[0, 0] = 1.0
-        attention.o_proj.weight[1, 0] = 8.0
+        attention.o_proj.weight[1, 0] = 1.0
         talker.codec_head.weight[:, :2] = 0
-        talker.codec_head.weight[config.codec_eos_token_id, 1] = -32.0
+        talker.codec_head.weight[config.codec_eos_token_id, 1] = -256.0
+
+
+def _readers(layer: Any) -> tuple[nn.Linear, ...]:
+    attention, perceptron = layer.self_attn, layer.mlp
+    return attention.q_proj, attention.k_proj, attention.v_proj, perceptron.gate_proj, perceptron.up_proj
 
 
 def _writers(layer: Any) -> tuple[nn.Linear, nn.Linear]:
@@ -307,6 +321,8 @@ def _spread(name: str, weight: nn.Parameter) -> tuple[float, float]:
         return 1.0, 0.1
     if "embedding" in name:
         return 0.0, 0.5
+    if name.endswith(("text_projection.linear_fc2.weight", "self_attn.o_proj.weight")):
+        return 0.0, 3 * weight[0].numel() ** -0.5  # makes up for the activation, and the averaging, before it
     return 0.0, weight[0].numel() ** -0.5 if weight.dim() > 1 else 0.02
 
 

@@ -17,7 +17,7 @@ def to_json(report: Report) -> str:
     if report.floor is None:
         del content["floor"]
     for figures in content.get("systems", {}).values():
-        for name in [name for name, value in figures.items() if value in (None, {})]:
+        for name in [name for name, value in figures.items() if value is None]:
             del figures[name]
     return json.dumps(content, indent=2) + "\n"
 
@@ -165,38 +165,48 @@ def _gates(report: Report | http.Report | vllm.Report | wyoming.Report) -> Itera
 def _lines(report: Report) -> Iterator[str]:
     run = report.run
     yield from _heading(report)
-    yield (f"{run['weights']}, {run['dtype']} on {run['device']}; {run['frames']} frames, median of {run['runs']} runs")
+    yield (
+        f"{run['weights']} on {run['device']}, {run['dtype']}, ours {run['quantize']}; "
+        f"{run['frames']} frames, {run['runs']} runs"
+    )
     yield ""
     yield from _gates(report)
     if not report.passed:
         return
     yield ""
-    yield from _table(report.systems)
+    yield from _table(report)
     if report.floor:
         yield ""
         yield (
-            f"Floor: one-row matrix products read {report.floor.gparam_per_s:.2f} Gparam/s, "
+            f"Floor: the weights of a frame are read at {report.floor.gparam_per_s:.2f} Gparam/s at the most, "
             f"{report.floor.ms_per_frame:.1f} ms a frame: {report.floor.share:.0%} of our talker and predictor."
         )
 
 
-def _table(systems: dict[str, Figures]) -> Iterator[str]:
-    rows = {name: _cells(figures) for name, figures in systems.items()}
-    labels = list(rows["ours"])
+def _table(report: Report) -> Iterator[str]:
+    systems = {name: _cells(figures) for name, figures in report.systems.items()}
+    if report.floor:
+        systems["ours"]["talker and predictor, % of the floor"] = f"{report.floor.share:.0%}"
+    labels = list(systems["ours"])
     width = max(map(len, labels))
-    yield " " * width + "".join(f"{name:>10}" for name in rows)
+    yield " " * width + "".join(f"{name:>16}" for name in systems)
     for label in labels:
-        yield f"{label:{width}}" + "".join(f"{cells.get(label, '-'):>10}" for cells in rows.values())
+        yield f"{label:{width}}" + "".join(f"{cells.get(label, '-'):>16}" for cells in systems.values())
 
 
 def _cells(figures: Figures) -> dict[str, str]:
     cells = {"audio s per wall s": f"{figures.speed_x:.3f}"}
     for chunk, milliseconds in figures.first_pcm_ms.items():
-        cells[f"first PCM ms, first chunk {chunk}"] = f"{milliseconds:.0f}"
+        label = f"first PCM ms, p50 / p95, first chunk {chunk}"
+        cells[label] = f"{milliseconds:.0f} / {figures.first_pcm_ms_p95[chunk]:.0f}"
+    if figures.first_pcm_ms_new_voice is not None:
+        cells["first PCM ms, p50, a voice's first time"] = f"{figures.first_pcm_ms_new_voice:.0f}"
+    cells["utterance s, p50 / p95"] = f"{figures.utterance_s['p50']:.2f} / {figures.utterance_s['p95']:.2f}"
     for part, milliseconds in figures.ms_per_frame.items():
         cells[f"ms per frame, {part}"] = f"{milliseconds:.1f}"
     for count, speed in figures.rows.items():
         cells[f"audio s per wall s, rows {count}"] = f"{speed:.3f}"
-    if figures.load_s is not None:
-        cells["load s"] = f"{figures.load_s:.1f}"
+    for label, seconds in (("load s", figures.load_s), ("load and pack s", figures.pack_s)):
+        if seconds is not None:
+            cells[label] = f"{seconds:.1f}"
     return cells | {"peak MB": f"{figures.peak_mb:.0f}"}
