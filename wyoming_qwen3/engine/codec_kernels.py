@@ -4,9 +4,7 @@ Sums are float32 as there, in an order of their own: results are equal within ro
 threads and the signals beside. Knows matrices and what the kernels need.
 """
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from .codec_layers import History
 from .kernels import library
@@ -25,15 +23,17 @@ class FastConv:
         snake: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         outputs, inputs, taps = weight.shape
+        kept = [None if tensor is None else tensor.float().contiguous() for tensor in (bias, *(snake or (None, None)))]
+        pointers = [None if tensor is None else tensor.data_ptr() for tensor in kept]
         self.kernels = kernels
-        self._kept = [_panels(weight, kernels.panel if outputs > 1 else 1), bias, *(snake or (None, None))]
-        self._kept = [None if tensor is None else tensor.float().contiguous() for tensor in self._kept]
-        pointers = [None if tensor is None else tensor.data_ptr() for tensor in self._kept]
-        self.layout = library.Convolution(*pointers, inputs=inputs, outputs=outputs, taps=taps, dilation=dilation)
+        self.layout = library.Convolution(None, *pointers, inputs, outputs, taps, dilation)
+        packed = kernels.pack(self.layout, weight.float().contiguous())
+        self.layout.weights = packed.data_ptr()
+        self._kept = [packed, *kept]
 
     def new_state(self) -> History:
         """State of a stream's start."""
-        return History(torch.zeros((self.layout.taps - 1) * self.layout.dilation, self.layout.inputs))
+        return History(self.kernels.history(self.layout))
 
     def __call__(self, x: Tensor, state: History) -> Tensor:
         """[steps, in] -> [steps, out]."""
@@ -69,10 +69,3 @@ class FastResidualUnit:
         """[steps, channels] -> [steps, channels]."""
         [out] = self._kernels.refine(self._wide.layout, self._narrow.layout, [x], [state.rows])
         return out
-
-
-def _panels(weight: Tensor, width: int) -> Tensor:
-    """[out, in, kernel] -> [panels, kernel, in, width], as convolution.h reads it."""
-    outputs, inputs, taps = weight.shape
-    filled = F.pad(weight, (0, 0, 0, 0, 0, -outputs % width))
-    return filled.view(-1, width, inputs, taps).permute(0, 3, 2, 1)

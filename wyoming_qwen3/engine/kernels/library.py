@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.engine.memory import huge_pages
+
 from .build import Kind, kinds_here, library_file
 
 _LOGGER = logging.getLogger("wyoming_qwen3.engine")
@@ -146,12 +148,15 @@ class Kernels:
         library.residual_apply.argtypes = [
             *(c_void_p, POINTER(Convolution), POINTER(Convolution), POINTER(Stream), c_int32)
         ]
+        library.convolution_size.restype = c_int64
+        library.convolution_size.argtypes = [POINTER(Convolution)]
+        library.convolution_row_width.argtypes = [POINTER(Convolution)]
+        library.convolution_pack.argtypes = [c_void_p, POINTER(Convolution), c_void_p, c_void_p]
         library.read_through.argtypes = [c_void_p, c_void_p, c_int64]
         self.kind: str = library.kind().decode()
+        if not library.allowed():
+            raise OSError(f"the system does not let programs use what {self.kind} needs")
         self.threads = threads
-        self.panel: int = library.panel()
-        """Outputs of a convolution whose weights lie together."""
-
         self._library = library
         self._crew = library.crew_new(threads)
 
@@ -187,6 +192,16 @@ class Kernels:
             *(_pointer(uniforms), _pointer(codes), _pointer(sums)),
         )
         return codes, sums
+
+    def pack(self, layer: Convolution, weight: Tensor) -> Tensor:
+        """Weights float32 [outputs, inputs, taps] as the kernels multiply them, for `layer.weights` to point to."""
+        packed = huge_pages(4 * self._library.convolution_size(byref(layer))).view(torch.float32)
+        self._library.convolution_pack(self._crew, byref(layer), _pointer(weight), _pointer(packed))
+        return packed
+
+    def history(self, layer: Convolution) -> Tensor:
+        """History of a signal's start."""
+        return torch.zeros((layer.taps - 1) * layer.dilation, self._library.convolution_row_width(byref(layer)))
 
     def convolve(self, layer: Convolution, signals: Sequence[Tensor], histories: Sequence[Tensor]) -> list[Tensor]:
         """Signals float32 [steps, inputs] -> [steps, outputs]; each has a history, which moves on."""
