@@ -99,7 +99,6 @@ class _Stream:
     row: Row
     state: CodecState
     gathered: list[Tensor]
-    chunks: int = 0
 
 
 class Ours:
@@ -136,17 +135,18 @@ class Ours:
 
         Raises InvalidRequest where speech ends before `frames`.
         """
-        start, first = perf_counter(), None
+        start, first, gathered, chunks = perf_counter(), None, 0, 0
         streams = {stream.row: stream for stream in (self._open(text, seed + row) for row in range(rows))}
         for number in range(1, frames + 1):
             for frame in self.decoder.step(list(streams)):
                 if frame.codes is None:
                     raise _too_short(number - 1, frames)
-                stream = streams[frame.row]
-                stream.gathered.append(frame.codes)
-                if number == frames or len(stream.gathered) >= chunk(stream.chunks):
-                    self._decode(stream)
-                    first = first or perf_counter() - start
+                streams[frame.row].gathered.append(frame.codes)
+            gathered += 1
+            if number == frames or gathered >= chunk(chunks):
+                self._decode(list(streams.values()))
+                gathered, chunks = 0, chunks + 1
+                first = first or perf_counter() - start
         last = perf_counter() - start
         return Times(first or last, last)
 
@@ -164,7 +164,7 @@ class Ours:
             ("talker", Talker, "advance"),
             ("talker", Talker, "logits"),
             ("predictor", type(self.decoder.model.predictor), "frame"),
-            ("codec", CodecDecoder, "decode"),
+            ("codec", CodecDecoder, "decode_together"),
         ) as seconds:
             yield seconds
 
@@ -172,11 +172,12 @@ class Ours:
         row = self.decoder.admit(_request(Sampling(seed=seed)), text=text)
         return _Stream(row, self.codec.new_state(), [])
 
-    def _decode(self, stream: _Stream) -> None:
+    def _decode(self, streams: Sequence[_Stream]) -> None:
         """Samples of the gathered frames, in the host's memory; reading them waits for the device."""
-        self.codec.decode(torch.stack(stream.gathered), stream.state).cpu().numpy().tobytes()
-        stream.gathered.clear()
-        stream.chunks += 1
+        codes = torch.stack([torch.stack(stream.gathered) for stream in streams])
+        self.codec.decode_together(codes, [stream.state for stream in streams]).cpu().numpy().tobytes()
+        for stream in streams:
+            stream.gathered.clear()
 
 
 class Stock:

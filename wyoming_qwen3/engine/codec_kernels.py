@@ -4,6 +4,8 @@ Sums are float32 as there, in an order of their own: results are equal within ro
 threads and the signals beside. Knows matrices and what the kernels need.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from .codec_layers import History
@@ -35,10 +37,9 @@ class FastConv:
         """State of a stream's start."""
         return History(self.kernels.history(self.layout))
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, in] -> [steps, out]."""
-        [out] = self.kernels.convolve(self.layout, [x.contiguous()], [state.rows])
-        return out
+        return self.kernels.convolve(self.layout, x.contiguous(), [state.rows for state in states])
 
 
 class FastLinear(FastConv):
@@ -46,11 +47,11 @@ class FastLinear(FastConv):
 
     def __init__(self, kernels: Kernels, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(kernels, weight[:, :, None], bias)
-        self._past = self.new_state()
+        self._no_past = [self.new_state()]
 
-    def __call__(self, x: Tensor, state: History | None = None) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History] = ()) -> Tensor:
         """[steps, in] -> [steps, out]."""
-        return super().__call__(x, state or self._past)
+        return super().__call__(x, states or self._no_past)
 
 
 class FastResidualUnit:
@@ -65,7 +66,6 @@ class FastResidualUnit:
         """State of a stream's start."""
         return self._wide.new_state()
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
-        [out] = self._kernels.refine(self._wide.layout, self._narrow.layout, [x], [state.rows])
-        return out
+        return self._kernels.refine(self._wide.layout, self._narrow.layout, x, [state.rows for state in states])

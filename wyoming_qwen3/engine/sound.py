@@ -4,6 +4,7 @@ Knows rows' codes alone, not where they come from.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,8 +78,17 @@ class Sound:
 
     def decode(self, codes: Tensor) -> bytes:
         """float32 samples of the next frames: codes int64 [frames, codebooks]."""
-        self.chunks += 1
-        return self.decoder.decode(codes, self.state).cpu().numpy().tobytes()
+        [samples] = decode_together([(self, codes)])
+        return samples
+
+
+def decode_together(parts: Sequence[tuple[Sound, Tensor]]) -> list[bytes]:
+    """float32 samples of the next frames of each sound, which have one codec and as many frames each."""
+    sounds, codes = zip(*parts, strict=True)
+    samples = sounds[0].decoder.decode_together(torch.stack(codes), [sound.state for sound in sounds]).cpu().numpy()
+    for sound in sounds:
+        sound.chunks += 1
+    return [own.tobytes() for own in samples]
 
 
 def fingerprint(file: Path) -> bytes:

@@ -203,21 +203,19 @@ class Kernels:
         """History of a signal's start."""
         return torch.zeros((layer.taps - 1) * layer.dilation, self._library.convolution_row_width(byref(layer)))
 
-    def convolve(self, layer: Convolution, signals: Sequence[Tensor], histories: Sequence[Tensor]) -> list[Tensor]:
-        """Signals float32 [steps, inputs] -> [steps, outputs]; each has a history, which moves on."""
-        outputs = [signal.new_empty(len(signal), layer.outputs) for signal in signals]
-        streams = _streams(signals, histories, outputs)
-        self._library.convolution_apply(self._crew, byref(layer), streams, len(signals))
-        return outputs
+    def convolve(self, layer: Convolution, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
+        """float32 [steps, inputs] -> [steps, outputs]: a piece of as many steps for each history, which moves on."""
+        out = x.new_empty(len(x), layer.outputs)
+        streams = _streams(x, histories, out)
+        self._library.convolution_apply(self._crew, byref(layer), streams, len(streams))
+        return out
 
-    def refine(
-        self, wide: Convolution, narrow: Convolution, signals: Sequence[Tensor], histories: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """Signals [steps, channels] -> the same, through a residual unit of two convolutions."""
-        outputs = [torch.empty_like(signal) for signal in signals]
-        streams = _streams(signals, histories, outputs)
-        self._library.residual_apply(self._crew, byref(wide), byref(narrow), streams, len(signals))
-        return outputs
+    def refine(self, wide: Convolution, narrow: Convolution, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
+        """[steps, channels] -> the same, through a residual unit of two convolutions; pieces as for `convolve`."""
+        out = torch.empty_like(x)
+        streams = _streams(x, histories, out)
+        self._library.residual_apply(self._crew, byref(wide), byref(narrow), streams, len(streams))
+        return out
 
     def read_through(self, memory: Tensor) -> None:
         """Read memory as fast as the crew can."""
@@ -243,9 +241,9 @@ def _load(kind: Kind, threads: int) -> Kernels | None:
         return None
 
 
-def _streams(signals: Sequence[Tensor], histories: Sequence[Tensor], outputs: Sequence[Tensor]) -> Any:
-    pieces = zip(signals, histories, outputs, strict=True)
-    return (Stream * len(signals))(*(Stream(*map(_pointer, piece), len(piece[0])) for piece in pieces))
+def _streams(x: Tensor, histories: Sequence[Tensor], out: Tensor) -> Any:
+    pieces = zip(x.chunk(len(histories)), histories, out.chunk(len(histories)), strict=True)
+    return (Stream * len(histories))(*(Stream(*map(_pointer, piece), len(piece[0])) for piece in pieces))
 
 
 def _pointer(tensor: Tensor) -> Any:
