@@ -28,6 +28,12 @@ def test_http_can_be_off() -> None:
     assert parse(["--uri", "stdio://"], {}).http_port is None
 
 
+def test_graphs_can_be_off() -> None:
+    assert parse([], {}).graphs
+    assert not parse(["--no-graphs"], {}).graphs
+    assert not parse([], {"TTS_QWEN3_NO_GRAPHS": "true"}).graphs
+
+
 def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
     assert parse([], {}).ingress_port is None
     assert parse([], {}).ingress_address == "172.30.32.2"

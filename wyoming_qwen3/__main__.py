@@ -147,6 +147,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     arguments = ["--log-level", settings.log_level]
     computing = ["--device", settings.device, "--dtype", settings.dtype]
     computing += ["--quantize", settings.quantize, "--threads", str(settings.threads)]
+    computing += [] if settings.graphs else ["--no-graphs"]
     native = Worker("native", [*computing, *arguments])
     models = ModelManager(policy, native, download)
     native.on_death = models.engine_died

@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--quantize", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--no-graphs", action="store_true")
     parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
     logging.basicConfig(
@@ -57,7 +58,9 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
         return StandbyEngine()
     from .native import NativeEngine  # noqa: PLC0415  torch belongs to this process alone
 
-    return NativeEngine(arguments.device, arguments.dtype, arguments.quantize, arguments.threads)
+    return NativeEngine(
+        arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
+    )
 
 
 @dataclass
