@@ -25,6 +25,7 @@ from .checkpoints import Size, published
 from .cloning import ClonePrompts
 from .defaults import Defaults
 from .discovery import Announcement
+from .door import Door
 from .drop.mirror import FolderDrop
 from .engine import weights
 from .engines import Engines
@@ -32,6 +33,7 @@ from .errors import SpeechError, StorageFailed
 from .handler import Handler
 from .hardware import choose_size, probe
 from .info import PROGRAM
+from .logs import write_lines
 from .metrics import Metrics, resident_bytes
 from .models.manager import ModelManager, Policy
 from .models.state import State
@@ -62,7 +64,7 @@ def main() -> None:
     """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
     settings = parse(sys.argv[1:], os.environ)
     level = "WARNING" if settings.log_level == "INFO" and settings.command != "serve" else settings.log_level
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    write_lines(level)
     if settings.local_files_only:
         os.environ["HF_HUB_OFFLINE"] = "1"  # for every process of ours, before the first one starts
     try:
@@ -214,7 +216,8 @@ async def _serve(settings: Settings) -> None:
         async with _http(settings, services, cast):
             gc.collect()
             gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
-            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast))
+            door = Door("wyoming", services.metrics, services.faults)
+            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast, door))
 
 
 @contextlib.asynccontextmanager

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
-from wyoming.event import Event, Eventable, async_read_event
+from wyoming.event import Event, Eventable
 from wyoming.info import Describe
 from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler
@@ -34,7 +34,9 @@ from wyoming.tts import (
 
 from .audio import pcm
 from .casting import Cast
-from .errors import InvalidRequest, SpeechError, Unavailable
+from .door import Door, address_of, watch_for_loss
+from .errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
+from .events import PATIENCE, EventReader
 from .info import build_info
 from .request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .speech import SpeechSession, Synthesizer
@@ -46,6 +48,9 @@ _CHUNK_SAMPLES = SAMPLE_RATE * 160 // 1000
 
 _LAST_WORD_SECONDS = 1.0
 """How long a client may take to read why the server hangs up."""
+
+_MAX_CHARACTERS = 40_000
+"""Of one text, however many events it comes in: it is spoken for three quarters of an hour."""
 
 _MAX_WAITING = 8
 """Requests that may wait behind the one being spoken on a connection."""
@@ -68,6 +73,7 @@ class Handler(AsyncEventHandler):
         self,
         synthesizer: Synthesizer,
         cast: Cast,
+        door: Door,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
@@ -76,6 +82,9 @@ class Handler(AsyncEventHandler):
         super().__init__(reader, writer)
         self._synthesizer = synthesizer
         self._cast = cast
+        self._door = door
+        self._address = address_of(writer)
+        self._events = EventReader(reader)
         self._patient = patient
         self._open: SpeechSession | None = None
         self._waiting: deque[_Answer] = deque()
@@ -85,25 +94,43 @@ class Handler(AsyncEventHandler):
         """Read events until the client leaves, sends what is no event, or an answer fails."""
         self._is_running = True
         try:
+            with self._door.enter(self._address):
+                await self._converse()
+        except QueueFull as error:
+            await self._fail(error)
+            await self._hang_up()
+
+    async def _converse(self) -> None:
+        watch_for_loss(self.writer)
+        try:
             while self._is_running and (event := await self._read()) and await self.handle_event(event):
                 pass
             if self._patient and self._speaking:
                 await asyncio.wait([self._speaking])
-        except (ConnectionError, asyncio.IncompleteReadError):
-            _LOGGER.debug("A client left in the middle of an event")
+        except (ConnectionError, TimeoutError):
+            _LOGGER.debug("A client left, or does not listen")
         except Exception:
             _LOGGER.exception("A connection failed")
         finally:
             await self.disconnect()
-            self.writer.close()
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Close the connection; what a client does not fetch in a second it does not get."""
+        self.writer.close()
+        try:
+            async with asyncio.timeout(_LAST_WORD_SECONDS):
+                await self.writer.wait_closed()
+        except OSError:  # a timeout is one
+            self.writer.transport.abort()
+        except NotImplementedError:
+            pass  # of standard output nobody is told that it is closed
 
     async def stop(self) -> None:
         """Hang up because the server stops; an answer that is not whole ends in an error."""
         if self._speaking and not self._speaking.done():
             await self._silence()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORD_SECONDS):
-                    await self._fail(Unavailable("The speech server is stopping; ask again when it is back."))
+            await self._fail(Unavailable("The speech server is stopping; ask again when it is back."))
         await super().stop()
 
     async def disconnect(self) -> None:
@@ -121,20 +148,17 @@ class Handler(AsyncEventHandler):
 
     async def _read(self) -> Event | None:
         try:
-            event = await async_read_event(self.reader)
-        except (KeyError, TypeError, AttributeError):  # valid JSON, but no event
-            event = None
-        if event is not None and isinstance(event.type, str) and isinstance(event.data, dict):
-            return event
-        if self._is_running and (event is not None or not self.reader.at_eof()):
-            await self._fail(InvalidRequest("That was no Wyoming event: a line of JSON with a type is expected."))
-        return None
+            return await self._events.read()
+        except SpeechError as error:
+            if self._is_running:
+                await self._fail(error)
+            return None
 
     async def _dispatch(self, event: Event) -> None:
         if Describe.is_type(event.type):
-            await self._send(build_info(self._cast.voices.all()))
+            await self._reply(build_info(self._cast.voices.all()))
         elif Ping.is_type(event.type):
-            await self._send(Pong(text=Ping.from_event(event).text))
+            await self._reply(_pong(event))
         elif Synthesize.is_type(event.type):
             if self._open is None:  # inside a stream it repeats the streamed text for servers that can't stream
                 self._synthesize(_parse(Synthesize, event))
@@ -143,7 +167,7 @@ class Handler(AsyncEventHandler):
             start = _parse(SynthesizeStart, event)
             self._open = self._answer(start.voice, start.text_format, streamed=True)
         elif SynthesizeChunk.is_type(event.type):
-            self._stream(event.type).feed(_text(_parse(SynthesizeChunk, event)))
+            _feed(self._stream(event.type), _parse(SynthesizeChunk, event))
         elif SynthesizeStop.is_type(event.type):
             self._stream(event.type).finish()
             self._open = None
@@ -154,7 +178,7 @@ class Handler(AsyncEventHandler):
         if len(self._waiting) >= _MAX_WAITING:
             raise InvalidRequest(f"More than {_MAX_WAITING} requests are waiting on this connection already.")
         session = self._answer(request.voice, request.text_format, streamed=False)
-        session.feed(_text(request))
+        _feed(session, request)
         session.finish()
 
     def _stream(self, event_type: str) -> SpeechSession:
@@ -213,11 +237,16 @@ class Handler(AsyncEventHandler):
 
     async def _fail(self, error: SpeechError) -> None:
         """Say what went wrong, and hang up."""
-        _LOGGER.warning("Answered with error %s: %s", error.code, error)
+        self._door.turned_away(self._address, error)
         self._waiting.clear()
-        with contextlib.suppress(ConnectionError):
-            await self._send(Error(text=str(error), code=error.code))
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await self._reply(Error(text=_sendable(str(error)), code=error.code), _LAST_WORD_SECONDS)
         await super().stop()
+
+    async def _reply(self, message: Eventable, seconds: float = PATIENCE) -> None:
+        """Send what takes no time to make. Raises TimeoutError where the client does not take it."""
+        async with asyncio.timeout(seconds):
+            await self._send(message)
 
     async def _send(self, message: Eventable) -> None:
         await self.write_event(message.event())
@@ -254,7 +283,22 @@ def _parse(message: Any, event: Event) -> Any:
         raise InvalidRequest(f"The {event.type} event lacks or garbles a field: {error}.") from error
 
 
-def _text(message: Synthesize | SynthesizeChunk) -> str:
+def _pong(event: Event) -> Pong:
+    text = Ping.from_event(event).text
+    if not isinstance(text, str | None):
+        raise InvalidRequest("The text of a ping must be a string.")
+    return Pong(text=text and _sendable(text))
+
+
+def _feed(session: SpeechSession, message: Synthesize | SynthesizeChunk) -> None:
+    """Pass a message's text on. Raises InvalidRequest for what is no text, TooLarge for more than is spoken."""
     if not isinstance(message.text, str):
         raise InvalidRequest("The text to speak must be a string.")
-    return message.text
+    if session.report.characters + len(message.text) > _MAX_CHARACTERS:
+        raise TooLarge(f"A text may have {_MAX_CHARACTERS:,} characters at most.")
+    session.feed(message.text)
+
+
+def _sendable(text: str) -> str:
+    """Text without halves of characters, which JSON can escape and UTF-8 can't hold."""
+    return text.encode("utf-8", "replace").decode()
