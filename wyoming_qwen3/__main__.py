@@ -190,6 +190,7 @@ def _watch(
     """Have these looked at when somebody asks for the metrics."""
     metrics.watch("queue_active", "Texts being spoken.", lambda: admission.active)
     metrics.watch("queue_waiting", "Texts that wait for their turn.", lambda: admission.waiting)
+    metrics.watch("tasks", "Tasks of the server's event loop.", lambda: len(asyncio.all_tasks()))
     metrics.watch(
         "models_loaded", "Checkpoints in memory.", lambda: sum(one.state is State.READY for one in models.statuses())
     )
