@@ -16,6 +16,9 @@ MOST = 256
 MOST_OF_ONE = 64
 """Of these from one address. All of a house's satellites come from Home Assistant's."""
 
+_MOST_OUTSIDE = 64
+"""Connections that are told why they are turned away, at a time; the others are cut."""
+
 _SILENT_SECONDS, _PROBE_SECONDS, _PROBES = 60, 20, 3
 """A peer that has lost power says no goodbye: after so long it is asked whether it is there, so often."""
 
@@ -28,6 +31,7 @@ class Door:
         self._metrics = metrics
         self._faults = faults
         self._inside: Counter[str] = Counter()
+        self._outside = 0
         metrics.watch(f"{source}_connections", "Connections that are open.", self._inside.total)
 
     @contextlib.contextmanager
@@ -44,6 +48,15 @@ class Door:
             self._inside[address] -= 1
             if not self._inside[address]:
                 del self._inside[address]
+
+    @contextlib.contextmanager
+    def outside(self) -> Iterator[bool]:
+        """Around what is done about a connection that may not enter: whether there is time to tell it why."""
+        self._outside += 1
+        try:
+            yield self._outside <= _MOST_OUTSIDE
+        finally:
+            self._outside -= 1
 
     def turned_away(self, address: str, error: SpeechError) -> None:
         """A client got an error and then a closed connection: count it, and say so."""

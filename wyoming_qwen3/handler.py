@@ -36,7 +36,7 @@ from .audio import pcm
 from .casting import Cast
 from .door import Door, address_of, watch_for_loss
 from .errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
-from .events import PATIENCE, EventReader
+from .events import EventReader
 from .info import build_info
 from .request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .speech import SpeechSession, Synthesizer
@@ -48,6 +48,11 @@ _CHUNK_SAMPLES = SAMPLE_RATE * 160 // 1000
 
 _LAST_WORD_SECONDS = 1.0
 """How long a client may take to read why the server hangs up."""
+
+_REPLY_SECONDS = 30.0
+"""How long it may take to read an answer that is not speech."""
+
+_PIECE = 64 << 10
 
 _MAX_CHARACTERS = 40_000
 """Of one text, however many events it comes in: it is spoken for three quarters of an hour."""
@@ -97,8 +102,13 @@ class Handler(AsyncEventHandler):
             with self._door.enter(self._address):
                 await self._converse()
         except QueueFull as error:
-            await self._fail(error)
-            await self._hang_up()
+            with self._door.outside() as patiently:
+                if patiently:
+                    await self._tell(error)
+                    await self._hang_up()
+                else:
+                    self._door.turned_away(self._address, error)
+                    self.writer.transport.abort()
 
     async def _converse(self) -> None:
         watch_for_loss(self.writer)
@@ -116,10 +126,17 @@ class Handler(AsyncEventHandler):
             await self._hang_up()
 
     async def _hang_up(self) -> None:
-        """Close the connection; what a client does not fetch in a second it does not get."""
-        self.writer.close()
+        """Close the connection; what a client does not fetch in a second it does not get.
+
+        What it still sends is read before: the system forgets what was said last to a client that was not heard out.
+        """
         try:
             async with asyncio.timeout(_LAST_WORD_SECONDS):
+                if not self.writer.is_closing():
+                    self.writer.write_eof()
+                    while await self.reader.read(_PIECE):
+                        pass
+                    self.writer.close()
                 await self.writer.wait_closed()
         except OSError:  # a timeout is one
             self.writer.transport.abort()
@@ -142,7 +159,7 @@ class Handler(AsyncEventHandler):
         try:
             await self._dispatch(event)
         except SpeechError as error:
-            await self._fail(error)
+            await self._refuse(error)
             return False
         return True
 
@@ -151,7 +168,7 @@ class Handler(AsyncEventHandler):
             return await self._events.read()
         except SpeechError as error:
             if self._is_running:
-                await self._fail(error)
+                await self._refuse(error)
             return None
 
     async def _dispatch(self, event: Event) -> None:
@@ -212,11 +229,14 @@ class Handler(AsyncEventHandler):
                 await self._play(answer)
             except SpeechError as error:
                 await self._fail(error)
+                return
             except ConnectionError:
                 await super().stop()
+                return
             except Exception:
                 _LOGGER.exception("An utterance failed")
                 await self._fail(SpeechError("The speech server failed on this text; its log says why."))
+                return
             finally:
                 await answer.session.close()
 
@@ -235,17 +255,24 @@ class Handler(AsyncEventHandler):
         for part in np.array_split(samples, math.ceil(samples.size / _CHUNK_SAMPLES)):
             await self._send(AudioChunk(audio=pcm.to_int16(part), rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
 
+    async def _refuse(self, error: SpeechError) -> None:
+        """Stop speaking, and say why; called by who reads, and hangs up after it."""
+        await self._silence()
+        await self._tell(error)
+
     async def _fail(self, error: SpeechError) -> None:
-        """Say what went wrong, and hang up."""
-        self._door.turned_away(self._address, error)
-        self._waiting.clear()
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            await self._reply(Error(text=_sendable(str(error)), code=error.code), _LAST_WORD_SECONDS)
+        """Say what went wrong, and have who reads hang up."""
+        await self._tell(error)
         await super().stop()
 
-    async def _reply(self, message: Eventable, seconds: float = PATIENCE) -> None:
-        """Send what takes no time to make. Raises TimeoutError where the client does not take it."""
-        async with asyncio.timeout(seconds):
+    async def _tell(self, error: SpeechError) -> None:
+        self._door.turned_away(self._address, error)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await self._reply(Error(text=_sendable(str(error)), code=error.code), _LAST_WORD_SECONDS)
+
+    async def _reply(self, message: Eventable, seconds: float | None = None) -> None:
+        """Send what takes no time to make. Raises TimeoutError where the client does not take it soon."""
+        async with asyncio.timeout(_REPLY_SECONDS if seconds is None else seconds):
             await self._send(message)
 
     async def _send(self, message: Eventable) -> None:

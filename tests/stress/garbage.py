@@ -26,6 +26,7 @@ VALUES: tuple[Any, ...] = (
     *({"name": None}, {"speaker": "x"}, [None], {"": ""}, {"name": "x" * 3_000}, "html", "ssml", "Hi."),
 )
 
+
 @dataclass(frozen=True)
 class Attack:
     """What one connection sends, and how it ends."""
@@ -125,7 +126,8 @@ def _long_line(random: Random) -> list[bytes]:
 
 
 def _huge_header(random: Random) -> list[bytes]:
-    return [event("describe", None, **{f"field {number}": "x" * 100 for number in range(random.randrange(300, 900))})]
+    fields: dict[str, Any] = {f"field {number}": "x" * 100 for number in range(random.randrange(300, 900))}
+    return [event("describe", **fields)]
 
 
 def _payload(random: Random) -> list[bytes]:
