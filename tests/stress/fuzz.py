@@ -58,7 +58,7 @@ async def storm(server: Server, connections: int, seed: int) -> Outcome:
             garbage = attack(Random(seed * 1_000_003 + number))
             try:
                 async with asyncio.timeout(_MOST_SECONDS):
-                    outcome.ends[await _connect(server, garbage, f"127.0.0.{2 + worker % ADDRESSES}")] += 1
+                    outcome.ends[await connect(server, garbage, f"127.0.0.{2 + worker % ADDRESSES}")] += 1
             except TimeoutError:
                 outcome.hung.append(f"{number}: {garbage.name}")
 
@@ -70,7 +70,7 @@ async def storm(server: Server, connections: int, seed: int) -> Outcome:
     return outcome
 
 
-async def _connect(server: Server, garbage: Attack, address: str) -> str:
+async def connect(server: Server, garbage: Attack, address: str) -> str:
     """Make one connection, and return how it ended: left, error, answered, closed or reset."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port, local_addr=(address, 0))
