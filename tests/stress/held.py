@@ -41,7 +41,7 @@ class Held:
             engine_threads=sum(child.num_threads() for child in children),
             files=process.num_fds(),
             engine_files=sum(child.num_fds() for child in children),
-            tasks=min([await _tasks(server) for _ in range(5)]),
+            tasks=min([await _tasks(server) for _ in range(20)]),
         )
 
 
