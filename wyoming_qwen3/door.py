@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from .errors import InvalidRequest, QueueFull, SpeechError
 from .logs import Faults
@@ -30,24 +29,27 @@ class Door:
         self._source = source
         self._metrics = metrics
         self._faults = faults
-        self._inside: Counter[str] = Counter()
+        self._inside: dict[asyncio.WriteTransport, str] = {}
         self._outside = 0
-        metrics.watch(f"{source}_connections", "Connections that are open.", self._inside.total)
+        metrics.watch(f"{source}_connections", "Connections that are open.", lambda: len(self._inside))
+
+    @property
+    def transports(self) -> Collection[asyncio.WriteTransport]:
+        """Of those that are open."""
+        return self._inside.keys()
 
     @contextlib.contextmanager
-    def enter(self, address: str) -> Iterator[None]:
+    def enter(self, address: str, transport: asyncio.WriteTransport) -> Iterator[None]:
         """Hold a place for a connection from this address, "" where there is none. Raises QueueFull."""
-        total, same = self._inside.total(), self._inside[address]
+        total, same = len(self._inside), sum(one == address for one in self._inside.values())
         if total >= MOST or (address and same >= MOST_OF_ONE):
             whose = f"{total}" if total >= MOST else f"{same} of yours"
             raise QueueFull(f"As many connections as may be are open, {whose}; close one, or try again later.")
-        self._inside[address] += 1
+        self._inside[transport] = address
         try:
             yield
         finally:
-            self._inside[address] -= 1
-            if not self._inside[address]:
-                del self._inside[address]
+            del self._inside[transport]
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[bool]:

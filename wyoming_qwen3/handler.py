@@ -99,7 +99,7 @@ class Handler(AsyncEventHandler):
         """Read events until the client leaves, sends what is no event, or an answer fails."""
         self._is_running = True
         try:
-            with self._door.enter(self._address):
+            with self._door.enter(self._address, self.writer.transport):
                 await self._converse()
         except QueueFull as error:
             with self._door.outside() as patiently:

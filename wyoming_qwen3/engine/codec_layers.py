@@ -125,8 +125,8 @@ class CausalTransposedConv:
     def by_phase(weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor]:
         """Weight [in, out, n * stride] and bias [out] as those of a convolution [stride * out, in, n]."""
         channels, out, kernel = weight.shape
-        phases = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2).flatten(0, 1)
-        return phases.flip(2), bias.repeat(stride)
+        phases = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2)
+        return torch.stack(phases.unbind(3)[::-1], dim=3).flatten(0, 1), bias.repeat(stride)
 
     def new_state(self) -> History:
         """State of a stream's start."""
