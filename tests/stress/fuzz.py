@@ -17,7 +17,7 @@ from wyoming.info import Describe
 
 from tests.conftest import Server, synthesize
 from tests.stress.garbage import Attack, attack
-from tests.stress.held import Held, faults_in, settle, tiny_server
+from tests.stress.held import Held, faults_in, grown, settle, tiny_server
 
 PARALLEL = 96
 ADDRESSES = 4
@@ -118,9 +118,7 @@ def problems(server_log: str, outcome: Outcome, before: Held, after: Held) -> li
     found += faults_in(server_log)
     if after.server_bytes > before.server_bytes + _GROWTH:
         found.append(f"memory grew by {(after.server_bytes - before.server_bytes) / 1e6:.1f} MB")
-    for name in ("threads", "files", "tasks"):
-        if getattr(after, name) > getattr(before, name):
-            found.append(f"{name} grew from {getattr(before, name)} to {getattr(after, name)}")
+    found += grown(before, after, "threads", "files", "tasks")
     if outcome.ends["refused"]:
         found.append(f"{outcome.ends['refused']} connections were not taken")
     return found

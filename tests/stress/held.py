@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from tests.conftest import Server, servers_in
 
 OPTIONS = ("--model", "0.6B", "--standby", "off", "--local-files-only")
 """Of a server that speaks with tiny checkpoints alone."""
+
+
+POOL = min(32, (os.cpu_count() or 1) + 4)
+"""Threads that asyncio keeps for what would block; it starts one when there is more at once than ever before."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,16 @@ class Held:
             engine_files=sum(child.num_fds() for child in children),
             tasks=min([await _tasks(server) for _ in range(20)]),
         )
+
+
+def grown(before: Held, after: Held, *names: str) -> list[str]:
+    """What there is more of than before, in words; of the server's threads, more than may yet have been started."""
+    found = []
+    for name in names:
+        was, now = getattr(before, name), getattr(after, name)
+        if now > was + (POOL if name == "threads" else 0):
+            found.append(f"{name} grew from {was} to {now}")
+    return found
 
 
 async def _tasks(server: Server) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.conftest import Server
 from tests.stress.clients import CLIENTS, Tally, keep_on
-from tests.stress.held import Held, faults_in, settle, tiny_server
+from tests.stress.held import Held, faults_in, grown, settle, tiny_server
 
 GROWTH = 0.10
 """Share by which memory may be more at the end than after the warm-up."""
@@ -39,10 +39,7 @@ class Result:
             before, after = getattr(self.before, name), getattr(self.after, name)
             if after > before * (1 + GROWTH):
                 found.append(f"{name} grew from {before / 1e6:.1f} to {after / 1e6:.1f} MB")
-        for name in ("threads", "engine_threads", "files", "engine_files", "tasks"):
-            before, after = getattr(self.before, name), getattr(self.after, name)
-            if after > before:
-                found.append(f"{name} grew from {before} to {after}")
+        found += grown(self.before, self.after, "threads", "engine_threads", "files", "engine_files", "tasks")
         if (slowest := self.tallies["describe"].slowest(0.99)) > describe_seconds:
             found.append(f"1 % of all Describes took longer than {slowest * 1e3:.0f} ms")
         return found + faults_in(self.log)
