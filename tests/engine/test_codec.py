@@ -275,3 +275,21 @@ def test_kernels_give_the_whole_in_any_pieces(kind: str, config: dict[str, Any])
     expected = whole(upstream, codes)
     for pieces in ([1], [3, 1, 7, 2], [20]):
         assert_equal(streamed(decoder, codes, pieces), expected)
+
+
+@pytest.mark.parametrize("kind", [None, *(kind.name for kind in kinds_here())])
+def test_streams_together_give_what_each_gives_alone(kind: str | None) -> None:
+    """At different places of their streams, and more of them than go through the layers at once."""
+    upstream = upstream_decoder(num_key_value_heads=2)
+    decoder = ours(upstream, kernels=load_kernels(2, kind) if kind else None)
+    codes = torch.stack([random_codes(30, upstream).roll(shift, 0) for shift in range(17)])
+    states = [decoder.new_state() for _ in codes]
+    for number, state in enumerate(states):
+        if number:
+            decoder.decode(codes[number, :number], state)
+    pieces = [torch.stack([row[n : n + 9] for n, row in enumerate(codes)])]
+    pieces.append(torch.stack([row[n + 9 : n + 13] for n, row in enumerate(codes)]))
+    found = torch.cat([decoder.decode_together(piece, states) for piece in pieces], dim=1)
+    for number, row in enumerate(codes):
+        expected = whole(upstream, row[: number + 13])[number * decoder.samples_per_frame :]
+        assert_equal(found[number], expected)

@@ -3,7 +3,7 @@
 Knows how to load and drive each of them on the same weights; does NOT know processes, tables or what is expected.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -161,11 +161,10 @@ class Ours:
                     raise _too_short(stream.frames, frames)
                 stream.gathered.append(frame.codes)
                 stream.frames += 1
-                if stream.frames == frames or len(stream.gathered) >= chunk(stream.chunks):
-                    self._decode(stream)
-                    first = first or perf_counter() - start
-                if stream.frames == frames:
-                    del streams[frame.row]
+            for together in _with_a_chunk(streams.values(), frames, chunk):
+                self._decode(together)
+                first = first or perf_counter() - start
+            streams = {row: stream for row, stream in streams.items() if stream.frames < frames}
         last = perf_counter() - start
         return Times(first or last, last)
 
@@ -187,7 +186,7 @@ class Ours:
             ("talker", Slots, "talk"),
             ("predictor", Slots, "frame"),
             ("predictor", type(self.decoder.model.predictor), "frame"),
-            ("codec", type(self.codec), "decode"),
+            ("codec", type(self.codec), "decode_together"),
         ) as seconds:
             yield seconds
 
@@ -195,11 +194,22 @@ class Ours:
         row = self.decoder.admit(_request(Sampling(seed=seed), speaker), text=text)
         return _Stream(row, self.codec.new_state(), [])
 
-    def _decode(self, stream: _Stream) -> None:
+    def _decode(self, streams: Sequence[_Stream]) -> None:
         """Samples of the gathered frames, in the host's memory; reading them waits for the device."""
-        self.codec.decode(torch.stack(stream.gathered), stream.state).cpu().numpy().tobytes()
-        stream.gathered.clear()
-        stream.chunks += 1
+        codes = torch.stack([torch.stack(stream.gathered) for stream in streams])
+        self.codec.decode_together(codes, [stream.state for stream in streams]).cpu().numpy().tobytes()
+        for stream in streams:
+            stream.gathered.clear()
+            stream.chunks += 1
+
+
+def _with_a_chunk(streams: Iterable[_Stream], frames: int, chunk: Callable[[int], int]) -> Iterable[list[_Stream]]:
+    """Streams that have a chunk, or all of their frames; those of as many frames together."""
+    ready: dict[int, list[_Stream]] = {}
+    for stream in streams:
+        if stream.frames == frames or len(stream.gathered) >= chunk(stream.chunks):
+            ready.setdefault(len(stream.gathered), []).append(stream)
+    return ready.values()
 
 
 class Stock:

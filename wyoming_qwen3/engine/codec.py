@@ -6,6 +6,7 @@ gives the samples of one whole decode whatever the pieces and the length are. Kn
 and threads.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from .kernels.library import Kernels
 from .tensors import Reader
 
 _FRAMES_AT_ONCE = 16
-"""Longest piece that runs through the layers at once: longer ones are hardly faster and need memory for each frame."""
+"""Frames of all streams that run through the layers at once: more are hardly faster and need memory for each frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +81,13 @@ class CodecDecoder:
             self._decode_out.new_state(),
         )
 
-    @torch.inference_mode()
     def decode(self, codes: Tensor, state: CodecState) -> Tensor:
         """Samples of the next frames: codes int64 [frames, codebooks] -> float32 [frames * samples_per_frame].
 
-        Samples are clamped to [-1, 1], and float64 where that is what is computed in. `state` moves on by these frames.
-        Raises EngineFailed for codes of another shape, before the state is touched; each code must be in its codebook.
+        As decode_together does it for one stream.
         """
         self.check(codes)
-        pieces = torch.split(codes.to(self._tables[0].device), _FRAMES_AT_ONCE)
-        return torch.cat([self._decode(piece, state) for piece in pieces])
+        return self.decode_together(codes[None], [state])[0]
 
     def check(self, codes: Tensor) -> None:
         """Raise EngineFailed for codes of a shape that can't be decoded."""
@@ -102,16 +100,31 @@ class CodecDecoder:
         """See CodecState.copy."""
         return state.copy()
 
-    def _decode(self, codes: Tensor, state: CodecState) -> Tensor:
-        x = self._widen(self._embed(codes), state.widen)
-        x = self._transformer(x, state.transformer)
-        for stage, past in zip(self._upsamplings, state.upsamplings, strict=True):
-            x = stage(x, past)
-        x = self._decode_in(x, state.decode_in)
-        for block, past in zip(self._decode_blocks, state.decode_blocks, strict=True):
-            x = block(x, past)
-        x = self._decode_out(x, state.decode_out)
-        return x[:, 0].to(torch.promote_types(x.dtype, torch.float32)).clamp_(-1, 1)
+    @torch.inference_mode()
+    def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        """Samples of as many next frames of each stream: codes int64 [streams, frames, codebooks] -> float32 [streams, -1].
+
+        Faster than one after the other, because weights are read once; what a stream gives does not depend on the
+        others. Samples are clamped to [-1, 1], and float64 where that is what is computed in. States move on by these
+        frames. Raises EngineFailed for codes of another shape, before a state is touched; each code must be in its
+        codebook.
+        """
+        for stream in codes:
+            self.check(stream)
+        codes = codes.to(self._tables[0].device)
+        pieces = torch.split(codes, max(1, _FRAMES_AT_ONCE // len(states)), dim=1)
+        return torch.cat([self._decode(piece, states) for piece in pieces], dim=1)
+
+    def _decode(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        x = self._widen(self._embed(codes.flatten(0, 1)), [state.widen for state in states])
+        x = self._transformer(x, [state.transformer for state in states])
+        for number, stage in enumerate(self._upsamplings):
+            x = stage(x, [state.upsamplings[number] for state in states])
+        x = self._decode_in(x, [state.decode_in for state in states])
+        for number, block in enumerate(self._decode_blocks):
+            x = block(x, [state.decode_blocks[number] for state in states])
+        x = self._decode_out(x, [state.decode_out for state in states])
+        return x.view(len(states), -1).to(torch.promote_types(x.dtype, torch.float32)).clamp_(-1, 1)
 
     def _embed(self, codes: Tensor) -> Tensor:
         """Sum of the codes' vectors, the first codebook's (meaning) and the others' (sound) projected apart."""

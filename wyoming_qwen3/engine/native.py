@@ -6,7 +6,7 @@ It knows which tensors belong together; the pipe, credit and who asked are not i
 import ctypes
 import gc
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from .kernels.library import load_kernels
 from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
 from .precision import compute_exactly, language_model_type
 from .published import Published, open_checkpoint, open_codec, reading
-from .sound import Codec, FrameDecoder, Sound, fingerprint
+from .sound import Codec, FrameDecoder, Sound, decode_together, fingerprint
 from .static_codec import static_codec
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Job, Opening, Output, Result, Submit
 
@@ -196,9 +196,16 @@ class NativeEngine:
             )
 
     def _speak(self, model: _Model, rows: dict[decode.Row, int]) -> Iterator[Output]:
-        for frame in model.decoder.step(list(rows)):
-            number = rows[frame.row]
-            yield from _advance(number, self._speeches[number], frame)
+        frames = {rows[frame.row]: frame for frame in model.decoder.step(list(rows))}
+        speeches = {number: self._speeches[number] for number in frames}
+        for numbers in _gather(speeches, frames):
+            together = [speeches[number] for number in numbers]
+            samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
+            for speech in together:
+                speech.gathered.clear()
+            yield from map(Audio, numbers, samples)
+        for number, frame in frames.items():
+            yield from _ending(number, speeches[number], frame)
 
     def _model(self, checkpoint: Checkpoint | None) -> _Model:
         model = self._models.get(checkpoint) if checkpoint else None
@@ -263,13 +270,20 @@ def _sound(codec: Codec, voice: Voice | None = None) -> Sound:
     return Sound(codec.decoder, codec.decoder.new_state())
 
 
-def _advance(number: int, speech: _Speech, frame: decode.Frame) -> Iterator[Output]:
-    """What a speaking row's new frame means for the listener."""
-    if frame.codes is not None:
-        speech.gathered.append(frame.codes)
-    if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
-        yield Audio(number, speech.sound.decode(torch.stack(speech.gathered)))
-        speech.gathered.clear()
+def _gather(speeches: Mapping[int, _Speech], frames: Mapping[int, decode.Frame]) -> list[list[int]]:
+    """Take the rows' new frames in; which of them have a chunk then, those of as many frames side by side."""
+    chunks: dict[int, list[int]] = {}
+    for number, frame in frames.items():
+        speech = speeches[number]
+        if frame.codes is not None:
+            speech.gathered.append(frame.codes)
+        if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
+            chunks.setdefault(len(speech.gathered), []).append(number)
+    return [chunks[length] for length in sorted(chunks)]
+
+
+def _ending(number: int, speech: _Speech, frame: decode.Frame) -> Iterator[Output]:
+    """What a speaking row's frame that is its last means for the listener."""
     if frame.ending == "eos":
         yield Ended(number, speech.codes.text_tokens, speech.codes.frames)
     elif frame.ending == "limit":

@@ -7,7 +7,6 @@ or of other weights or another format, and where it can't be written speech does
 import hashlib
 import json
 import logging
-import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from .config import StackConfig, TalkerConfig
+from .memory import huge_pages
 from .packing import BLOCK, interleave, interleaved, pack, packed_sizes
 from .published import Published
 from .tensors import Reader
@@ -32,7 +32,6 @@ _FORMAT = "1"
 """To be changed with what is packed, how, or under which names."""
 
 _ALIGNMENT = 64
-_HUGE_PAGE = 2 << 20
 _DTYPES = {"U8": torch.uint8, "F32": torch.float32, "BF16": torch.bfloat16}
 
 Tensors = Mapping[str, Tensor]
@@ -217,18 +216,12 @@ def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
 
 
 def _rooms(shapes: Mapping[str, tuple[torch.dtype, list[int]]]) -> dict[str, Tensor]:
-    """Tensors of these types and shapes, as yet without content, one behind the other in huge pages.
-
-    A frame reads all of them: with ordinary pages a third of the time would go into looking addresses up.
-    """
+    """Tensors of these types and shapes, as yet without content, one behind the other in huge pages."""
     sizes = {
         name: -(-dtype.itemsize * prod(shape) // _ALIGNMENT) * _ALIGNMENT for name, (dtype, shape) in shapes.items()
     }
-    memory = mmap.mmap(-1, sum(sizes.values()) + _HUGE_PAGE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    whole = torch.frombuffer(memory, dtype=torch.uint8)
-    place = -whole.data_ptr() % _HUGE_PAGE
+    whole = huge_pages(sum(sizes.values()))
+    place = 0
     rooms = {}
     for name, (dtype, shape) in shapes.items():
         rooms[name] = whole[place : place + dtype.itemsize * prod(shape)].view(dtype).view(shape)

@@ -4,6 +4,7 @@ Knows rows' codes alone, not where they come from.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +41,9 @@ class FrameDecoder(Protocol):
 
     def decode(self, codes: Tensor, state: CodecState) -> Tensor:
         """Samples of the next frames: codes int64 [frames, codebooks], on any device, -> float32."""
+
+    def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        """Samples of as many next frames of each stream: codes int64 [streams, frames, codebooks] -> [streams, -1]."""
 
 
 @dataclass(eq=False)
@@ -90,8 +94,17 @@ class Sound:
 
     def decode(self, codes: Tensor) -> bytes:
         """float32 samples of the next frames: codes int64 [frames, codebooks]."""
-        self.chunks += 1
-        return self.decoder.decode(codes, self.state).cpu().numpy().tobytes()
+        [samples] = decode_together([(self, codes)])
+        return samples
+
+
+def decode_together(parts: Sequence[tuple[Sound, Tensor]]) -> list[bytes]:
+    """float32 samples of the next frames of each sound, which have one codec and as many frames each."""
+    sounds, codes = zip(*parts, strict=True)
+    samples = sounds[0].decoder.decode_together(torch.stack(codes), [sound.state for sound in sounds]).cpu().numpy()
+    for sound in sounds:
+        sound.chunks += 1
+    return [own.tobytes() for own in samples]
 
 
 def fingerprint(file: Path) -> bytes:

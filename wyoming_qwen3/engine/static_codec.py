@@ -5,7 +5,7 @@ decoded while the next frame is drawn. Knows nothing of the layers.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -63,6 +63,10 @@ class StaticCodec:
             pieces = [self._decode(piece) for piece in _pieces(codes)]
             _copy(self._state, state)
             return torch.cat(pieces).cpu()
+
+    def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        """See CodecDecoder.decode_together; one stream after the other."""
+        return torch.stack([self.decode(own, state) for own, state in zip(codes, states, strict=True)])
 
     def _decode(self, codes: Tensor) -> Tensor:
         frames = len(codes)

@@ -1,0 +1,22 @@
+"""Memory that is read from one end to the other in each frame."""
+
+import mmap
+
+import torch
+from torch import Tensor
+
+_HUGE_PAGE = 2 << 20
+
+
+def huge_pages(size: int) -> Tensor:
+    """So many bytes, uint8, in huge pages where the system has them and they would be filled; without content.
+
+    With ordinary pages a third of the time goes into looking addresses up.
+    """
+    if size < _HUGE_PAGE:
+        return torch.empty(size, dtype=torch.uint8)
+    memory = mmap.mmap(-1, size + _HUGE_PAGE)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    whole = torch.frombuffer(memory, dtype=torch.uint8)
+    return whole[-whole.data_ptr() % _HUGE_PAGE :][:size]
