@@ -19,6 +19,7 @@ from tests.conftest import free_port, synthesize
 from tests.parts import make_cast, make_services, stop
 from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.keys import Config, Services
+from wyoming_qwen3.door import Door
 from wyoming_qwen3.engine.wire import Audio
 from wyoming_qwen3.handler import Handler
 from wyoming_qwen3.request import SAMPLE_RATE
@@ -37,7 +38,7 @@ class Running:
     """A server in this process."""
 
     services: Services
-    connections: set[asyncio.WriteTransport]
+    door: Door
     port: int
     http_port: int
 
@@ -50,14 +51,14 @@ class Running:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     services = make_services(tmp_path_factory.mktemp("models"), standby="only", patience=PATIENCE)
-    connections: set[asyncio.WriteTransport] = set()
-    services.patience.add("wyoming", lambda: connections)
+    door = Door("wyoming", services.metrics, services.faults)
+    services.patience.add("wyoming", lambda: door.transports)
     looking = asyncio.create_task(services.patience.run())
     wyoming = AsyncTcpServer("127.0.0.1", port := free_port())
-    await wyoming.start(partial(Handler, services.synthesizer, make_cast(), connections))
+    await wyoming.start(partial(Handler, services.synthesizer, make_cast(), door))
     config = Config(make_cast(), standby_only=True, max_input=10_000)
     async with serving(make_app(services, config), "127.0.0.1", http_port := free_port()):
-        yield Running(services, connections, port, http_port)
+        yield Running(services, door, port, http_port)
     looking.cancel()
     await wyoming.stop()
     await stop(services)
@@ -105,7 +106,7 @@ async def test_a_client_that_takes_nothing_costs_little_and_is_dropped(server: R
     rows = server.services.standby._worker._rows
     async with asyncio.timeout(30):
         while server.dropped(counted) == before:
-            held = max(held, *(transport.get_write_buffer_size() for transport in server.connections), 0)
+            held = max(held, *(transport.get_write_buffer_size() for transport in server.door.transports), 0)
             ahead = max((samples_in(row) for row in rows.values()), default=0)
             assert ahead <= CREDIT + 10 * SAMPLE_RATE  # and the sentence that was begun with the last of its credit
             await asyncio.sleep(0.01)

@@ -12,6 +12,7 @@ from wyoming.tts import Synthesize
 
 from tests.conftest import collect, free_port
 from tests.parts import make_cast, make_services, stop
+from wyoming_qwen3.door import Door
 from wyoming_qwen3.handler import Handler
 
 
@@ -19,8 +20,9 @@ from wyoming_qwen3.handler import Handler
 async def port(tmp_path: Path) -> AsyncIterator[int]:
     """A server in this process that speaks with the standby voice."""
     services = make_services(tmp_path)
+    door = Door("wyoming", services.metrics, services.faults)
     server = AsyncTcpServer("127.0.0.1", number := free_port())
-    await server.start(partial(Handler, services.synthesizer, make_cast(), set()))
+    await server.start(partial(Handler, services.synthesizer, make_cast(), door))
     yield number
     await server.stop()
     await stop(services)

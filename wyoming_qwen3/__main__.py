@@ -25,6 +25,7 @@ from .checkpoints import Size, published
 from .cloning import ClonePrompts
 from .defaults import Defaults
 from .discovery import Announcement
+from .door import Door
 from .drop.mirror import FolderDrop
 from .engine import weights
 from .engines import Engines
@@ -32,6 +33,7 @@ from .errors import SpeechError, StorageFailed
 from .handler import Handler
 from .hardware import choose_size, probe
 from .info import PROGRAM
+from .logs import write_lines
 from .metrics import Metrics, resident_bytes
 from .models.manager import ModelManager, Policy
 from .models.state import State
@@ -63,7 +65,7 @@ def main() -> None:
     """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
     settings = parse(sys.argv[1:], os.environ)
     level = "WARNING" if settings.log_level == "INFO" and settings.command != "serve" else settings.log_level
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    write_lines(level)
     if settings.local_files_only:
         os.environ["HF_HUB_OFFLINE"] = "1"  # for every process of ours, before the first one starts
     try:
@@ -193,6 +195,7 @@ def _watch(
     """Have these looked at when somebody asks for the metrics."""
     metrics.watch("queue_active", "Texts being spoken.", lambda: admission.active)
     metrics.watch("queue_waiting", "Texts that wait for their turn.", lambda: admission.waiting)
+    metrics.watch("tasks", "Tasks of the server's event loop.", lambda: len(asyncio.all_tasks()))
     metrics.watch(
         "models_loaded", "Checkpoints in memory.", lambda: sum(one.state is State.READY for one in models.statuses())
     )
@@ -219,9 +222,9 @@ async def _serve(settings: Settings) -> None:
         async with _http(settings, services, cast):
             gc.collect()
             gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
-            connections: set[asyncio.WriteTransport] = set()
-            services.patience.add("wyoming", lambda: connections)
-            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast, connections))
+            door = Door("wyoming", services.metrics, services.faults)
+            services.patience.add("wyoming", lambda: door.transports)
+            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast, door))
 
 
 @contextlib.asynccontextmanager

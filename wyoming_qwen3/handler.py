@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
-from wyoming.event import Event, Eventable, async_read_event
+from wyoming.event import Event, Eventable
 from wyoming.info import Describe
 from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler
@@ -34,7 +34,9 @@ from wyoming.tts import (
 
 from .audio import pcm
 from .casting import Cast
-from .errors import InvalidRequest, SpeechError, Unavailable
+from .door import Door, address_of, watch_for_loss
+from .errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
+from .events import EventReader
 from .info import build_info
 from .request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .speech import SpeechSession, Synthesizer
@@ -46,6 +48,14 @@ _CHUNK_SAMPLES = SAMPLE_RATE * 160 // 1000
 
 _LAST_WORD_SECONDS = 1.0
 """How long a client may take to read why the server hangs up."""
+
+_REPLY_SECONDS = 30.0
+"""How long it may take to read an answer that is not speech."""
+
+_PIECE = 64 << 10
+
+_MAX_CHARACTERS = 40_000
+"""Of one text, however many events it comes in: it is spoken for three quarters of an hour."""
 
 _MAX_WAITING = 8
 """Requests that may wait behind the one being spoken on a connection."""
@@ -62,16 +72,13 @@ class _Answer:
 
 
 class Handler(AsyncEventHandler):
-    """One client's connection, among `connections` while it is open.
-
-    A `patient` one still says what was asked for before its input ended.
-    """
+    """One client's connection. A `patient` one still says what was asked for before its input ended."""
 
     def __init__(
         self,
         synthesizer: Synthesizer,
         cast: Cast,
-        connections: set[asyncio.WriteTransport],
+        door: Door,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
@@ -80,7 +87,9 @@ class Handler(AsyncEventHandler):
         super().__init__(reader, writer)
         self._synthesizer = synthesizer
         self._cast = cast
-        self._connections = connections
+        self._door = door
+        self._address = address_of(writer)
+        self._events = EventReader(reader)
         self._patient = patient
         self._open: SpeechSession | None = None
         self._waiting: deque[_Answer] = deque()
@@ -89,28 +98,56 @@ class Handler(AsyncEventHandler):
     async def run(self) -> None:
         """Read events until the client leaves, sends what is no event, or an answer fails."""
         self._is_running = True
-        self._connections.add(self.writer.transport)
+        try:
+            with self._door.enter(self._address, self.writer.transport):
+                await self._converse()
+        except QueueFull as error:
+            with self._door.outside() as patiently:
+                if patiently:
+                    await self._tell(error)
+                    await self._hang_up()
+                else:
+                    self._door.turned_away(self._address, error)
+                    self.writer.transport.abort()
+
+    async def _converse(self) -> None:
+        watch_for_loss(self.writer)
         try:
             while self._is_running and (event := await self._read()) and await self.handle_event(event):
                 pass
             if self._patient and self._speaking:
                 await asyncio.wait([self._speaking])
-        except (ConnectionError, asyncio.IncompleteReadError):
-            _LOGGER.debug("A client left in the middle of an event")
+        except (ConnectionError, TimeoutError):
+            _LOGGER.debug("A client left, or does not listen")
         except Exception:
             _LOGGER.exception("A connection failed")
         finally:
             await self.disconnect()
-            self.writer.close()
-            self._connections.discard(self.writer.transport)
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Close the connection; what a client does not fetch in a second it does not get.
+
+        What it still sends is read before: the system forgets what was said last to a client that was not heard out.
+        """
+        try:
+            async with asyncio.timeout(_LAST_WORD_SECONDS):
+                if not self.writer.is_closing():
+                    self.writer.write_eof()
+                    while await self.reader.read(_PIECE):
+                        pass
+                    self.writer.close()
+                await self.writer.wait_closed()
+        except OSError:  # a timeout is one
+            self.writer.transport.abort()
+        except NotImplementedError:
+            pass  # of standard output nobody is told that it is closed
 
     async def stop(self) -> None:
         """Hang up because the server stops; an answer that is not whole ends in an error."""
         if self._speaking and not self._speaking.done():
             await self._silence()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORD_SECONDS):
-                    await self._fail(Unavailable("The speech server is stopping; ask again when it is back."))
+            await self._fail(Unavailable("The speech server is stopping; ask again when it is back."))
         await super().stop()
 
     async def disconnect(self) -> None:
@@ -122,26 +159,23 @@ class Handler(AsyncEventHandler):
         try:
             await self._dispatch(event)
         except SpeechError as error:
-            await self._fail(error)
+            await self._refuse(error)
             return False
         return True
 
     async def _read(self) -> Event | None:
         try:
-            event = await async_read_event(self.reader)
-        except (KeyError, TypeError, AttributeError):  # valid JSON, but no event
-            event = None
-        if event is not None and isinstance(event.type, str) and isinstance(event.data, dict):
-            return event
-        if self._is_running and (event is not None or not self.reader.at_eof()):
-            await self._fail(InvalidRequest("That was no Wyoming event: a line of JSON with a type is expected."))
-        return None
+            return await self._events.read()
+        except SpeechError as error:
+            if self._is_running:
+                await self._refuse(error)
+            return None
 
     async def _dispatch(self, event: Event) -> None:
         if Describe.is_type(event.type):
-            await self._send(build_info(self._cast.voices.all()))
+            await self._reply(build_info(self._cast.voices.all()))
         elif Ping.is_type(event.type):
-            await self._send(Pong(text=Ping.from_event(event).text))
+            await self._reply(_pong(event))
         elif Synthesize.is_type(event.type):
             if self._open is None:  # inside a stream it repeats the streamed text for servers that can't stream
                 self._synthesize(_parse(Synthesize, event))
@@ -150,7 +184,7 @@ class Handler(AsyncEventHandler):
             start = _parse(SynthesizeStart, event)
             self._open = self._answer(start.voice, start.text_format, streamed=True)
         elif SynthesizeChunk.is_type(event.type):
-            self._stream(event.type).feed(_text(_parse(SynthesizeChunk, event)))
+            _feed(self._stream(event.type), _parse(SynthesizeChunk, event))
         elif SynthesizeStop.is_type(event.type):
             self._stream(event.type).finish()
             self._open = None
@@ -161,7 +195,7 @@ class Handler(AsyncEventHandler):
         if len(self._waiting) >= _MAX_WAITING:
             raise InvalidRequest(f"More than {_MAX_WAITING} requests are waiting on this connection already.")
         session = self._answer(request.voice, request.text_format, streamed=False)
-        session.feed(_text(request))
+        _feed(session, request)
         session.finish()
 
     def _stream(self, event_type: str) -> SpeechSession:
@@ -195,11 +229,14 @@ class Handler(AsyncEventHandler):
                 await self._play(answer)
             except SpeechError as error:
                 await self._fail(error)
+                return
             except ConnectionError:
                 await super().stop()
+                return
             except Exception:
                 _LOGGER.exception("An utterance failed")
                 await self._fail(SpeechError("The speech server failed on this text; its log says why."))
+                return
             finally:
                 await answer.session.close()
 
@@ -218,13 +255,25 @@ class Handler(AsyncEventHandler):
         for part in np.array_split(samples, math.ceil(samples.size / _CHUNK_SAMPLES)):
             await self._send(AudioChunk(audio=pcm.to_int16(part), rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
 
+    async def _refuse(self, error: SpeechError) -> None:
+        """Stop speaking, and say why; called by who reads, and hangs up after it."""
+        await self._silence()
+        await self._tell(error)
+
     async def _fail(self, error: SpeechError) -> None:
-        """Say what went wrong, and hang up."""
-        _LOGGER.warning("Answered with error %s: %s", error.code, error)
-        self._waiting.clear()
-        with contextlib.suppress(ConnectionError):
-            await self._send(Error(text=str(error), code=error.code))
+        """Say what went wrong, and have who reads hang up."""
+        await self._tell(error)
         await super().stop()
+
+    async def _tell(self, error: SpeechError) -> None:
+        self._door.turned_away(self._address, error)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await self._reply(Error(text=_sendable(str(error)), code=error.code), _LAST_WORD_SECONDS)
+
+    async def _reply(self, message: Eventable, seconds: float | None = None) -> None:
+        """Send what takes no time to make. Raises TimeoutError where the client does not take it soon."""
+        async with asyncio.timeout(_REPLY_SECONDS if seconds is None else seconds):
+            await self._send(message)
 
     async def _send(self, message: Eventable) -> None:
         await self.write_event(message.event())
@@ -261,7 +310,22 @@ def _parse(message: Any, event: Event) -> Any:
         raise InvalidRequest(f"The {event.type} event lacks or garbles a field: {error}.") from error
 
 
-def _text(message: Synthesize | SynthesizeChunk) -> str:
+def _pong(event: Event) -> Pong:
+    text = Ping.from_event(event).text
+    if not isinstance(text, str | None):
+        raise InvalidRequest("The text of a ping must be a string.")
+    return Pong(text=text and _sendable(text))
+
+
+def _feed(session: SpeechSession, message: Synthesize | SynthesizeChunk) -> None:
+    """Pass a message's text on. Raises InvalidRequest for what is no text, TooLarge for more than is spoken."""
     if not isinstance(message.text, str):
         raise InvalidRequest("The text to speak must be a string.")
-    return message.text
+    if session.report.characters + len(message.text) > _MAX_CHARACTERS:
+        raise TooLarge(f"A text may have {_MAX_CHARACTERS:,} characters at most.")
+    session.feed(message.text)
+
+
+def _sendable(text: str) -> str:
+    """Text without halves of characters, which JSON can escape and UTF-8 can't hold."""
+    return text.encode("utf-8", "replace").decode()

@@ -28,6 +28,9 @@ class Metrics:
         self._clips = self._counter("clips_read", "Reference clips that a voice was extracted from.", "")
         self._dropped = self._counter("dropped_clients", "Clients that took nothing of their answer.", "surface")
         self._answers = self._counter("http_answers", "HTTP answers.", "method route status")
+        self._hung_up = self._counter(
+            "connection_errors", "Connections closed with an error, by surface and code.", "source code"
+        )
 
     def spoke(self, source: str, model: str, outcome: str, *, first_audio: float, audio: float, wall: float) -> None:
         """One utterance is over. Times in seconds; `outcome` is whole, cut, stopped, or an error's code."""
@@ -49,6 +52,10 @@ class Metrics:
     def answered(self, method: str, route: str, status: int) -> None:
         """One HTTP request was answered; `route` is the pattern, not the path."""
         self._answers.labels(method, route, status).inc()
+
+    def hung_up(self, source: str, code: str) -> None:
+        """A client's connection was closed with an error."""
+        self._hung_up.labels(source, code).inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when somebody looks."""

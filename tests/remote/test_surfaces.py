@@ -29,6 +29,7 @@ from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import Config, Services
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.defaults import Defaults
+from wyoming_qwen3.door import Door
 from wyoming_qwen3.handler import Handler
 from wyoming_qwen3.request import Reference
 from wyoming_qwen3.store.voice import Manner as VoiceManner
@@ -57,8 +58,9 @@ async def house(folder: Path, manner: Manner | None = None) -> AsyncIterator[Hou
         server.manner = manner or server.manner
     async with speaking(folder, *servers) as services:
         cast = Cast(Defaults(find_voice("ryan")[0]), services.store.voices)
+        door = Door("wyoming", services.metrics, services.faults)
         wyoming = AsyncTcpServer("127.0.0.1", port := free_port())
-        await wyoming.start(partial(Handler, services.synthesizer, cast))
+        await wyoming.start(partial(Handler, services.synthesizer, cast, door))
         async with http_serving(make_app(services, Config(cast))) as http:
             yield House(http, f"tcp://127.0.0.1:{port}", services, *servers)
         await wyoming.stop()

@@ -118,20 +118,32 @@ async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResp
             with cut_on_failure(request):
                 raise
             return request[_STARTED]
-        response = _answer(_translated(request, error))
+        response = _answer(request, _translated(request, error))
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource else "unknown"
-    request.app[SERVICES].metrics.answered(request.method, route, response.status)
+    request.app[SERVICES].metrics.answered(request.method, _route(request), response.status)
     return response
 
 
-def _answer(error: SpeechError) -> web.Response:
-    rule = rule_for(error)
-    if rule.status >= 500:
-        _LOGGER.warning("Answered with error %s: %s", error.code, error)
-    return web.json_response(error_body(error), status=rule.status, headers=error_headers(error))
+def _route(request: web.Request) -> str:
+    """Its pattern, not its path: of those there are not so many."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "unknown"
+
+
+def _answer(request: web.Request, error: SpeechError) -> web.Response:
+    status = rule_for(error).status
+    request.app[SERVICES].faults.tell(
+        "http",
+        error,
+        theirs=status < 500,
+        status=status,
+        method=request.method,
+        route=_route(request),
+        client=request.remote,
+        request=access.request_id(request),
+    )
+    return web.json_response(error_body(error), status=status, headers=error_headers(error))
 
 
 def _translated(request: web.Request, error: Exception) -> SpeechError:

@@ -9,6 +9,7 @@ from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.drop.mirror import FolderDrop
+from wyoming_qwen3.logs import Faults
 from wyoming_qwen3.metrics import Metrics
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.patience import Patience
@@ -49,6 +50,9 @@ class Services:
     store: Store
     servers: Servers | None = None
     """vLLM servers that speak for this one, if there are any."""
+
+    faults: Faults = field(default_factory=Faults)
+    """Where what is answered with an error is told."""
 
 
 @dataclass(frozen=True)

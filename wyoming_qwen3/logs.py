@@ -1,0 +1,65 @@
+"""How the log is written: a record is a line, whatever a client put into it, and no client fills it."""
+
+import logging
+import re
+import time
+
+from .errors import SpeechError
+
+_LOGGER = logging.getLogger(__name__)
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_MOST_CHARACTERS = 1_000
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]")
+
+_MOST_A_MINUTE = 30
+_MINUTE = 60.0
+
+
+class Lines(logging.Formatter):
+    """Messages without what breaks or turns a line, and not longer than a person reads. A traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        """The line."""
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+
+def one_line(text: str) -> str:
+    """Text with escapes for what is not to be printed, cut where it is too long."""
+    if len(text) > _MOST_CHARACTERS:
+        text = f"{text[:_MOST_CHARACTERS]}... ({len(text):,} characters)"
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def write_lines(level: str) -> None:
+    """Set the log up for this process."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Lines(_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+class Faults:
+    """What was answered with an error, a line each. Of clients' own faults so many a minute; the rest are counted."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._told = 0
+        self._untold = 0
+
+    def tell(self, source: str, error: SpeechError, *, theirs: bool, **facts: object) -> None:
+        """A request to `source` was answered with this error, `theirs` or ours; `facts` say which request."""
+        if theirs and not self._may_tell():
+            self._untold += 1
+            return
+        known = "".join(f" {name}={value}" for name, value in facts.items())
+        others, self._untold = self._untold, 0
+        more = f" (and {others:,} refused before, untold)" if others else ""
+        verb = "Refused" if theirs else "Failed"
+        _LOGGER.warning("%s source=%s code=%s%s: %s%s", verb, source, error.code, known, error, more)
+
+    def _may_tell(self) -> bool:
+        if (now := time.monotonic()) - self._since > _MINUTE:
+            self._since, self._told = now, 0
+        self._told += 1
+        return self._told <= _MOST_A_MINUTE
