@@ -102,12 +102,12 @@ class CodecDecoder:
 
     @torch.inference_mode()
     def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
-        """Samples of as many next frames of each stream: codes int64 [streams, frames, codebooks] -> float32 [streams, -1].
+        """Samples of as many next frames of each stream, float32 [streams, frames * samples_per_frame].
 
-        Faster than one after the other, because weights are read once; what a stream gives does not depend on the
-        others. Samples are clamped to [-1, 1], and float64 where that is what is computed in. States move on by these
-        frames. Raises EngineFailed for codes of another shape, before a state is touched; each code must be in its
-        codebook.
+        `codes` are int64 [streams, frames, codebooks]. Faster than one after the other, because weights are read once;
+        what a stream gives does not depend on the others. Samples are clamped to [-1, 1], and float64 where that is
+        what is computed in. States move on by these frames. Raises EngineFailed for codes of another shape, before a
+        state is touched; each code must be in its codebook.
         """
         for stream in codes:
             self.check(stream)
