@@ -12,13 +12,14 @@ PACKAGE = Path(__file__).parent.parent / "wyoming_qwen3"
 # From the bottom up. A room may import from the rows below its own, and rooms in one row not from each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "checkpoints"),
-    ("voices", "effects", "hardware", "convert"),
+    ("voices", "effects", "hardware", "convert", "playback"),
     ("request",),
-    ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report"),
-    ("worker", "bench", "casting", "recall", "drop", "remote"),
+    ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report", "start"),
+    ("worker", "patience", "bench", "casting", "recall", "drop", "remote"),
     ("cloning", "models"),
     ("standby",),
     ("engines",),
+    ("lineup",),
     ("speech",),
     ("batch", "conversation", "design"),
     ("handler", "info", "discovery", "say", "api"),

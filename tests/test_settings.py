@@ -54,6 +54,7 @@ def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
         ("--dtype", "bfloat16", "dtype", "bfloat16"),
         ("--standby", "ONLY", "standby", "only"),
         ("--text-streaming", "token", "text_streaming", "token"),
+        ("--start", "ASAP", "start", "asap"),
         ("--sentence-pause", "0.5", "sentence_pause", 0.5),
         ("--preload", "none", "preload", ()),
         ("--preload", "base, custom_voice", "preload", ("custom_voice", "base")),

@@ -13,10 +13,13 @@ from .errors import BackendUnavailable, EngineFailed, InvalidRequest, SpeechErro
 from .models.manager import ModelManager, choose_model
 from .models.state import Model, State
 from .remote.servers import Servers
-from .request import FloatArray, Kept, Reference, SpeechRequest, StandbyMode
+from .request import FloatArray, Kept, Reference, SpeechRequest, StandbyMode, Turn
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 from .text.language import LanguageGuesser
 from .worker import Row, Worker
+
+_SIDE_BY_SIDE = 3
+"""Pieces of one answer that are made at a time: more rows of a step gain little on a CPU."""
 
 
 class Sound(Protocol):
@@ -32,6 +35,9 @@ class Sound(Protocol):
     @property
     def frames(self) -> int:
         """Codec frames of its audio."""
+
+    def hear(self, in_hand: float) -> None:
+        """Its turn has come; who listens has so many seconds of sound in hand beside what is there of this."""
 
     def __aiter__(self) -> AsyncIterator[FloatArray]: ...
 
@@ -49,7 +55,11 @@ class Engaged(Protocol):
     def model(self) -> str:
         """Name of the checkpoint, or "standby"."""
 
-    def submit(self, text: str) -> Sound:
+    @property
+    def side_by_side(self) -> int:
+        """How many pieces may be made at a time, without changing any of them."""
+
+    def submit(self, text: str, turn: Turn = ...) -> Sound:
         """Have a piece of text spoken; use it as a context manager."""
 
 
@@ -66,9 +76,15 @@ class Local:
         """Name of the checkpoint, or "standby"."""
         return self.checkpoint.name if self.checkpoint else "standby"
 
-    def submit(self, text: str, *, live: bool = False) -> Row:
+    @property
+    def side_by_side(self) -> int:
+        """How many pieces may be made at a time, without changing any of them."""
+        hello = self.worker.hello
+        return _SIDE_BY_SIDE if self.checkpoint and hello and hello.apart else 1
+
+    def submit(self, text: str, turn: Turn = Turn.NOW, *, live: bool = False) -> Row:
         """Have a piece of text spoken; one that is `live` is fed more of it."""
-        return self.worker.submit(self.checkpoint, self.request, text, live=live)
+        return self.worker.submit(self.checkpoint, self.request, text, live=live, turn=turn)
 
 
 class Engines:

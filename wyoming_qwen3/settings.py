@@ -14,7 +14,7 @@ from . import __version__
 from . import convert as to
 from .checkpoints import KIND_NAMES, KINDS, Kind, Size
 from .errors import InvalidRequest, SpeechError
-from .request import Backend, Sampling, StandbyMode, TextStreaming
+from .request import Backend, Sampling, StandbyMode, StartMode, TextStreaming
 from .voices import Language, Speaker, find_language, find_voice
 
 _PREFIX = "TTS_QWEN3_"
@@ -86,6 +86,7 @@ class Settings:
     language: Language | None
     standby: StandbyMode
     text_streaming: TextStreaming
+    start: StartMode
     sampling: Sampling
     sentence_pause: float
     preload: tuple[Kind, ...]
@@ -166,6 +167,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         language=find_voice(given.voice)[1] or find_language(given.language),
         standby=given.standby,
         text_streaming=given.text_streaming,
+        start=given.start,
         sampling=sampling,
         sentence_pause=given.sentence_pause,
         preload=given.preload,
@@ -370,6 +372,12 @@ def _add_speaking(options: _Options) -> None:
     )
     options.option(
         "--text-streaming", to.one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence, token"
+    )
+    options.option(
+        "--start",
+        to.one_of(*get_args(StartMode)),
+        "auto",
+        "send sound when it will not stall any more, or asap",
     )
     options.option("--temperature", float, None, "0 takes the likeliest code each time" + _BY_CHECKPOINT)
     options.option("--top-k", int, None, "sample among so many codes" + _BY_CHECKPOINT)

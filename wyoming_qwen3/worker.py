@@ -22,7 +22,7 @@ import numpy as np
 from .checkpoints import Checkpoint
 from .engine import wire
 from .errors import DownloadFailed, EngineFailed, SpeechError, TransientDownloadFailed, from_code
-from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest
+from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -62,6 +62,10 @@ class Row:
     def finish(self) -> None:
         """A live row's text is complete."""
         self._worker.send(wire.Finish(self._number))
+
+    def hear(self, in_hand: float) -> None:
+        """Its turn has come: who listens has so many seconds in hand beside what it has sent."""
+        self._worker.send(wire.Hear(self._number, in_hand))
 
     def deliver(self, output: wire.Output) -> None:
         """Called by the worker with what the engine sent."""
@@ -168,9 +172,17 @@ class Worker:
         with contextlib.suppress(EngineFailed):  # a dead engine holds nothing
             await self._ask(checkpoint, wire.Unload(checkpoint))
 
-    def submit(self, checkpoint: Checkpoint | None, request: SpeechRequest, text: str, *, live: bool = False) -> Row:
+    def submit(
+        self,
+        checkpoint: Checkpoint | None,
+        request: SpeechRequest,
+        text: str,
+        *,
+        live: bool = False,
+        turn: Turn = Turn.NOW,
+    ) -> Row:
         """Start a row; use it as a context manager, so that it stops when it is not wanted any more."""
-        return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT))
+        return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT, turn))
 
     def play(self, checkpoint: Checkpoint, codes: CodeArray) -> Row:
         """Start a row that makes codes, int64 [frames, codebooks], sound again; use it as one that speaks."""

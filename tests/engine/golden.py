@@ -1,7 +1,7 @@
 """What upstream itself makes of a request, on tiny checkpoints: the golden side of the engine's tests."""
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Pair:
     golden: Any
     published: Published
     decoder: Decoder
+    known: dict[str, list[list[int]]] = field(default_factory=dict)
+    """Frames of upstream's, by what was asked for: they are slow to come by, and always the same."""
 
     def over_slots(self) -> "Pair":
         """The same with the decode loop of a GPU, its steps recorded and replayed."""
@@ -45,8 +47,16 @@ class Pair:
         other.decoder = StaticDecoder(self.published, self.decoder.model, Replays(), buckets)
         return other
 
-    def codes(self, request: SpeechRequest, text: str, **options: Any) -> list[list[int]]:
+    def codes(self, request: SpeechRequest, text: str, *, seed: int = 0, **options: Any) -> list[list[int]]:
         """Frames that upstream's own public method generates."""
+        key = repr((request, text, seed, options))
+        if key not in self.known:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                self.known[key] = self._codes(request, text, options)
+        return self.known[key]
+
+    def _codes(self, request: SpeechRequest, text: str, options: dict[str, Any]) -> list[list[int]]:
         caught: list[torch.Tensor] = []
         decode = self.golden.model.speech_tokenizer.decode
 

@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 import pytest
-import torch
 
 from tests.engine.golden import GREEDY, Pair, request, run
 from wyoming_qwen3.checkpoints import Kind, Size
@@ -81,9 +80,7 @@ def test_seeded_draws_are_upstreams(pairs: LoadPair, seed: int) -> None:
     pair = pairs(KINDS[seed % 3], "0.6B" if seed % 2 else "1.7B")
     row = pair.decoder.admit(request(pair, sampling=Sampling(seed=seed)), text=TEXTS[seed % 4])
     [frames] = run(pair.decoder, row)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        assert frames == pair.codes(request(pair), TEXTS[seed % 4])
+    assert frames == pair.codes(request(pair), TEXTS[seed % 4], seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +96,7 @@ def test_draws_with_options_are_upstreams(pairs: LoadPair, options: dict[str, fl
     row = pair.decoder.admit(request(pair, sampling=Sampling(seed=5, max_frames=16, **options)), text=LONG)  # type: ignore[arg-type]
     [frames] = run(pair.decoder, row)
     both = {f"subtalker_{name}": value for name, value in options.items() if name != "repetition_penalty"}
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        assert frames == pair.codes(request(pair), LONG, max_new_tokens=17, **options, **both)
+    assert frames == pair.codes(request(pair), LONG, seed=5, max_new_tokens=17, **options, **both)
 
 
 def test_unseeded_draws_differ(either: LoadPair) -> None:
@@ -147,19 +142,22 @@ def test_text_fed_in_pieces_gives_the_frames_of_the_whole(either: LoadPair, kind
     text = f"{LONG[:30]} 你好，世界！"
     golden = spoken(pair, text, whole_text_first=False, frames=frames)
     given = request(pair, frames=frames, sampling=Sampling(temperature=0))
-    for seed in range(3):
-        draw = random.Random(seed)
-        row = pair.decoder.admit(given, text="  ", finished=False, streaming_text=True)
-        found, rest = [], text + " \n"
-        while row.ending is None:
-            if rest and (draw.random() < 0.3 or not row.ready):
+    draws = [random.Random(seed) for seed in range(3)]
+    rows = [pair.decoder.admit(given, text="  ", finished=False, streaming_text=True) for _ in draws]
+    rest = dict.fromkeys(rows, text + " \n")
+    found: dict[Row, list[list[int]]] = {row: [] for row in rows}
+    while any(row.ending is None for row in rows):
+        for row, draw in zip(rows, draws, strict=True):
+            if rest[row] and (draw.random() < 0.3 or not row.ready):
                 size = draw.randint(1, 6)
-                row.feed(rest[:size])
-                rest = rest[size:]
-                if not rest:
+                row.feed(rest[row][:size])
+                rest[row] = rest[row][size:]
+                if not rest[row]:
                     row.finish()
-            found += [frame.codes.tolist() for frame in pair.decoder.step([row]) if frame.codes is not None]
-        assert found == golden
+        for frame in pair.decoder.step(rows):
+            if frame.codes is not None:
+                found[frame.row].append(frame.codes.tolist())
+    assert list(found.values()) == [golden] * 3
 
 
 def test_speech_starts_before_the_text_is_finished(either: LoadPair) -> None:

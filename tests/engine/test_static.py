@@ -19,7 +19,7 @@ from tests.tiny import CODES
 from wyoming_qwen3.engine.decode import Decoder, Row
 from wyoming_qwen3.engine.graphs import CudaGraphs, Direct, choose_graphs, reason
 from wyoming_qwen3.engine.language_model import load_exact, load_static
-from wyoming_qwen3.engine.slots import Buckets
+from wyoming_qwen3.engine.slots import Buckets, Part
 from wyoming_qwen3.engine.static import StaticDecoder
 from wyoming_qwen3.request import Sampling
 
@@ -223,6 +223,41 @@ def test_slots_are_counted_as_memory(pair: Pair) -> None:
     assert isinstance(static.decoder, StaticDecoder)
     kv = 2 * 2 * 8 * 2 * 1024 * 16 * 4  # keys and values, layers, slots, heads, positions, their size, bytes
     assert kv <= static.footprint - exact.footprint < 1.2 * kv
+
+
+def test_a_slot_without_a_part_keeps_what_it_has(pair: Pair) -> None:
+    slots = StaticDecoder(pair.published, pair.decoder.model, Replays(), SMALL).slots
+    slots.text.fill_(1)
+    kept = (slots._seen, slots.sums, slots._hidden)
+    with torch.inference_mode():
+        slots.advance([Part(3, 5, talks=True, speaks=True), Part(4, 5, talks=False, speaks=False)])
+    assert all(tensor[0].any() for tensor in kept)
+    assert not any(tensor[1].any() for tensor in kept)
+
+
+def test_the_end_is_not_drawn_in_the_first_two_frames(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    talker = pair.decoder.model.talker
+    end = talker.config.codec_eos_token_id
+    likely = torch.zeros(2, FIRST)
+    likely[:, end] = 100
+    monkeypatch.setattr(talker, "logits", lambda hidden: likely[: len(hidden)])
+    slots = StaticDecoder(pair.published, pair.decoder.model, Replays(), SMALL).slots
+    for drawn in range(4):
+        with torch.inference_mode():
+            slots.advance([Part(0, drawn, talks=False, speaks=True)])
+        assert (slots.codes[0, 0].item() == end) == (drawn >= 2)
+
+
+def test_in_bfloat16_it_speaks_too(pair: Pair) -> None:
+    """Replayed as called, and at first as without slots; later on, what was rounded otherwise leads elsewhere."""
+    plain, called, replayed = (
+        load_exact(pair.published, "cpu", torch.bfloat16).decoder,
+        load_static(pair.published, "cpu", torch.bfloat16, Direct()).decoder,
+        load_static(pair.published, "cpu", torch.bfloat16, Replays()).decoder,
+    )
+    frames = [run(decoder, admitted(decoder, pair, 0, max_frames=20))[0] for decoder in (plain, called, replayed)]
+    assert frames[1] == frames[2]
+    assert frames[0][0] == frames[1][0]
 
 
 def test_the_reason_of_a_failed_capture_is_what_it_began_with() -> None:

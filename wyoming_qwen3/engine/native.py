@@ -93,6 +93,7 @@ class NativeEngine:
         self._static = self.device != "cpu"
         self._graphs = graphs
         self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
+        self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
         self._codecs: dict[bytes, Codec] = {}
         self._speeches: dict[int, _Speech] = {}
