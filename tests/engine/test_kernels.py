@@ -95,6 +95,10 @@ def test_interleaved_rows_come_back(inner: int) -> None:
 @pytest.mark.parametrize(
     ("features", "first"),
     [
+        (
+            "avx2 fma avx_vnni avx512f avx512bw avx512vl avx512dq avx512_vnni avx512_bf16 amx_tile amx_bf16",
+            "amx",
+        ),
         ("avx2 fma avx_vnni avx512f avx512bw avx512vl avx512dq avx512_vnni", "avx512vnni"),
         ("avx2 fma avx_vnni avx512f", "avxvnni"),
         ("avx2 fma", "avx2"),
