@@ -78,16 +78,10 @@ def test_nothing_runs_what_it_reads() -> None:
 
 
 def test_checkpoints_bring_no_code() -> None:
-    """Models are read from a folder, as safetensors, and no code of theirs is run."""
-    source = ROOT / "wyoming_qwen3/engine/upstream.py"
-    loads = [call for name, call in calls(source) if name == "from_pretrained"]
-    assert len(loads) >= 4
-    for call in loads:
-        given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg != "dtype"}
-        assert given["local_files_only"] is True
-        assert "trust_remote_code" not in given or given["trust_remote_code"] is False
-        if len(given) > 2:  # the models themselves
-            assert given["use_safetensors"] is True
-    assert not any(
-        "from_pretrained(" in file.read_text() for file in FILES if file != source and "bench" not in str(file)
-    )
+    """What speaks has loaders of its own, for safetensors; upstream's are for measuring alone, and run no code."""
+    for file in FILES:
+        source = file.read_text()
+        if "bench" not in file.parts:
+            assert "from_pretrained" not in source, file
+        assert "trust_remote_code=True" not in source, file
+        assert "use_safetensors=False" not in source, file
