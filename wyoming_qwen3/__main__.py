@@ -165,6 +165,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         if preload and settings.standby != "only" and models.has_engine:
             models.start(published(kind, models.size) for kind in settings.preload)
         admission, metrics = Admission(settings.max_active, settings.max_waiting), Metrics()
+        native.on_guard = metrics.guarded
         _watch(metrics, admission, models, servers, native, spare)
         prompts = ClonePrompts(store.voices, metrics)
         engines = Engines(models, standby, guesser, prompts, servers=servers, mode=settings.standby)

@@ -21,6 +21,7 @@ import numpy as np
 
 from .checkpoints import Checkpoint
 from .engine import wire
+from .engine.guards import Fault
 from .errors import DownloadFailed, EngineFailed, SpeechError, TransientDownloadFailed, from_code
 from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest
 
@@ -103,6 +104,9 @@ class Worker:
         self.engine = engine
         self.on_death: Callable[[], None] = lambda: None
         """Called when the process ends without having been told to."""
+
+        self.on_guard: Callable[[Fault, bool], None] = lambda _, __: None
+        """Called with what went wrong with a row's speech, and whether it was begun anew."""
 
         self._arguments = arguments
         self._child: _Child | None = None
@@ -246,6 +250,8 @@ class Worker:
             case wire.Audio(row=number):
                 if row := self._rows.get(number):
                     row.deliver(message)
+            case wire.Guarded(_, fault, retried):
+                self.on_guard(fault, retried)
             case wire.Ended(row=number) | wire.Failed(row=number):
                 if row := self._rows.pop(number, None):
                     row.deliver(message)

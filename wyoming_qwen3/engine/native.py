@@ -7,7 +7,7 @@ import ctypes
 import gc
 import logging
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,17 @@ from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
 from .codec import CodecDecoder
+from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
 from .kernels.library import load_kernels
 from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, tensor_bytes
 from .reference import clone_prompt, encode_clip
 from .sound import Codec, Sound, fingerprint
 from .upstream import Upstream, load_speech_tokenizer
-from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Job, Opening, Output, Result, Submit
+from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
+
+_NOTHING = np.zeros(0, np.float32)
 
 _CPU_SHARE, _GPU_SHARE = 0.8, 0.9
 """Of the memory found free at start, what checkpoints may take."""
@@ -47,12 +50,34 @@ class _Model:
 
 @dataclass(eq=False)
 class _Speech:
-    """A row that speaks: the codes being drawn, and the sound being made of them."""
+    """A row that speaks: the codes being drawn, and the sound being made of them and listened to."""
 
     model: _Model
+    request: SpeechRequest
+    live: bool
     codes: decode.Row
     sound: Sound
+    ear: Ear
+    text: str
+    """All of it so far."""
+
+    retried: bool = False
     gathered: list[Tensor] = field(default_factory=list)
+
+    def find_fault(self) -> Fault | None:
+        """What is wrong with it, if anything."""
+        return find_fault(self.codes.ending, self.codes.repeated, self.ear)
+
+    def try_again(self) -> bool:
+        """Begin anew with another seed, unless some of it was sent, or that has been done; whether it could."""
+        sampling = another_try(self.request.sampling, greedy=self.codes.sampler.greedy)
+        if sampling is None or self.retried or self.ear.passed:
+            return False
+        finished = self.codes.text_finished
+        new = _open(self.model, replace(self.request, sampling=sampling), self.text, live=self.live, finished=finished)
+        self.codes, self.sound, self.ear, self.retried = new.codes, new.sound, _ear(self.request, retried=True), True
+        self.gathered.clear()
+        return True
 
 
 @dataclass(eq=False)
@@ -143,6 +168,7 @@ class NativeEngine:
     def feed(self, row: int, text: str) -> None:
         """More text of a live row."""
         self._speeches[row].codes.feed(text)
+        self._speeches[row].text += text
 
     def finish(self, row: int) -> None:
         """A live row's text is complete."""
@@ -238,17 +264,24 @@ class NativeEngine:
 def _warm_up(checkpoint: Checkpoint, model: _Model) -> None:
     """Speak a few frames to nobody: first calls allocate, and choose their kernels."""
     request = SpeechRequest(_any_voice(checkpoint, model), sampling=Sampling(temperature=0.0, max_frames=3))
-    speech = _open(model, request, "Ready.", live=False)
+    speech = _open(model, request, "Ready.")
     while speech.codes.ending is None:
         for frame in model.decoder.step([speech.codes]):
             if frame.codes is not None:
                 speech.sound.decode(frame.codes[None])
 
 
-def _open(model: _Model, request: SpeechRequest, text: str, *, live: bool) -> _Speech:
+def _open(
+    model: _Model, request: SpeechRequest, text: str, *, live: bool = False, finished: bool | None = None
+) -> _Speech:
     sound = _sound(model.codec, request.voice)  # first: it refuses codes that the talker can't take either
-    codes = model.decoder.admit(request, text=text, finished=not live, streaming_text=live)
-    return _Speech(model, codes, sound)
+    finished = not live if finished is None else finished
+    codes = model.decoder.admit(request, text=text, finished=finished, streaming_text=live)
+    return _Speech(model, request, live, codes, sound, _ear(request), text)
+
+
+def _ear(request: SpeechRequest, *, retried: bool = False) -> Ear:
+    return Ear(whole=request.whole, leading=SILENT_SECONDS if retried else LEADING_SECONDS)
 
 
 def _sound(codec: Codec, voice: Voice | None = None) -> Sound:
@@ -262,14 +295,31 @@ def _advance(number: int, speech: _Speech, frame: decode.Frame) -> Iterator[Outp
     """What a speaking row's new frame means for the listener."""
     if frame.codes is not None:
         speech.gathered.append(frame.codes)
+    samples = _NOTHING
     if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
-        yield Audio(number, speech.sound.decode(torch.stack(speech.gathered)))
+        made = np.frombuffer(speech.sound.decode(torch.stack(speech.gathered)), np.float32)
+        samples = speech.ear.hear(made)
         speech.gathered.clear()
-    if frame.ending == "eos":
+        if not speech.ear.begun:
+            speech.sound.chunks = 0  # the first sound comes by itself, however much silence was before it
+    if fault := speech.find_fault():
+        yield from _rescue(number, speech, fault)
+        return
+    if frame.ending:
+        samples = np.concatenate([samples, speech.ear.rest()])
+    if samples.size:
+        yield Audio(number, samples.tobytes())
+    if frame.ending:
         yield Ended(number, speech.codes.text_tokens, speech.codes.frames)
-    elif frame.ending == "limit":
-        message = f"The speech did not end within the {speech.codes.frames} frames that its text can need."
-        yield Failed(number, RunawaySpeech.code, message)
+
+
+def _rescue(number: int, speech: _Speech, fault: Fault) -> Iterator[Output]:
+    """Begin a piece anew that has gone wrong and that nobody has heard anything of; else say so."""
+    frames, retried = speech.codes.frames, speech.try_again()
+    _LOGGER.info("Frame %d: %s%s", frames, MESSAGES[fault], " Trying another seed" if retried else "")
+    yield Guarded(number, fault, retried)
+    if not retried:
+        yield Failed(number, RunawaySpeech.code, MESSAGES[fault])
 
 
 def _play(number: int, playback: _Playback) -> Iterator[Output]:

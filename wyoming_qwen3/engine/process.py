@@ -193,11 +193,12 @@ class Host:
     def _deliver(self, output: wire.Output) -> None:
         if output.row not in self._seats:
             return
-        if isinstance(output, wire.Audio):
-            self._seats[output.row].credit -= len(output.samples) // 4
-        else:
-            self._engine.cancel(output.row)
-            del self._seats[output.row]
+        match output:
+            case wire.Audio(row, samples):
+                self._seats[row].credit -= len(samples) // 4
+            case wire.Ended(row) | wire.Failed(row):
+                self._engine.cancel(row)
+                del self._seats[row]
         self._send(output)
 
     def _send(self, message: wire.FromEngine) -> None:

@@ -80,6 +80,11 @@ class Sampler:
         self._seen = torch.zeros_like(banned)
         self._drawn = 0
 
+    @property
+    def greedy(self) -> bool:
+        """Whether nothing is left to chance, so that another seed would change nothing."""
+        return max(self.choice.talker.temperature, self.choice.predictor.temperature) < _COLDEST
+
     def draw(self, logits: Tensor) -> Tensor:
         """Draw the next id of codebook 0, int64 [], from float32 logits [vocabulary], and remember it."""
         penalty = self.choice.repetition_penalty

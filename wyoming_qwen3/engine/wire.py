@@ -22,6 +22,8 @@ from typing import TypeAlias
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest
 
+from .guards import Fault
+
 _HEAD = struct.Struct("!II")
 """Bytes of the pickle, and how many arrays come after it."""
 
@@ -188,6 +190,15 @@ class Failed:
     message: str
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """A row's speech has gone wrong, and was begun anew with another seed, or else Failed follows."""
+
+    row: int
+    fault: Fault
+    retried: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Cloned:
     """The clip's voice, ready to be spoken with."""
@@ -234,7 +245,7 @@ class DownloadBroken:
     transient: bool
 
 
-Output: TypeAlias = Audio | Ended | Failed
+Output: TypeAlias = Audio | Guarded | Ended | Failed
 Result: TypeAlias = Cloned | Encoded
 FromEngine: TypeAlias = (
     Hello | Loaded | LoadFailed | Unloaded | Output | Result | JobFailed | Downloading | Downloaded | DownloadBroken
