@@ -53,7 +53,7 @@ class Row:
 
         self._worker = worker
         self._number = number
-        self._inbox: asyncio.Queue[wire.Output] = asyncio.Queue()
+        self._inbox: asyncio.Queue[wire.ForRow] = asyncio.Queue()
         self._taken = 0
 
     def feed(self, text: str) -> None:
@@ -64,7 +64,7 @@ class Row:
         """A live row's text is complete."""
         self._worker.send(wire.Finish(self._number))
 
-    def deliver(self, output: wire.Output) -> None:
+    def deliver(self, output: wire.ForRow) -> None:
         """Called by the worker with what the engine sent."""
         self._inbox.put_nowait(output)
         if not isinstance(output, wire.Audio):

@@ -245,7 +245,8 @@ class DownloadBroken:
     transient: bool
 
 
-Output: TypeAlias = Audio | Guarded | Ended | Failed
+ForRow: TypeAlias = Audio | Ended | Failed
+Output: TypeAlias = ForRow | Guarded
 Result: TypeAlias = Cloned | Encoded
 FromEngine: TypeAlias = (
     Hello | Loaded | LoadFailed | Unloaded | Output | Result | JobFailed | Downloading | Downloaded | DownloadBroken
