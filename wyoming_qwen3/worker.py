@@ -22,7 +22,7 @@ import numpy as np
 from .checkpoints import Checkpoint
 from .engine import wire
 from .engine.guards import Fault
-from .errors import DownloadFailed, EngineFailed, SpeechError, TransientDownloadFailed, from_code
+from .errors import DownloadFailed, EngineFailed, OutOfMemory, SpeechError, TransientDownloadFailed, from_code
 from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest
 
 _LOGGER = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ CREDIT = 20 * SAMPLE_RATE
 _STOP_SECONDS = 2.0
 
 _DEATH = "The speech engine stopped unexpectedly."
+_KILLED = "the speech engine was killed, as it is when memory runs out."
 
 
 class Row:
@@ -49,7 +50,7 @@ class Row:
         """Codec frames of its audio; 0 before the end."""
 
         self.made = asyncio.Event()
-        """Whether the engine is through with it, though its listener may not be."""
+        """Whether all of it is made, though its listener may not be through with it."""
 
         self._worker = worker
         self._number = number
@@ -67,7 +68,7 @@ class Row:
     def deliver(self, output: wire.ForRow) -> None:
         """Called by the worker with what the engine sent."""
         self._inbox.put_nowait(output)
-        if not isinstance(output, wire.Audio):
+        if isinstance(output, wire.Ended):
             self.made.set()
 
     def __aiter__(self) -> Self:
@@ -117,6 +118,8 @@ class Worker:
         """Who waits for an answer about a checkpoint, or to a job, by its number."""
 
         self._hello: asyncio.Future[wire.Hello] | None = None
+        self._killed = False
+        """Whether the last process was ended from outside."""
 
     @property
     def hello(self) -> wire.Hello | None:
@@ -158,10 +161,16 @@ class Worker:
     async def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Load a checkpoint and return the bytes that it takes.
 
-        Raises ModelFailed where it can't be used, EngineFailed where the process died of it.
+        Raises ModelFailed where it can't be used, OutOfMemory where it does not fit or the process was killed, and
+        EngineFailed where that died otherwise.
         """
         await self.start()
-        answer = await self._ask(checkpoint, wire.Load(checkpoint, path))
+        try:
+            answer = await self._ask(checkpoint, wire.Load(checkpoint, path))
+        except EngineFailed as error:
+            if self._killed:
+                raise OutOfMemory(f"{checkpoint.name} could not be loaded: {_KILLED}") from error
+            raise
         if isinstance(answer, wire.LoadFailed):
             raise from_code(answer.code, answer.message)
         assert isinstance(answer, wire.Loaded)
@@ -266,9 +275,12 @@ class Worker:
             future.set_result(message)
 
     def _died(self, expected: bool) -> None:
+        code = self._child.process.returncode if self._child else None
         self._child = None
+        self._killed = not expected and code == -signal.SIGKILL
         if not expected:
-            _LOGGER.error("The %s engine process died", self.engine)
+            how = "was killed, as it is when memory runs out" if self._killed else f"died ({code})"
+            _LOGGER.error("The %s engine process %s", self.engine, how)
         failure = EngineFailed(_DEATH)
         rows, self._rows = self._rows, {}
         for number, row in rows.items():

@@ -233,6 +233,10 @@ class Decoder:
         self._talk([speech for row in ready if (speech := self._caught_up(row)).codes_embedding is not None])
         return self._speak(ready)
 
+    def forget(self) -> None:
+        """Give the memory back of what is only remembered."""
+        self._heads.clear()
+
     def _prefill(self, row: Row) -> None:
         if row.speech is not None or not row.ready:
             return

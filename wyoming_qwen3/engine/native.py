@@ -3,8 +3,7 @@
 It knows which tensors belong together; the pipe, credit and who asked are not its business.
 """
 
-import ctypes
-import gc
+import contextlib
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, ModelFailed, RunawaySpeech
+from wyoming_qwen3.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech, SpeechError
 from wyoming_qwen3.hardware import available_memory
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
@@ -26,12 +25,15 @@ from .codec import CodecDecoder
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
 from .kernels.library import load_kernels
 from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, tensor_bytes
+from .memory import give_back, let_go, ran_out
 from .reference import clone_prompt, encode_clip
 from .sound import Codec, Sound, fingerprint
 from .upstream import Upstream, load_speech_tokenizer
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
+
+_NO_MEMORY = "Memory ran out while this was spoken."
 
 _NOTHING = np.zeros(0, np.float32)
 
@@ -122,24 +124,25 @@ class NativeEngine:
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Read a checkpoint and return its footprint in bytes, that of a codec it shares not counted.
 
-        Raises ModelFailed.
+        Raises ModelFailed, and OutOfMemory where it does not fit; nothing of it is left then.
         """
         try:
-            codec, added = self._codec(path / "speech_tokenizer")  # first: it needs twice its memory for a moment
-            loaded = self._language_model(path)
-        except ModelFailed:
+            with self._memory_for(f"{checkpoint.name} does not fit into the memory that is free."):
+                codec, added = self._codec(path / "speech_tokenizer")  # first: it needs twice its memory for a moment
+                loaded = self._language_model(path)
+                model = _Model(loaded.upstream, loaded.decoder, codec)
+                _warm_up(checkpoint, model)
+        except SpeechError:
             self._drop_unused_codecs()
             raise
-        self._models[checkpoint] = model = _Model(loaded.upstream, loaded.decoder, codec)
-        _warm_up(checkpoint, model)
+        self._models[checkpoint] = model
         return loaded.footprint + added
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Give a checkpoint's memory back, and that of a codec that nobody shares any more."""
         del self._models[checkpoint]
         self._drop_unused_codecs()
-        gc.collect()
-        _return_memory(self.device)
+        give_back(self.device)
 
     def compute(self, job: Job) -> Result:
         """Do a job; the codec's encoder is read from disk for it, and dropped again.
@@ -148,17 +151,28 @@ class NativeEngine:
         """
         model = self._model(job.checkpoint)
         try:
-            match job:
-                case Clone(number, _, reference):
-                    return Cloned(number, self._clone(model, reference))
-                case Encode(number, _, samples, sample_rate):
-                    return Encoded(number, encode_clip(self._speech_tokenizer(model), samples, sample_rate))
+            with self._memory_for("Memory ran out while this recording was read."):
+                match job:
+                    case Clone(number, _, reference):
+                        return Cloned(number, self._clone(model, reference))
+                    case Encode(number, _, samples, sample_rate):
+                        return Encoded(number, encode_clip(self._speech_tokenizer(model), samples, sample_rate))
         finally:
-            _return_memory(self.device)
+            give_back(self.device)
 
     def admit(self, opening: Opening) -> None:
         """Take a row in. Raises a SpeechError where it can't be spoken or played."""
+        try:
+            self._admit(opening)
+        except OutOfMemory:  # there may be enough, now that what can be computed again was forgotten
+            self._admit(opening)
+
+    def _admit(self, opening: Opening) -> None:
         model = self._model(opening.checkpoint)
+        with self._memory_for(_NO_MEMORY):
+            self._take_in(opening, model)
+
+    def _take_in(self, opening: Opening, model: _Model) -> None:
         if isinstance(opening, Submit):
             self._speeches[opening.row] = _open(model, opening.request, opening.text, live=opening.live)
         else:
@@ -198,9 +212,12 @@ class NativeEngine:
     def _guarded(self, rows: Collection[int], outputs: Iterator[Output]) -> Iterator[Output]:
         """Outputs of these rows; what goes wrong is their end, and nobody else's."""
         try:
-            yield from outputs
+            with self._memory_for(_NO_MEMORY):
+                yield from outputs
         except self.fatal:
             raise
+        except OutOfMemory as error:
+            yield from (Failed(row, error.code, str(error)) for row in rows)
         except Exception:
             _LOGGER.exception("A step failed")
             yield from (
@@ -235,6 +252,24 @@ class NativeEngine:
 
     def _speech_tokenizer(self, model: _Model) -> Any:
         return load_speech_tokenizer(model.codec.path, self.device, torch.float32)
+
+    @contextlib.contextmanager
+    def _memory_for(self, failure: str) -> Iterator[None]:
+        """Where memory runs out all that can be computed again is freed, and OutOfMemory raised."""
+        try:
+            yield
+        except self.fatal:
+            raise
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            _LOGGER.warning("Memory has run out: %s", error)
+            let_go(error)
+            for model in self._models.values():
+                model.decoder.forget()
+                model.codec.references.clear()
+            give_back(self.device)
+            raise OutOfMemory(failure) from None
 
     def _drop_unused_codecs(self) -> None:
         used = {id(model.codec) for model in self._models.values()}
@@ -369,13 +404,3 @@ def _free_memory(device: str) -> int:
         return int(_CPU_SHARE * available_memory())
     free, _ = torch.cuda.mem_get_info(device)
     return int(_GPU_SHARE * free)
-
-
-def _return_memory(device: str) -> None:
-    """Give back what was freed, which torch and the C library keep otherwise."""
-    if device != "cpu":
-        torch.cuda.empty_cache()
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):
-        _LOGGER.debug("This C library can't give memory back")

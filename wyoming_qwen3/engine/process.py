@@ -88,8 +88,12 @@ class Host:
             os._exit(1)
 
     def _read(self) -> None:
-        while (message := wire.receive_blocking(self._pipe)) is not None:
-            self._inbox.put(message)
+        try:
+            while (message := wire.receive_blocking(self._pipe)) is not None:
+                self._inbox.put(message)
+        except Exception:
+            _LOGGER.exception("The engine can't read any more")
+            os._exit(1)
         os._exit(0)
 
     def _serve(self) -> NoReturn:
