@@ -32,6 +32,14 @@ CREDIT = 20 * SAMPLE_RATE
 
 _STOP_SECONDS = 2.0
 
+_PING_SECONDS = 5.0
+
+_PATIENCE_SECONDS = 90.0
+"""Without any word from an engine that is up, though it was asked for one between two steps, it is stuck.
+
+A step takes milliseconds, but reading a long reference takes a slow processor half a minute.
+"""
+
 _DEATH = "The speech engine stopped unexpectedly."
 _KILLED = "the speech engine was killed, as it is when memory runs out."
 
@@ -101,7 +109,7 @@ class Row:
 class Worker:
     """One engine process. It is started by `start`, may be stopped and started again, and may die at any time."""
 
-    def __init__(self, engine: str, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, engine: str, arguments: Sequence[str] = (), *, patience: float = _PATIENCE_SECONDS) -> None:
         self.engine = engine
         self.on_death: Callable[[], None] = lambda: None
         """Called when the process ends without having been told to."""
@@ -110,6 +118,12 @@ class Worker:
         """Called with what went wrong with a row's speech, and whether it was begun anew."""
 
         self._arguments = arguments
+        self._patience = patience
+        self._heard = 0.0
+        """When the process last said anything, by the loop's clock."""
+
+        self._watching: asyncio.Task[None] | None = None
+        self._stuck = False
         self._child: _Child | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
@@ -251,11 +265,27 @@ class Worker:
         self.send(message)
         return await future
 
+    async def _watch(self, child: "_Child") -> None:
+        """Ask an engine for a word now and then, and end it when it has none for too long."""
+        loop, every = asyncio.get_running_loop(), min(_PING_SECONDS, self._patience / 4)
+        asked = self._heard
+        while True:
+            if asked - self._heard > self._patience:
+                _LOGGER.error("The %s engine is stuck: no answer in %.0f s. It is ended", self.engine, self._patience)
+                self._stuck = True
+                child.kill()
+                return
+            self.send(wire.Ping())
+            await asyncio.sleep(every)
+            asked = max(self._heard, min(loop.time(), asked + 2 * every))  # not while we stood still
+
     def _hear(self, message: wire.FromEngine) -> None:
+        self._heard = asyncio.get_running_loop().time()
         match message:
             case wire.Hello():
-                if self._hello and not self._hello.done():
+                if self._hello and not self._hello.done() and self._child:
                     self._hello.set_result(message)
+                    self._watching = asyncio.create_task(self._watch(self._child), name=f"{self.engine} watch")
             case wire.Audio(row=number):
                 if row := self._rows.get(number):
                     row.deliver(message)
@@ -277,7 +307,10 @@ class Worker:
     def _died(self, expected: bool) -> None:
         code = self._child.process.returncode if self._child else None
         self._child = None
-        self._killed = not expected and code == -signal.SIGKILL
+        self._killed = not expected and not self._stuck and code == -signal.SIGKILL
+        self._stuck = False
+        if self._watching:
+            self._watching.cancel()
         if not expected:
             how = "was killed, as it is when memory runs out" if self._killed else f"died ({code})"
             _LOGGER.error("The %s engine process %s", self.engine, how)
@@ -377,6 +410,10 @@ class _Child:
         child = cls(process, writer, asyncio.create_task(read(), name=f"{module} reader"))
         ready.set_result(child)
         return child
+
+    def kill(self) -> None:
+        """End the process at once."""
+        _signal(self.process, signal.SIGKILL)
 
     async def stop(self) -> None:
         """Close the pipe, which ends the process, and see that it is gone."""

@@ -46,7 +46,8 @@ def enlarge(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     words = tensors[name]
     more = torch.zeros(EXTRA // (4 * words.shape[1]), words.shape[1])
-    save_file(tensors | {name: torch.cat([words, more]).bfloat16()}, folder / "model.safetensors", metadata={"format": "pt"})
+    tensors[name] = torch.cat([words, more]).bfloat16()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text())
     config["talker_config"]["text_vocab_size"] = len(words) + len(more)
     (folder / "config.json").write_text(json.dumps(config))

@@ -133,6 +133,8 @@ class Host:
                 self._do(self._load, message)
             case wire.Unload():
                 self._do(self._unload, message)
+            case wire.Ping():
+                self._send(wire.Pong())
             case Future() if not message.cancelled():
                 self._answer(message.result())
 

@@ -120,9 +120,14 @@ class Cancel:
     number: int
 
 
+@dataclass(frozen=True)
+class Ping:
+    """Answered by Pong between two steps, whatever else goes on."""
+
+
 Opening: TypeAlias = Submit | Play
 Job: TypeAlias = Clone | Encode
-ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | Cancel
+ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | Cancel | Ping
 
 
 # Engine -> server
@@ -135,6 +140,11 @@ class Hello:
     device: str
     memory: int
     weight_bytes: int
+
+
+@dataclass(frozen=True)
+class Pong:
+    """The engine is not stuck."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +259,17 @@ ForRow: TypeAlias = Audio | Ended | Failed
 Output: TypeAlias = ForRow | Guarded
 Result: TypeAlias = Cloned | Encoded
 FromEngine: TypeAlias = (
-    Hello | Loaded | LoadFailed | Unloaded | Output | Result | JobFailed | Downloading | Downloaded | DownloadBroken
+    Hello
+    | Pong
+    | Loaded
+    | LoadFailed
+    | Unloaded
+    | Output
+    | Result
+    | JobFailed
+    | Downloading
+    | Downloaded
+    | DownloadBroken
 )
 
 
