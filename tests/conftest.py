@@ -132,7 +132,7 @@ def free_port() -> int:
 
 
 def _wait_for_port(server: Server) -> None:
-    for _ in range(500):
+    for _ in range(1500):
         assert server.process.poll() is None, server.log
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):
             return

@@ -11,6 +11,7 @@ from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.engines import Engines
 from wyoming_qwen3.metrics import Metrics
 from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.patience import Patience
 from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.request import StandbyMode
 from wyoming_qwen3.speech import Options, Synthesizer
@@ -23,7 +24,12 @@ from wyoming_qwen3.worker import Worker, download
 
 
 def make_services(
-    folder: Path, *, standby: StandbyMode = "auto", models: ModelManager | None = None, servers: Servers | None = None
+    folder: Path,
+    *,
+    standby: StandbyMode = "auto",
+    models: ModelManager | None = None,
+    servers: Servers | None = None,
+    patience: float = 60.0,
 ) -> Services:
     """Everything, with engines that start when they are used, and nothing kept."""
     models = models or ModelManager(Policy(folder, "0.6B", download=False), Worker("native"), download)
@@ -37,7 +43,9 @@ def make_services(
     engines = Engines(models, spare, LanguageGuesser(), prompts, servers=servers, mode=standby)
     synthesizer = Synthesizer(engines, history=None, admission=admission, metrics=metrics, options=Options())
     store = Store(voices, Clips(folder), None)
-    return Services(synthesizer, models, spare, prompts, admission, metrics, store, servers)
+    return Services(
+        synthesizer, models, spare, prompts, admission, metrics, Patience(metrics, patience), store, servers
+    )
 
 
 async def stop(services: Services) -> None:

@@ -1,48 +1,94 @@
+"""Who speaks, who waits and who is next, without any speech."""
+
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
-from wyoming_qwen3.admission import Admission
+from wyoming_qwen3.admission import Admission, Place
 from wyoming_qwen3.errors import QueueFull
 
 
-async def hold(admission: Admission, release: asyncio.Event, order: list[int], number: int) -> None:
-    async with admission.place():
-        order.append(number)
-        await release.wait()
+class Crowd:
+    """Those who ask for places, by name; `order` is that in which they got them."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.places: dict[str, Place] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._done: dict[str, asyncio.Event] = {}
+
+    async def ask(self, admission: Admission, *names: str, behind: bool = False, client: str | None = None) -> None:
+        for name in names:
+            self._done[name] = asyncio.Event()
+            self._tasks[name] = asyncio.create_task(self._hold(admission, name, behind=behind, client=client))
+        await settle()
+
+    async def finish(self, *names: str) -> None:
+        for name in names:
+            self._done[name].set()
+            await settle()
+
+    async def leave(self, *names: str) -> None:
+        for name in names:
+            self._tasks[name].cancel()
+        await settle()
+
+    async def _hold(self, admission: Admission, name: str, *, behind: bool, client: str | None) -> None:
+        async with admission.place(behind=behind, client=client) as place:
+            self.order.append(name)
+            self.places[name] = place
+            await self._done[name].wait()
 
 
 async def settle() -> None:
-    for _ in range(5):
+    for _ in range(6):
         await asyncio.sleep(0)
 
 
-async def test_places_are_given_in_order_and_what_waits_is_bounded() -> None:
-    admission, release, order = Admission(2, 3), asyncio.Event(), list[int]()
-    holding = [asyncio.create_task(hold(admission, release, order, number)) for number in range(5)]
-    await settle()
-    assert (admission.active, admission.waiting, order) == (2, 3, [0, 1])
-    with pytest.raises(QueueFull, match="2 texts are being spoken and 3 wait"):
+@pytest_asyncio.fixture
+async def crowd() -> AsyncIterator[Crowd]:
+    crowd = Crowd()
+    yield crowd
+    for task in crowd._tasks.values():
+        task.cancel()
+    await asyncio.gather(*crowd._tasks.values(), return_exceptions=True)
+
+
+async def test_the_newest_is_next_and_what_waits_is_bounded(crowd: Crowd) -> None:
+    admission = Admission(2, 3)
+    await crowd.ask(admission, *"abcde")
+    assert (admission.active, admission.waiting, crowd.order) == (2, 3, ["a", "b"])
+    with pytest.raises(QueueFull, match="2 texts are being spoken and 3 wait, so that this would be number 4 in"):
         async with admission.place():
             pass
-    release.set()
-    await asyncio.gather(*holding)
-    assert (admission.active, admission.waiting, order) == (0, 0, [0, 1, 2, 3, 4])
+    await crowd.finish(*"ab")
+    await crowd.ask(admission, "f")
+    await crowd.finish(*"edfc")
+    assert crowd.order == ["a", "b", "e", "d", "f", "c"]
+    assert (admission.active, admission.waiting) == (0, 0)
 
 
-async def test_who_leaves_makes_room_for_others() -> None:
-    admission, release, order = Admission(1, 2), asyncio.Event(), list[int]()
-    holding = [asyncio.create_task(hold(admission, release, order, number)) for number in range(3)]
-    await settle()
-    holding[1].cancel()  # one that waits
-    await settle()
+async def test_who_leaves_makes_room_for_others(crowd: Crowd) -> None:
+    admission = Admission(1, 2)
+    await crowd.ask(admission, *"abc")
+    await crowd.leave("b")  # one that waits
     assert (admission.active, admission.waiting) == (1, 1)
-    holding[0].cancel()  # one that speaks
-    await settle()
-    assert (admission.active, admission.waiting, order) == (1, 0, [0, 2])
-    release.set()
-    await asyncio.gather(*holding, return_exceptions=True)
+    await crowd.leave("a")  # one that speaks
+    assert (admission.active, admission.waiting, crowd.order) == (1, 0, ["a", "c"])
+    await crowd.finish("c")
     assert admission.active == 0
+
+
+async def test_who_leaves_in_the_moment_of_being_let_in_gives_the_place_back(crowd: Crowd) -> None:
+    admission = Admission(1, 2)
+    await crowd.ask(admission, *"abc")
+    crowd._done["a"].set()
+    await asyncio.sleep(0)  # a has left, and c has been told, which it has not taken in yet
+    crowd._tasks["c"].cancel()
+    await settle()
+    assert (admission.active, admission.waiting, crowd.order) == (1, 0, ["a", "b"])
 
 
 async def test_without_a_queue_the_free_places_are_all_there_are() -> None:
@@ -53,3 +99,65 @@ async def test_without_a_queue_the_free_places_are_all_there_are() -> None:
                 pass
     async with admission.place():
         assert admission.active == 1
+
+
+async def test_those_behind_have_half_of_the_places_and_come_last_in_their_order(crowd: Crowd) -> None:
+    admission = Admission(4, 8)
+    await crowd.ask(admission, "1", "2", "3", "4", behind=True)
+    assert (admission.active, admission.waiting) == (2, 2)
+    await crowd.ask(admission, *"abc")
+    assert crowd.order == ["1", "2", "a", "b"]
+    await crowd.finish("1")  # c has waited for less time than 3
+    assert crowd.order[4:] == ["c"]
+    await crowd.finish(*"abc")
+    assert crowd.order[5:] == ["3"]
+    await crowd.finish("2")
+    assert crowd.order[6:] == ["4"]
+
+
+async def test_one_client_leaves_room_for_others(crowd: Crowd) -> None:
+    admission = Admission(8, 4)
+    await crowd.ask(admission, *"abcdefghi", client="10.0.0.7")
+    assert (admission.active, admission.waiting) == (7, 2)
+    with pytest.raises(QueueFull, match="2 texts of this client wait already"):
+        async with admission.place(client="10.0.0.7"):
+            pass
+    await crowd.ask(admission, "x", client="10.0.0.8")
+    await crowd.ask(admission, *"yz")  # of clients that are not told apart
+    assert (admission.active, admission.waiting, crowd.order[7:]) == (8, 4, ["x"])
+    await crowd.finish("a")
+    assert crowd.order[8:] == ["z"]
+
+
+async def test_a_listener_who_takes_nothing_loses_the_place_to_one_who_waits(crowd: Crowd) -> None:
+    admission = Admission(1, 4, patience=0.02)
+    await crowd.ask(admission, *"ab")
+    crowd.places["a"].pause()
+    async with asyncio.timeout(5):
+        while "b" not in crowd.order:
+            await asyncio.sleep(0.005)
+    assert (admission.active, admission.waiting) == (2, 0)
+    crowd.places["a"].resume()  # a reads again: both speak, but nobody else until both have ended
+    await crowd.ask(admission, "c")
+    await crowd.finish("a")
+    assert crowd.order == ["a", "b"]
+    await crowd.finish("b")
+    assert crowd.order == ["a", "b", "c"]
+
+
+async def test_a_listener_who_takes_in_time_keeps_the_place(crowd: Crowd) -> None:
+    admission = Admission(1, 4, patience=0.05)
+    await crowd.ask(admission, *"ab")
+    crowd.places["a"].pause()
+    crowd.places["a"].resume()
+    await asyncio.sleep(0.1)
+    assert crowd.order == ["a"]
+
+
+async def test_those_who_lost_their_places_are_bounded_too(crowd: Crowd) -> None:
+    admission = Admission(1, 4, patience=0.0)
+    await crowd.ask(admission, *"abc")
+    for name in "ac":  # c is the newest
+        crowd.places[name].pause()
+        await asyncio.sleep(0.02)
+    assert (admission.active, admission.waiting, crowd.order) == (2, 1, ["a", "c"])

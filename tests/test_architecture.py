@@ -12,13 +12,14 @@ PACKAGE = Path(__file__).parent.parent / "wyoming_qwen3"
 # From the bottom up. A room may import from the rows below its own, and rooms in one row not from each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "checkpoints"),
-    ("voices", "effects", "hardware"),
+    ("voices", "effects", "hardware", "convert", "playback"),
     ("request",),
-    ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report"),
-    ("worker", "bench", "casting", "recall", "drop", "remote"),
+    ("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report", "start"),
+    ("worker", "patience", "bench", "casting", "recall", "drop", "remote"),
     ("cloning", "models"),
     ("standby",),
     ("engines",),
+    ("lineup",),
     ("speech",),
     ("batch", "conversation", "design"),
     ("handler", "info", "discovery", "say", "api"),
@@ -29,8 +30,10 @@ WITHIN_A_ROW = {("handler", "info")}
 HOMES = {
     "aiohttp": {"api", "bench", "remote"},
     "av": {"audio"},
+    "PIL": {"bench"},
     "prometheus_client": {"metrics"},
     "pydantic": {"api"},
+    "tokenizers": {"engine", "bench"},
     "torch": {"engine", "bench"},
     "transformers": {"engine", "bench"},
     "qwen_tts": {"engine", "bench"},
@@ -41,7 +44,7 @@ HOMES = {
     "pyloudnorm": {"audio"},
     "huggingface_hub": {"engine"},
     "hibari": {"engine"},
-    "wyoming": {"handler", "info", "__main__"},
+    "wyoming": {"handler", "info", "__main__", "bench"},
     "zeroconf": {"discovery"},
     "subprocess": {"worker", "hardware", "say", "engine"},
     "threading": {"engine"},
@@ -101,3 +104,10 @@ def test_the_server_imports_nothing_heavy_before_it_is_needed() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"torch", "transformers", "qwen_tts", "onnxruntime", "hibari", "huggingface_hub", "librosa", "scipy"}
     assert not heavy & set(loaded)
+
+
+def test_the_engine_imports_nothing_of_upstream_before_a_clip_is_read() -> None:
+    code = "import sys, wyoming_qwen3.engine.native; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"transformers", "qwen_tts", "librosa", "scipy", "torch._dynamo"} & set(loaded)

@@ -5,6 +5,7 @@ import dataclasses
 import math
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,8 +75,10 @@ class Stage(Synthesizer):
         self.admission = admission
         self.sessions: list[SpeechSession] = []
 
-    def open(self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None) -> SpeechSession:
-        self.sessions.append(session := super().open(request, source, segments))
+    def open(
+        self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None, **caller: Any
+    ) -> SpeechSession:
+        self.sessions.append(session := super().open(request, source, segments, **caller))
         return session
 
 

@@ -20,7 +20,7 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     """A server in this process that speaks with the standby voice."""
     services = make_services(tmp_path)
     server = AsyncTcpServer("127.0.0.1", number := free_port())
-    await server.start(partial(Handler, services.synthesizer, make_cast()))
+    await server.start(partial(Handler, services.synthesizer, make_cast(), set()))
     yield number
     await server.stop()
     await stop(services)

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import ClientSession
 from safetensors.torch import load_file, save_file
 from wyoming.client import AsyncClient
@@ -47,7 +46,9 @@ async def test_a_corrupt_history_is_begun_anew_and_told(start_server: StartServe
     server = start_server(*STANDBY, "--history")
     assert (await synthesize(server.uri, SENTENCE)).types[-1] == "audio-stop"
     (fault,) = (await health(server))["faults"]
-    assert re.fullmatch(r"The history was corrupt: it was moved to history\.sqlite3\.corrupt-\S+ and begun anew\.", fault)
+    assert re.fullmatch(
+        r"The history was corrupt: it was moved to history\.sqlite3\.corrupt-\S+ and begun anew\.", fault
+    )
     assert "is corrupt" in server.log
 
 
@@ -156,7 +157,9 @@ async def test_speech_gone_wrong_is_an_error_and_counted(
 
 def test_no_deadline_depends_on_the_wall_clock() -> None:
     """What shows or keeps a date may ask what time it is; whoever waits counts by a clock that can't be set."""
-    wall = re.compile(r"\btime\.(time|time_ns|localtime|gmtime|strftime|ctime)\(|\b(date|datetime)\.(now|today|utcnow)\(")
+    wall = re.compile(
+        r"\btime\.(time|time_ns|localtime|gmtime|strftime|ctime)\(|\b(date|datetime)\.(now|today|utcnow)\("
+    )
     package = ROOT / "wyoming_qwen3"
     found = {str(file.relative_to(package)) for file in package.rglob("*.py") if wall.search(file.read_text())}
     assert found == DATES
@@ -166,7 +169,9 @@ def test_each_test_of_the_table_exists() -> None:
     rows = [line for line in (ROOT / "docs" / "reliability.md").read_text().splitlines() if "`test_" in line]
     named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row)}
     there = {
-        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", file.read_text())
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)\(", file.read_text())
     }
     assert len(rows) > 20
     assert named <= there

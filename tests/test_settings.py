@@ -28,6 +28,12 @@ def test_http_can_be_off() -> None:
     assert parse(["--uri", "stdio://"], {}).http_port is None
 
 
+def test_graphs_can_be_off() -> None:
+    assert parse([], {}).graphs
+    assert not parse(["--no-graphs"], {}).graphs
+    assert not parse([], {"TTS_QWEN3_NO_GRAPHS": "true"}).graphs
+
+
 def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
     assert parse([], {}).ingress_port is None
     assert parse([], {}).ingress_address == "172.30.32.2"
@@ -48,6 +54,7 @@ def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
         ("--dtype", "bfloat16", "dtype", "bfloat16"),
         ("--standby", "ONLY", "standby", "only"),
         ("--text-streaming", "token", "text_streaming", "token"),
+        ("--start", "ASAP", "start", "asap"),
         ("--sentence-pause", "0.5", "sentence_pause", 0.5),
         ("--preload", "none", "preload", ()),
         ("--preload", "base, custom_voice", "preload", ("custom_voice", "base")),

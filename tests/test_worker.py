@@ -60,13 +60,13 @@ async def test_a_clone_prompt_is_the_one_that_is_extracted_here(
 ) -> None:
     import torch
 
+    from wyoming_qwen3.engine.published import open_checkpoint, open_codec
     from wyoming_qwen3.engine.reference import clone_prompt
-    from wyoming_qwen3.engine.upstream import load_checkpoint, load_speech_tokenizer
 
     reference = Reference(noise(1.0, 16_000), 16_000, text)
     folder = models_dir / BASE.name
-    tokenizer = load_speech_tokenizer(folder / "speech_tokenizer", "cpu", torch.float32)
-    expected = clone_prompt(load_checkpoint(folder, "cpu", torch.float32), tokenizer, reference)
+    codec = open_codec(folder / "speech_tokenizer")
+    expected = clone_prompt(open_checkpoint(folder), codec, reference, "cpu", torch.float32)
     prompt = await worker.clone(BASE, reference)
     np.testing.assert_array_equal(prompt.speaker_embedding, expected.speaker_embedding, strict=True)
     assert prompt.text == text
@@ -81,10 +81,10 @@ async def test_codes_are_upstreams_and_sound_again(worker: Worker, models_dir: P
     """Also those of more samples than the pipe takes at once."""
     import torch
 
-    from wyoming_qwen3.engine.upstream import load_speech_tokenizer
+    from tests.engine.golden import load_codec
 
     samples = noise(12.0, 48_000)
-    tokenizer = load_speech_tokenizer(models_dir / CUSTOM.name / "speech_tokenizer", "cpu", torch.float32)
+    tokenizer = load_codec(models_dir / CUSTOM.name)
     codes = await worker.encode(CUSTOM, samples, 48_000)
     np.testing.assert_array_equal(codes, tokenizer.encode(samples, sr=48_000).audio_codes[0].numpy(), strict=True)
     with torch.inference_mode():

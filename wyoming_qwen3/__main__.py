@@ -35,6 +35,7 @@ from .info import PROGRAM
 from .metrics import Metrics, resident_bytes
 from .models.manager import ModelManager, Policy
 from .models.state import State
+from .patience import Patience
 from .remote.servers import Servers
 from .request import SpeechRequest
 from .settings import Settings, parse
@@ -150,6 +151,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     arguments = ["--log-level", settings.log_level]
     computing = ["--device", settings.device, "--dtype", settings.dtype]
     computing += ["--quantize", settings.quantize, "--threads", str(settings.threads)]
+    computing += [] if settings.graphs else ["--no-graphs"]
     native = Worker("native", [*computing, *arguments])
     models = ModelManager(policy, native, download)
     native.on_death = models.engine_died
@@ -157,7 +159,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     standby = StandbyVoice(spare)
     guesser = LanguageGuesser()
     servers = Servers(settings.vllm.urls, settings.vllm.api_key, settings.model) if settings.vllm else None
-    options = Options(settings.text_streaming, settings.sentence_pause, settings.history)
+    options = Options(settings.text_streaming, settings.sentence_pause, settings.start, settings.history)
     warming = [asyncio.create_task(asyncio.to_thread(_warm_text, guesser))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
@@ -173,7 +175,10 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         prompts = ClonePrompts(store.voices, metrics)
         engines = Engines(models, standby, guesser, prompts, servers=servers, mode=settings.standby)
         synthesizer = Synthesizer(engines, history=store.history, admission=admission, metrics=metrics, options=options)
-        yield Services(synthesizer, models, standby, prompts, admission, metrics, store, servers)
+        patience = Patience(metrics)
+        looking = asyncio.create_task(patience.run(), name="patience")
+        yield Services(synthesizer, models, standby, prompts, admission, metrics, patience, store, servers)
+        looking.cancel()
     finally:
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
@@ -218,7 +223,9 @@ async def _serve(settings: Settings) -> None:
         async with _http(settings, services, cast):
             gc.collect()
             gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
-            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast))
+            connections: set[asyncio.WriteTransport] = set()
+            services.patience.add("wyoming", lambda: connections)
+            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast, connections))
 
 
 @contextlib.asynccontextmanager

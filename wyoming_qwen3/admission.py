@@ -1,37 +1,125 @@
-"""How many texts are spoken side by side, and how many may wait: a bound on what clients can pile up."""
+"""How many texts are spoken side by side, who is next, and how many may wait: a bound on what clients can pile up."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from .errors import QueueFull
 
+_PATIENCE = 5.0
+"""Seconds for which a place is kept for a listener that takes nothing while others wait."""
+
+
+class Place:
+    """What one who speaks holds. `behind` are those that nobody listens to yet; `client` is who asked, if that counts.
+
+    Its holder says when it waits for its listener, so that others may speak meanwhile.
+    """
+
+    def __init__(self, admission: "Admission", *, behind: bool, client: str | None) -> None:
+        self.behind = behind
+        self.client = client
+        self.yielded = False
+        """Whether somebody else may have it for now."""
+
+        self._admission = admission
+        self._timer: asyncio.TimerHandle | None = None
+
+    def pause(self) -> None:
+        """There is sound, and the listener has yet to take it."""
+        self._timer = asyncio.get_running_loop().call_later(self._admission.patience, self._yield)
+
+    def resume(self) -> None:
+        """The listener has taken it: the holder goes on, even if that makes one more than there should be."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer, self.yielded = None, False
+
+    def _yield(self) -> None:
+        self.yielded = True
+        self._admission.let_in()
+
 
 class Admission:
-    """Places for those that speak, first come first served, and a bounded number of those that wait."""
+    """Places for those that speak, and a bounded number of those that wait: the newest first, those behind last.
 
-    def __init__(self, most_active: int, most_waiting: int) -> None:
+    Who asks now is listened to now; who has waited longest has most likely gone. Those behind have half of the places
+    at most, in the order in which they came. One client, where it is named, never has all places or all of the queue.
+    """
+
+    def __init__(self, most_active: int, most_waiting: int, patience: float = _PATIENCE) -> None:
         self.most_active = most_active
-        self.active = 0
-        self.waiting = 0
+        self.patience = patience
         self._most_waiting = most_waiting
-        self._places = asyncio.Semaphore(most_active)
+        self._most_behind = max(most_active // 2, 1)
+        self._most_active_of_one = most_active - most_active // 8
+        self._most_waiting_of_one = (most_waiting + 1) // 2
+        self._holders: set[Place] = set()
+        self._queue: dict[Place, asyncio.Future[None]] = {}
+
+    @property
+    def active(self) -> int:
+        """Texts being spoken."""
+        return len(self._holders)
+
+    @property
+    def waiting(self) -> int:
+        """Texts that wait for their turn."""
+        return len(self._queue)
 
     @contextlib.asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, *, behind: bool = False, client: str | None = None) -> AsyncIterator[Place]:
         """Wait for a place and hold it. Raises QueueFull where too many wait already."""
-        if self._places.locked() and self.waiting >= self._most_waiting:
+        place = Place(self, behind=behind, client=client)
+        if self._has_room(place):
+            self._holders.add(place)
+        else:
+            self._check_queue(client)
+            await self._wait(place)
+        try:
+            yield place
+        finally:
+            self._leave(place)
+
+    def let_in(self) -> None:
+        """Give places to those that wait, as far as there are any."""
+        listened_to = [place for place in reversed(self._queue) if not place.behind]
+        for place in (*listened_to, *(place for place in self._queue if place.behind)):
+            if self._has_room(place):
+                self._holders.add(place)
+                self._queue.pop(place).set_result(None)
+
+    async def _wait(self, place: Place) -> None:
+        self._queue[place] = future = asyncio.get_running_loop().create_future()
+        try:
+            await future
+        except asyncio.CancelledError:
+            self._queue.pop(place, None)
+            self._leave(place)
+            raise
+
+    def _leave(self, place: Place) -> None:
+        place.resume()
+        self._holders.discard(place)
+        self.let_in()
+
+    def _has_room(self, place: Place) -> bool:
+        speaking = [holder for holder in self._holders if not holder.yielded]
+        if len(speaking) >= self.most_active or len(self._holders) >= 2 * self.most_active:
+            return False
+        if place.behind and sum(holder.behind for holder in speaking) >= self._most_behind:
+            return False
+        return place.client is None or _of(place.client, speaking) < self._most_active_of_one
+
+    def _check_queue(self, client: str | None) -> None:
+        if self.waiting >= self._most_waiting:
             raise QueueFull(
-                f"{self.active} texts are being spoken and {self.waiting} wait; ask again when some are done."
+                f"{self.active} texts are being spoken and {self.waiting} wait, so that this would be number "
+                f"{self.waiting + 1} in the queue; ask again when some are done."
             )
-        self.waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self.waiting -= 1
-        self.active += 1
-        try:
-            yield
-        finally:
-            self.active -= 1
-            self._places.release()
+        if client is not None and (waiting := _of(client, self._queue)) >= self._most_waiting_of_one:
+            raise QueueFull(f"{waiting} texts of this client wait already; ask again when some of them are done.")
+
+
+def _of(client: str, places: Iterable[Place]) -> int:
+    return sum(place.client == client for place in places)

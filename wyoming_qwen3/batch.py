@@ -61,7 +61,7 @@ async def _speak(synthesizer: Synthesizer, item: Item) -> Result:
     if item.request is None:
         return Result(error=item.error)
     try:
-        async with synthesizer.open(replace(item.request, whole=True), "batch") as session:
+        async with synthesizer.open(replace(item.request, whole=True), "batch", behind=True) as session:
             session.feed(item.text)
             session.finish()
             async with contextlib.aclosing(encoded(session, item.format)) as pieces:

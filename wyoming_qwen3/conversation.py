@@ -168,7 +168,7 @@ class Conversation:
         """Speak a turn; false where there was no place for it, but an earlier turn has given one back since then."""
         line = speech.line
         try:
-            async with self._synthesizer.open(line.request, self._source) as session:
+            async with self._synthesizer.open(line.request, self._source, behind=True) as session:
                 speech.report = session.report
                 session.feed(line.text)
                 session.finish()

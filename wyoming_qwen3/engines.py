@@ -13,13 +13,16 @@ from .errors import BackendUnavailable, EngineFailed, InvalidRequest, OutOfMemor
 from .models.manager import ModelManager, choose_model, choose_smaller
 from .models.state import Model, State
 from .remote.servers import Servers
-from .request import FloatArray, Kept, Reference, SpeechRequest, StandbyMode
+from .request import FloatArray, Kept, Reference, SpeechRequest, StandbyMode, Turn
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 from .text.language import LanguageGuesser
 from .worker import Row, Worker
 
 _MOST_RUN_OUT = 2
 """How often memory may run out in one utterance: with a large checkpoint and a small one, or twice with a small one."""
+
+_SIDE_BY_SIDE = 3
+"""Pieces of one answer that are made at a time: more rows of a step gain little on a CPU."""
 
 
 class Sound(Protocol):
@@ -39,6 +42,9 @@ class Sound(Protocol):
     def frames(self) -> int:
         """Codec frames of its audio."""
 
+    def hear(self, in_hand: float) -> None:
+        """Its turn has come; who listens has so many seconds of sound in hand beside what is there of this."""
+
     def __aiter__(self) -> AsyncIterator[FloatArray]: ...
 
     def __enter__(self) -> Self: ...
@@ -55,7 +61,11 @@ class Engaged(Protocol):
     def model(self) -> str:
         """Name of the checkpoint, or "standby"."""
 
-    def submit(self, text: str) -> Sound:
+    @property
+    def side_by_side(self) -> int:
+        """How many pieces may be made at a time, without changing any of them."""
+
+    def submit(self, text: str, turn: Turn = ...) -> Sound:
         """Have a piece of text spoken; use it as a context manager."""
 
 
@@ -67,9 +77,15 @@ class Speaker:
     checkpoint: Checkpoint | None
     request: SpeechRequest
 
-    def submit(self, text: str, *, live: bool = False) -> Row:
+    @property
+    def side_by_side(self) -> int:
+        """How many pieces may be made at a time, without changing any of them."""
+        hello = self.worker.hello
+        return _SIDE_BY_SIDE if self.checkpoint and hello and hello.apart else 1
+
+    def submit(self, text: str, turn: Turn = Turn.NOW, *, live: bool = False) -> Row:
         """Have a piece of text spoken; one that is `live` is fed more of it."""
-        return self.worker.submit(self.checkpoint, self.request, text, live=live)
+        return self.worker.submit(self.checkpoint, self.request, text, live=live, turn=turn)
 
 
 class Local:
@@ -94,9 +110,14 @@ class Local:
             return self.less.model
         return self.speaker.checkpoint.name if self.speaker.checkpoint else "standby"
 
-    def submit(self, text: str) -> Sound:
+    @property
+    def side_by_side(self) -> int:
+        """How many pieces may be made at a time, without changing any of them."""
+        return (self.less or self.speaker).side_by_side
+
+    def submit(self, text: str, turn: Turn = Turn.NOW) -> Sound:
         """Have a piece of text spoken."""
-        return self.less.submit(text) if self.less else Piece(self, text)
+        return self.less.submit(text, turn) if self.less else Piece(self, text, turn)
 
     def submit_live(self, text: str) -> Row:
         """Have a piece of text spoken that is fed more of it, by this engine alone."""
@@ -110,11 +131,12 @@ class Local:
 class Piece:
     """A piece of text being spoken, which is begun by another if memory runs out before any of it was heard."""
 
-    def __init__(self, local: Local, text: str) -> None:
+    def __init__(self, local: Local, text: str, turn: Turn) -> None:
         self._local = local
         self._text = text
-        self._sound: Sound = local.speaker.submit(text)
-        self._heard = False
+        self._sound: Sound = local.speaker.submit(text, turn)
+        self._in_hand: float | None = None
+        self._heard = self._moved = False
 
     @property
     def made(self) -> asyncio.Event:
@@ -135,6 +157,11 @@ class Piece:
         """Codec frames of its audio; 0 before the end."""
         return self._sound.frames
 
+    def hear(self, in_hand: float) -> None:
+        """Its turn has come; who listens has so many seconds of sound in hand beside what is there of this."""
+        self._in_hand = in_hand
+        self._sound.hear(in_hand)
+
     def __aiter__(self) -> Self:
         return self
 
@@ -142,17 +169,26 @@ class Piece:
         try:
             chunk = await anext(aiter(self._sound))
         except OutOfMemory:
-            if self._local.less:
+            if self._moved or not await self._move():
                 raise
-            await self._local.make_room()
-            if self._heard:
-                raise
-            await self._local.take_less()
-            made, self._sound = self._sound.made, self._local.submit(self._text)
-            self._sound.made = made  # who waits for the first is told of the second
             chunk = await anext(aiter(self._sound))
         self._heard = True
         return chunk
+
+    async def _move(self) -> bool:
+        """Have room made, and begin anew with what needs less, if nothing was heard; whether it could."""
+        if not self._local.less:
+            await self._local.make_room()
+        if self._heard:
+            return False
+        if not self._local.less:  # a piece beside this one may have moved before
+            await self._local.take_less()
+        made, self._sound = self._sound.made, self._local.submit(self._text)
+        self._sound.made = made  # who waits for the first is told of the second
+        self._moved = True
+        if self._in_hand is not None:
+            self._sound.hear(self._in_hand)
+        return True
 
     def __enter__(self) -> Self:
         return self

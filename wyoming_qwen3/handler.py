@@ -62,12 +62,16 @@ class _Answer:
 
 
 class Handler(AsyncEventHandler):
-    """One client's connection. A `patient` one still says what was asked for before its input ended."""
+    """One client's connection, among `connections` while it is open.
+
+    A `patient` one still says what was asked for before its input ended.
+    """
 
     def __init__(
         self,
         synthesizer: Synthesizer,
         cast: Cast,
+        connections: set[asyncio.WriteTransport],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
@@ -76,6 +80,7 @@ class Handler(AsyncEventHandler):
         super().__init__(reader, writer)
         self._synthesizer = synthesizer
         self._cast = cast
+        self._connections = connections
         self._patient = patient
         self._open: SpeechSession | None = None
         self._waiting: deque[_Answer] = deque()
@@ -84,6 +89,7 @@ class Handler(AsyncEventHandler):
     async def run(self) -> None:
         """Read events until the client leaves, sends what is no event, or an answer fails."""
         self._is_running = True
+        self._connections.add(self.writer.transport)
         try:
             while self._is_running and (event := await self._read()) and await self.handle_event(event):
                 pass
@@ -96,6 +102,7 @@ class Handler(AsyncEventHandler):
         finally:
             await self.disconnect()
             self.writer.close()
+            self._connections.discard(self.writer.transport)
 
     async def stop(self) -> None:
         """Hang up because the server stops; an answer that is not whole ends in an error."""

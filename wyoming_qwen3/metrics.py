@@ -29,6 +29,7 @@ class Metrics:
             "guarded", "Pieces of speech gone wrong, by what was wrong and what came of it.", "fault outcome"
         )
         self._clips = self._counter("clips_read", "Reference clips that a voice was extracted from.", "")
+        self._dropped = self._counter("dropped_clients", "Clients that took nothing of their answer.", "surface")
         self._answers = self._counter("http_answers", "HTTP answers.", "method route status")
 
     def spoke(self, source: str, model: str, outcome: str, *, first_audio: float, audio: float, wall: float) -> None:
@@ -47,6 +48,10 @@ class Metrics:
     def read_clip(self) -> None:
         """A voice is extracted from a clip."""
         self._clips.inc()
+
+    def dropped(self, surface: str) -> None:
+        """A client was dropped because it took nothing of what was there for it."""
+        self._dropped.labels(surface).inc()
 
     def answered(self, method: str, route: str, status: int) -> None:
         """One HTTP request was answered; `route` is the pattern, not the path."""

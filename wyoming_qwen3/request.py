@@ -1,6 +1,7 @@
 """What a surface asks of the speaking middle. Frozen, validated once, free of any protocol."""
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -20,6 +21,9 @@ Backend = Literal["native", "vllm"]
 TextStreaming = Literal["sentence", "token"]
 """How text that is still being written is spoken: a piece at a time, or on the model's own text track."""
 
+StartMode = Literal["auto", "asap"]
+"""When an answer's first sound is sent: when playback will not stall, as far as can be told, or as soon as possible."""
+
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 CodeArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -28,6 +32,19 @@ SAMPLE_RATE = 24_000
 
 FRAME_SAMPLES = 1_920
 """Samples of one codec frame: 80 ms, 12.5 frames a second."""
+
+
+class Turn(IntEnum):
+    """When a row's sound is wanted."""
+
+    NOW = 0
+    """Somebody listens to it, or waits to."""
+
+    NEXT = 1
+    """It is the rest of what somebody listens to."""
+
+    LAST = 2
+    """Nobody waits for it alone: an item of a batch, a turn of a conversation."""
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,16 @@ is an error at start, never a default.
 """
 
 import argparse
-import ipaddress
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
-from urllib.parse import urlparse
 
 from . import __version__
-from .checkpoints import KIND_NAMES, KINDS, SIZES, Kind, Size
+from . import convert as to
+from .checkpoints import KIND_NAMES, KINDS, Kind, Size
 from .errors import InvalidRequest, SpeechError
-from .request import Backend, Sampling, StandbyMode, TextStreaming
+from .request import Backend, Sampling, StandbyMode, StartMode, TextStreaming
 from .voices import Language, Speaker, find_language, find_voice
 
 _PREFIX = "TTS_QWEN3_"
@@ -25,8 +23,6 @@ _T = TypeVar("_T")
 _BY_CHECKPOINT = " (default: as the checkpoint says)"
 
 _MOST_ACTIVE: dict[Backend, int] = {"native": 16, "vllm": 64}
-
-_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 @dataclass(frozen=True)
@@ -83,10 +79,14 @@ class Settings:
     threads: int
     """Of the engine on a CPU; 0 for as many as there are cores."""
 
+    graphs: bool
+    """Whether a GPU's steps are captured as CUDA graphs."""
+
     voice: Speaker
     language: Language | None
     standby: StandbyMode
     text_streaming: TextStreaming
+    start: StartMode
     sampling: Sampling
     sentence_pause: float
     preload: tuple[Kind, ...]
@@ -162,10 +162,12 @@ def _settings(given: argparse.Namespace) -> Settings:
         vllm=_vllm(given),
         quantize=given.quantize,
         threads=given.threads,
+        graphs=not given.no_graphs,
         voice=find_voice(given.voice)[0],
         language=find_voice(given.voice)[1] or find_language(given.language),
         standby=given.standby,
         text_streaming=given.text_streaming,
+        start=given.start,
         sampling=sampling,
         sentence_pause=given.sentence_pause,
         preload=given.preload,
@@ -270,7 +272,7 @@ class _Options:
         self._parser.add_argument(flag, type=kind, default=value, help=text + shown, **more)
 
     def switch(self, flag: str, text: str) -> None:
-        on = self._value(flag, _boolean, default=False)
+        on = self._value(flag, to.boolean, default=False)
         self._parser.add_argument(flag, action="store_true", default=on, help=text)
 
     def _value(self, flag: str, kind: Callable[[str], Any], default: Any) -> Any:
@@ -289,80 +291,93 @@ def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]
 
 
 def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
-    options.option("--uri", _uri, "tcp://0.0.0.0:10200", "where to serve: tcp://HOST:PORT, unix://PATH or stdio://")
+    options.option("--uri", to.uri, "tcp://0.0.0.0:10200", "where to serve: tcp://HOST:PORT, unix://PATH or stdio://")
     options.option("--http-host", str, "0.0.0.0", "address of the HTTP server")
-    options.option("--http-port", _whole(1, 65535), 8880, "port of the HTTP server")
+    options.option("--http-port", to.whole(1, 65535), 8880, "port of the HTTP server")
     options.switch("--no-http", "serve no HTTP but at --ingress-port; beside stdio:// there is none at all")
-    options.option("--ingress-port", _whole(1, 65535), None, "port at which Home Assistant asks for its users, keyless")
-    options.option("--ingress-address", _address, "172.30.32.2", "the address from which it does, and none else may")
-    options.option("--api-key", str, None, "what HTTP clients must send as bearer token (default: none asked for)")
-    options.option("--cors-origins", _list, (), "comma-separated origins whose web pages may use the HTTP server")
     options.option(
-        "--allowed-hosts", _list, (), "comma-separated names this server has, where it has a public one and no key"
+        "--ingress-port", to.whole(1, 65535), None, "port at which Home Assistant asks for its users, keyless"
+    )
+    options.option("--ingress-address", to.address, "172.30.32.2", "the address from which it does, and none else may")
+    options.option("--api-key", str, None, "what HTTP clients must send as bearer token (default: none asked for)")
+    options.option("--cors-origins", to.words, (), "comma-separated origins whose web pages may use the HTTP server")
+    options.option(
+        "--allowed-hosts", to.words, (), "comma-separated names this server has, where it has a public one and no key"
     )
     options.switch("--voice-fallback", "speak with the default voice where HTTP asks for one that does not exist")
-    options.option("--max-input", _whole(1, 100_000), 4096, "most characters of one HTTP request")
-    options.option("--max-active", _whole(1, 1024), None, "most texts spoken side by side (default 16; 64 with vllm)")
-    options.option("--max-waiting", _whole(0, 10_000), 64, "most texts waiting for that; more are refused")
-    options.option("--data-dir", _path, _default_data_dir(environment), "folder for everything that is kept")
+    options.option("--max-input", to.whole(1, 100_000), 4096, "most characters of one HTTP request")
+    options.option("--max-active", to.whole(1, 1024), None, "most texts spoken side by side (default 16; 64 with vllm)")
+    options.option("--max-waiting", to.whole(0, 10_000), 64, "most texts waiting for that; more are refused")
+    options.option("--data-dir", to.path, _default_data_dir(environment), "folder for everything that is kept")
     options.option(
-        "--voices-dir", _path, None, "folder whose clips, each with a text, become voices (default DATA_DIR/voices)"
+        "--voices-dir", to.path, None, "folder whose clips, each with a text, become voices (default DATA_DIR/voices)"
     )
     options.switch("--history", "keep everything that is spoken, to be found and heard again over HTTP")
     options.option(
-        "--history-days", _number(0, 36_500), 30.0, "days after which it is forgotten, unless marked; 0 never"
+        "--history-days", to.number(0, 36_500), 30.0, "days after which it is forgotten, unless marked; 0 never"
     )
     options.option(
-        "--history-entries", _whole(0, 10_000_000), 10_000, "most utterances that are kept; 0 for any number"
+        "--history-entries", to.whole(0, 10_000_000), 10_000, "most utterances that are kept; 0 for any number"
     )
-    options.option("--history-size", _size, "2G", "most disk space for them, such as 500M")
-    options.option("--models-dir", _path, None, "folder of checkpoints (default DATA_DIR/models)")
+    options.option("--history-size", to.size, "2G", "most disk space for them, such as 500M")
+    options.option("--models-dir", to.path, None, "folder of checkpoints (default DATA_DIR/models)")
     options.option("--zeroconf", str, None, "announce on the local network", nargs="?", const="", metavar="NAME")
-    options.option("--log-level", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR")
+    options.option(
+        "--log-level", to.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR"
+    )
     options.switch("--debug", "the same as --log-level DEBUG")
 
 
 def _add_backend(options: _Options) -> None:
-    options.option("--backend", _one_of(*get_args(Backend)), "native", "who makes the sound: native, or vllm servers")
-    options.option("--vllm-url", _urls, (), "comma-separated addresses of vLLM-Omni servers of any kind")
+    options.option("--backend", to.one_of(*get_args(Backend)), "native", "who makes the sound: native, or vllm servers")
+    options.option("--vllm-url", to.urls, (), "comma-separated addresses of vLLM-Omni servers of any kind")
     for kind, name in KIND_NAMES.items():
         flag = f"--vllm-{name.lower()}-url"
-        options.option(flag, _urls, (), f"the same for servers that are known to serve {kind}")
+        options.option(flag, to.urls, (), f"the same for servers that are known to serve {kind}")
     options.option("--vllm-api-key", str, None, "what these servers ask for as bearer token")
     options.switch("--vllm-fallback", "beside --backend native: have the servers speak what it can't at the moment")
 
 
 def _add_models(options: _Options) -> None:
-    options.option("--model", _model, None, "1.7B, 0.6B, or auto: by device and memory", metavar="SIZE")
-    options.option("--device", _device, "auto", "auto, cpu, cuda or cuda:N")
-    options.option("--dtype", _one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16")
+    options.option("--model", to.model, None, "1.7B, 0.6B, or auto: by device and memory", metavar="SIZE")
+    options.option("--device", to.device, "auto", "auto, cpu, cuda or cuda:N")
+    options.option("--dtype", to.one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16")
     options.option(
         "--quantize",
-        _one_of("auto", "none", "int8", "int4"),
+        to.one_of("auto", "none", "int8", "int4"),
         "auto",
         "bits of the weights on a CPU: auto (int8), none (exact), int8 or int4",
     )
-    options.option("--threads", _whole(0, 1024), 0, "threads of the engine on a CPU; 0 for as many as there are cores")
     options.option(
-        "--preload", _preload, ("custom_voice",), f"kinds to fetch and load at start: {', '.join(KINDS)} or none"
+        "--threads", to.whole(0, 1024), 0, "threads of the engine on a CPU; 0 for as many as there are cores"
+    )
+    options.switch("--no-graphs", "launch a GPU's work piece by piece, not as CUDA graphs: several times slower")
+    options.option(
+        "--preload", to.preload, ("custom_voice",), f"kinds to fetch and load at start: {', '.join(KINDS)} or none"
     )
     options.switch("--no-download", "never download checkpoints by itself")
     options.switch("--local-files-only", "never ask the hub for anything")
     options.option("--revision", str, "main", "branch, tag or commit of the checkpoints to download")
     options.option(
-        "--idle-unload", _number(0, 1e9), 0.0, "unload a checkpoint after so many seconds without use; 0 never"
+        "--idle-unload", to.number(0, 1e9), 0.0, "unload a checkpoint after so many seconds without use; 0 never"
     )
-    options.option("--memory-budget", _size, None, "most memory for checkpoints, such as 6G (default: what is free)")
+    options.option("--memory-budget", to.size, None, "most memory for checkpoints, such as 6G (default: what is free)")
 
 
 def _add_speaking(options: _Options) -> None:
     options.option("--voice", str, "ryan", "voice when none is asked for; see the voices command")
     options.option("--language", str, "auto", "language when none is asked for: a code, a name or auto")
     options.option(
-        "--standby", _one_of(*get_args(StandbyMode)), "auto", "English voice for while Qwen3 can't: auto, off, only"
+        "--standby", to.one_of(*get_args(StandbyMode)), "auto", "English voice for while Qwen3 can't: auto, off, only"
     )
     options.option(
-        "--text-streaming", _one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence, token"
+        "--text-streaming", to.one_of(*get_args(TextStreaming)), "sentence", "speak streamed text by sentence, token"
+    )
+    options.option(
+        "--start",
+        to.one_of(*get_args(StartMode)),
+        "auto",
+        "send sound when it will not stall any more, or asap",
     )
     options.option("--temperature", float, None, "0 takes the likeliest code each time" + _BY_CHECKPOINT)
     options.option("--top-k", int, None, "sample among so many codes" + _BY_CHECKPOINT)
@@ -370,7 +385,7 @@ def _add_speaking(options: _Options) -> None:
     options.option("--repetition-penalty", float, None, "above 1 makes a code less likely each time" + _BY_CHECKPOINT)
     options.option("--seed", int, None, "the same seed and text give the same speech (default: random)")
     options.option("--max-frames", int, None, "most codec frames (80 ms each) of one piece of text")
-    options.option("--sentence-pause", _number(0, 10), 0.2, "seconds of silence between pieces of text")
+    options.option("--sentence-pause", to.number(0, 10), 0.2, "seconds of silence between pieces of text")
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
@@ -399,125 +414,3 @@ def _shown(default: Any) -> str:
 def _default_data_dir(environment: Mapping[str, str]) -> Path:
     base = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "wyoming-qwen3"
-
-
-# Converters: text -> value, or ArgumentTypeError saying what is accepted.
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("a folder is expected, not nothing")
-    return Path(text).expanduser()
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        for choice in choices:
-            if text.lower() == choice.lower():
-                return choice
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
-
-    return convert
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number between {low:g} and {high:g}")
-        return value
-
-    return convert
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between {low} and {high}")
-        return int(text)
-
-    return convert
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from None
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-def _boolean(text: str) -> bool:
-    value = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if text.lower() not in value:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return value[text.lower()]
-
-
-def _model(text: str) -> Size | None:
-    for size in SIZES:
-        if text.lower() == size.lower():
-            return size
-    if text.lower() == "auto":
-        return None
-    raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(SIZES)}, auto")
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of auto, cpu, cuda, cuda:N")
-    return text
-
-
-def _preload(text: str) -> tuple[Kind, ...]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if names == ["none"]:
-        return ()
-    kinds = tuple(kind for kind in KINDS if kind in names)
-    if len(kinds) != len(names) or not names:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(KINDS)}, nor none")
-    return kinds
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
-    if not match or not (value := int(float(match[1]) * _BYTES[match[2].upper()])):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 6G or 1500M")
-    return value
-
-
-def _urls(text: str) -> tuple[str, ...]:
-    return tuple(_url(one) for one in _list(text))
-
-
-def _url(text: str) -> str:
-    """An address without what follows the server's root."""
-    parsed = urlparse(text)
-    try:
-        fits = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
-    except ValueError:
-        fits = False
-    if not fits or parsed.query or parsed.fragment or parsed.username is not None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://gpu:8091")
-    return text.rstrip("/").removesuffix("/v1")
-
-
-def _uri(text: str) -> str:
-    parsed = urlparse(text)
-    try:
-        fits = (
-            (parsed.scheme == "tcp" and parsed.hostname is not None and parsed.port is not None)
-            or (parsed.scheme == "unix" and bool(parsed.path))
-            or parsed.scheme == "stdio"
-        )
-    except ValueError:
-        fits = False
-    if not fits:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of tcp://HOST:PORT, unix://PATH, stdio://")
-    return text

@@ -9,23 +9,26 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-from .admission import Admission
+from .admission import Admission, Place
 from .audio import pcm
 from .audio.chain import Chain, check_installed
 from .audio.streaming import processed
 from .audio.stretch import Stretcher
 from .engines import Engaged, Engines, Local, Sound
 from .errors import SpeechError, StorageFailed
+from .lineup import Lineup
 from .metrics import Metrics
+from .playback import Playback
 from .recall import facts
 from .report import Report, log_line
-from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, TextStreaming
+from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
+from .start import Start, expected_seconds
 from .store.history import History, Recording
 from .text.live import LiveScript
 from .text.markup import Pause
@@ -52,8 +55,20 @@ class Options:
     sentence_pause: float = 0.2
     """Seconds of silence between two pieces."""
 
+    start: StartMode = "auto"
+    """When the first sound is sent."""
+
     save: bool = False
     """Whether what is spoken is kept in the history where a request does not say."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the surface, its client if that is to be told from others, and whether it gives way to listeners."""
+
+    source: str
+    client: str | None
+    behind: bool
 
 
 class Synthesizer:
@@ -73,16 +88,29 @@ class Synthesizer:
         self._metrics = metrics
         self._options = options
         self._history = history
+        self._speeds: dict[str, float] = {}
+        """How fast each model spoke lately, in seconds of sound a second."""
 
-    def open(self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None) -> "SpeechSession":
+    def open(
+        self,
+        request: SpeechRequest,
+        source: str,
+        segments: Sequence[Segment] | None = None,
+        *,
+        behind: bool = False,
+        client: str | None = None,
+    ) -> "SpeechSession":
         """A session for one utterance, which `source` asks for. Nothing is done before it is iterated.
 
-        With `segments` it says those, whatever text it is fed. Raises NotSupported for effects that can't be had.
+        With `segments` it says those, whatever text it is fed. One that is `behind` gives way to those that somebody
+        listens to; a `client` that is named can't have all places. Raises NotSupported for effects that can't be had.
         """
         check_installed(request.effects)
         if request.sampling.seed is None:  # one seed for all pieces: the voice stays the same from piece to piece
             request = replace(request, sampling=replace(request.sampling, seed=secrets.randbits(48)))
-        return SpeechSession(request, source, self, self._options, recording=self._record(request), segments=segments)
+        recording = self._record(request)
+        caller = Caller(source, client, behind=behind)
+        return SpeechSession(request, caller, self, self._options, recording=recording, segments=segments)
 
     def check(self, request: SpeechRequest) -> None:
         """Raise what would come of it if nobody could ever speak it here, before anything is spoken."""
@@ -94,13 +122,28 @@ class Synthesizer:
         return self._options.text_streaming == "token" and await self.engines.reads_along(request)
 
     @contextlib.asynccontextmanager
-    async def engage(self, request: SpeechRequest, text: str, *, live: bool) -> AsyncIterator[Engaged]:
+    async def engage(
+        self, caller: Caller, request: SpeechRequest, text: str, *, live: bool
+    ) -> AsyncIterator[tuple[Engaged, Place]]:
         """Who speaks this request, the whole utterance long, when its turn has come.
 
         Raises QueueFull, and what Engines.engage raises.
         """
-        async with self._admission.place(), self.engines.engage(request, text, live=live) as engaged:
-            yield engaged
+        async with (
+            self._admission.place(behind=caller.behind, client=caller.client) as place,
+            self.engines.engage(request, text, live=live) as engaged,
+        ):
+            yield engaged, place
+
+    def start(self, caller: Caller, model: str) -> Start:
+        """What tells when the sound of a model is sent."""
+        asap = caller.behind or self._options.start == "asap"
+        return Start(time.monotonic(), float("inf") if asap else self._speeds.get(model))
+
+    def started(self, model: str, start: Start) -> None:
+        """An answer has been sent; what it tells of the model's speed is of use for the next."""
+        if start.speed is not None and start.speed != float("inf"):
+            self._speeds[model] = start.speed
 
     def _record(self, request: SpeechRequest) -> Recording | None:
         """Of the speech, if it is to be kept. Raises StorageFailed where it was asked for and can't be."""
@@ -133,7 +176,7 @@ class SpeechSession:
     def __init__(
         self,
         request: SpeechRequest,
-        source: str,
+        caller: Caller,
         synthesizer: Synthesizer,
         options: Options,
         *,
@@ -142,7 +185,7 @@ class SpeechSession:
     ) -> None:
         self.report = Report()
         self.request = request
-        self._source = source
+        self._caller = caller
         self._synthesizer = synthesizer
         self._options = options
         self._recording = recording
@@ -153,8 +196,13 @@ class SpeechSession:
             Script(ssml=request.ssml) if segments is None else Recital(segments)
         )
         self._raw: deque[str] = deque()
-        self._finished = False
+        self._place: Place | None = None
+        self._finished = asyncio.Event()
         self._changed = asyncio.Event()
+        self._playback = Playback()
+        self._expected = 0.0
+        """Seconds that the text known so far will take, about."""
+
         self._started = 0.0
         self._cut_short = False
         self._chunks = self._make_chunks()
@@ -175,7 +223,7 @@ class SpeechSession:
 
     def finish(self) -> None:
         """The text is complete."""
-        self._finished = True
+        self._finished.set()
         self._changed.set()
 
     def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
@@ -192,7 +240,7 @@ class SpeechSession:
     async def close(self) -> None:
         """Stop the engine's work for this session, and account for it."""
         await self._chunks.aclose()
-        self._synthesizer.account(self._source, self.request, self.report)
+        self._synthesizer.account(self._caller.source, self.request, self.report)
         if self._recording:
             self._keep(self._recording)
             self._recording = None
@@ -211,13 +259,25 @@ class SpeechSession:
                     self._account(chunk)
                     if self._recording:
                         self._recording.feed(chunk)
-                    yield chunk
+                    with self._paused():
+                        yield chunk
         except Exception as error:
             self.report.outcome = error.code if isinstance(error, SpeechError) else SpeechError.code
             raise
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)
         self.report.outcome = "cut" if self._cut_short else "whole"
+
+    @contextlib.contextmanager
+    def _paused(self) -> Iterator[None]:
+        """While the listener has a chunk, and has not asked for more."""
+        if self._place:
+            self._place.pause()
+        try:
+            yield
+        finally:
+            if self._place:
+                self._place.resume()
 
     async def _cut(self, speech: AsyncGenerator[FloatArray, None], frames: int) -> AsyncGenerator[FloatArray, None]:
         """The beginning of it, so many frames at the most."""
@@ -233,7 +293,7 @@ class SpeechSession:
 
     async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
         """All segments in order, on one engine: it is chosen when the first text is there."""
-        live = not self._replay and not self._finished and await self._synthesizer.reads_along(self.request)
+        live = not self._replay and not self._finished.is_set() and await self._synthesizer.reads_along(self.request)
         if live:
             self._script = LiveScript(ssml=self.request.ssml)
         silence = 0.0
@@ -243,7 +303,8 @@ class SpeechSession:
             if silence:
                 yield pcm.silence(silence, SAMPLE_RATE)
             return
-        async with self._synthesizer.engage(self.request, segment.text, live=live) as engaged:
+        async with self._synthesizer.engage(self._caller, self.request, segment.text, live=live) as (engaged, place):
+            self._place = place
             self.report.model = engaged.model
             if silence:  # not before there is an engine: who hears the beginning is to hear the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
@@ -256,36 +317,34 @@ class SpeechSession:
                     self.report.model = engaged.model  # memory that ran out may have changed it
                     yield chunk
 
-    async def _speak_pieces(self, engaged: Engaged, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
-        """Piece after piece, each with all its text; the next is begun when one is made, heard or not."""
+    async def _speak_pieces(self, engaged: Engaged, first: Segment) -> AsyncGenerator[FloatArray, None]:
+        """Piece after piece, each with all its text, and begun before its turn has come."""
         after_speech = False
-        with contextlib.ExitStack() as rows:
-            row: Sound | None = None
-            while segment is not None:
+        start = self._synthesizer.start(self._caller, engaged.model)
+        async with Lineup(engaged, first, self._next_segment, self._finished, behind=self._caller.behind) as lineup:
+            async for segment, row in lineup:
                 if isinstance(segment, Pause):
-                    yield pcm.silence(segment.seconds, SAMPLE_RATE)
-                    after_speech, segment = False, await self._next_segment()
-                    continue
-                if after_speech and self._options.sentence_pause:
-                    yield pcm.silence(self._options.sentence_pause, SAMPLE_RATE)
-                row = row or rows.enter_context(engaged.submit(segment.text))
-                following = asyncio.create_task(self._follow(engaged, row, rows))
-                try:
-                    async for chunk in row:
+                    between, after_speech = segment.seconds, False
+                else:
+                    between, after_speech = self._options.sentence_pause if after_speech else 0.0, True
+                if between:
+                    for chunk in start.take(pcm.silence(between, SAMPLE_RATE), self._expected, time.monotonic()):
                         yield chunk
-                    self._add_cost(row)
-                    after_speech, (segment, row) = True, await following
-                finally:
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
-
-    async def _follow(
-        self, engaged: Engaged, row: Sound, rows: contextlib.ExitStack
-    ) -> tuple[Segment | None, Sound | None]:
-        """The segment after a row, when all of the row is made; if it is to be spoken, its own row has begun."""
-        await row.made.wait()
-        segment = await self._next_segment()
-        return segment, rows.enter_context(engaged.submit(segment.text)) if isinstance(segment, Spoken) else None
+                if row is None:
+                    continue
+                row.hear(self._playback.in_hand(time.monotonic()))
+                async for made in row:
+                    lineup.sound()
+                    for chunk in start.take(made, self._expected, time.monotonic()):
+                        yield chunk
+                self._add_cost(row)
+                lineup.heard()
+                if not self._finished.is_set():  # the next piece may be long in coming
+                    for chunk in start.open():
+                        yield chunk
+        for chunk in start.open():
+            yield chunk
+        self._synthesizer.started(engaged.model, start)
 
     async def _speak_live(self, engaged: Local, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Stretch after stretch, the words of each fed to the model while it speaks."""
@@ -317,9 +376,10 @@ class SpeechSession:
         """The next segment as soon as there is one; None at the end of the text."""
         while True:
             while self._raw:
-                self._script.feed(self._raw.popleft())
+                self._expected += expected_seconds(text := self._raw.popleft())
+                self._script.feed(text)
                 await asyncio.sleep(0)
-            if self._finished:
+            if self._finished.is_set():
                 self._script.finish()
             if segment := self._script.take():
                 if self._recording:
@@ -342,6 +402,7 @@ class SpeechSession:
         now = time.monotonic()
         self.report.first_audio = self.report.first_audio or now - self._started
         self.report.audio += chunk.size / SAMPLE_RATE
+        self._playback.take(chunk.size / SAMPLE_RATE, now)
         self.report.wall = now - self._started
 
     def _keep(self, recording: Recording) -> None:
@@ -351,4 +412,4 @@ class SpeechSession:
             recording.discard()
             return
         said = None if isinstance(self._script, LiveScript) else self._said  # words that were fed are no pieces
-        recording.finish(facts("".join(self._text), said, self._source, request, report))
+        recording.finish(facts("".join(self._text), said, self._caller.source, request, report))

@@ -23,7 +23,7 @@ from .checkpoints import Checkpoint
 from .engine import wire
 from .engine.guards import Fault
 from .errors import DownloadFailed, EngineFailed, OutOfMemory, SpeechError, TransientDownloadFailed, from_code
-from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest
+from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,6 +72,10 @@ class Row:
     def finish(self) -> None:
         """A live row's text is complete."""
         self._worker.send(wire.Finish(self._number))
+
+    def hear(self, in_hand: float) -> None:
+        """Its turn has come: who listens has so many seconds in hand beside what it has sent."""
+        self._worker.send(wire.Hear(self._number, in_hand))
 
     def deliver(self, output: wire.ForRow) -> None:
         """Called by the worker with what the engine sent."""
@@ -195,9 +199,17 @@ class Worker:
         with contextlib.suppress(EngineFailed):  # a dead engine holds nothing
             await self._ask(checkpoint, wire.Unload(checkpoint))
 
-    def submit(self, checkpoint: Checkpoint | None, request: SpeechRequest, text: str, *, live: bool = False) -> Row:
+    def submit(
+        self,
+        checkpoint: Checkpoint | None,
+        request: SpeechRequest,
+        text: str,
+        *,
+        live: bool = False,
+        turn: Turn = Turn.NOW,
+    ) -> Row:
         """Start a row; use it as a context manager, so that it stops when it is not wanted any more."""
-        return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT))
+        return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT, turn))
 
     def play(self, checkpoint: Checkpoint, codes: CodeArray) -> Row:
         """Start a row that makes codes, int64 [frames, codebooks], sound again; use it as one that speaks."""

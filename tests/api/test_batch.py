@@ -239,8 +239,10 @@ class _Broken(Synthesizer):
     def __init__(self) -> None:
         pass
 
-    def open(self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None) -> SpeechSession:
-        raise RuntimeError(request, source, segments)
+    def open(
+        self, request: SpeechRequest, source: str, segments: Sequence[Segment] | None = None, **caller: Any
+    ) -> SpeechSession:
+        raise RuntimeError(request, source, segments, caller)
 
 
 @pytest.mark.parametrize("query", ["", "?format=zip"])

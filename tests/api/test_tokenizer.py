@@ -76,10 +76,10 @@ async def test_speech_comes_back_from_its_tokens_as_long_as_it_was(http: ClientS
 async def test_tokens_and_sound_are_upstreams(http: ClientSession, models_dir: Path) -> None:
     import torch
 
-    from wyoming_qwen3.engine.upstream import load_speech_tokenizer
+    from tests.engine.golden import load_codec
 
     samples = noise(1.3)
-    tokenizer = load_speech_tokenizer(models_dir / CUSTOM_VOICE.name / "speech_tokenizer", "cpu", torch.float32)
+    tokenizer = load_codec(models_dir / CUSTOM_VOICE.name)
     clip = np.frombuffer(samples, np.int16).astype(np.float32) / 32768
     told = await encode(http, wav(samples))
     assert told["tokens"] == tokenizer.encode(clip, sr=24_000).audio_codes[0].tolist()

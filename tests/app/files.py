@@ -24,6 +24,7 @@ CHOSEN: dict[str, Any] = {
     "language": "de",
     "standby": "only",
     "quantize": "int4",
+    "start": "asap",
     "preload": ["voice_design", "base"],
     "idle_unload": 900,
     "sentence_pause": 0.35,

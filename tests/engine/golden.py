@@ -1,5 +1,6 @@
 """What upstream itself makes of a request, on tiny checkpoints: the golden side of the engine's tests."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from tests.engine.replay import Replays
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.checkpoints import Kind, Size
 from wyoming_qwen3.engine.decode import Decoder, Row
-from wyoming_qwen3.engine.upstream import Upstream, import_qwen_tts, load_checkpoint
+from wyoming_qwen3.engine.language_model import load_exact
+from wyoming_qwen3.engine.published import Published, open_checkpoint
+from wyoming_qwen3.engine.slots import Buckets
+from wyoming_qwen3.engine.static import StaticDecoder
+from wyoming_qwen3.engine.upstream import import_qwen_tts
 from wyoming_qwen3.request import ClonePrompt, Description, FloatArray, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import Speaker, find_language, find_voice
 
@@ -29,14 +35,28 @@ class Pair:
     size: Size
     path: Path
     golden: Any
-    upstream: Upstream
-    decoder: Decoder = field(init=False)
+    published: Published
+    decoder: Decoder
+    known: dict[str, list[list[int]]] = field(default_factory=dict)
+    """Frames of upstream's, by what was asked for: they are slow to come by, and always the same."""
 
-    def __post_init__(self) -> None:
-        self.decoder = Decoder(self.upstream)
+    def over_slots(self) -> "Pair":
+        """The same with the decode loop of a GPU, its steps recorded and replayed."""
+        other = copy(self)
+        buckets = Buckets((1, 2, 4), (64, 128, 256))
+        other.decoder = StaticDecoder(self.published, self.decoder.model, Replays(), buckets)
+        return other
 
-    def codes(self, request: SpeechRequest, text: str, **options: Any) -> list[list[int]]:
+    def codes(self, request: SpeechRequest, text: str, *, seed: int = 0, **options: Any) -> list[list[int]]:
         """Frames that upstream's own public method generates."""
+        key = repr((request, text, seed, options))
+        if key not in self.known:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                self.known[key] = self._codes(request, text, options)
+        return self.known[key]
+
+    def _codes(self, request: SpeechRequest, text: str, options: dict[str, Any]) -> list[list[int]]:
         caught: list[torch.Tensor] = []
         decode = self.golden.model.speech_tokenizer.decode
 
@@ -86,7 +106,8 @@ class Pair:
 def load_pair(path: Path, kind: Kind, size: Size = "0.6B") -> Pair:
     """Build a tiny checkpoint below `path` and load it twice."""
     build_checkpoint(path, kind, size)
-    return Pair(kind, size, path, load_golden(path), load_checkpoint(path, "cpu", torch.float32))
+    loaded = load_exact(open_checkpoint(path), "cpu", torch.float32)
+    return Pair(kind, size, path, load_golden(path), loaded.published, loaded.decoder)
 
 
 def load_golden(path: Path) -> Any:
@@ -95,6 +116,14 @@ def load_golden(path: Path) -> Any:
     from qwen_tts import Qwen3TTSModel
 
     return Qwen3TTSModel.from_pretrained(str(path), dtype=torch.float32)
+
+
+def load_codec(path: Path) -> Any:
+    """Upstream's own Qwen3TTSTokenizer of a checkpoint."""
+    import_qwen_tts()
+    from qwen_tts import Qwen3TTSTokenizer
+
+    return Qwen3TTSTokenizer.from_pretrained(str(path / "speech_tokenizer"), dtype=torch.float32)
 
 
 def upstream_prompt(voice: ClonePrompt) -> Any:

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
+from wyoming_qwen3.engine.config import CodecConfig
 from wyoming_qwen3.engine.kernels.build import kinds_here
-from wyoming_qwen3.engine.kernels.library import load_kernels
+from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
+from wyoming_qwen3.engine.sound import FrameDecoder
+from wyoming_qwen3.engine.tensors import Reader
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 from wyoming_qwen3.errors import EngineFailed
 
@@ -49,14 +52,14 @@ def small(request: pytest.FixtureRequest) -> Any:
 @pytest.mark.parametrize("pieces", [[1], [2], [4], [8], [3, 1, 7, 2], [20], [61]], ids=str)
 def test_streamed_equals_whole(small: Any, pieces: list[int]) -> None:
     codes = random_codes(61, small)
-    assert_equal(streamed(CodecDecoder(small), codes, pieces), whole(small, codes))
+    assert_equal(streamed(ours(small), codes, pieces), whole(small, codes))
 
 
 @settings(max_examples=20, deadline=None)
 @given(pieces=st.lists(st.integers(1, 40), min_size=1, max_size=12))
 def test_any_cut_gives_the_whole(small: Any, pieces: list[int]) -> None:
     codes = random_codes(sum(pieces), small)
-    assert_equal(streamed(CodecDecoder(small), codes, pieces), whole(small, codes))
+    assert_equal(streamed(ours(small), codes, pieces), whole(small, codes))
 
 
 @pytest.mark.parametrize(("window", "pieces"), [(8, [5, 1, 11]), (72, [8, 3, 16, 1]), (72, [1])], ids=str)
@@ -65,7 +68,7 @@ def test_exact_past_300_frames(window: int, pieces: list[int], dtype: torch.dtyp
     """Upstream's own chunked decoding forgets what is 25 frames back from there on."""
     upstream = upstream_decoder(sliding_window=window, dtype=dtype)
     codes = random_codes(340, upstream)
-    assert_equal(streamed(CodecDecoder(upstream), codes, pieces), whole(upstream, codes))
+    assert_equal(streamed(ours(upstream), codes, pieces), whole(upstream, codes))
 
 
 @pytest.mark.parametrize(
@@ -82,18 +85,18 @@ def test_exact_past_300_frames(window: int, pieces: list[int], dtype: torch.dtyp
 def test_other_shapes(config: dict[str, Any]) -> None:
     upstream = upstream_decoder(dtype=torch.float64, **config)
     codes = random_codes(23, upstream)
-    assert_equal(streamed(CodecDecoder(upstream), codes, [1, 4, 2]), whole(upstream, codes))
+    assert_equal(streamed(ours(upstream), codes, [1, 4, 2]), whole(upstream, codes))
 
 
 def test_samples_per_frame() -> None:
-    assert CodecDecoder(upstream_decoder()).samples_per_frame == 48
-    published = CodecDecoder(upstream_decoder(**PUBLISHED_RATES))
+    assert ours(upstream_decoder()).samples_per_frame == 48
+    published = ours(upstream_decoder(**PUBLISHED_RATES))
     assert published.samples_per_frame == 1920
     assert published.decode(torch.zeros(2, 4, dtype=torch.int64), published.new_state()).shape == (3840,)
 
 
 def test_later_frames_change_no_earlier_sample(small: Any) -> None:
-    decoder = CodecDecoder(small)
+    decoder = ours(small)
     codes = random_codes(20, small)
     others = codes.clone()
     others[13:] = (others[13:] + 1) % CODES
@@ -103,7 +106,7 @@ def test_later_frames_change_no_earlier_sample(small: Any) -> None:
 
 def test_copy_goes_on_by_itself(small: Any) -> None:
     """A reference clip is read once; each utterance in its voice starts from a copy."""
-    decoder = CodecDecoder(small)
+    decoder = ours(small)
     prefix, codes, others = torch.split(random_codes(45, small), 15)
     after_prefix = decoder.new_state()
     decoder.decode(prefix, after_prefix)
@@ -120,7 +123,7 @@ def test_copy_goes_on_by_itself(small: Any) -> None:
 
 
 def test_streams_do_not_disturb_each_other(small: Any) -> None:
-    decoder = CodecDecoder(small)
+    decoder = ours(small)
     one, two = torch.split(random_codes(48, small), 24)
     states = decoder.new_state(), decoder.new_state()
     heard: tuple[list[Tensor], list[Tensor]] = ([], [])
@@ -134,7 +137,7 @@ def test_streams_do_not_disturb_each_other(small: Any) -> None:
 def test_state_stays_in_place_and_in_size() -> None:
     """A captured CUDA graph reads and writes fixed addresses, and an hour of speech needs no more than a second."""
     upstream = upstream_decoder()
-    decoder = CodecDecoder(upstream)
+    decoder = ours(upstream)
     state = decoder.new_state()
     before = [(tensor.data_ptr(), tensor.shape) for tensor in tensors(state)]
     for piece in torch.split(random_codes(40, upstream), 7):
@@ -146,7 +149,7 @@ def test_state_stays_in_place_and_in_size() -> None:
 def test_samples_are_clamped() -> None:
     upstream = upstream_decoder(loudness=2.0)
     codes = random_codes(12, upstream)
-    samples = streamed(CodecDecoder(upstream), codes, [5])
+    samples = streamed(ours(upstream), codes, [5])
     assert samples.abs().max() == 1
     assert_equal(samples, whole(upstream, codes))
 
@@ -155,7 +158,7 @@ def test_computes_in_the_asked_dtype() -> None:
     """Half precision in, float32 samples out, and the same sound but for its rounding."""
     upstream = upstream_decoder()
     codes = random_codes(24, upstream)
-    samples = streamed(CodecDecoder(upstream, torch.bfloat16), codes, [4])
+    samples = streamed(ours(upstream, torch.bfloat16), codes, [4])
     expected = whole(upstream, codes)
     assert samples.dtype == torch.float32
     assert 0 < (samples - expected).std() < 0.1 * expected.std()
@@ -163,7 +166,7 @@ def test_computes_in_the_asked_dtype() -> None:
 
 @pytest.mark.parametrize("shape", [(0, 4), (3, 5), (4,), (1, 3, 4)], ids=str)
 def test_refuses_codes_of_another_shape(shape: tuple[int, ...]) -> None:
-    decoder = CodecDecoder(upstream_decoder())
+    decoder = ours(upstream_decoder())
     state = decoder.new_state()
     with pytest.raises(EngineFailed, match="4 codes each"):
         decoder.decode(torch.zeros(shape, dtype=torch.int64), state)
@@ -186,6 +189,11 @@ def upstream_decoder(*, loudness: float = 0.1, dtype: torch.dtype = torch.float3
             last.weight *= gain
             last.bias *= gain
     return decoder.to(dtype)
+
+
+def ours(upstream: Any, dtype: torch.dtype | None = None, kernels: Kernels | None = None) -> CodecDecoder:
+    """Our decoder with the same weights."""
+    return CodecDecoder(Reader(upstream.state_dict()), CodecConfig.pick(upstream.config.to_dict()), dtype, kernels)
 
 
 def _fill(name: str, weight: Tensor) -> None:
@@ -221,7 +229,7 @@ def whole(upstream: Any, codes: Tensor) -> Tensor:
     return samples
 
 
-def streamed(decoder: CodecDecoder, codes: Tensor, pieces: Sequence[int]) -> Tensor:
+def streamed(decoder: FrameDecoder, codes: Tensor, pieces: Sequence[int]) -> Tensor:
     """Samples of `codes` cut into `pieces`, over and over."""
     state = decoder.new_state()
     samples: list[Tensor] = []
@@ -262,8 +270,26 @@ def assert_equal(samples: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize("config", [{}, {"num_key_value_heads": 2, "attention_bias": True}, PUBLISHED_RATES], ids=str)
 def test_kernels_give_the_whole_in_any_pieces(kind: str, config: dict[str, Any]) -> None:
     upstream = upstream_decoder(**config)
-    decoder = CodecDecoder(upstream, kernels=load_kernels(2, kind))
+    decoder = ours(upstream, kernels=load_kernels(2, kind))
     codes = random_codes(61, upstream)
     expected = whole(upstream, codes)
     for pieces in ([1], [3, 1, 7, 2], [20]):
         assert_equal(streamed(decoder, codes, pieces), expected)
+
+
+@pytest.mark.parametrize("kind", [None, *(kind.name for kind in kinds_here())])
+def test_streams_together_give_what_each_gives_alone(kind: str | None) -> None:
+    """At different places of their streams, and more of them than go through the layers at once."""
+    upstream = upstream_decoder(num_key_value_heads=2)
+    decoder = ours(upstream, kernels=load_kernels(2, kind) if kind else None)
+    codes = torch.stack([random_codes(30, upstream).roll(shift, 0) for shift in range(17)])
+    states = [decoder.new_state() for _ in codes]
+    for number, state in enumerate(states):
+        if number:
+            decoder.decode(codes[number, :number], state)
+    pieces = [torch.stack([row[n : n + 9] for n, row in enumerate(codes)])]
+    pieces.append(torch.stack([row[n + 9 : n + 13] for n, row in enumerate(codes)]))
+    found = torch.cat([decoder.decode_together(piece, states) for piece in pieces], dim=1)
+    for number, row in enumerate(codes):
+        expected = whole(upstream, row[: number + 13])[number * decoder.samples_per_frame :]
+        assert_equal(found[number], expected)

@@ -37,6 +37,7 @@ class HeldEngine:
     device = "cpu"
     memory = 0
     weight_bytes = 1
+    apart = True
     fatal: tuple[type[Exception], ...] = (DeviceLost,)
 
     def __init__(self, begun: Semaphore, go_on: Semaphore) -> None:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +13,12 @@ from tests.tiny import CODES, build_checkpoint
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine.native import NativeEngine
 from wyoming_qwen3.engine.sound import chunk_frames
-from wyoming_qwen3.engine.upstream import load_speech_tokenizer
 from wyoming_qwen3.engine.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Output, Play, Submit
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, SpeechError
-from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS, find_language
 
-from .golden import load_golden
+from .golden import load_codec, load_golden
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 BASE = Checkpoint("base", "0.6B")
@@ -38,6 +38,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Checkpoint, Path]:
 @pytest.fixture
 def engine(folders: dict[Checkpoint, Path]) -> NativeEngine:
     engine = NativeEngine("cpu", "auto")
+    for checkpoint, folder in folders.items():
+        engine.load(checkpoint, folder)
+    return engine
+
+
+@pytest.fixture(scope="module")
+def over_slots(folders: dict[Checkpoint, Path]) -> NativeEngine:
+    """As on a GPU, with the same steps called directly."""
+    engine = NativeEngine("cpu", "auto")
+    engine._static = True
     for checkpoint, folder in folders.items():
         engine.load(checkpoint, folder)
     return engine
@@ -70,7 +80,7 @@ def random_codes(frames: int) -> CodeArray:
 
 def whole_decode(folder: Path, codes: CodeArray) -> FloatArray:
     """Samples by one forward of upstream's decoder over all codes."""
-    decoder = load_speech_tokenizer(folder / "speech_tokenizer", "cpu", torch.float32).model.decoder
+    decoder = load_codec(folder).model.decoder
     with torch.inference_mode():
         samples: FloatArray = decoder(torch.from_numpy(codes).t()[None])[0, 0].numpy()
     return samples
@@ -121,6 +131,50 @@ def test_chunks_are_those_of_the_ramp(engine: NativeEngine) -> None:
     sizes = [len(output.samples) // 4 // 1920 for output in outputs(engine, 1) if isinstance(output, Audio)]
     assert sizes[:3] == [1, 2, 4]
     assert all(size == 4 for size in sizes[2:-1])
+
+
+def test_a_gpus_steps_make_the_same_sound(engine: NativeEngine, over_slots: NativeEngine) -> None:
+    """Of rows that speak side by side, of a voice that goes on after a clip, and of codes that are played."""
+    samples = (np.sin(np.arange(30_000) ** 1.3 / 900) * 0.4).astype(np.float32)
+    voices: dict[int, Voice] = {
+        1: SPEAKERS[0],
+        2: RYAN,
+        3: clone(over_slots, Reference(samples, 24_000, "A tone.")),
+    }
+    expected, heard = (everything(each, voices) for each in (engine, over_slots))
+    assert set(heard) == {1, 2, 3, 4}
+    for row, (*chunks, ended) in heard.items():
+        *golden, end = expected[row]
+        assert ended == end
+        assert list(map(len, chunks)) == list(map(len, golden))
+        np.testing.assert_allclose(np.concatenate(chunks), np.concatenate(golden), atol=5e-5)
+
+
+def everything(engine: NativeEngine, voices: dict[int, Voice]) -> dict[int, list[Any]]:
+    """Chunks and end of some rows that speak and of one that plays."""
+    for row, voice in voices.items():
+        checkpoint = BASE if isinstance(voice, ClonePrompt) else CUSTOM
+        request = SpeechRequest(voice, sampling=GREEDY)
+        engine.admit(Submit(row, checkpoint, request, "The front door is open.", live=False, credit=0))
+    playing = len(voices) + 1
+    engine.admit(Play(playing, CUSTOM, random_codes(9), credit=0))
+    heard: dict[int, list[Any]] = {row: [] for row in range(1, playing + 1)}
+    for output in outputs(engine, *heard):
+        heard[output.row].append(np.frombuffer(output.samples, np.float32) if isinstance(output, Audio) else output)
+    return heard
+
+
+def test_first_words_are_heard_before_the_next_have_come(over_slots: NativeEngine) -> None:
+    """A frame that was begun is not kept back while its row waits for text."""
+    over_slots.admit(Submit(1, CUSTOM, SpeechRequest(RYAN, sampling=GREEDY), "The front ", live=True, credit=0))
+    over_slots.feed(1, "door is ")
+    heard = []
+    while not over_slots.waiting(1):
+        heard += list(over_slots.step([1]))
+    frames = over_slots._speeches[1].codes.frames
+    assert frames > 1
+    assert heard
+    over_slots.cancel(1)
 
 
 def test_rows_side_by_side_sound_as_alone(engine: NativeEngine) -> None:
@@ -181,7 +235,7 @@ def test_samples_are_encoded_as_by_upstream(
     samples = np.random.default_rng(5).normal(0, 0.1, count).astype(np.float32)
     answer = engine.compute(Encode(1, CUSTOM, samples, rate))
     assert isinstance(answer, Encoded)
-    tokenizer = load_speech_tokenizer(folders[CUSTOM] / "speech_tokenizer", "cpu", torch.float32)
+    tokenizer = load_codec(folders[CUSTOM])
     assert torch.equal(torch.from_numpy(answer.codes), tokenizer.encode(samples, sr=rate).audio_codes[0])
     assert answer.codes.shape == (-(-count * 24_000 // rate // 1920), 16)
     assert answer.codes.dtype == np.int64

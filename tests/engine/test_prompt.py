@@ -1,7 +1,5 @@
 """The talker's input is upstream's to the last bit, for every kind of request."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -9,9 +7,9 @@ import torch
 from tests.engine.golden import Pair, clip, clone, request
 from wyoming_qwen3.checkpoints import Kind, Size
 from wyoming_qwen3.engine.prompt import PromptBuilder, Voicing, prefills_whole_text, prepare
+from wyoming_qwen3.engine.published import open_codec
 from wyoming_qwen3.engine.reference import clone_prompt
 from wyoming_qwen3.engine.text_track import encode
-from wyoming_qwen3.engine.upstream import load_speech_tokenizer
 from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, find_voice
@@ -23,9 +21,9 @@ TEXTS = ("Hi", "Guten Morgen, wie geht es dir heute?", "你好，世界。 It's 
 
 def check(pair: Pair, request: SpeechRequest, text: str, *, whole_text_first: bool) -> None:
     golden = pair.prompt(request, text, non_streaming_mode=whole_text_first)
-    ids = encode(pair.upstream.tokenizer, text)
+    ids = encode(pair.published.tokenizer, text)
     with torch.inference_mode():
-        voicing = prepare(pair.upstream, request)
+        voicing = prepare(pair.published, request)
         prompt = builder(pair).build(voicing, ids, whole_text_first=whole_text_first)
     assert torch.equal(prompt.prefill, golden["inputs_embeds"][0])
     assert torch.equal(prompt.trailing, golden["trailing_text_hidden"][0])
@@ -82,17 +80,17 @@ def test_text_mode_is_upstreams_default_of_each_kind(pairs: LoadPair) -> None:
 
 def test_description_and_instruction_are_joined(pairs: LoadPair) -> None:
     pair = pairs("voice_design", "1.7B")
-    joined = prepare(pair.upstream, SpeechRequest(Description(" An old man. "), instruct="Angry."))
-    apart = prepare(pair.upstream, SpeechRequest(Description("An old man. Angry.")))
+    joined = prepare(pair.published, SpeechRequest(Description(" An old man. "), instruct="Angry."))
+    apart = prepare(pair.published, SpeechRequest(Description("An old man. Angry.")))
     assert joined.instruct_ids == apart.instruct_ids
 
 
 @pytest.mark.parametrize(("kind", "size"), [("custom_voice", "0.6B"), ("base", "0.6B"), ("base", "1.7B")])
 def test_instruction_is_refused_where_it_would_be_ignored(pairs: LoadPair, kind: Kind, size: Size) -> None:
     pair = pairs(kind, size)
-    prepare(pair.upstream, request(pair, instruct="  "))
+    prepare(pair.published, request(pair, instruct="  "))
     with pytest.raises(InstructionsNotSupported):
-        prepare(pair.upstream, request(pair, instruct="Speak softly."))
+        prepare(pair.published, request(pair, instruct="Speak softly."))
 
 
 @pytest.mark.parametrize("kind", ["custom_voice", "voice_design", "base"])
@@ -105,7 +103,7 @@ def test_voice_of_another_kind_is_refused(pairs: LoadPair, kind: Kind) -> None:
     for other, voice in fitting.items():
         if other != kind:
             with pytest.raises(InvalidRequest, match="another kind of voice"):
-                prepare(pairs(kind, "0.6B").upstream, SpeechRequest(voice))
+                prepare(pairs(kind, "0.6B").published, SpeechRequest(voice))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +116,7 @@ def test_voice_of_another_kind_is_refused(pairs: LoadPair, kind: Kind) -> None:
 )
 def test_clone_prompt_that_does_not_fit_is_refused(pairs: LoadPair, voice: ClonePrompt, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        prepare(pairs("base", "0.6B").upstream, SpeechRequest(voice))
+        prepare(pairs("base", "0.6B").published, SpeechRequest(voice))
 
 
 def test_tokens_needed_before_a_prefill() -> None:
@@ -128,13 +126,16 @@ def test_tokens_needed_before_a_prefill() -> None:
     assert Voicing((), None, clone=clone(32, 3), reference_ids=tuple(range(8))).tokens_needed() == 1
 
 
+def prompt_of(pair: Pair, reference: Reference) -> ClonePrompt:
+    return clone_prompt(pair.published, open_codec(pair.path / "speech_tokenizer"), reference, "cpu", torch.float32)
+
+
 @pytest.mark.parametrize("rate", [24000, 16000, 44100])
 @pytest.mark.parametrize("text", [None, "What the clip says."])
 def test_reference_clip_gives_upstreams_clone_prompt(pairs: LoadPair, rate: int, text: str | None) -> None:
     pair = pairs("base", "0.6B")
     reference = clip(rate=rate, text=text)
-    tokenizer: Any = pair.golden.model.speech_tokenizer
-    ours = clone_prompt(pair.upstream, tokenizer, reference)
+    ours = prompt_of(pair, reference)
     [golden] = pair.golden.create_voice_clone_prompt(
         (reference.samples, rate), ref_text=text, x_vector_only_mode=text is None
     )
@@ -148,15 +149,6 @@ def test_reference_clip_gives_upstreams_clone_prompt(pairs: LoadPair, rate: int,
         assert torch.equal(torch.from_numpy(ours.codes), golden.ref_code)
 
 
-def test_speech_tokenizer_loaded_apart_encodes_as_upstreams(pairs: LoadPair) -> None:
-    pair = pairs("base", "0.6B")
-    path = pair.path / "speech_tokenizer"
-    apart = load_speech_tokenizer(path, "cpu", torch.float32)
-    samples = clip().samples
-    golden = pair.golden.model.speech_tokenizer.encode(samples, sr=24000).audio_codes[0]
-    assert torch.equal(apart.encode(samples, sr=24000).audio_codes[0], golden)
-
-
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
@@ -168,9 +160,9 @@ def test_speech_tokenizer_loaded_apart_encodes_as_upstreams(pairs: LoadPair) -> 
 )
 def test_unusable_reference_clip_is_refused(pairs: LoadPair, reference: Reference, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        clone_prompt(pairs("base", "0.6B").upstream, None, reference)
+        prompt_of(pairs("base", "0.6B"), reference)
 
 
 def test_only_base_clones(pairs: LoadPair) -> None:
     with pytest.raises(InvalidRequest, match="Only a Base"):
-        clone_prompt(pairs("custom_voice", "0.6B").upstream, None, clip())
+        prompt_of(pairs("custom_voice", "0.6B"), clip())

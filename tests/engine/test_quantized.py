@@ -2,7 +2,9 @@
 
 import logging
 import random
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +18,10 @@ from wyoming_qwen3.checkpoints import Kind, Size
 from wyoming_qwen3.engine.decode import Decoder, Row
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded
-from wyoming_qwen3.engine.pack_file import is_packed, packed_tensors
+from wyoming_qwen3.engine.pack_file import packed_tensors
 from wyoming_qwen3.engine.packing import pack, unpack
 from wyoming_qwen3.engine.predictor import CodePredictor
-from wyoming_qwen3.engine.upstream import load_checkpoint
+from wyoming_qwen3.engine.published import Published, open_checkpoint
 from wyoming_qwen3.errors import ModelFailed
 from wyoming_qwen3.request import Sampling
 
@@ -41,23 +43,21 @@ def kernels() -> Kernels:
 
 @pytest.fixture(scope="module")
 def load(pairs: LoadPair, kernels: Kernels) -> Load:
-    return cache(lambda kind, size, quantize: load_quantized(pairs(kind, size).path, quantize, kernels))
+    return cache(lambda kind, size, quantize: load_quantized(pairs(kind, size).published, quantize, kernels))
 
 
-def rounded_weights(path: Path, quantize: Quantize) -> Decoder:
+def rounded_weights(published: Published, quantize: Quantize) -> Decoder:
     """The exact decoder of weights that were rounded as the quantized one's are, and rounding activations alike."""
-    upstream = load_checkpoint(path, "cpu", torch.float32)
-    for name, weight in upstream.model.named_parameters():
-        if is_packed(name) and weight.dim() == 2 and "embedding" not in name:
+    weights = dict(published.tensors)
+    for name, weight in weights.items():
+        if weight.dim() == 2 and not re.search("embedding|text_projection|speaker_encoder", name):
             inside = ".layers." in name
-            weight.data = unpack(pack(weight.data, 4 if quantize == "int4" and inside else 8))
-    decoder = Decoder(upstream)
-    model = decoder.model
-    assert isinstance(model.predictor, CodePredictor)
-    modules = (model.talker.transformer, upstream.model.talker.codec_head, model.predictor.transformer)
-    for module in (*modules, *model.predictor.heads, model.predictor.projection):
-        for linear in module.modules():
-            if isinstance(linear, torch.nn.Linear):
+            weights[name] = unpack(pack(weight, 4 if quantize == "int4" and inside else 8))
+    decoder = load_exact(replace(published, tensors=weights), "cpu", torch.float32).decoder
+    assert isinstance(decoder.model.predictor, CodePredictor)
+    for model in (decoder.model.talker, decoder.model.predictor):
+        for name, linear in model.named_modules():
+            if isinstance(linear, torch.nn.Linear) and not name.startswith("projection_"):
                 linear.register_forward_pre_hook(lambda _, given: (rounded(given[0]),))
     return decoder
 
@@ -81,7 +81,7 @@ def test_states_are_those_of_the_rounded_weights(
     pairs: LoadPair, load: Load, kind: Kind, size: Size, quantize: Quantize
 ) -> None:
     """What is left is an activation here and there that falls to the other side of a half."""
-    exact = rounded_weights(pairs(kind, size).path, quantize)
+    exact = rounded_weights(pairs(kind, size).published, quantize)
     hidden = 32 if size == "0.6B" else 48
     x = torch.randn(1, 12, hidden, generator=torch.Generator().manual_seed(3))
     expected = states(exact, x)
@@ -125,7 +125,7 @@ def test_rows_that_join_and_leave_speak_as_if_alone(
 def test_the_likeliest_codes_are_taken_without_temperature(pairs: LoadPair, load: Load) -> None:
     """Of a predictor that is exact but for the rounding of weights, most codes are the same."""
     predictor = load("custom_voice", "0.6B", "int8").decoder.model.predictor
-    exact = rounded_weights(pairs("custom_voice", "0.6B").path, "int8").model.predictor
+    exact = rounded_weights(pairs("custom_voice", "0.6B").published, "int8").model.predictor
     decoder, pair = load("custom_voice", "0.6B", "int8").decoder, pairs("custom_voice", "0.6B")
     samplers = [decoder.admit(request(pair, sampling=Sampling(temperature=0)), text="Hi.").sampler] * 8
     hidden = torch.randn(8, 32, generator=torch.Generator().manual_seed(5))
@@ -144,7 +144,7 @@ def test_draws_follow_the_distribution(load: Load, pairs: LoadPair) -> None:
     sampler = decoder.admit(given, text="Hi.").sampler
     hidden, firsts = torch.ones(2000, 32), torch.zeros(2000, dtype=torch.int64)
     codes, _ = decoder.model.predictor.frame(hidden, firsts, [sampler] * 2000)
-    exact = rounded_weights(pair.path, "int8").model.predictor
+    exact = rounded_weights(pair.published, "int8").model.predictor
     seen: list[Tensor] = []
     exact.heads[0].register_forward_hook(lambda _, __, out: seen.append(out[0]))  # type: ignore[attr-defined]
     exact.frame(hidden[:1], firsts[:1], [sampler])
@@ -158,33 +158,33 @@ def test_a_pack_is_kept_and_used_again(
     tmp_path: Path, kernels: Kernels, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = build_checkpoint(tmp_path / "tiny", "custom_voice")
-    first = packed_tensors(path, 8)
+    first = packed_tensors(open_checkpoint(path), 8)
     file = path / "packed-int8.safetensors"
     assert file.exists()
-    again = packed_tensors(path, 8)
+    again = packed_tensors(open_checkpoint(path), 8)
     assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
     assert list(again) == list(first)
     assert all(tensor.data_ptr() % 64 == 0 for tensor in again.values())
 
     written = file.stat().st_mtime_ns
-    packed_tensors(path, 8)
+    packed_tensors(open_checkpoint(path), 8)
     assert file.stat().st_mtime_ns == written
     build_checkpoint(path, "custom_voice", seed=1)
-    other = packed_tensors(path, 8)
+    other = packed_tensors(open_checkpoint(path), 8)
     assert not torch.equal(other["talker.0.qkv.data"], first["talker.0.qkv.data"])
 
     file.write_bytes(file.read_bytes()[:-10])
-    assert torch.equal(packed_tensors(path, 8)["talker.head.data"], other["talker.head.data"])
+    assert torch.equal(packed_tensors(open_checkpoint(path), 8)["talker.head.data"], other["talker.head.data"])
     file.write_bytes(b"\xff" * 100)
-    assert torch.equal(packed_tensors(path, 8)["talker.head.data"], other["talker.head.data"])
+    assert torch.equal(packed_tensors(open_checkpoint(path), 8)["talker.head.data"], other["talker.head.data"])
 
     def full(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
     file.unlink()
-    monkeypatch.setattr("wyoming_qwen3.engine.pack_file.save_file", full)
+    monkeypatch.setattr("wyoming_qwen3.engine.pack_file._write", full)
     with caplog.at_level(logging.WARNING):
-        assert torch.equal(packed_tensors(path, 8)["talker.head.data"], other["talker.head.data"])
+        assert torch.equal(packed_tensors(open_checkpoint(path), 8)["talker.head.data"], other["talker.head.data"])
     assert "No space left" in caplog.text
     assert sorted(path.glob("*pack*")) == []
 
@@ -197,16 +197,16 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(tmp_path: Path, kernels: Ke
     for name in ("talker.codec_head.weight", "talker.text_projection.linear_fc1.bias"):
         save_file({key: tensor for key, tensor in whole.items() if key != name}, path / "model.safetensors")
         with pytest.raises(ModelFailed):
-            load_quantized(path, "int8", kernels)
+            load_quantized(open_checkpoint(path), "int8", kernels)
 
 
 def test_without_kernels_torch_rounds(pairs: LoadPair) -> None:
     """The slower way speaks too, near the exact model, and its rows do not disturb each other."""
     pair = pairs("custom_voice", "0.6B")
-    decoder = load_rounded(pair.path).decoder
+    decoder = load_rounded(pair.published).decoder
     x = torch.randn(1, 12, 32, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
-        expected = states(load_exact(pair.path, "cpu", torch.float32).decoder, x)
+        expected = states(pair.decoder, x)
         assert (states(decoder, x) - expected).std() < 0.1 * expected.std()
     given = request(pair, sampling=Sampling(temperature=0))
     alone = [run(decoder, decoder.admit(given, text=text))[0] for text in TEXTS[:2]]
@@ -228,8 +228,8 @@ def test_a_remembered_beginning_changes_no_frame(pairs: LoadPair, kernels: Kerne
         (LONG, "ryan", "Whisper."),
         (LONG, "ryan", "Shout."),
     ]
-    warm = load_quantized(pair.path, "int8", kernels).decoder
-    cold = [speak(load_quantized(pair.path, "int8", kernels).decoder, *one) for one in asked]
+    warm = load_quantized(pair.published, "int8", kernels).decoder
+    cold = [speak(load_quantized(pair.published, "int8", kernels).decoder, *one) for one in asked]
     assert [speak(warm, *one) for one in asked] == cold
     assert [speak(warm, *one) for one in asked] == cold
     assert len({str(frames) for frames in cold}) == len(asked)

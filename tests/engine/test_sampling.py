@@ -14,7 +14,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from wyoming_qwen3.engine.sampling import Choice, Sampler, Warp, choose, draw_residual
+from wyoming_qwen3.engine.sampling import Choice, Sampler, Warp, WarpTable, choose, draw_residual
 from wyoming_qwen3.request import Sampling
 
 VOCABULARY, END = 40, 33
@@ -74,6 +74,31 @@ def test_draws_are_those_of_transformers(warp: Warp, penalty: float) -> None:
         golden = torch.multinomial(probabilities, 1, generator=generator)
         assert ours.draw(row).item() == golden.item()
         history = torch.cat((history, golden), dim=1)
+
+
+def test_a_table_of_warps_draws_as_each_of_them() -> None:
+    """The same numbers of a generator give the ids that torch.multinomial draws, each row by its own warp."""
+    warps = [Warp(0.9, 50, 1.0), Warp(0.9, 8, 1.0), Warp(1.0, 0, 0.7), Warp(2.0, 12, 0.9), Warp(0.3, 1, 0.01)]
+    table = WarpTable(len(warps) + 1, VOCABULARY, torch.device("cpu"))
+    for row, warp in enumerate([*warps, Warp(0.0, 50, 0.5)]):
+        table.put(row, Warp(1.0, 3, 0.5))
+        table.put(row, warp)
+    for seed in range(50):
+        given = logits(len(warps) + 1, seed)
+        given[:, 7] = -torch.inf
+        noise = torch.ones_like(given)
+        for row in range(len(warps)):
+            noise[row].exponential_(generator=torch.Generator().manual_seed(row + 100 * seed))
+        golden = [
+            torch.multinomial(
+                warp.probabilities(given[row][None])[0],
+                1,
+                generator=torch.Generator().manual_seed(row + 100 * seed),
+            ).item()
+            for row, warp in enumerate(warps)
+        ]
+        assert table.draw(given, noise).tolist() == [*golden, given[-1].argmax().item()]
+        assert table.draw(given[:2], noise[:2]).tolist() == golden[:2]
 
 
 def test_greedy_draw_comes_after_penalty_and_bans() -> None:

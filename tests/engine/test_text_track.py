@@ -6,9 +6,9 @@ from itertools import chain
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from wyoming_qwen3.engine.text_track import IncrementalTokenizer, TextTrack, encode
-from wyoming_qwen3.engine.upstream import Upstream
 
 from .conftest import LoadPair
 
@@ -28,72 +28,72 @@ NASTY = (
 
 
 @pytest.fixture(scope="module")
-def upstream(pairs: LoadPair) -> Upstream:
-    return pairs("custom_voice", "0.6B").upstream
+def tokenizer(pairs: LoadPair) -> Tokenizer:
+    return pairs("custom_voice", "0.6B").published.tokenizer
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_any_split_gives_the_ids_of_the_whole(upstream: Upstream, text: str) -> None:
-    whole = encode(upstream.tokenizer, text.strip())
+def test_any_split_gives_the_ids_of_the_whole(tokenizer: Tokenizer, text: str) -> None:
+    whole = encode(tokenizer, text.strip())
     for seed in range(60):
         draw = random.Random(seed)
         longest = draw.choice((1, 2, 5, 12))
-        tokenizer, ids, rest = IncrementalTokenizer(upstream.tokenizer), [], text
+        incremental, ids, rest = IncrementalTokenizer(tokenizer), [], text
         while rest:
             size = draw.randint(1, longest)
-            ids += tokenizer.feed(rest[:size])
+            ids += incremental.feed(rest[:size])
             rest = rest[size:]
-        assert ids + tokenizer.finish() == whole
+        assert ids + incremental.finish() == whole
 
 
-def test_ids_come_while_text_arrives(upstream: Upstream) -> None:
-    tokenizer = IncrementalTokenizer(upstream.tokenizer)
-    fed = [tokenizer.feed(word) for word in ("One", " two", " three", " four")]
+def test_ids_come_while_text_arrives(tokenizer: Tokenizer) -> None:
+    incremental = IncrementalTokenizer(tokenizer)
+    fed = [incremental.feed(word) for word in ("One", " two", " three", " four")]
     assert [bool(ids) for ids in fed] == [False, True, True, True]
-    assert list(chain(*fed)) == encode(upstream.tokenizer, "One two three")
+    assert list(chain(*fed)) == encode(tokenizer, "One two three")
 
 
-def test_a_run_of_letters_waits_for_its_end(upstream: Upstream) -> None:
-    tokenizer = IncrementalTokenizer(upstream.tokenizer)
-    assert tokenizer.feed("你好世界你好世界") == []
-    assert tokenizer.feed("，") == encode(upstream.tokenizer, "你好世界你好世界")
-    assert tokenizer.feed("再见") == []
-    assert tokenizer.finish() == encode(upstream.tokenizer, "，再见")
+def test_a_run_of_letters_waits_for_its_end(tokenizer: Tokenizer) -> None:
+    incremental = IncrementalTokenizer(tokenizer)
+    assert incremental.feed("你好世界你好世界") == []
+    assert incremental.feed("，") == encode(tokenizer, "你好世界你好世界")
+    assert incremental.feed("再见") == []
+    assert incremental.finish() == encode(tokenizer, "，再见")
 
 
 @pytest.mark.parametrize("more", [" ", "\n", " \n \n"])
-def test_whitespace_settles_nothing(upstream: Upstream, more: str) -> None:
-    tokenizer = IncrementalTokenizer(upstream.tokenizer)
-    assert tokenizer.feed("Yes!") == encode(upstream.tokenizer, "Yes")
-    assert tokenizer.feed(more) == []
-    assert tokenizer.finish() == encode(upstream.tokenizer, "!")
+def test_whitespace_settles_nothing(tokenizer: Tokenizer, more: str) -> None:
+    incremental = IncrementalTokenizer(tokenizer)
+    assert incremental.feed("Yes!") == encode(tokenizer, "Yes")
+    assert incremental.feed(more) == []
+    assert incremental.finish() == encode(tokenizer, "!")
 
 
-def test_random_characters_in_random_pieces(upstream: Upstream) -> None:
+def test_random_characters_in_random_pieces(tokenizer: Tokenizer) -> None:
     alphabet = "aé'sSt1 \n\r\t.,!\u0301\u0323\u0307\u3099か你\u1100\u1161\u11a8\u09c7\u09be\u200d👩\u00a0<|_>"
     for seed in range(400):
         draw = random.Random(seed)
         text = "".join(draw.choices(alphabet, k=30))
-        tokenizer, ids = IncrementalTokenizer(upstream.tokenizer), []
+        incremental, ids = IncrementalTokenizer(tokenizer), []
         for letter in text:
-            ids += tokenizer.feed(letter)
-        assert ids + tokenizer.finish() == encode(upstream.tokenizer, text.strip()), ascii(text)
+            ids += incremental.feed(letter)
+        assert ids + incremental.finish() == encode(tokenizer, text.strip()), ascii(text)
 
 
-def test_whitespace_alone_has_no_ids(upstream: Upstream) -> None:
-    tokenizer = IncrementalTokenizer(upstream.tokenizer)
-    assert tokenizer.feed(" \n") == []
-    assert tokenizer.feed("\t ") == []
-    assert tokenizer.finish() == []
+def test_whitespace_alone_has_no_ids(tokenizer: Tokenizer) -> None:
+    incremental = IncrementalTokenizer(tokenizer)
+    assert incremental.feed(" \n") == []
+    assert incremental.feed("\t ") == []
+    assert incremental.finish() == []
 
 
-def test_ids_are_upstreams(pairs: LoadPair, upstream: Upstream) -> None:
+def test_ids_are_upstreams(pairs: LoadPair, tokenizer: Tokenizer) -> None:
     golden = pairs("custom_voice", "0.6B").golden
     for text in NASTY:
         if "<|" in text:
             continue
         turn = golden._tokenize_texts([golden._build_assistant_text(text.strip())])[0]
-        assert encode(upstream.tokenizer, text.strip()) == turn[0, 3:-5].tolist()
+        assert encode(tokenizer, text.strip()) == turn[0, 3:-5].tolist()
 
 
 def test_track_gives_text_then_its_end_once_then_padding() -> None:

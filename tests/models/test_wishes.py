@@ -53,7 +53,7 @@ class Engine(Worker):
 
     async def start(self) -> wire.Hello:
         self.up = True
-        return wire.Hello("cpu", 1 << 30, 2)
+        return wire.Hello("cpu", 1 << 30, 2, apart=False)
 
     async def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
         self.up = True

@@ -79,6 +79,8 @@ async def serving(app: web.Application, host: str, *ports: int) -> AsyncIterator
         app, handler_cancellation=True, access_log=None, logger=_PROTOCOL_LOGGER, shutdown_timeout=_GOODBYE_SECONDS
     )
     await runner.setup()
+    if (server := runner.server) is not None:
+        app[SERVICES].patience.add("http", lambda: [connection.transport for connection in server.connections])
     try:
         for port in ports:
             try:

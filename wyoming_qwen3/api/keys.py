@@ -11,6 +11,7 @@ from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.drop.mirror import FolderDrop
 from wyoming_qwen3.metrics import Metrics
 from wyoming_qwen3.models.manager import ModelManager
+from wyoming_qwen3.patience import Patience
 from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.speech import Synthesizer
 from wyoming_qwen3.standby import StandbyVoice
@@ -47,6 +48,7 @@ class Services:
     prompts: ClonePrompts
     admission: Admission
     metrics: Metrics
+    patience: Patience
     store: Store
     servers: Servers | None = None
     """vLLM servers that speak for this one, if there are any."""

@@ -55,7 +55,7 @@ async def speak(request: web.Request) -> web.StreamResponse:
     text = check_text(body.input, config.max_input)
     wanted = await understand(body, config)
     headers = voice_headers(wanted) | ignored_headers(body)
-    async with request.app[SERVICES].synthesizer.open(wanted, "speech") as session:
+    async with request.app[SERVICES].synthesizer.open(wanted, "speech", client=request.remote) as session:
         session.feed(text)
         session.finish()
 

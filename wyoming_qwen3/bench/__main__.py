@@ -1,21 +1,33 @@
-"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine|http|vllm ...`."""
+"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine|wyoming|http|vllm ...`."""
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import get_args
 
 import torch
 
 from wyoming_qwen3.checkpoints import SIZES
 from wyoming_qwen3.engine.language_model import Quantize
+from wyoming_qwen3.engine.native import choose_quantize
 from wyoming_qwen3.errors import SpeechError
 
-from . import engine, http, vllm
+from . import engine, http, texts, vllm, wyoming
 from .engine import Plan
-from .report import http_to_json, http_to_text, to_json, to_text, vllm_to_json, vllm_to_text
+from .report import (
+    http_to_json,
+    http_to_text,
+    to_json,
+    to_text,
+    vllm_to_json,
+    vllm_to_text,
+    wyoming_to_json,
+    wyoming_to_text,
+)
 from .source import LONGEST_SECONDS
 from .systems import Weights
 
@@ -28,37 +40,89 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if getattr(given, "device", None) == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU for --device cuda")
+    if given.command == "wyoming" and not (given.random_weights or given.models_dir):
+        parser.error("wyoming needs --models-dir, or --random-weights")
     try:
-        passed, text, json = {"engine": _engine, "http": _http, "vllm": _vllm}[given.command](given)
+        measure = {"engine": _engine, "wyoming": _wyoming, "http": _http, "vllm": _vllm}[given.command]
+        outcome = measure(given)
     except SpeechError as error:
         _tell(f"bench: {error}")
         return 1
-    sys.stdout.write(text)
+    sys.stdout.write(outcome.text)
     if given.json:
-        given.json.write_text(json, encoding="utf-8")
-    return 0 if passed else 1
+        given.json.write_text(outcome.json, encoding="utf-8")
+    if outcome.passed and outcome.draw:
+        _draw(given, outcome.draw)
+    return 0 if outcome.passed else 1
 
 
-def _engine(given: argparse.Namespace) -> tuple[bool, str, str]:
+@dataclass(frozen=True)
+class _Outcome:
+    passed: bool
+    text: str
+    json: str
+    draw: Callable[[Path], None] | None = None
+
+
+def _draw(given: argparse.Namespace, draw: Callable[[Path], None]) -> None:
+    beside = given.json.with_suffix(".png") if given.json else None
+    file = given.png or beside or Path(gettempdir()) / f"wyoming-qwen3-bench-{given.command}.png"
+    try:
+        draw(file)
+    except ImportError:
+        _tell("There is no picture: Pillow is missing, which script/setup --dev installs.")
+    else:
+        _tell(f"Picture: {file}")
+
+
+def _engine(given: argparse.Namespace) -> _Outcome:
     report = engine.run(_plan(given), _tell)
-    return report.passed, to_text(report), to_json(report)
+
+    def draw(file: Path) -> None:
+        from . import picture  # noqa: PLC0415  its library is one for development
+
+        picture.draw(file, picture.title(report), report.machine, picture.engine_panels(report))
+
+    return _Outcome(report.passed, to_text(report), to_json(report), draw)
 
 
-def _http(given: argparse.Namespace) -> tuple[bool, str, str]:
+def _wyoming(given: argparse.Namespace) -> _Outcome:
+    runs = given.runs or (5 if given.device == "cpu" else 20)
+    plan = wyoming.Plan(
+        given.models_dir,
+        given.random_weights,
+        given.size,
+        given.device,
+        given.quantize,
+        given.clients,
+        given.text,
+        runs,
+    )
+    report = asyncio.run(wyoming.run(plan, _tell))
+
+    def draw(file: Path) -> None:
+        from . import picture  # noqa: PLC0415  its library is one for development
+
+        picture.draw(file, picture.title(report), report.machine, picture.wyoming_panels(report))
+
+    return _Outcome(report.passed, wyoming_to_text(report), wyoming_to_json(report), draw)
+
+
+def _http(given: argparse.Namespace) -> _Outcome:
     plan = http.Plan(given.models_dir, given.size, given.device, given.texts, given.runs)
     report = asyncio.run(http.run(plan, _tell))
-    return report.passed, http_to_text(report), http_to_json(report)
+    return _Outcome(report.passed, http_to_text(report), http_to_json(report))
 
 
-def _vllm(given: argparse.Namespace) -> tuple[bool, str, str]:
+def _vllm(given: argparse.Namespace) -> _Outcome:
     plan = vllm.Plan(given.requests, given.streams, given.seconds, given.chunk_frames, given.pace)
     report = asyncio.run(vllm.run(plan, _tell))
-    return report.passed, vllm_to_text(report), vllm_to_json(report)
+    return _Outcome(report.passed, vllm_to_text(report), vllm_to_json(report))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measures speed.")
-    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|http|vllm")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|wyoming|http|vllm")
     command = commands.add_parser("engine", help="talker, code predictor and codec, without any server")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
@@ -67,13 +131,38 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     command.add_argument("--dtype", choices=_DTYPES, help="of talker and predictor; float32 on CPU, else bfloat16")
     command.add_argument(
-        "--quantize", choices=get_args(Quantize), default="none", help="our language model's weights, on a CPU"
+        "--quantize",
+        choices=("auto", *get_args(Quantize)),
+        default="auto",
+        help="our language model's weights; auto is int8 on a CPU, as it serves",
     )
+    command.add_argument("--no-graphs", action="store_true", help="do without CUDA graphs on a GPU")
     command.add_argument("--against", type=_names, default=(), metavar="stock", help="what else is measured")
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
-    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 3 on CPU, else 20")
-    command.add_argument("--rows", type=_counts, metavar="N,...", help="side by side; 1,2,4 on CPU, else 1,2,4,8")
+    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")
+    command.add_argument("--rows", type=_counts, default=(1, 2, 4, 8), metavar="N,...", help="side by side; 1,2,4,8")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    command.add_argument("--png", type=Path, metavar="FILE", help="the picture's place; beside the JSON, or told")
+
+    command = commands.add_parser(
+        "wyoming",
+        help="the real server over TCP, asked by some clients at once",
+        epilog="The server also takes its options from TTS_QWEN3_* variables.",
+    )
+    command.add_argument("--models-dir", type=Path, metavar="DIR", help="folder of checkpoints")
+    command.add_argument(
+        "--random-weights", action="store_true", help="published dimensions, no download; kept in --models-dir, if any"
+    )
+    command.add_argument("--size", choices=("0.6B", "1.7B", "tiny"), default="0.6B", metavar="0.6B|1.7B")
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.add_argument("--quantize", choices=("auto", *get_args(Quantize)), default="auto", help="as the server's")
+    command.add_argument("--clients", type=_clients, default=(1, 2, 4, 8), metavar="N,...", help="at once; 1,2,4,8")
+    command.add_argument(
+        "--text", choices=("short", "long"), default="short", help="a sentence each, or four known at once"
+    )
+    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    command.add_argument("--png", type=Path, metavar="FILE", help="the picture's place; beside the JSON, or told")
 
     command = commands.add_parser("http", help="batches and single requests, on a server of its own")
     command.add_argument("--models-dir", type=Path, required=True, metavar="DIR", help="folder of checkpoints")
@@ -100,12 +189,13 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
+    quantize = choose_quantize(given.quantize, given.device)
     return Plan(
-        weights=Weights(given.size, given.checkpoint, given.device, dtype, given.quantize),
+        weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs),
         against=given.against,
         frames=given.frames,
-        runs=given.runs or (3 if on_cpu else 20),
-        rows=given.rows or ((1, 2, 4) if on_cpu else (1, 2, 4, 8)),
+        runs=given.runs or (5 if on_cpu else 20),
+        rows=given.rows,
     )
 
 
@@ -132,6 +222,15 @@ def _seconds(text: str) -> float:
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(_positive(part) for part in text.split(","))
+
+
+def _clients(text: str) -> tuple[int, ...]:
+    counts = _counts(text)
+    if max(counts) > texts.COUNT:
+        raise argparse.ArgumentTypeError(
+            f"there are texts for {texts.COUNT} clients at the most, not for {max(counts)}"
+        )
+    return counts
 
 
 def _tell(line: str) -> None:

@@ -3,29 +3,27 @@
 Knows the order and what is taken of each run; does NOT know how systems work or how results are shown.
 """
 
-import multiprocessing
 import resource
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from statistics import median
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from wyoming_qwen3.errors import EngineFailed
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE
 
 from . import floor, gates
+from .fresh import in_fresh_process
+from .listening import p50_p95
 from .machine import describe_machine
-from .systems import Ours, Stock, Times, Weights, text_for
-
-_Result = TypeVar("_Result")
+from .systems import Ours, Stock, Times, Weights, other_speakers, text_for
 
 _FIRST_CHUNKS = (1, 2, 4, 8)
 _WARM_UP_FRAMES = 3
+_STOCK_ROW_RUNS = 5
+"""One run of stock's rows for so many of everything else: they are slow, and not what it is compared by."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,29 @@ class Plan:
 
 @dataclass(frozen=True)
 class Figures:
-    """Medians over the runs of one system.
+    """Medians over the runs of one system, and 95th percentiles where their names say so.
 
-    `speed_x` is seconds of audio per second of wall time, `first_pcm_ms` by the frames of the first chunk,
-    `ms_per_frame` by part, `rows` the speed_x of all utterances together by their number.
+    `speed_x` is seconds of audio per second of wall time, `first_pcm_ms` by the frames of the first chunk, for a voice
+    that has spoken before, `ms_per_frame` by part, `rows` the speed_x of all utterances together by their number.
     """
 
     speed_x: float
     first_pcm_ms: dict[str, float]
+    first_pcm_ms_p95: dict[str, float]
     ms_per_frame: dict[str, float]
+    rows: dict[str, float]
     peak_mb: float
+    utterance_s: dict[str, float]
+    """From the call to the last sample: "p50" and "p95"."""
+
+    first_pcm_ms_new_voice: float | None = None
+    """At the default first chunk, for voices that have not spoken before."""
+
     load_s: float | None = None
-    rows: dict[str, float] = field(default_factory=dict)
+    """Seconds; of packed weights, if they are quantized."""
+
+    pack_s: float | None = None
+    """The same with packing, as at the very first start."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +101,30 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Report:
 
 def _run(plan: Plan, machine: dict[str, Any], description: dict[str, Any], tell: Callable[[str], None]) -> Report:
     tell("Checking the gates in float32")
-    passed = _in_fresh_process(gates.check, replace(plan.weights, dtype=torch.float32, quantize="none"))
+    passed = in_fresh_process(gates.check, replace(plan.weights, dtype=torch.float32, quantize="none"))
     if not all(passed.values()):
         return Report(machine, description, passed)
+    pack_s = None
+    if plan.weights.quantize != "none":
+        tell("Packing the weights")
+        pack_s = in_fresh_process(measure_load, plan)
     tell("Measuring ours")
-    systems = {"ours": _in_fresh_process(measure_ours, plan)}
+    systems = {"ours": replace(in_fresh_process(measure_ours, plan), pack_s=pack_s)}
     if "stock" in plan.against:
         tell("Measuring stock")
-        systems["stock"] = _in_fresh_process(measure_stock, plan)
+        systems["stock"] = in_fresh_process(measure_stock, plan)
     tell("Measuring the floor")
-    milliseconds, speed = _in_fresh_process(floor.measure, plan.weights)
+    milliseconds, speed = in_fresh_process(floor.measure, plan.weights)
     parts = systems["ours"].ms_per_frame
     share = milliseconds / (parts["talker"] + parts["predictor"])
     return Report(machine, description, passed, systems, Floor(speed, milliseconds, share))
+
+
+def measure_load(plan: Plan) -> float:
+    """Seconds until our engine's weights are there."""
+    start = perf_counter()
+    Ours.load(plan.weights)
+    return perf_counter() - start
 
 
 def measure_ours(plan: Plan) -> Figures:
@@ -112,39 +132,48 @@ def measure_ours(plan: Plan) -> Figures:
     start = perf_counter()
     ours = Ours.load(plan.weights)
     load_s = perf_counter() - start
-    text = text_for(ours.upstream, plan.frames)
+    text = text_for(ours.published, plan.frames)
     ours.speak(text, _WARM_UP_FRAMES)
     whole = [ours.speak(text, plan.frames, seed=seed) for seed in range(plan.runs)]
-    first = {str(frames): _first(_up_to_first_chunk(ours, text, frames, plan.runs)) for frames in _FIRST_CHUNKS}
+    first = {str(frames): _up_to_first_chunk(ours, text, frames, plan.runs) for frames in _FIRST_CHUNKS}
+    first["default"] = [times.first for times in whole]
+    new = [ours.speak(text, _WARM_UP_FRAMES, speaker=speaker).first for speaker in other_speakers(ours.published)]
     with ours.stopwatch() as seconds:
         timed = ours.speak(text, plan.frames)
     peak = _peak_mb(plan.weights.device)
-    speed = _speed(whole, plan.frames)
-    rows = {str(count): speed if count == 1 else _speed_of_rows(ours, plan, text, count) for count in plan.rows}
+
+    def speak(rows: int, frames: int, seed: int) -> Times:
+        return ours.speak(text, frames, rows=rows, seed=seed)
+
     return Figures(
-        speed_x=speed,
-        first_pcm_ms=first | {"default": _first(whole)},
+        **_heard(plan, first, whole),
         ms_per_frame=_parts(seconds, timed.last, plan.frames),
+        rows=_rows(plan, speak, whole, plan.runs),
         peak_mb=peak,
+        first_pcm_ms_new_voice=1e3 * median(new) if new else None,
         load_s=load_s,
-        rows=rows,
     )
 
 
 def measure_stock(plan: Plan) -> Figures:
     """Figures of stock qwen-tts, whose first samples come with the last; its codec has the model's precision."""
-    upstream, tokenizer = plan.weights.load(), plan.weights.load_codec(plan.weights.dtype)
-    text = text_for(upstream, plan.frames)
-    stock = Stock(upstream, tokenizer)
+    text = text_for(plan.weights.open(), plan.frames)
+    stock = Stock(plan.weights)
     stock.speak(text, _WARM_UP_FRAMES)
     whole = [stock.speak(text, plan.frames, seed=seed) for seed in range(plan.runs)]
+    first = {str(chunk): [times.first for times in whole] for chunk in (*_FIRST_CHUNKS, "default")}
     with stock.stopwatch() as seconds:
         timed = stock.speak(text, plan.frames)
+    peak = _peak_mb(plan.weights.device)
+
+    def speak(rows: int, frames: int, seed: int) -> Times:
+        return stock.speak(text, frames, rows=rows, seed=seed)
+
     return Figures(
-        speed_x=_speed(whole, plan.frames),
-        first_pcm_ms={"default": _first(whole)},
+        **_heard(plan, first, whole),
         ms_per_frame=_parts(seconds, timed.last, plan.frames),
-        peak_mb=_peak_mb(plan.weights.device),
+        rows=_rows(plan, speak, whole, max(1, plan.runs // _STOCK_ROW_RUNS)),
+        peak_mb=peak,
     )
 
 
@@ -155,35 +184,42 @@ def _description(plan: Plan) -> dict[str, Any]:
         "device": weights.device,
         "dtype": str(weights.dtype).removeprefix("torch."),
         "quantize": weights.quantize,
+        "graphs": weights.device != "cpu" and weights.graphs,
         "frames": plan.frames,
         "runs": plan.runs,
     }
 
 
-def _in_fresh_process(function: Callable[..., _Result], *given: Any) -> _Result:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(function, *given).result()
-        except BrokenProcessPool as error:
-            raise EngineFailed("A measuring process died; most likely the memory does not suffice.") from error
+def _up_to_first_chunk(ours: Ours, text: str, frames: int, runs: int) -> list[float]:
+    return [ours.speak(text, frames, chunk=lambda _: frames, seed=seed).first for seed in range(runs)]
 
 
-def _up_to_first_chunk(ours: Ours, text: str, frames: int, runs: int) -> list[Times]:
-    return [ours.speak(text, frames, chunk=lambda _: frames, seed=seed) for seed in range(runs)]
+def _heard(plan: Plan, first: dict[str, list[float]], whole: list[Times]) -> dict[str, Any]:
+    """What the figures of all systems have in common."""
+    chunks = {chunk: p50_p95([1e3 * seconds for seconds in found]) for chunk, found in first.items()}
+    p50, p95 = p50_p95([times.last for times in whole])
+    return {
+        "speed_x": _speed(whole, plan.frames),
+        "first_pcm_ms": {chunk: found[0] for chunk, found in chunks.items()},
+        "first_pcm_ms_p95": {chunk: found[1] for chunk, found in chunks.items()},
+        "utterance_s": {"p50": p50, "p95": p95},
+    }
 
 
-def _speed_of_rows(ours: Ours, plan: Plan, text: str, rows: int) -> float:
-    ours.speak(text, _WARM_UP_FRAMES, rows=rows)
-    runs = [ours.speak(text, plan.frames, rows=rows, seed=seed) for seed in range(plan.runs)]
-    return rows * _speed(runs, plan.frames)
+def _rows(plan: Plan, speak: Callable[[int, int, int], Times], alone: list[Times], runs: int) -> dict[str, float]:
+    """The speed of utterances side by side, of which `speak` has (rows, frames, seed) spoken; one row is known."""
+    found = {}
+    for rows in plan.rows:
+        times = alone
+        if rows > 1:
+            speak(rows, _WARM_UP_FRAMES, 0)
+            times = [speak(rows, plan.frames, seed) for seed in range(runs)]
+        found[str(rows)] = rows * _speed(times, plan.frames)
+    return found
 
 
 def _speed(runs: list[Times], frames: int) -> float:
     return frames * FRAME_SAMPLES / SAMPLE_RATE / median(times.last for times in runs)
-
-
-def _first(runs: list[Times]) -> float:
-    return 1e3 * median(times.first for times in runs)
 
 
 def _parts(seconds: dict[str, float], total: float, frames: int) -> dict[str, float]:

@@ -7,11 +7,15 @@ from typing import Any
 
 import torch
 
+_INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8")
+"""Of an x86 processor, those that make a difference here."""
+
 
 def describe_machine(device: str) -> dict[str, Any]:
     """The machine as it is now, with what else it is busy with."""
     found: dict[str, Any] = {
-        "cpu": _cpu_model(),
+        "cpu": _from_cpuinfo("model name") or platform.machine(),
+        "instructions": " ".join(name for name in _INSTRUCTIONS if name in _from_cpuinfo("flags").split()),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
         "torch": torch.__version__,
@@ -24,7 +28,7 @@ def describe_machine(device: str) -> dict[str, Any]:
     return found
 
 
-def _cpu_model() -> str:
+def _from_cpuinfo(field: str) -> str:
+    """What it says of the first processor; "" where it does not say."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

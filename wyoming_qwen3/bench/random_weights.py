@@ -1,12 +1,14 @@
 """Checkpoints with random weights at the published dimensions: speed needs no download.
 
 A seed gives the same weights in every process. Text is cut into single bytes, so 267 of 151,936 rows of its
-embedding are ever read: in memory there are no others, on disk they are zeros. Speech never ends by itself. Knows
-nothing of what is measured.
+embedding are ever read: in memory there are no others, on disk they are zeros. Speech never ends by itself. On disk
+they can also be made for some texts: their words are a token each, and speech is as long as text of that length takes,
+so that a server can speak them. Knows nothing of what is measured.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +22,10 @@ from transformers import Qwen2TokenizerFast
 from transformers.convert_slow_tokenizer import Qwen2Converter, bytes_to_unicode
 from transformers.modeling_utils import no_init_weights
 
-from wyoming_qwen3.engine.upstream import Upstream, import_qwen_tts
+from wyoming_qwen3.engine.upstream import import_qwen_tts
+from wyoming_qwen3.voices import SPEAKERS
+
+from .upstream import Upstream
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ SIZES: Mapping[str, Dimensions] = MappingProxyType(
     {
         "0.6B": Dimensions(Stack(1024, 3072, 28), _PREDICTOR, 2048, 2048, _CODEC),
         "1.7B": Dimensions(Stack(2048, 6144, 28), _PREDICTOR, 2048, 2048, _CODEC),
-        "tiny": Dimensions(Stack(48, 64, 2, 4, 2, 16), Stack(32, 64, 2, 4, 2, 16), 32, 64, _TINY_CODEC, 300),
+        "tiny": Dimensions(Stack(48, 64, 2, 4, 2, 16), Stack(32, 64, 2, 4, 2, 16), 32, 64, _TINY_CODEC, 1500),
     }
 )
 """The published sizes, as in their config.json, and a tiny one that shows only that everything runs."""
@@ -110,9 +115,27 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 """The published generation_config.json."""
 
 
-def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int) -> None:
-    """Write a CustomVoice checkpoint into a folder as the published ones are: bfloat16, the codec float32."""
-    upstream = build_model(dimensions, seed, "cpu", torch.bfloat16, text_vocabulary=dimensions.text_vocabulary)
+FRAMES_PER_TOKEN = 3.5
+"""About so many frames does speech take for each token of text where it ends by itself, as at an ordinary pace.
+
+So at the published dimensions; fewer at tiny ones.
+"""
+
+_TEXT, _SPEECH = 1.0, 2.8
+"""What counts as much of a token by these frames and of speech: the norm divides speech, 16 embeddings, by more."""
+
+
+def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int, texts: Sequence[str] = ()) -> None:
+    """Write a CustomVoice checkpoint into a folder as the published ones are: bfloat16, the codec float32.
+
+    With `texts` it is made for these, and speech ends by itself.
+    """
+    tokenizer = _byte_tokenizer(texts)
+    upstream = build_model(
+        dimensions, seed, "cpu", torch.bfloat16, tokenizer=tokenizer, text_vocabulary=dimensions.text_vocabulary
+    )
+    if texts:
+        _set_end(upstream, speech=-_SPEECH)
     upstream.tokenizer.save_pretrained(folder)
     _write_json(folder / "config.json", _model_config(dimensions, upstream.tokenizer, dimensions.text_vocabulary))
     _write_json(folder / "generation_config.json", dict(DEFAULTS))
@@ -127,12 +150,18 @@ def write_checkpoint(folder: Path, dimensions: Dimensions, seed: int) -> None:
 
 
 def build_model(
-    dimensions: Dimensions, seed: int, device: str, dtype: torch.dtype, text_vocabulary: int | None = None
+    dimensions: Dimensions,
+    seed: int,
+    device: str,
+    dtype: torch.dtype,
+    *,
+    tokenizer: Qwen2TokenizerFast | None = None,
+    text_vocabulary: int | None = None,
 ) -> Upstream:
-    """A CustomVoice checkpoint without its codec."""
+    """A CustomVoice checkpoint without its codec, which never ends its speech."""
     import_qwen_tts()
     models: Any = import_module("qwen_tts.core.models")
-    tokenizer = _byte_tokenizer()
+    tokenizer = tokenizer or _byte_tokenizer()
     config = models.Qwen3TTSConfig(**_model_config(dimensions, tokenizer, text_vocabulary))
     with no_init_weights():
         model = models.Qwen3TTSForConditionalGeneration._from_config(config, dtype=dtype)
@@ -142,9 +171,9 @@ def build_model(
             mean, std = _spread(name, weight)
             read = weight.zero_()[: len(tokenizer)] if "text_embedding" in name else weight
             read.normal_(mean, std, generator=draw)
-        # A logit of 0 is far from the 50 largest of 2048 random ones, so the end of speech is never drawn.
-        model.talker.codec_head.weight[model.talker.config.codec_eos_token_id] = 0
-    return Upstream(model.eval().to(device), tokenizer, dict(DEFAULTS))
+    upstream = Upstream(model.eval().to(device), tokenizer, dict(DEFAULTS))
+    _set_end(upstream, speech=_SPEECH)
+    return upstream
 
 
 def build_speech_tokenizer(dimensions: Dimensions, seed: int, device: str, dtype: torch.dtype) -> Any:
@@ -180,8 +209,8 @@ def talker_config(dimensions: Dimensions, text_vocabulary: int = 0) -> dict[str,
         "codec_think_bos_id": codes + 108,
         "codec_think_eos_id": codes + 109,
         "codec_language_id": {"english": codes + 2},
-        "spk_id": {"ryan": codes + 1013},
-        "spk_is_dialect": {"ryan": False},
+        "spk_id": {speaker.id: codes + 1000 + number for number, speaker in enumerate(SPEAKERS)},
+        "spk_is_dialect": {speaker.id: False for speaker in SPEAKERS},
         "code_predictor_config": _stack_config(dimensions.predictor) | {"vocab_size": codes, "num_code_groups": 16},
     }
 
@@ -230,10 +259,53 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _byte_tokenizer() -> Qwen2TokenizerFast:
-    """Every byte a token, and "assistant" one too, as prompts are cut behind it."""
-    word = "assistant"
-    prefixes = [word[:end] for end in range(2, len(word) + 1)]
+def _set_end(upstream: Upstream, speech: float) -> None:
+    """Have the end of speech drawn when there are as many frames as the text takes, sampled or greedy, or never.
+
+    Hidden channel 0 tells whether a position holds text, a number above 0, or `speech`; a head of the first layer
+    averages it over all positions into channel 1; and the end's logit is that, steep: if speech is below 0 it rises
+    from far below all others to far above.
+    """
+    talker = upstream.model.talker
+    config, layers = talker.config, talker.model.layers
+    with torch.no_grad():
+        codes, text = talker.model.codec_embedding.weight, talker.model.text_embedding.weight
+        for table in (codes, *(embedding.weight for embedding in talker.code_predictor.model.codec_embedding)):
+            table[:, :2] = 0
+        text[: len(upstream.tokenizer), 0] = 4.0  # which the projection's activation lets through, as it does a 0
+        text[upstream.tokenizer.convert_tokens_to_ids(list(_SPECIAL_TOKENS)), 0] = 0.0
+        codes[: config.code_predictor_config.vocab_size, 0] = speech
+        first, second = talker.text_projection.linear_fc1, talker.text_projection.linear_fc2
+        for writer in (first, second, *(part for layer in layers for part in _writers(layer))):
+            writer.weight[:2] = 0
+        for reader in (part for layer in layers for part in _readers(layer)):
+            reader.weight[:, :2] = 0
+        first.bias[0] = 0
+        second.bias[:2] = 0
+        first.weight[0, 0] = 1.0
+        second.weight[0, 0] = _TEXT * FRAMES_PER_TOKEN / 4.0
+        attention = layers[0].self_attn
+        attention.q_proj.weight[: config.head_dim] = 0
+        attention.v_proj.weight[0] = 0
+        attention.v_proj.weight[0, 0] = 1.0
+        attention.o_proj.weight[1, 0] = 1.0
+        talker.codec_head.weight[:, :2] = 0
+        talker.codec_head.weight[config.codec_eos_token_id, 1] = -256.0
+
+
+def _readers(layer: Any) -> tuple[nn.Linear, ...]:
+    attention, perceptron = layer.self_attn, layer.mlp
+    return attention.q_proj, attention.k_proj, attention.v_proj, perceptron.gate_proj, perceptron.up_proj
+
+
+def _writers(layer: Any) -> tuple[nn.Linear, nn.Linear]:
+    return layer.self_attn.o_proj, layer.mlp.down_proj
+
+
+def _byte_tokenizer(texts: Sequence[str] = ()) -> Qwen2TokenizerFast:
+    """Every byte a token, and "assistant" one too, as prompts are cut behind it; so are most words of ASCII texts."""
+    words = ["assistant", *(word.replace(" ", "Ġ") for text in texts for word in re.findall(r" ?[A-Za-z]+", text))]
+    prefixes = list(dict.fromkeys(word[:end] for word in words for end in range(2, len(word) + 1)))
     vocabulary = {symbol: number for number, symbol in enumerate([*bytes_to_unicode().values(), *prefixes])}
     merges = [(prefix[:-1], prefix[-1]) for prefix in prefixes]
     return Qwen2TokenizerFast(
@@ -249,6 +321,8 @@ def _spread(name: str, weight: nn.Parameter) -> tuple[float, float]:
         return 1.0, 0.1
     if "embedding" in name:
         return 0.0, 0.5
+    if name.endswith(("text_projection.linear_fc2.weight", "self_attn.o_proj.weight")):
+        return 0.0, 3 * weight[0].numel() ** -0.5  # makes up for the activation, and the averaging, before it
     return 0.0, weight[0].numel() ** -0.5 if weight.dim() > 1 else 0.02
 
 

@@ -1,10 +1,11 @@
 """A benchmark's results as text and as JSON. Knows no measuring."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 
-from . import http, vllm
+from . import http, vllm, wyoming
 from .engine import Figures, Report
 
 
@@ -16,7 +17,7 @@ def to_json(report: Report) -> str:
     if report.floor is None:
         del content["floor"]
     for figures in content.get("systems", {}).values():
-        for name in [name for name, value in figures.items() if value in (None, {})]:
+        for name in [name for name, value in figures.items() if value is None]:
             del figures[name]
     return json.dumps(content, indent=2) + "\n"
 
@@ -39,6 +40,23 @@ def http_to_json(report: http.Report) -> str:
 def http_to_text(report: http.Report) -> str:
     """A table to read; without passed gates it has no figures."""
     return "\n".join(_http_lines(report)) + "\n"
+
+
+def wyoming_to_json(report: wyoming.Report) -> str:
+    """Machine, run and gates, and if these are passed figures by the number of clients, and the server's overhead."""
+    content = asdict(report)
+    if not report.passed:
+        del content["clients"]
+    if report.overhead is None:
+        del content["overhead"]
+    else:
+        content["overhead"]["added_ms"] = report.overhead.added_ms
+    return json.dumps(content, indent=2) + "\n"
+
+
+def wyoming_to_text(report: wyoming.Report) -> str:
+    """A table to read; without passed gates it has no figures."""
+    return "\n".join(_wyoming_lines(report)) + "\n"
 
 
 def vllm_to_json(report: vllm.Report) -> str:
@@ -96,11 +114,48 @@ def _http_lines(report: http.Report) -> Iterator[str]:
     yield f"A batch is {report.batch_gain:.2f} times as fast as its texts one after the other."
 
 
-def _heading(report: Report | http.Report | vllm.Report) -> Iterator[str]:
+def _wyoming_lines(report: wyoming.Report) -> Iterator[str]:
+    run = report.run
+    yield from _heading(report)
+    yield f"{run['weights']}, {run['quantize']} on {run['device']}; {run['text']} texts, {run['runs']} runs"
+    yield ""
+    yield from _gates(report)
+    if not report.passed:
+        return
+    yield ""
+    yield "clients" + "".join(f"{count:>10}" for count in report.clients).rjust(10 * len(report.clients) + 25)
+    for label, cell in _WYOMING_ROWS.items():
+        yield f"{label:32}" + "".join(f"{cell(figures):>10}" for figures in report.clients.values())
+    if overhead := report.overhead:
+        yield ""
+        yield (
+            f"First sound: {overhead.engine_ms:.1f} ms of the engine in process, {overhead.tcp_ms:.1f} ms over TCP, "
+            f"{overhead.added_ms:.1f} ms more (p50)."
+        )
+
+
+_WYOMING_ROWS: Mapping[str, Callable[[wyoming.Figures], str]] = MappingProxyType(
+    {
+        "first chunk ms, p50": lambda figures: f"{figures.first_ms_p50:.0f}",
+        "first chunk ms, p95": lambda figures: f"{figures.first_ms_p95:.0f}",
+        "first chunk, worst by mean": lambda figures: f"{figures.worst_by_mean:.2f}",
+        "audio s per wall s": lambda figures: f"{figures.audio_s_per_s:.3f}",
+        "answers": lambda figures: f"{figures.answers}",
+        "audio s of an answer": lambda figures: f"{figures.audio_s:.1f}",
+        "stalls of all answers": lambda figures: f"{figures.stalls}",
+        "stalls, s in all": lambda figures: f"{figures.stall_s:.2f}",
+        "last byte ms, p50": lambda figures: f"{figures.last_ms_p50:.0f}",
+        "last byte ms, p95": lambda figures: f"{figures.last_ms_p95:.0f}",
+        "server's CPU at real time": lambda figures: f"{figures.server_cpu:.1%}",
+    }
+)
+
+
+def _heading(report: Report | http.Report | vllm.Report | wyoming.Report) -> Iterator[str]:
     yield ", ".join(f"{name} {value}" for name, value in report.machine.items())
 
 
-def _gates(report: Report | http.Report | vllm.Report) -> Iterator[str]:
+def _gates(report: Report | http.Report | vllm.Report | wyoming.Report) -> Iterator[str]:
     for gate, passed in report.gates.items():
         yield f"gate {gate}: {'passed' if passed else 'FAILED'}"
     if not report.passed:
@@ -110,38 +165,48 @@ def _gates(report: Report | http.Report | vllm.Report) -> Iterator[str]:
 def _lines(report: Report) -> Iterator[str]:
     run = report.run
     yield from _heading(report)
-    yield (f"{run['weights']}, {run['dtype']} on {run['device']}; {run['frames']} frames, median of {run['runs']} runs")
+    yield (
+        f"{run['weights']} on {run['device']}, {run['dtype']}, ours {run['quantize']}; "
+        f"{run['frames']} frames, {run['runs']} runs"
+    )
     yield ""
     yield from _gates(report)
     if not report.passed:
         return
     yield ""
-    yield from _table(report.systems)
+    yield from _table(report)
     if report.floor:
         yield ""
         yield (
-            f"Floor: one-row matrix products read {report.floor.gparam_per_s:.2f} Gparam/s, "
+            f"Floor: the weights of a frame are read at {report.floor.gparam_per_s:.2f} Gparam/s at the most, "
             f"{report.floor.ms_per_frame:.1f} ms a frame: {report.floor.share:.0%} of our talker and predictor."
         )
 
 
-def _table(systems: dict[str, Figures]) -> Iterator[str]:
-    rows = {name: _cells(figures) for name, figures in systems.items()}
-    labels = list(rows["ours"])
+def _table(report: Report) -> Iterator[str]:
+    systems = {name: _cells(figures) for name, figures in report.systems.items()}
+    if report.floor:
+        systems["ours"]["talker and predictor, % of the floor"] = f"{report.floor.share:.0%}"
+    labels = list(systems["ours"])
     width = max(map(len, labels))
-    yield " " * width + "".join(f"{name:>10}" for name in rows)
+    yield " " * width + "".join(f"{name:>16}" for name in systems)
     for label in labels:
-        yield f"{label:{width}}" + "".join(f"{cells.get(label, '-'):>10}" for cells in rows.values())
+        yield f"{label:{width}}" + "".join(f"{cells.get(label, '-'):>16}" for cells in systems.values())
 
 
 def _cells(figures: Figures) -> dict[str, str]:
     cells = {"audio s per wall s": f"{figures.speed_x:.3f}"}
     for chunk, milliseconds in figures.first_pcm_ms.items():
-        cells[f"first PCM ms, first chunk {chunk}"] = f"{milliseconds:.0f}"
+        label = f"first PCM ms, p50 / p95, first chunk {chunk}"
+        cells[label] = f"{milliseconds:.0f} / {figures.first_pcm_ms_p95[chunk]:.0f}"
+    if figures.first_pcm_ms_new_voice is not None:
+        cells["first PCM ms, p50, a voice's first time"] = f"{figures.first_pcm_ms_new_voice:.0f}"
+    cells["utterance s, p50 / p95"] = f"{figures.utterance_s['p50']:.2f} / {figures.utterance_s['p95']:.2f}"
     for part, milliseconds in figures.ms_per_frame.items():
         cells[f"ms per frame, {part}"] = f"{milliseconds:.1f}"
     for count, speed in figures.rows.items():
         cells[f"audio s per wall s, rows {count}"] = f"{speed:.3f}"
-    if figures.load_s is not None:
-        cells["load s"] = f"{figures.load_s:.1f}"
+    for label, seconds in (("load s", figures.load_s), ("load and pack s", figures.pack_s)):
+        if seconds is not None:
+            cells[label] = f"{seconds:.1f}"
     return cells | {"peak MB": f"{figures.peak_mb:.0f}"}

@@ -2,25 +2,29 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
 from wyoming_qwen3.errors import EngineFailed, SpeechError
 
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
+"""The first time also packs the weights."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """A process that serves HTTP at `url`."""
+    """A process that serves HTTP at `url` and Wyoming at `uri`."""
 
     url: str
+    uri: str
     pid: int
 
 
@@ -31,14 +35,14 @@ async def serving(options: Sequence[str]) -> AsyncIterator[Started]:
     Raises EngineFailed where it won't get ready, and SpeechError with what it says of itself.
     """
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        addresses = ["--uri", f"unix://{folder}/wyoming", "--http-host", "127.0.0.1", "--http-port", str(port)]
+        uri, port = f"tcp://127.0.0.1:{free_port()}", free_port()
+        addresses = ["--uri", uri, "--http-host", "127.0.0.1", "--http-port", str(port)]
         quiet = ["--data-dir", folder, "--standby", "off", "--log-level", "ERROR"]
         command = (sys.executable, "-m", "wyoming_qwen3", *addresses, *quiet, *options)
         async with process(*command) as server:
             url = f"http://127.0.0.1:{port}"
             await _wait_until_ready(server, url)
-            yield Started(url, server.pid)
+            yield Started(url, uri, server.pid)
 
 
 @contextlib.asynccontextmanager
@@ -51,6 +55,12 @@ async def process(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
         if started.returncode is None:
             started.terminate()
         await started.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has had, all its threads together and its children apart."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

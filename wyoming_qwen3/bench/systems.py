@@ -3,7 +3,7 @@
 Knows how to load and drive each of them on the same weights; does NOT know processes, tables or what is expected.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -19,17 +19,21 @@ from torch import Tensor
 
 from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
 from wyoming_qwen3.engine.decode import Decoder, Row
+from wyoming_qwen3.engine.graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import load_kernels
-from wyoming_qwen3.engine.language_model import Quantize, load_quantized
-from wyoming_qwen3.engine.sound import chunk_frames
+from wyoming_qwen3.engine.language_model import Quantize, load_exact, load_quantized, load_static
+from wyoming_qwen3.engine.published import Published, open_checkpoint, open_codec
+from wyoming_qwen3.engine.slots import Slots
+from wyoming_qwen3.engine.sound import FrameDecoder, chunk_frames
+from wyoming_qwen3.engine.static_codec import static_codec
 from wyoming_qwen3.engine.talker import Talker
 from wyoming_qwen3.engine.text_track import encode
-from wyoming_qwen3.engine.upstream import Upstream, load_checkpoint, load_speech_tokenizer
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
 from wyoming_qwen3.voices import find_language, find_voice
 
-from .random_weights import SIZES, build_model, build_speech_tokenizer, write_checkpoint
+from .random_weights import SIZES, write_checkpoint
+from .upstream import load_checkpoint, load_speech_tokenizer
 
 _PASSAGE = "The quick brown fox jumps over the lazy dog, and nobody in the whole house minds it very much. "
 _SPEAKER, _LANGUAGE = "ryan", "english"
@@ -40,7 +44,7 @@ _SEED = 0
 class Weights:
     """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
 
-    `quantize` concerns our language model alone, and needs a folder.
+    `quantize` concerns our language model alone, and needs a folder; `graphs` concerns ours on a GPU.
     """
 
     size: str
@@ -48,6 +52,7 @@ class Weights:
     device: str
     dtype: torch.dtype
     quantize: Quantize = "none"
+    graphs: bool = True
 
     @contextmanager
     def on_disk(self) -> Iterator["Weights"]:
@@ -59,31 +64,34 @@ class Weights:
             write_checkpoint(Path(folder), SIZES[self.size], _SEED)
             yield replace(self, checkpoint=Path(folder))
 
-    def load(self) -> Upstream:
-        """The checkpoint without its codec. Raises ModelFailed, and InvalidRequest if it is not a CustomVoice one."""
-        if self.checkpoint is None:
-            return build_model(SIZES[self.size], _SEED, self.device, self.dtype)
-        upstream = load_checkpoint(self.checkpoint, self.device, self.dtype)
-        if upstream.kind != "custom_voice":
-            raise InvalidRequest(f"The checkpoint must be a CustomVoice one, but is {upstream.kind}.")
-        return upstream
+    @property
+    def folder(self) -> Path:
+        """Where they are on disk."""
+        assert self.checkpoint is not None
+        return self.checkpoint
 
-    def load_codec(self, dtype: torch.dtype) -> Any:
-        """Its codec as upstream's Qwen3TTSTokenizer. Raises ModelFailed."""
-        if self.checkpoint is None:
-            return build_speech_tokenizer(SIZES[self.size], _SEED, self.device, dtype)
-        return load_speech_tokenizer(self.checkpoint / "speech_tokenizer", self.device, dtype)
+    def open(self) -> Published:
+        """The checkpoint. Raises ModelFailed, and InvalidRequest if it is not a CustomVoice one."""
+        published = open_checkpoint(self.folder)
+        if published.kind != "custom_voice":
+            raise InvalidRequest(f"The checkpoint must be a CustomVoice one, but is {published.kind}.")
+        return published
 
 
-def text_for(upstream: Upstream, frames: int) -> str:
+def text_for(published: Published, frames: int) -> str:
     """Text of at least half as many tokens as frames: twice what they can speak, so that speech goes on to the end."""
-    text = _PASSAGE
-    while len(encode(upstream.tokenizer, text)) < 2 * frames:
+    text, tokenizer = _PASSAGE, published.tokenizer
+    while len(encode(tokenizer, text)) < 2 * frames:
         text += _PASSAGE
     words = text.split()
-    while len(words) > 1 and len(encode(upstream.tokenizer, " ".join(words[:-1]))) >= max(8, frames // 2):
+    while len(words) > 1 and len(encode(tokenizer, " ".join(words[:-1]))) >= max(8, frames // 2):
         words.pop()
     return " ".join(words)
+
+
+def other_speakers(published: Published) -> list[str]:
+    """Whom a CustomVoice checkpoint has beside the one that all else is measured with."""
+    return [name for name in published.config.talker_config.spk_id if name != _SPEAKER]
 
 
 @dataclass(frozen=True)
@@ -99,14 +107,15 @@ class _Stream:
     row: Row
     state: CodecState
     gathered: list[Tensor]
+    frames: int = 0
     chunks: int = 0
 
 
 class Ours:
     """Prompts, decode loop and streaming codec of this project, without the process that they serve in."""
 
-    def __init__(self, upstream: Upstream, decoder: Decoder, codec: CodecDecoder) -> None:
-        self.upstream = upstream
+    def __init__(self, published: Published, decoder: Decoder, codec: FrameDecoder) -> None:
+        self.published = published
         self.decoder = decoder
         self.codec = codec
         self._device = self.decoder.model.talker.device
@@ -114,46 +123,57 @@ class Ours:
     @classmethod
     def load(cls, weights: Weights) -> "Ours":
         """As it serves: the codec in float32, the language model as quantized as the weights say."""
-        if weights.quantize == "none" or weights.checkpoint is None:
-            return cls.exact(weights.load(), weights.load_codec(torch.float32))
-        kernels = load_kernels(torch.get_num_threads())
-        if kernels is None:
-            raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
-        torch.set_num_threads(1)
-        codec = CodecDecoder(weights.load_codec(torch.float32).model.decoder, kernels=kernels)
-        loaded = load_quantized(weights.checkpoint, weights.quantize, kernels)
-        return cls(loaded.upstream, loaded.decoder, codec)
-
-    @classmethod
-    def exact(cls, upstream: Upstream, tokenizer: Any) -> "Ours":
-        """Takes over the weights of `upstream`; the codec is computed in the tokenizer's precision."""
-        return cls(upstream, Decoder(upstream), CodecDecoder(tokenizer.model.decoder))
+        published, codec, kernels = weights.open(), open_codec(weights.folder / "speech_tokenizer"), None
+        graphs = choose_graphs(weights.device, wanted=weights.graphs)
+        if weights.quantize != "none":
+            kernels = load_kernels(torch.get_num_threads())
+            if kernels is None:
+                raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
+            torch.set_num_threads(1)
+            loaded = load_quantized(published, weights.quantize, kernels)
+        elif weights.device == "cpu":
+            loaded = load_exact(published, weights.device, weights.dtype)
+        else:
+            loaded = load_static(published, weights.device, weights.dtype, graphs)
+        decoder = CodecDecoder(codec.decoder(weights.device), codec.config, kernels=kernels)
+        return cls(published, loaded.decoder, decoder if weights.device == "cpu" else static_codec(decoder, graphs))
 
     def speak(
-        self, text: str, frames: int, *, rows: int = 1, chunk: Callable[[int], int] = chunk_frames, seed: int = 0
+        self,
+        text: str,
+        frames: int,
+        *,
+        rows: int = 1,
+        chunk: Callable[[int], int] = chunk_frames,
+        seed: int = 0,
+        speaker: str = _SPEAKER,
     ) -> Times:
         """Speak `rows` utterances side by side; `chunk` tells the frames of each chunk by its number.
 
         Raises InvalidRequest where speech ends before `frames`.
         """
         start, first = perf_counter(), None
-        streams = {stream.row: stream for stream in (self._open(text, seed + row) for row in range(rows))}
-        for number in range(1, frames + 1):
+        streams = {stream.row: stream for stream in (self._open(text, seed + row, speaker) for row in range(rows))}
+        while streams:
             for frame in self.decoder.step(list(streams)):
-                if frame.codes is None:
-                    raise _too_short(number - 1, frames)
                 stream = streams[frame.row]
+                if frame.codes is None:
+                    raise _too_short(stream.frames, frames)
                 stream.gathered.append(frame.codes)
-                if number == frames or len(stream.gathered) >= chunk(stream.chunks):
-                    self._decode(stream)
-                    first = first or perf_counter() - start
+                stream.frames += 1
+            for together in _with_a_chunk(streams.values(), frames, chunk):
+                self._decode(together)
+                first = first or perf_counter() - start
+            streams = {row: stream for row, stream in streams.items() if stream.frames < frames}
         last = perf_counter() - start
         return Times(first or last, last)
 
     def greedy(self, text: str, frames: int) -> Tensor:
         """The likeliest codes, int64 [frames, 16] on the host."""
         row = self.decoder.admit(_request(Sampling(temperature=0.0)), text=text)
-        codes = [frame.codes for _ in range(frames) for frame in self.decoder.step([row]) if frame.codes is not None]
+        codes: list[Tensor] = []
+        while len(codes) < frames and row.ready:
+            codes += [frame.codes for frame in self.decoder.step([row]) if frame.codes is not None]
         return torch.stack(codes).cpu()
 
     @contextmanager
@@ -163,41 +183,58 @@ class Ours:
             self._device,
             ("talker", Talker, "advance"),
             ("talker", Talker, "logits"),
+            ("talker", Slots, "talk"),
+            ("predictor", Slots, "frame"),
             ("predictor", type(self.decoder.model.predictor), "frame"),
-            ("codec", CodecDecoder, "decode"),
+            ("codec", type(self.codec), "decode_together"),
         ) as seconds:
             yield seconds
 
-    def _open(self, text: str, seed: int) -> _Stream:
-        row = self.decoder.admit(_request(Sampling(seed=seed)), text=text)
+    def _open(self, text: str, seed: int, speaker: str) -> _Stream:
+        row = self.decoder.admit(_request(Sampling(seed=seed), speaker), text=text)
         return _Stream(row, self.codec.new_state(), [])
 
-    def _decode(self, stream: _Stream) -> None:
+    def _decode(self, streams: Sequence[_Stream]) -> None:
         """Samples of the gathered frames, in the host's memory; reading them waits for the device."""
-        self.codec.decode(torch.stack(stream.gathered), stream.state).cpu().numpy().tobytes()
-        stream.gathered.clear()
-        stream.chunks += 1
+        codes = torch.stack([torch.stack(stream.gathered) for stream in streams])
+        self.codec.decode_together(codes, [stream.state for stream in streams]).cpu().numpy().tobytes()
+        for stream in streams:
+            stream.gathered.clear()
+            stream.chunks += 1
+
+
+def _with_a_chunk(streams: Iterable[_Stream], frames: int, chunk: Callable[[int], int]) -> Iterable[list[_Stream]]:
+    """Streams that have a chunk, or all of their frames; those of as many frames together."""
+    ready: dict[int, list[_Stream]] = {}
+    for stream in streams:
+        if stream.frames == frames or len(stream.gathered) >= chunk(stream.chunks):
+            ready.setdefault(len(stream.gathered), []).append(stream)
+    return ready.values()
 
 
 class Stock:
     """qwen-tts as it comes: its own generate method, which gives all samples at the end."""
 
-    def __init__(self, upstream: Upstream, tokenizer: Any) -> None:
-        """Uses the modules of both as they are."""
+    def __init__(self, weights: Weights) -> None:
+        """In the weights' precision, as the codec is too."""
+        upstream = load_checkpoint(weights.folder, weights.device, weights.dtype)
+        tokenizer = load_speech_tokenizer(weights.folder / "speech_tokenizer", weights.device, weights.dtype)
         qwen_tts: Any = import_module("qwen_tts")
         processor = import_module("qwen_tts.core.models").Qwen3TTSProcessor(tokenizer=upstream.tokenizer)
         upstream.model.load_speech_tokenizer(tokenizer)
         self._model = qwen_tts.Qwen3TTSModel(upstream.model, processor, upstream.defaults)
         self._tokenizer = tokenizer
+        self.codec: Any = tokenizer.model.decoder
+        """Its decoder of codes."""
 
-    def speak(self, text: str, frames: int, *, seed: int = 0) -> Times:
-        """Speak one utterance. Raises InvalidRequest where speech ends before `frames`."""
+    def speak(self, text: str, frames: int, *, rows: int = 1, seed: int = 0) -> Times:
+        """Speak `rows` utterances in one batch. Raises InvalidRequest where speech ends before `frames`."""
         torch.manual_seed(seed)
         start = perf_counter()
-        samples = self._generate(text, frames)
+        waves = self._generate([text] * rows, frames)
         last = perf_counter() - start
-        if len(samples) != frames * FRAME_SAMPLES:
-            raise _too_short(len(samples) // FRAME_SAMPLES, frames)
+        if short := [len(wave) for wave in waves if len(wave) != frames * FRAME_SAMPLES]:
+            raise _too_short(short[0] // FRAME_SAMPLES, frames)
         return Times(last, last)
 
     def greedy(self, text: str, frames: int) -> Tensor:
@@ -209,7 +246,7 @@ class Stock:
             return [np.zeros(0, np.float32)], SAMPLE_RATE
 
         with patch.object(self._tokenizer, "decode", catch):
-            self._generate(text, frames, do_sample=False, subtalker_dosample=False)
+            self._generate([text], frames, do_sample=False, subtalker_dosample=False)
         return caught[0]
 
     @contextmanager
@@ -224,15 +261,15 @@ class Stock:
         ) as seconds:
             yield seconds
 
-    def _generate(self, text: str, frames: int, **options: Any) -> np.ndarray[Any, Any]:
+    def _generate(self, texts: list[str], frames: int, **options: Any) -> list[np.ndarray[Any, Any]]:
+        who = [_SPEAKER] * len(texts), [_LANGUAGE] * len(texts)
         # It computes a frame's codes at the start of the next step, so the last of N + 1 tokens gives no frame.
-        waves, _ = self._model.generate_custom_voice(text, _SPEAKER, _LANGUAGE, max_new_tokens=frames + 1, **options)
-        samples: np.ndarray[Any, Any] = waves[0]
-        return samples
+        waves, _ = self._model.generate_custom_voice(texts, *who, max_new_tokens=frames + 1, **options)
+        return list(waves)
 
 
-def _request(sampling: Sampling) -> SpeechRequest:
-    return SpeechRequest(find_voice(_SPEAKER)[0], find_language(_LANGUAGE), sampling=sampling)
+def _request(sampling: Sampling, speaker: str = _SPEAKER) -> SpeechRequest:
+    return SpeechRequest(find_voice(speaker)[0], find_language(_LANGUAGE), sampling=sampling)
 
 
 def _too_short(got: int, wanted: int) -> InvalidRequest:

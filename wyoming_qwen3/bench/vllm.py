@@ -5,12 +5,10 @@ Gates first: through ours come the very bytes of the source.
 """
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
@@ -20,7 +18,7 @@ from wyoming_qwen3.errors import EngineFailed
 from wyoming_qwen3.request import SAMPLE_RATE
 
 from .machine import describe_machine
-from .serving import Started, free_port, process, serving
+from .serving import Started, cpu_seconds, free_port, process, serving
 from .source import sound
 
 _BYTES_A_SECOND = 2 * SAMPLE_RATE
@@ -147,9 +145,9 @@ async def _measure_load(plan: Plan, url: str, server: Started) -> Load:
             await asyncio.sleep(number / plan.streams)
             return await _listen(client, url, body)
 
-        busy, started = _cpu_seconds(server.pid), time.perf_counter()
+        busy, started = cpu_seconds(server.pid), time.perf_counter()
         heard = await asyncio.gather(*(join(number) for number in range(plan.streams)))
-        wall, busy = time.perf_counter() - started, _cpu_seconds(server.pid) - busy
+        wall, busy = time.perf_counter() - started, cpu_seconds(server.pid) - busy
     audio = sum(len(one.audio) for one in heard) / _BYTES_A_SECOND
     late = [one.late for one in heard]
     first = _p50_p95([one.first for one in heard])
@@ -180,12 +178,6 @@ def _body(seconds: float, chunk_frames: int, pace: float) -> dict[str, Any]:
 
 def _p50_p95(seconds: list[float]) -> tuple[float, float]:
     return 1e3 * median(seconds), 1e3 * quantiles(seconds, n=20, method="inclusive")[-1]
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Processor time that a process has had, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _wait_for(url: str) -> None:

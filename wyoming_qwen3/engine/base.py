@@ -28,6 +28,9 @@ class Engine(Protocol):
     weight_bytes: int
     """Bytes of one weight in memory."""
 
+    apart: bool
+    """Whether the numbers of a row are the same, to the last bit, whatever rows are stepped with it."""
+
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Read a checkpoint and return its footprint in bytes.
 

@@ -4,9 +4,9 @@ Sums are float32 as there, in an order of their own: results are equal within ro
 threads and the signals beside. Knows matrices and what the kernels need.
 """
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from .codec_layers import History
 from .kernels import library
@@ -25,20 +25,21 @@ class FastConv:
         snake: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         outputs, inputs, taps = weight.shape
+        kept = [None if tensor is None else tensor.float().contiguous() for tensor in (bias, *(snake or (None, None)))]
+        pointers = [None if tensor is None else tensor.data_ptr() for tensor in kept]
         self.kernels = kernels
-        self._kept = [_panels(weight, kernels.panel if outputs > 1 else 1), bias, *(snake or (None, None))]
-        self._kept = [None if tensor is None else tensor.float().contiguous() for tensor in self._kept]
-        pointers = [None if tensor is None else tensor.data_ptr() for tensor in self._kept]
-        self.layout = library.Convolution(*pointers, inputs=inputs, outputs=outputs, taps=taps, dilation=dilation)
+        self.layout = library.Convolution(None, *pointers, inputs, outputs, taps, dilation)
+        packed = kernels.pack(self.layout, weight.float().contiguous())
+        self.layout.weights = packed.data_ptr()
+        self._kept = [packed, *kept]
 
     def new_state(self) -> History:
         """State of a stream's start."""
-        return History(torch.zeros((self.layout.taps - 1) * self.layout.dilation, self.layout.inputs))
+        return History(self.kernels.history(self.layout))
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, in] -> [steps, out]."""
-        [out] = self.kernels.convolve(self.layout, [x.contiguous()], [state.rows])
-        return out
+        return self.kernels.convolve(self.layout, x.contiguous(), [state.rows for state in states])
 
 
 class FastLinear(FastConv):
@@ -46,11 +47,11 @@ class FastLinear(FastConv):
 
     def __init__(self, kernels: Kernels, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(kernels, weight[:, :, None], bias)
-        self._past = self.new_state()
+        self._no_past = [self.new_state()]
 
-    def __call__(self, x: Tensor, state: History | None = None) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History] = ()) -> Tensor:
         """[steps, in] -> [steps, out]."""
-        return super().__call__(x, state or self._past)
+        return super().__call__(x, states or self._no_past)
 
 
 class FastResidualUnit:
@@ -65,14 +66,6 @@ class FastResidualUnit:
         """State of a stream's start."""
         return self._wide.new_state()
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
-        [out] = self._kernels.refine(self._wide.layout, self._narrow.layout, [x], [state.rows])
-        return out
-
-
-def _panels(weight: Tensor, width: int) -> Tensor:
-    """[out, in, kernel] -> [panels, kernel, in, width], as convolution.h reads it."""
-    outputs, inputs, taps = weight.shape
-    filled = F.pad(weight, (0, 0, 0, 0, 0, -outputs % width))
-    return filled.view(-1, width, inputs, taps).permute(0, 3, 2, 1)
+        return self._kernels.refine(self._wide.layout, self._narrow.layout, x, [state.rows for state in states])

@@ -1,9 +1,9 @@
 """Layers of the 12 Hz codec's decoder, each of which continues where its last call ended.
 
-A signal is [steps, channels] of one stream, without a batch axis. A layer holds weights only. What it remembers of
-a stream is a state made by its `new_state()`, passed to each call and written in place at fixed addresses: one layer
-serves many streams, and a captured CUDA graph can be replayed. Calling a layer on a signal in pieces gives what
-calling it once on the whole gives; before its start a signal is zero.
+A signal is [steps, channels]: pieces of one stream or more, of as many steps each, one behind the other. A layer holds
+weights only. What it remembers of a stream is a state made by its `new_state()`; each call is given those of its
+streams, and writes them in place at fixed addresses, so that a captured CUDA graph can be replayed. Calling a layer on
+a signal in pieces gives what calling it once on the whole gives; before its start a signal is zero.
 
 Convolutions are matrix products over rows, because on a few rows a convolution kernel spends its time on reordering
 the weights. Knows nothing of codes, frames and checkpoints.
@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The last `rows` of a signal, [rows, ...]."""
+    """The last `rows` of a stream, [rows, ...]."""
 
     rows: Tensor
 
@@ -29,6 +29,11 @@ class History:
         joined = torch.cat((self.rows, signal))
         self.rows.copy_(joined[signal.shape[0] :])
         return joined
+
+
+def extend_each(states: Sequence[History], signal: Tensor) -> list[Tensor]:
+    """Past and piece of each stream, as History.extend gives them."""
+    return [state.extend(piece) for state, piece in zip(states, signal.chunk(len(states)), strict=True)]
 
 
 class Affine(Protocol):
@@ -44,7 +49,7 @@ class Conv(Protocol):
     def new_state(self) -> History:
         """State of a stream's start."""
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, in] -> [steps, out]."""
 
 
@@ -75,10 +80,12 @@ class CausalConv:
         kernel, channels, _ = self._taps.shape
         return History(self._taps.new_zeros((kernel - 1) * self._dilation, channels))
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, in] -> [steps, out]."""
-        steps = x.shape[0]
-        joined = state.extend(x)
+        steps = x.shape[0] // len(states)
+        return _together([self._convolve(joined, steps) for joined in extend_each(states, x)])
+
+    def _convolve(self, joined: Tensor, steps: int) -> Tensor:
         # Tap by tap: to gather all the rows first, for a single product, costs a CPU more in copies than it saves.
         out = torch.addmm(self._bias, joined[:steps], self._taps[0])
         for i, tap in enumerate(self._taps[1:], start=1):
@@ -99,10 +106,12 @@ class DepthwiseCausalConv:
         kernel, channels = self._taps.shape
         return History(self._taps.new_zeros(kernel - 1, channels))
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
-        steps = x.shape[0]
-        joined = state.extend(x)
+        steps = x.shape[0] // len(states)
+        return _together([self._convolve(joined, steps) for joined in extend_each(states, x)])
+
+    def _convolve(self, joined: Tensor, steps: int) -> Tensor:
         out = torch.addcmul(self._bias, joined[:steps], self._taps[0])
         for i, tap in enumerate(self._taps[1:], start=1):
             out.addcmul_(joined[i:][:steps], tap)
@@ -125,16 +134,16 @@ class CausalTransposedConv:
     def by_phase(weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor]:
         """Weight [in, out, n * stride] and bias [out] as those of a convolution [stride * out, in, n]."""
         channels, out, kernel = weight.shape
-        phases = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2).flatten(0, 1)
-        return phases.flip(2), bias.repeat(stride)
+        phases = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2)
+        return torch.stack(phases.unbind(3)[::-1], dim=3).flatten(0, 1), bias.repeat(stride)
 
     def new_state(self) -> History:
         """State of a stream's start."""
         return self._conv.new_state()
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, in] -> [steps * stride, out]."""
-        return self._conv(x, state).view(x.shape[0] * self._stride, -1)
+        return self._conv(x, states).view(x.shape[0] * self._stride, -1)
 
 
 class SnakeBeta:
@@ -177,9 +186,9 @@ class ConvNeXt:
         """State of a stream's start."""
         return self._conv.new_state()
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
-        return x + self._narrow(F.gelu(self._wide(self._norm(self._conv(x, state)))))
+        return x + self._narrow(F.gelu(self._wide(self._norm(self._conv(x, states)))))
 
 
 class ActivatedConv:
@@ -193,9 +202,9 @@ class ActivatedConv:
         """State of a stream's start."""
         return self._conv.new_state()
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, in] -> [steps, out]."""
-        return self._conv(self._act(x), state)
+        return self._conv(self._act(x), states)
 
 
 class ResidualUnit:
@@ -210,9 +219,9 @@ class ResidualUnit:
         """State of a stream's start."""
         return self._wide.new_state()
 
-    def __call__(self, x: Tensor, state: History) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
-        return x + self._narrow(self._wide(x, state), self._no_past)
+        return x + self._narrow(self._wide(x, states), [self._no_past])
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,11 +243,11 @@ class Upsampling:
         """State of a stream's start."""
         return UpsamplingState(self._up.new_state(), tuple(block.new_state() for block in self._refine))
 
-    def __call__(self, x: Tensor, state: UpsamplingState) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[UpsamplingState]) -> Tensor:
         """[steps, in] -> [steps * stride, out]."""
-        x = self._up(x, state.up)
-        for block, past in zip(self._refine, state.refine, strict=True):
-            x = block(x, past)
+        x = self._up(x, [state.up for state in states])
+        for number, block in enumerate(self._refine):
+            x = block(x, [state.refine[number] for state in states])
         return x
 
 
@@ -296,18 +305,21 @@ class Attention:
         shape = (self._window - 1, self._key_heads, self._head_dim)
         return AttentionState(*(History(self._like.new_zeros(shape)) for _ in range(2)))
 
-    def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, state: AttentionState) -> Tensor:
-        """[steps, channels] -> [steps, channels]; `mask` [steps, window - 1 + steps] is true where a step may look."""
+    def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, states: Sequence[AttentionState]) -> Tensor:
+        """[steps, channels] -> [steps, channels].
+
+        `mask` [streams, 1, own steps, window - 1 + own steps] is true where a step of a stream may look.
+        """
         heads = self._project(x).view(x.shape[0], -1, self._head_dim)
         queries, keys, values = torch.split(heads, [self._heads, self._key_heads, self._key_heads], dim=1)
         attended = F.scaled_dot_product_attention(
-            rotation(queries).transpose(0, 1)[None],
-            state.keys.extend(rotation(keys)).transpose(0, 1)[None],
-            state.values.extend(values).transpose(0, 1)[None],
+            torch.stack(rotation(queries).chunk(len(states))).transpose(1, 2),
+            torch.stack(extend_each([state.keys for state in states], rotation(keys))).transpose(1, 2),
+            torch.stack(extend_each([state.values for state in states], values)).transpose(1, 2),
             attn_mask=mask,
             enable_gqa=self._heads != self._key_heads,
         )
-        return self._out(attended[0].transpose(0, 1).flatten(1))
+        return self._out(attended.transpose(1, 2).reshape(x.shape[0], -1))
 
 
 class GatedMLP:
@@ -338,9 +350,9 @@ class TransformerLayer:
         """State of a stream's start."""
         return self._attention.new_state()
 
-    def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, state: AttentionState) -> Tensor:
+    def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, states: Sequence[AttentionState]) -> Tensor:
         """[steps, channels] -> [steps, channels]; `mask` as for Attention."""
-        x = x + self._attention(self._attention_norm(x), rotation, mask, state)
+        x = x + self._attention(self._attention_norm(x), rotation, mask, states)
         return x + self._mlp(self._mlp_norm(x))
 
 
@@ -382,23 +394,29 @@ class Transformer:
         position = torch.zeros((), dtype=torch.int64, device=self._frequencies.device)
         return TransformerState(position, tuple(layer.new_state() for layer in self._layers))
 
-    def __call__(self, x: Tensor, state: TransformerState) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[TransformerState]) -> Tensor:
         """[steps, in] -> [steps, out]."""
         x = self._project(x)
-        steps = torch.arange(x.shape[0], device=x.device)
-        rotation = self._rotation(state.position + steps, x.dtype)
-        mask = self._mask(state.position, steps)
-        state.position.add_(x.shape[0])
-        for layer, past in zip(self._layers, state.layers, strict=True):
-            x = layer(x, rotation, mask, past)
+        steps = torch.arange(x.shape[0] // len(states), device=x.device)
+        positions = torch.stack([state.position for state in states])[:, None]
+        rotation = self._rotation((positions + steps).flatten(), x.dtype)
+        mask = self._mask(positions[:, :, None], steps)[:, None]
+        for state in states:
+            state.position.add_(steps.shape[0])
+        for number, layer in enumerate(self._layers):
+            x = layer(x, rotation, mask, [state.layers[number] for state in states])
         return self._out(self._norm(x))
 
     def _rotation(self, positions: Tensor, dtype: torch.dtype) -> Rotation:
         angles = (positions.float()[:, None] * self._frequencies).repeat(1, 2)[:, None]
         return Rotation(angles.cos().to(dtype), angles.sin().to(dtype))
 
-    def _mask(self, position: Tensor, steps: Tensor) -> Tensor:
+    def _mask(self, positions: Tensor, steps: Tensor) -> Tensor:
         """Column c is the step c - (window - 1) of this call: the window's other steps, then this call's own."""
         columns = torch.arange(1 - self._window, steps.shape[0], device=steps.device)
         age = steps[:, None] - columns
-        return (age >= 0) & (age < self._window) & (columns >= -position)
+        return (age >= 0) & (age < self._window) & (columns >= -positions)
+
+
+def _together(pieces: list[Tensor]) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

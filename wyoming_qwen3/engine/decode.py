@@ -4,7 +4,7 @@ Knows prompts, talker, code predictor and sampling; does NOT know audio, where r
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,13 +14,13 @@ from torch import Tensor
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import SpeechRequest
 
-from .predictor import CodePredictor, Predictor
+from .predictor import Predictor
 from .prompt import Prompt, PromptBuilder, Voicing, prefills_whole_text, prepare
+from .published import Published
 from .sampling import Sampler, choose
 from .talker import Talker
 from .text_track import IncrementalTokenizer, TextTrack
 from .transformer import KvCache
-from .upstream import Upstream
 
 Ending = Literal["eos", "limit"]
 
@@ -99,6 +99,9 @@ class Row:
         """Why it ended: by the model's end of speech, or by the frame limit; None while it goes on."""
 
         self.speech: Speech | None = None
+        self.begun: Callable[[], Tensor] | None = None
+        """Waits for the codes of a frame that a step has left to the device."""
+
         self.text_finished = False
         self._tokenizer = tokenizer
         self._max_frames = max_frames
@@ -112,7 +115,12 @@ class Row:
 
     @property
     def ready(self) -> bool:
-        """Whether a step would advance it; otherwise it has ended, or waits for text."""
+        """Whether a step would bring it on; otherwise it has ended, or waits for text."""
+        return self.begun is not None or self.advances
+
+    @property
+    def advances(self) -> bool:
+        """Whether there is all that its next frame needs."""
         if self.ending is not None:
             return False
         if self.speech is None:
@@ -145,7 +153,7 @@ class Row:
     def end(self, ending: Ending) -> None:
         """Stop for good and give the memory back."""
         self.ending = ending
-        self.speech = None
+        self.speech = self.begun = None
 
     def _take(self, ids: list[int]) -> None:
         self._new_ids += ids
@@ -170,19 +178,18 @@ class Frame:
 
 
 class Decoder:
-    """Turns requests into codec frames with one checkpoint. Takes over its weights, or uses the model that is given.
+    """Turns requests into codec frames with one checkpoint.
 
     A row is all the state of an utterance: any number may be open, and each step advances those it is given.
     """
 
-    def __init__(self, upstream: Upstream, model: LanguageModel | None = None) -> None:
-        self._upstream = upstream
-        if model is None:
-            model = LanguageModel(Talker(upstream.model.talker), CodePredictor(upstream.model.talker))
+    def __init__(self, published: Published, model: LanguageModel) -> None:
+        self._published = published
         self.model = model
         self._talker, self._predictor = model.talker, model.predictor
-        self._prompts = PromptBuilder(upstream, self._talker, self._predictor)
+        self._prompts = PromptBuilder(published, self._talker, self._predictor)
         self._heads: dict[bytes, KvCache] = {}
+        self._remembers_heads = self._talker.transformer.splits_exactly
         self._end: int = self._talker.config.codec_eos_token_id
         self._banned = torch.zeros(self._talker.config.vocab_size, dtype=torch.bool, device=self._talker.device)
         self._banned[-_SUPPRESSED:] = True
@@ -205,11 +212,11 @@ class Decoder:
         empty text.
         """
         if whole_text_first is None:
-            whole_text_first = prefills_whole_text(self._upstream.kind)
+            whole_text_first = prefills_whole_text(self._published.kind)
         row = Row(
-            prepare(self._upstream, request),
-            Sampler(choose(request.sampling, self._upstream.defaults), self._banned, self._end),
-            IncrementalTokenizer(self._upstream.tokenizer),
+            prepare(self._published, request),
+            Sampler(choose(request.sampling, self._published.defaults), self._banned, self._end),
+            IncrementalTokenizer(self._published.tokenizer),
             whole_text_first=whole_text_first and not streaming_text,
             max_frames=request.sampling.max_frames,
         )
@@ -227,7 +234,7 @@ class Decoder:
         Returns one Frame for each of them, in their order. The talker takes a frame in only at the next step, so a
         frame is out as early as can be.
         """
-        ready = [row for row in rows if row.ready]
+        ready = [row for row in rows if row.advances]
         for row in ready:
             self._prefill(row)
         self._talk([speech for row in ready if (speech := self._caught_up(row)).codes_embedding is not None])
@@ -238,17 +245,20 @@ class Decoder:
         self._heads.clear()
 
     def _prefill(self, row: Row) -> None:
-        if row.speech is not None or not row.ready:
+        if row.speech is not None or not row.advances:
             return
         ids = row.take_new_ids()
         prompt = self._prompts.build(
             row.voicing, ids, whole_text_first=row.whole_text_first, finished=row.text_finished
         )
         cache = self._talker.transformer.new_cache(len(prompt.prefill) + _SPARE_POSITIONS)
-        done = self._restore_head(prompt, cache) if self._talker.transformer.splits_exactly else 0
+        done = self._restore_head(prompt, cache) if self._remembers_heads else 0
+        row.speech = self._opened(prompt, cache, done, finished=row.text_finished)
+
+    def _opened(self, prompt: Prompt, cache: KvCache, done: int, *, finished: bool) -> Speech:
+        """Take in what of the prompt is not in the cache yet."""
         hidden = self._talker.advance(prompt.prefill[None, done:], (cache,))[0]
-        track = TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=row.text_finished)
-        row.speech = Speech(track, cache, hidden)
+        return Speech(TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=finished), cache, hidden)
 
     def _restore_head(self, prompt: Prompt, cache: KvCache) -> int:
         """Fill a new cache with the positions that do not depend on the text; returns how many these are.
@@ -257,7 +267,7 @@ class Decoder:
         are remembered by.
         """
         head = prompt.prefill[: prompt.head]
-        key = hashlib.blake2b(head.contiguous().numpy().tobytes()).digest()
+        key = hashlib.blake2b(head.contiguous().cpu().view(torch.uint8).numpy().tobytes()).digest()
         if key not in self._heads:
             known = self._talker.transformer.new_cache(prompt.head)
             self._talker.advance(head[None], (known,))
@@ -296,10 +306,8 @@ class Decoder:
         firsts = torch.stack([row.sampler.draw(row_logits) for row, row_logits in zip(rows, logits, strict=True)])
         first_codes: list[int] = firsts.tolist()
         for row, first in zip(rows, first_codes, strict=True):
-            if first == self._end:
-                row.end("eos")
-            elif row.frames >= row.limit:
-                row.end("limit")
+            if ending := self._ending(row, first):
+                row.end(ending)
         going = [place for place, row in enumerate(rows) if row.ending is None]
         codes: dict[int, Tensor] = {}
         if going:
@@ -310,6 +318,12 @@ class Decoder:
                 speeches[place].codes_embedding = embedding
                 rows[place].emit(first_codes[place])
         return [Frame(row, codes.get(place), row.ending) for place, row in enumerate(rows)]
+
+    def _ending(self, row: Row, first: int) -> Ending | None:
+        """Why the row ends when this is the next id of codebook 0; None where it goes on."""
+        if first == self._end:
+            return "eos"
+        return "limit" if row.frames >= row.limit else None
 
 
 def _next_input(speech: Speech) -> Tensor:

@@ -1,72 +1,99 @@
 """A checkpoint's language model, loaded as exactly as it is wanted.
 
-Puts upstream, packs and kernels together; does NOT know how any of them works.
+Puts files, packs and kernels together; does NOT know how any of them works.
 """
 
+import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
 
-from wyoming_qwen3.errors import ModelFailed
-
 from .decode import Decoder, LanguageModel
-from .dynamic import rounded_model
+from .dynamic import RoundedLinear
+from .graphs import CaptureFailed, Graphs, reason
 from .kernels.library import Kernels
-from .pack_file import is_packed, packed_tensors
+from .pack_file import packed_tensors
+from .predictor import CodePredictor
+from .published import Published, reading
 from .quantized import QuantizedLinear, QuantizedPredictor, QuantizedTransformer
+from .static import StaticDecoder
 from .talker import Talker
-from .upstream import Upstream, load_checkpoint, open_checkpoint
+from .tensors import Reader
+from .transformer import MakeLinear, Transformer, linear_layer
+
+_LOGGER = logging.getLogger(__name__)
 
 Quantize = Literal["none", "int8", "int4"]
 """How the weights of the language model's matrices are kept."""
+
+_TALKER = "talker."
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A checkpoint that can make codes, and the bytes that it takes in memory."""
 
-    upstream: Upstream
+    published: Published
     decoder: Decoder
     footprint: int
 
 
-def load_exact(path: Path, device: str, dtype: torch.dtype) -> Loaded:
+def load_exact(published: Published, device: str, dtype: torch.dtype) -> Loaded:
     """As it was published, computed in `dtype`. Raises ModelFailed."""
-    upstream = load_checkpoint(path, device, dtype)
-    return Loaded(upstream, Decoder(upstream), tensor_bytes(upstream.model))
+    model = _model(published, Reader(published.tensors, device, dtype, _TALKER), linear_layer)
+    return Loaded(published, Decoder(published, model), _footprint(model))
 
 
-def load_rounded(path: Path) -> Loaded:
-    """In 8 bits without kernels. Raises ModelFailed."""
-    upstream = load_checkpoint(path, "cpu", torch.float32)
-    return Loaded(upstream, Decoder(upstream, rounded_model(upstream)), tensor_bytes(upstream.model))
-
-
-def load_quantized(path: Path, quantize: Quantize, kernels: Kernels) -> Loaded:
-    """In 8 or 4 bits; `upstream` is without its talker. Raises ModelFailed."""
-    upstream = open_checkpoint(path, is_packed)
+def load_static(published: Published, device: str, dtype: torch.dtype, graphs: Graphs) -> Loaded:
+    """As load_exact, with captured steps unless memory is too short for them. Raises ModelFailed."""
+    loaded = load_exact(published, device, dtype)
     try:
-        tensors = packed_tensors(path, 4 if quantize == "int4" else 8)
-    except Exception as error:
-        raise ModelFailed(f"{path.name} could not be loaded: its files are incomplete or damaged.") from error
-    config = upstream.model.config.talker_config
-    source = upstream.model.talker
-    source.model.codec_embedding.weight = nn.Parameter(tensors["predictor.tables.0"].float(), requires_grad=False)
-    hidden, positions = config.hidden_size, config.max_position_embeddings
-    talker = Talker(
-        source,
-        QuantizedTransformer(kernels, tensors, "talker.", config, positions),
-        QuantizedLinear(kernels, tensors, "talker.head", config.vocab_size, hidden),
-    )
+        decoder = StaticDecoder(published, loaded.decoder.model, graphs)
+    except (CaptureFailed, torch.OutOfMemoryError) as error:
+        _LOGGER.warning("Speaking without CUDA graphs, several times slower: %s", reason(error))
+        return loaded
+    return Loaded(published, decoder, loaded.footprint + decoder.slots.footprint)
+
+
+def load_rounded(published: Published) -> Loaded:
+    """In 8 bits without kernels. Raises ModelFailed."""
+    model = _model(published, Reader(published.tensors, "cpu", torch.float32, _TALKER), RoundedLinear)
+    return Loaded(published, Decoder(published, model), _footprint(model))
+
+
+def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> Loaded:
+    """In 8 or 4 bits; of the published tensors only the text's are read, if the pack is there. Raises ModelFailed."""
+    config = published.config.talker_config
+    with reading(published.path.name):
+        tensors = packed_tensors(published, 4 if quantize == "int4" else 8)
+        talker = Talker(
+            Reader(published.tensors, "cpu", torch.float32, _TALKER),
+            config,
+            QuantizedTransformer(kernels, tensors, "talker.", config, config.max_position_embeddings),
+            QuantizedLinear(kernels, tensors, "talker.head", config.vocab_size, config.hidden_size),
+        )
     predictor = QuantizedPredictor(kernels, tensors, config)
-    del upstream.model.talker
-    footprint = sum(tensor.nbytes for tensor in tensors.values()) + tensor_bytes(upstream.model)
-    return Loaded(upstream, Decoder(upstream, LanguageModel(talker, predictor)), footprint)
+    footprint = sum(tensor.nbytes for tensor in tensors.values()) + _tensor_bytes(talker)
+    return Loaded(published, Decoder(published, LanguageModel(talker, predictor)), footprint)
 
 
-def tensor_bytes(module: nn.Module) -> int:
+def _model(published: Published, read: Reader, linear: MakeLinear) -> LanguageModel:
+    config = published.config.talker_config
+    with reading(published.path.name):
+        head = linear_layer(read("codec_head.weight", config.vocab_size, config.hidden_size))
+        layers = Transformer(read.below("model."), config, config.max_position_embeddings, linear)
+        talker = Talker(read, config, layers, head)
+        return LanguageModel(talker, CodePredictor(read, config, talker.codec_embedding, linear))
+
+
+def _footprint(model: LanguageModel) -> int:
+    """Of one that is not quantized."""
+    assert isinstance(model.predictor, CodePredictor)
+    return _tensor_bytes(nn.ModuleList((model.talker, model.predictor)))
+
+
+def _tensor_bytes(module: nn.Module) -> int:
     """Memory of its parameters and buffers."""
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))

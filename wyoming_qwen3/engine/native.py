@@ -5,10 +5,10 @@ It knows which tensors belong together; the pipe, credit and who asked are not i
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,25 +17,25 @@ from torch import Tensor
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech, SpeechError
 from wyoming_qwen3.hardware import available_memory
-from wyoming_qwen3.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.request import ClonePrompt, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
 from .codec import CodecDecoder
+from .graphs import choose_graphs
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
 from .kernels.library import load_kernels
-from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, tensor_bytes
-from .memory import give_back, let_go, ran_out
-from .reference import clone_prompt, encode_clip
-from .sound import Codec, Sound, fingerprint
-from .upstream import Upstream, load_speech_tokenizer
+from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
+from .precision import compute_exactly, language_model_type
+from .published import Published, open_checkpoint, open_codec, reading
+from .shortage import give_back, let_go, ran_out
+from .sound import Codec, FrameDecoder, Sound, decode_together, fingerprint
+from .static_codec import static_codec
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
 
 _NO_MEMORY = "Memory ran out while this was spoken."
-
-_NOTHING = np.zeros(0, np.float32)
 
 _CPU_SHARE, _GPU_SHARE = 0.8, 0.9
 """Of the memory found free at start, what checkpoints may take."""
@@ -45,7 +45,7 @@ _CPU_SHARE, _GPU_SHARE = 0.8, 0.9
 class _Model:
     """A loaded checkpoint."""
 
-    upstream: Upstream
+    published: Published
     decoder: decode.Decoder
     codec: Codec
 
@@ -97,9 +97,13 @@ class NativeEngine:
     fatal: tuple[type[Exception], ...] = (torch.AcceleratorError,)
     """The device's state is lost, and with it this process."""
 
-    def __init__(self, device: str, dtype: str, quantize: str = "none", threads: int = 0) -> None:
+    def __init__(
+        self, device: str, dtype: str, quantize: str = "none", threads: int = 0, *, graphs: bool = True
+    ) -> None:
         """As on the command line. The codec is always computed in float32."""
         self.device = _choose_device(device)
+        if self.device != "cpu":
+            compute_exactly()
         self.memory = _free_memory(self.device)
         if threads:
             torch.set_num_threads(threads)
@@ -110,12 +114,11 @@ class NativeEngine:
             _LOGGER.info(
                 "Speaking in %s with %d threads (%s)", self._quantize, self._kernels.threads, self._kernels.kind
             )
-        self._dtype = {
-            "auto": torch.float32 if self.device == "cpu" else torch.bfloat16,
-            "float32": torch.float32,
-            "bfloat16": torch.bfloat16,
-        }[dtype]
+        self._dtype = language_model_type(dtype, self.device)
+        self._static = self.device != "cpu"
+        self._graphs = graphs
         self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
+        self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
         self._codecs: dict[bytes, Codec] = {}
         self._speeches: dict[int, _Speech] = {}
@@ -128,14 +131,19 @@ class NativeEngine:
         """
         try:
             with self._memory_for(f"{checkpoint.name} does not fit into the memory that is free."):
-                codec, added = self._codec(path / "speech_tokenizer")  # first: it needs twice its memory for a moment
-                loaded = self._language_model(path)
-                model = _Model(loaded.upstream, loaded.decoder, codec)
+                with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder, each on one core
+                    reading_codec = beside.submit(self._codec, path)
+                    if self._static:
+                        wait([reading_codec])  # nothing else may be done on a GPU while steps are captured
+                    loaded = self._language_model(path)
+                codec, added = reading_codec.result()
+                model = _Model(loaded.published, loaded.decoder, codec)
                 _warm_up(checkpoint, model)
         except SpeechError:
             self._drop_unused_codecs()
             raise
         self._models[checkpoint] = model
+        give_back(self.device)
         return loaded.footprint + added
 
     def unload(self, checkpoint: Checkpoint) -> None:
@@ -145,18 +153,22 @@ class NativeEngine:
         give_back(self.device)
 
     def compute(self, job: Job) -> Result:
-        """Do a job; the codec's encoder is read from disk for it, and dropped again.
+        """Do a job; what reads clips is read from disk for it, and dropped again.
 
-        Raises InvalidRequest where the clip won't do, EngineFailed where the checkpoint is not loaded.
+        Raises InvalidRequest where the clip won't do, EngineFailed where the checkpoint is not loaded, ModelFailed.
         """
+        from .reference import clone_prompt, encode_clip  # noqa: PLC0415  takes seconds, and clips alone need it
+
         model = self._model(job.checkpoint)
+        codec = model.codec.published
         try:
             with self._memory_for("Memory ran out while this recording was read."):
                 match job:
                     case Clone(number, _, reference):
-                        return Cloned(number, self._clone(model, reference))
+                        dtype = model.decoder.model.talker.dtype
+                        return Cloned(number, clone_prompt(model.published, codec, reference, self.device, dtype))
                     case Encode(number, _, samples, sample_rate):
-                        return Encoded(number, encode_clip(self._speech_tokenizer(model), samples, sample_rate))
+                        return Encoded(number, encode_clip(codec, samples, sample_rate, self.device))
         finally:
             give_back(self.device)
 
@@ -225,9 +237,17 @@ class NativeEngine:
             )
 
     def _speak(self, model: _Model, rows: dict[decode.Row, int]) -> Iterator[Output]:
-        for frame in model.decoder.step(list(rows)):
-            number = rows[frame.row]
-            yield from _advance(number, self._speeches[number], frame)
+        frames = {rows[frame.row]: frame for frame in model.decoder.step(list(rows))}
+        speeches = {number: self._speeches[number] for number in frames}
+        for numbers in _gather(speeches, frames):
+            together = [speeches[number] for number in numbers]
+            samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
+            for speech in together:
+                speech.gathered.clear()
+            for number, made in zip(numbers, samples, strict=True):
+                yield from _hear(number, speeches[number], made)
+        for number, frame in frames.items():
+            yield from _ending(number, speeches[number], frame)
 
     def _model(self, checkpoint: Checkpoint | None) -> _Model:
         model = self._models.get(checkpoint) if checkpoint else None
@@ -236,22 +256,18 @@ class NativeEngine:
         return model
 
     def _language_model(self, path: Path) -> Loaded:
+        published = open_checkpoint(path)
         if self._kernels and self._quantize != "none":
-            return load_quantized(path, self._quantize, self._kernels)
+            return load_quantized(published, self._quantize, self._kernels)
+        if self._static:
+            return load_static(published, self.device, self._dtype, choose_graphs(self.device, wanted=self._graphs))
         if self._quantize == "none":
-            return load_exact(path, self.device, self._dtype)
+            return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
         if self._quantize == "int4":
             raise ModelFailed(f"The CPU kernels that --quantize int4 needs are missing: {advice}.")
         _LOGGER.warning("The CPU kernels are missing, so speech is several times slower: %s", advice)
-        return load_rounded(path)
-
-    def _clone(self, model: _Model, reference: Reference) -> ClonePrompt:
-        tokenizer = None if reference.text is None else self._speech_tokenizer(model)
-        return clone_prompt(model.upstream, tokenizer, reference)
-
-    def _speech_tokenizer(self, model: _Model) -> Any:
-        return load_speech_tokenizer(model.codec.path, self.device, torch.float32)
+        return load_rounded(published)
 
     @contextlib.contextmanager
     def _memory_for(self, failure: str) -> Iterator[None]:
@@ -276,24 +292,19 @@ class NativeEngine:
         self._codecs = {key: codec for key, codec in self._codecs.items() if id(codec) in used}
 
     def _codec(self, path: Path) -> tuple[Codec, int]:
-        """The codec of a folder, and the bytes that it takes more: all checkpoints are published with the same one."""
-        try:
-            key = fingerprint(path / "model.safetensors")
-        except OSError as error:
-            name = path.parent.name
-            raise ModelFailed(f"{name} could not be loaded: its files are incomplete or damaged.") from error
-        if codec := self._codecs.get(key):
-            return codec, 0
-        decoder = load_speech_tokenizer(path, self.device, torch.float32).model.decoder
-        self._codecs[key] = codec = Codec(
-            CodecDecoder(decoder, kernels=self._kernels),
-            path,
-            tensor_bytes(decoder),
-            codebooks=decoder.config.num_quantizers,
-            codebook_size=decoder.config.codebook_size,
-            device=self.device,
-        )
-        return codec, codec.footprint
+        """A checkpoint's codec, and the bytes that it takes more: all are published with the same one."""
+        published = open_codec(path / "speech_tokenizer")
+        with reading(path.name):
+            key = fingerprint(published.file)
+            if codec := self._codecs.get(key):
+                return codec, 0
+            decoder = CodecDecoder(published.decoder(self.device), published.config, kernels=self._kernels)
+        self._codecs[key] = codec = Codec(self._frame_decoder(decoder), published, self.device)
+        return codec, published.decoder_bytes()
+
+    def _frame_decoder(self, decoder: CodecDecoder) -> FrameDecoder:
+        """The codec as the device wants it."""
+        return static_codec(decoder, choose_graphs(self.device, wanted=self._graphs)) if self._static else decoder
 
 
 def _warm_up(checkpoint: Checkpoint, model: _Model) -> None:
@@ -326,25 +337,34 @@ def _sound(codec: Codec, voice: Voice | None = None) -> Sound:
     return Sound(codec.decoder, codec.decoder.new_state())
 
 
-def _advance(number: int, speech: _Speech, frame: decode.Frame) -> Iterator[Output]:
-    """What a speaking row's new frame means for the listener."""
-    if frame.codes is not None:
-        speech.gathered.append(frame.codes)
-    samples = _NOTHING
-    if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
-        made = np.frombuffer(speech.sound.decode(torch.stack(speech.gathered)), np.float32)
-        samples = speech.ear.hear(made)
-        speech.gathered.clear()
-        if not speech.ear.begun:
-            speech.sound.chunks = 0  # the first sound comes by itself, however much silence was before it
+def _gather(speeches: Mapping[int, _Speech], frames: Mapping[int, decode.Frame]) -> list[list[int]]:
+    """Take the rows' new frames in; which of them have a chunk then, those of as many frames side by side."""
+    chunks: dict[int, list[int]] = {}
+    for number, frame in frames.items():
+        speech = speeches[number]
+        if frame.codes is not None:
+            speech.gathered.append(frame.codes)
+        if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
+            chunks.setdefault(len(speech.gathered), []).append(number)
+    return [chunks[length] for length in sorted(chunks)]
+
+
+def _hear(number: int, speech: _Speech, samples: bytes) -> Iterator[Output]:
+    """What of a row's new chunk is for the listener already."""
+    passed = speech.ear.hear(np.frombuffer(samples, np.float32))
+    if not speech.ear.begun:
+        speech.sound.chunks = 0  # the first sound comes by itself, however much silence was before it
+    if passed.size:
+        yield Audio(number, passed.tobytes())
+
+
+def _ending(number: int, speech: _Speech, frame: decode.Frame) -> Iterator[Output]:
+    """What a speaking row's frame that is its last, or should be, means for the listener."""
     if fault := speech.find_fault():
         yield from _rescue(number, speech, fault)
-        return
-    if frame.ending:
-        samples = np.concatenate([samples, speech.ear.rest()])
-    if samples.size:
-        yield Audio(number, samples.tobytes())
-    if frame.ending:
+    elif frame.ending:
+        if (rest := speech.ear.rest()).size:
+            yield Audio(number, rest.tobytes())
         yield Ended(number, speech.codes.text_tokens, speech.codes.frames)
 
 
@@ -373,7 +393,7 @@ def _any_voice(checkpoint: Checkpoint, model: _Model) -> Voice:
         case "voice_design":
             return Description("A calm voice.")
         case "base":
-            hidden = model.upstream.model.config.talker_config.hidden_size
+            hidden = model.published.config.talker_config.hidden_size
             return ClonePrompt(np.zeros(hidden, dtype=np.float32))
 
 

@@ -4,22 +4,26 @@ Knows upstream's names of tensors, and files. The file is only a cache: it is ma
 or of other weights or another format, and where it can't be written speech does without.
 """
 
+import hashlib
 import json
 import logging
-import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from .packing import BLOCK, interleave, pack
+from .config import StackConfig, TalkerConfig
+from .memory import huge_pages
+from .packing import BLOCK, interleave, interleaved, pack, packed_sizes
+from .published import Published
+from .tensors import Reader
 from .weights import weight_files
 
 _LOGGER = logging.getLogger(__name__)
@@ -28,112 +32,163 @@ _FORMAT = "1"
 """To be changed with what is packed, how, or under which names."""
 
 _ALIGNMENT = 64
-_HUGE_PAGE = 2 << 20
 _DTYPES = {"U8": torch.uint8, "F32": torch.float32, "BF16": torch.bfloat16}
 
-_TALKER, _PREDICTOR = "talker.", "talker.code_predictor."
-
-Read = Callable[[str], Tensor]
 Tensors = Mapping[str, Tensor]
+Shapes = Mapping[str, tuple[torch.dtype, list[int]]]
 
 
-def is_packed(name: str) -> bool:
-    """Whether a tensor of a checkpoint has its place in the pack."""
-    parts = ("talker.model.layers.", "talker.model.norm.", "talker.model.codec_embedding.", "talker.codec_head.")
-    return name.startswith((*parts, _PREDICTOR))
+@dataclass(frozen=True)
+class _Plain:
+    """A tensor that is not rounded."""
+
+    name: str
+    size: list[int]
+    make: Callable[[], Tensor]
+    dtype: torch.dtype = torch.float32
+
+    def shapes(self) -> Shapes:
+        return {self.name: (self.dtype, self.size)}
+
+    def tensors(self) -> Tensors:
+        return {self.name: self.make()}
 
 
-def packed_tensors(path: Path, bits: int) -> Tensors:
+@dataclass(frozen=True)
+class _Matrix:
+    """A matrix [outputs, inputs], to be rounded."""
+
+    name: str
+    outputs: int
+    inputs: int
+    bits: int
+    make: Callable[[], Tensor]
+
+    def shapes(self) -> Shapes:
+        data, scales = packed_sizes(self.outputs, self.inputs, self.bits)
+        shapes = {f"{self.name}.data": (torch.uint8, [data])}
+        return shapes | ({f"{self.name}.scales": (torch.float32, [scales])} if scales else {})
+
+    def tensors(self) -> Tensors:
+        packed = pack(self.make(), self.bits)
+        tensors = {f"{self.name}.data": packed.data}
+        return tensors if packed.scales is None else tensors | {f"{self.name}.scales": packed.scales}
+
+
+_Part = _Plain | _Matrix
+
+
+def packed_tensors(published: Published, bits: int) -> Tensors:
     """What a checkpoint's language model is made of, heads always in 8 bits.
 
-    `talker.N.qkv` and so on are matrices (`.data`, `.scales`), norms and tables of embeddings as they are. Raises
-    what safetensors raises of a damaged file, and KeyError where a tensor is missing.
+    `talker.N.qkv` and so on are matrices (`.data`, `.scales`), norms and tables of embeddings as they are. Only where
+    there is no pack yet, weights are read, one matrix at a time: raises what safetensors raises of a damaged file, and
+    TensorError.
     """
-    key = {"format": _FORMAT, "bits": str(bits), "source": _source(path)}
+    path, config = published.path, published.config.talker_config
+    key = {"format": _FORMAT, "bits": str(bits), "source": _source(path, config)}
     file = path / f"packed-int{bits}.safetensors"
     if found := _read(file, key):
         return found
     _LOGGER.info("Rounding the weights of %s to %d bits", path.name, bits)
-    tensors = dict(_pack(path, bits))
-    part = file.with_name(f".{file.name}.{os.getpid()}")
+    parts = list(_parts(published, bits))
+    tensors = _rooms({name: shape for part in parts for name, shape in part.shapes().items()})
+    for part in parts:
+        for name, tensor in part.tensors().items():
+            tensors[name].copy_(tensor)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        save_file(tensors, part, metadata=key)
-        part.replace(file)
-    except Exception as error:  # safetensors has an error of its own for a full disk or a read-only folder
-        part.unlink(missing_ok=True)
+        _write(draft, key, tensors)
+        draft.replace(file)
+    except OSError as error:  # such as a full disk or a read-only folder
+        draft.unlink(missing_ok=True)
         _LOGGER.warning("The rounded weights can't be kept in %s, so each start takes longer: %s", path, error)
-        return _gathered(tensors)
-    tensors.clear()
-    return _read(file, key) or _gathered(dict(_pack(path, bits)))
+    return tensors
 
 
-def _source(path: Path) -> str:
+def _source(path: Path, config: TalkerConfig) -> str:
     """Tells weights apart without reading them."""
     stats = [(path / name).stat() for name in weight_files(path)]
-    return ",".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+    times = ",".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+    return f"{times},{hashlib.blake2b(repr(config).encode(), digest_size=8).hexdigest()}"
 
 
-def _pack(path: Path, bits: int) -> Iterator[tuple[str, Tensor]]:
-    """Tensors in the order in which a frame reads them."""
-    read = _reader(path)
-    config = json.loads((path / "config.json").read_text(encoding="utf-8"))["talker_config"]
-    predictor = config["code_predictor_config"]
-    yield from _stack(read, f"{_TALKER}model.", "talker.", config["num_hidden_layers"], bits)
-    yield from _matrix("talker.head", read(f"{_TALKER}codec_head.weight"), 8)
-    yield from _stack(read, f"{_PREDICTOR}model.", "predictor.", predictor["num_hidden_layers"], bits)
-    for number in range(config["num_code_groups"] - 1):
-        yield from _matrix(f"predictor.heads.{number}", read(f"{_PREDICTOR}lm_head.{number}.weight"), 8)
-    if config["hidden_size"] != predictor["hidden_size"]:
-        yield from _matrix("predictor.projection", read(f"{_PREDICTOR}small_to_mtp_projection.weight"), 8)
-        bias = read(f"{_PREDICTOR}small_to_mtp_projection.bias").float()
-        yield "predictor.projection.bias", F.pad(bias, (0, -len(bias) % BLOCK))
-    yield "predictor.tables.0", _as_stored(read(f"{_TALKER}model.codec_embedding.weight"))
-    for number in range(config["num_code_groups"] - 1):
-        table = read(f"{_PREDICTOR}model.codec_embedding.{number}.weight")
-        yield f"predictor.tables.{number + 1}", _as_stored(table)
+def _parts(published: Published, bits: int) -> Iterator[_Part]:
+    """All of the pack, in the order in which a frame reads it."""
+    read, config = Reader(published.tensors, prefix="talker."), published.config.talker_config
+    own, predictor = config.code_predictor_config, read.below("code_predictor.")
+    width, hidden, others = config.hidden_size, own.hidden_size, range(config.num_code_groups - 1)
+    yield from _stack(read.below("model."), "talker.", config, bits)
+    yield _matrix("talker.head", 8, read, "codec_head.weight", (config.vocab_size, width))
+    yield from _stack(predictor.below("model."), "predictor.", own, bits)
+    for number in others:
+        yield _matrix(f"predictor.heads.{number}", 8, predictor, f"lm_head.{number}.weight", (own.vocab_size, hidden))
+    if width != hidden:
+        projection, padding = predictor.below("small_to_mtp_projection."), -hidden % BLOCK
+        yield _matrix("predictor.projection", 8, projection, "weight", (hidden, width))
+        bias = partial(projection, "bias", hidden)
+        yield _Plain("predictor.projection.bias", [hidden + padding], lambda: F.pad(bias().float(), (0, padding)))
+    yield _table("predictor.tables.0", read, "model.codec_embedding.weight", config.vocab_size, width)
+    for number in others:
+        name = f"model.codec_embedding.{number}.weight"
+        yield _table(f"predictor.tables.{number + 1}", predictor, name, own.vocab_size, width)
 
 
-def _stack(read: Read, source: str, name: str, layers: int, bits: int) -> Iterator[tuple[str, Tensor]]:
-    for number in range(layers):
-        layer, own = f"{source}layers.{number}.", f"{name}{number}."
-        attention, mlp = f"{layer}self_attn.", f"{layer}mlp."
-        qkv = torch.cat([read(f"{attention}{part}_proj.weight") for part in "qkv"])
-        yield from _matrix(f"{own}qkv", qkv, bits)
-        yield from _matrix(f"{own}out", read(f"{attention}o_proj.weight"), bits)
-        gate_up = interleave(read(f"{mlp}gate_proj.weight"), read(f"{mlp}up_proj.weight"))
-        yield from _matrix(f"{own}gate_up", gate_up, bits)
-        yield from _matrix(f"{own}down", read(f"{mlp}down_proj.weight"), bits)
-        yield f"{own}attention_norm", read(f"{layer}input_layernorm.weight").float()
-        yield f"{own}query_norm", read(f"{attention}q_norm.weight").float()
-        yield f"{own}key_norm", read(f"{attention}k_norm.weight").float()
-        yield f"{own}mlp_norm", read(f"{layer}post_attention_layernorm.weight").float()
-    yield f"{name}norm", read(f"{source}norm.weight").float()
+def _stack(read: Reader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
+    for number in range(config.num_hidden_layers):
+        yield from _layer(read.below(f"layers.{number}."), f"{name}{number}.", config, bits)
+    yield _norm(f"{name}norm", read, "norm.weight", config.hidden_size)
 
 
-def _matrix(name: str, weight: Tensor, bits: int) -> Iterator[tuple[str, Tensor]]:
-    packed = pack(weight, bits)
-    yield f"{name}.data", packed.data
-    if packed.scales is not None:
-        yield f"{name}.scales", packed.scales
+def _layer(read: Reader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
+    attention, mlp = read.below("self_attn."), read.below("mlp.")
+    hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
+    queries, keys = config.num_attention_heads * dim, config.num_key_value_heads * dim
+
+    def qkv() -> Tensor:
+        sizes = {"q": queries, "k": keys, "v": keys}
+        return torch.cat([attention(f"{part}_proj.weight", size, hidden) for part, size in sizes.items()])
+
+    def gate_up() -> Tensor:
+        return interleave(mlp("gate_proj.weight", inner, hidden), mlp("up_proj.weight", inner, hidden))
+
+    yield _Matrix(f"{name}qkv", queries + 2 * keys, hidden, bits, qkv)
+    yield _matrix(f"{name}out", bits, attention, "o_proj.weight", (hidden, queries))
+    yield _Matrix(f"{name}gate_up", interleaved(inner), hidden, bits, gate_up)
+    yield _matrix(f"{name}down", bits, mlp, "down_proj.weight", (hidden, inner))
+    yield _norm(f"{name}attention_norm", read, "input_layernorm.weight", hidden)
+    yield _norm(f"{name}query_norm", attention, "q_norm.weight", dim)
+    yield _norm(f"{name}key_norm", attention, "k_norm.weight", dim)
+    yield _norm(f"{name}mlp_norm", read, "post_attention_layernorm.weight", hidden)
 
 
-def _as_stored(table: Tensor) -> Tensor:
-    return table.clone() if table.dtype == torch.bfloat16 else table.float()
+def _matrix(name: str, bits: int, read: Reader, source: str, shape: tuple[int, int]) -> _Part:
+    return _Matrix(name, *shape, bits, partial(read, source, *shape))
 
 
-def _reader(path: Path) -> Read:
-    """Reads a tensor by its name; files are opened anew each time, so that nothing stays mapped."""
-    homes: dict[str, Path] = {}
-    for file in (path / name for name in weight_files(path)):
-        with safe_open(file, framework="pt") as content:
-            homes |= dict.fromkeys(content.keys(), file)
+def _norm(name: str, read: Reader, source: str, size: int) -> _Part:
+    return _Plain(name, [size], partial(read, source, size))
 
-    def read(name: str) -> Tensor:
-        with safe_open(homes[name], framework="pt") as content:
-            tensor: Tensor = content.get_tensor(name)
-            return tensor
 
-    return read
+def _table(name: str, read: Reader, source: str, rows: int, columns: int) -> _Part:
+    stored = read.view(source, rows, columns).dtype
+    kept = torch.bfloat16 if stored == torch.bfloat16 else torch.float32
+    return _Plain(name, [rows, columns], partial(read.view, source, rows, columns), kept)
+
+
+def _write(file: Path, key: Mapping[str, str], tensors: Tensors) -> None:
+    """A safetensors file, straight from where the tensors lie: its library would copy all of them first."""
+    names, end = {dtype: name for name, dtype in _DTYPES.items()}, 0
+    header: dict[str, Any] = {"__metadata__": dict(key)}
+    for name, tensor in tensors.items():
+        place = [end, end := end + tensor.nbytes]
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place}
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    with file.open("wb") as out:
+        out.write(len(head).to_bytes(8, "little") + head)
+        for tensor in tensors.values():
+            out.write(tensor.view(torch.uint8).numpy().data)
 
 
 def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
@@ -160,27 +215,13 @@ def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
         return None
 
 
-def _gathered(tensors: Tensors) -> Tensors:
-    """The same tensors in memory of their own."""
-    rooms = _rooms({name: (tensor.dtype, list(tensor.shape)) for name, tensor in tensors.items()})
-    for name, tensor in tensors.items():
-        rooms[name].copy_(tensor)
-    return rooms
-
-
 def _rooms(shapes: Mapping[str, tuple[torch.dtype, list[int]]]) -> dict[str, Tensor]:
-    """Tensors of these types and shapes, as yet without content, one behind the other in huge pages.
-
-    A frame reads all of them: with ordinary pages a third of the time would go into looking addresses up.
-    """
+    """Tensors of these types and shapes, as yet without content, one behind the other in huge pages."""
     sizes = {
         name: -(-dtype.itemsize * prod(shape) // _ALIGNMENT) * _ALIGNMENT for name, (dtype, shape) in shapes.items()
     }
-    memory = mmap.mmap(-1, sum(sizes.values()) + _HUGE_PAGE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    whole = torch.frombuffer(memory, dtype=torch.uint8)
-    place = -whole.data_ptr() % _HUGE_PAGE
+    whole = huge_pages(sum(sizes.values()))
+    place = 0
     rooms = {}
     for name, (dtype, shape) in shapes.items():
         rooms[name] = whole[place : place + dtype.itemsize * prod(shape)].view(dtype).view(shape)

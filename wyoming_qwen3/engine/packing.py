@@ -49,6 +49,14 @@ def pack(weight: Tensor, bits: int) -> Packed:
     return Packed(torch.cat((beside, nibbles.flatten(2)), dim=2).flatten(), None, outputs, inputs)
 
 
+def packed_sizes(outputs: int, inputs: int, bits: int) -> tuple[int, int]:
+    """How many bytes of data and how many scales the packed matrix has."""
+    blocks, groups = -(-outputs // BLOCK), -(-inputs // BLOCK)
+    if bits == 8:
+        return blocks * groups * BLOCK * BLOCK, blocks * BLOCK
+    return blocks * groups * (2 * BLOCK + BLOCK * _HALF), 0
+
+
 def unpack(packed: Packed) -> Tensor:
     """The matrix that the packed numbers mean, float32 [outputs, inputs]."""
     blocks, groups = -(-packed.outputs // BLOCK), -(-packed.inputs // BLOCK)
@@ -70,6 +78,11 @@ def interleave(gate: Tensor, up: Tensor) -> Tensor:
     """Rows of both, 16 of the first and the same 16 of the other at a time; padded with rows of zeros."""
     halves = [F.pad(part, (0, 0, 0, -len(part) % _HALF)).view(-1, _HALF, part.shape[1]) for part in (gate, up)]
     return torch.stack(halves, dim=1).flatten(0, 2)
+
+
+def interleaved(inner: int) -> int:
+    """How many rows `interleave` makes of two times `inner`."""
+    return 2 * (inner + -inner % _HALF)
 
 
 def separate(rows: Tensor, inner: int) -> Tensor:

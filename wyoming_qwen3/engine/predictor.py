@@ -3,14 +3,16 @@
 Knows its weights; does NOT know text, prompts or when speech ends.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from .config import TalkerConfig
 from .sampling import Sampler, draw_residual
-from .transformer import Transformer
+from .tensors import Reader
+from .transformer import MakeLinear, Transformer, embedding_layer, linear_layer
 
 
 class Predictor(Protocol):
@@ -23,18 +25,27 @@ class Predictor(Protocol):
         """Whole frames int64 [frames, 16] -> the sums of their embeddings [frames, hidden]."""
 
 
-class CodePredictor:
-    """Upstream's code predictor with its layers moved into a Transformer; upstream's own forward is gone after this."""
+class CodePredictor(nn.Module):
+    """The code predictor of a checkpoint, in the type and on the device of `read`, which reads below "talker."."""
 
-    def __init__(self, talker: Any) -> None:
-        predictor = talker.code_predictor
-        self.codebooks: int = predictor.config.num_code_groups
-        self.first_embedding: nn.Embedding = talker.model.codec_embedding
-        self.embeddings: nn.ModuleList = predictor.model.codec_embedding
-        self.heads: nn.ModuleList = predictor.lm_head
-        self.projection: nn.Module = predictor.small_to_mtp_projection
-        model = predictor.model
-        self.transformer = Transformer(model.layers, model.norm, predictor.config, self.codebooks)
+    def __init__(
+        self, read: Reader, talker: TalkerConfig, first: nn.Embedding, linear: MakeLinear = linear_layer
+    ) -> None:
+        """`first` embeds codebook 0, `linear` makes a linear layer of its weight."""
+        super().__init__()
+        config, width, read = talker.code_predictor_config, talker.hidden_size, read.below("code_predictor.")
+        hidden, others = config.hidden_size, range(config.num_code_groups - 1)
+        self.codebooks: int = config.num_code_groups
+        self.first_embedding = first
+        names = [f"model.codec_embedding.{number}.weight" for number in others]
+        self.embeddings = nn.ModuleList(embedding_layer(read(name, config.vocab_size, width)) for name in names)
+        heads = [f"lm_head.{number}.weight" for number in others]
+        self.heads = nn.ModuleList(linear(read(name, config.vocab_size, hidden)) for name in heads)
+        self.projection: nn.Module = nn.Identity()
+        if width != hidden:
+            own = read.below("small_to_mtp_projection.")
+            self.projection = linear_layer(own("weight", hidden, width), own("bias", hidden))
+        self.transformer = Transformer(read.below("model."), config, self.codebooks, linear)
 
     def frame(self, hidden: Tensor, first_codes: Tensor, samplers: Sequence[Sampler]) -> tuple[Tensor, Tensor]:
         """Complete one frame of each row.
@@ -42,13 +53,17 @@ class CodePredictor:
         `hidden` is [rows, hidden], `first_codes` int64 [rows]. Returns the codes int64 [rows, 16], and the sum of
         their embeddings [rows, hidden], which is the codec half of the talker's next input.
         """
+        return self.complete(hidden, first_codes, lambda logits: draw_residual(logits, samplers))
+
+    def complete(self, hidden: Tensor, first_codes: Tensor, draw: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """As `frame`; `draw` is asked for the next code of each row, float32 logits [rows, codes] -> int64 [rows]."""
         embedded = [self.first_embedding(first_codes)]
         codes = [first_codes]
-        cache = self.transformer.new_cache(self.codebooks, rows=len(samplers))
+        cache = self.transformer.new_cache(self.codebooks, rows=len(hidden))
         inputs = torch.stack((hidden, embedded[0]), dim=1)
         for head, embedding in zip(self.heads, self.embeddings, strict=True):
             state = self.transformer(self.projection(inputs), (cache,))[:, -1]
-            codes.append(draw_residual(head(state).float(), samplers))
+            codes.append(draw(head(state).float()))
             embedded.append(embedding(codes[-1]))
             inputs = embedded[-1][:, None]
         return torch.stack(codes, dim=1), torch.stack(embedded, dim=1).sum(1)

@@ -1,7 +1,7 @@
-"""The engine process: takes rows in from the pipe, steps all that may go on, sends what came of it.
+"""The engine process: takes rows in from the pipe, steps those whose turn it is, sends what came of it.
 
 What takes seconds and makes no sound, loads and jobs, is done on a thread beside that, one after the other. It knows
-messages and credit, and nothing of how speech is made.
+messages, credit and listeners, and nothing of how speech is made.
 """
 
 import argparse
@@ -12,16 +12,20 @@ import queue
 import signal
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn, TypeVar
 
 from wyoming_qwen3.errors import EngineFailed, ModelFailed, SpeechError
+from wyoming_qwen3.playback import Playback
+from wyoming_qwen3.request import SAMPLE_RATE, Turn
 
 from . import wire
 from .base import Engine
+from .schedule import Costs, Standing, choose
 
 _LOGGER = logging.getLogger(__package__)
 
@@ -39,6 +43,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--quantize", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--no-graphs", action="store_true")
     parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
     logging.basicConfig(
@@ -57,7 +62,9 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
         return StandbyEngine()
     from .native import NativeEngine  # noqa: PLC0415  torch belongs to this process alone
 
-    return NativeEngine(arguments.device, arguments.dtype, arguments.quantize, arguments.threads)
+    return NativeEngine(
+        arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
+    )
 
 
 @dataclass
@@ -65,6 +72,31 @@ class _Seat:
     """One row as the host sees it."""
 
     credit: int
+    turn: Turn
+    opening: wire.Opening | None
+    """What the engine is told of it when it is stepped first: reading a text takes time that others may need."""
+
+    sent: float = 0.0
+    """Seconds of its sound that were sent."""
+
+    playback: Playback = field(default_factory=Playback)
+
+    def stand(self, row: int, now: float) -> Standing:
+        """How urgent it is."""
+        return Standing(row, self.turn, self.playback.in_hand(now) if self.playback.begun else None)
+
+    def send(self, samples: int, now: float) -> None:
+        """So much was sent."""
+        self.credit -= samples
+        self.sent += samples / SAMPLE_RATE
+        if self.turn is Turn.NOW:
+            self.playback.take(samples / SAMPLE_RATE, now)
+
+    def hear(self, in_hand: float, now: float) -> None:
+        """It is listened to from now on."""
+        if self.turn is Turn.NEXT:
+            self.turn = Turn.NOW
+            self.playback.take(max(in_hand, 0.0) + self.sent, now)
 
 
 class Host:
@@ -74,6 +106,7 @@ class Host:
         self._pipe = pipe
         self._engine = engine
         self._seats: dict[int, _Seat] = {}
+        self._costs = Costs()
         self._jobs: dict[int, Future[wire.FromEngine]] = {}
         self._chores = ThreadPoolExecutor(1, "chores")
         self._inbox: queue.SimpleQueue[wire.ToEngine | Future[wire.FromEngine]] = queue.SimpleQueue()
@@ -97,11 +130,40 @@ class Host:
         os._exit(0)
 
     def _serve(self) -> NoReturn:
-        self._send(wire.Hello(self._engine.device, self._engine.memory, self._engine.weight_bytes))
+        engine = self._engine
+        self._send(wire.Hello(engine.device, engine.memory, engine.weight_bytes, engine.apart))
         while True:
             self._take_messages()
-            for output in self._engine.step(self._runnable()):
-                self._deliver(output)
+            now = time.monotonic()
+            standings = [self._seats[row].stand(row, now) for row in self._runnable()]
+            self._step(self._admitted(choose(standings, self._costs.of)))
+
+    def _admitted(self, rows: Sequence[int]) -> list[int]:
+        """Of these rows those that the engine has taken in by now; of those that nobody waits for one at a time."""
+        admitted, unhurried = [], 0
+        for row in rows:
+            seat = self._seats[row]
+            if seat.opening and seat.turn is not Turn.NOW:
+                unhurried += 1
+                if unhurried > 1:
+                    continue
+            self._admit(row, seat)
+            if row in self._seats and not self._engine.waiting(row):
+                admitted.append(row)
+        return admitted
+
+    def _admit(self, row: int, seat: _Seat) -> None:
+        opening, seat.opening = seat.opening, None
+        if opening:
+            self._ask_engine(row, lambda: self._engine.admit(opening))
+
+    def _step(self, rows: Sequence[int]) -> None:
+        if not rows:
+            return
+        start = time.monotonic()
+        for output in self._engine.step(rows):
+            self._deliver(output)
+        self._costs.add(len(rows), time.monotonic() - start)
 
     def _runnable(self) -> list[int]:
         return [row for row, seat in self._seats.items() if seat.credit > 0 and not self._engine.waiting(row)]
@@ -117,8 +179,9 @@ class Host:
     def _handle(self, message: wire.ToEngine | Future[wire.FromEngine]) -> None:
         match message:
             case wire.Submit(row) | wire.Play(row):
-                self._seats[row] = _Seat(message.credit)
-                self._ask_engine(row, lambda: self._engine.admit(message))
+                self._take_in(row, message)
+            case wire.Hear(row, in_hand) if row in self._seats:
+                self._seats[row].hear(in_hand, time.monotonic())
             case wire.Cancel(number):
                 self._cancel(number)
             case wire.Credit(row, samples) if row in self._seats:
@@ -137,6 +200,12 @@ class Host:
                 self._send(wire.Pong())
             case Future() if not message.cancelled():
                 self._answer(message.result())
+
+    def _take_in(self, row: int, opening: wire.Opening) -> None:
+        turn = opening.turn if isinstance(opening, wire.Submit) else Turn.LAST
+        self._seats[row] = seat = _Seat(opening.credit, turn, opening)
+        if isinstance(opening, wire.Submit) and opening.live:  # more of its text may come at once
+            self._admit(row, seat)
 
     def _ask_engine(self, row: int, action: Callable[[], None]) -> None:
         """What goes wrong with a row's text is that row's end, and nobody else's."""
@@ -201,7 +270,7 @@ class Host:
             return
         match output:
             case wire.Audio(row, samples):
-                self._seats[row].credit -= len(samples) // 4
+                self._seats[row].send(len(samples) // 4, time.monotonic())
             case wire.Ended(row) | wire.Failed(row):
                 self._engine.cancel(row)
                 del self._seats[row]

@@ -17,10 +17,11 @@ from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest, Langu
 from wyoming_qwen3.request import ClonePrompt, Description, SpeechRequest
 from wyoming_qwen3.voices import Language, Speaker
 
+from .config import TalkerConfig
 from .predictor import Predictor
+from .published import Published
 from .talker import Talker
 from .text_track import encode
-from .upstream import Upstream
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,47 +72,47 @@ def prefills_whole_text(kind: Kind) -> bool:
     return kind != "base"
 
 
-def prepare(upstream: Upstream, request: SpeechRequest) -> Voicing:
+def prepare(published: Published, request: SpeechRequest) -> Voicing:
     """Resolve voice, language and instruction of a request for a checkpoint.
 
     A described voice and an instruction are joined, the description first. Raises InvalidRequest for a voice that
     the checkpoint can't speak, VoiceNotFound, LanguageNotSupported and InstructionsNotSupported.
     """
-    config = upstream.model.config.talker_config
+    config = published.config.talker_config
     voice = request.voice
     instruct = (request.instruct or "").strip()
-    if instruct and not upstream.follows_instructions:
+    if instruct and not published.follows_instructions:
         raise InstructionsNotSupported("This checkpoint can't follow an instruction; leave it out or use a 1.7B one.")
     language_id = _language_id(config, request.language)
-    if upstream.kind == "custom_voice" and isinstance(voice, Speaker):
+    if published.kind == "custom_voice" and isinstance(voice, Speaker):
         if voice.id not in config.spk_id:
             raise VoiceNotFound(
                 f"This checkpoint has no speaker {voice.name}; choose one of {', '.join(config.spk_id)}."
             )
         return Voicing(
-            instruct_ids=_instruct_ids(upstream, instruct),
+            instruct_ids=_instruct_ids(published, instruct),
             language_id=_dialect_id(config, voice, request.language) or language_id,
             speaker_id=config.spk_id[voice.id],
         )
-    if upstream.kind == "voice_design" and isinstance(voice, Description):
+    if published.kind == "voice_design" and isinstance(voice, Description):
         words = " ".join(part for part in (voice.text.strip(), instruct) if part)
-        return Voicing(instruct_ids=_instruct_ids(upstream, words), language_id=language_id)
-    if upstream.kind == "base" and isinstance(voice, ClonePrompt):
-        reference_ids = _reference_ids(upstream, voice)
+        return Voicing(instruct_ids=_instruct_ids(published, words), language_id=language_id)
+    if published.kind == "base" and isinstance(voice, ClonePrompt):
+        reference_ids = _reference_ids(published, voice)
         return Voicing(instruct_ids=(), language_id=language_id, clone=voice, reference_ids=reference_ids)
     wanted = {"custom_voice": "a named speaker", "voice_design": "a described voice", "base": "a cloned voice"}
-    raise InvalidRequest(f"This checkpoint needs {wanted[upstream.kind]}, but the request has another kind of voice.")
+    raise InvalidRequest(f"This checkpoint needs {wanted[published.kind]}, but the request has another kind of voice.")
 
 
 class PromptBuilder:
     """Builds prompts of a checkpoint from its embeddings."""
 
-    def __init__(self, upstream: Upstream, talker: Talker, predictor: Predictor) -> None:
-        config = upstream.model.config
+    def __init__(self, published: Published, talker: Talker, predictor: Predictor) -> None:
+        config = published.config
         self._talker = talker
         self._predictor = predictor
         self._codec = talker.config
-        self._role_ids = [config.im_start_token_id, *encode(upstream.tokenizer, "assistant\n")]
+        self._role_ids = [config.im_start_token_id, *encode(published.tokenizer, "assistant\n")]
         self._mark_ids = [config.tts_bos_token_id, config.tts_eos_token_id, config.tts_pad_token_id]
 
     def build(
@@ -180,44 +181,42 @@ def _overlaid(text: Tensor, spoken: Tensor, pad: Tensor) -> tuple[Tensor, Tensor
     return torch.cat((text, padding)) + spoken, text[:0]
 
 
-def _language_id(config: Any, language: Language | None) -> int | None:
+def _language_id(config: TalkerConfig, language: Language | None) -> int | None:
     if language is None:
         return None
     if language.name not in config.codec_language_id:
         known = ", ".join(name for name in config.codec_language_id if "dialect" not in name)
         raise LanguageNotSupported(f"This checkpoint does not speak {language.name}; choose one of {known}.")
-    number: int = config.codec_language_id[language.name]
-    return number
+    return config.codec_language_id[language.name]
 
 
-def _dialect_id(config: Any, speaker: Speaker, language: Language | None) -> int | None:
+def _dialect_id(config: TalkerConfig, speaker: Speaker, language: Language | None) -> int | None:
     """Upstream's rule: a speaker at home in a dialect speaks it for Chinese, and when the language is left open."""
     dialect = config.spk_is_dialect[speaker.id]
-    if not dialect or (language is not None and language.name != "chinese"):
+    if not isinstance(dialect, str) or (language is not None and language.name != "chinese"):
         return None
-    number: int = config.codec_language_id[dialect]
-    return number
+    return config.codec_language_id[dialect]
 
 
-def _reference_ids(upstream: Upstream, voice: ClonePrompt) -> tuple[int, ...]:
+def _reference_ids(published: Published, voice: ClonePrompt) -> tuple[int, ...]:
     """Ids of the clip's text, none where only its timbre is used; refuses what the checkpoint can't take."""
-    config = upstream.model.config.talker_config
+    config = published.config.talker_config
     if voice.speaker_embedding.shape != (config.hidden_size,):
         raise InvalidRequest("The cloned voice was prepared for a checkpoint of another size; prepare it again.")
     if voice.codes is None or voice.text is None:
         return ()
     if voice.codes.ndim != 2 or voice.codes.shape[1] != config.num_code_groups:
         raise InvalidRequest(f"The codes of a cloned voice must be {config.num_code_groups} for each frame.")
-    ids = encode(upstream.tokenizer, voice.text.strip())
+    ids = encode(published.tokenizer, voice.text.strip())
     if not ids:
         raise InvalidRequest("The text of the reference clip is empty.")
     return tuple(ids)
 
 
-def _instruct_ids(upstream: Upstream, instruct: str) -> tuple[int, ...]:
+def _instruct_ids(published: Published, instruct: str) -> tuple[int, ...]:
     """Ids of the instruction as a user's turn; none for no instruction."""
     if not instruct:
         return ()
-    config, tokenizer = upstream.model.config, upstream.tokenizer
+    config, tokenizer = published.config, published.tokenizer
     words = encode(tokenizer, f"user\n{instruct}")
     return (config.im_start_token_id, *words, config.im_end_token_id, *encode(tokenizer, "\n"))

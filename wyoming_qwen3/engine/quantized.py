@@ -58,9 +58,7 @@ class QuantizedTransformer:
         self._kernels = kernels
         self._kept = tensors
         self._config = config
-        cos, sin = rotary_table(positions, config.head_dim, config.rope_theta)
-        half = config.head_dim // 2
-        self._tables = (cos[:, :half].contiguous(), sin[:, :half].contiguous())
+        self._tables = rotary_table(positions, config.head_dim, config.rope_theta)
         layers = [_layer(tensors, f"{prefix}{number}.", config) for number in range(config.num_hidden_layers)]
         self.layout = library.Stack(
             layers=(library.Layer * len(layers))(*layers),

@@ -1,9 +1,8 @@
 """From a clip to its codes, and to the prompt that clones its voice, with upstream's own encoders.
 
-Knows samples and codes; does NOT know files: a clip is always an array, never a path or an address.
+These are read from disk for each clip and dropped again; to import this takes seconds. Knows samples and codes; a clip
+is always an array, never a path or an address.
 """
-
-from typing import Any
 
 import librosa
 import numpy as np
@@ -12,20 +11,22 @@ import torch
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference
 
-from .upstream import Upstream
+from .published import Published, PublishedCodec
+from .upstream import load_clip_encoder, load_speaker_encoder
 
 _SHORTEST_SECONDS = 0.5
 
 
 @torch.inference_mode()
-def clone_prompt(upstream: Upstream, speech_tokenizer: Any, reference: Reference) -> ClonePrompt:
+def clone_prompt(
+    published: Published, codec: PublishedCodec, reference: Reference, device: str, dtype: torch.dtype
+) -> ClonePrompt:
     """Extract from a clip what Base needs: the same as upstream's create_voice_clone_prompt.
 
-    `upstream` must be a Base checkpoint, `speech_tokenizer` what load_speech_tokenizer gives, or None for a clip
-    without a text. Raises InvalidRequest for another checkpoint, an empty transcript, and a clip that is not mono, not
-    finite or below half a second.
+    `published` must be a Base checkpoint; its speaker encoder computes in `dtype`. Raises InvalidRequest for another
+    checkpoint, an empty transcript, and a clip that is not mono, not finite or below half a second, and ModelFailed.
     """
-    if upstream.kind != "base":
+    if published.kind != "base":
         raise InvalidRequest("Only a Base checkpoint can clone a voice.")
     text = None if reference.text is None else reference.text.strip()
     if text == "":
@@ -33,28 +34,27 @@ def clone_prompt(upstream: Upstream, speech_tokenizer: Any, reference: Reference
     samples = _checked(reference.samples)
     if len(samples) < _SHORTEST_SECONDS * reference.sample_rate:
         raise InvalidRequest(f"A reference clip must last at least {_SHORTEST_SECONDS} seconds.")
-    embedding = upstream.model.extract_speaker_embedding(
-        audio=_resampled(samples, reference.sample_rate), sr=SAMPLE_RATE
-    )
+    encoder = load_speaker_encoder(published, device, dtype)
+    embedding = encoder.extract_speaker_embedding(audio=_resampled(samples, reference.sample_rate), sr=SAMPLE_RATE)
     speaker = embedding.float().cpu().numpy()
     if text is None:
         return ClonePrompt(speaker)
-    return ClonePrompt(speaker, _codes(speech_tokenizer, samples, reference.sample_rate), text)
+    return ClonePrompt(speaker, _codes(codec, samples, reference.sample_rate, device), text)
 
 
-def encode_clip(speech_tokenizer: Any, samples: FloatArray, sample_rate: int) -> CodeArray:
+def encode_clip(codec: PublishedCodec, samples: FloatArray, sample_rate: int, device: str) -> CodeArray:
     """Codes of mono samples [n], as upstream's tokenizer gives them: int64 [frames, codebooks], a frame for each 80 ms.
 
     Upstream brings the samples to the tokenizer's own rate; the last frame may be begun only. Raises InvalidRequest
-    for a clip that is empty, not mono or not finite.
+    for a clip that is empty, not mono or not finite, and ModelFailed.
     """
     if not np.size(samples):
         raise InvalidRequest("A clip without samples can't be encoded.")
-    return _codes(speech_tokenizer, _checked(samples), sample_rate)
+    return _codes(codec, _checked(samples), sample_rate, device)
 
 
-def _codes(speech_tokenizer: Any, samples: FloatArray, sample_rate: int) -> CodeArray:
-    codes: CodeArray = speech_tokenizer.encode(samples, sr=sample_rate).audio_codes[0].cpu().numpy()
+def _codes(codec: PublishedCodec, samples: FloatArray, sample_rate: int, device: str) -> CodeArray:
+    codes: CodeArray = load_clip_encoder(codec, device).encode(samples, sr=sample_rate).audio_codes[0].cpu().numpy()
     return codes
 
 

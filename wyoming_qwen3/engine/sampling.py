@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wyoming_qwen3.request import Sampling
 
-_FRAMES_BEFORE_END = 2
+FRAMES_BEFORE_END = 2
 """Upstream's min_new_tokens: the end of speech is never drawn before the third step."""
 
 _COLDEST = 1e-5
@@ -75,10 +75,14 @@ class Sampler:
             self.generator.seed()
         else:
             self.generator.manual_seed(choice.seed)
+        self.seen = torch.zeros_like(banned)
+        """The ids of codebook 0 that were drawn, bool [vocabulary]."""
+
+        self.drawn = 0
+        """How often an id of codebook 0 was drawn."""
+
         self._banned = banned
         self._end = end
-        self._seen = torch.zeros_like(banned)
-        self._drawn = 0
 
     @property
     def greedy(self) -> bool:
@@ -87,15 +91,57 @@ class Sampler:
 
     def draw(self, logits: Tensor) -> Tensor:
         """Draw the next id of codebook 0, int64 [], from float32 logits [vocabulary], and remember it."""
-        penalty = self.choice.repetition_penalty
-        penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
-        logits = torch.where(self._seen, penalised, logits).masked_fill(self._banned, -torch.inf)
-        if self._drawn < _FRAMES_BEFORE_END:
+        logits = penalised(logits, self.seen, self.choice.repetition_penalty).masked_fill(self._banned, -torch.inf)
+        if self.drawn < FRAMES_BEFORE_END:
             logits[self._end] = -torch.inf
         token = _draw(logits[None], self.choice.talker, (self,))[0]
-        self._seen[token] = True
-        self._drawn += 1
+        self.seen[token] = True
+        self.drawn += 1
         return token
+
+
+class WarpTable:
+    """The warps of some rows as tensors: how all rows are drawn at once, without a look at any value."""
+
+    def __init__(self, rows: int, vocabulary: int, device: torch.device) -> None:
+        """All rows are greedy at first."""
+        self._vocabulary = vocabulary
+        self._temperature = torch.ones(rows, 1, device=device)
+        self._kept = torch.ones(rows, 1, dtype=torch.int64, device=device)
+        self._tail = torch.zeros(rows, 1, device=device)
+
+    def put(self, row: int, warp: Warp) -> None:
+        """Set the warp of a row; the greedy one keeps a single id."""
+        greedy = is_greedy(warp)
+        self._temperature[row] = 1.0 if greedy else warp.temperature
+        self._kept[row] = 1 if greedy else min(warp.top_k or self._vocabulary, self._vocabulary)
+        self._tail[row] = 0.0 if greedy else 1 - warp.top_p
+
+    def draw(self, logits: Tensor, noise: Tensor) -> Tensor:
+        """Draw an id for each row from the first on, float32 logits [rows, vocabulary] -> int64 [rows].
+
+        Given `noise` [rows, vocabulary] from the exponential distribution it is torch.multinomial's draw, but for ids
+        that are equally likely to the last bit at a warp's edge: these are kept. A greedy row's noise is 1 everywhere.
+        """
+        rows = len(logits)
+        logits = logits / self._temperature[:rows]
+        ordered = logits.sort(-1).values
+        ordered = ordered.masked_fill(ordered < ordered.gather(-1, self._vocabulary - self._kept[:rows]), -torch.inf)
+        cut = ordered.softmax(-1).cumsum(-1) <= self._tail[:rows]
+        cut[:, -1] = False
+        least = ordered.masked_fill(cut, torch.inf).amin(-1, keepdim=True)
+        probabilities = logits.masked_fill(logits < least, -torch.inf).softmax(-1)
+        return (probabilities / noise).argmax(-1)
+
+
+def is_greedy(warp: Warp) -> bool:
+    """Whether it takes the likeliest id and draws no number."""
+    return warp.temperature < _COLDEST
+
+
+def penalised(logits: Tensor, seen: Tensor, penalty: float | Tensor) -> Tensor:
+    """Logits with those of seen ids made less likely, where the penalty is above 1."""
+    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
 def draw_residual(logits: Tensor, samplers: Sequence[Sampler]) -> Tensor:
@@ -108,7 +154,7 @@ def draw_residual(logits: Tensor, samplers: Sequence[Sampler]) -> Tensor:
 
 
 def _draw(logits: Tensor, warp: Warp, samplers: Sequence[Sampler]) -> Tensor:
-    if warp.temperature < _COLDEST:
+    if is_greedy(warp):
         return logits.argmax(-1)
     rows = zip(warp.probabilities(logits).unbind(), samplers, strict=True)
     return torch.cat([torch.multinomial(row, 1, generator=sampler.generator) for row, sampler in rows])

@@ -4,8 +4,10 @@ Knows rows' codes alone, not where they come from.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +15,8 @@ from torch import Tensor
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import CodeArray
 
-from .codec import CodecDecoder, CodecState
+from .codec import CodecState
+from .published import PublishedCodec
 
 _RAMP = (1, 2, 4)
 """Frames of the first chunks of an utterance, and of all that follow: sound early, then less work per frame."""
@@ -27,15 +30,28 @@ def chunk_frames(chunks_sent: int) -> int:
     return _RAMP[min(chunks_sent, len(_RAMP) - 1)]
 
 
+class FrameDecoder(Protocol):
+    """What is needed of the codec's decoder, however it computes; see codec.CodecDecoder."""
+
+    def new_state(self) -> CodecState:
+        """State of a stream's start."""
+
+    def copy(self, state: CodecState) -> CodecState:
+        """Independent state of the same past."""
+
+    def decode(self, codes: Tensor, state: CodecState) -> Tensor:
+        """Samples of the next frames: codes int64 [frames, codebooks], on any device, -> float32."""
+
+    def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        """Samples of as many next frames of each stream: codes int64 [streams, frames, codebooks] -> [streams, -1]."""
+
+
 @dataclass(eq=False)
 class Codec:
     """A speech tokenizer that checkpoints share: its decoder, and what it remembers of references."""
 
-    decoder: CodecDecoder
-    path: Path
-    footprint: int
-    codebooks: int
-    codebook_size: int
+    decoder: FrameDecoder
+    published: PublishedCodec
     device: str
     references: dict[bytes, CodecState] = field(default_factory=dict)
 
@@ -44,10 +60,11 @@ class Codec:
 
         Raises InvalidRequest for what can't be decoded: a GPU does not survive an index that is out of range.
         """
-        if codes.ndim != 2 or not len(codes) or codes.shape[1] != self.codebooks:
-            raise InvalidRequest(f"Codes must be one frame or more of {self.codebooks} codes each.")
-        if codes.min() < 0 or codes.max() >= self.codebook_size:
-            raise InvalidRequest(f"Each code must be between 0 and {self.codebook_size - 1}.")
+        config = self.published.config
+        if codes.ndim != 2 or not len(codes) or codes.shape[1] != config.num_quantizers:
+            raise InvalidRequest(f"Codes must be one frame or more of {config.num_quantizers} codes each.")
+        if codes.min() < 0 or codes.max() >= config.codebook_size:
+            raise InvalidRequest(f"Each code must be between 0 and {config.codebook_size - 1}.")
         return torch.tensor(codes, dtype=torch.int64, device=self.device)
 
     def state_after(self, codes: CodeArray) -> CodecState:
@@ -59,14 +76,14 @@ class Codec:
             while len(self.references) >= _REMEMBERED_VOICES:
                 del self.references[next(iter(self.references))]
             self.references[key] = state
-        return self.references[key].copy()
+        return self.decoder.copy(self.references[key])
 
 
 @dataclass(eq=False)
 class Sound:
     """The samples of one row, chunk by chunk."""
 
-    decoder: CodecDecoder
+    decoder: FrameDecoder
     state: CodecState
     chunks: int = 0
 
@@ -77,8 +94,17 @@ class Sound:
 
     def decode(self, codes: Tensor) -> bytes:
         """float32 samples of the next frames: codes int64 [frames, codebooks]."""
-        self.chunks += 1
-        return self.decoder.decode(codes, self.state).cpu().numpy().tobytes()
+        [samples] = decode_together([(self, codes)])
+        return samples
+
+
+def decode_together(parts: Sequence[tuple[Sound, Tensor]]) -> list[bytes]:
+    """float32 samples of the next frames of each sound, which have one codec and as many frames each."""
+    sounds, codes = zip(*parts, strict=True)
+    samples = sounds[0].decoder.decode_together(torch.stack(codes), [sound.state for sound in sounds]).cpu().numpy()
+    for sound in sounds:
+        sound.chunks += 1
+    return [own.tobytes() for own in samples]
 
 
 def fingerprint(file: Path) -> bytes:

@@ -26,6 +26,7 @@ class StandbyEngine:
     device = "cpu"
     memory = 0
     weight_bytes = 1
+    apart = True
     fatal: tuple[type[Exception], ...] = ()
 
     def __init__(self) -> None:

@@ -4,13 +4,15 @@ Knows its weights and special ids; does NOT know prompts, sampling or the other 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from .transformer import KvCache, Transformer
+from .config import TalkerConfig
+from .tensors import Reader
+from .transformer import KvCache, embedding_layer, linear_layer
 
 
 class Layers(Protocol):
@@ -26,26 +28,25 @@ class Layers(Protocol):
         """Advance the caches' sequences by [rows, tokens, hidden]; returns the same behind the final norm."""
 
 
-class Talker:
-    """Upstream's talker, whose own forward is gone after this: its decoder layers are moved into a Transformer.
+class Talker(nn.Module):
+    """The talker of a checkpoint, in the type and on the device of `read`, which reads below "talker.".
 
-    `config` is upstream's talker_config, which holds the special codec ids. Given `transformer` and `head`, those are
-    used and upstream's never touched.
+    `head` gives the logits. The embeddings of text stay as they are stored, mapped from disk: a sentence needs some
+    rows of them.
     """
 
     def __init__(
-        self, talker: Any, transformer: Layers | None = None, head: Callable[[Tensor], Tensor] | None = None
+        self, read: Reader, config: TalkerConfig, transformer: Layers, head: Callable[[Tensor], Tensor]
     ) -> None:
-        model = talker.model
-        self.config = talker.config
-        self.text_embedding: nn.Embedding = model.text_embedding
-        self.codec_embedding: nn.Embedding = model.codec_embedding
-        self.projection_in: nn.Linear = talker.text_projection.linear_fc1
-        self.projection_out: nn.Linear = talker.text_projection.linear_fc2
-        self.transformer: Layers = transformer or Transformer(
-            model.layers, model.norm, self.config, self.config.max_position_embeddings
-        )
-        self._head: Callable[[Tensor], Tensor] = head or talker.codec_head
+        super().__init__()
+        hidden, width = config.hidden_size, config.text_hidden_size
+        self.config = config
+        self.transformer = transformer
+        self.codec_embedding = embedding_layer(read("model.codec_embedding.weight", config.vocab_size, hidden))
+        self.projection_in = _projection(read.below("text_projection.linear_fc1."), width, width)
+        self.projection_out = _projection(read.below("text_projection.linear_fc2."), hidden, width)
+        self._text = read.view("model.text_embedding.weight", config.text_vocab_size, width)
+        self._head = head
 
     @property
     def device(self) -> torch.device:
@@ -59,7 +60,7 @@ class Talker:
 
     def embed_text(self, ids: Sequence[int]) -> Tensor:
         """Text token ids -> projected embeddings [tokens, hidden]."""
-        rows = self.text_embedding(self._ids(ids)).to(self.dtype)
+        rows = self._text[torch.tensor(ids, dtype=torch.long)].to(self.device, self.dtype)
         projected: Tensor = self.projection_out(F.silu(self.projection_in(rows)))
         return projected
 
@@ -79,3 +80,7 @@ class Talker:
 
     def _ids(self, ids: Sequence[int]) -> Tensor:
         return torch.tensor(ids, dtype=torch.long, device=self.device)
+
+
+def _projection(read: Reader, outputs: int, inputs: int) -> nn.Linear:
+    return linear_layer(read("weight", outputs, inputs), read("bias", outputs))

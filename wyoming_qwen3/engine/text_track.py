@@ -5,15 +5,15 @@ Knows the tokenizer and the order of text embeddings; does NOT know voices, code
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 from unicodedata import category
 
+from tokenizers import Tokenizer
 from torch import Tensor
 
 
-def encode(tokenizer: Any, text: str) -> list[int]:
+def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     """Token ids of `text`; what looks like a special token is read as the characters it is made of."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     return ids
 
 
@@ -25,18 +25,18 @@ class IncrementalTokenizer:
     long run of letters without a boundary, as in Chinese, waits for its end.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._pending = ""
         self._begun = False
 
     def feed(self, text: str) -> list[int]:
         """Take more text; returns the ids that are settled by it, often none."""
-        backend = self._tokenizer.backend_tokenizer
-        self._pending = backend.normalizer.normalize_str(self._pending + text)
+        tokenizer = self._tokenizer
+        self._pending = tokenizer.normalizer.normalize_str(self._pending + text)
         if not self._started():
             return []
-        ends = [end for _, (_, end) in backend.pre_tokenizer.pre_tokenize_str(self._pending)]
+        ends = [end for _, (_, end) in tokenizer.pre_tokenizer.pre_tokenize_str(self._pending)]
         settled = self._settled(ends)
         ids = [number for piece in _pieces(self._pending, settled) for number in encode(self._tokenizer, piece)]
         if settled:

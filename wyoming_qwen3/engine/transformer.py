@@ -4,14 +4,61 @@ Knows tensors only: nothing of text, codes or embeddings. Layer for layer the sa
 whose three equal rotary position rows make its multimodal rotary embedding the plain one-dimensional one.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.errors import ModelFailed
+
+from .config import StackConfig
+from .tensors import Reader
+
+MakeLinear = Callable[[Tensor], nn.Module]
+
+
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Leave the weight, which is given, and is nothing yet: to fill even that would import half of torch."""
+
+
+class _Embedding(nn.Embedding):
+    def reset_parameters(self) -> None:
+        """As above."""
+
+
+def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A linear layer around a weight [outputs, inputs] and a bias [outputs]."""
+    outputs, inputs = weight.shape
+    layer = _Linear(inputs, outputs, bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias, requires_grad=False)
+    return layer
+
+
+def embedding_layer(table: Tensor) -> nn.Embedding:
+    """An embedding around a table [ids, features]."""
+    ids, features = table.shape
+    layer = _Embedding(ids, features, device="meta")
+    layer.weight = nn.Parameter(table, requires_grad=False)
+    return layer
+
+
+class Past(Protocol):
+    """What came before the tokens of some rows, as attention sees it."""
+
+    @property
+    def rows(self) -> int:
+        """How many sequences it is the past of."""
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Take in the keys and values of new tokens, [rows, kv_heads, tokens, head_dim], and have these look back.
+
+        `q` is [rows, heads, tokens, head_dim]; returns [rows, tokens, heads * head_dim].
+        """
 
 
 class KvCache:
@@ -66,6 +113,10 @@ class KvCache:
         self.values[layer, :, :, self.length : end] = values
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See Past.attend; the tokens are behind the valid positions, of which they see all."""
+        return _attention(q, *self.write(layer, k, v))
+
     def _grown(self, old: Tensor, capacity: int) -> Tensor:
         new = old.new_empty(*old.shape[:3], capacity, old.shape[4])
         new[:, :, :, : self.length] = old[:, :, :, : self.length]
@@ -73,11 +124,10 @@ class KvCache:
 
 
 class Transformer(nn.Module):
-    """A stack of Qwen3 decoder layers and its final norm, made of upstream's weights.
+    """A stack of Qwen3 decoder layers and its final norm, read layer by layer.
 
-    `layers` is upstream's ModuleList and is emptied on the way, so that packing never needs more memory than one
-    layer. `positions` is how long a sequence can get. Raises ModelFailed for a variant of the layers that no
-    published checkpoint has.
+    `positions` is how long a sequence can get, `linear` makes a linear layer of its weight. Raises ModelFailed for a
+    variant of the layers that no published checkpoint has.
     """
 
     splits_exactly = False
@@ -86,19 +136,19 @@ class Transformer(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, layers: nn.ModuleList, norm: Any, config: Any, positions: int) -> None:
+    def __init__(self, read: Reader, config: StackConfig, positions: int, linear: MakeLinear = linear_layer) -> None:
         super().__init__()
         if config.attention_bias or config.sliding_window is not None or config.hidden_act != "silu":
             raise ModelFailed("The checkpoint has decoder layers of a kind that is not supported.")
         self.kv_heads: int = config.num_key_value_heads
         self.head_dim: int = config.head_dim
-        self.layers = nn.ModuleList()
-        while len(layers) > 0:
-            self.layers.append(_Layer(layers.pop(0), config))
-        self.norm = _Norm(norm.weight, config.rms_norm_eps)
-        cos, sin = rotary_table(positions, self.head_dim, config.rope_theta)
-        self.register_buffer("cos", cos.to(norm.weight), persistent=False)
-        self.register_buffer("sin", sin.to(norm.weight), persistent=False)
+        self.layers = nn.ModuleList(
+            _Layer(read.below(f"layers.{number}."), config, linear) for number in range(config.num_hidden_layers)
+        )
+        self.norm = _Norm(read("norm.weight", config.hidden_size), config.rms_norm_eps)
+        cos, sin = (torch.cat((half, half), 1) for half in rotary_table(positions, self.head_dim, config.rope_theta))
+        self.register_buffer("cos", cos.to(self.norm.weight), persistent=False)
+        self.register_buffer("sin", sin.to(self.norm.weight), persistent=False)
 
     def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
         """An empty cache for `rows` sequences."""
@@ -115,11 +165,22 @@ class Transformer(nn.Module):
         tokens = x.shape[1]
         for cache in caches:
             cache.reserve(cache.length + tokens)
-        cos, sin = self._rotation(caches, tokens)
-        for number, layer in enumerate(self.layers):
-            x = layer(x, number, caches, cos, sin)
+        states = self._run(x, caches, *self._rotation(caches, tokens))
         for cache in caches:
             cache.length += tokens
+        return states
+
+    def step(self, x: Tensor, past: Past, positions: Tensor) -> Tensor:
+        """Advance each row by one token, [rows, hidden] -> the same, after the final norm.
+
+        `positions` int64 [rows] are where the tokens are. Nothing here waits for the device or depends on a value.
+        """
+        cos, sin = self.cos[positions][:, None, None], self.sin[positions][:, None, None]
+        return self._run(x[:, None], (past,), cos, sin)[:, 0]
+
+    def _run(self, x: Tensor, pasts: Sequence[Past], cos: Tensor, sin: Tensor) -> Tensor:
+        for number, layer in enumerate(self.layers):
+            x = layer(x, number, pasts, cos, sin)
         normed: Tensor = self.norm(x)
         return normed
 
@@ -152,31 +213,32 @@ class _Norm(nn.Module):
 class _Layer(nn.Module):
     """One decoder layer with packed projections; queries and keys are normed and rotated together."""
 
-    def __init__(self, layer: Any, config: Any) -> None:
+    def __init__(self, read: Reader, config: StackConfig, linear: MakeLinear) -> None:
         super().__init__()
-        attention, mlp = layer.self_attn, layer.mlp
         self.heads: int = config.num_attention_heads
         self.kv_heads: int = config.num_key_value_heads
         self.head_dim: int = config.head_dim
-        eps: float = config.rms_norm_eps
-        self.attention_norm = _Norm(layer.input_layernorm.weight, eps)
-        self.qkv = _packed(attention.q_proj, attention.k_proj, attention.v_proj)
+        hidden, inner, eps = config.hidden_size, config.intermediate_size, config.rms_norm_eps
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        outputs = {"q": queries, "k": keys, "v": keys}
+        self.attention_norm = _Norm(read("input_layernorm.weight", hidden), eps)
+        self.qkv = linear(torch.cat([read(f"self_attn.{part}_proj.weight", n, hidden) for part, n in outputs.items()]))
         head_weights = [
-            attention.q_norm.weight.expand(self.heads, -1),
-            attention.k_norm.weight.expand(self.kv_heads, -1),
+            read("self_attn.q_norm.weight", self.head_dim).expand(self.heads, -1),
+            read("self_attn.k_norm.weight", self.head_dim).expand(self.kv_heads, -1),
         ]
         self.qk_norm = _Norm(torch.cat(head_weights), eps)
-        self.out: nn.Linear = attention.o_proj
-        self.mlp_norm = _Norm(layer.post_attention_layernorm.weight, eps)
-        self.gate_up = _packed(mlp.gate_proj, mlp.up_proj)
-        self.down: nn.Linear = mlp.down_proj
+        self.out = linear(read("self_attn.o_proj.weight", hidden, queries))
+        self.mlp_norm = _Norm(read("post_attention_layernorm.weight", hidden), eps)
+        self.gate_up = linear(torch.cat([read(f"mlp.{part}_proj.weight", inner, hidden) for part in ("gate", "up")]))
+        self.down = linear(read("mlp.down_proj.weight", hidden, inner))
 
-    def forward(self, x: Tensor, number: int, caches: Sequence[KvCache], cos: Tensor, sin: Tensor) -> Tensor:
-        x = x + self._attend(self.attention_norm(x), number, caches, cos, sin)
+    def forward(self, x: Tensor, number: int, pasts: Sequence[Past], cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self._attend(self.attention_norm(x), number, pasts, cos, sin)
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
         return x + self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
 
-    def _attend(self, x: Tensor, number: int, caches: Sequence[KvCache], cos: Tensor, sin: Tensor) -> Tensor:
+    def _attend(self, x: Tensor, number: int, pasts: Sequence[Past], cos: Tensor, sin: Tensor) -> Tensor:
         rows, tokens, _ = x.shape
         qkv = self.qkv(x).view(rows, tokens, -1, self.head_dim)
         qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
@@ -186,28 +248,30 @@ class _Layer(nn.Module):
         q, k = qk.transpose(1, 2).split((self.heads, self.kv_heads), dim=1)
         v = v.transpose(1, 2)
         parts, start = [], 0
-        for cache in caches:
-            span = slice(start, start + cache.rows)
-            parts.append(_attention(q[span], *cache.write(number, k[span], v[span])))
-            start += cache.rows
+        for past in pasts:
+            span = slice(start, start + past.rows)
+            parts.append(past.attend(number, q[span], k[span], v[span]))
+            start += past.rows
         mixed = parts[0] if len(parts) == 1 else torch.cat(parts)
         return self.out(mixed)  # type: ignore[no-any-return]
 
 
-def _packed(*linears: nn.Linear) -> nn.Linear:
-    """One linear layer that gives the outputs of several, side by side."""
-    weight = torch.cat([linear.weight for linear in linears])
-    packed = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
-    packed.weight = nn.Parameter(weight, requires_grad=False)
-    return packed
-
-
 def rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [positions, head_dim] in float32, both halves alike (Su et al., 2021)."""
+    """Cosines and sines [positions, head_dim / 2] in float32 (Su et al., 2021); both halves of a head have the same."""
     frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2).float() / head_dim)
     angles = torch.arange(positions).float()[:, None] * frequencies
-    angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
+
+
+def attention_of_one(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attention of one token of each row over [rows, kv_heads, total, head_dim], or what of it `mask` is true for.
+
+    `q` is [rows, heads, 1, head_dim], `mask` [rows, 1, 1, total]; returns [rows, 1, heads * head_dim].
+    """
+    rows, heads, _, head_dim = q.shape
+    # The query heads of one key head stand in for query positions, so that keys need not be copied.
+    grouped = q.reshape(rows, k.shape[1], heads // k.shape[1], head_dim)
+    return F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask).reshape(rows, 1, heads * head_dim)
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -218,9 +282,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     rows, heads, tokens, head_dim = q.shape
     total = k.shape[2]
     if tokens == 1:
-        # The query heads of one key head stand in for query positions: no copies of keys, and no mask.
-        grouped = q.reshape(rows, k.shape[1], heads // k.shape[1], head_dim)
-        return F.scaled_dot_product_attention(grouped, k, v).reshape(rows, 1, heads * head_dim)
+        return attention_of_one(q, k, v)
     if total == tokens:
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
     else:

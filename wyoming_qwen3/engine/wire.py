@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest
+from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 
 from .guards import Fault
 
@@ -59,6 +59,7 @@ class Submit:
     text: str
     live: bool
     credit: int
+    turn: Turn = Turn.NOW
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,14 @@ class Credit:
     samples: int
 
 
+@dataclass(frozen=True)
+class Hear:
+    """The row's turn is NOW: who listens has so many seconds of sound in hand beside what was sent of this row."""
+
+    row: int
+    in_hand: float
+
+
 @dataclass(frozen=True, eq=False)
 class Clone:
     """A job: extract from a clip what clones its voice; answered by Cloned or JobFailed."""
@@ -127,7 +136,7 @@ class Ping:
 
 Opening: TypeAlias = Submit | Play
 Job: TypeAlias = Clone | Encode
-ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | Cancel | Ping
+ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | Hear | Cancel | Ping
 
 
 # Engine -> server
@@ -135,11 +144,15 @@ ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | C
 
 @dataclass(frozen=True)
 class Hello:
-    """The process is up. `memory` is what models may take on its device, `weight_bytes` what a weight takes there."""
+    """The process is up. `memory` is what models may take on its device, `weight_bytes` what a weight takes there.
+
+    Where rows are `apart`, the numbers of a row are the same whatever rows are beside it.
+    """
 
     device: str
     memory: int
     weight_bytes: int
+    apart: bool
 
 
 @dataclass(frozen=True)

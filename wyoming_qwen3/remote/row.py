@@ -49,6 +49,9 @@ class RemoteRow:
         if self._error and not self._samples:
             raise self._error
 
+    def hear(self, in_hand: float) -> None:
+        """Nothing: the server does not know what is heard when."""
+
     def __aiter__(self) -> Self:
         return self
 

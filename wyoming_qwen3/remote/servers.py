@@ -10,7 +10,7 @@ from typing import Any
 
 from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.errors import BackendUnavailable, RunawaySpeech
-from wyoming_qwen3.request import FRAME_SAMPLES, FloatArray, Reference, SpeechRequest
+from wyoming_qwen3.request import FRAME_SAMPLES, FloatArray, Reference, SpeechRequest, Turn
 
 from .body import speech_body, voice_fields
 from .choice import choose_checkpoint, choose_server
@@ -148,6 +148,9 @@ class Speaker:
     voice: dict[str, Any]
     """The fields of a body that name, describe or show it."""
 
+    side_by_side: int = field(default=1, init=False)
+    """A server has others to speak for."""
+
     _first: RemoteRow | None = field(default=None, init=False)
 
     @property
@@ -160,8 +163,8 @@ class Speaker:
         self._first = self.submit(text)
         return self._first
 
-    def submit(self, text: str) -> RemoteRow:
-        """Start a row."""
+    def submit(self, text: str, turn: Turn = Turn.NOW) -> RemoteRow:  # noqa: ARG002
+        """Start a row; servers know no turns."""
         if self._first:
             row, self._first = self._first, None
             return row

@@ -20,7 +20,7 @@ from pydantic import Field
 from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.errors import error_body
 from wyoming_qwen3.api.intent import MODEL, check_text, find_model, understand
-from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config, Services
+from wyoming_qwen3.api.keys import CONFIG, SERVICES
 from wyoming_qwen3.api.parse import Query, parse_json, parse_query
 from wyoming_qwen3.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.request import SpeechRequest
@@ -90,7 +90,7 @@ def add_to(app: web.Application) -> None:
         _keep_little_in_flight(request)
         websockets.add(websocket)
         try:
-            await _Connection(websocket, _dialect(request.headers), settings, app[SERVICES], app[CONFIG]).run()
+            await _Connection(websocket, request, settings).run()
         finally:
             websockets.discard(websocket)
         return websocket
@@ -131,15 +131,14 @@ async def _say_goodbye(websocket: web.WebSocketResponse) -> None:
 class _Connection:
     """One client."""
 
-    def __init__(
-        self, websocket: web.WebSocketResponse, dialect: Dialect, settings: Settings, services: Services, config: Config
-    ) -> None:
+    def __init__(self, websocket: web.WebSocketResponse, request: web.Request, settings: Settings) -> None:
         self._id = fresh_id("sess")
         self._websocket = websocket
-        self._dialect = dialect
+        self._client = request.remote
+        self._dialect = dialect = _dialect(request.headers)
         self._settings = settings
-        self._services = services
-        self._config = config
+        self._services = request.app[SERVICES]
+        self._config = request.app[CONFIG]
         self._conversation = Conversation(dialect)
         self._speaking: Speaking | None = None
 
@@ -240,7 +239,7 @@ class _Connection:
             text, settings, conversation, metadata=fields.metadata, dialect=self._dialect, tell=self._tell
         )
         await response.create()
-        session = self._services.synthesizer.open(request, "realtime")
+        session = self._services.synthesizer.open(request, "realtime", client=self._client)
         session.feed(text)
         session.finish()
         self._speaking = Speaking(response, session, items)

@@ -35,7 +35,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.errors import error_body, rule_for
 from wyoming_qwen3.api.intent import understand
-from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config, Services
+from wyoming_qwen3.api.keys import CONFIG, SERVICES
 from wyoming_qwen3.errors import InvalidRequest, SpeechError, Unavailable
 from wyoming_qwen3.request import SpeechRequest
 
@@ -71,7 +71,7 @@ def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: 
         if not socket.can_prepare(request):
             raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
         await socket.prepare(request)
-        connection = _Connection(socket, app[SERVICES], app[CONFIG], config_seconds, idle_seconds)
+        connection = _Connection(socket, request, config_seconds, idle_seconds)
         connections.add(connection)
         try:
             await connection.run()
@@ -101,14 +101,14 @@ class _Connection:
     def __init__(
         self,
         socket: web.WebSocketResponse,
-        services: Services,
-        server: Config,
+        request: web.Request,
         config_seconds: float,
         idle_seconds: float,
     ) -> None:
         self._socket = socket
-        self._synthesizer = services.synthesizer
-        self._server = server
+        self._client = request.remote
+        self._synthesizer = request.app[SERVICES].synthesizer
+        self._server = request.app[CONFIG]
         self._idle_seconds = idle_seconds
         self._now = asyncio.get_running_loop().time
         self._deadline = self._now() + config_seconds
@@ -214,7 +214,8 @@ class _Connection:
             message = f"More than {_MOST_WAITING} utterances are waiting on this connection already."
             raise _HangUp(WSCloseCode.POLICY_VIOLATION, InvalidRequest(message))
         config, request = self._config
-        utterance = Utterance(self._begun, self._synthesizer.open(request, "stream"), config)
+        session = self._synthesizer.open(request, "stream", client=self._client)
+        utterance = Utterance(self._begun, session, config)
         self._begun += 1
         self._waiting.append(utterance)
         if self._speaking is None or self._speaking.done():

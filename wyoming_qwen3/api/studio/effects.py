@@ -90,7 +90,7 @@ async def preview_effects(request: web.Request) -> web.StreamResponse:
     services, config = request.app[SERVICES], request.app[CONFIG]
     wanted = replace(await understand(body, config), save=bool(body.save))
     headers = voice_headers(wanted) | ignored_headers(body)
-    async with services.synthesizer.open(wanted, "preview") as session:
+    async with services.synthesizer.open(wanted, "preview", client=request.remote) as session:
         session.feed((body.text or "").strip() or sample_text(wanted.language))
         session.finish()
         return await _send(request, aiter(session), body, lambda: headers | session_headers(session))

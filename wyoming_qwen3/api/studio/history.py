@@ -315,7 +315,7 @@ async def _speak(
     request: web.Request, text: str, wanted: SpeechRequest, segments: Sequence[Segment] | None, body: RegenerateBody
 ) -> web.StreamResponse:
     headers = voice_headers(wanted) | ignored_headers(body)
-    async with request.app[SERVICES].synthesizer.open(wanted, "regenerate", segments) as session:
+    async with request.app[SERVICES].synthesizer.open(wanted, "regenerate", segments, client=request.remote) as session:
         session.feed(text)
         session.finish()
         return await stream_audio(

@@ -34,12 +34,16 @@ class Kind:
     needs: frozenset[str]
 
 
+_AVX512_FLAGS = "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma"
+_AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "fma"})
+
 _X86 = (
     Kind(
-        "avx512vnni",
-        "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma",
-        frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "fma"}),
+        "amx",
+        f"{_AVX512_FLAGS} -mavx512bf16 -mamx-tile -mamx-bf16",
+        _AVX512 | {"avx512_bf16", "amx_tile", "amx_bf16"},
     ),
+    Kind("avx512vnni", _AVX512_FLAGS, _AVX512),
     Kind("avxvnni", "-mavx2 -mfma -mavxvnni", frozenset({"avx2", "fma", "avx_vnni"})),
     Kind("avx2", "-mavx2 -mfma", frozenset({"avx2", "fma"})),
 )

@@ -1,23 +1,13 @@
 // Causal convolutions of the codec in float32, on signals [steps, channels] that come in pieces.
 //
-// The steps before a piece are kept by the caller, as they were put into the product. Weights lie in panels of kPanel
-// outputs; in a panel, one tap's inputs follow the other's, and the panel's outputs lie together. Sums run over taps,
-// then inputs, one after the other, whatever the pieces, the streams beside and the threads are.
+// The steps before a piece are kept by the caller, as they were put into the product.
 #pragma once
 
-#include <algorithm>
-
-#include "simd.h"
+#include "panels.h"
 #include "team.h"
 
 extern "C" {
-// With frequencies the input is first put through x + gains * sin(frequencies * x)**2.
-struct Convolution {
-    const float *weights, *bias, *frequencies, *gains;  // bias may be null
-    int32_t inputs, outputs, taps, dilation;
-};
-
-// One signal's piece: input [steps, inputs], history [(taps - 1) * dilation, inputs], output [steps, outputs].
+// One signal's piece: input [steps, inputs], history [(taps - 1) * dilation, row width], output [steps, outputs].
 struct Stream {
     const float* input;
     float *history, *output;
@@ -27,17 +17,7 @@ struct Stream {
 
 namespace {
 
-#if defined(__AVX2__) && !defined(__AVX512VNNI__)
-constexpr int kPanelVectors = 2;
-constexpr int kSteps = 6;
-#else
-constexpr int kPanelVectors = 3;
-constexpr int kSteps = 8;
-#endif
-constexpr int kPanel = kPanelVectors * kLanes;
-constexpr int kStretch = 64;         // steps that go through a part of a panel before the next part is read
-constexpr int kPanelRows = 2688;     // of a panel at a time: what stays in a core's own cache
-constexpr int kFewSteps = 96;        // up to so many, threads share the weights, and beyond it the steps
+constexpr int kFewSteps = 96;     // up to so many, threads share the weights, and beyond it the steps
 
 struct Convolver {
     std::vector<float> joined, between;
@@ -72,57 +52,24 @@ inline void snake_row(const float* x, const float* frequencies, const float* gai
     std::copy(rest[0], rest[0] + (count - i), out + i);
 }
 
-// Adds taps [from, to) of some steps to their sums [steps][kPanel].
-template <int kCount>
-inline void multiply_taps(const Convolution& c, const float* panel, const float* joined, int from, int to, float* sums) {
-    Float acc[kCount][kPanelVectors];
-    for (int s = 0; s < kCount; ++s)
-        for (int v = 0; v < kPanelVectors; ++v) acc[s][v] = load(sums + s * kPanel + v * kLanes);
-    const int64_t width = c.inputs;
-    for (int tap = from; tap < to; ++tap) {
-        const float* x = joined + int64_t(tap) * c.dilation * width;
-        const float* w = panel + int64_t(tap) * width * kPanel;
-        for (int64_t i = 0; i < width; ++i, w += kPanel) {
-            Float row[kPanelVectors];
-            for (int v = 0; v < kPanelVectors; ++v) row[v] = load(w + v * kLanes);
-            for (int s = 0; s < kCount; ++s) {
-                const Float one = all(x[s * width + i]);
-                for (int v = 0; v < kPanelVectors; ++v) acc[s][v] = fma(one, row[v], acc[s][v]);
-            }
-        }
-    }
-    for (int s = 0; s < kCount; ++s)
-        for (int v = 0; v < kPanelVectors; ++v) store(sums + s * kPanel + v * kLanes, acc[s][v]);
-}
-
 // Calls put(step, first output, outputs, sums) for steps [begin, end) of a joined signal and panels of a range.
 template <class Store>
 inline void convolve(const Convolution& c, const float* joined, Range steps, Range panels, const Store& put) {
     if (c.outputs == 1) return;
-    const int taps_at_once = std::max(1, kPanelRows / c.inputs);
+    const int64_t width = row_width(c);
+    const int depth = c.taps * width;
     for (int panel = panels.begin; panel < panels.end; ++panel) {
-        const float* weights = c.weights + int64_t(panel) * c.taps * c.inputs * kPanel;
+        const float* weights = c.weights + panel * panel_size(c);
         const int first = panel * kPanel, count = std::min(kPanel, c.outputs - first);
         for (int begin = steps.begin; begin < steps.end; begin += kStretch) {
-            const int end = std::min(begin + kStretch, steps.end);
+            const int now = std::min(kStretch, steps.end - begin);
             float sums[kStretch * kPanel];
-            for (int s = 0; s < end - begin; ++s)
-                for (int i = 0; i < kPanel; ++i) sums[s * kPanel + i] = c.bias && i < count ? c.bias[first + i] : 0.0f;
-            for (int tap = 0; tap < c.taps; tap += taps_at_once) {
-                const int to = std::min(tap + taps_at_once, c.taps);
-                int s = begin;
-                const auto go = [&](auto many) {
-                    constexpr int kCount = decltype(many)::value;
-                    for (; s + kCount <= end; s += kCount)
-                        multiply_taps<kCount>(c, weights, joined + int64_t(s) * c.inputs, tap, to,
-                                              sums + (s - begin) * kPanel);
-                };
-                go(std::integral_constant<int, kSteps>());
-                go(std::integral_constant<int, 4>());
-                go(std::integral_constant<int, 2>());
-                go(std::integral_constant<int, 1>());
+            for (int k = 0; k < depth; k += kPart)
+                multiply(c, weights + int64_t(k) * kPanel, joined + begin * width, {k, std::min(k + kPart, depth)}, now, sums);
+            for (int s = 0; s < now; ++s) {
+                if (c.bias) for (int i = 0; i < count; ++i) sums[s * kPanel + i] += c.bias[first + i];
+                put(begin + s, first, count, sums + s * kPanel);
             }
-            for (int s = begin; s < end; ++s) put(s, first, count, sums + (s - begin) * kPanel);
         }
     }
 }
@@ -141,15 +88,30 @@ inline float single(const Convolution& c, const float* joined, int step) {
     return rest + sum_of(sum);
 }
 
+inline int64_t packed_size(const Convolution& c) {
+    return c.outputs == 1 ? int64_t(c.taps) * c.inputs : panels_of(c) * panel_size(c);
+}
+
+// What a member does of packing weights [outputs, inputs, taps].
+inline void pack_all(const Convolution& c, const float* weights, float* packed, const Member& member) {
+    if (c.outputs == 1) {
+        for (int tap = member.number; tap < c.taps; tap += member.size)
+            for (int i = 0; i < c.inputs; ++i) packed[tap * c.inputs + i] = weights[i * c.taps + tap];
+        return;
+    }
+    const Range own = member.share(panels_of(c));
+    for (int panel = own.begin; panel < own.end; ++panel) pack(c, weights, panel, packed + panel * panel_size(c));
+}
+
 // All streams of a call: where each lies in a joined buffer, and which part of the work is a member's.
 struct Layout {
     const Stream* streams;
-    int count, past, inputs;
+    int count, past, width;
     std::vector<int> starts;  // rows of the joined buffer, past included
     int steps = 0;
 
     Layout(const Convolution& c, const Stream* given, int number)
-        : streams(given), count(number), past((c.taps - 1) * c.dilation), inputs(c.inputs) {
+        : streams(given), count(number), past((c.taps - 1) * c.dilation), width(row_width(c)) {
         for (int n = 0, row = 0; n < count; ++n) {
             starts.push_back(row);
             row += past + streams[n].steps;
@@ -157,7 +119,7 @@ struct Layout {
         }
     }
 
-    int64_t size() const { return int64_t(steps + count * past) * inputs; }
+    int64_t size() const { return int64_t(steps + count * past + kSlack) * width; }
 
     // Calls each(stream, its own range of steps) for a range over the steps of all streams.
     template <class Each>
@@ -174,29 +136,31 @@ inline void join(const Convolution& c, const Layout& layout, float* joined, cons
     layout.within(member.share(layout.steps), [&](int n, Range own) {
         for (int s = own.begin; s < own.end; ++s) {
             const float* x = layout.streams[n].input + int64_t(s) * c.inputs;
-            float* to = joined + (int64_t(layout.starts[n]) + layout.past + s) * c.inputs;
+            float* to = joined + (int64_t(layout.starts[n]) + layout.past + s) * layout.width;
             if (c.frequencies) snake_row(x, c.frequencies, c.gains, c.inputs, to);
             else std::copy_n(x, c.inputs, to);
+            if (c.outputs > 1) settle(to, c.inputs);
         }
     });
-    for (int n = member.number; n < layout.count && layout.past; n += member.size)
-        std::copy_n(layout.streams[n].history, int64_t(layout.past) * c.inputs,
-                    joined + int64_t(layout.starts[n]) * c.inputs);
+    const int64_t past = int64_t(layout.past) * layout.width;
+    for (int n = member.number; n < layout.count && past; n += member.size)
+        std::copy_n(layout.streams[n].history, past, joined + int64_t(layout.starts[n]) * layout.width);
     member.wait();
-    for (int n = member.number; n < layout.count && layout.past; n += member.size)
-        std::copy_n(joined + (int64_t(layout.starts[n]) + layout.streams[n].steps) * c.inputs,
-                    int64_t(layout.past) * c.inputs, layout.streams[n].history);
+    for (int n = member.number; n < layout.count && past; n += member.size)
+        std::copy_n(joined + (int64_t(layout.starts[n]) + layout.streams[n].steps) * layout.width, past,
+                    layout.streams[n].history);
 }
 
 // What a member does of a convolution of all streams: put(stream, step, first output, outputs, sums).
 template <class Store>
 inline void convolve_all(const Convolution& c, const Layout& layout, const float* joined, const Member& member,
                          const Store& put) {
-    const int panels = (c.outputs + kPanel - 1) / kPanel;
+    const Tiles tiles;
+    const int panels = panels_of(c);
     const bool few = layout.steps <= kFewSteps && panels >= member.size;
     const Range own_panels = few ? member.share(panels) : Range{0, panels};
     layout.within(few ? Range{0, layout.steps} : member.share(layout.steps), [&](int n, Range own) {
-        const float* from = joined + int64_t(layout.starts[n]) * c.inputs;
+        const float* from = joined + int64_t(layout.starts[n]) * layout.width;
         if (c.outputs == 1)
             for (int s = own.begin; s < own.end; ++s) {
                 const float sum = single(c, from, s);
@@ -222,8 +186,9 @@ inline void residual_unit(const Convolution& wide, const Convolution& narrow, co
     std::vector<int> firsts(layout.count);
     for (int n = 1; n < layout.count; ++n) firsts[n] = firsts[n - 1] + layout.streams[n - 1].steps;
     convolve_all(wide, layout, memory.joined.data(), member, [&](int n, int s, int first, int count, const float* sums) {
-        snake_row(sums, narrow.frequencies + first, narrow.gains + first, count,
-                  between + (int64_t(firsts[n]) + s) * wide.outputs + first);
+        float* row = between + (int64_t(firsts[n]) + s) * row_width(narrow) + first;
+        snake_row(sums, narrow.frequencies + first, narrow.gains + first, count, row);
+        settle(row, count);
     });
     member.wait();
     std::vector<Stream> streams(layout.streams, layout.streams + layout.count);

@@ -3,6 +3,8 @@
 // Plain C functions on plain memory that the caller owns; library.py has the same structures. Nothing here throws, and nothing is kept but threads and
 // their workspace.
 #include <numeric>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "convolution.h"
 #include "sampling.h"
@@ -41,6 +43,16 @@ struct Predictor {
 };
 
 EXPORTED const char* kind() { return KIND; }
+
+// Asks the system for what the kind of processor needs; 0 where it refuses.
+EXPORTED int allowed() {
+#if defined(__AMX_BF16__)
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+    return 1;
+#endif
+}
 
 EXPORTED Crew* crew_new(int threads) { return new Crew(threads); }
 EXPORTED void crew_delete(Crew* crew) { delete crew; }
@@ -169,7 +181,15 @@ EXPORTED void predictor_frame(Crew* crew, const Predictor* predictor, int rows, 
     });
 }
 
-EXPORTED int panel() { return kPanel; }
+EXPORTED int convolution_row_width(const Convolution* c) { return row_width(*c); }
+
+EXPORTED int64_t convolution_size(const Convolution* c) { return packed_size(*c); }
+
+// Weights [outputs, inputs, taps] as they are multiplied.
+EXPORTED void convolution_pack(Crew* crew, const Convolution* c, const float* weights, float* packed) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    crew->team.run([&](const Member& member) { pack_all(*c, weights, packed, member); });
+}
 
 // Pieces of some signals through a convolution.
 EXPORTED void convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) {
@@ -185,7 +205,7 @@ EXPORTED void residual_apply(Crew* crew, const Convolution* wide, const Convolut
     std::lock_guard<std::mutex> lock(crew->calls);
     const Layout layout(*wide, streams, count);
     Workspace::grow(crew->convolver.joined, layout.size());
-    Workspace::grow(crew->convolver.between, int64_t(layout.steps) * wide->outputs);
+    Workspace::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
     crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
 }
 

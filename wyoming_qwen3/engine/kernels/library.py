@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.engine.memory import huge_pages
+
 from .build import Kind, kinds_here, library_file
 
 _LOGGER = logging.getLogger("wyoming_qwen3.engine")
@@ -146,12 +148,15 @@ class Kernels:
         library.residual_apply.argtypes = [
             *(c_void_p, POINTER(Convolution), POINTER(Convolution), POINTER(Stream), c_int32)
         ]
+        library.convolution_size.restype = c_int64
+        library.convolution_size.argtypes = [POINTER(Convolution)]
+        library.convolution_row_width.argtypes = [POINTER(Convolution)]
+        library.convolution_pack.argtypes = [c_void_p, POINTER(Convolution), c_void_p, c_void_p]
         library.read_through.argtypes = [c_void_p, c_void_p, c_int64]
         self.kind: str = library.kind().decode()
+        if not library.allowed():
+            raise OSError(f"the system does not let programs use what {self.kind} needs")
         self.threads = threads
-        self.panel: int = library.panel()
-        """Outputs of a convolution whose weights lie together."""
-
         self._library = library
         self._crew = library.crew_new(threads)
 
@@ -188,21 +193,29 @@ class Kernels:
         )
         return codes, sums
 
-    def convolve(self, layer: Convolution, signals: Sequence[Tensor], histories: Sequence[Tensor]) -> list[Tensor]:
-        """Signals float32 [steps, inputs] -> [steps, outputs]; each has a history, which moves on."""
-        outputs = [signal.new_empty(len(signal), layer.outputs) for signal in signals]
-        streams = _streams(signals, histories, outputs)
-        self._library.convolution_apply(self._crew, byref(layer), streams, len(signals))
-        return outputs
+    def pack(self, layer: Convolution, weight: Tensor) -> Tensor:
+        """Weights float32 [outputs, inputs, taps] as the kernels multiply them, for `layer.weights` to point to."""
+        packed = huge_pages(4 * self._library.convolution_size(byref(layer))).view(torch.float32)
+        self._library.convolution_pack(self._crew, byref(layer), _pointer(weight), _pointer(packed))
+        return packed
 
-    def refine(
-        self, wide: Convolution, narrow: Convolution, signals: Sequence[Tensor], histories: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """Signals [steps, channels] -> the same, through a residual unit of two convolutions."""
-        outputs = [torch.empty_like(signal) for signal in signals]
-        streams = _streams(signals, histories, outputs)
-        self._library.residual_apply(self._crew, byref(wide), byref(narrow), streams, len(signals))
-        return outputs
+    def history(self, layer: Convolution) -> Tensor:
+        """History of a signal's start."""
+        return torch.zeros((layer.taps - 1) * layer.dilation, self._library.convolution_row_width(byref(layer)))
+
+    def convolve(self, layer: Convolution, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
+        """float32 [steps, inputs] -> [steps, outputs]: a piece of as many steps for each history, which moves on."""
+        out = x.new_empty(len(x), layer.outputs)
+        streams = _streams(x, histories, out)
+        self._library.convolution_apply(self._crew, byref(layer), streams, len(streams))
+        return out
+
+    def refine(self, wide: Convolution, narrow: Convolution, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
+        """[steps, channels] -> the same, through a residual unit of two convolutions; pieces as for `convolve`."""
+        out = torch.empty_like(x)
+        streams = _streams(x, histories, out)
+        self._library.residual_apply(self._crew, byref(wide), byref(narrow), streams, len(streams))
+        return out
 
     def read_through(self, memory: Tensor) -> None:
         """Read memory as fast as the crew can."""
@@ -228,9 +241,9 @@ def _load(kind: Kind, threads: int) -> Kernels | None:
         return None
 
 
-def _streams(signals: Sequence[Tensor], histories: Sequence[Tensor], outputs: Sequence[Tensor]) -> Any:
-    pieces = zip(signals, histories, outputs, strict=True)
-    return (Stream * len(signals))(*(Stream(*map(_pointer, piece), len(piece[0])) for piece in pieces))
+def _streams(x: Tensor, histories: Sequence[Tensor], out: Tensor) -> Any:
+    pieces = zip(x.chunk(len(histories)), histories, out.chunk(len(histories)), strict=True)
+    return (Stream * len(histories))(*(Stream(*map(_pointer, piece), len(piece[0])) for piece in pieces))
 
 
 def _pointer(tensor: Tensor) -> Any:

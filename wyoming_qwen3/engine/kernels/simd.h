@@ -15,7 +15,11 @@ namespace {
 }  // namespace
 #include <immintrin.h>
 namespace {
+#if defined(__AMX_BF16__)
+#define KIND "amx"
+#else
 #define KIND "avx512vnni"
+#endif
 constexpr int kLanes = 16;
 constexpr int kTile = 4;
 constexpr int kOffset = 128;

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wyoming_qwen3.engine.memory import ran_out
+from wyoming_qwen3.engine.shortage import ran_out
 from wyoming_qwen3.errors import ModelFailed
 
 

@@ -1,0 +1,163 @@
+"""Sessions over a real engine with tiny checkpoints: pieces side by side, and what becomes of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from tests.parts import make_services, stop
+from wyoming_qwen3 import engines
+from wyoming_qwen3.api.keys import Services
+from wyoming_qwen3.engine import wire
+from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.request import FloatArray, Sampling, SpeechRequest, Turn
+from wyoming_qwen3.speech import SpeechSession
+from wyoming_qwen3.voices import SPEAKERS
+from wyoming_qwen3.worker import Row, Worker, download
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+RYAN = SpeechRequest(SPEAKERS[5], sampling=Sampling(seed=7))
+TEXT = " ".join(f"This is sentence number {number}, and it says that the front door is open." for number in range(20))
+"""Of five pieces."""
+
+
+@dataclass
+class Watched(Worker):
+    """The real one, which remembers when rows were begun and what was alive then."""
+
+    turns: list[Turn] = field(default_factory=list)
+    unmade: list[int] = field(default_factory=list)
+    """Rows that were being made, when one was begun, with it."""
+
+    sounds: list[int] = field(default_factory=list)
+    """Chunks that had come until then."""
+
+    _chunks: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__("native", ["--device", "cpu", "--log-level", "WARNING"])
+
+    def submit(self, *given: Any, **more: Any) -> Row:
+        row = super().submit(*given, **more)
+        self.turns.append(more["turn"])
+        self.unmade.append(len(self._rows))
+        self.sounds.append(self._chunks)
+        return row
+
+    def forget(self) -> None:
+        """What was before this test."""
+        for record in (self.turns, self.unmade, self.sounds):
+            record.clear()
+        self._chunks = 0
+
+    def _hear(self, message: wire.FromEngine) -> None:
+        self._chunks += isinstance(message, wire.Audio)
+        super()._hear(message)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(models_dir: Path) -> AsyncIterator[Services]:
+    models = ModelManager(Policy(models_dir, "0.6B", download=False), Watched(), download)
+    services = make_services(models_dir, standby="off", models=models)
+    yield services
+    await stop(services)
+
+
+@pytest.fixture
+def worker(services: Services) -> Watched:
+    worker = services.models._worker
+    assert isinstance(worker, Watched)
+    worker.forget()
+    return worker
+
+
+def opened(services: Services, text: str = TEXT, **more: Any) -> SpeechSession:
+    session = services.synthesizer.open(RYAN, "test", **more)
+    session.feed(text)
+    session.finish()
+    return session
+
+
+async def listen(session: SpeechSession) -> FloatArray:
+    async with asyncio.timeout(60), session:
+        return np.concatenate([chunk async for chunk in session])
+
+
+async def settled(services: Services, worker: Worker) -> None:
+    async with asyncio.timeout(20):
+        while worker.busy or services.admission.active:
+            await asyncio.sleep(0.01)
+
+
+async def test_pieces_side_by_side_are_the_same_as_one_after_the_other(
+    services: Services, worker: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = await listen(opened(services))
+    assert worker.turns == [Turn.NOW] + [Turn.NEXT] * 4
+    assert max(worker.unmade) > 1, "Nothing was made side by side."
+    assert max(worker.unmade) <= 3
+    assert worker.sounds[0] == 0
+    assert worker.sounds[1] >= 1, "The first piece waited for another."
+    worker.forget()
+    monkeypatch.setattr(engines, "_SIDE_BY_SIDE", 1)
+    alone = await listen(opened(services))
+    assert worker.unmade == [1] * 5
+    np.testing.assert_allclose(together, alone, atol=5e-5)
+
+
+async def test_while_text_comes_a_piece_is_begun_when_the_one_before_is_made(
+    services: Services, worker: Watched
+) -> None:
+    """So it is as long as it can be."""
+    async with services.synthesizer.open(RYAN, "test") as session, asyncio.timeout(60):
+        session.feed(TEXT)
+        async for _ in session:
+            if worker.unmade == [1, 1, 1]:
+                session.finish()
+    assert worker.unmade[:3] == [1, 1, 1]
+    assert len(worker.unmade) == 5
+
+
+async def test_an_abandoned_answer_drops_all_its_rows(services: Services, worker: Watched) -> None:
+    async with opened(services) as session:
+        chunks = aiter(session)
+        async with asyncio.timeout(20):
+            while len(worker.turns) < 2:
+                await anext(chunks)
+    await settled(services, worker)
+
+
+async def test_what_nobody_listens_to_has_the_last_turn(services: Services, worker: Watched) -> None:
+    await listen(opened(services, behind=True))
+    assert set(worker.turns) == {Turn.LAST}
+
+
+async def test_a_silence_is_where_it_was_asked_for(services: Services) -> None:
+    sound = await listen(opened(services, "One door. [pause 2s] Two doors. [pause 1s]"))
+    loud = np.flatnonzero(sound)
+    gaps = np.diff(loud)
+    assert 2 * 24_000 <= gaps.max() < 2.1 * 24_000
+    assert 24_000 <= sound.size - loud[-1] < 1.1 * 24_000
+
+
+async def test_four_who_ask_at_once_are_all_heard_before_any_is_through(services: Services) -> None:
+    events: list[str] = []
+
+    async def hear(number: int) -> None:
+        async with services.synthesizer.open(replace(RYAN, sampling=Sampling(seed=number)), "test") as session:
+            session.feed(TEXT)
+            session.finish()
+            async for _ in session:
+                if f"first {number}" not in events:
+                    events.append(f"first {number}")
+        events.append(f"last {number}")
+
+    async with asyncio.timeout(120):
+        await asyncio.gather(*(hear(number) for number in range(4)))
+    assert sorted(events[:4]) == [f"first {number}" for number in range(4)]

@@ -1,0 +1,158 @@
+"""What a checkpoint's JSON files say of its dimensions and special ids, under upstream's names.
+
+Knows files and upstream's defaults; does NOT know tensors.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import prod
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from wyoming_qwen3.checkpoints import Kind
+
+_Config = TypeVar("_Config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """A stack of decoder layers; `sliding_window` is None where each position sees all before it."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    max_position_embeddings: int = 32768
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10000
+    hidden_act: str = "silu"
+    attention_bias: bool = False
+    sliding_window: int | None = None
+
+    @classmethod
+    def pick(cls, content: Mapping[str, Any]) -> Self:
+        """From its part of config.json. Raises ValueError where something is missing that has no default."""
+        window = content.get("sliding_window") if content.get("use_sliding_window") else None
+        return _pick(cls, {**content, "sliding_window": window})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorConfig(StackConfig):
+    """The code predictor."""
+
+    vocab_size: int
+    num_code_groups: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalkerConfig(StackConfig):
+    """The talker and what its codec ids mean."""
+
+    code_predictor_config: PredictorConfig
+    vocab_size: int
+    num_code_groups: int
+    text_vocab_size: int
+    text_hidden_size: int
+    codec_bos_id: int
+    codec_eos_token_id: int
+    codec_pad_id: int
+    codec_think_id: int
+    codec_nothink_id: int
+    codec_think_bos_id: int
+    codec_think_eos_id: int
+    codec_language_id: Mapping[str, int] = field(default_factory=dict)
+    spk_id: Mapping[str, int] = field(default_factory=dict)
+    spk_is_dialect: Mapping[str, str | bool] = field(default_factory=dict)
+
+    @classmethod
+    def pick(cls, content: Mapping[str, Any]) -> Self:
+        """From talker_config. Raises ValueError where something is missing that has no default."""
+        predictor = PredictorConfig.pick(_part(content, "code_predictor_config"))
+        return super().pick({**content, "code_predictor_config": predictor})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A whole checkpoint, but for its speech tokenizer."""
+
+    talker_config: TalkerConfig
+    tts_model_type: Kind
+    tts_model_size: str
+    speaker_encoder_config: Mapping[str, Any] = field(default_factory=dict)
+    im_start_token_id: int = 151644
+    im_end_token_id: int = 151645
+    tts_pad_token_id: int = 151671
+    tts_bos_token_id: int = 151672
+    tts_eos_token_id: int = 151673
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """From config.json. Raises OSError, and ValueError where it is damaged."""
+        content = read_json(folder / "config.json")
+        return _pick(cls, {**content, "talker_config": TalkerConfig.pick(_part(content, "talker_config"))})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecConfig:
+    """The decoder of the speech tokenizer."""
+
+    codebook_dim: int
+    codebook_size: int
+    num_quantizers: int
+    latent_dim: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    decoder_dim: int
+    upsample_rates: tuple[int, ...]
+    upsampling_ratios: tuple[int, ...]
+    sliding_window: int = 72
+    rms_norm_eps: float = 1e-5
+    rope_theta: float = 10000
+    hidden_act: str = "silu"
+    attention_bias: bool = False
+
+    @property
+    def samples_per_frame(self) -> int:
+        """1,920 for the published codec."""
+        return prod((*self.upsample_rates, *self.upsampling_ratios))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """From the config.json of the speech tokenizer. Raises as ModelConfig.read."""
+        return cls.pick(_part(read_json(folder / "config.json"), "decoder_config"))
+
+    @classmethod
+    def pick(cls, content: Mapping[str, Any]) -> Self:
+        """From decoder_config. Raises ValueError where something is missing that has no default."""
+        return _pick(cls, content)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises OSError, and ValueError where there is none."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{file.name} holds no object")  # noqa: TRY004  the file's fault
+    return content
+
+
+def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = content.get(name)
+    if not isinstance(part, Mapping):
+        raise ValueError(f"{name} is missing")  # noqa: TRY004  the file's fault
+    return part
+
+
+def _pick(made: type[_Config], content: Mapping[str, Any]) -> _Config:
+    """What of the content is known, by name."""
+    known = {entry.name for entry in fields(made)}  # type: ignore[arg-type]
+    try:
+        return made(**{name: value for name, value in content.items() if name in known})
+    except TypeError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,222 @@
+// A convolution's weights in panels of outputs, and their products with the rows of a signal.
+//
+// What a processor is quickest at decides how both lie in memory. A row takes `row_width` floats, a signal's row and
+// what it is multiplied as alike. A step's sums run over taps, then inputs, whatever the steps beside it are.
+//   Vectors: a panel has one tap's inputs after the other's, the panel's outputs of an input together; rows are floats.
+//   Tiles: a number is the sum of two bfloat16, what it is rounded to and what that leaves. Of the four products that
+//   two numbers then have, the least is left out: below 2^-16 of the whole, and sums are float32. A panel has, for each
+//   32 inputs of a tap, four tiles of 16 pairs of inputs times 16 outputs: the rests of two, then the two; a row has,
+//   for each 32 inputs, what they are rounded to and then the rests.
+#pragma once
+
+#include <algorithm>
+
+#include "simd.h"
+
+extern "C" {
+// Weights are packed; bias may be null. With frequencies the input is first put through
+// x + gains * sin(frequencies * x)**2.
+struct Convolution {
+    const float *weights, *bias, *frequencies, *gains;
+    int32_t inputs, outputs, taps, dilation;
+};
+}
+
+namespace {
+
+// A part of a panel: rows [begin, end) of its weights, of all taps one after the other.
+struct Part {
+    int begin, end;
+};
+
+#if defined(__AMX_BF16__)
+constexpr int kPanel = 32;
+constexpr int kDepth = 32;   // inputs that are multiplied at a time
+constexpr int kSlack = 31;   // rows that are read beyond the last one
+constexpr int kPart = 384;   // of a panel's rows at a time: what stays in a core's first cache
+constexpr int kStretch = 128;  // steps that a part is multiplied with before the next part is read
+constexpr int kTileFloats = 256;
+
+// While it lives, the thread has eight tiles of 16 rows of 64 bytes.
+class Tiles {
+   public:
+    Tiles() {
+        alignas(64) uint8_t shape[64] = {1};
+        for (int tile = 0; tile < 8; ++tile) {
+            shape[16 + 2 * tile] = 64;
+            shape[48 + tile] = 16;
+        }
+        asm volatile("ldtilecfg %0" ::"m"(shape));
+    }
+    ~Tiles() { _tile_release(); }
+};
+
+inline int row_width(const Convolution& c) { return c.outputs == 1 ? c.inputs : (c.inputs + kDepth - 1) / kDepth * kDepth; }
+
+// 32 floats as two times 32 bfloat16; may be done in place.
+inline void split(const float* x, float* to) {
+    const __m512 low = load(x), high = load(x + 16);
+    const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    const auto rest = [](__m512 value, __m256i half) {
+        return _mm512_sub_ps(value, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16)));
+    };
+    const __m512 low_rest = rest(low, _mm512_castsi512_si256(rounded));
+    const __m512 high_rest = rest(high, _mm512_extracti64x4_epi64(rounded, 1));
+    _mm512_storeu_si512(to, rounded);
+    _mm512_storeu_si512(to + 16, (__m512i)_mm512_cvtne2ps_pbh(high_rest, low_rest));
+}
+
+// Some numbers of a row, from a multiple of kDepth on, become what is multiplied; the rest of the last 32 is zero.
+inline void settle(float* row, int count) {
+    std::fill(row + count, row + (count + kDepth - 1) / kDepth * kDepth, 0.0f);
+    for (int i = 0; i < count; i += kDepth) split(row + i, row + i);
+}
+
+// Weights [outputs, inputs, taps] -> a panel.
+inline void pack(const Convolution& c, const float* weights, int panel, float* packed) {
+    for (int tap = 0; tap < c.taps; ++tap)
+        for (int first = 0; first < c.inputs; first += kDepth, packed += 4 * kTileFloats)
+            for (int output = 0; output < kPanel; ++output) {
+                float column[kDepth] = {};
+                const int from = panel * kPanel + output;
+                for (int i = 0; i < std::min(kDepth, c.inputs - first) && from < c.outputs; ++i)
+                    column[i] = weights[(int64_t(from) * c.inputs + first + i) * c.taps + tap];
+                split(column, column);
+                float* to = packed + output / 16 * kTileFloats + output % 16;
+                for (int pair = 0; pair < 16; ++pair) {
+                    to[pair * 16] = column[16 + pair];
+                    to[2 * kTileFloats + pair * 16] = column[pair];
+                }
+            }
+}
+
+template <bool kTwo>
+inline void multiply_block(const Convolution& c, const float* w, const float* rows, Part part, int block, int blocks, float* sums) {
+    const int64_t width = row_width(c), stride = 4 * width;
+    if (part.begin == 0) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, sums, 4 * kPanel);
+        _tile_loadd(1, sums + 16, 4 * kPanel);
+        if (kTwo) _tile_loadd(2, sums + 16 * kPanel, 4 * kPanel);
+        if (kTwo) _tile_loadd(3, sums + 16 * kPanel + 16, 4 * kPanel);
+    }
+    const auto all_products = [] {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        if (kTwo) _tile_dpbf16ps(2, 5, 6);
+        if (kTwo) _tile_dpbf16ps(3, 5, 7);
+    };
+    const auto load_rows = [&](const float* x) {
+        _tile_loadd(4, x, stride);
+        if (kTwo) _tile_loadd(5, x + 16 * width, stride);
+    };
+    const auto load_weights = [&](const float* tiles) {
+        _tile_loadd(6, tiles, 64);
+        _tile_loadd(7, tiles + kTileFloats, 64);
+    };
+    const int64_t ahead = int64_t(part.end - part.begin) * kPanel;
+    for (int k = part.begin; k < part.end; k += kDepth, w += 4 * kTileFloats) {
+        const float* x = rows + int64_t(k / width) * c.dilation * width + k % width;
+        if (k / kDepth % blocks == block)
+            for (int line = 0; line < 64; ++line) __builtin_prefetch(w + ahead + 16 * line, 0, 2);
+        load_rows(x);
+        load_weights(w);
+        all_products();
+        load_weights(w + 2 * kTileFloats);
+        all_products();
+        load_rows(x + kDepth / 2);
+        all_products();
+    }
+    _tile_stored(0, sums, 4 * kPanel);
+    _tile_stored(1, sums + 16, 4 * kPanel);
+    if (kTwo) _tile_stored(2, sums + 16 * kPanel, 4 * kPanel);
+    if (kTwo) _tile_stored(3, sums + 16 * kPanel + 16, 4 * kPanel);
+}
+
+// Adds a part of a panel's products with some steps to their sums [kStretch][kPanel], which the first part sets.
+inline void multiply(const Convolution& c, const float* weights, const float* rows, Part part, int steps, float* sums) {
+    const int64_t width = row_width(c);
+    const int blocks = (steps + 31) / 32;
+    for (int block = 0; block < blocks; ++block, rows += 32 * width, sums += 32 * kPanel)
+        if (steps - 32 * block > 16) multiply_block<true>(c, weights, rows, part, block, blocks, sums);
+        else multiply_block<false>(c, weights, rows, part, block, blocks, sums);
+}
+
+#else
+#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+constexpr int kPanelVectors = 2;
+constexpr int kSteps = 6;
+#else
+constexpr int kPanelVectors = 3;
+constexpr int kSteps = 8;
+#endif
+constexpr int kPanel = kPanelVectors * kLanes;
+constexpr int kDepth = 1;
+constexpr int kSlack = 0;
+constexpr int kPart = 2688;  // of a panel's rows at a time: what stays in a core's own cache
+constexpr int kStretch = 64;  // steps that a part is multiplied with before the next part is read
+constexpr int kWeightsAhead = 4096;  // bytes that are asked for before they are needed
+
+struct Tiles {
+    Tiles() {}
+};
+
+inline int row_width(const Convolution& c) { return c.inputs; }
+
+inline void settle(float*, int) {}
+
+inline void pack(const Convolution& c, const float* weights, int panel, float* packed) {
+    for (int tap = 0; tap < c.taps; ++tap)
+        for (int i = 0; i < c.inputs; ++i, packed += kPanel)
+            for (int output = 0; output < kPanel; ++output) {
+                const int64_t from = panel * kPanel + output;
+                packed[output] = from < c.outputs ? weights[(from * c.inputs + i) * c.taps + tap] : 0.0f;
+            }
+}
+
+template <int kCount>
+inline void multiply_block(const Convolution& c, const float* w, const float* rows, Part part, float* sums) {
+    Float acc[kCount][kPanelVectors];
+    for (int s = 0; s < kCount; ++s)
+        for (int v = 0; v < kPanelVectors; ++v)
+            acc[s][v] = part.begin == 0 ? all(0.0f) : load(sums + s * kPanel + v * kLanes);
+    const int64_t width = c.inputs;
+    for (int k = part.begin; k < part.end;) {
+        const float* x = rows + k / width * c.dilation * width + k % width;
+        for (const int until = std::min<int>(part.end, (k / width + 1) * width); k < until; ++k, ++x, w += kPanel) {
+            Float row[kPanelVectors];
+            for (int v = 0; v < kPanelVectors; ++v) row[v] = load(w + v * kLanes);
+            for (int line = 0; line < 4 * kPanel; line += 64) __builtin_prefetch((const char*)w + kWeightsAhead + line);
+            for (int s = 0; s < kCount; ++s) {
+                const Float one = all(x[s * width]);
+                for (int v = 0; v < kPanelVectors; ++v) acc[s][v] = fma(one, row[v], acc[s][v]);
+            }
+        }
+    }
+    for (int s = 0; s < kCount; ++s)
+        for (int v = 0; v < kPanelVectors; ++v) store(sums + s * kPanel + v * kLanes, acc[s][v]);
+}
+
+// Adds a part of a panel's products with some steps to their sums [kStretch][kPanel], which the first part sets.
+inline void multiply(const Convolution& c, const float* weights, const float* rows, Part part, int steps, float* sums) {
+    int s = 0;
+    const auto go = [&](auto many) {
+        constexpr int kCount = decltype(many)::value;
+        for (; s + kCount <= steps; s += kCount)
+            multiply_block<kCount>(c, weights, rows + int64_t(s) * c.inputs, part, sums + s * kPanel);
+    };
+    go(std::integral_constant<int, kSteps>());
+    go(std::integral_constant<int, 4>());
+    go(std::integral_constant<int, 2>());
+    go(std::integral_constant<int, 1>());
+}
+#endif
+
+inline int panels_of(const Convolution& c) { return (c.outputs + kPanel - 1) / kPanel; }
+inline int64_t panel_size(const Convolution& c) { return int64_t(c.taps) * row_width(c) * kPanel; }
+
+}  // namespace

@@ -1,0 +1,67 @@
+"""Tensors of a checkpoint by name, read from disk one at a time, as they are wanted.
+
+Knows safetensors files; does NOT know what the tensors mean.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+
+class TensorError(ValueError):
+    """A tensor is not what it should be; the message goes on behind "... could not be loaded: "."""
+
+
+class TensorFiles(Mapping[str, Tensor]):
+    """The tensors of some safetensors files. One that is looked up is a view of its file, mapped as long as it lives.
+
+    Raises what safetensors raises of a damaged file.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._homes: dict[str, Path] = {}
+        for file in files:
+            with safe_open(file, framework="pt") as content:
+                self._homes |= dict.fromkeys(content.keys(), file)
+
+    def __getitem__(self, name: str) -> Tensor:
+        with safe_open(self._homes[name], framework="pt") as content:
+            tensor: Tensor = content.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Takes copies of the tensors whose names begin with a prefix: on a device, and of a type unless that is None."""
+
+    tensors: Mapping[str, Tensor]
+    device: str = "cpu"
+    dtype: torch.dtype | None = None
+    prefix: str = ""
+
+    def below(self, prefix: str) -> "Reader":
+        """The same for names that go on with `prefix`."""
+        return replace(self, prefix=self.prefix + prefix)
+
+    def __call__(self, name: str, *shape: int) -> Tensor:
+        """A tensor, if it is of this shape. Raises TensorError where it is not, or missing."""
+        return self.view(name, *shape).to(self.device, self.dtype, copy=True)
+
+    def view(self, name: str, *shape: int) -> Tensor:
+        """The same, but as it is stored and where it lies."""
+        tensor = self.tensors.get(self.prefix + name)
+        if tensor is None:
+            raise TensorError(f"its tensor {self.prefix}{name} is missing")
+        if tensor.shape != shape:
+            raise TensorError(f"its tensor {self.prefix}{name} is {list(tensor.shape)} and not {list(shape)}")
+        return tensor

@@ -1,0 +1,102 @@
+"""The pieces of one answer, begun before they are heard, and heard in order.
+
+Knows neither text nor sound: segments come from whoever knows them, rows from whoever speaks.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from .engines import Engaged, Sound
+from .request import Turn
+from .text.script import Segment, Spoken
+
+
+class Lineup:
+    """Iterate it for segments in order, those to be spoken each with its row; close it to stop all rows.
+
+    A piece is begun when those before it are made. Once the text is complete and the first sound was heard, some are
+    made side by side: before that, taking a piece early would make it shorter, or the first sound late. Never more
+    than a few are begun and not heard to their end.
+    """
+
+    def __init__(
+        self,
+        engaged: Engaged,
+        first: Segment,
+        following: Callable[[], Awaitable[Segment | None]],
+        complete: asyncio.Event,
+        *,
+        behind: bool,
+    ) -> None:
+        """`following` waits for the next segment, None at the end; `complete` is set when it waits no more."""
+        self._engaged = engaged
+        self._following = following
+        self._complete = complete
+        self._behind = behind
+        self._sounding = asyncio.Event()
+        self._rows = contextlib.ExitStack()
+        self._line: asyncio.Queue[tuple[Segment, Sound | None] | None] = asyncio.Queue()
+        self._places = asyncio.Semaphore(max(engaged.side_by_side, 2) - 1)
+        self._running = asyncio.create_task(self._run(first), name="lineup")
+
+    def sound(self) -> None:
+        """There was sound."""
+        self._sounding.set()
+
+    def heard(self) -> None:
+        """A piece was heard to its end."""
+        self._places.release()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[Segment, Sound | None]:
+        entry = await self._line.get()
+        if entry is None:
+            await self._running
+            raise StopAsyncIteration
+        return entry
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        self._rows.close()
+
+    async def _run(self, segment: Segment | None) -> None:
+        turn = Turn.LAST if self._behind else Turn.NOW
+        try:
+            while segment is not None:
+                if isinstance(segment, Spoken):
+                    row = self._rows.enter_context(self._engaged.submit(segment.text, turn))
+                    self._line.put_nowait((segment, row))
+                    turn = max(turn, Turn.NEXT)
+                    await self._next_may_begin(row)
+                else:
+                    self._line.put_nowait((segment, None))
+                segment = await self._following()
+        finally:
+            self._line.put_nowait(None)
+
+    async def _next_may_begin(self, row: Sound) -> None:
+        if self._engaged.side_by_side > 1:
+            ways = [asyncio.create_task(way) for way in (row.made.wait(), self._all_known())]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+        else:
+            await row.made.wait()
+        await self._places.acquire()
+
+    async def _all_known(self) -> None:
+        await self._complete.wait()
+        await self._sounding.wait()
