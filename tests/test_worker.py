@@ -183,3 +183,23 @@ async def test_the_process_dying_fails_jobs_and_rows(worker: Worker) -> None:
     assert worker.hello is None
     with pytest.raises(EngineFailed, match="stopped unexpectedly"):
         await worker.encode(CUSTOM, noise(1.0), 24_000)
+
+
+async def test_an_engine_that_is_stuck_is_ended_and_started_again() -> None:
+    """Its rows fail, and so does who waits for a load; one that merely has nothing to say is left alone."""
+    worker = Worker("standby", patience=1.0)
+    deaths: list[None] = []
+    worker.on_death = lambda: deaths.append(None)
+    await worker.start()
+    pid = worker.pid
+    assert pid is not None
+    await asyncio.sleep(2.0)
+    assert worker.pid == pid
+    os.kill(pid, signal.SIGSTOP)
+    with worker.submit(None, REQUEST, TEXT) as row, pytest.raises(EngineFailed, match="stopped unexpectedly"):
+        await asyncio.wait_for(listen(row), 20)
+    assert deaths == [None]
+    await worker.start()
+    assert worker.pid != pid
+    assert (await listen(worker.submit(None, REQUEST, TEXT))).size
+    await worker.stop()

@@ -102,11 +102,12 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
     voices, clips, history = VoiceStore(folder / "voices"), Clips(folder / "clips"), History(folder / "history", limits)
     with claimed(folder):
         _make_voices_dir(settings)
-        usable = [await _opened(one) for one in (voices, clips, history)]
+        opened = [await _opened(one) for one in (voices, clips, history)]
+        usable, faults = opened[-1][0], tuple(fault for _, fault in opened if fault)
         drop = FolderDrop(settings.voices_dir, voices)
         looking = asyncio.create_task(drop.run())
         try:
-            yield Store(voices, clips, history if usable[-1] else None, drop)
+            yield Store(voices, clips, history if usable else None, drop, faults)
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
@@ -120,13 +121,15 @@ def _make_voices_dir(settings: Settings) -> None:
             settings.voices_dir.mkdir(exist_ok=True)
 
 
-async def _opened(kept: VoiceStore | Clips | History) -> bool:
+async def _opened(kept: VoiceStore | Clips | History) -> tuple[bool, str | None]:
+    """Whether it can be used, and what is to be told of that."""
     try:
-        await kept.open()
+        told = await kept.open()
     except StorageFailed as error:
-        _LOGGER.error("%s", error)  # noqa: TRY400  the sentence says all
-        return False
-    return True
+        what = {VoiceStore: "Kept voices", Clips: "Clips", History: "The history"}[type(kept)]
+        _LOGGER.error("%s can't be used: %s", what, error)  # noqa: TRY400  the sentence says all
+        return False, f"{what} can't be used: {error}"
+    return True, told
 
 
 @contextlib.asynccontextmanager
@@ -169,6 +172,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         if preload and settings.standby != "only" and models.has_engine:
             models.start(published(kind, models.size) for kind in settings.preload)
         admission, metrics = Admission(settings.max_active, settings.max_waiting), Metrics()
+        native.on_guard = metrics.guarded
         _watch(metrics, admission, models, servers, native, spare)
         prompts = ClonePrompts(store.voices, metrics)
         engines = Engines(models, standby, guesser, prompts, servers=servers, mode=settings.standby)

@@ -6,7 +6,7 @@ Knows no protocol; each text is an ordinary speech session.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .audio.encode import AudioFormat
 from .audio.streaming import encoded
@@ -61,7 +61,7 @@ async def _speak(synthesizer: Synthesizer, item: Item) -> Result:
     if item.request is None:
         return Result(error=item.error)
     try:
-        async with synthesizer.open(item.request, "batch", behind=True) as session:
+        async with synthesizer.open(replace(item.request, whole=True), "batch", behind=True) as session:
             session.feed(item.text)
             session.finish()
             async with contextlib.aclosing(encoded(session, item.format)) as pieces:

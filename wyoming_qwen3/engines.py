@@ -2,21 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol, Self
 
 from .checkpoints import KIND_NAMES, Checkpoint
 from .cloning import ClonePrompts
-from .errors import BackendUnavailable, EngineFailed, InvalidRequest, SpeechError, Unavailable
-from .models.manager import ModelManager, choose_model
+from .errors import BackendUnavailable, EngineFailed, InvalidRequest, OutOfMemory, SpeechError, Unavailable
+from .models.manager import ModelManager, choose_model, choose_smaller
 from .models.state import Model, State
 from .remote.servers import Servers
 from .request import FloatArray, Kept, Reference, SpeechRequest, StandbyMode, Turn
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 from .text.language import LanguageGuesser
 from .worker import Row, Worker
+
+_MOST_RUN_OUT = 2
+"""How often memory may run out in one utterance: with a large checkpoint and a small one, or twice with a small one."""
 
 _SIDE_BY_SIDE = 3
 """Pieces of one answer that are made at a time: more rows of a step gain little on a CPU."""
@@ -28,9 +31,12 @@ class Sound(Protocol):
     Iterating raises a SpeechError where the audio can't be completed.
     """
 
-    text_tokens: int
     made: asyncio.Event
     """Whether all of it is made, though its listener may not be through with it."""
+
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of its text; 0 before the end."""
 
     @property
     def frames(self) -> int:
@@ -64,17 +70,12 @@ class Engaged(Protocol):
 
 
 @dataclass(frozen=True)
-class Local:
-    """An engine process; `checkpoint` is None for the standby voice."""
+class Speaker:
+    """An engine process that speaks with a checkpoint, which is None for the standby voice."""
 
     worker: Worker
     checkpoint: Checkpoint | None
     request: SpeechRequest
-
-    @property
-    def model(self) -> str:
-        """Name of the checkpoint, or "standby"."""
-        return self.checkpoint.name if self.checkpoint else "standby"
 
     @property
     def side_by_side(self) -> int:
@@ -85,6 +86,117 @@ class Local:
     def submit(self, text: str, turn: Turn = Turn.NOW, *, live: bool = False) -> Row:
         """Have a piece of text spoken; one that is `live` is fed more of it."""
         return self.worker.submit(self.checkpoint, self.request, text, live=live, turn=turn)
+
+
+class Local:
+    """An engine process for one utterance. Where memory runs out, what `find_less` gives goes on with it."""
+
+    def __init__(
+        self, speaker: Speaker, make_room: Callable[[], Awaitable[None]], find_less: Callable[[], Awaitable[Engaged]]
+    ) -> None:
+        self.speaker = speaker
+        self.make_room = make_room
+        """Drops what can be dropped, for now and for who comes next."""
+
+        self.less: Engaged | None = None
+        """What speaks now instead."""
+
+        self._find_less = find_less
+
+    @property
+    def model(self) -> str:
+        """Name of the checkpoint, or "standby"."""
+        if self.less:
+            return self.less.model
+        return self.speaker.checkpoint.name if self.speaker.checkpoint else "standby"
+
+    @property
+    def side_by_side(self) -> int:
+        """How many pieces may be made at a time, without changing any of them."""
+        return (self.less or self.speaker).side_by_side
+
+    def submit(self, text: str, turn: Turn = Turn.NOW) -> Sound:
+        """Have a piece of text spoken."""
+        return self.less.submit(text, turn) if self.less else Piece(self, text, turn)
+
+    def submit_live(self, text: str) -> Row:
+        """Have a piece of text spoken that is fed more of it, by this engine alone."""
+        return self.speaker.submit(text, live=True)
+
+    async def take_less(self) -> None:
+        """Have something else speak from now on. Raises a SpeechError where nothing can."""
+        self.less = await self._find_less()
+
+
+class Piece:
+    """A piece of text being spoken, which is begun by another if memory runs out before any of it was heard."""
+
+    def __init__(self, local: Local, text: str, turn: Turn) -> None:
+        self._local = local
+        self._text = text
+        self._sound: Sound = local.speaker.submit(text, turn)
+        self._in_hand: float | None = None
+        self._heard = self._moved = False
+
+    @property
+    def made(self) -> asyncio.Event:
+        """Whether all of it is made."""
+        return self._sound.made
+
+    @made.setter
+    def made(self, event: asyncio.Event) -> None:
+        self._sound.made = event
+
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of its text; 0 before the end."""
+        return self._sound.text_tokens
+
+    @property
+    def frames(self) -> int:
+        """Codec frames of its audio; 0 before the end."""
+        return self._sound.frames
+
+    def hear(self, in_hand: float) -> None:
+        """Its turn has come; who listens has so many seconds of sound in hand beside what is there of this."""
+        self._in_hand = in_hand
+        self._sound.hear(in_hand)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> FloatArray:
+        try:
+            chunk = await anext(aiter(self._sound))
+        except OutOfMemory:
+            if self._moved or not await self._move():
+                raise
+            chunk = await anext(aiter(self._sound))
+        self._heard = True
+        return chunk
+
+    async def _move(self) -> bool:
+        """Have room made, and begin anew with what needs less, if nothing was heard; whether it could."""
+        if not self._local.less:
+            await self._local.make_room()
+        if self._heard:
+            return False
+        if not self._local.less:  # a piece beside this one may have moved before
+            await self._local.take_less()
+        made, self._sound = self._sound.made, self._local.submit(self._text)
+        self._sound.made = made  # who waits for the first is told of the second
+        self._moved = True
+        if self._in_hand is not None:
+            self._sound.hear(self._in_hand)
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._sound.__exit__(kind, error, traceback)
 
 
 class Engines:
@@ -153,7 +265,16 @@ class Engines:
             yield await self._engage(held, request, text, live=live)
 
     async def _engage(
-        self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, *, live: bool
+        self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, *, live: bool, ran_out: int = 0
+    ) -> Engaged:
+        """What can be had, after memory has run out so many times in this utterance."""
+        for tries in range(ran_out, _MOST_RUN_OUT):
+            with contextlib.suppress(OutOfMemory):  # the books have it, so that asking again finds something smaller
+                return await self._choose(held, request, text, live=live, ran_out=tries)
+        return await self._choose(held, request, text, live=live, ran_out=_MOST_RUN_OUT)
+
+    async def _choose(
+        self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, *, live: bool, ran_out: int
     ) -> Engaged:
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
@@ -172,10 +293,24 @@ class Engines:
         guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
         chosen = choose_engine(mode, state, request, guessed)
         if chosen == "standby":
-            return Local(await held.enter_async_context(self._standby.use()), None, request)
-        if model and chosen == "qwen3":
-            return await self._load(held, model.checkpoint, request)
-        raise model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
+            speaker = Speaker(await held.enter_async_context(self._standby.use()), None, request)
+        elif model and chosen == "qwen3":
+            speaker = await self._load(held, model.checkpoint, request)
+        else:
+            raise model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
+
+        async def make_room() -> None:
+            await held.aclose()  # it may be what has to make room
+            if speaker.checkpoint:
+                give_up = ran_out > 0 or choose_smaller(request, speaker.checkpoint) is not None
+                await self._models.relieve(speaker.checkpoint, give_up=give_up)
+
+        async def find_less() -> Engaged:
+            if ran_out == _MOST_RUN_OUT:
+                raise OutOfMemory("Memory ran out while this was spoken.")
+            return await self._engage(held, request, text, live=False, ran_out=ran_out + 1)
+
+        return Local(speaker, make_room, find_less)
 
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """The native engine's checkpoint as it is now, if it has one for the request, else why it hasn't."""
@@ -187,13 +322,16 @@ class Engines:
             if self._servers is None:
                 raise
             return None, error
-        return await self._models.look(checkpoint), None
+        model = await self._models.look(checkpoint)
+        if isinstance(model.error, OutOfMemory) and (smaller := choose_smaller(request, checkpoint)):
+            model = await self._models.look_aside(smaller) or model
+        return model, None
 
-    async def _load(self, held: contextlib.AsyncExitStack, checkpoint: Checkpoint, request: SpeechRequest) -> Local:
+    async def _load(self, held: contextlib.AsyncExitStack, checkpoint: Checkpoint, request: SpeechRequest) -> Speaker:
         worker = await held.enter_async_context(self._models.use(checkpoint))
         if isinstance(request.voice, Reference | Kept):
             request = replace(request, voice=await self._prompts.prompt(worker, checkpoint, request.voice))
-        return Local(worker, checkpoint, request)
+        return Speaker(worker, checkpoint, request)
 
     async def _with_clips(self, request: SpeechRequest) -> SpeechRequest:
         """The same with a kept voice as its clips: what the native engine reads out of them is of no use elsewhere."""

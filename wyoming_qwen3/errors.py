@@ -112,6 +112,12 @@ class ModelFailed(Unavailable):
     code = "model_failed"
 
 
+class OutOfMemory(Unavailable):
+    """Memory ran out while the checkpoint was loaded or spoke."""
+
+    code = "out_of_memory"
+
+
 class BackendUnavailable(Unavailable):
     """No server that could speak it can be reached, or takes more."""
 

@@ -25,6 +25,9 @@ class Metrics:
         self._audio = self._counter("audio_seconds", "Seconds of speech made.", "model")
         self._first = self._histogram("first_audio_seconds", "From the first text to the first sound.", _SECONDS)
         self._speed = self._histogram("speed_ratio", "Seconds of speech per second, above 1 keeps up.", _SPEEDS)
+        self._guarded = self._counter(
+            "guarded", "Pieces of speech gone wrong, by what was wrong and what came of it.", "fault outcome"
+        )
         self._clips = self._counter("clips_read", "Reference clips that a voice was extracted from.", "")
         self._dropped = self._counter("dropped_clients", "Clients that took nothing of their answer.", "surface")
         self._answers = self._counter("http_answers", "HTTP answers.", "method route status")
@@ -40,6 +43,10 @@ class Metrics:
             self._first.labels(model).observe(first_audio)
         if outcome == "whole" and wall:
             self._speed.labels(model).observe(audio / wall)
+
+    def guarded(self, fault: str, retried: bool) -> None:
+        """A piece of speech has gone wrong (limit, silence or loop) and was begun anew, or ended with an error."""
+        self._guarded.labels(fault, "retried" if retried else "ended").inc()
 
     def read_clip(self) -> None:
         """A voice is extracted from a clip."""

@@ -177,6 +177,9 @@ class SpeechRequest:
     save: bool | None = None
     """Whether the speech is kept in the history. None is as the server is set."""
 
+    whole: bool = False
+    """Whether it is of use as a whole only: a piece is sent when all of it is made, and can be made anew until then."""
+
     def __post_init__(self) -> None:
         _check("speed", self.speed, 0.25, 4.0)
         _check("length", self.length, 1, 32_000)

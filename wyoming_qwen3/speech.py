@@ -314,6 +314,7 @@ class SpeechSession:
                 speech = self._speak_pieces(engaged, segment)
             async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
+                    self.report.model = engaged.model  # memory that ran out may have changed it
                     yield chunk
 
     async def _speak_pieces(self, engaged: Engaged, first: Segment) -> AsyncGenerator[FloatArray, None]:
@@ -352,7 +353,7 @@ class SpeechSession:
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
                 segment = await self._next_segment()
                 continue
-            with engaged.submit(segment.text, live=True) as row:
+            with engaged.submit_live(segment.text) as row:
                 feeding = asyncio.create_task(self._feed_stretch(row))
                 try:
                     async for chunk in row:

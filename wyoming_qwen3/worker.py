@@ -21,7 +21,8 @@ import numpy as np
 
 from .checkpoints import Checkpoint
 from .engine import wire
-from .errors import DownloadFailed, EngineFailed, SpeechError, TransientDownloadFailed, from_code
+from .engine.guards import Fault
+from .errors import DownloadFailed, EngineFailed, OutOfMemory, SpeechError, TransientDownloadFailed, from_code
 from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 
 _LOGGER = logging.getLogger(__name__)
@@ -31,7 +32,16 @@ CREDIT = 20 * SAMPLE_RATE
 
 _STOP_SECONDS = 2.0
 
+_PING_SECONDS = 5.0
+
+_PATIENCE_SECONDS = 90.0
+"""Without any word from an engine that is up, though it was asked for one between two steps, it is stuck.
+
+A step takes milliseconds, but reading a long reference takes a slow processor half a minute.
+"""
+
 _DEATH = "The speech engine stopped unexpectedly."
+_KILLED = "the speech engine was killed, as it is when memory runs out."
 
 
 class Row:
@@ -48,11 +58,11 @@ class Row:
         """Codec frames of its audio; 0 before the end."""
 
         self.made = asyncio.Event()
-        """Whether the engine is through with it, though its listener may not be."""
+        """Whether all of it is made, though its listener may not be through with it."""
 
         self._worker = worker
         self._number = number
-        self._inbox: asyncio.Queue[wire.Output] = asyncio.Queue()
+        self._inbox: asyncio.Queue[wire.ForRow] = asyncio.Queue()
         self._taken = 0
 
     def feed(self, text: str) -> None:
@@ -67,10 +77,10 @@ class Row:
         """Its turn has come: who listens has so many seconds in hand beside what it has sent."""
         self._worker.send(wire.Hear(self._number, in_hand))
 
-    def deliver(self, output: wire.Output) -> None:
+    def deliver(self, output: wire.ForRow) -> None:
         """Called by the worker with what the engine sent."""
         self._inbox.put_nowait(output)
-        if not isinstance(output, wire.Audio):
+        if isinstance(output, wire.Ended):
             self.made.set()
 
     def __aiter__(self) -> Self:
@@ -103,12 +113,21 @@ class Row:
 class Worker:
     """One engine process. It is started by `start`, may be stopped and started again, and may die at any time."""
 
-    def __init__(self, engine: str, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, engine: str, arguments: Sequence[str] = (), *, patience: float = _PATIENCE_SECONDS) -> None:
         self.engine = engine
         self.on_death: Callable[[], None] = lambda: None
         """Called when the process ends without having been told to."""
 
+        self.on_guard: Callable[[Fault, bool], None] = lambda _, __: None
+        """Called with what went wrong with a row's speech, and whether it was begun anew."""
+
         self._arguments = arguments
+        self._patience = patience
+        self._heard = 0.0
+        """When the process last said anything, by the loop's clock."""
+
+        self._watching: asyncio.Task[None] | None = None
+        self._stuck = False
         self._child: _Child | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
@@ -117,6 +136,8 @@ class Worker:
         """Who waits for an answer about a checkpoint, or to a job, by its number."""
 
         self._hello: asyncio.Future[wire.Hello] | None = None
+        self._killed = False
+        """Whether the last process was ended from outside."""
 
     @property
     def hello(self) -> wire.Hello | None:
@@ -158,10 +179,16 @@ class Worker:
     async def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Load a checkpoint and return the bytes that it takes.
 
-        Raises ModelFailed where it can't be used, EngineFailed where the process died of it.
+        Raises ModelFailed where it can't be used, OutOfMemory where it does not fit or the process was killed, and
+        EngineFailed where that died otherwise.
         """
         await self.start()
-        answer = await self._ask(checkpoint, wire.Load(checkpoint, path))
+        try:
+            answer = await self._ask(checkpoint, wire.Load(checkpoint, path))
+        except EngineFailed as error:
+            if self._killed:
+                raise OutOfMemory(f"{checkpoint.name} could not be loaded: {_KILLED}") from error
+            raise
         if isinstance(answer, wire.LoadFailed):
             raise from_code(answer.code, answer.message)
         assert isinstance(answer, wire.Loaded)
@@ -250,14 +277,32 @@ class Worker:
         self.send(message)
         return await future
 
+    async def _watch(self, child: "_Child") -> None:
+        """Ask an engine for a word now and then, and end it when it has none for too long."""
+        loop, every = asyncio.get_running_loop(), min(_PING_SECONDS, self._patience / 4)
+        asked = self._heard
+        while True:
+            if asked - self._heard > self._patience:
+                _LOGGER.error("The %s engine is stuck: no answer in %.0f s. It is ended", self.engine, self._patience)
+                self._stuck = True
+                child.kill()
+                return
+            self.send(wire.Ping())
+            await asyncio.sleep(every)
+            asked = max(self._heard, min(loop.time(), asked + 2 * every))  # not while we stood still
+
     def _hear(self, message: wire.FromEngine) -> None:
+        self._heard = asyncio.get_running_loop().time()
         match message:
             case wire.Hello():
-                if self._hello and not self._hello.done():
+                if self._hello and not self._hello.done() and self._child:
                     self._hello.set_result(message)
+                    self._watching = asyncio.create_task(self._watch(self._child), name=f"{self.engine} watch")
             case wire.Audio(row=number):
                 if row := self._rows.get(number):
                     row.deliver(message)
+            case wire.Guarded(_, fault, retried):
+                self.on_guard(fault, retried)
             case wire.Ended(row=number) | wire.Failed(row=number):
                 if row := self._rows.pop(number, None):
                     row.deliver(message)
@@ -272,9 +317,15 @@ class Worker:
             future.set_result(message)
 
     def _died(self, expected: bool) -> None:
+        code = self._child.process.returncode if self._child else None
         self._child = None
+        self._killed = not expected and not self._stuck and code == -signal.SIGKILL
+        self._stuck = False
+        if self._watching:
+            self._watching.cancel()
         if not expected:
-            _LOGGER.error("The %s engine process died", self.engine)
+            how = "was killed, as it is when memory runs out" if self._killed else f"died ({code})"
+            _LOGGER.error("The %s engine process %s", self.engine, how)
         failure = EngineFailed(_DEATH)
         rows, self._rows = self._rows, {}
         for number, row in rows.items():
@@ -371,6 +422,10 @@ class _Child:
         child = cls(process, writer, asyncio.create_task(read(), name=f"{module} reader"))
         ready.set_result(child)
         return child
+
+    def kill(self) -> None:
+        """End the process at once."""
+        _signal(self.process, signal.SIGKILL)
 
     async def stop(self) -> None:
         """Close the pipe, which ends the process, and see that it is gone."""

@@ -207,7 +207,7 @@ def test_special_tokens_in_the_text_are_plain_characters(either: LoadPair) -> No
     assert run(pair.decoder, row) == [golden]
 
 
-@pytest.mark.parametrize(("tokens", "frames"), [(0, 100), (1, 100), (10, 100), (11, 110), (500, 5000)])
+@pytest.mark.parametrize(("tokens", "frames"), [(1, 60), (4, 90), (5, 100), (10, 100), (11, 110), (500, 5000)])
 def test_frame_limit_follows_the_text(tokens: int, frames: int) -> None:
     assert frame_limit(tokens, None) == frames
     assert frame_limit(tokens, 105) == min(frames, 105)

@@ -13,7 +13,7 @@ from tests.tiny import CODES, build_checkpoint
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine.native import NativeEngine
 from wyoming_qwen3.engine.sound import chunk_frames
-from wyoming_qwen3.engine.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Play, Submit
+from wyoming_qwen3.engine.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Output, Play, Submit
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, SpeechError
 from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS, find_language
@@ -53,12 +53,12 @@ def over_slots(folders: dict[Checkpoint, Path]) -> NativeEngine:
     return engine
 
 
-def outputs(engine: NativeEngine, *rows: int) -> Iterator[Audio | Ended | Failed]:
+def outputs(engine: NativeEngine, *rows: int) -> Iterator[Output]:
     going = list(rows)
     while going:
         for output in engine.step([row for row in going if not engine.waiting(row)]):
             yield output
-            if not isinstance(output, Audio):
+            if isinstance(output, Ended | Failed):
                 going.remove(output.row)
                 engine.cancel(output.row)
 

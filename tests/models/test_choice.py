@@ -6,7 +6,7 @@ import pytest
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.errors import InstructionsNotSupported, ModelNotFound
 from wyoming_qwen3.hardware import GIB, Hardware, available_memory, choose_size, uses
-from wyoming_qwen3.models.manager import choose_model
+from wyoming_qwen3.models.manager import choose_model, choose_smaller
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 
@@ -14,6 +14,9 @@ RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
 DEEP = Description("a deep, calm voice")
 CLIP = Reference(np.zeros(24_000, np.float32), 24_000)
 PROMPT = ClonePrompt(np.zeros(1024, np.float32))
+
+
+LARGE, SMALL = Checkpoint("custom_voice", "1.7B"), Checkpoint("custom_voice", "0.6B")
 
 
 @pytest.mark.parametrize(
@@ -99,3 +102,20 @@ def test_available_memory_is_the_machines_within_the_containers_limit(
         (tmp_path / "memory.max").write_text(limit + "\n")
         (tmp_path / "memory.current").write_text(f"{2 << 20}\n")
     assert available_memory(tmp_path, tmp_path) == free
+
+
+@pytest.mark.parametrize(
+    ("wanted", "checkpoint", "smaller"),
+    [
+        (SpeechRequest(RYAN), LARGE, SMALL),
+        (SpeechRequest(RYAN), SMALL, None),
+        (SpeechRequest(RYAN, size="1.7B"), LARGE, None),
+        (SpeechRequest(RYAN, instruct="Whisper."), LARGE, None),
+        (SpeechRequest(DEEP), Checkpoint("voice_design", "1.7B"), None),
+        (SpeechRequest(CLIP), Checkpoint("base", "1.7B"), Checkpoint("base", "0.6B")),
+    ],
+)
+def test_a_smaller_checkpoint_is_one_that_can_do_the_same(
+    wanted: SpeechRequest, checkpoint: Checkpoint, smaller: Checkpoint | None
+) -> None:
+    assert choose_smaller(wanted, checkpoint) == smaller

@@ -136,8 +136,24 @@ def test_text_before_a_pause_can_be_spoken_at_once() -> None:
 
 def test_pauses_part_the_text() -> None:
     assert speak("One. [pause:0.5s] Two <break time='2s'/>[pause:300ms] **three** [pause:99s]") == [
-        "One.", 0.5, "Two", 2.0, 0.3, "three", 10.0,
+        "One.", 0.5, "Two.", 2.0, 0.3, "three.", 10.0,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1", "1."),
+        ("1次", "1次。"),
+        ("はい", "はい。"),
+        ("**Ja**", "Ja."),
+        ("Yes!", "Yes!"),
+        ("21:30", "21:30"),
+        ("Front door", "Front door"),
+    ],
+)
+def test_a_single_word_gets_an_end(text: str, said: str) -> None:
+    assert speak(text) == [said]
 
 
 def test_ssml_is_interpreted_and_markdown_in_it_is_not() -> None:

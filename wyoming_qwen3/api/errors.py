@@ -40,6 +40,7 @@ _RULES: dict[type[errors.SpeechError], Rule] = {
     errors.ModelLoading: Rule(503, retry_after=10),
     errors.ModelMissing: Rule(503),
     errors.ModelFailed: Rule(503, retry_after=30),
+    errors.OutOfMemory: Rule(503, retry_after=30),
     errors.BackendUnavailable: Rule(503, retry_after=5),
     errors.DownloadFailed: Rule(503),
     errors.Unavailable: Rule(503, retry_after=2),

@@ -41,6 +41,9 @@ class Health(BaseModel):
     servers: list[ServerEntry]
     """vLLM servers."""
 
+    faults: list[str]
+    """What else is wrong, in sentences: what is kept on disk and could not be used, or was begun anew."""
+
     active: int
     queue: int
     version: str
@@ -65,6 +68,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         standby=services.standby.ready,
         models=[model_entry(status) for status in services.models.statuses()],
         servers=server_entries(services),
+        faults=list(services.store.faults),
         active=services.admission.active,
         queue=services.admission.waiting,
         version=__version__,

@@ -35,6 +35,9 @@ class Store:
     drop: FolderDrop | None = None
     """Voices that a person puts into a folder."""
 
+    faults: tuple[str, ...] = ()
+    """What could not be used or was begun anew, in sentences."""
+
 
 @dataclass(frozen=True)
 class Services:

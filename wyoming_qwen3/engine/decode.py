@@ -26,6 +26,7 @@ Ending = Literal["eos", "limit"]
 
 _LEAST_FRAMES = 100
 _FRAMES_PER_TOKEN = 10
+_FRAMES_AROUND_A_WORD = 50
 
 _SPARE_POSITIONS = 128
 """Room in a new cache beyond the prompt: 10 s of speech before it grows."""
@@ -38,11 +39,13 @@ _SUPPRESSED = 1024
 
 
 def frame_limit(text_tokens: int, max_frames: int | None) -> int:
-    """Frames that a text of so many tokens can need at most: max(100, 10 per token), and never above `max_frames`.
+    """Frames that a text of so many tokens can need at most: 10 per token, and never above `max_frames`.
 
-    A token takes 3 to 4 frames at an ordinary pace, so speech beyond the limit is a runaway.
+    A token takes 3 to 4 frames at an ordinary pace, so speech beyond the limit is a runaway. A short text has up to 50
+    more, for what is around its words, but not more than 100 by that.
     """
-    limit = max(_LEAST_FRAMES, _FRAMES_PER_TOKEN * text_tokens)
+    around = min(_LEAST_FRAMES, _FRAMES_AROUND_A_WORD + _FRAMES_PER_TOKEN * text_tokens)
+    limit = max(around, _FRAMES_PER_TOKEN * text_tokens)
     return limit if max_frames is None else min(limit, max_frames)
 
 
@@ -86,6 +89,9 @@ class Row:
         self.frames = 0
         """Frames emitted so far."""
 
+        self.repeated = 0
+        """How many of the last frames have the same first code."""
+
         self.text_tokens = 0
         """Tokens of the text so far."""
 
@@ -100,6 +106,7 @@ class Row:
         self._tokenizer = tokenizer
         self._max_frames = max_frames
         self._new_ids: list[int] = []
+        self._last_code = -1
 
     @property
     def limit(self) -> int:
@@ -136,6 +143,12 @@ class Row:
         """Settled text tokens that were not taken before."""
         taken, self._new_ids = self._new_ids, []
         return taken
+
+    def emit(self, first_code: int) -> None:
+        """Count a frame that goes out."""
+        self.frames += 1
+        self.repeated = self.repeated + 1 if first_code == self._last_code else 1
+        self._last_code = first_code
 
     def end(self, ending: Ending) -> None:
         """Stop for good and give the memory back."""
@@ -227,6 +240,10 @@ class Decoder:
         self._talk([speech for row in ready if (speech := self._caught_up(row)).codes_embedding is not None])
         return self._speak(ready)
 
+    def forget(self) -> None:
+        """Give the memory back of what is only remembered."""
+        self._heads.clear()
+
     def _prefill(self, row: Row) -> None:
         if row.speech is not None or not row.advances:
             return
@@ -287,7 +304,8 @@ class Decoder:
         hidden = torch.stack([speech.hidden for speech in speeches])
         logits = self._talker.logits(hidden)
         firsts = torch.stack([row.sampler.draw(row_logits) for row, row_logits in zip(rows, logits, strict=True)])
-        for row, first in zip(rows, firsts.tolist(), strict=True):
+        first_codes: list[int] = firsts.tolist()
+        for row, first in zip(rows, first_codes, strict=True):
             if ending := self._ending(row, first):
                 row.end(ending)
         going = [place for place, row in enumerate(rows) if row.ending is None]
@@ -298,7 +316,7 @@ class Decoder:
             for place, frame, embedding in zip(going, frames.unbind(), embeddings.unbind(), strict=True):
                 codes[place] = frame
                 speeches[place].codes_embedding = embedding
-                rows[place].frames += 1
+                rows[place].emit(first_codes[place])
         return [Frame(row, codes.get(place), row.ending) for place, row in enumerate(rows)]
 
     def _ending(self, row: Row, first: int) -> Ending | None:

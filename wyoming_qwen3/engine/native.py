@@ -3,12 +3,11 @@
 It knows which tensors belong together; the pipe, credit and who asked are not its business.
 """
 
-import ctypes
-import gc
+import contextlib
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, ModelFailed, RunawaySpeech
+from wyoming_qwen3.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech, SpeechError
 from wyoming_qwen3.hardware import available_memory
 from wyoming_qwen3.request import ClonePrompt, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
@@ -24,15 +23,19 @@ from wyoming_qwen3.voices import SPEAKERS
 from . import decode
 from .codec import CodecDecoder
 from .graphs import choose_graphs
+from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
 from .kernels.library import load_kernels
 from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
 from .precision import compute_exactly, language_model_type
 from .published import Published, open_checkpoint, open_codec, reading
+from .shortage import give_back, let_go, ran_out
 from .sound import Codec, FrameDecoder, Sound, decode_together, fingerprint
 from .static_codec import static_codec
-from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Job, Opening, Output, Result, Submit
+from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
+
+_NO_MEMORY = "Memory ran out while this was spoken."
 
 _CPU_SHARE, _GPU_SHARE = 0.8, 0.9
 """Of the memory found free at start, what checkpoints may take."""
@@ -49,12 +52,34 @@ class _Model:
 
 @dataclass(eq=False)
 class _Speech:
-    """A row that speaks: the codes being drawn, and the sound being made of them."""
+    """A row that speaks: the codes being drawn, and the sound being made of them and listened to."""
 
     model: _Model
+    request: SpeechRequest
+    live: bool
     codes: decode.Row
     sound: Sound
+    ear: Ear
+    text: str
+    """All of it so far."""
+
+    retried: bool = False
     gathered: list[Tensor] = field(default_factory=list)
+
+    def find_fault(self) -> Fault | None:
+        """What is wrong with it, if anything."""
+        return find_fault(self.codes.ending, self.codes.repeated, self.ear)
+
+    def try_again(self) -> bool:
+        """Begin anew with another seed, unless some of it was sent, or that has been done; whether it could."""
+        sampling = another_try(self.request.sampling, greedy=self.codes.sampler.greedy)
+        if sampling is None or self.retried or self.ear.passed:
+            return False
+        finished = self.codes.text_finished
+        new = _open(self.model, replace(self.request, sampling=sampling), self.text, live=self.live, finished=finished)
+        self.codes, self.sound, self.ear, self.retried = new.codes, new.sound, _ear(self.request, retried=True), True
+        self.gathered.clear()
+        return True
 
 
 @dataclass(eq=False)
@@ -102,29 +127,30 @@ class NativeEngine:
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Read a checkpoint and return its footprint in bytes, that of a codec it shares not counted.
 
-        Raises ModelFailed.
+        Raises ModelFailed, and OutOfMemory where it does not fit; nothing of it is left then.
         """
         try:
-            with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder, each on one core
-                reading_codec = beside.submit(self._codec, path)
-                if self._static:
-                    wait([reading_codec])  # nothing else may be done on a GPU while steps are captured
-                loaded = self._language_model(path)
-            codec, added = reading_codec.result()
-        except ModelFailed:
+            with self._memory_for(f"{checkpoint.name} does not fit into the memory that is free."):
+                with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder, each on one core
+                    reading_codec = beside.submit(self._codec, path)
+                    if self._static:
+                        wait([reading_codec])  # nothing else may be done on a GPU while steps are captured
+                    loaded = self._language_model(path)
+                codec, added = reading_codec.result()
+                model = _Model(loaded.published, loaded.decoder, codec)
+                _warm_up(checkpoint, model)
+        except SpeechError:
             self._drop_unused_codecs()
             raise
-        self._models[checkpoint] = model = _Model(loaded.published, loaded.decoder, codec)
-        _warm_up(checkpoint, model)
-        _return_memory(self.device)
+        self._models[checkpoint] = model
+        give_back(self.device)
         return loaded.footprint + added
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Give a checkpoint's memory back, and that of a codec that nobody shares any more."""
         del self._models[checkpoint]
         self._drop_unused_codecs()
-        gc.collect()
-        _return_memory(self.device)
+        give_back(self.device)
 
     def compute(self, job: Job) -> Result:
         """Do a job; what reads clips is read from disk for it, and dropped again.
@@ -136,18 +162,29 @@ class NativeEngine:
         model = self._model(job.checkpoint)
         codec = model.codec.published
         try:
-            match job:
-                case Clone(number, _, reference):
-                    dtype = model.decoder.model.talker.dtype
-                    return Cloned(number, clone_prompt(model.published, codec, reference, self.device, dtype))
-                case Encode(number, _, samples, sample_rate):
-                    return Encoded(number, encode_clip(codec, samples, sample_rate, self.device))
+            with self._memory_for("Memory ran out while this recording was read."):
+                match job:
+                    case Clone(number, _, reference):
+                        dtype = model.decoder.model.talker.dtype
+                        return Cloned(number, clone_prompt(model.published, codec, reference, self.device, dtype))
+                    case Encode(number, _, samples, sample_rate):
+                        return Encoded(number, encode_clip(codec, samples, sample_rate, self.device))
         finally:
-            _return_memory(self.device)
+            give_back(self.device)
 
     def admit(self, opening: Opening) -> None:
         """Take a row in. Raises a SpeechError where it can't be spoken or played."""
+        try:
+            self._admit(opening)
+        except OutOfMemory:  # there may be enough, now that what can be computed again was forgotten
+            self._admit(opening)
+
+    def _admit(self, opening: Opening) -> None:
         model = self._model(opening.checkpoint)
+        with self._memory_for(_NO_MEMORY):
+            self._take_in(opening, model)
+
+    def _take_in(self, opening: Opening, model: _Model) -> None:
         if isinstance(opening, Submit):
             self._speeches[opening.row] = _open(model, opening.request, opening.text, live=opening.live)
         else:
@@ -157,6 +194,7 @@ class NativeEngine:
     def feed(self, row: int, text: str) -> None:
         """More text of a live row."""
         self._speeches[row].codes.feed(text)
+        self._speeches[row].text += text
 
     def finish(self, row: int) -> None:
         """A live row's text is complete."""
@@ -186,9 +224,12 @@ class NativeEngine:
     def _guarded(self, rows: Collection[int], outputs: Iterator[Output]) -> Iterator[Output]:
         """Outputs of these rows; what goes wrong is their end, and nobody else's."""
         try:
-            yield from outputs
+            with self._memory_for(_NO_MEMORY):
+                yield from outputs
         except self.fatal:
             raise
+        except OutOfMemory as error:
+            yield from (Failed(row, error.code, str(error)) for row in rows)
         except Exception:
             _LOGGER.exception("A step failed")
             yield from (
@@ -203,7 +244,8 @@ class NativeEngine:
             samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
             for speech in together:
                 speech.gathered.clear()
-            yield from map(Audio, numbers, samples)
+            for number, made in zip(numbers, samples, strict=True):
+                yield from _hear(number, speeches[number], made)
         for number, frame in frames.items():
             yield from _ending(number, speeches[number], frame)
 
@@ -226,6 +268,24 @@ class NativeEngine:
             raise ModelFailed(f"The CPU kernels that --quantize int4 needs are missing: {advice}.")
         _LOGGER.warning("The CPU kernels are missing, so speech is several times slower: %s", advice)
         return load_rounded(published)
+
+    @contextlib.contextmanager
+    def _memory_for(self, failure: str) -> Iterator[None]:
+        """Where memory runs out all that can be computed again is freed, and OutOfMemory raised."""
+        try:
+            yield
+        except self.fatal:
+            raise
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            _LOGGER.warning("Memory has run out: %s", error)
+            let_go(error)
+            for model in self._models.values():
+                model.decoder.forget()
+                model.codec.references.clear()
+            give_back(self.device)
+            raise OutOfMemory(failure) from None
 
     def _drop_unused_codecs(self) -> None:
         used = {id(model.codec) for model in self._models.values()}
@@ -250,17 +310,24 @@ class NativeEngine:
 def _warm_up(checkpoint: Checkpoint, model: _Model) -> None:
     """Speak a few frames to nobody: first calls allocate, and choose their kernels."""
     request = SpeechRequest(_any_voice(checkpoint, model), sampling=Sampling(temperature=0.0, max_frames=3))
-    speech = _open(model, request, "Ready.", live=False)
+    speech = _open(model, request, "Ready.")
     while speech.codes.ending is None:
         for frame in model.decoder.step([speech.codes]):
             if frame.codes is not None:
                 speech.sound.decode(frame.codes[None])
 
 
-def _open(model: _Model, request: SpeechRequest, text: str, *, live: bool) -> _Speech:
+def _open(
+    model: _Model, request: SpeechRequest, text: str, *, live: bool = False, finished: bool | None = None
+) -> _Speech:
     sound = _sound(model.codec, request.voice)  # first: it refuses codes that the talker can't take either
-    codes = model.decoder.admit(request, text=text, finished=not live, streaming_text=live)
-    return _Speech(model, codes, sound)
+    finished = not live if finished is None else finished
+    codes = model.decoder.admit(request, text=text, finished=finished, streaming_text=live)
+    return _Speech(model, request, live, codes, sound, _ear(request), text)
+
+
+def _ear(request: SpeechRequest, *, retried: bool = False) -> Ear:
+    return Ear(whole=request.whole, leading=SILENT_SECONDS if retried else LEADING_SECONDS)
 
 
 def _sound(codec: Codec, voice: Voice | None = None) -> Sound:
@@ -282,13 +349,32 @@ def _gather(speeches: Mapping[int, _Speech], frames: Mapping[int, decode.Frame])
     return [chunks[length] for length in sorted(chunks)]
 
 
+def _hear(number: int, speech: _Speech, samples: bytes) -> Iterator[Output]:
+    """What of a row's new chunk is for the listener already."""
+    passed = speech.ear.hear(np.frombuffer(samples, np.float32))
+    if not speech.ear.begun:
+        speech.sound.chunks = 0  # the first sound comes by itself, however much silence was before it
+    if passed.size:
+        yield Audio(number, passed.tobytes())
+
+
 def _ending(number: int, speech: _Speech, frame: decode.Frame) -> Iterator[Output]:
-    """What a speaking row's frame that is its last means for the listener."""
-    if frame.ending == "eos":
+    """What a speaking row's frame that is its last, or should be, means for the listener."""
+    if fault := speech.find_fault():
+        yield from _rescue(number, speech, fault)
+    elif frame.ending:
+        if (rest := speech.ear.rest()).size:
+            yield Audio(number, rest.tobytes())
         yield Ended(number, speech.codes.text_tokens, speech.codes.frames)
-    elif frame.ending == "limit":
-        message = f"The speech did not end within the {speech.codes.frames} frames that its text can need."
-        yield Failed(number, RunawaySpeech.code, message)
+
+
+def _rescue(number: int, speech: _Speech, fault: Fault) -> Iterator[Output]:
+    """Begin a piece anew that has gone wrong and that nobody has heard anything of; else say so."""
+    frames, retried = speech.codes.frames, speech.try_again()
+    _LOGGER.info("Frame %d: %s%s", frames, MESSAGES[fault], " Trying another seed" if retried else "")
+    yield Guarded(number, fault, retried)
+    if not retried:
+        yield Failed(number, RunawaySpeech.code, MESSAGES[fault])
 
 
 def _play(number: int, playback: _Playback) -> Iterator[Output]:
@@ -338,13 +424,3 @@ def _free_memory(device: str) -> int:
         return int(_CPU_SHARE * available_memory())
     free, _ = torch.cuda.mem_get_info(device)
     return int(_GPU_SHARE * free)
-
-
-def _return_memory(device: str) -> None:
-    """Give back what was freed, which torch and the C library keep otherwise."""
-    if device != "cpu":
-        torch.cuda.empty_cache()
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):
-        _LOGGER.debug("This C library can't give memory back")

@@ -121,8 +121,12 @@ class Host:
             os._exit(1)
 
     def _read(self) -> None:
-        while (message := wire.receive_blocking(self._pipe)) is not None:
-            self._inbox.put(message)
+        try:
+            while (message := wire.receive_blocking(self._pipe)) is not None:
+                self._inbox.put(message)
+        except Exception:
+            _LOGGER.exception("The engine can't read any more")
+            os._exit(1)
         os._exit(0)
 
     def _serve(self) -> NoReturn:
@@ -192,6 +196,8 @@ class Host:
                 self._do(self._load, message)
             case wire.Unload():
                 self._do(self._unload, message)
+            case wire.Ping():
+                self._send(wire.Pong())
             case Future() if not message.cancelled():
                 self._answer(message.result())
 
@@ -262,11 +268,12 @@ class Host:
     def _deliver(self, output: wire.Output) -> None:
         if output.row not in self._seats:
             return
-        if isinstance(output, wire.Audio):
-            self._seats[output.row].send(len(output.samples) // 4, time.monotonic())
-        else:
-            self._engine.cancel(output.row)
-            del self._seats[output.row]
+        match output:
+            case wire.Audio(row, samples):
+                self._seats[row].send(len(samples) // 4, time.monotonic())
+            case wire.Ended(row) | wire.Failed(row):
+                self._engine.cancel(row)
+                del self._seats[row]
         self._send(output)
 
     def _send(self, message: wire.FromEngine) -> None:

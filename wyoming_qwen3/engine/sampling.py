@@ -84,6 +84,11 @@ class Sampler:
         self._banned = banned
         self._end = end
 
+    @property
+    def greedy(self) -> bool:
+        """Whether nothing is left to chance, so that another seed would change nothing."""
+        return max(self.choice.talker.temperature, self.choice.predictor.temperature) < _COLDEST
+
     def draw(self, logits: Tensor) -> Tensor:
         """Draw the next id of codebook 0, int64 [], from float32 logits [vocabulary], and remember it."""
         logits = penalised(logits, self.seen, self.choice.repetition_penalty).masked_fill(self._banned, -torch.inf)

@@ -126,7 +126,7 @@ class StaticDecoder(Decoder):
         if ending := self._ending(row, int(codes[0])):
             row.end(ending)
             return Frame(row, None, ending)
-        row.frames += 1
+        row.emit(int(codes[0]))
         return Frame(row, codes, None)
 
     def _fits(self, row: Row) -> bool:

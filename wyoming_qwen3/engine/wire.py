@@ -22,6 +22,8 @@ from typing import TypeAlias
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 
+from .guards import Fault
+
 _HEAD = struct.Struct("!II")
 """Bytes of the pickle, and how many arrays come after it."""
 
@@ -127,9 +129,14 @@ class Cancel:
     number: int
 
 
+@dataclass(frozen=True)
+class Ping:
+    """Answered by Pong between two steps, whatever else goes on."""
+
+
 Opening: TypeAlias = Submit | Play
 Job: TypeAlias = Clone | Encode
-ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | Hear | Cancel
+ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | Hear | Cancel | Ping
 
 
 # Engine -> server
@@ -146,6 +153,11 @@ class Hello:
     memory: int
     weight_bytes: int
     apart: bool
+
+
+@dataclass(frozen=True)
+class Pong:
+    """The engine is not stuck."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +213,15 @@ class Failed:
     message: str
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """A row's speech has gone wrong, and was begun anew with another seed, or else Failed follows."""
+
+    row: int
+    fault: Fault
+    retried: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Cloned:
     """The clip's voice, ready to be spoken with."""
@@ -247,10 +268,21 @@ class DownloadBroken:
     transient: bool
 
 
-Output: TypeAlias = Audio | Ended | Failed
+ForRow: TypeAlias = Audio | Ended | Failed
+Output: TypeAlias = ForRow | Guarded
 Result: TypeAlias = Cloned | Encoded
 FromEngine: TypeAlias = (
-    Hello | Loaded | LoadFailed | Unloaded | Output | Result | JobFailed | Downloading | Downloaded | DownloadBroken
+    Hello
+    | Pong
+    | Loaded
+    | LoadFailed
+    | Unloaded
+    | Output
+    | Result
+    | JobFailed
+    | Downloading
+    | Downloaded
+    | DownloadBroken
 )
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wyoming_qwen3.checkpoints import Checkpoint, Size, published
+from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Size, published
 from wyoming_qwen3.engine import weights, wire
 from wyoming_qwen3.errors import (
     EngineFailed,
@@ -23,6 +23,7 @@ from wyoming_qwen3.errors import (
     ModelMissing,
     ModelNotFound,
     NotSupported,
+    OutOfMemory,
     SpeechError,
 )
 from wyoming_qwen3.request import SpeechRequest, kind_for
@@ -36,6 +37,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30.0
 """How long a checkpoint that failed is left alone, unless a person asks for it."""
+
+_RETRY_MEMORY_SECONDS = 300.0
+"""The same for one that did not fit into memory: trying costs many seconds, and others their place."""
 
 _PUBLISHED_WEIGHT_BYTES = 2
 """Checkpoints are published in bfloat16; the estimate of what they take is a little high for what is not."""
@@ -60,6 +64,17 @@ def choose_model(request: SpeechRequest, size: Size) -> Checkpoint:
             param="instructions",
         )
     return chosen
+
+
+def choose_smaller(request: SpeechRequest, checkpoint: Checkpoint) -> Checkpoint | None:
+    """The checkpoint that could speak a request where there is too little memory for another; None for none.
+
+    A size that the request itself asks for is kept, and so is one that alone follows its instruction.
+    """
+    smaller = Checkpoint(checkpoint.kind, "0.6B")
+    if request.size or request.instruct or smaller == checkpoint or smaller not in PUBLISHED:
+        return None
+    return smaller
 
 
 @dataclass(frozen=True)
@@ -140,14 +155,22 @@ class ModelManager:
         A missing one begins to be downloaded, if the policy is so and no person has stopped its download.
         """
         model = self._books.find(checkpoint)
-        rested = model.state is State.FAILED and time.monotonic() - model.failed > _RETRY_SECONDS
-        if model.state is State.MISSING or rested:
-            await self._files.look([model])
+        await self._look_again(model)
         if model.state in (State.MISSING, State.DOWNLOADING):
             model.wanted = True
         if model.state is State.MISSING and self._policy.download and not model.declined:
             self._begin_fetch(model)
         return model
+
+    async def look_aside(self, checkpoint: Checkpoint) -> Model | None:
+        """A checkpoint that would do instead, if it can speak; it is not downloaded for that."""
+        model = self._books.find(checkpoint)
+        await self._look_again(model)
+        return model if model.available else None
+
+    async def relieve(self, checkpoint: Checkpoint, *, give_up: bool) -> None:
+        """Memory ran out while it spoke: drop what is idle. With `give_up` it has failed, if it was idle too."""
+        await asyncio.shield(self._spawn(self._relieve(self._books.find(checkpoint), give_up=give_up)))
 
     @contextlib.asynccontextmanager
     async def use(self, checkpoint: Checkpoint) -> AsyncIterator[Worker]:
@@ -299,6 +322,21 @@ class ModelManager:
             await self._unload(model, "as asked")
             await self._rest()
 
+    async def _relieve(self, model: Model, *, give_up: bool) -> None:
+        async with self._engine_lock:
+            await self._unload_all_idle()
+            if give_up and model.state is State.ON_DISK:
+                name = model.checkpoint.name
+                self._books.fail(model, OutOfMemory(f"{name} is too large: memory ran out while it spoke."))
+
+    async def _unload_all_idle(self) -> bool:
+        """Whether there was anything to drop."""
+        idle = [model for model in self._books.in_state(State.READY) if not model.users]
+        for model in idle:
+            await self._unload(model, "because memory has run out")
+        await self._rest()
+        return bool(idle)
+
     async def _unload_idle(self) -> None:
         limit = self._policy.idle_unload
         while True:
@@ -308,6 +346,13 @@ class ModelManager:
                     if not model.users and time.monotonic() - model.last_used > limit:
                         await self._unload(model, f"after {limit:.0f} s without use")
                 await self._rest()
+
+    async def _look_again(self, model: Model) -> None:
+        """Look for one that was missing, or has failed and been left alone for long enough."""
+        rest = _RETRY_MEMORY_SECONDS if isinstance(model.error, OutOfMemory) else _RETRY_SECONDS
+        rested = model.state is State.FAILED and time.monotonic() - model.failed > rest
+        if model.state is State.MISSING or rested:
+            await self._files.look([model])
 
     async def _look_on_disk(self) -> None:
         await self._files.look(self._books.in_state(State.MISSING, State.ON_DISK))
@@ -341,7 +386,7 @@ class ModelManager:
         try:
             async with self._engine_lock:
                 await self._make_room(model)
-                footprint = await self._worker.load(model.checkpoint, self._files.path(model))
+                footprint = await self._load_or_make_room(model)
                 if not self._worker.running:  # it died between its answer and here
                     raise EngineFailed("The speech engine stopped unexpectedly.")
         except ModelMissing:  # it was there when somebody looked
@@ -354,6 +399,16 @@ class ModelManager:
             model.last_used = time.monotonic()
             self._books.change(model, "ready", State.READY, footprint=footprint)
             _LOGGER.info("%s is ready: loaded in %.1f s, %.2f GB", name, model.last_used - started, footprint / 1e9)
+
+    async def _load_or_make_room(self, model: Model) -> int:
+        """Its footprint, when it is loaded; where memory runs out once more, with nothing idle beside it."""
+        path = self._files.path(model)
+        try:
+            return await self._worker.load(model.checkpoint, path)
+        except OutOfMemory:
+            if not await self._unload_all_idle():
+                raise
+            return await self._worker.load(model.checkpoint, path)
 
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.

@@ -69,10 +69,11 @@ class History:
         """What it is cleaned up to."""
         return self._limits
 
-    async def open(self) -> None:
+    async def open(self) -> str | None:
         """Open, migrate, sweep what a killed server left half-done, and clean up.
 
-        The audio of a corrupt database is moved aside with it, for a person to look through.
+        The audio of a corrupt database is moved aside with it, for a person to look through; where that was done it is
+        told in a sentence.
         """
         aside = await self._database.open()
         try:
@@ -86,6 +87,7 @@ class History:
             await self._database.close()
             raise
         self._tidying = asyncio.create_task(self._keep_tidy())
+        return f"The history was corrupt: it was moved to {aside.name} and begun anew." if aside else None
 
     def begin(self) -> Recording:
         """Begin to keep a generation. Touches no disk; its id is that of the entry to be."""

@@ -5,6 +5,7 @@ long as the text allows and speech never waits for more than a sentence. Synchro
 the text decides when it has paused.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Script:
                 return head
             if speakable(piece := self._group(head)):
                 self._spoke = True
-                return Spoken(piece)
+                return Spoken(_with_end(piece) if len(piece) < self._max_chars else piece)
         return None
 
     def flush(self) -> None:
@@ -152,6 +153,17 @@ class Recital:
     def take(self) -> Segment | None:
         """The next segment."""
         return self._segments.popleft() if self._segments else None
+
+
+_ONE_WORD = re.compile(r"\w{1,12}")
+_CHINESE_OR_JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+
+
+def _with_end(piece: str) -> str:
+    """The piece; one that is a single word gets a full stop, without which the model may not know where to end."""
+    if not _ONE_WORD.fullmatch(piece):
+        return piece
+    return piece + ("。" if _CHINESE_OR_JAPANESE.search(piece) else ".")
 
 
 def _flush_end(tail: str) -> int:
