@@ -20,6 +20,7 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event
 from wyoming.tts import Synthesize, SynthesizeVoice
 
+from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.checkpoints import Checkpoint
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -122,13 +123,6 @@ def servers_in(folder: Path, program: Sequence[str | Path] = _HERE, cwd: Path | 
     for server in servers:
         server.process.kill()
         server.process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _wait_for_port(server: Server) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
-from tests.conftest import StartServer, environment, free_port, synthesize
+from tests.conftest import StartServer, environment, synthesize
+from wyoming_qwen3.bench.serving import free_port
 
 STYLE = {"name": "Slow Ryan", "voice": "Ryan", "speed": 0.9}
 

@@ -4,7 +4,7 @@ import pytest
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
 
-from tests.conftest import free_port
+from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.discovery import Announcement, addresses
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from wyoming.server import AsyncTcpServer
 
-from tests.conftest import free_port
 from tests.parts import make_cast, make_services, stop
 from tests.stress.garbage import event
 from tests.test_metrics import samples
 from wyoming_qwen3 import door, handler
 from wyoming_qwen3.api.keys import Services
+from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.door import Door, address_of, watch_for_loss
 from wyoming_qwen3.handler import Handler
 

@@ -10,8 +10,9 @@ from wyoming.client import AsyncClient
 from wyoming.server import AsyncTcpServer
 from wyoming.tts import Synthesize
 
-from tests.conftest import collect, free_port
+from tests.conftest import collect
 from tests.parts import make_cast, make_services, stop
+from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.door import Door
 from wyoming_qwen3.handler import Handler
 

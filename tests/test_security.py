@@ -9,7 +9,8 @@ import httpx2 as httpx
 import psutil
 import pytest
 
-from tests.conftest import Server, StartServer, free_port, synthesize
+from tests.conftest import Server, StartServer, synthesize
+from wyoming_qwen3.bench.serving import free_port
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "wyoming_qwen3").rglob("*.py"))

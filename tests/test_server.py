@@ -19,7 +19,8 @@ from wyoming.event import Event
 from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeVoice
 
-from tests.conftest import CUSTOM_VOICE, Answer, Server, StartServer, collect, environment, free_port, synthesize
+from tests.conftest import CUSTOM_VOICE, Answer, Server, StartServer, collect, environment, synthesize
+from wyoming_qwen3.bench.serving import free_port
 
 SENTENCE = "The front door is open."
 

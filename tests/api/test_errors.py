@@ -33,6 +33,7 @@ TABLE: dict[type[SpeechError], tuple[int, str, int | None]] = {
     errors.ModelMissing: (503, "server_error", None),
     errors.ModelLoading: (503, "server_error", 10),
     errors.ModelFailed: (503, "server_error", 30),
+    errors.OutOfMemory: (503, "server_error", 30),
     errors.BackendUnavailable: (503, "server_error", 5),
     errors.DownloadFailed: (503, "server_error", None),
     errors.TransientDownloadFailed: (503, "server_error", None),

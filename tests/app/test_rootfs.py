@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.app.files import CHOSEN, CONFIG, HEALTHCHECK, ROOTFS, SERVICES
-from tests.conftest import StartServer, environment, free_port
+from tests.conftest import StartServer, environment
+from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.settings import parse
 
 pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed: apt-get install jq")

@@ -131,6 +131,8 @@ async def test_what_does_not_fit_is_spoken_by_a_smaller_one_or_the_standby_voice
 async def test_what_is_unloaded_gives_its_memory_back(house: House) -> None:
     async with house.models.use(BASE):  # so that the process stays
         house.allow(None)
+        await house.models.load(LARGE)  # what is imported and allocated for the first one stays
+        await house.models.unload(LARGE)
         before = resident_bytes(house.worker.pid)
         await house.models.load(LARGE)
         assert resident_bytes(house.worker.pid) - before > EXTRA

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import CUSTOM_VOICE, Server, StartServer, free_port
+from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.hub import Hub
 from tests.web.conftest import PHONE, OpenStudio, Studio
 from tests.web.ingress import home_assistant
+from wyoming_qwen3.bench.serving import free_port
 
 SENTENCE = "The front door is open, and the light in the kitchen is still on."
 KEY = "s3cret"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import sys
 import tempfile
@@ -64,11 +65,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that nobody has at the moment, and that the system gives to nobody who connects to somewhere."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.randrange(10_000, 32_768)
+            probe.bind(("0.0.0.0", port))
+            return port
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process, url: str) -> None:

@@ -116,7 +116,7 @@ class CodecDecoder:
         return torch.cat([self._decode(piece, states) for piece in pieces], dim=1)
 
     def _decode(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
-        x = self._widen(self._embed(codes.flatten(0, 1)), [state.widen for state in states])
+        x = self._widen(torch.cat([self._embed(stream) for stream in codes]), [state.widen for state in states])
         x = self._transformer(x, [state.transformer for state in states])
         for number, stage in enumerate(self._upsamplings):
             x = stage(x, [state.upsamplings[number] for state in states])

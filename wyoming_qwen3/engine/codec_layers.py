@@ -36,6 +36,11 @@ def extend_each(states: Sequence[History], signal: Tensor) -> list[Tensor]:
     return [state.extend(piece) for state, piece in zip(states, signal.chunk(len(states)), strict=True)]
 
 
+def apart(layer: Callable[[Tensor], Tensor], signal: Tensor, streams: int) -> Tensor:
+    """What a layer makes of each stream's piece alone: the last bits of a sum in PyTorch depend on how many it makes."""
+    return _together([layer(piece) for piece in signal.chunk(streams)])
+
+
 class Affine(Protocol):
     """An affine map of the channels, however it is computed."""
 
@@ -312,14 +317,22 @@ class Attention:
         """
         heads = self._project(x).view(x.shape[0], -1, self._head_dim)
         queries, keys, values = torch.split(heads, [self._heads, self._key_heads, self._key_heads], dim=1)
-        attended = F.scaled_dot_product_attention(
-            torch.stack(rotation(queries).chunk(len(states))).transpose(1, 2),
-            torch.stack(extend_each([state.keys for state in states], rotation(keys))).transpose(1, 2),
-            torch.stack(extend_each([state.values for state in states], values)).transpose(1, 2),
-            attn_mask=mask,
-            enable_gqa=self._heads != self._key_heads,
+        streams = zip(
+            rotation(queries).chunk(len(states)),
+            extend_each([state.keys for state in states], rotation(keys)),
+            extend_each([state.values for state in states], values),
+            mask,
+            strict=True,
         )
-        return self._out(attended.transpose(1, 2).reshape(x.shape[0], -1))
+        attended = [
+            F.scaled_dot_product_attention(
+                *(tensor.transpose(0, 1)[None] for tensor in own),
+                attn_mask=own_mask[None],
+                enable_gqa=self._heads != self._key_heads,
+            )
+            for *own, own_mask in streams
+        ]
+        return self._out(_together([own[0].transpose(0, 1) for own in attended]).reshape(x.shape[0], -1))
 
 
 class GatedMLP:
@@ -352,8 +365,8 @@ class TransformerLayer:
 
     def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, states: Sequence[AttentionState]) -> Tensor:
         """[steps, channels] -> [steps, channels]; `mask` as for Attention."""
-        x = x + self._attention(self._attention_norm(x), rotation, mask, states)
-        return x + self._mlp(self._mlp_norm(x))
+        x = x + self._attention(apart(self._attention_norm, x, len(states)), rotation, mask, states)
+        return x + self._mlp(apart(self._mlp_norm, x, len(states)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -405,7 +418,7 @@ class Transformer:
             state.position.add_(steps.shape[0])
         for number, layer in enumerate(self._layers):
             x = layer(x, rotation, mask, [state.layers[number] for state in states])
-        return self._out(self._norm(x))
+        return self._out(apart(self._norm, x, len(states)))
 
     def _rotation(self, positions: Tensor, dtype: torch.dtype) -> Rotation:
         angles = (positions.float()[:, None] * self._frequencies).repeat(1, 2)[:, None]

@@ -668,7 +668,7 @@ async def test_kill_9_among_fifty_generations_leaves_whole_entries_only(
 ) -> None:
     options = ("--standby", "only", "--local-files-only", "--history", "--data-dir", str(tmp_path / "data"))
     folder = tmp_path / "data" / "store" / "history" / "audio"
-    server = start_server(*options)
+    server = start_server(*options, "--max-waiting", "100")
     async with ClientSession(server.url) as http:
         speaking = [asyncio.create_task(spoken_and_kept(http, f"{number}. {TEXT} " * 3)) for number in range(50)]
         async with asyncio.timeout(60):
