@@ -37,7 +37,7 @@ def extend_each(states: Sequence[History], signal: Tensor) -> list[Tensor]:
 
 
 def apart(layer: Callable[[Tensor], Tensor], signal: Tensor, streams: int) -> Tensor:
-    """What a layer makes of each stream's piece alone: the last bits of a sum in PyTorch depend on how many it makes."""
+    """What a layer makes of each piece alone: the last bits of a sum in PyTorch depend on how many it makes."""
     return _together([layer(piece) for piece in signal.chunk(streams)])
 
 
