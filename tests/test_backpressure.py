@@ -15,10 +15,11 @@ from wyoming.event import async_write_event
 from wyoming.server import AsyncTcpServer
 from wyoming.tts import Synthesize
 
-from tests.conftest import free_port, synthesize
+from tests.conftest import synthesize
 from tests.parts import make_cast, make_services, stop
 from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.keys import Config, Services
+from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.door import Door
 from wyoming_qwen3.engine.wire import Audio
 from wyoming_qwen3.handler import Handler

@@ -324,15 +324,19 @@ class Attention:
             mask,
             strict=True,
         )
-        attended = [
-            F.scaled_dot_product_attention(
-                *(tensor.transpose(0, 1)[None] for tensor in own),
-                attn_mask=own_mask[None],
-                enable_gqa=self._heads != self._key_heads,
-            )
-            for *own, own_mask in streams
-        ]
-        return self._out(_together([own[0].transpose(0, 1) for own in attended]).reshape(x.shape[0], -1))
+        attended = [self._attend(*stream) for stream in streams]
+        return self._out(_together(attended).reshape(x.shape[0], -1))
+
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """One stream's, [own steps, heads, head_dim]."""
+        attended = F.scaled_dot_product_attention(
+            queries.transpose(0, 1)[None],
+            keys.transpose(0, 1)[None],
+            values.transpose(0, 1)[None],
+            attn_mask=mask[None],
+            enable_gqa=self._heads != self._key_heads,
+        )
+        return attended[0].transpose(0, 1)
 
 
 class GatedMLP:
