@@ -16,7 +16,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.errors import EngineFailed
 
-from .codec_layers import History, TransformerState, UpsamplingState
+from .codec_layers import History, UpsamplingState
+from .codec_transformer import TransformerState
 from .codec_weights import CodecWeights
 from .config import CodecConfig
 from .kernels.library import Kernels

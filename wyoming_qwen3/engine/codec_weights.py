@@ -13,22 +13,18 @@ from .codec_kernels import FastConv, FastLinear, FastResidualUnit
 from .codec_layers import (
     ActivatedConv,
     Affine,
-    Attention,
     CausalConv,
     CausalTransposedConv,
     Conv,
     ConvNeXt,
     DepthwiseCausalConv,
-    GatedMLP,
     LayerNorm,
     Linear,
     ResidualUnit,
-    RMSNorm,
     SnakeBeta,
-    Transformer,
-    TransformerLayer,
     Upsampling,
 )
+from .codec_transformer import Attention, GatedMLP, RMSNorm, Transformer, TransformerLayer
 from .config import CodecConfig
 from .kernels.library import Kernels
 from .tensors import Reader
