@@ -19,7 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         *("logs", "events"),
     ),
     ("worker", "door", "patience", "bench", "casting", "recall", "drop", "remote"),
-    ("cloning", "models"),
+    ("cloning", "models", "engaged"),
     ("standby",),
     ("engines",),
     ("lineup",),

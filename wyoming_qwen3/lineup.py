@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from .engines import Engaged, Sound
+from .engaged import Engaged, Sound
 from .request import Turn
 from .text.script import Segment, Spoken
 

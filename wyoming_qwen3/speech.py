@@ -20,7 +20,8 @@ from .audio import pcm
 from .audio.chain import Chain, check_installed
 from .audio.streaming import processed
 from .audio.stretch import Stretcher
-from .engines import Engaged, Engines, Local, Sound
+from .engaged import Engaged, Local, Sound
+from .engines import Engines
 from .errors import SpeechError, StorageFailed
 from .lineup import Lineup
 from .metrics import Metrics
