@@ -31,10 +31,24 @@ settings.load_profile("fixed")
 CUSTOM_VOICE = Checkpoint("custom_voice", "0.6B")
 
 
+SLOW = (
+    *("app/test_image.py", "bench/test_bench.py", "bench/test_wyoming.py"),
+    *("engine/test_static.py", "models/test_memory.py"),
+)
+"""Files that take minutes together: `script/test -m slow` runs them, and each change on GitHub."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.as_posix().endswith(SLOW):
+            item.add_marker("slow")
+
+
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without options for the server, and without a hub."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TTS_QWEN3_", "HF_"))}
-    return kept | {"HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"} | more
+    return kept | {"HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1", "TTS_QWEN3_THREADS": "1"} | more
 
 
 @dataclass
