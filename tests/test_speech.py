@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.parts import make_services, stop
-from wyoming_qwen3 import engines
+from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.models.manager import ModelManager, Policy
@@ -105,7 +105,7 @@ async def test_pieces_side_by_side_are_the_same_as_one_after_the_other(
     assert worker.sounds[0] == 0
     assert worker.sounds[1] >= 1, "The first piece waited for another."
     worker.forget()
-    monkeypatch.setattr(engines, "_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr(engaged, "_SIDE_BY_SIDE", 1)
     alone = await listen(opened(services))
     assert worker.unmade == [1] * 5
     np.testing.assert_allclose(together, alone, atol=5e-5)

@@ -41,7 +41,7 @@ async def say(services: Services, text: str = TEXT, request: SpeechRequest = REQ
     [
         Manner(),
         Manner(pieces=1001),
-        Manner(pieces=1),
+        Manner(pieces=7),
         Manner(sse=True),
         Manner(sse=True, pieces=333),
         Manner(content_type="audio/x-pcm"),
