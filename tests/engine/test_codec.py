@@ -299,8 +299,8 @@ def test_streams_together_give_what_each_gives_alone(kind: str | None) -> None:
 def test_with_kernels_streams_together_are_to_the_last_bit_what_each_is_alone(kind: str) -> None:
     upstream = upstream_decoder(num_key_value_heads=2)
     decoder = ours(upstream, kernels=load_kernels(2, kind))
-    codes = torch.stack([random_codes(14, upstream).roll(shift, 0) for shift in range(4)])
+    codes = torch.stack([random_codes(34, upstream).roll(shift, 0) for shift in range(6)])
     together, alone = ([decoder.new_state() for _ in codes] for _ in range(2))
-    for piece in torch.split(codes, [1, 2, 4, 4, 3], dim=1):
+    for piece in torch.split(codes, [1, 2, 4, 4, 3, 20], dim=1):
         found = decoder.decode_together(piece, together)
         assert torch.equal(found, torch.stack([decoder.decode(*one) for one in zip(piece, alone, strict=True)]))

@@ -113,8 +113,15 @@ class CodecDecoder:
         for stream in codes:
             self.check(stream)
         codes = codes.to(self._tables[0].device)
-        pieces = torch.split(codes, max(1, _FRAMES_AT_ONCE // len(states)), dim=1)
-        return torch.cat([self._decode(piece, states) for piece in pieces], dim=1)
+        return torch.cat(
+            [self._decode_piece(piece, states) for piece in torch.split(codes, _FRAMES_AT_ONCE, dim=1)], dim=1
+        )
+
+    def _decode_piece(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        """Of each stream the same frames, however many streams there are: only these are divided, if they are many."""
+        most = max(1, _FRAMES_AT_ONCE // codes.shape[1])
+        groups = zip(torch.split(codes, most), range(0, len(states), most), strict=True)
+        return torch.cat([self._decode(group, states[first : first + most]) for group, first in groups])
 
     def _decode(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
         x = self._widen(torch.cat([self._embed(stream) for stream in codes]), [state.widen for state in states])
