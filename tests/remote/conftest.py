@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from tests.parts import make_services, stop
-from tests.vllm.server import VllmServer, vllm
+from tests.vllm.server import Manner, VllmServer, vllm
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.models.manager import ModelManager, Policy
@@ -15,7 +15,13 @@ from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.request import StandbyMode
 from wyoming_qwen3.worker import Worker, download
 
-QUICK = Timeouts(connect=1.0, first=0.4, gap=0.4, probe=1.0)
+PATIENT = Timeouts()
+
+
+def patience(manner: Manner) -> Timeouts:
+    """Little with a server that is going to stall; with others as much as users have."""
+    stalls = manner.then == "stall" or manner.hold
+    return Timeouts(connect=1.0, first=0.4, gap=0.4, probe=1.0) if stalls else PATIENT
 
 
 def serving(kind: Kind = "custom_voice", size: Size = "1.7B", **more: object) -> VllmServer:
@@ -32,7 +38,7 @@ async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
 
 @contextlib.asynccontextmanager
 async def speaking(
-    folder: Path, *servers: VllmServer, standby: StandbyMode = "off", timeouts: Timeouts = QUICK
+    folder: Path, *servers: VllmServer, standby: StandbyMode = "off", timeouts: Timeouts = PATIENT
 ) -> AsyncIterator[Services]:
     """The middle without an engine of its own, over these servers, which are started."""
     async with (
@@ -44,7 +50,7 @@ async def speaking(
 
 @contextlib.asynccontextmanager
 async def over(
-    folder: Path, *urls: str, standby: StandbyMode = "off", timeouts: Timeouts = QUICK, api_key: str | None = None
+    folder: Path, *urls: str, standby: StandbyMode = "off", timeouts: Timeouts = PATIENT, api_key: str | None = None
 ) -> AsyncIterator[Services]:
     """The same over whatever there is at these addresses."""
     models = ModelManager(Policy(folder, "1.7B", download=False, engine=False), Worker("native"), download)

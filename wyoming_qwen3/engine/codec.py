@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from wyoming_qwen3.errors import EngineFailed
 
 from .codec_layers import History, UpsamplingState
-from .codec_transformer import TransformerState
+from .codec_transformer import AnyTransformerState
 from .codec_weights import CodecWeights
 from .config import CodecConfig
 from .kernels.library import Kernels
@@ -32,7 +32,7 @@ class CodecState:
     """All that a stream's past means for its next frame; of a constant size, some 5 MB in float32."""
 
     widen: History
-    transformer: TransformerState
+    transformer: AnyTransformerState
     upsamplings: tuple[UpsamplingState, ...]
     decode_in: History
     decode_blocks: tuple[UpsamplingState, ...]

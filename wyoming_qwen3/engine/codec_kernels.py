@@ -5,10 +5,13 @@ threads and the signals beside. Knows matrices and what the kernels need.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from .codec_layers import History
+from .codec_layers import Affine, History
+from .config import CodecConfig
 from .kernels import library
 from .kernels.library import Kernels
 
@@ -69,3 +72,71 @@ class FastResidualUnit:
     def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
         return self._kernels.refine(self._wide.layout, self._narrow.layout, x, [state.rows for state in states])
+
+
+@dataclass(frozen=True, eq=False)
+class FastTransformerState:
+    """What a FastTransformer remembers of a stream: its place, and turned keys and values as the kernels keep them."""
+
+    position: Tensor
+    past: Tensor
+
+
+class FastLayer:
+    """codec_transformer.TransformerLayer, of its products and norms' weights."""
+
+    def __init__(self, attention_norm: Tensor, mlp_norm: Tensor, **products: FastLinear) -> None:
+        """The products are `qkv`, `out`, `gate_up` and `down`."""
+        norms = {"attention_norm": attention_norm.float().contiguous(), "mlp_norm": mlp_norm.float().contiguous()}
+        self.layout = library.CodecLayer(
+            **{name: product.layout for name, product in products.items()},
+            **{name: norm.data_ptr() for name, norm in norms.items()},
+        )
+        self._kept = [norms, products]
+
+
+class FastTransformer:
+    """codec_transformer.Transformer, its layers being one call."""
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        project: Affine,
+        layers: Sequence[FastLayer],
+        norm: Tensor,
+        out: Affine,
+        *,
+        frequencies: Tensor,
+        config: CodecConfig,
+    ) -> None:
+        """`frequencies` are as for Transformer."""
+        norm = norm.float().contiguous()
+        self._kernels = kernels
+        self._project = project
+        self._out = out
+        self._layout = library.CodecTransformer(
+            layers=(library.CodecLayer * len(layers))(*(layer.layout for layer in layers)),
+            norm=norm.data_ptr(),
+            frequencies=frequencies.data_ptr(),
+            count=len(layers),
+            hidden=config.hidden_size,
+            inner=config.intermediate_size,
+            heads=config.num_attention_heads,
+            kv_heads=config.num_key_value_heads,
+            head_dim=config.head_dim,
+            window=config.sliding_window,
+            eps=config.rms_norm_eps,
+        )
+        self._kept = [layers, norm, frequencies]
+
+    def new_state(self) -> FastTransformerState:
+        """State of a stream's start."""
+        return FastTransformerState(torch.zeros((), dtype=torch.int64), self._kernels.past(self._layout))
+
+    def __call__(self, x: Tensor, states: Sequence[FastTransformerState]) -> Tensor:
+        """[steps, in] -> [steps, out]."""
+        x = self._project(x)
+        self._kernels.transform(self._layout, x, [(state.past, int(state.position)) for state in states])
+        for state in states:
+            state.position.add_(len(x) // len(states))
+        return self._out(x)

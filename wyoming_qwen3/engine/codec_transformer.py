@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -127,9 +128,27 @@ class TransformerLayer:
         return x + self._mlp(apart(self._mlp_norm, x, len(states)))
 
 
+class AnyTransformer(Protocol):
+    """A transformer, however it is computed."""
+
+    def new_state(self) -> "AnyTransformerState":
+        """State of a stream's start."""
+
+    def __call__(self, x: Tensor, states: Sequence[Any]) -> Tensor:
+        """[steps, in] -> [steps, out]; states are its own."""
+
+
+class AnyTransformerState(Protocol):
+    """What it remembers of a stream."""
+
+    @property
+    def position(self) -> Tensor:
+        """How many steps it has seen, int64 []."""
+
+
 @dataclass(frozen=True, eq=False)
 class TransformerState:
-    """What a Transformer remembers of a stream; `position` is how many steps it has seen, int64 []."""
+    """What a Transformer remembers of a stream."""
 
     position: Tensor
     layers: tuple[AttentionState, ...]

@@ -3,13 +3,15 @@
 What is computed of weights alone is computed here, once, in the precision in which they are read.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.errors import ModelFailed
 
-from .codec_kernels import FastConv, FastLinear, FastResidualUnit
+from .codec_kernels import FastConv, FastLayer, FastLinear, FastResidualUnit, FastTransformer
 from .codec_layers import (
     ActivatedConv,
     Affine,
@@ -24,7 +26,7 @@ from .codec_layers import (
     SnakeBeta,
     Upsampling,
 )
-from .codec_transformer import Attention, GatedMLP, RMSNorm, Transformer, TransformerLayer
+from .codec_transformer import AnyTransformer, Attention, GatedMLP, RMSNorm, Transformer, TransformerLayer
 from .config import CodecConfig
 from .kernels.library import Kernels
 from .tensors import Reader
@@ -40,6 +42,17 @@ _NO_DIVISION_BY_ZERO = 1e-9
 
 Shape = tuple[int, int, int]
 Snake = tuple[Tensor, Tensor]
+
+
+class _LayerParts(NamedTuple):
+    """Weights of a transformer layer's norms, and its products."""
+
+    attention_norm: Tensor
+    qkv: Affine
+    out: Affine
+    mlp_norm: Tensor
+    gate_up: Affine
+    down: Affine
 
 
 class CodecWeights:
@@ -71,19 +84,21 @@ class CodecWeights:
         config = self._config
         return self._conv(self._read.below("pre_conv."), (config.latent_dim, config.codebook_dim, _WIDENING_KERNEL))
 
-    def transformer(self) -> Transformer:
+    def transformer(self) -> AnyTransformer:
         """Where frames look back at frames."""
         config, read = self._config, self._read.below("pre_transformer.")
         hidden, latent = config.hidden_size, config.latent_dim
         powers = torch.arange(0, config.head_dim, 2, device=read.device).float() / config.head_dim
-        return Transformer(
-            self._affine(read("input_proj.weight", hidden, latent), read("input_proj.bias", hidden)),
-            [self._transformer_layer(read.below(f"layers.{n}.")) for n in range(config.num_hidden_layers)],
-            self._norm(read, "norm.weight"),
-            self._affine(read("output_proj.weight", latent, hidden), read("output_proj.bias", latent)),
-            frequencies=1.0 / config.rope_theta**powers,
-            window=config.sliding_window,
-        )
+        project = self._affine(read("input_proj.weight", hidden, latent), read("input_proj.bias", hidden))
+        parts = [self._layer_parts(read.below(f"layers.{n}.")) for n in range(config.num_hidden_layers)]
+        out = self._affine(read("output_proj.weight", latent, hidden), read("output_proj.bias", latent))
+        norm, frequencies = self._norm(read, "norm.weight"), 1.0 / config.rope_theta**powers
+        if self._kernels:
+            fast = [FastLayer(**part._asdict()) for part in parts]
+            return FastTransformer(self._kernels, project, fast, norm, out, frequencies=frequencies, config=config)
+        layers = [self._transformer_layer(part) for part in parts]
+        eps, window = config.rms_norm_eps, config.sliding_window
+        return Transformer(project, layers, RMSNorm(norm, eps), out, frequencies=frequencies, window=window)
 
     def upsamplings(self) -> list[Upsampling]:
         """From frames to more steps, each with a block that refines them."""
@@ -178,33 +193,37 @@ class CodecWeights:
             return FastResidualUnit(wide, narrow)
         return ResidualUnit(wide, narrow)
 
-    def _norm(self, read: Reader, name: str) -> RMSNorm:
-        return RMSNorm(self._weight(read(name, self._config.hidden_size)), self._config.rms_norm_eps)
+    def _norm(self, read: Reader, name: str) -> Tensor:
+        return self._weight(read(name, self._config.hidden_size))
 
-    def _transformer_layer(self, read: Reader) -> TransformerLayer:
-        config, dim = self._config, self._config.head_dim
+    def _layer_parts(self, read: Reader) -> _LayerParts:
+        config = self._config
         hidden, inner = config.hidden_size, config.intermediate_size
         attention, mlp = read.below("self_attn."), read.below("mlp.")
-        queries, keys = config.num_attention_heads * dim, config.num_key_value_heads * dim
-        scale = read("self_attn_layer_scale.scale", hidden)
-        return TransformerLayer(
+        queries, keys = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
+        scales = [read(f"{part}_layer_scale.scale", hidden) for part in ("self_attn", "mlp")]
+        return _LayerParts(
             self._norm(read, "input_layernorm.weight"),
-            Attention(
-                self._linear(attention, {"q_proj": queries, "k_proj": keys, "v_proj": keys}, hidden),
-                self._linear(attention, {"o_proj": hidden}, queries, scale),
-                heads=config.num_attention_heads,
-                key_heads=config.num_key_value_heads,
-                head_dim=dim,
-                window=config.sliding_window,
-                like=self._weight(scale),
-            ),
+            self._linear(attention, {"q_proj": queries, "k_proj": keys, "v_proj": keys}, hidden),
+            self._linear(attention, {"o_proj": hidden}, queries, scales[0]),
             self._norm(read, "post_attention_layernorm.weight"),
-            GatedMLP(
-                self._linear(mlp, {"gate_proj": inner, "up_proj": inner}, hidden),
-                F.silu,
-                self._linear(mlp, {"down_proj": hidden}, inner, read("mlp_layer_scale.scale", hidden)),
-            ),
+            self._linear(mlp, {"gate_proj": inner, "up_proj": inner}, hidden),
+            self._linear(mlp, {"down_proj": hidden}, inner, scales[1]),
         )
+
+    def _transformer_layer(self, parts: _LayerParts) -> TransformerLayer:
+        config = self._config
+        attention = Attention(
+            parts.qkv,
+            parts.out,
+            heads=config.num_attention_heads,
+            key_heads=config.num_key_value_heads,
+            head_dim=config.head_dim,
+            window=config.sliding_window,
+            like=parts.attention_norm,
+        )
+        norms = [RMSNorm(weight, config.rms_norm_eps) for weight in (parts.attention_norm, parts.mlp_norm)]
+        return TransformerLayer(norms[0], attention, norms[1], GatedMLP(parts.gate_up, F.silu, parts.down))
 
     def _linear(self, read: Reader, parts: dict[str, int], inputs: int, scale: Tensor | None = None) -> Affine:
         """One layer for several of the same input; `scale` multiplies each channel of the output."""

@@ -19,8 +19,17 @@ namespace {
 
 constexpr int kFewSteps = 96;     // up to so many, threads share the weights, and beyond it the steps
 
+// Rows begin where a cache line does: a tile's rows would each take two of them otherwise.
+struct alignas(64) Line {
+    float numbers[16];
+};
+
 struct Convolver {
-    std::vector<float> joined, between;
+    std::vector<Line> joined, between;
+
+    static void grow(std::vector<Line>& lines, int64_t floats) {
+        lines.resize(std::max<size_t>(lines.size(), (floats + 15) / 16));
+    }
 };
 
 inline Float snake(Float x, Float frequency, Float gain) {
@@ -52,7 +61,8 @@ inline void snake_row(const float* x, const float* frequencies, const float* gai
     std::copy(rest[0], rest[0] + (count - i), out + i);
 }
 
-// Calls put(step, first output, outputs, sums) for steps [begin, end) of a joined signal and panels of a range.
+// Calls put(step, first output, outputs, sums) for steps [begin, end) of a joined signal and panels of a range. Almost
+// always there are kPanel outputs, and then their number is a constant.
 template <class Store>
 inline void convolve(const Convolution& c, const float* joined, Range steps, Range panels, const Store& put) {
     if (c.outputs == 1) return;
@@ -63,13 +73,18 @@ inline void convolve(const Convolution& c, const float* joined, Range steps, Ran
         const int first = panel * kPanel, count = std::min(kPanel, c.outputs - first);
         for (int begin = steps.begin; begin < steps.end; begin += kStretch) {
             const int now = std::min(kStretch, steps.end - begin);
-            float sums[kStretch * kPanel];
+            alignas(64) float sums[kStretch * kPanel];
             for (int k = 0; k < depth; k += kPart)
                 multiply(c, weights + int64_t(k) * kPanel, joined + begin * width, {k, std::min(k + kPart, depth)}, now, sums);
-            for (int s = 0; s < now; ++s) {
-                if (c.bias) for (int i = 0; i < count; ++i) sums[s * kPanel + i] += c.bias[first + i];
-                put(begin + s, first, count, sums + s * kPanel);
-            }
+            const auto put_all = [&](auto outputs) {
+                for (int s = 0; s < now; ++s) {
+                    float* own = sums + s * kPanel;
+                    if (c.bias) for (int i = 0; i < outputs; ++i) own[i] += c.bias[first + i];
+                    put(begin + s, first, outputs, own);
+                }
+            };
+            if (count == kPanel) put_all(std::integral_constant<int, kPanel>());
+            else put_all(count);
         }
     }
 }
@@ -167,13 +182,13 @@ inline void convolve_all(const Convolution& c, const Layout& layout, const float
                 put(n, s, 0, 1, &sum);
             }
         convolve(c, from, own, own_panels,
-                 [&](int s, int first, int count, const float* sums) { put(n, s, first, count, sums); });
+                 [&](int s, int first, auto count, const float* sums) { put(n, s, first, count, sums); });
     });
 }
 
 inline void convolution(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member) {
-    join(c, layout, memory.joined.data(), member);
-    convolve_all(c, layout, memory.joined.data(), member, [&](int n, int s, int first, int count, const float* sums) {
+    join(c, layout, memory.joined.data()->numbers, member);
+    convolve_all(c, layout, memory.joined.data()->numbers, member, [&](int n, int s, int first, auto count, const float* sums) {
         std::copy_n(sums, count, layout.streams[n].output + int64_t(s) * c.outputs + first);
     });
 }
@@ -181,11 +196,11 @@ inline void convolution(const Convolution& c, const Layout& layout, Convolver& m
 // output = input + narrow(wide(input)), where wide sees the past and narrow has one tap; both activate their input.
 inline void residual_unit(const Convolution& wide, const Convolution& narrow, const Layout& layout, Convolver& memory,
                           const Member& member) {
-    float* between = memory.between.data();
-    join(wide, layout, memory.joined.data(), member);
+    float* between = memory.between.data()->numbers;
+    join(wide, layout, memory.joined.data()->numbers, member);
     std::vector<int> firsts(layout.count);
     for (int n = 1; n < layout.count; ++n) firsts[n] = firsts[n - 1] + layout.streams[n - 1].steps;
-    convolve_all(wide, layout, memory.joined.data(), member, [&](int n, int s, int first, int count, const float* sums) {
+    convolve_all(wide, layout, memory.joined.data()->numbers, member, [&](int n, int s, int first, auto count, const float* sums) {
         float* row = between + (int64_t(firsts[n]) + s) * row_width(narrow) + first;
         snake_row(sums, narrow.frequencies + first, narrow.gains + first, count, row);
         settle(row, count);
@@ -193,9 +208,9 @@ inline void residual_unit(const Convolution& wide, const Convolution& narrow, co
     member.wait();
     std::vector<Stream> streams(layout.streams, layout.streams + layout.count);
     Layout flat(narrow, streams.data(), layout.count);  // no past: streams lie one behind the other
-    convolve_all(narrow, flat, between, member, [&](int n, int s, int first, int count, const float* sums) {
+    convolve_all(narrow, flat, between, member, [&](int n, int s, int first, auto count, const float* sums) {
         const float* x = layout.streams[n].input + int64_t(s) * narrow.outputs + first;
-        float* out = layout.streams[n].output + int64_t(s) * narrow.outputs + first;
+        float* __restrict out = layout.streams[n].output + int64_t(s) * narrow.outputs + first;
         for (int i = 0; i < count; ++i) out[i] = x[i] + sums[i];
     });
 }

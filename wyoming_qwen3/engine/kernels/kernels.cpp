@@ -6,9 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "convolution.h"
+#include "codec_transformer.h"
 #include "sampling.h"
-#include "stack.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -195,7 +194,7 @@ EXPORTED void convolution_pack(Crew* crew, const Convolution* c, const float* we
 EXPORTED void convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) {
     std::lock_guard<std::mutex> lock(crew->calls);
     const Layout layout(*c, streams, count);
-    Workspace::grow(crew->convolver.joined, layout.size());
+    Convolver::grow(crew->convolver.joined, layout.size());
     crew->team.run([&](const Member& member) { convolution(*c, layout, crew->convolver, member); });
 }
 
@@ -204,10 +203,20 @@ EXPORTED void residual_apply(Crew* crew, const Convolution* wide, const Convolut
                              int count) {
     std::lock_guard<std::mutex> lock(crew->calls);
     const Layout layout(*wide, streams, count);
-    Workspace::grow(crew->convolver.joined, layout.size());
-    Workspace::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
+    Convolver::grow(crew->convolver.joined, layout.size());
+    Convolver::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
     crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
 }
+
+// Next steps of some streams through the codec's transformer: x [count * steps, hidden], in place.
+EXPORTED void codec_transformer_apply(Crew* crew, const CodecTransformer* transformer, const Past* pasts, int count,
+                                      int steps, float* x) {
+    std::lock_guard<std::mutex> lock(crew->calls);
+    CodecStack stack(*transformer, pasts, count, steps, x);
+    crew->team.run([&](const Member& member) { stack.advance(member); });
+}
+
+EXPORTED int codec_transformer_head_width(const CodecTransformer* t) { return (t->head_dim + kLanes - 1) / kLanes * kLanes; }
 
 // Read memory as fast as all threads together can, and do nothing with it: what no decode step can be faster than.
 EXPORTED uint64_t read_through(Crew* crew, const uint8_t* bytes, int64_t size) {

@@ -129,6 +129,43 @@ class Stream(Structure):
     ]
 
 
+class CodecLayer(Structure):
+    """codec_transformer.h, CodecLayer."""
+
+    _fields_: ClassVar = [
+        ("qkv", Convolution),
+        ("out", Convolution),
+        ("gate_up", Convolution),
+        ("down", Convolution),
+        ("attention_norm", c_void_p),
+        ("mlp_norm", c_void_p),
+    ]
+
+
+class CodecTransformer(Structure):
+    """codec_transformer.h, CodecTransformer."""
+
+    _fields_: ClassVar = [
+        ("layers", POINTER(CodecLayer)),
+        ("norm", c_void_p),
+        ("frequencies", c_void_p),
+        ("count", c_int32),
+        ("hidden", c_int32),
+        ("inner", c_int32),
+        ("heads", c_int32),
+        ("kv_heads", c_int32),
+        ("head_dim", c_int32),
+        ("window", c_int32),
+        ("eps", c_float),
+    ]
+
+
+class Past(Structure):
+    """codec_transformer.h, Past."""
+
+    _fields_: ClassVar = [("rows", c_void_p), ("position", c_int64)]
+
+
 class Kernels:
     """A loaded library and a crew of threads; calls from several threads come one after the other."""
 
@@ -148,6 +185,10 @@ class Kernels:
         library.residual_apply.argtypes = [
             *(c_void_p, POINTER(Convolution), POINTER(Convolution), POINTER(Stream), c_int32)
         ]
+        library.codec_transformer_apply.argtypes = [
+            *(c_void_p, POINTER(CodecTransformer), POINTER(Past), c_int32, c_int32, c_void_p)
+        ]
+        library.codec_transformer_head_width.argtypes = [POINTER(CodecTransformer)]
         library.convolution_size.restype = c_int64
         library.convolution_size.argtypes = [POINTER(Convolution)]
         library.convolution_row_width.argtypes = [POINTER(Convolution)]
@@ -216,6 +257,17 @@ class Kernels:
         streams = _streams(x, histories, out)
         self._library.residual_apply(self._crew, byref(wide), byref(narrow), streams, len(streams))
         return out
+
+    def past(self, stack: CodecTransformer) -> Tensor:
+        """Keys and values of a stream's start, float32."""
+        width = self._library.codec_transformer_head_width(byref(stack))
+        return torch.zeros(stack.count, 2, stack.kv_heads, stack.window - 1, width)
+
+    def transform(self, stack: CodecTransformer, x: Tensor, pasts: Sequence[tuple[Tensor, int]]) -> None:
+        """Inputs float32 [steps, hidden] become hidden states in place, as many of each past and its place."""
+        array = (Past * len(pasts))(*(Past(_pointer(rows), position) for rows, position in pasts))
+        steps = len(x) // len(pasts)
+        self._library.codec_transformer_apply(self._crew, byref(stack), array, len(pasts), steps, _pointer(x))
 
     def read_through(self, memory: Tensor) -> None:
         """Read memory as fast as the crew can."""

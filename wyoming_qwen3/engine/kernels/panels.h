@@ -24,6 +24,11 @@ struct Convolution {
 
 namespace {
 
+// What a row of so many numbers takes.
+inline int settled_width(int count);
+
+inline int row_width(const Convolution& c) { return c.outputs == 1 ? c.inputs : settled_width(c.inputs); }
+
 // A part of a panel: rows [begin, end) of its weights, of all taps one after the other.
 struct Part {
     int begin, end;
@@ -33,8 +38,9 @@ struct Part {
 constexpr int kPanel = 32;
 constexpr int kDepth = 32;   // inputs that are multiplied at a time
 constexpr int kSlack = 31;   // rows that are read beyond the last one
-constexpr int kPart = 384;   // of a panel's rows at a time: what stays in a core's first cache
+constexpr int kPart = 8192;  // of a panel's rows at a time: a core's own cache is near enough for tiles
 constexpr int kStretch = 128;  // steps that a part is multiplied with before the next part is read
+constexpr int kTilesAhead = 16;  // tiles of weights that are asked for before they are needed
 constexpr int kTileFloats = 256;
 
 // While it lives, the thread has eight tiles of 16 rows of 64 bytes.
@@ -51,7 +57,7 @@ class Tiles {
     ~Tiles() { _tile_release(); }
 };
 
-inline int row_width(const Convolution& c) { return c.outputs == 1 ? c.inputs : (c.inputs + kDepth - 1) / kDepth * kDepth; }
+inline int settled_width(int count) { return (count + kDepth - 1) / kDepth * kDepth; }
 
 // 32 floats as two times 32 bfloat16; may be done in place.
 inline void split(const float* x, float* to) {
@@ -68,7 +74,7 @@ inline void split(const float* x, float* to) {
 
 // Some numbers of a row, from a multiple of kDepth on, become what is multiplied; the rest of the last 32 is zero.
 inline void settle(float* row, int count) {
-    std::fill(row + count, row + (count + kDepth - 1) / kDepth * kDepth, 0.0f);
+    std::fill(row + count, row + settled_width(count), 0.0f);
     for (int i = 0; i < count; i += kDepth) split(row + i, row + i);
 }
 
@@ -90,8 +96,9 @@ inline void pack(const Convolution& c, const float* weights, int panel, float* p
             }
 }
 
+// Of the blocks that read a part, the first asks for it.
 template <bool kTwo>
-inline void multiply_block(const Convolution& c, const float* w, const float* rows, Part part, int block, int blocks, float* sums) {
+inline void multiply_block(const Convolution& c, const float* w, const float* rows, Part part, bool asks, float* sums) {
     const int64_t width = row_width(c), stride = 4 * width;
     if (part.begin == 0) {
         _tile_zero(0);
@@ -118,11 +125,10 @@ inline void multiply_block(const Convolution& c, const float* w, const float* ro
         _tile_loadd(6, tiles, 64);
         _tile_loadd(7, tiles + kTileFloats, 64);
     };
-    const int64_t ahead = int64_t(part.end - part.begin) * kPanel;
     for (int k = part.begin; k < part.end; k += kDepth, w += 4 * kTileFloats) {
         const float* x = rows + int64_t(k / width) * c.dilation * width + k % width;
-        if (k / kDepth % blocks == block)
-            for (int line = 0; line < 64; ++line) __builtin_prefetch(w + ahead + 16 * line, 0, 2);
+        if (asks)
+            for (int line = 0; line < 64; ++line) __builtin_prefetch(w + kTilesAhead * kTileFloats + 16 * line, 0, 2);
         load_rows(x);
         load_weights(w);
         all_products();
@@ -142,8 +148,8 @@ inline void multiply(const Convolution& c, const float* weights, const float* ro
     const int64_t width = row_width(c);
     const int blocks = (steps + 31) / 32;
     for (int block = 0; block < blocks; ++block, rows += 32 * width, sums += 32 * kPanel)
-        if (steps - 32 * block > 16) multiply_block<true>(c, weights, rows, part, block, blocks, sums);
-        else multiply_block<false>(c, weights, rows, part, block, blocks, sums);
+        if (steps - 32 * block > 16) multiply_block<true>(c, weights, rows, part, block == 0, sums);
+        else multiply_block<false>(c, weights, rows, part, block == 0, sums);
 }
 
 #else
@@ -165,7 +171,7 @@ struct Tiles {
     Tiles() {}
 };
 
-inline int row_width(const Convolution& c) { return c.inputs; }
+inline int settled_width(int count) { return count; }
 
 inline void settle(float*, int) {}
 

@@ -114,13 +114,12 @@ inline float softmax(float* scores, int count) {
     return sum_of((Float)sum);
 }
 
-// Normed and rotated queries of one key head attend to all positions up to the token's own.
-inline void attend(const Stack& s, const float* queries, const float* keys, const float* values, int positions,
-                   std::vector<float>& scores, float* out) {
-    const int dim = s.head_dim, group = s.heads / s.kv_heads;
+// Rotated queries [group][dim] of one key head attend to all positions up to the token's own; `dim` is a number of
+// vectors.
+inline void attend(int dim, int group, float scale, const float* queries, const float* keys, const float* values,
+                   int positions, std::vector<float>& scores, float* out) {
     const int stride = (positions + kLanes - 1) / kLanes * kLanes;
     if (int(scores.size()) < group * stride) scores.resize(2 * group * stride);
-    const float scale = 1.0f / std::sqrt(float(dim));
     for (int p = 0; p < positions; ++p)
         for (int h = 0; h < group; ++h)
             scores[h * stride + p] = scale * dot(queries + h * dim, keys + int64_t(p) * dim, dim);
@@ -155,6 +154,7 @@ inline void gate(const float* out, float* inner) {
 // What a member does of advancing `count` tokens, whose inputs are in work.states and become hidden states there.
 inline void advance(const Stack& s, Workspace& work, const Token* tokens, int count, const Member& member) {
     const int dim = s.head_dim, group = s.heads / s.kv_heads;
+    const float scale = 1.0f / std::sqrt(float(dim));
     const Rows rows = work.rows(work.wide);
     const Range own = member.share(count), own_heads = member.share(s.kv_heads);
     float* normed = work.normed.data() + int64_t(member.number) * work.wide;
@@ -204,7 +204,7 @@ inline void advance(const Stack& s, Workspace& work, const Token* tokens, int co
                     rms_norm(queries + h * dim, layer.query_norm, dim, s.eps, queries + h * dim);
                     rotate(queries + h * dim, cosines, sines, dim);
                 }
-                attend(s, queries, keys, values, token.position + 1, work.scores[member.number],
+                attend(dim, group, scale, queries, keys, values, token.position + 1, work.scores[member.number],
                        mixed(t) + head * group * dim);
             }
         quantise_mixed(s.heads * dim);
