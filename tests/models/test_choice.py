@@ -83,7 +83,7 @@ def test_auto_takes_the_large_size_only_on_a_roomy_gpu(kind: str, free: int, siz
 @pytest.mark.parametrize(
     ("gpu", "memory", "possible"),
     [
-        (None, 16 * GIB, [False, False, True]),
+        (None, 3 * GIB, [False, False, True]),
         (None, 2 * GIB, [False, False, False]),
         (4 * GIB, 16 * GIB, [False, True, True]),
         (24 * GIB, 2 * GIB, [True, True, False]),
