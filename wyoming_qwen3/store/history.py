@@ -200,7 +200,8 @@ class History:
         while True:
             await asyncio.sleep(self._tidy_seconds)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._grown.wait(), _IDLE_TIDY_SECONDS)
+                async with asyncio.timeout(_IDLE_TIDY_SECONDS):
+                    await self._grown.wait()
             self._grown.clear()
             try:
                 await self.clean_up()
