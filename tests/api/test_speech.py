@@ -502,12 +502,10 @@ async def test_a_client_that_leaves_stops_the_engine(server: Server, session: ai
         answer.close()
     await server.wait_for(r"Stopped source=speech .* characters=3840 first_audio=\S+ audio=(?!0\.00)")
     process = psutil.Process(engine(server))
-    async with asyncio.timeout(10):
-        idle = False
-        while not idle:
-            before = sum(process.cpu_times()[:2])
-            await asyncio.sleep(0.3)
-            idle = sum(process.cpu_times()[:2]) - before < 0.05
+    await asyncio.sleep(0.2)
+    before = sum(process.cpu_times()[:2])
+    await asyncio.sleep(0.5)
+    assert sum(process.cpu_times()[:2]) - before < 0.1  # else it still speaks what it was ahead
     assert "Traceback" not in server.log
 
 

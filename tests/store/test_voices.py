@@ -591,8 +591,8 @@ async def test_a_full_disk_leaves_all_as_it_was(store: VoiceStore, folder: Path)
     long = clip(seconds=2)
     with largest_file(3_000):
         for change in (
-            store.create("Berta", "profile", Manner(), [long]),
-            store.create("Anna", "profile", Manner(), [long], overwrite=True),
+            store.create("Berta", "profile", Manner(), [clip(seconds=0.01), long]),
+            store.create("Anna", "profile", Manner(), [clip(seconds=0.01), long], overwrite=True),
             store.add_samples(voice.id, [clip(seconds=0.01), long]),
             store.change(voice.id, manner=Manner("x" * 5_000)),
         ):
