@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,10 @@ def test_a_row_that_was_never_begun_can_be_cancelled() -> None:
     engine = SlowEngine(0.06)
     assert played(engine, opening(1, LAST), opening(2, NOW), wire.Cancel(1), ends=2) == [1, 2]
     assert engine.admitted == [2]
+
+
+def test_a_row_is_made_no_further_than_its_listener_allows() -> None:
+    engine = SlowEngine(0.01)
+    short = replace(opening(1, NOW), credit=3 * FRAME_SAMPLES)
+    assert played(engine, short, opening(2, NOW), ends=1) == [2]
+    assert sum(1 in rows for rows in engine.steps) == 3
