@@ -14,7 +14,7 @@ import torch
 
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE
 
-from . import floor, gates
+from . import faster, floor, gates
 from .fresh import in_fresh_process
 from .listening import p50_p95
 from .machine import describe_machine
@@ -42,7 +42,8 @@ class Figures:
     """Medians over the runs of one system, and 95th percentiles where their names say so.
 
     `speed_x` is seconds of audio per second of wall time, `first_pcm_ms` by the frames of the first chunk, for a voice
-    that has spoken before, `ms_per_frame` by part, `rows` the speed_x of all utterances together by their number.
+    that has spoken before, `ms_per_frame` by part, `rows` the speed_x of all utterances together by their number; the
+    latter two are empty where a system gives none.
     """
 
     speed_x: float
@@ -92,8 +93,12 @@ class Report:
 def run(plan: Plan, tell: Callable[[str], None]) -> Report:
     """Carry the plan out; `tell` is given a line on each step.
 
-    Raises what loading raises, InvalidRequest where speech ends too soon, and EngineFailed where a process dies.
+    Raises what loading raises, InvalidRequest where speech ends too soon or a system can't run, and EngineFailed where
+    a process dies or a system can't be installed.
     """
+    if "faster" in plan.against:
+        faster.require_gpu(plan.weights.device)
+        faster.install(tell)
     machine, description = describe_machine(plan.weights.device), _description(plan)
     with plan.weights.on_disk() as weights:
         return _run(replace(plan, weights=weights), machine, description, tell)
@@ -113,6 +118,9 @@ def _run(plan: Plan, machine: dict[str, Any], description: dict[str, Any], tell:
     if "stock" in plan.against:
         tell("Measuring stock")
         systems["stock"] = in_fresh_process(measure_stock, plan)
+    if "faster" in plan.against:
+        tell("Measuring faster")
+        systems["faster"] = measure_faster(plan)
     tell("Measuring the floor")
     milliseconds, speed = in_fresh_process(floor.measure, plan.weights)
     parts = systems["ours"].ms_per_frame
@@ -175,6 +183,16 @@ def measure_stock(plan: Plan) -> Figures:
         rows=_rows(plan, speak, whole, max(1, plan.runs // _STOCK_ROW_RUNS)),
         peak_mb=peak,
     )
+
+
+def measure_faster(plan: Plan) -> Figures:
+    """Figures of faster-qwen3-tts: none by part, and no rows; its codec has the model's precision."""
+    text = text_for(plan.weights.open(), plan.frames)
+    chunks = [*map(str, _FIRST_CHUNKS), "default"]
+    spoken = faster.speak(plan.weights, text, plan.frames, plan.runs, chunks)
+    first = {chunk: [times.first for times in runs] for chunk, runs in spoken.times.items()}
+    heard = _heard(plan, first, spoken.times["default"])
+    return Figures(**heard, ms_per_frame={}, rows={}, peak_mb=spoken.peak_mb)
 
 
 def _description(plan: Plan) -> dict[str, Any]:

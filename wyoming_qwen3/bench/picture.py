@@ -51,6 +51,7 @@ def engine_panels(report: Report) -> list[Panel]:
     frame = {
         name: {part: value for part, value in figures.ms_per_frame.items() if part != "total"}
         for name, figures in systems.items()
+        if figures.ms_per_frame
     }
     floor = {"floor": {"reading the weights": report.floor.ms_per_frame}} if report.floor else {}
     rows = {f"{count} side by side": _whole(speed) for count, speed in systems["ours"].rows.items()}

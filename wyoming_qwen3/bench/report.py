@@ -17,7 +17,7 @@ def to_json(report: Report) -> str:
     if report.floor is None:
         del content["floor"]
     for figures in content.get("systems", {}).values():
-        for name in [name for name, value in figures.items() if value is None]:
+        for name in [name for name, value in figures.items() if value in (None, {})]:
             del figures[name]
     return json.dumps(content, indent=2) + "\n"
 

@@ -35,8 +35,10 @@ from wyoming_qwen3.voices import find_language, find_voice
 from .random_weights import SIZES, write_checkpoint
 from .upstream import load_checkpoint, load_speech_tokenizer
 
+SPEAKER, LANGUAGE = "ryan", "english"
+"""What everything is measured with."""
+
 _PASSAGE = "The quick brown fox jumps over the lazy dog, and nobody in the whole house minds it very much. "
-_SPEAKER, _LANGUAGE = "ryan", "english"
 _SEED = 0
 
 
@@ -91,7 +93,7 @@ def text_for(published: Published, frames: int) -> str:
 
 def other_speakers(published: Published) -> list[str]:
     """Whom a CustomVoice checkpoint has beside the one that all else is measured with."""
-    return [name for name in published.config.talker_config.spk_id if name != _SPEAKER]
+    return [name for name in published.config.talker_config.spk_id if name != SPEAKER]
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Ours:
         rows: int = 1,
         chunk: Callable[[int], int] = chunk_frames,
         seed: int = 0,
-        speaker: str = _SPEAKER,
+        speaker: str = SPEAKER,
     ) -> Times:
         """Speak `rows` utterances side by side; `chunk` tells the frames of each chunk by its number.
 
@@ -262,14 +264,14 @@ class Stock:
             yield seconds
 
     def _generate(self, texts: list[str], frames: int, **options: Any) -> list[np.ndarray[Any, Any]]:
-        who = [_SPEAKER] * len(texts), [_LANGUAGE] * len(texts)
+        who = [SPEAKER] * len(texts), [LANGUAGE] * len(texts)
         # It computes a frame's codes at the start of the next step, so the last of N + 1 tokens gives no frame.
         waves, _ = self._model.generate_custom_voice(texts, *who, max_new_tokens=frames + 1, **options)
         return list(waves)
 
 
-def _request(sampling: Sampling, speaker: str = _SPEAKER) -> SpeechRequest:
-    return SpeechRequest(find_voice(speaker)[0], find_language(_LANGUAGE), sampling=sampling)
+def _request(sampling: Sampling, speaker: str = SPEAKER) -> SpeechRequest:
+    return SpeechRequest(find_voice(speaker)[0], find_language(LANGUAGE), sampling=sampling)
 
 
 def _too_short(got: int, wanted: int) -> InvalidRequest:

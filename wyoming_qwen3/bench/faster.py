@@ -1,0 +1,106 @@
+"""The peer faster-qwen3-tts, in a virtual environment of its own: it needs another transformers than ours.
+
+Knows how to install it and to have its driver speak; does NOT know what is taken of its times.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from wyoming_qwen3.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.request import FRAME_SAMPLES
+
+from .systems import LANGUAGE, SPEAKER, Times, Weights
+
+_VERSION = "0.5.4"
+_PEER = (f"faster-qwen3-tts=={_VERSION}", "qwen-tts-hf==0.1.1.post1")
+"""Without all that they ask for: the driver needs no gradio, torchaudio, sox, onnxruntime and einops."""
+
+_NEEDED = (
+    f"torch=={torch.__version__.partition('+')[0]}",
+    "transformers==5.15.1",
+    "accelerate==1.12.0",
+    "huggingface_hub==1.33.0",
+    "librosa==0.11.0",
+    "numpy==2.4.6",
+    "soundfile==0.14.0",
+)
+"""What is imported of the rest, and PyTorch as ours is. Newer transformers (5.17.0, 5.24.0) fail to load the codec."""
+
+_DRIVER = Path(__file__).with_name("faster_driver.py")
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Times of each run by the frames of a chunk, and the most memory of the GPU."""
+
+    times: dict[str, list[Times]]
+    peak_mb: float
+
+
+def require_gpu(device: str) -> None:
+    """Raise InvalidRequest where the peer can't run: it replays CUDA graphs, and has no other way."""
+    if device != "cuda" or not torch.cuda.is_available():
+        raise InvalidRequest("faster-qwen3-tts runs on a CUDA GPU only; leave it out of --against.")
+
+
+def install(tell: Callable[[str], None]) -> None:
+    """Make the virtual environment, unless it is there with the pinned packages. Raises EngineFailed."""
+    stamp, pins = _folder() / "installed.txt", "\n".join((*_NEEDED, *_PEER))
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == pins:
+        return
+    tell(f"Installing faster-qwen3-tts {_VERSION} in {_folder()}; it brings a PyTorch of its own")
+    pip = [str(_python()), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(_folder())],
+        [*pip, *_NEEDED],
+        [*pip, "--no-deps", *_PEER],
+    ):
+        _run(command, "could not be installed")
+    stamp.write_text(pins, encoding="utf-8")
+
+
+def speak(weights: Weights, text: str, frames: int, runs: int, chunks: Sequence[str]) -> Spoken:
+    """Have the text spoken `runs` times in chunks of each size; "default" is the peer's own. Raises EngineFailed."""
+    job = {
+        "checkpoint": str(weights.folder),
+        "device": weights.device,
+        "dtype": str(weights.dtype).removeprefix("torch."),
+        "text": text,
+        "speaker": SPEAKER,
+        "language": LANGUAGE,
+        "frames": frames,
+        "samples": frames * FRAME_SAMPLES,
+        "runs": runs,
+        "chunks": chunks,
+    }
+    # Not the driver's folder first in the path (-P): its http.py would stand in for Python's own.
+    said = _run([str(_python()), "-P", str(_DRIVER)], "failed", json.dumps(job))
+    answer = json.loads(said.splitlines()[-1])
+    times = {chunk: [Times(*pair) for pair in pairs] for chunk, pairs in answer["times"].items()}
+    return Spoken(times, answer["peak_mb"])
+
+
+def _folder() -> Path:
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "wyoming-qwen3" / f"bench-faster-{_VERSION}"
+
+
+def _python() -> Path:
+    return _folder() / "bin" / "python"
+
+
+def _run(command: Sequence[str], failed: str, given: str = "") -> str:
+    """What it writes to standard output. It looks for no model on the network."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
+        raise EngineFailed(f"faster-qwen3-tts {failed}: {lines[-1].strip()}")
+    return done.stdout
