@@ -132,7 +132,8 @@ async def test_a_recording_for_which_memory_does_not_suffice_is_refused(house: H
     clip = Reference(np.random.default_rng(3).normal(0, 0.1, 24_000 * 20).astype(np.float32), 24_000, "Noise.")
     async with house.models.use(BASE) as worker:
         house.allow(None)
-        await worker.clone(BASE, Reference(clip.samples[::-1].copy(), 24_000, "Noise."))  # imports what reads clips
+        short = Reference(clip.samples[: 24_000 * 3], 24_000, "Noise.")
+        await worker.clone(BASE, short)  # imports what reads clips, and leaves no room for a long one
         house.allow(1 << 20)
         with pytest.raises(OutOfMemory, match="while this recording was read"):
             await worker.clone(BASE, clip)
