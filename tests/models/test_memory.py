@@ -178,4 +178,4 @@ async def test_what_is_unloaded_gives_its_memory_back(house: House) -> None:
             await house.models.unload(LARGE)
             held.append(resident_bytes(house.worker.pid))
         assert loaded - held[-1] > EXTRA // 2
-        assert held[-1] - held[-2] < EXTRA // 4
+        assert held[-1] - held[0] < EXTRA  # what is kept of two would be twice that
