@@ -43,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.as_posix().endswith(SLOW):
             item.add_marker("slow")
+    servers = {item.path for item in items if any(name.startswith("start_") for name in fixtures_of(item))}
+    items.sort(key=lambda item: item.path not in servers)  # what takes long is begun first: workers end together
+
+
+def fixtures_of(item: pytest.Item) -> Sequence[str]:
+    """Names of all fixtures that a test uses."""
+    return item.fixturenames if isinstance(item, pytest.Function) else ()
 
 
 def environment(**more: str) -> dict[str, str]:
