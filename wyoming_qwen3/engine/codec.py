@@ -59,6 +59,7 @@ class CodecDecoder:
         Kernels compute in float32, on a CPU. Raises TensorError.
         """
         make = CodecWeights(read, config, dtype, kernels)
+        self._together = kernels is not None  # the last bits of PyTorch's products depend on how many rows they have
         self.samples_per_frame = config.samples_per_frame
         """1,920 for the published codec."""
 
@@ -105,10 +106,10 @@ class CodecDecoder:
     def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
         """Samples of as many next frames of each stream: codes int64 [streams, frames, codebooks] -> float32.
 
-        That is [streams, samples]. Faster than one after the other, because weights are read once; what a stream gives
-        does not depend on the others. Samples are clamped to [-1, 1], and float64 where that is what is computed in.
-        States move on by these frames. Raises EngineFailed for codes of another shape, before a state is touched; each
-        code must be in its codebook.
+        That is [streams, samples]. With kernels faster than one after the other, because weights are read once; what a
+        stream gives does not depend on the others. Samples are clamped to [-1, 1], and float64 where that is what is
+        computed in. States move on by these frames. Raises EngineFailed for codes of another shape, before a state is
+        touched; each code must be in its codebook.
         """
         for stream in codes:
             self.check(stream)
@@ -119,7 +120,7 @@ class CodecDecoder:
 
     def _decode_piece(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
         """Of each stream the same frames, however many streams there are: only these are divided, if they are many."""
-        most = max(1, _FRAMES_AT_ONCE // codes.shape[1])
+        most = max(1, _FRAMES_AT_ONCE // codes.shape[1]) if self._together else 1
         groups = zip(torch.split(codes, most), range(0, len(states), most), strict=True)
         return torch.cat([self._decode(group, states[first : first + most]) for group, first in groups])
 

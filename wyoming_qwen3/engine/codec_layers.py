@@ -9,7 +9,7 @@ Convolutions are matrix products over rows, because on a few rows a convolution 
 the weights. Knows nothing of codes, frames and checkpoints; the transformer is in codec_transformer.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,11 +39,6 @@ def extend_each(states: Sequence[History], signal: Tensor) -> list[Tensor]:
 def together(pieces: list[Tensor]) -> Tensor:
     """One signal again of each stream's piece."""
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-
-
-def apart(layer: Callable[[Tensor], Tensor], signal: Tensor, streams: int) -> Tensor:
-    """What a layer makes of each piece alone: the last bits of a sum in PyTorch depend on how many it makes."""
-    return together([layer(piece) for piece in signal.chunk(streams)])
 
 
 class Affine(Protocol):

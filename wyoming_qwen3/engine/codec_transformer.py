@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from .codec_layers import Affine, History, apart, extend_each, together
+from .codec_layers import Affine, History, extend_each, together
 
 
 class RMSNorm:
@@ -124,8 +124,8 @@ class TransformerLayer:
 
     def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, states: Sequence[AttentionState]) -> Tensor:
         """[steps, channels] -> [steps, channels]; `mask` as for Attention."""
-        x = x + self._attention(apart(self._attention_norm, x, len(states)), rotation, mask, states)
-        return x + self._mlp(apart(self._mlp_norm, x, len(states)))
+        x = x + self._attention(self._attention_norm(x), rotation, mask, states)
+        return x + self._mlp(self._mlp_norm(x))
 
 
 class AnyTransformer(Protocol):
@@ -195,7 +195,7 @@ class Transformer:
             state.position.add_(steps.shape[0])
         for number, layer in enumerate(self._layers):
             x = layer(x, rotation, mask, [state.layers[number] for state in states])
-        return self._out(apart(self._norm, x, len(states)))
+        return self._out(self._norm(x))
 
     def _rotation(self, positions: Tensor, dtype: torch.dtype) -> Rotation:
         angles = (positions.float()[:, None] * self._frequencies).repeat(1, 2)[:, None]
