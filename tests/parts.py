@@ -30,6 +30,7 @@ def make_services(
     models: ModelManager | None = None,
     servers: Servers | None = None,
     patience: float = 60.0,
+    options: Options | None = None,
 ) -> Services:
     """Everything, with engines that start when they are used, and nothing kept."""
     models = models or ModelManager(Policy(folder, "0.6B", download=False), Worker("native"), download)
@@ -41,7 +42,7 @@ def make_services(
     )
     prompts = ClonePrompts(voices, metrics)
     engines = Engines(models, spare, LanguageGuesser(), prompts, servers=servers, mode=standby)
-    synthesizer = Synthesizer(engines, history=None, admission=admission, metrics=metrics, options=Options())
+    synthesizer = Synthesizer(engines, history=None, admission=admission, metrics=metrics, options=options or Options())
     store = Store(voices, Clips(folder), None)
     return Services(
         synthesizer, models, spare, prompts, admission, metrics, Patience(metrics, patience), store, servers

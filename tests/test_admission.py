@@ -161,3 +161,62 @@ async def test_those_who_lost_their_places_are_bounded_too(crowd: Crowd) -> None
         crowd.places[name].pause()
         await asyncio.sleep(0.02)
     assert (admission.active, admission.waiting, crowd.order) == (2, 1, ["a", "c"])
+
+
+async def test_who_waits_for_something_else_has_no_place_and_comes_first_after_that(crowd: Crowd) -> None:
+    admission = Admission(1, 2)
+    await crowd.ask(admission, *"ab")
+    there = asyncio.Event()
+
+    async def wait_aside() -> None:
+        async with crowd.places["a"].aside():
+            await there.wait()
+        crowd.order.append("a again")
+
+    waiting = asyncio.create_task(wait_aside())
+    await settle()
+    assert (admission.active, admission.waiting, crowd.order) == (1, 0, ["a", "b"])
+    await crowd.ask(admission, *"cd")
+    there.set()
+    await settle()  # the queue is full, which is for those who have not begun
+    assert (admission.active, admission.waiting) == (1, 3)
+    await crowd.finish("b")
+    assert crowd.order[2:] == ["a again"]
+    await crowd.finish("a")
+    assert crowd.order[3:] == ["d"]
+    await waiting
+
+
+async def test_who_leaves_while_it_waits_for_something_else_leaves_nothing(crowd: Crowd) -> None:
+    admission = Admission(1, 2)
+
+    async def hold() -> None:
+        async with admission.place() as place, place.aside():
+            await asyncio.Event().wait()
+
+    holding = asyncio.create_task(hold())
+    await settle()
+    assert admission.active == 0
+    await crowd.ask(admission, "a")
+    holding.cancel()
+    await settle()
+    assert (admission.active, admission.waiting) == (1, 0)
+
+
+async def test_one_that_had_a_place_is_next_but_not_before_a_listener_if_it_is_behind(crowd: Crowd) -> None:
+    admission = Admission(1, 4)
+    await crowd.ask(admission, "a")
+    async with asyncio.TaskGroup() as group:
+
+        async def again(name: str, *, behind: bool) -> None:
+            async with admission.place(behind=behind, resumed=True):
+                crowd.order.append(name)
+
+        await crowd.ask(admission, "b", behind=True)
+        group.create_task(again("batch again", behind=True))
+        await crowd.ask(admission, "c")
+        group.create_task(again("again", behind=False))
+        await settle()
+        await crowd.finish("a")
+        await crowd.finish(*"cb")
+    assert crowd.order == ["a", "again", "c", "batch again", "b"]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 
@@ -42,6 +43,47 @@ def test_say_speaks_qwen3_where_there_is_a_checkpoint(tmp_path: Path, models_dir
     assert result.returncode == 0, result.stderr
     assert seconds(tmp_path / "door.wav") > 0.3
     assert "Spoken by Qwen3-TTS-12Hz-1.7B-CustomVoice" in result.stderr
+
+
+def test_say_speaks_what_comes_by_a_pipe_while_it_comes(tmp_path: Path) -> None:
+    """The player gets sound before the text has ended."""
+    (player := tmp_path / "pw-play").write_text(
+        "#!/bin/sh\nhead -c 4800 >$HEARD.part && mv $HEARD.part $HEARD && cat >>$HEARD\n"
+    )
+    player.chmod(0o755)
+    heard = tmp_path / "heard"
+    variables = environment(PATH=f"{tmp_path}:{os.environ['PATH']}", HEARD=str(heard))
+    command = [sys.executable, "-m", "wyoming_qwen3", "--data-dir", str(tmp_path / "data"), "say", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=variables) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(b"The front door is open. It has ")
+        process.stdin.flush()
+        while not heard.exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        size = heard.stat().st_size
+        process.stdin.write("been so for ten minutes, grüßt die Tür.".encode()[:-1])
+        process.stdin.close()
+        assert process.wait(60) == 0, process.stderr.read()
+    assert heard.stat().st_size > size
+
+
+def test_a_pipe_that_says_nothing_more_is_an_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wyoming_qwen3", "--data-dir", str(tmp_path / "data"), "--text-timeout", "2"]
+    command += ["say", "-", "-o", str(tmp_path / "door.wav")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write("The front door is open.")
+        process.stdin.flush()
+        said = process.stderr.read()
+        assert process.wait(60) == 1
+    assert "No text and no end of it came for 2 seconds" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "door.wav").exists()
 
 
 @pytest.mark.parametrize(

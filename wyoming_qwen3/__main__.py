@@ -161,7 +161,14 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     standby = StandbyVoice(spare)
     guesser = LanguageGuesser()
     servers = Servers(settings.vllm.urls, settings.vllm.api_key, settings.model) if settings.vllm else None
-    options = Options(settings.text_streaming, settings.sentence_pause, settings.start, settings.history)
+    options = Options(
+        settings.text_streaming,
+        settings.sentence_pause,
+        settings.start,
+        settings.max_hold,
+        settings.text_timeout,
+        settings.history,
+    )
     warming = [asyncio.create_task(asyncio.to_thread(_warm_text, guesser))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))

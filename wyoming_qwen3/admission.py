@@ -16,9 +16,12 @@ class Place:
     Its holder says when it waits for its listener, so that others may speak meanwhile.
     """
 
-    def __init__(self, admission: "Admission", *, behind: bool, client: str | None) -> None:
+    def __init__(self, admission: "Admission", *, behind: bool, client: str | None, resumed: bool) -> None:
         self.behind = behind
         self.client = client
+        self.resumed = resumed
+        """Whether its holder had a place before, and so comes before those that have not begun."""
+
         self.yielded = False
         """Whether somebody else may have it for now."""
 
@@ -35,6 +38,14 @@ class Place:
             self._timer.cancel()
         self._timer, self.yielded = None, False
 
+    @contextlib.asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """Give the place up while the holder waits for something else; wait for one again after that."""
+        self._admission.leave(self)
+        yield
+        self.resumed = True
+        await self._admission.enter(self)
+
     def _yield(self) -> None:
         self.yielded = True
         self._admission.let_in()
@@ -43,7 +54,8 @@ class Place:
 class Admission:
     """Places for those that speak, and a bounded number of those that wait: the newest first, those behind last.
 
-    Who asks now is listened to now; who has waited longest has most likely gone. Those behind have half of the places
+    Who asks now is listened to now; who has waited longest has most likely gone. Before both come those who were
+    speaking, and gave their place up while they waited for something else. Those behind have half of the places
     at most, in the order in which they came. One client, where it is named, never has all places or all of the queue.
     """
 
@@ -68,37 +80,48 @@ class Admission:
         return len(self._queue)
 
     @contextlib.asynccontextmanager
-    async def place(self, *, behind: bool = False, client: str | None = None) -> AsyncIterator[Place]:
-        """Wait for a place and hold it. Raises QueueFull where too many wait already."""
-        place = Place(self, behind=behind, client=client)
-        if self._has_room(place):
-            self._holders.add(place)
-        else:
-            self._check_queue(client)
-            await self._wait(place)
+    async def place(
+        self, *, behind: bool = False, client: str | None = None, resumed: bool = False
+    ) -> AsyncIterator[Place]:
+        """Wait for a place and hold it. Raises QueueFull where too many wait already, unless it is `resumed`."""
+        place = Place(self, behind=behind, client=client, resumed=resumed)
+        await self.enter(place)
         try:
             yield place
         finally:
-            self._leave(place)
+            self.leave(place)
 
     def let_in(self) -> None:
         """Give places to those that wait, as far as there are any."""
-        listened_to = [place for place in reversed(self._queue) if not place.behind]
-        for place in (*listened_to, *(place for place in self._queue if place.behind)):
+        for place in self._in_turn():
             if self._has_room(place):
                 self._holders.add(place)
                 self._queue.pop(place).set_result(None)
 
-    async def _wait(self, place: Place) -> None:
+    async def enter(self, place: Place) -> None:
+        """Wait until it is held. Raises QueueFull where too many wait already, unless it is `resumed`."""
+        if self._has_room(place):
+            self._holders.add(place)
+            return
+        if not place.resumed:
+            self._check_queue(place.client)
         self._queue[place] = future = asyncio.get_running_loop().create_future()
         try:
             await future
         except asyncio.CancelledError:
             self._queue.pop(place, None)
-            self._leave(place)
+            self.leave(place)
             raise
 
-    def _leave(self, place: Place) -> None:
+    def _in_turn(self) -> list[Place]:
+        """Those that wait, who is next first."""
+        resumed = [place for place in self._queue if place.resumed and not place.behind]
+        newest = [place for place in reversed(self._queue) if not (place.resumed or place.behind)]
+        behind = sorted((place for place in self._queue if place.behind), key=lambda place: not place.resumed)
+        return [*resumed, *newest, *behind]
+
+    def leave(self, place: Place) -> None:
+        """Give it to one that waits; a place that is not held stays so."""
         place.resume()
         self._holders.discard(place)
         self.let_in()
@@ -112,7 +135,7 @@ class Admission:
         return place.client is None or _of(place.client, speaking) < self._most_active_of_one
 
     def _check_queue(self, client: str | None) -> None:
-        if self.waiting >= self._most_waiting:
+        if sum(not place.resumed for place in self._queue) >= self._most_waiting:
             raise QueueFull(
                 f"{self.active} texts are being spoken and {self.waiting} wait, so that this would be number "
                 f"{self.waiting + 1} in the queue; ask again when some are done."

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 from .errors import InvalidRequest, QueueFull, SpeechError
 from .logs import Faults
@@ -18,8 +21,28 @@ MOST_OF_ONE = 64
 _MOST_OUTSIDE = 64
 """Connections that are told why they are turned away, at a time; the others are cut."""
 
+_IDLE_SECONDS = 10.0
+"""A connection that has waited so long for its client makes room for another when there is none left."""
+
 _SILENT_SECONDS, _PROBE_SECONDS, _PROBES = 60, 20, 3
 """A peer that has lost power says no goodbye: after so long it is asked whether it is there, so often."""
+
+
+class Visitor(Protocol):
+    """A connection, as far as it matters whether it may stay."""
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Monotonic time since which it has waited for its client; None while it owes its client something."""
+
+    def dismiss(self, error: SpeechError) -> None:
+        """Tell the client why, and close the connection soon."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    address: str
+    visitor: Visitor
 
 
 class Door:
@@ -29,7 +52,7 @@ class Door:
         self._source = source
         self._metrics = metrics
         self._faults = faults
-        self._inside: dict[asyncio.WriteTransport, str] = {}
+        self._inside: dict[asyncio.WriteTransport, _Entry] = {}
         self._outside = 0
         metrics.watch(f"{source}_connections", "Connections that are open.", lambda: len(self._inside))
 
@@ -39,17 +62,32 @@ class Door:
         return self._inside.keys()
 
     @contextlib.contextmanager
-    def enter(self, address: str, transport: asyncio.WriteTransport) -> Iterator[None]:
-        """Hold a place for a connection from this address, "" where there is none. Raises QueueFull."""
-        total, same = len(self._inside), sum(one == address for one in self._inside.values())
-        if total >= MOST or (address and same >= MOST_OF_ONE):
-            whose = f"{total}" if total >= MOST else f"{same} of yours"
-            raise QueueFull(f"As many connections as may be are open, {whose}; close one, or try again later.")
-        self._inside[transport] = address
+    def enter(self, address: str, transport: asyncio.WriteTransport, visitor: Visitor) -> Iterator[None]:
+        """Hold a place for a connection from this address, "" where there is none.
+
+        Where there is none left, the connection that has waited longest for its client is dismissed. Raises QueueFull
+        where none has.
+        """
+        same = [one for one, entry in self._inside.items() if entry.address == address]
+        if address and len(same) >= MOST_OF_ONE:
+            self._make_room(same, f"{len(same)} of yours")
+        elif len(self._inside) >= MOST:
+            self._make_room(self._inside, f"{len(self._inside)}")
+        self._inside[transport] = _Entry(address, visitor)
         try:
             yield
         finally:
-            del self._inside[transport]
+            self._inside.pop(transport, None)
+
+    def _make_room(self, among: Collection[asyncio.WriteTransport], whose: str) -> None:
+        """Dismiss the one of these that has waited longest for its client. Raises QueueFull where none has."""
+        since = {one: self._inside[one].visitor.waiting_since for one in among}
+        idle = {one: start for one, start in since.items() if start and time.monotonic() - start > _IDLE_SECONDS}
+        if not idle:
+            raise QueueFull(f"As many connections as may be are open, {whose}; close one, or try again later.")
+        entry = self._inside.pop(min(idle, key=idle.__getitem__))
+        error = QueueFull("This connection was closed for another one: of those that are open it was idle the longest.")
+        entry.visitor.dismiss(error)
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[bool]:

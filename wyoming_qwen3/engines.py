@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from .checkpoints import KIND_NAMES, Checkpoint
@@ -15,6 +16,9 @@ from .remote.servers import Servers
 from .request import Kept, Reference, SpeechRequest, StandbyMode
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 from .text.language import LanguageGuesser
+
+Aside = Callable[[], AbstractAsyncContextManager[None]]
+"""What a caller has to have entered while something is waited for that is no speech, so that others speak meanwhile."""
 
 _MOST_RUN_OUT = 2
 """How often memory may run out in one utterance: with a large checkpoint and a small one, or twice with a small one."""
@@ -76,26 +80,42 @@ class Engines:
         return None if model.available else model.explain()
 
     @contextlib.asynccontextmanager
-    async def engage(self, request: SpeechRequest, text: str, *, live: bool = False) -> AsyncIterator[Engaged]:
-        """Who speaks this request, whose first piece is `text`, the whole utterance long.
+    async def engage(
+        self, request: SpeechRequest, text: str, aside: Aside = contextlib.nullcontext, *, live: bool = False
+    ) -> AsyncIterator[Engaged]:
+        """Who speaks this request, whose next piece is `text`.
 
-        A `live` one is fed words, which only the native engine takes. Raises Unavailable where nobody can speak it now,
-        InvalidRequest where nobody ever can.
+        A checkpoint is loaded, and a clip read, with `aside` entered. A `live` one is fed words, which only the native
+        engine takes. Raises Unavailable where nobody can speak it now, InvalidRequest where nobody ever can.
         """
         async with contextlib.AsyncExitStack() as held:
-            yield await self._engage(held, request, text, live=live)
+            yield await self._engage(held, request, text, aside, live=live)
 
     async def _engage(
-        self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, *, live: bool, ran_out: int = 0
+        self,
+        held: contextlib.AsyncExitStack,
+        request: SpeechRequest,
+        text: str,
+        aside: Aside,
+        *,
+        live: bool,
+        ran_out: int = 0,
     ) -> Engaged:
         """What can be had, after memory has run out so many times in this utterance."""
         for tries in range(ran_out, _MOST_RUN_OUT):
             with contextlib.suppress(OutOfMemory):  # the books have it, so that asking again finds something smaller
-                return await self._choose(held, request, text, live=live, ran_out=tries)
-        return await self._choose(held, request, text, live=live, ran_out=_MOST_RUN_OUT)
+                return await self._choose(held, request, text, aside, live=live, ran_out=tries)
+        return await self._choose(held, request, text, aside, live=live, ran_out=_MOST_RUN_OUT)
 
     async def _choose(
-        self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, *, live: bool, ran_out: int
+        self,
+        held: contextlib.AsyncExitStack,
+        request: SpeechRequest,
+        text: str,
+        aside: Aside,
+        *,
+        live: bool,
+        ran_out: int,
     ) -> Engaged:
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
@@ -116,7 +136,9 @@ class Engines:
         if chosen == "standby":
             speaker = Speaker(await held.enter_async_context(self._standby.use()), None, request)
         elif model and chosen == "qwen3":
-            speaker = await self._load(held, model.checkpoint, request)
+            waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
+            async with aside() if waits else contextlib.nullcontext():
+                speaker = await self._load(held, model.checkpoint, request)
         else:
             raise model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
 
@@ -129,7 +151,7 @@ class Engines:
         async def find_less() -> Engaged:
             if ran_out == _MOST_RUN_OUT:
                 raise OutOfMemory("Memory ran out while this was spoken.")
-            return await self._engage(held, request, text, live=False, ran_out=ran_out + 1)
+            return await self._engage(held, request, text, aside, live=False, ran_out=ran_out + 1)
 
         return Local(speaker, make_room, find_less)
 

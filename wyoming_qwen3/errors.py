@@ -67,6 +67,12 @@ class TooLarge(InvalidRequest):
     code = "payload_too_large"
 
 
+class TextTimeout(InvalidRequest):
+    """The text of an utterance was begun and neither went on nor ended."""
+
+    code = "text_timeout"
+
+
 class NotSupported(InvalidRequest):
     """What is asked for makes sense, but this server can't do it."""
 

@@ -72,7 +72,8 @@ class EventReader:
         except ValueError as error:
             raise TooLarge(f"An event's first line must be shorter than {MAX_HEADER:,} bytes.") from error
         header = _object(line, whole=line.endswith(b"\n"))
-        kind, data = header.get("type"), header.get("data", {})
+        kind, data = header.get("type"), header.get("data")
+        data = {} if data is None else data
         if not isinstance(kind, str) or not isinstance(data, dict):
             raise InvalidRequest(_NO_EVENT)
         data_length = _length(header, "data_length", MAX_DATA)

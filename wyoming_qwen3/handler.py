@@ -11,16 +11,16 @@ import asyncio
 import contextlib
 import logging
 import math
+import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event, Eventable
 from wyoming.info import Describe
-from wyoming.ping import Ping, Pong
+from wyoming.ping import Ping
 from wyoming.server import AsyncEventHandler
 from wyoming.tts import (
     Synthesize,
@@ -38,6 +38,7 @@ from .door import Door, address_of, watch_for_loss
 from .errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
 from .events import EventReader
 from .info import build_info
+from .messages import parse, pong, sendable
 from .request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .speech import SpeechSession, Synthesizer
 
@@ -92,14 +93,22 @@ class Handler(AsyncEventHandler):
         self._events = EventReader(reader)
         self._patient = patient
         self._open: SpeechSession | None = None
-        self._waiting: deque[_Answer] = deque()
+        self._waiting: deque[_Answer | SpeechError] = deque()
+        """What is answered after the answer being spoken, the last of it perhaps by an error."""
+
+        self._refused = False
+        """Whether an error is among that: then nothing more is taken."""
+
         self._speaking: asyncio.Task[None] | None = None
+        self._last = time.monotonic()
+        self._stay = asyncio.timeout(None)
+        self._dismissal: SpeechError | None = None
 
     async def run(self) -> None:
         """Read events until the client leaves, sends what is no event, or an answer fails."""
         self._is_running = True
         try:
-            with self._door.enter(self._address, self.writer.transport):
+            with self._door.enter(self._address, self.writer.transport, self):
                 await self._converse()
         except QueueFull as error:
             with self._door.outside() as patiently:
@@ -113,17 +122,30 @@ class Handler(AsyncEventHandler):
     async def _converse(self) -> None:
         watch_for_loss(self.writer)
         try:
-            while self._is_running and (event := await self._read()) and await self.handle_event(event):
-                pass
-            if self._patient and self._speaking:
-                await asyncio.wait([self._speaking])
+            async with self._stay:
+                while self._is_running and (event := await self._read()) and await self.handle_event(event):
+                    self._last = time.monotonic()
+                if self._patient and self._speaking:
+                    await asyncio.wait([self._speaking])
         except (ConnectionError, TimeoutError):
             _LOGGER.debug("A client left, or does not listen")
         except Exception:
             _LOGGER.exception("A connection failed")
         finally:
             await self.disconnect()
+            if self._dismissal:
+                await self._tell(self._dismissal)
             await self._hang_up()
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Monotonic time since which it has waited for its client; None while it owes its client something."""
+        return None if self._owes else self._last
+
+    def dismiss(self, error: SpeechError) -> None:
+        """Tell the client why, and close the connection soon."""
+        self._dismissal = error
+        self._stay.reschedule(asyncio.get_running_loop().time())
 
     async def _hang_up(self) -> None:
         """Close the connection; what a client does not fetch in a second it does not get.
@@ -155,13 +177,22 @@ class Handler(AsyncEventHandler):
         await self._silence()
 
     async def handle_event(self, event: Event) -> bool:
-        """Act on one event; False closes the connection."""
+        """Act on one event; False closes the connection. Answers to complete requests before it are given first."""
         try:
             await self._dispatch(event)
         except SpeechError as error:
+            if self._owes:
+                self._waiting.append(error)
+                self._refused = True
+                return True
             await self._refuse(error)
             return False
         return True
+
+    @property
+    def _owes(self) -> bool:
+        """Whether a request that is complete is being answered."""
+        return self._open is None and self._speaking is not None and not self._speaking.done()
 
     async def _read(self) -> Event | None:
         try:
@@ -175,18 +206,21 @@ class Handler(AsyncEventHandler):
         if Describe.is_type(event.type):
             await self._reply(build_info(self._cast.voices.all()))
         elif Ping.is_type(event.type):
-            await self._reply(_pong(event))
+            await self._reply(pong(event))
+        elif self._refused:
+            _LOGGER.debug("Ignored a %s event after one that was refused", event.type)
         elif Synthesize.is_type(event.type):
             if self._open is None:  # inside a stream it repeats the streamed text for servers that can't stream
-                self._synthesize(_parse(Synthesize, event))
+                self._synthesize(parse(Synthesize, event))
         elif SynthesizeStart.is_type(event.type):
             await self._silence()
-            start = _parse(SynthesizeStart, event)
+            start = parse(SynthesizeStart, event)
             self._open = self._answer(start.voice, start.text_format, streamed=True)
         elif SynthesizeChunk.is_type(event.type):
-            _feed(self._stream(event.type), _parse(SynthesizeChunk, event))
+            self._add_text(parse(SynthesizeChunk, event))
         elif SynthesizeStop.is_type(event.type):
-            self._stream(event.type).finish()
+            if self._open:  # else it repeats one that came before
+                self._open.finish()
             self._open = None
         else:
             _LOGGER.debug("Ignored a %s event", event.type)
@@ -198,10 +232,11 @@ class Handler(AsyncEventHandler):
         _feed(session, request)
         session.finish()
 
-    def _stream(self, event_type: str) -> SpeechSession:
-        if self._open is None:
-            raise InvalidRequest(f"There was a {event_type} without a synthesize-start before it.")
-        return self._open
+    def _add_text(self, chunk: SynthesizeChunk) -> None:
+        if self._open:
+            _feed(self._open, chunk)
+        elif chunk.text:
+            raise InvalidRequest("There was text in a synthesize-chunk without a synthesize-start before it.")
 
     def _answer(self, voice: SynthesizeVoice | None, text_format: str | None, *, streamed: bool) -> SpeechSession:
         session = self._synthesizer.open(_request(self._cast, voice, text_format), "wyoming")
@@ -219,12 +254,16 @@ class Handler(AsyncEventHandler):
             with contextlib.suppress(asyncio.CancelledError):
                 await speaking
         while self._waiting:
-            await self._waiting.popleft().session.close()
+            if isinstance(waiting := self._waiting.popleft(), _Answer):
+                await waiting.session.close()
 
     async def _speak(self) -> None:
         """Answer what waits, one after the other."""
         while self._waiting:
             answer = self._waiting.popleft()
+            if isinstance(answer, SpeechError):
+                await self._fail(answer)
+                return
             try:
                 await self._play(answer)
             except SpeechError as error:
@@ -254,6 +293,7 @@ class Handler(AsyncEventHandler):
     async def _send_audio(self, samples: FloatArray) -> None:
         for part in np.array_split(samples, math.ceil(samples.size / _CHUNK_SAMPLES)):
             await self._send(AudioChunk(audio=pcm.to_int16(part), rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
+            self._last = time.monotonic()
 
     async def _refuse(self, error: SpeechError) -> None:
         """Stop speaking, and say why; called by who reads, and hangs up after it."""
@@ -268,7 +308,7 @@ class Handler(AsyncEventHandler):
     async def _tell(self, error: SpeechError) -> None:
         self._door.turned_away(self._address, error)
         with contextlib.suppress(ConnectionError, TimeoutError):
-            await self._reply(Error(text=_sendable(str(error)), code=error.code), _LAST_WORD_SECONDS)
+            await self._reply(Error(text=sendable(str(error)), code=error.code), _LAST_WORD_SECONDS)
 
     async def _reply(self, message: Eventable, seconds: float | None = None) -> None:
         """Send what takes no time to make. Raises TimeoutError where the client does not take it soon."""
@@ -299,33 +339,8 @@ def _request(cast: Cast, voice: SynthesizeVoice | None, text_format: str | None)
     )
 
 
-def _parse(message: Any, event: Event) -> Any:
-    """A message from its event. Raises InvalidRequest where fields are missing or of the wrong type."""
-    voice = event.data.get("voice") or {}
-    if not isinstance(voice, dict) or not all(value is None or isinstance(value, str) for value in voice.values()):
-        raise InvalidRequest("The voice must be an object with the strings name, language or speaker.")
-    try:
-        return message.from_event(event)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidRequest(f"The {event.type} event lacks or garbles a field: {error}.") from error
-
-
-def _pong(event: Event) -> Pong:
-    text = Ping.from_event(event).text
-    if not isinstance(text, str | None):
-        raise InvalidRequest("The text of a ping must be a string.")
-    return Pong(text=text and _sendable(text))
-
-
 def _feed(session: SpeechSession, message: Synthesize | SynthesizeChunk) -> None:
-    """Pass a message's text on. Raises InvalidRequest for what is no text, TooLarge for more than is spoken."""
-    if not isinstance(message.text, str):
-        raise InvalidRequest("The text to speak must be a string.")
+    """Pass a message's text on. Raises TooLarge for more than is spoken."""
     if session.report.characters + len(message.text) > _MAX_CHARACTERS:
         raise TooLarge(f"A text may have {_MAX_CHARACTERS:,} characters at most.")
     session.feed(message.text)
-
-
-def _sendable(text: str) -> str:
-    """Text without halves of characters, which JSON can escape and UTF-8 can't hold."""
-    return text.encode("utf-8", "replace").decode()

@@ -17,6 +17,9 @@ from .text.script import Segment, Spoken
 class Lineup:
     """Iterate it for segments in order, those to be spoken each with its row; close it to stop all rows.
 
+    It ends with the text, and where no more text has come when all before it was heard: who waits for text keeps no
+    engine.
+
     A piece is begun when those before it are made. Once the text is complete and the first sound was heard, some are
     made side by side: before that, taking a piece early would make it shorter, or the first sound late. Never more
     than a few are begun and not heard to their end.
@@ -37,6 +40,12 @@ class Lineup:
         self._complete = complete
         self._behind = behind
         self._sounding = asyncio.Event()
+        self._begun = 0
+        """Pieces that are begun and not heard to their end."""
+
+        self._drained = asyncio.Event()
+        """Whether there are none."""
+
         self._rows = contextlib.ExitStack()
         self._line: asyncio.Queue[tuple[Segment, Sound | None] | None] = asyncio.Queue()
         self._places = asyncio.Semaphore(max(engaged.side_by_side, 2) - 1)
@@ -49,6 +58,9 @@ class Lineup:
     def heard(self) -> None:
         """A piece was heard to its end."""
         self._places.release()
+        self._begun -= 1
+        if not self._begun:
+            self._drained.set()
 
     def __aiter__(self) -> Self:
         return self
@@ -76,23 +88,28 @@ class Lineup:
             while segment is not None:
                 if isinstance(segment, Spoken):
                     row = self._rows.enter_context(self._engaged.submit(segment.text, turn))
+                    self._begun += 1
+                    self._drained.clear()
                     self._line.put_nowait((segment, row))
                     turn = max(turn, Turn.NEXT)
                     await self._next_may_begin(row)
                 else:
                     self._line.put_nowait((segment, None))
-                segment = await self._following()
+                segment = await self._next()
         finally:
             self._line.put_nowait(None)
 
+    async def _next(self) -> Segment | None:
+        """The next segment; None at the end, and where none has come when all that is begun was heard."""
+        if self._complete.is_set():
+            return await self._following()
+        following = asyncio.ensure_future(self._following())
+        await _first(following, self._drained.wait())
+        return following.result() if not following.cancelled() else None
+
     async def _next_may_begin(self, row: Sound) -> None:
         if self._engaged.side_by_side > 1:
-            ways = [asyncio.create_task(way) for way in (row.made.wait(), self._all_known())]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
+            await _first(row.made.wait(), self._all_known())
         else:
             await row.made.wait()
         await self._places.acquire()
@@ -100,3 +117,14 @@ class Lineup:
     async def _all_known(self) -> None:
         await self._complete.wait()
         await self._sounding.wait()
+
+
+async def _first(*ways: Awaitable[object]) -> None:
+    """Wait until one of them is done, and cancel the others."""
+    tasks = [asyncio.ensure_future(way) for way in ways]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

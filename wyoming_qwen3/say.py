@@ -1,12 +1,15 @@
 """The commands for a terminal: speak a text into a file or the loudspeaker, and download a checkpoint."""
 
 import asyncio
+import codecs
 import contextlib
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -16,10 +19,12 @@ from .audio import pcm
 from .checkpoints import Checkpoint
 from .errors import InvalidRequest, SpeechError
 from .request import SAMPLE_RATE, SpeechRequest
-from .speech import Synthesizer
+from .speech import SpeechSession, Synthesizer
 from .text.markup import Pause
 from .text.script import Script
 from .worker import download
+
+_PIECE = 64 << 10
 
 _PLAYERS = (
     ("pw-play", "--rate", str(SAMPLE_RATE), "--channels", "1", "--format", "s16", "-"),
@@ -30,19 +35,27 @@ _PLAYERS = (
 
 
 async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, output: Path | None) -> None:
-    """Speak a text, "-" for standard input's. A file is there whole or not at all.
+    """Speak a text, "-" for standard input's, while it comes. A file is there whole or not at all.
 
     Raises a SpeechError where it can't be spoken, written or played.
     """
     session = synthesizer.open(request, "say")
-    session.feed(_read(text))
-    session.finish()
+    feeding = None
+    if text == "-":
+        feeding = asyncio.create_task(_feed_arriving(session), name="standard input")
+    else:
+        session.feed(text)
+        session.finish()
     with _sink(output) as sink, _progress("{n:.1f} s of speech in {elapsed}") as bar:
         try:
             async for chunk in session:
                 await asyncio.to_thread(sink.write, pcm.to_int16(chunk))
                 bar.update(chunk.size / SAMPLE_RATE)
+            if feeding:
+                await feeding
         finally:
+            if feeding:
+                feeding.cancel()
             await session.close()
     sys.stderr.write(f"Spoken by {session.report.model}: {session.report.audio:.1f} s of speech\n")
 
@@ -75,6 +88,32 @@ async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None
 def _progress(bar_format: str | None, **more: Any) -> "tqdm[Any]":
     """A progress bar, where there is a person to see it."""
     return tqdm(bar_format=bar_format, disable=None, **more)
+
+
+async def _feed_arriving(session: SpeechSession) -> None:
+    try:
+        async for part in _arriving():
+            session.feed(part)
+    finally:
+        session.finish()
+
+
+async def _arriving() -> AsyncIterator[str]:
+    """Standard input's text: as it is written where that is a pipe or a terminal, else as a whole."""
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
+        yield await asyncio.to_thread(sys.stdin.read)
+        return
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    try:
+        while data := await reader.read(_PIECE):
+            yield decoder.decode(data)
+        yield decoder.decode(b"", final=True)
+    finally:
+        transport.close()
 
 
 def _read(text: str) -> str:

@@ -15,6 +15,8 @@ from . import convert as to
 from .checkpoints import KIND_NAMES, KINDS, Kind, Size
 from .errors import InvalidRequest, SpeechError
 from .request import Backend, Sampling, StandbyMode, StartMode, TextStreaming
+from .start import MAX_HOLD_SECONDS
+from .text_feed import TEXT_TIMEOUT_SECONDS
 from .voices import Language, Speaker, find_language, find_voice
 
 _PREFIX = "TTS_QWEN3_"
@@ -87,6 +89,8 @@ class Settings:
     standby: StandbyMode
     text_streaming: TextStreaming
     start: StartMode
+    max_hold: float
+    text_timeout: float
     sampling: Sampling
     sentence_pause: float
     preload: tuple[Kind, ...]
@@ -168,6 +172,8 @@ def _settings(given: argparse.Namespace) -> Settings:
         standby=given.standby,
         text_streaming=given.text_streaming,
         start=given.start,
+        max_hold=given.max_hold,
+        text_timeout=given.text_timeout,
         sampling=sampling,
         sentence_pause=given.sentence_pause,
         preload=given.preload,
@@ -378,6 +384,13 @@ def _add_speaking(options: _Options) -> None:
         to.one_of(*get_args(StartMode)),
         "auto",
         "send sound when it will not stall any more, or asap",
+    )
+    options.option("--max-hold", to.number(0, 60), MAX_HOLD_SECONDS, "most seconds that --start auto holds sound back")
+    options.option(
+        "--text-timeout",
+        to.number(1, 86_400),
+        TEXT_TIMEOUT_SECONDS,
+        "seconds after which a text that neither goes on nor ends is an error",
     )
     options.option("--temperature", float, None, "0 takes the likeliest code each time" + _BY_CHECKPOINT)
     options.option("--top-k", int, None, "sample among so many codes" + _BY_CHECKPOINT)

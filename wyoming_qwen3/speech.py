@@ -8,7 +8,6 @@ import contextlib
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,20 +28,16 @@ from .playback import Playback
 from .recall import facts
 from .report import Report, log_line
 from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
-from .start import Start, expected_seconds
+from .start import MAX_HOLD_SECONDS, PlaybackBuffer, expected_seconds
 from .store.history import History, Recording
 from .text.live import LiveScript
 from .text.markup import Pause
 from .text.script import Recital, Script, Segment, Spoken
+from .text_feed import TEXT_TIMEOUT_SECONDS, TextFeed
+from .voices import find_language
 from .worker import Row
 
 _LOGGER = logging.getLogger(__name__)
-
-_FLUSH_SECONDS = 1.0
-"""Text that pauses so long is spoken as far as it is speakable: an LLM may be away calling a tool."""
-
-_SLICE = 200
-"""Characters of text cleaned at once, some 3 ms at the worst, so that a long text does not hold up the event loop."""
 
 _UNSPEAKABLE_SECONDS = 0.2
 """Home Assistant stores an answer without samples and never asks again; this much silence it accepts."""
@@ -58,6 +53,12 @@ class Options:
 
     start: StartMode = "auto"
     """When the first sound is sent."""
+
+    max_hold: float = MAX_HOLD_SECONDS
+    """Seconds for which sound is held back at most."""
+
+    text_timeout: float = TEXT_TIMEOUT_SECONDS
+    """Seconds for which more text is waited for at most."""
 
     save: bool = False
     """Whether what is spoken is kept in the history where a request does not say."""
@@ -124,27 +125,28 @@ class Synthesizer:
 
     @contextlib.asynccontextmanager
     async def engage(
-        self, caller: Caller, request: SpeechRequest, text: str, *, live: bool
+        self, caller: Caller, request: SpeechRequest, text: str, *, live: bool, resumed: bool
     ) -> AsyncIterator[tuple[Engaged, Place]]:
-        """Who speaks this request, the whole utterance long, when its turn has come.
+        """Who speaks this request, from `text` on, when its turn has come; at once as can be where it is `resumed`.
 
         Raises QueueFull, and what Engines.engage raises.
         """
         async with (
-            self._admission.place(behind=caller.behind, client=caller.client) as place,
-            self.engines.engage(request, text, live=live) as engaged,
+            self._admission.place(behind=caller.behind, client=caller.client, resumed=resumed) as place,
+            self.engines.engage(request, text, place.aside, live=live) as engaged,
         ):
             yield engaged, place
 
-    def start(self, caller: Caller, model: str) -> Start:
+    def buffer(self, caller: Caller, request: SpeechRequest, model: str) -> PlaybackBuffer:
         """What tells when the sound of a model is sent."""
         asap = caller.behind or self._options.start == "asap"
-        return Start(time.monotonic(), float("inf") if asap else self._speeds.get(model))
+        speed = float("inf") if asap else self._speeds.get(model)
+        return PlaybackBuffer(speed, self._options.max_hold, request.speed)
 
-    def started(self, model: str, start: Start) -> None:
-        """An answer has been sent; what it tells of the model's speed is of use for the next."""
-        if start.speed is not None and start.speed != float("inf"):
-            self._speeds[model] = start.speed
+    def measured(self, model: str, speed: float | None) -> None:
+        """So fast a model has just spoken, which is of use for the next answer."""
+        if speed is not None and speed != float("inf"):
+            self._speeds[model] = speed
 
     def _record(self, request: SpeechRequest) -> Recording | None:
         """Of the speech, if it is to be kept. Raises StorageFailed where it was asked for and can't be."""
@@ -196,11 +198,13 @@ class SpeechSession:
         self._script: Script | LiveScript | Recital = (
             Script(ssml=request.ssml) if segments is None else Recital(segments)
         )
-        self._raw: deque[str] = deque()
+        self._incoming = TextFeed(options.text_timeout)
         self._place: Place | None = None
-        self._finished = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._buffer: PlaybackBuffer | None = None
         self._playback = Playback()
+        self._after_speech = False
+        """Whether a piece of speech came last, and no pause since."""
+
         self._expected = 0.0
         """Seconds that the text known so far will take, about."""
 
@@ -219,13 +223,11 @@ class SpeechSession:
             self._text.append(text)
         self._started = self._started or time.monotonic()
         self.report.characters += len(text)
-        self._raw.extend(text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
-        self._changed.set()
+        self._incoming.feed(text)
 
     def finish(self) -> None:
         """The text is complete."""
-        self._finished.set()
-        self._changed.set()
+        self._incoming.finish()
 
     def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
         return self._chunks
@@ -293,66 +295,89 @@ class SpeechSession:
                 wanted -= chunk.size
 
     async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
-        """All segments in order, on one engine: it is chosen when the first text is there."""
-        live = not self._replay and not self._finished.is_set() and await self._synthesizer.reads_along(self.request)
+        """All segments in order. While it waits for text it holds neither a place nor an engine."""
+        known = self._replay or self._incoming.finished.is_set()
+        live = not known and await self._synthesizer.reads_along(self.request)
         if live:
             self._script = LiveScript(ssml=self.request.ssml)
         silence = 0.0
-        while isinstance(segment := await self._next_segment(), Pause):
-            silence += segment.seconds
-        if segment is None:
-            if silence:
-                yield pcm.silence(silence, SAMPLE_RATE)
-            return
-        async with self._synthesizer.engage(self._caller, self.request, segment.text, live=live) as (engaged, place):
-            self._place = place
+        while (segment := await self._next_segment()) is not None:
+            if isinstance(segment, Pause):
+                silence += segment.seconds
+                self._after_speech = False
+                continue
+            async with contextlib.aclosing(self._speak_from(segment, silence, live=live)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            silence = 0.0
+        if silence:
+            yield pcm.silence(silence, SAMPLE_RATE)
+
+    async def _speak_from(self, first: Spoken, silence: float, *, live: bool) -> AsyncGenerator[FloatArray, None]:
+        """Silence, a segment and those that follow it, as long as there is text; on the engine that spoke before."""
+        resumed = self._buffer is not None
+        request = self.request
+        if resumed and self.report.model == "standby":  # the voice stays the same to the end
+            request = replace(request, standby="only", language=request.language or find_language("en"))
+        engaging = self._synthesizer.engage(self._caller, request, first.text, live=live, resumed=resumed)
+        async with engaging as (engaged, self._place):
             self.report.model = engaged.model
+            if self._buffer is None:
+                self._buffer = self._synthesizer.buffer(self._caller, request, engaged.model)
             if silence:  # not before there is an engine: who hears the beginning is to hear the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
             if live and isinstance(engaged, Local):
-                speech = self._speak_live(engaged, segment)
+                speech = self._speak_live(engaged, first)
             else:
-                speech = self._speak_pieces(engaged, segment)
+                speech = self._speak_pieces(engaged, first, self._buffer)
             async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
                     self.report.model = engaged.model  # memory that ran out may have changed it
                     yield chunk
+        self._place = None
 
-    async def _speak_pieces(self, engaged: Engaged, first: Segment) -> AsyncGenerator[FloatArray, None]:
+    async def _speak_pieces(
+        self, engaged: Engaged, first: Segment, buffer: PlaybackBuffer
+    ) -> AsyncGenerator[FloatArray, None]:
         """Piece after piece, each with all its text, and begun before its turn has come."""
-        after_speech = False
-        start = self._synthesizer.start(self._caller, engaged.model)
-        async with Lineup(engaged, first, self._next_segment, self._finished, behind=self._caller.behind) as lineup:
+        buffer.restart(time.monotonic())
+        known, behind = self._incoming.finished, self._caller.behind
+        async with Lineup(engaged, first, self._next_segment, known, behind=behind) as lineup:
             async for segment, row in lineup:
-                if isinstance(segment, Pause):
-                    between, after_speech = segment.seconds, False
-                else:
-                    between, after_speech = self._options.sentence_pause if after_speech else 0.0, True
-                if between:
-                    for chunk in start.take(pcm.silence(between, SAMPLE_RATE), self._expected, time.monotonic()):
-                        yield chunk
-                if row is None:
+                silence = self._silence_before(segment)
+                for chunk in buffer.add(silence) if silence.size else ():
+                    yield chunk
+                if row is None or isinstance(segment, Pause):
                     continue
+                buffer.begin(time.monotonic())
                 row.hear(self._playback.in_hand(time.monotonic()))
+                expected = expected_seconds(segment.text)
                 async for made in row:
                     lineup.sound()
-                    for chunk in start.take(made, self._expected, time.monotonic()):
+                    now = time.monotonic()
+                    for chunk in buffer.take(made, self._expected, expected, self._playback.in_hand(now), now):
                         yield chunk
                 self._add_cost(row)
                 lineup.heard()
-                if not self._finished.is_set():  # the next piece may be long in coming
-                    for chunk in start.open():
-                        yield chunk
-        for chunk in start.open():
+                for chunk in buffer.end(known=known.is_set()):  # the next piece may be long in coming
+                    yield chunk
+        for chunk in buffer.release():
             yield chunk
-        self._synthesizer.started(engaged.model, start)
+        self._synthesizer.measured(engaged.model, buffer.speed)
+
+    def _silence_before(self, segment: Segment) -> FloatArray:
+        """The silence, [samples], that a pause is, or that parts a piece of speech from the one before."""
+        after_speech, self._after_speech = self._after_speech, isinstance(segment, Spoken)
+        if isinstance(segment, Pause):
+            return pcm.silence(segment.seconds, SAMPLE_RATE)
+        return pcm.silence(self._options.sentence_pause if after_speech else 0.0, SAMPLE_RATE)
 
     async def _speak_live(self, engaged: Local, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Stretch after stretch, the words of each fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
-                segment = await self._next_segment()
+                segment = await self._take_segment()
                 continue
             with engaged.submit_live(segment.text) as row:
                 feeding = asyncio.create_task(self._feed_stretch(row))
@@ -374,26 +399,28 @@ class SpeechSession:
         return segment
 
     async def _next_segment(self) -> Segment | None:
-        """The next segment as soon as there is one; None at the end of the text."""
-        while True:
-            while self._raw:
-                self._expected += expected_seconds(text := self._raw.popleft())
-                self._script.feed(text)
-                await asyncio.sleep(0)
-            if self._finished.is_set():
-                self._script.finish()
-            if segment := self._script.take():
-                if self._recording:
-                    self._said.append(segment)
-                return segment
-            if self._script.done:
-                return None
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(_FLUSH_SECONDS if self._script.has_tail else None):
-                    await self._changed.wait()
-            except TimeoutError:
+        """The next segment as soon as there is one; None at the end of the text. Raises TextTimeout."""
+        while (segment := await self._take_segment()) is None and not self._script.done:
+            if await self._incoming.wait(for_pause=self._script.unflushed):
                 self._script.flush()
+        return segment
+
+    async def _take_segment(self) -> Segment | None:
+        """The next segment if there is one."""
+        while self._incoming.waiting:
+            text = self._incoming.take()
+            if text is None:
+                self._script.flush()
+            else:
+                self._expected += expected_seconds(text)
+                self._script.feed(text)
+            await asyncio.sleep(0)
+        if self._incoming.finished.is_set():
+            self._script.finish()
+        segment = self._script.take()
+        if segment and self._recording:
+            self._said.append(segment)
+        return segment
 
     def _add_cost(self, row: Sound) -> None:
         self.report.text_tokens += row.text_tokens

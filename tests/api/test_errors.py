@@ -26,6 +26,7 @@ TABLE: dict[type[SpeechError], tuple[int, str, int | None]] = {
     errors.NameExists: (400, "invalid_request_error", None),
     errors.NotFound: (404, "invalid_request_error", None),
     errors.TooLarge: (413, "invalid_request_error", None),
+    errors.TextTimeout: (408, "invalid_request_error", None),
     errors.NotSupported: (501, "server_error", None),
     errors.Unavailable: (503, "server_error", 2),
     errors.QueueFull: (429, "rate_limit_error", 2),

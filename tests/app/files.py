@@ -25,6 +25,7 @@ CHOSEN: dict[str, Any] = {
     "standby": "only",
     "quantize": "int4",
     "start": "asap",
+    "max_hold": 3.5,
     "preload": ["voice_design", "base"],
     "idle_unload": 900,
     "sentence_pause": 0.35,

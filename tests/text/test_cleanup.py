@@ -240,23 +240,31 @@ def test_words_come_out_as_soon_as_they_are_complete() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("It is done.", " done."),
-        ("She said “yes.”", " “yes.”"),
-        ("It is **done.**", " done."),
-        ("It is do", ""),
-        ("It is 3.", ""),
-        ("It is (sighs", ""),
-        ("今天", "天"),
+        ("It is done.", "It is done."),
+        ("It is do", "It is do."),
+        ("It is 3.", "It is 3."),
+        ("- Milk", "Milk."),
+        ("今天", "今天。"),
+        ("It is (sighs", "It is."),
+        ("Call `light.turn", "Call."),
+        ("Is <b", "Is."),
+        ("```py\nx", ""),
+        ("", ""),
     ],
 )
-def test_flush_gives_the_last_word_where_its_end_shows(text: str, said: str) -> None:
+def test_flush_says_all_but_open_markup_as_the_end_of_a_block(text: str, said: str) -> None:
     cleaner = Cleaner()
-    before = cleaner.feed(text)
-    assert cleaner.held_word == said.strip()
-    assert cleaner.flush() == said
-    assert not cleaner.held_word
-    rest = cleaner.feed(" More") + cleaner.finish()
-    assert [c for c in before + said + rest if c.isalnum()] == [c for c in text + "More" if c.isalnum()]
+    assert cleaner.feed(text) + cleaner.flush() == said
+    assert cleaner.flush() == ""
+
+
+def test_flush_leaves_open_markup_and_code_open() -> None:
+    cleaner = Cleaner()
+    said = cleaner.feed("See [the") + cleaner.flush() + cleaner.feed(" docs](https://x.y) now") + cleaner.finish()
+    assert said == "See.\n\nthe docs now"
+    cleaner = Cleaner()
+    said = cleaner.feed("So:\n```\nx") + cleaner.flush() + cleaner.feed("\ny\n```\nDone.") + cleaner.finish()
+    assert said == "So:\n\nDone."
 
 
 def test_without_markdown_only_characters_are_cleaned() -> None:

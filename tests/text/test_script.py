@@ -25,7 +25,6 @@ def speak(*pieces: str, ssml: bool = False, max_chars: int = 300) -> list[str | 
     script.finish()
     taken = drain(script)
     assert script.done
-    assert not script.has_tail
     return taken
 
 
@@ -77,53 +76,47 @@ def test_a_long_sentence_is_not_waited_for() -> None:
     assert drain(script) == ["word word word word word word word word"] * 3
 
 
-def test_flush_lets_go_of_complete_words() -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "pieces"),
+    [
+        ("I'll turn on the lights", "The lights are on.", ["I'll turn on the lights.", "The lights are on."]),
+        ("Yes. I check, and then the", " rest", ["Yes.", "I check, and then the.", "rest."]),
+        ("Let me check,", "It is sunny.", ["Let me check,", "It is sunny."]),
+        ("我来打开灯", "灯已打开。", ["我来打开灯。", "灯已打开。"]),
+        ("電気をつけます。", "つけました", ["電気をつけます。", "つけました。"]),
+        ("불을 켤게요", "불을 켰습니다.", ["불을 켤게요.", "불을 켰습니다."]),
+        ("Сейчас включу свет", "Готово", ["Сейчас включу свет.", "Готово."]),
+        ("# Lights", "They are on", ["Lights.", "They are on"]),
+        ("- Milk", "- Eggs", ["Milk.", "Eggs."]),
+        ("Pi is 3.", "14", ["Pi is 3.", "14."]),
+        ("It is **done", "Really", ["It is done.", "Really."]),
+        ("Run this:\n```sh\nrm", " -r x\n```\nDone.", ["Run this:", "Done."]),
+        ("See [the", " docs](https://x.y/z) now", ["See.", "the docs now"]),
+        ("Wait <bre", "ak time='1s'/>now", ["Wait.", 1.0, "now."]),
+    ],
+)
+def test_a_pause_in_the_text_ends_a_sentence_and_what_follows_begins_anew(
+    before: str, after: str, pieces: list[str | float]
+) -> None:
     script = Script()
-    script.feed("Checking your calen")
-    assert script.take() is None
-    assert script.has_tail
+    script.feed(before)
+    taken = drain(script)
+    assert script.unflushed
     script.flush()
-    assert drain(script) == ["Checking your"]
-    assert not script.has_tail
-    script.feed("dar.")
-    assert script.has_tail
-    script.flush()
-    assert drain(script) == ["calendar."]
-    assert not script.has_tail
-    assert not script.done
+    taken += drain(script)
+    assert not script.unflushed
+    script.feed(after)
     script.finish()
-    assert script.done
+    taken += drain(script)
+    assert taken == pieces
 
 
-def test_flush_stops_at_a_clause() -> None:
-    script = Script()
-    script.feed("Yes. ")
-    script.feed("I am checking your calendar, and then the wea")
-    assert drain(script) == ["Yes."]
-    script.flush()
-    assert drain(script) == ["I am checking your calendar,"]
-    assert script.has_tail
-    script.flush()
-    assert drain(script) == ["and then the"]
-    assert not script.has_tail
-
-
-def test_flush_of_nothing_speakable_changes_nothing() -> None:
+def test_flush_of_nothing_speakable_says_nothing() -> None:
     script = Script()
     script.feed("*** 😀 ...")
-    assert not script.has_tail
     script.flush()
     assert script.take() is None
-
-
-def test_a_number_is_not_cut_by_a_flush() -> None:
-    script = Script()
-    script.feed("Pi is 3.")
-    script.flush()
-    assert drain(script) == ["Pi is"]
-    script.feed("14, roughly.")
-    script.flush()
-    assert drain(script) == ["3.14, roughly."]
+    assert not script.unflushed
 
 
 def test_text_before_a_pause_can_be_spoken_at_once() -> None:
@@ -254,18 +247,12 @@ def test_flushing_at_any_time_loses_and_repeats_nothing(text: str, size: int) ->
     taken: list[str | float] = []
     for start in range(0, len(text), size):
         script.feed(text[start : start + size])
-        taken += drain(script)  # what can be taken is no tail
-        assert script.has_tail == _flush_gives(script, taken)
+        taken += drain(script)
+        script.flush()
+        taken += drain(script)
     script.finish()
     taken += drain(script)
     assert _letters(taken) == [c for c in text if c.isalnum()]
-
-
-def _flush_gives(script: Script, taken: list[str | float]) -> bool:
-    script.flush()
-    flushed = drain(script)
-    taken += flushed
-    return bool(flushed)
 
 
 def _letters(taken: list[str | float]) -> list[str]:

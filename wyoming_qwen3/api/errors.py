@@ -33,6 +33,7 @@ _RULES: dict[type[errors.SpeechError], Rule] = {
     errors.ModelNotFound: Rule(404),
     errors.NotFound: Rule(404),
     errors.TooLarge: Rule(413),
+    errors.TextTimeout: Rule(408),
     errors.NotSupported: Rule(501),
     errors.InvalidRequest: Rule(400),
     errors.QueueFull: Rule(429, retry_after=2),

@@ -121,12 +121,12 @@ async def decode(request: web.Request) -> web.StreamResponse:
 
 
 async def _encode(services: Services, clip: Clip) -> CodeArray:
-    async with services.admission.place(), services.models.use_codec() as (worker, checkpoint):
+    async with services.models.use_codec() as (worker, checkpoint), services.admission.place():
         return await worker.encode(checkpoint, clip.samples, clip.sample_rate)
 
 
 async def _play(services: Services, codes: CodeArray) -> AsyncIterator[FloatArray]:
-    async with services.admission.place(), services.models.use_codec() as (worker, checkpoint):
+    async with services.models.use_codec() as (worker, checkpoint), services.admission.place():
         with worker.play(checkpoint, codes) as row:
             async for chunk in row:
                 yield chunk

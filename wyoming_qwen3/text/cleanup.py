@@ -44,19 +44,18 @@ class Cleaner:
         self._advance(more=True)
         return self._page.take()
 
-    @property
-    def held_word(self) -> str:
-        """The last word, where its own end shows that it is complete, though no white space has followed yet."""
-        if self._fence or self._line_start or not _WORD_DONE.search(self._raw):
-            return ""
-        reached, ends = self._unit_end(self._raw + "\n", 0, self._settled, more=True)
-        return _spoken(self._raw, self._markdown_it) if ends and reached == len(self._raw) else ""
-
     def flush(self) -> str:
-        """The `held_word`, or nothing."""
-        if word := self.held_word:
-            self._page.say(word, self._raw)
-            self._raw, self._settled = "", 0
+        """All the text so far but markup that is still open, as the end of a block; what follows begins a new one.
+
+        Code that is being skipped is skipped on.
+        """
+        if not self._fence:
+            held, self._raw = (self._raw, "") if self._is_open() else ("", self._raw + "\n")
+            self._advance(more=False)
+            if not self._fence:
+                self._begin_block("paragraph")
+                self._line_start = not held
+            self._raw = held
         return self._page.take()
 
     def finish(self) -> str:
@@ -66,6 +65,15 @@ class Cleaner:
         if self._block != "paragraph":
             self._page.end_block()
         return self._page.take()
+
+    def _is_open(self) -> bool:
+        """Whether the unit that has been read in part is markup, or marks that say nothing yet."""
+        if not any(character.isalnum() for character in self._raw):
+            return True
+        if self._line_start:
+            return False
+        reached, ends = self._unit_end(self._raw, 0, self._settled, more=True)
+        return not ends and reached < len(self._raw) and self._raw[reached] in _OPENERS
 
     def _legible(self, text: str) -> str:
         """Text without what neither markup nor speech needs, lines ended by a line feed alone."""
@@ -258,9 +266,6 @@ _CJK_STOPS = "。！？，、；："
 _PLAIN = regex.compile(rf"(?V1)[[^\s|`~\\\[<(*_（【{_CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
 _CLOSERS = r"""["'”’»›)\]}」』）】》〉*_~`]"""
 _ENDED = regex.compile(rf"[.!?…:;,。！？：；，、؟؛،।]{_CLOSERS}*$")
-_WORD_DONE = regex.compile(
-    rf"(?:\p{{L}}[.:;,—]+|[!?…؟،؛{_CJK_STOPS}]|[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー]|(?!^){_CLOSERS}){_CLOSERS}*$"
-)
 
 _BLANK_LINES = (regex.compile(r"\n"),)
 _UNSPOKEN_LINES = (

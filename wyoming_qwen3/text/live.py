@@ -32,9 +32,12 @@ class LiveScript:
         self._held = ""
         self._length = 0
         self._finished = False
+        self.unflushed = False
+        """Whether text has come since the last `flush`."""
 
     def feed(self, text: str) -> None:
         """Text as it arrives, split anywhere."""
+        self.unflushed = True
         self._read(self._stretches.feed(text))
 
     def finish(self) -> None:
@@ -48,14 +51,10 @@ class LiveScript:
         return self._ready.popleft() if self._ready else None
 
     def flush(self) -> None:
-        """The text has paused: end the stretch, so that its last words are spoken."""
+        """The text has paused: end the stretch, so that all its words are spoken. What follows begins a new one."""
+        self.unflushed = False
         self._say(self._stretches.flush())
         self._end_stretch(0.0)
-
-    @property
-    def has_tail(self) -> bool:
-        """Whether words wait that `flush` would have spoken."""
-        return self._length > 0 or speakable(self._stretches.held_word)
 
     @property
     def done(self) -> bool:

@@ -48,11 +48,14 @@ class Script:
         self._ready: deque[str | Pause] = deque()
         self._spoke = False
         self._finished = False
+        self.unflushed = False
+        """Whether text has come since the last `flush`."""
 
     def feed(self, text: str) -> None:
         """Text as it arrives, split anywhere. Raises SpeechError after `finish`."""
         if self._finished:
             raise SpeechError("Text was fed to an utterance that had been finished.")
+        self.unflushed = True
         self._read(self._stretches.feed(text))
 
     def finish(self) -> None:
@@ -74,14 +77,10 @@ class Script:
         return None
 
     def flush(self) -> None:
-        """The text has paused: let `take` have the words that are complete, up to a clause's end if there is one."""
+        """The text has paused: let `take` have all of it, as a sentence's end. What follows begins a new sentence."""
+        self.unflushed = False
         self._queue(self._sentences.feed(self._stretches.flush()))
-        self._release(_flush_end(self._sentences.tail))
-
-    @property
-    def has_tail(self) -> bool:
-        """Whether text is held back that `flush` would release."""
-        return speakable(self._sentences.tail) or speakable(self._stretches.held_word)
+        self._queue(self._sentences.finish())
 
     @property
     def done(self) -> bool:
@@ -131,7 +130,7 @@ class Script:
 class Recital:
     """Segments that are known already, said again as they are; it takes no text and has Script's verbs."""
 
-    has_tail = False
+    unflushed = False
 
     def __init__(self, segments: Iterable[Segment]) -> None:
         self._segments = deque(segments)
@@ -164,10 +163,3 @@ def _with_end(piece: str) -> str:
     if not _ONE_WORD.fullmatch(piece):
         return piece
     return piece + ("。" if _CHINESE_OR_JAPANESE.search(piece) else ".")
-
-
-def _flush_end(tail: str) -> int:
-    """How much of an unfinished sentence to speak when the text pauses."""
-    if not speakable(tail):
-        return 0
-    return clause_end(tail) or len(tail)

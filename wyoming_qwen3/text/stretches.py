@@ -27,13 +27,8 @@ class Stretches:
         yield self._cleaner.finish()
 
     def flush(self) -> str:
-        """The `held_word`, or nothing."""
+        """All the text so far but markup that is still open, as the end of a block."""
         return self._cleaner.flush()
-
-    @property
-    def held_word(self) -> str:
-        """The last word, where its own end shows that it is complete, though no white space has followed yet."""
-        return self._cleaner.held_word
 
     def _clean(self, stretches: list[Stretch]) -> Iterator[Stretch]:
         for stretch in stretches:

@@ -36,7 +36,7 @@ from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.errors import error_body, rule_for
 from wyoming_qwen3.api.intent import understand
 from wyoming_qwen3.api.keys import CONFIG, SERVICES
-from wyoming_qwen3.errors import InvalidRequest, SpeechError, Unavailable
+from wyoming_qwen3.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
 from wyoming_qwen3.request import SpeechRequest
 
 from .messages import Message, SessionConfig, check_task, configured, parse_any
@@ -60,7 +60,8 @@ def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: 
     """Serve the socket.
 
     A client has `config_seconds` to send its first message. After `idle_seconds` in which no message comes and no
-    audio leaves it is disconnected, unless it waits for the audio of a text that is complete.
+    audio leaves it is disconnected, unless it waits for audio. A text that was begun and neither goes on nor ends fails
+    by the session's own limit, which is longer, and then the connection is closed.
     """
     connections: set[_Connection] = set()
 
@@ -169,14 +170,19 @@ class _Connection:
 
     async def _receive(self) -> WSMessage:
         """The next message. The socket's own timeout would begin anew with each ping."""
-        while (now := self._now()) < self._deadline or self._owed:
-            patience = self._idle_seconds if self._owed else self._deadline - now
+        while (now := self._now()) < self._deadline or self._busy:
+            patience = self._idle_seconds if self._busy else self._deadline - now
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     return await self._socket.receive()
         wanted = "text came" if self._config else "session.config came first"
         error = InvalidRequest(f"No {wanted} in time, so this connection is closed.")
         raise _HangUp(WSCloseCode.POLICY_VIOLATION, error)
+
+    @property
+    def _busy(self) -> bool:
+        """Whether there is an utterance whose session waits for text, or has all of it and is not over."""
+        return self._owed > 0 or (self._open is not None and not self._open.over)
 
     def _stay(self) -> None:
         """Something happened: patience begins anew."""
@@ -248,10 +254,13 @@ class _Connection:
         except Exception:
             _LOGGER.exception("An utterance failed")
             failure = SpeechError("The server failed on this text; its log says why.")
+        utterance.over = True
         await self._end(utterance, sent, failure)
+        if isinstance(failure, TextTimeout):
+            await self._close(WSCloseCode.POLICY_VIOLATION)
 
     async def _end(self, utterance: Utterance, sent: int, failure: SpeechError | None) -> None:
-        """Tell how it went; of an utterance that failed the rest of the text is waited for."""
+        """Tell how it went; the rest of the text of one that failed is waited for, unless it failed to come."""
         about = {"utterance_index": utterance.index, "sentence_index": 0}
         if failure:
             if not sent:
@@ -259,7 +268,8 @@ class _Connection:
             partial = {"partial_audio": True, "action": "discard"} if sent else {}
             await self._send_error(failure, about | partial)
         await self._send({"type": "audio.done", **about, "total_bytes": sent, "error": failure is not None})
-        await utterance.complete.wait()
+        if not isinstance(failure, TextTimeout):
+            await utterance.complete.wait()
         await self._send({"type": "session.done", "utterance_index": utterance.index, "total_sentences": 1})
         self._owed -= 1
         self._stay()

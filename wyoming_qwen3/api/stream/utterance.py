@@ -24,6 +24,9 @@ class Utterance:
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by input.done."""
 
+    over: bool = False
+    """Whether nothing of it is spoken any more."""
+
     failure: InvalidRequest | None = None
     """What is wrong with its text."""
 

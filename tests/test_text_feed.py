@@ -1,0 +1,78 @@
+"""Text as it comes, with the clock told."""
+
+import pytest
+
+from wyoming_qwen3 import text_feed
+from wyoming_qwen3.errors import TextTimeout
+from wyoming_qwen3.text_feed import TextFeed
+
+
+class Clock:
+    """Of the module under test."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(text_feed, "time", clock)
+    return clock
+
+
+def feed(clock: Clock, *arrivals: float) -> list[int]:
+    """Numbers of the texts that a pause came before, where each comes so many seconds after the one before."""
+    text, pauses = TextFeed(), []
+    for number, wait in enumerate(arrivals):
+        clock.now += wait
+        text.feed("x")
+        while text.waiting:
+            if text.take() is None:
+                pauses.append(number)
+    return pauses
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "pauses"),
+    [
+        ((0.0, 0.9, 0.05, 0.05), []),
+        ((0.0, 0.05, 0.05, 5.0, 0.05), [3]),  # a tool was called
+        ((0.0, 4.0, 4.0), [1, 2]),  # a message a piece
+        ((0.0, *[1.2] * 8), [1]),  # a model that writes a word a second
+        ((0.0, *[1.2] * 8, 6.0, 1.2), [1, 9]),
+        ((0.0, *[0.6] * 8, 2.0, 0.6, 4.0), [11]),
+        ((0.0, *[0.1] * 8, 1.1), [9]),
+    ],
+)
+def test_a_pause_is_longer_than_the_waits_before_it(
+    clock: Clock, arrivals: tuple[float, ...], pauses: list[int]
+) -> None:
+    assert feed(clock, *arrivals) == pauses
+
+
+async def test_text_that_does_not_come_is_an_error() -> None:
+    text = TextFeed(timeout=0.01)
+    text.feed("x")
+    text.take()
+    with pytest.raises(TextTimeout, match=r"No text and no end of it came for 0\.01 seconds"):
+        await text.wait(for_pause=False)
+
+
+async def test_a_pause_counts_from_the_last_text(clock: Clock) -> None:
+    text = TextFeed()
+    text.feed("x")
+    text.take()
+    clock.now += 1.0
+    assert await text.wait(for_pause=True)
+
+
+async def test_the_end_ends_the_wait() -> None:
+    text = TextFeed()
+    text.feed("x" * 450)
+    assert [len(text.take() or "") for _ in range(3)] == [200, 200, 50]
+    text.finish()
+    assert text.finished.is_set()
+    assert not text.waiting

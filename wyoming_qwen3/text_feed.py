@@ -1,0 +1,99 @@
+"""The text of one utterance on its way from whoever writes it to the script: slices in order, pauses, and its end."""
+
+import asyncio
+import time
+from collections import deque
+
+from .errors import TextTimeout
+
+TEXT_TIMEOUT_SECONDS = 300.0
+"""How long an utterance waits for more text, or for its end: an assistant may call a tool that takes a minute or two,
+and its own requests rarely last longer than five. Home Assistant never ends the text of an answer that was cancelled.
+"""
+
+_PAUSE_SECONDS = 1.0
+"""The shortest wait that counts as a pause."""
+
+_MAX_PAUSE_SECONDS = 5.0
+_GAPS = 4.0
+"""How many times the usual wait between two pieces of this text a pause lasts: some models write a word a second."""
+
+_MAX_GAP_SECONDS = 1.5
+"""What a longer wait counts in the usual one: it is rather a pause than the pace of a slow model."""
+
+_NEWEST = 0.3
+"""Weight of the newest wait in the usual one."""
+
+_SLICE = 200
+"""Characters of text cleaned at once, some 3 ms at the worst, so that a long text does not hold up the event loop."""
+
+
+class TextFeed:
+    """Takes text as it comes, cut anywhere; gives slices of it, and None where the text has paused.
+
+    A pause is a wait that is long beside those before it: what came before is a sentence of its own then, though no
+    full stop may show it, because an assistant was away calling a tool.
+    """
+
+    def __init__(self, timeout: float = TEXT_TIMEOUT_SECONDS) -> None:
+        """`timeout` is the most seconds that `wait` waits for text."""
+        self.finished = asyncio.Event()
+        """Set when the text is complete."""
+
+        self._timeout = timeout
+        self._slices: deque[str | None] = deque()
+        self._changed = asyncio.Event()
+        self._last = 0.0
+        self._usual = 0.0
+        """Seconds between two pieces of text, a moving average."""
+
+    def feed(self, text: str) -> None:
+        """Add text."""
+        now = time.monotonic()
+        if self._last:
+            gap = now - self._last
+            if gap >= self._pause:
+                self._slices.append(None)
+            self._usual += _NEWEST * (min(gap, _MAX_GAP_SECONDS) - self._usual)
+        self._last = now
+        self._slices.extend(text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
+        self._changed.set()
+
+    def finish(self) -> None:
+        """The text is complete."""
+        self.finished.set()
+        self._changed.set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._slices)
+
+    def take(self) -> str | None:
+        """The next slice, None for a pause. Raises IndexError where nothing has come."""
+        return self._slices.popleft()
+
+    async def wait(self, *, for_pause: bool) -> bool:
+        """Wait for text, for its end or, with `for_pause`, for a pause in it; whether it has paused.
+
+        Raises TextTimeout.
+        """
+        if self._slices or self.finished.is_set():
+            return False
+        since = time.monotonic() - self._last if self._last else 0.0
+        limit = max(self._pause - since, 0.0) if for_pause else self._timeout
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(limit):
+                await self._changed.wait()
+        except TimeoutError:
+            if for_pause:
+                return True
+            raise TextTimeout(
+                f"No text and no end of it came for {self._timeout:g} seconds, so this utterance is ended."
+            ) from None
+        return False
+
+    @property
+    def _pause(self) -> float:
+        return min(max(_GAPS * self._usual, _PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
