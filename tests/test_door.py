@@ -146,3 +146,39 @@ async def test_a_peer_that_lost_power_is_noticed() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await asyncio.wait_for(set_up, 5) == [1, 60, 20, 3]
         writer.close()
+
+
+async def test_the_connection_that_was_idle_the_longest_makes_room(
+    port: int, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that was begun and not ended is idle, too; one that is spoken is not."""
+    monkeypatch.setattr(door, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(door, "_IDLE_SECONDS", 0.0)
+    busy = await Caller.at(port)
+    busy.writer.write(event("synthesize", {"text": "The front door is open. " * 200}))
+    await busy.reader.readline()
+    half_open, idle = await Caller.at(port), await Caller.at(port)
+    assert (await half_open.ask(event("ping") + event("synthesize-start")))["type"] == "pong"
+    assert (await idle.ask(event("ping")))["type"] == "pong"
+    newer = []
+    for gone in (half_open, idle):
+        newer.append(await Caller.at(port))
+        assert (await newer[-1].ask(event("ping")))["type"] == "pong"
+        answer = await gone.ask(b"")
+        assert (answer["type"], answer["data"]["code"]) == ("error", "queue_full")
+        assert "it was idle the longest" in answer["data"]["text"]
+        assert await gone.reader.read() == b""
+    assert samples(services.metrics)["tts_wyoming_connections",] == 3
+    await busy.leave()
+
+
+async def test_where_all_are_busy_a_new_connection_is_refused(
+    port: int, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(door, "_IDLE_SECONDS", 0.0)
+    busy = [await Caller.at(port) for _ in range(2)]
+    for caller in busy:
+        caller.writer.write(event("synthesize", {"text": "The front door is open. " * 200}))
+        await caller.reader.readline()
+    assert (await (await Caller.at(port)).ask(event("ping")))["type"] == "error"

@@ -1,6 +1,7 @@
 """Sessions over a real engine with tiny checkpoints: pieces side by side, and what becomes of them."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from tests.conftest import CUSTOM_VOICE
 from tests.parts import make_services, stop
 from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.engine import wire
+from wyoming_qwen3.errors import SpeechError, TextTimeout
 from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.models.state import State
 from wyoming_qwen3.request import FloatArray, Sampling, SpeechRequest, Turn
 from wyoming_qwen3.speech import SpeechSession
 from wyoming_qwen3.voices import SPEAKERS
@@ -161,3 +165,57 @@ async def test_four_who_ask_at_once_are_all_heard_before_any_is_through(services
     async with asyncio.timeout(120):
         await asyncio.gather(*(hear(number) for number in range(4)))
     assert sorted(events[:4]) == [f"first {number}" for number in range(4)]
+
+
+async def test_who_waits_for_text_holds_neither_a_place_nor_a_checkpoint(services: Services, worker: Watched) -> None:
+    """What is unloaded meanwhile is loaded again, and the answer goes on with the same voice."""
+    whole = await listen(opened(services, "One door. Two doors."))
+    async with services.synthesizer.open(RYAN, "test") as session, asyncio.timeout(60):
+        chunks = aiter(session)
+        session.feed("One door. ")
+        heard = [await anext(chunks)]
+        going_on = asyncio.create_task(anext(chunks))
+        while services.admission.active or services.models._books.find(CUSTOM_VOICE).users:
+            if going_on.done():
+                heard.append(going_on.result())
+                going_on = asyncio.create_task(anext(chunks))
+            await asyncio.sleep(0.01)
+        await services.models.unload(CUSTOM_VOICE)
+        session.feed("Two doors.")
+        session.finish()
+        heard += [await going_on, *[chunk async for chunk in chunks]]
+    assert session.report.outcome == "whole"
+    assert np.concatenate(heard).size > 0.5 * whole.size
+    assert worker.turns[-2:] == [Turn.NOW, Turn.NOW]
+
+
+async def test_text_that_neither_goes_on_nor_ends_is_an_error(services: Services, worker: Watched) -> None:
+    session = services.synthesizer.open(RYAN, "test")
+    session._incoming._timeout = 0.05
+    session.feed("One door.")
+    with pytest.raises(TextTimeout):
+        await listen_all(session)
+    await settled(services, worker)
+
+
+async def listen_all(session: SpeechSession) -> None:
+    async with asyncio.timeout(60), session:
+        async for _ in session:
+            pass
+
+
+async def test_a_place_is_set_aside_while_a_checkpoint_is_loaded(services: Services, worker: Watched) -> None:
+    entered: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def aside() -> AsyncIterator[None]:
+        entered.append("aside")
+        yield
+        entered.append("ready" if services.models._books.find(CUSTOM_VOICE).state is State.READY else "not ready")
+
+    with contextlib.suppress(SpeechError):
+        await services.models.unload(CUSTOM_VOICE)
+    for _ in range(2):  # the second time it is loaded
+        async with services.synthesizer.engines.engage(RYAN, "Hi.", aside):
+            pass
+    assert entered == ["aside", "ready"]

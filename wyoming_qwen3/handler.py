@@ -103,6 +103,7 @@ class Handler(AsyncEventHandler):
         self._last = time.monotonic()
         self._stay = asyncio.timeout(None)
         self._dismissal: SpeechError | None = None
+        self._hung_up = False
 
     async def run(self) -> None:
         """Read events until the client leaves, sends what is no event, or an answer fails."""
@@ -152,6 +153,7 @@ class Handler(AsyncEventHandler):
 
         What it still sends is read before: the system forgets what was said last to a client that was not heard out.
         """
+        self._hung_up = True
         try:
             async with asyncio.timeout(_LAST_WORD_SECONDS):
                 if not self.writer.is_closing():
@@ -307,6 +309,8 @@ class Handler(AsyncEventHandler):
 
     async def _tell(self, error: SpeechError) -> None:
         self._door.turned_away(self._address, error)
+        if self._hung_up:
+            return
         with contextlib.suppress(ConnectionError, TimeoutError):
             await self._reply(Error(text=sendable(str(error)), code=error.code), _LAST_WORD_SECONDS)
 
