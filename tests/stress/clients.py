@@ -16,6 +16,8 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from tests.conftest import Server, collect, synthesize
 from tests.stress.fuzz import connect
 from tests.stress.garbage import attack
+from tests.stress.half_open import HalfOpen
+from tests.stress.odd_events import CONVERSATIONS
 
 SENTENCES = (
     "The front door is open. It has been so for ten minutes.",
@@ -123,9 +125,23 @@ async def socket(server: Server, number: int) -> None:
     _expect(kind == "session.done" and sound > 24_000, f"{kind} after {sound} bytes")
 
 
+async def abandon(server: Server, number: int) -> None:
+    """Four texts that are begun and never ended: after a while the server ends each with an error."""
+    half_open = HalfOpen()
+    await half_open.begin(server, 4)
+    _expect(await half_open.ended() == ["text_timeout closed"] * 4, half_open.ends)
+
+
+async def odd(server: Server, number: int) -> None:
+    """Each event twice, too late, too early, and with odd fields."""
+    conversation = CONVERSATIONS[number % len(CONVERSATIONS)]
+    answered = await conversation.hold("127.0.0.1", server.port)
+    _expect(answered == conversation.answered, f"{conversation.name}: {answered}")
+
+
 Client = Callable[[Server, int], Awaitable[None]]
 
-CLIENTS: tuple[Client, ...] = (stream, abort, slow, batch, describe, garbage, words, socket)
+CLIENTS: tuple[Client, ...] = (stream, abort, slow, batch, describe, garbage, words, socket, abandon, odd)
 
 
 async def keep_on(client: Client, server: Server, tally: Tally, until: float) -> None:

@@ -1,4 +1,4 @@
-"""Eight mixed clients at one server for a while, and what it held before and after.
+"""Ten mixed clients at one server for a while, and what it held before and after.
 
 `script/soak --minutes 20` starts a server over tiny checkpoints, prints a table, and exits with 1 where something is
 wrong.
@@ -18,6 +18,9 @@ GROWTH = 0.10
 
 DESCRIBE_SECONDS = 0.1
 """Within which 99 % of all Describes are answered."""
+
+OPTIONS = ("--text-timeout", "10")
+"""Of its server: what is abandoned is ended before the soak is."""
 
 _MOST_WARM_UP = 120.0
 
@@ -84,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="script/soak", description="Has mixed clients use a server for a while.")
     parser.add_argument("--minutes", type=float, default=20.0)
     seconds = parser.parse_args().minutes * 60
-    with tiny_server() as server:
+    with tiny_server(*OPTIONS) as server:
         result = asyncio.run(soak(server, min(seconds / 5, _MOST_WARM_UP), seconds))
     print(result.table(), *result.problems(), sep="\n")
     sys.exit(bool(result.problems()))

@@ -16,7 +16,7 @@ FINE = Result({client.__name__: Tally([0.01] * 200) for client in CLIENTS}, HELD
 
 async def test_mixed_clients_leave_it_as_it_was(start_server: StartServer, models_dir: Path) -> None:
     """Every honest request is answered, and nothing grows. How fast is for script/soak alone to say."""
-    server = start_server("--models-dir", str(models_dir), *OPTIONS)
+    server = start_server("--models-dir", str(models_dir), *OPTIONS, "--text-timeout", "4")
     result = await soak(server, 8.0, 15.0)
     assert result.problems(describe_seconds=5.0) == [], result.table()
 
