@@ -1,10 +1,10 @@
-"""The talker's input is upstream's to the last bit, for every kind of request."""
+"""The talker's input is upstream's within the rounding of float32, for every kind of request."""
 
 import numpy as np
 import pytest
 import torch
 
-from tests.engine.golden import Pair, clip, clone, request
+from tests.engine.golden import Pair, assert_near, clip, clone, request
 from wyoming_qwen3.checkpoints import Kind, Size
 from wyoming_qwen3.engine.prompt import PromptBuilder, Voicing, prefills_whole_text, prepare
 from wyoming_qwen3.engine.published import open_codec
@@ -25,9 +25,9 @@ def check(pair: Pair, request: SpeechRequest, text: str, *, whole_text_first: bo
     with torch.inference_mode():
         voicing = prepare(pair.published, request)
         prompt = builder(pair).build(voicing, ids, whole_text_first=whole_text_first)
-    assert torch.equal(prompt.prefill, golden["inputs_embeds"][0])
-    assert torch.equal(prompt.trailing, golden["trailing_text_hidden"][0])
-    assert torch.equal(prompt.pad, golden["tts_pad_embed"][0, 0])
+    assert_near(prompt.prefill, golden["inputs_embeds"][0])
+    assert_near(prompt.trailing, golden["trailing_text_hidden"][0])
+    assert_near(prompt.pad, golden["tts_pad_embed"][0, 0])
 
 
 def builder(pair: Pair) -> PromptBuilder:
@@ -75,7 +75,7 @@ def test_text_mode_is_upstreams_default_of_each_kind(pairs: LoadPair) -> None:
         pair = pairs(kind, "1.7B")
         by_default = pair.prompt(request(pair), TEXTS[1])["inputs_embeds"]
         chosen = pair.prompt(request(pair), TEXTS[1], non_streaming_mode=prefills_whole_text(kind))["inputs_embeds"]
-        assert torch.equal(by_default, chosen)
+        assert_near(by_default, chosen)
 
 
 def test_description_and_instruction_are_joined(pairs: LoadPair) -> None:
@@ -139,7 +139,7 @@ def test_reference_clip_gives_upstreams_clone_prompt(pairs: LoadPair, rate: int,
     [golden] = pair.golden.create_voice_clone_prompt(
         (reference.samples, rate), ref_text=text, x_vector_only_mode=text is None
     )
-    assert torch.equal(torch.from_numpy(ours.speaker_embedding), golden.ref_spk_embedding)
+    assert_near(torch.from_numpy(ours.speaker_embedding), golden.ref_spk_embedding)
     assert ours.text == text
     if text is None:
         assert ours.codes is None
