@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.admission import Admission, Place
 from wyoming_qwen3.errors import QueueFull
 
@@ -133,7 +134,7 @@ async def test_a_listener_who_takes_nothing_loses_the_place_to_one_who_waits(cro
     admission = Admission(1, 4, patience=0.02)
     await crowd.ask(admission, *"ab")
     crowd.places["a"].pause()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while "b" not in crowd.order:
             await asyncio.sleep(0.005)
     assert (admission.active, admission.waiting) == (2, 0)

@@ -17,6 +17,7 @@ from wyoming.tts import Synthesize
 
 from tests.conftest import synthesize
 from tests.parts import make_cast, make_services, stop
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.keys import Config, Services
 from wyoming_qwen3.bench.serving import free_port
@@ -94,7 +95,7 @@ def samples_in(row: Row) -> int:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while not holds():
             await asyncio.sleep(0.02)
 
@@ -105,7 +106,7 @@ async def test_a_client_that_takes_nothing_costs_little_and_is_dropped(server: R
     before, held = server.dropped(counted), 0
     reader, writer = await ask(server, surface)
     rows = server.services.standby._worker._rows
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while server.dropped(counted) == before:
             held = max(held, *(transport.get_write_buffer_size() for transport in server.door.transports), 0)
             ahead = max((samples_in(row) for row in rows.values()), default=0)
@@ -130,7 +131,7 @@ async def test_who_reads_slowly_hears_all(server: Running) -> None:
     before = server.dropped("http")
     reader, writer = await ask(server, "http")
     started, read = asyncio.get_running_loop().time(), 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while asyncio.get_running_loop().time() < started + 4 * PATIENCE:
             read += len(await reader.read(4096))
             await asyncio.sleep(0.01)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.conversation import Conversation, Line, Spoken
@@ -88,7 +89,7 @@ def stage(engine: Engine) -> Stage:
 
 
 async def listen(sound: Conversation | SpeechSession) -> FloatArray:
-    async with asyncio.timeout(60), sound:
+    async with asyncio.timeout(HANG_SECONDS), sound:
         return np.concatenate([chunk async for chunk in sound])
 
 
@@ -101,7 +102,7 @@ async def alone(stage: Stage, line: Line) -> FloatArray:
 
 async def settled(stage: Stage) -> None:
     """Until nobody speaks any more, neither here nor in the engine."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while stage.worker.busy or stage.admission.active or stage.admission.waiting:
             await asyncio.sleep(0.01)
 
@@ -152,7 +153,7 @@ async def test_it_is_heard_while_it_is_made_and_its_turns_are_made_side_by_side(
     conversation = Conversation(stage, lines, at_once=3)
     assert not stage.sessions
     begun = []
-    async with asyncio.timeout(20), conversation:
+    async with asyncio.timeout(HANG_SECONDS), conversation:
         async for _ in conversation:
             begun.append(len(stage.sessions))
             assert len(stage.sessions) <= len(conversation.turns) + 3
@@ -165,7 +166,7 @@ async def test_it_is_heard_while_it_is_made_and_its_turns_are_made_side_by_side(
 
 async def test_a_turn_begins_when_the_one_before_is_heard(stage: Stage) -> None:
     conversation = Conversation(stage, [Line("Ann", LONG, ANN)] * 5, at_once=5)
-    async with asyncio.timeout(20), conversation:
+    async with asyncio.timeout(HANG_SECONDS), conversation:
         async for _ in conversation:
             sounding = [session.report.audio > 0 for session in stage.sessions]
             assert all(sounding[:-1])
@@ -177,11 +178,11 @@ async def test_a_slow_listener_bounds_what_is_made(stage: Stage) -> None:
     """Pauses are sound that costs nothing: 300 seconds of them at the most, and 120 are made."""
     quiet = "[pause:10s] " * 30
     conversation = Conversation(stage, [Line("Ann", quiet + "It is late.", ANN), Line("Bob", f"Yes. {quiet}", BOB)], 2)
-    async with asyncio.timeout(20), conversation:
+    async with asyncio.timeout(HANG_SECONDS), conversation:
         samples = (await anext(aiter(conversation))).size
         for _ in range(500):
             await asyncio.sleep(0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while stage.sessions[-1].report.audio < 120:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
@@ -196,7 +197,7 @@ async def test_a_slow_listener_bounds_what_is_made(stage: Stage) -> None:
 async def test_closing_early_stops_all_turns(stage: Stage, after: int) -> None:
     before = asyncio.all_tasks()
     conversation = Conversation(stage, [Line("Ann", LONG * 5, ANN)] * 6, at_once=4)
-    async with asyncio.timeout(20), conversation:
+    async with asyncio.timeout(HANG_SECONDS), conversation:
         chunks = aiter(conversation)
         for _ in range(after):
             await anext(chunks)
@@ -209,7 +210,7 @@ async def test_closing_early_stops_all_turns(stage: Stage, after: int) -> None:
 
 async def test_a_listener_that_is_cancelled_stops_all_turns(stage: Stage) -> None:
     listening = asyncio.create_task(listen(Conversation(stage, [Line("Ann", LONG * 5, ANN)] * 6, at_once=4)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while len(stage.sessions) < 4:
             await asyncio.sleep(0.01)
     listening.cancel()
@@ -265,7 +266,7 @@ async def test_where_others_have_all_places_it_is_refused(engine: Engine) -> Non
 
 async def test_it_is_refused_where_others_took_the_place_between_two_turns(engine: Engine) -> None:
     stage = Stage(engine, Admission(1, 0))
-    async with asyncio.timeout(20), Conversation(stage, LINES, at_once=1) as conversation:
+    async with asyncio.timeout(HANG_SECONDS), Conversation(stage, LINES, at_once=1) as conversation:
         async for _ in conversation:
             if conversation.turns:  # this is the pause after the first
                 break

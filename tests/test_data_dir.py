@@ -8,6 +8,7 @@ from pathlib import Path
 from aiohttp import ClientSession
 
 from tests.conftest import StartServer, environment, synthesize
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.bench.serving import free_port
 
 STYLE = {"name": "Slow Ryan", "voice": "Ryan", "speed": 0.9}
@@ -17,7 +18,9 @@ async def test_a_second_server_on_the_same_folder_says_why_it_ends(start_server:
     start_server("--standby", "only", "--data-dir", str(tmp_path / "kept"))
     command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"tcp://127.0.0.1:{free_port()}", "--no-http"]
     command += ["--standby", "only", "--data-dir", str(tmp_path / "kept")]
-    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
     assert ended.returncode == 1
     assert "in use by another server; stop that one, or give this one another --data-dir" in ended.stderr
     assert "Traceback" not in ended.stderr

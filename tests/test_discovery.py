@@ -4,6 +4,7 @@ import pytest
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.discovery import Announcement, addresses
 
@@ -26,7 +27,7 @@ async def test_a_browser_finds_the_server_and_hears_it_leave() -> None:
     try:
         await announcement.start()
         try:
-            name, change = await asyncio.wait_for(seen.get(), 10)
+            name, change = await asyncio.wait_for(seen.get(), HANG_SECONDS)
         except TimeoutError:
             pytest.skip("This machine passes no multicast")
         assert (name, change) == ("qwen3-test._wyoming._tcp.local.", ServiceStateChange.Added)
@@ -35,7 +36,7 @@ async def test_a_browser_finds_the_server_and_hears_it_leave() -> None:
         assert (info.port, info.parsed_addresses()) == (port, ["127.0.0.1"])
     finally:
         await announcement.stop()
-    _, change = await asyncio.wait_for(seen.get(), 10)
+    _, change = await asyncio.wait_for(seen.get(), HANG_SECONDS)
     assert change is ServiceStateChange.Removed
     await browser.async_cancel()
     await browsing.async_close()

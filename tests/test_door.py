@@ -15,6 +15,7 @@ from wyoming.server import AsyncTcpServer
 from tests.parts import make_cast, make_services, stop
 from tests.stress.garbage import event
 from tests.test_metrics import samples
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3 import door, handler
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.bench.serving import free_port
@@ -51,7 +52,7 @@ class Caller:
     async def ask(self, line: bytes) -> dict[str, Any]:
         with contextlib.suppress(ConnectionError):
             self.writer.write(line)
-        header: dict[str, Any] = json.loads(await asyncio.wait_for(self.reader.readline(), 10))
+        header: dict[str, Any] = json.loads(await asyncio.wait_for(self.reader.readline(), HANG_SECONDS))
         data = await self.reader.readexactly(header.get("data_length", 0))
         return header | {"data": json.loads(data or b"{}")}
 
@@ -63,7 +64,7 @@ class Caller:
 
 async def empty(services: Services) -> None:
     """Wait until nobody is connected."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while samples(services.metrics)["tts_wyoming_connections",]:
             await asyncio.sleep(0.01)
 
@@ -144,7 +145,7 @@ async def test_a_peer_that_lost_power_is_noticed() -> None:
 
     async with await asyncio.start_server(accept, "127.0.0.1", port := free_port()):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        assert await asyncio.wait_for(set_up, 5) == [1, 60, 20, 3]
+        assert await asyncio.wait_for(set_up, HANG_SECONDS) == [1, 60, 20, 3]
         writer.close()
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wyoming.event import Event, async_write_event
 
 from tests.stress.garbage import attack, event
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3 import events
 from wyoming_qwen3.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.events import MAX_DATA, MAX_HEADER, MAX_PAYLOAD, EventReader
@@ -145,7 +146,7 @@ def test_a_payload_is_passed_over_and_never_held() -> None:
 @pytest.mark.parametrize("sent", [b"", b"{", event("describe", data_length=5), event("describe", payload_length=5)])
 async def test_what_does_not_go_on_is_given_up(sent: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"within 0\.05 seconds"):
-        await asyncio.wait_for(EventReader(reader(sent, ended=False), patience=0.05).read(), 10)
+        await asyncio.wait_for(EventReader(reader(sent, ended=False), patience=0.05).read(), HANG_SECONDS)
 
 
 async def test_who_has_said_something_may_be_silent() -> None:

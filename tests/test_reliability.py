@@ -103,7 +103,7 @@ async def test_a_lost_device_costs_what_is_being_spoken_and_the_engine_comes_aga
     broken = tmp_path / "broken"
     (tmp_path / "sitecustomize.py").write_text(BREAK)
     server = start_server(*native(models_dir), PYTHONPATH=f"{tmp_path}:{ROOT}", BREAK=str(broken))
-    await server.wait_for("is ready", 60)
+    await server.wait_for("is ready")
     (pid,) = server.children("engine.process")
     broken.touch()
     answer = await synthesize(server.uri, SENTENCE)

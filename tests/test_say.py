@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import CUSTOM_VOICE, environment
 from tests.hub import Hub
+from tests.waiting import HANG_SECONDS
 
 Run = subprocess.CompletedProcess[str]
 
@@ -18,7 +19,13 @@ Run = subprocess.CompletedProcess[str]
 def run(tmp_path: Path, *arguments: str, text: str = "", **variables: str) -> Run:
     command = [sys.executable, "-m", "wyoming_qwen3", "--data-dir", str(tmp_path / "data"), *arguments]
     return subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=60, check=False, env=environment(**variables)
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+        env=environment(**variables),
     )
 
 

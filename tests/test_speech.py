@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from tests.conftest import CUSTOM_VOICE
 from tests.parts import make_services, stop
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.engine import wire
@@ -89,12 +90,12 @@ def opened(services: Services, text: str = TEXT, **more: Any) -> SpeechSession:
 
 
 async def listen(session: SpeechSession) -> FloatArray:
-    async with asyncio.timeout(60), session:
+    async with asyncio.timeout(HANG_SECONDS), session:
         return np.concatenate([chunk async for chunk in session])
 
 
 async def settled(services: Services, worker: Worker) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while worker.busy or services.admission.active:
             await asyncio.sleep(0.01)
 
@@ -119,7 +120,7 @@ async def test_while_text_comes_a_piece_is_begun_when_the_one_before_is_made(
     services: Services, worker: Watched
 ) -> None:
     """So it is as long as it can be."""
-    async with services.synthesizer.open(RYAN, "test") as session, asyncio.timeout(60):
+    async with services.synthesizer.open(RYAN, "test") as session, asyncio.timeout(HANG_SECONDS):
         session.feed(TEXT)
         async for _ in session:
             if worker.unmade == [1, 1, 1]:
@@ -131,7 +132,7 @@ async def test_while_text_comes_a_piece_is_begun_when_the_one_before_is_made(
 async def test_an_abandoned_answer_drops_all_its_rows(services: Services, worker: Watched) -> None:
     async with opened(services) as session:
         chunks = aiter(session)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while len(worker.turns) < 2:
                 await anext(chunks)
     await settled(services, worker)
@@ -162,7 +163,7 @@ async def test_four_who_ask_at_once_are_all_heard_before_any_is_through(services
                     events.append(f"first {number}")
         events.append(f"last {number}")
 
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(HANG_SECONDS):
         await asyncio.gather(*(hear(number) for number in range(4)))
     assert sorted(events[:4]) == [f"first {number}" for number in range(4)]
 

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.tiny import CODES
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.request import CodeArray, FloatArray, Reference, Sampling, SpeechRequest
@@ -115,7 +116,7 @@ async def test_a_closed_playback_is_let_go_by_the_engine(worker: Worker) -> None
     with worker.play(CUSTOM, random_codes(5_000)) as row:
         await anext(row)
         assert worker.busy
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while worker.busy:
             await asyncio.sleep(0.005)
 
@@ -197,7 +198,7 @@ async def test_an_engine_that_is_stuck_is_ended_and_started_again() -> None:
     assert worker.pid == pid
     os.kill(pid, signal.SIGSTOP)
     with worker.submit(None, REQUEST, TEXT) as row, pytest.raises(EngineFailed, match="stopped unexpectedly"):
-        await asyncio.wait_for(listen(row), 20)
+        await asyncio.wait_for(listen(row), HANG_SECONDS)
     assert deaths == [None]
     await worker.start()
     assert worker.pid != pid

@@ -10,6 +10,7 @@ from aiohttp import ClientPayloadError, web
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.quiet import Client, quiet_app, serving
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api import app
 from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.errors import EngineFailed, SpeechError
@@ -134,7 +135,7 @@ async def test_what_is_no_http_does_not_fill_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     port = free_port()
-    async with app.serving(quiet_app(tmp_path), "127.0.0.1", port), asyncio.timeout(10):
+    async with app.serving(quiet_app(tmp_path), "127.0.0.1", port), asyncio.timeout(HANG_SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent + b"\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.0 400 ")

@@ -18,6 +18,7 @@ from aiohttp import ClientPayloadError, ClientSession
 
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import Server, StartServer
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.request import FRAME_SAMPLES, SpeechRequest
 from wyoming_qwen3.speech import SpeechSession, Synthesizer
@@ -209,7 +210,7 @@ async def test_a_client_that_leaves_stops_all_its_texts(server: Server, http: Cl
 
 async def wait_for_health(http: ClientSession, **wanted: int) -> None:
     """Until the server tells these numbers."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             async with http.get("/health") as response:
                 told = await response.json()
@@ -223,7 +224,7 @@ async def test_a_killed_engine_fails_what_it_spoke_and_the_answer_is_whole(serve
     spoken = server.log.count("Spoke source=batch")
     items = [{"input": TEXTS[1]}, {"input": LONG}, {"input": LONG}, {"input": LONG}]
     speaking = asyncio.create_task(speak_all(http, items=items, response_format="pcm"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while server.log.count("Spoke source=batch") == spoken:
             await asyncio.sleep(0.01)
     for pid in server.children("engine.process"):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from tests.api.test_access import tell
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.body import (
     MAX_FIELD,
     MAX_FIELDS,
@@ -220,7 +221,7 @@ async def test_a_client_that_leaves_ends_the_request_as_invalid(read: Callable[.
         writer.write(b"Content-Length: 999\r\n\r\n" + part("file", b"RIFF"))
         await begun.wait()
         writer.close()
-        assert "ended early" in await asyncio.wait_for(ended, 10)
+        assert "ended early" in await asyncio.wait_for(ended, HANG_SECONDS)
 
 
 async def test_a_form_gives_its_file_and_its_fields(client: Client) -> None:

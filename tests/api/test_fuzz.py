@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import Server, StartServer, environment
+from tests.waiting import HANG_SECONDS
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "5")
 """For each operation, besides the borders of its fields."""
@@ -69,7 +70,7 @@ async def fuzz(server: Server, folder: Path) -> tuple[int | None, str]:
 
 def speak(server: Server) -> None:
     body = {"input": "The front door is open.", "response_format": "pcm"}
-    answer = httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=60)
+    answer = httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=HANG_SECONDS)
     assert answer.status_code == 200, answer.text
     assert len(answer.content) > 24_000
 

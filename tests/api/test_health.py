@@ -12,6 +12,7 @@ from aiohttp import ClientSession
 
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.health import Health, Level, judge
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.errors import ModelFailed
@@ -69,7 +70,7 @@ def state(told: dict[str, Any]) -> str:
 async def wait_for_state(http: ClientSession, wanted: str) -> list[tuple[int, str, str]]:
     """What was told until then: HTTP status, the server's and the checkpoint's."""
     said: list[tuple[int, str, str]] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while not said or said[-1][2] != wanted:
             status, told = await health(http)
             said.append((status, told["status"], state(told)))
@@ -167,7 +168,7 @@ async def test_what_the_machine_can_run_is_told(tmp_path: Path) -> None:
 
 async def test_the_standby_voice_alone_is_well(start_server: StartServer) -> None:
     server = start_server("--standby", "only", "--model", "0.6B")
-    async with ClientSession(server.url) as http, asyncio.timeout(20):
+    async with ClientSession(server.url) as http, asyncio.timeout(HANG_SECONDS):
         while (told := await health(http))[0] != 200:
             assert told[1]["status"] == "loading"
             await asyncio.sleep(0.02)

@@ -15,6 +15,7 @@ from openai import AsyncOpenAI, NotFoundError
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import Server, StartServer
 from tests.hub import Hub
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
 from wyoming_qwen3.models.broadcast import Subscription
@@ -76,7 +77,7 @@ class Events:
         return told
 
     async def _next(self) -> tuple[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_SECONDS):
             name, data, end = [(await self._lines.readline()).decode() for _ in range(3)]
         event = json.loads(data.removeprefix("data: "))
         assert name == f"event: {event['type']}\n"
@@ -241,7 +242,7 @@ async def test_a_listener_that_leaves_leaves_nothing_behind(tmp_path: Path) -> N
         assert len(asyncio.all_tasks()) > before
         for response in listening:
             response.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             while len(asyncio.all_tasks()) > before:
                 await asyncio.sleep(0.01)
         gc.collect()

@@ -39,6 +39,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.api.clips import data_url
 from tests.audio.test_encode import DELAYS, decoded, likeness
 from tests.conftest import Server, StartServer
+from tests.waiting import HANG_SECONDS, at_rest, processor_seconds
 from wyoming_qwen3.audio.encode import FORMATS, MEDIA_TYPES, AudioFormat
 
 SENTENCE = "The front door is open."
@@ -238,7 +239,7 @@ async def test_events_are_named_as_openais_are(session: aiohttp.ClientSession) -
 def test_curl_writes_an_mp3(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "door.mp3"
     asking = ("-H", "Content-Type: application/json", "-d", json.dumps({"input": SENTENCE}))
-    subprocess.run(["curl", "-sS", f"{server.url}{PATH}", *asking, "-o", file], check=True, timeout=30)
+    subprocess.run(["curl", "-sS", f"{server.url}{PATH}", *asking, "-o", file], check=True, timeout=HANG_SECONDS)
     assert decoded(file.read_bytes()).size > 24_000
 
 
@@ -497,15 +498,16 @@ async def hear_as_of_old(server: Server, text: str, begun: asyncio.Queue[None]) 
 
 
 async def test_a_client_that_leaves_stops_the_engine(server: Server, session: aiohttp.ClientSession) -> None:
+    process = psutil.Process(engine(server))
+    used = processor_seconds(process)
+    async with session.post(PATH, json={"input": SENTENCE, "response_format": "pcm"}) as answer:
+        spoken = await answer.read()
+    each = (processor_seconds(process) - used) / (len(spoken) / 48_000)
     async with session.post(PATH, json={"input": LONG, "response_format": "pcm"}) as answer:
         await answer.content.readexactly(10_000)
         answer.close()
     await server.wait_for(r"Stopped source=speech .* characters=3840 first_audio=\S+ audio=(?!0\.00)")
-    process = psutil.Process(engine(server))
-    await asyncio.sleep(0.2)
-    before = sum(process.cpu_times()[:2])
-    await asyncio.sleep(0.5)
-    assert sum(process.cpu_times()[:2]) - before < 0.1  # else it still speaks what it was ahead
+    assert await at_rest(process) < 10 * each, "It went on to the 20 seconds that it may be ahead of a listener."
     assert "Traceback" not in server.log
 
 
@@ -527,7 +529,7 @@ async def test_a_client_that_leaves_before_the_first_sound_is_forgotten(
 
 
 async def until_active(session: aiohttp.ClientSession, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             async with session.get("/health") as answer:
                 if (await answer.json())["active"] == count:

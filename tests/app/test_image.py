@@ -24,6 +24,7 @@ import pytest
 from tests.app.dockerfile import recipe
 from tests.app.files import HEALTHCHECK, ROOT
 from tests.conftest import Server, environment, servers_in, synthesize
+from tests.waiting import HANG_SECONDS
 
 IMAGE = ROOT / ".venv-image"
 
@@ -76,7 +77,7 @@ def server(image: Path, models_dir: Path, tmp_path_factory: pytest.TempPathFacto
 def _ask(server: Server, path: str, body: Any) -> bytes:
     request = urllib.request.Request(server.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=HANG_SECONDS) as answer:
             content: bytes = answer.read()
     except urllib.error.HTTPError as error:
         raise AssertionError(f"{path}: {error.read().decode()}") from error
@@ -88,7 +89,7 @@ def test_it_speaks_and_answers_the_healthcheck(server: Server) -> None:
     assert answer.types == ["audio-start", "audio-chunk", "audio-stop"]
     assert answer.seconds > 0.3
     plain = environment(TTS_QWEN3_URI=server.uri)
-    assert subprocess.run([str(HEALTHCHECK)], env=plain, check=False, timeout=10).returncode == 0
+    assert subprocess.run([str(HEALTHCHECK)], env=plain, check=False, timeout=HANG_SECONDS).returncode == 0
 
 
 def test_nothing_is_in_it_that_is_never_imported(server: Server, image: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.drop.mirror import FolderDrop, Problem
 from wyoming_qwen3.errors import StorageFailed
 from wyoming_qwen3.request import FloatArray
@@ -516,7 +517,7 @@ async def test_a_replacement_that_failed_is_tried_again(
 async def test_it_runs_until_it_is_cancelled(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
     running = asyncio.create_task(drop.run(0.01))
     put(folder, "Bob.wav")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while not store.all() or drop.problems:
             await asyncio.sleep(0.01)
     running.cancel()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.process import Host
@@ -113,7 +114,7 @@ def engine() -> Iterator[Engine]:
     context = multiprocessing.get_context("spawn")
     begun, go_on = context.Semaphore(0), context.Semaphore(0)
     ours, theirs = socket.socketpair()
-    ours.settimeout(30)
+    ours.settimeout(HANG_SECONDS)
     process = context.Process(target=serve, args=(theirs, begun, go_on))
     process.start()
     with ours, theirs:
@@ -134,7 +135,7 @@ def row(number: int) -> wire.Submit:
 
 def test_rows_go_on_while_jobs_and_loads_wait_for_each_other(engine: Engine) -> None:
     engine.send(job(1), wire.Load(CHECKPOINT, Path()), job(2), wire.Unload(CHECKPOINT))
-    assert engine.begun.acquire(timeout=30)
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
     engine.send(row(3))
     assert engine.receive() == wire.Ended(3)
     engine.let_go_on(2)
@@ -149,7 +150,7 @@ def test_rows_go_on_while_jobs_and_loads_wait_for_each_other(engine: Engine) -> 
 def test_a_cancelled_job_is_dropped_or_its_result_is(engine: Engine) -> None:
     """The one that has begun is finished, as nothing can stop it, and not told; the one that has not is never begun."""
     engine.send(job(1), job(2), job(3))
-    assert engine.begun.acquire(timeout=30)
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
     engine.send(wire.Cancel(1), wire.Cancel(2), row(4))
     assert engine.receive() == wire.Ended(4)
     engine.let_go_on(3)
@@ -170,7 +171,7 @@ def test_a_failed_job_is_told_and_the_process_goes_on(engine: Engine) -> None:
 def test_a_job_that_loses_the_device_ends_the_process(engine: Engine) -> None:
     """At once, with other jobs still to do, and even where nobody waits for this one any more."""
     engine.send(job(1, LOST), job(3))
-    assert engine.begun.acquire(timeout=30)
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
     engine.send(wire.Cancel(1), row(2))
     assert engine.receive() == wire.Ended(2)
     engine.let_go_on()

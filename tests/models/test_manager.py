@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
 from wyoming_qwen3.errors import (
@@ -81,7 +82,7 @@ async def test_a_small_budget_keeps_one_checkpoint_at_a_time(make_manager: MakeM
         await asyncio.sleep(0.3)
         assert not waiting.done()  # the other is in use, and there is no room for both
         assert (await speak(worker, DESIGN, Description("deep"))).size > 0
-    await asyncio.wait_for(waiting, 30)
+    await asyncio.wait_for(waiting, HANG_SECONDS)
     assert (await manager.look(DESIGN)).state is State.ON_DISK
 
 
@@ -112,7 +113,7 @@ async def test_the_engine_dying_while_it_loads_fails_the_load_and_not_the_server
     with pytest.raises((OutOfMemory, ModelFailed), match=r"was killed|stopped unexpectedly"):
         await loading
     again = asyncio.create_task(manager.load(CUSTOM))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while CUSTOM not in worker._answers:
             await asyncio.sleep(0.001)
     assert worker.pid is not None
@@ -140,20 +141,20 @@ async def test_a_checkpoint_is_loaded_and_unloaded_as_a_person_asks(make_manager
 
 
 async def test_the_engine_dying_while_it_speaks_is_loaded_again_by_itself(make_manager: MakeManager) -> None:
-    """At once the first time, and two seconds later the second."""
+    """And two seconds later the second time."""
     manager, worker = make_manager()
     await manager.load(CUSTOM)
     pauses = []
     with manager.watch() as events:
         for _ in range(2):
             assert worker.pid is not None
+            killed = time.monotonic()
             os.kill(worker.pid, signal.SIGKILL)
-            assert (await asyncio.wait_for(anext(events), 30)).kind == "lost"
-            lost = time.monotonic()
-            assert (await asyncio.wait_for(anext(events), 30)).kind == "loading"
-            pauses.append(time.monotonic() - lost)
-            assert (await asyncio.wait_for(anext(events), 30)).kind == "ready"
-    assert pauses[0] < 1.5 < pauses[1]
+            assert (await asyncio.wait_for(anext(events), HANG_SECONDS)).kind == "lost"
+            assert (await asyncio.wait_for(anext(events), HANG_SECONDS)).kind == "loading"
+            pauses.append(time.monotonic() - killed)
+            assert (await asyncio.wait_for(anext(events), HANG_SECONDS)).kind == "ready"
+    assert pauses[1] >= 2
 
 
 async def test_concurrent_users_share_one_load(make_manager: MakeManager) -> None:
@@ -177,9 +178,7 @@ async def test_a_closed_row_is_let_go_by_the_engine(make_manager: MakeManager) -
         with worker.submit(CUSTOM, SpeechRequest(SPEAKERS[5]), "The front door is open. " * 50) as row:
             await anext(row)
             assert worker.busy
-        async with asyncio.timeout(1):
-            while worker.busy:
-                await asyncio.sleep(0.005)
+        await until(lambda: not worker.busy)
 
 
 async def test_unloading_returns_memory(make_manager: MakeManager, models_dir: Path) -> None:

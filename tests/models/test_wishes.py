@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
 from wyoming_qwen3.engine import weights, wire
 from wyoming_qwen3.errors import (
@@ -156,7 +157,7 @@ async def make_manager(tmp_path: Path, engine: Engine, downloads: Downloads) -> 
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -470,7 +471,7 @@ async def test_the_death_of_an_engine_makes_room(make_manager: MakeManager, engi
         await until(lambda: state_of(manager, BASE) is State.LOADING)
         await asyncio.sleep(0.05)  # by then it waits for room
         engine.die()
-        assert (await asyncio.wait_for(waiting, 5)).state is State.READY
+        assert (await asyncio.wait_for(waiting, HANG_SECONDS)).state is State.READY
 
 
 async def test_an_engine_that_cant_be_started_fails_the_load(make_manager: MakeManager, engine: Engine) -> None:

@@ -1,12 +1,13 @@
 """Servers of one kind each, and the speaking middle over them."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from tests.parts import make_services, stop
 from tests.vllm.server import Manner, VllmServer, vllm
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.models.manager import ModelManager, Policy
@@ -15,25 +16,19 @@ from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.request import StandbyMode
 from wyoming_qwen3.worker import Worker, download
 
-PATIENT = Timeouts()
+PATIENT = Timeouts(connect=HANG_SECONDS, first=HANG_SECONDS, gap=HANG_SECONDS, probe=HANG_SECONDS)
+"""On a busy machine even a server that behaves takes its time."""
 
 
 def patience(manner: Manner) -> Timeouts:
-    """Little with a server that is going to stall; with others as much as users have."""
+    """Little between a stalling server's sounds; with all else as much as there is."""
     stalls = manner.then == "stall" or manner.hold
-    return Timeouts(connect=1.0, first=0.4, gap=0.4, probe=1.0) if stalls else PATIENT
+    return replace(PATIENT, first=2.0, gap=2.0) if stalls else PATIENT
 
 
 def serving(kind: Kind = "custom_voice", size: Size = "1.7B", **more: object) -> VllmServer:
     """A server that is not started yet."""
     return VllmServer(Checkpoint(kind, size), **more)  # type: ignore[arg-type]
-
-
-async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until it is."""
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 @contextlib.asynccontextmanager

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.conftest import over, patience, serving, speaking, until
+from tests.remote.conftest import over, patience, serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone, vllm
+from tests.waiting import until
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.errors import (
@@ -197,7 +198,7 @@ async def test_a_server_that_is_killed_among_200_requests(tmp_path: Path) -> Non
     """Those not yet speaking all succeed, those speaking end in an error; it is avoided, and comes back by itself."""
     servers = [serving(manner=Manner(pace=40.0)) for _ in range(3)]
     victim = servers[0]
-    sounding: set[int] = set()
+    begun: set[int] = set()
     failed: set[int] = set()
     whole: set[int] = set()
 
@@ -211,13 +212,12 @@ async def test_a_server_that_is_killed_among_200_requests(tmp_path: Path) -> Non
                 session.finish()
                 async for chunk in session:
                     audio += pcm.to_int16(chunk)
-                    sounding.add(number)
+                    begun.add(number)
         except EngineFailed:
             failed.add(number)
         else:
             assert audio == tone(text, number)
             whole.add(number)
-        sounding.discard(number)
 
     async with speaking(tmp_path, *servers) as services:
         watched = services.servers
@@ -230,14 +230,15 @@ async def test_a_server_that_is_killed_among_200_requests(tmp_path: Path) -> Non
 
         tasks = [asyncio.create_task(take_turns(number)) for number in range(200)]
         await until(lambda: len(whole) >= 40)
-        spoke, at_kill = victim.speaking, set(sounding)
-        assert spoke
+        victim.manners.extend(Manner(after=1, hold=asyncio.Event()) for _ in range(3))  # three begin and do not end
+        before = len(victim.heard)
+        await until(lambda: not victim.manners and begun >= {heard.seed for heard in victim.heard[before : before + 3]})
         await victim.stop()
         asked = len(victim.heard)
         await asyncio.gather(*tasks)
         assert len(whole) + len(failed) == 200
-        assert failed <= at_kill
-        assert 0 < len(failed) <= spoke
+        assert failed >= {heard.seed for heard in victim.heard[before : before + 3]}
+        assert failed <= begun & {heard.seed for heard in victim.heard}
         assert len(victim.heard) == asked
         assert [status.up for status in watched.statuses()] == [False, True, True]
         await victim.start()

@@ -24,6 +24,7 @@ from tests.api.quiet import serving as http_serving
 from tests.audio.test_reference import speech
 from tests.remote.conftest import serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import Config, Services
 from wyoming_qwen3.bench.serving import free_port
@@ -163,7 +164,7 @@ async def _chunks(client: AsyncClient, last: str) -> AsyncIterator[bytes]:
 )
 async def test_the_first_sound_is_out_before_the_last_comes_in(tmp_path: Path, listen: Listen) -> None:
     more = asyncio.Event()
-    async with asyncio.timeout(20), house(tmp_path, Manner(after=1, hold=more)) as one:
+    async with asyncio.timeout(HANG_SECONDS), house(tmp_path, Manner(after=1, hold=more)) as one:
         pieces = listen(one)
         audio = await anext(pieces)
         assert audio

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.errors import StorageFailed
 from wyoming_qwen3.store.database import Connection, Database
 
@@ -93,7 +94,7 @@ async def test_reads_go_on_beside_a_long_write_and_see_the_state_before_it(datab
     def long_work(connection: Connection) -> None:
         add("after")(connection)
         begun.set()
-        go_on.wait(30)
+        go_on.wait(HANG_SECONDS)
 
     writing = asyncio.create_task(database.write(long_work))
     await asyncio.to_thread(begun.wait, 30)
@@ -110,7 +111,7 @@ async def test_both_statements_of_a_read_see_the_same_state(database: Database) 
     def twice(connection: Connection) -> tuple[list[str], list[str]]:
         first = all_words(connection)
         begun.set()
-        go_on.wait(30)
+        go_on.wait(HANG_SECONDS)
         return first, all_words(connection)
 
     reading = asyncio.create_task(database.read(twice))

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.errors import NotFound, StorageFailed
 from wyoming_qwen3.request import FloatArray
 from wyoming_qwen3.store.history import Entry, Facts, History, Limits, Query, Recording, Removed
@@ -76,7 +77,7 @@ async def found(history: History, **query: Any) -> list[str]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.request import FloatArray
 from wyoming_qwen3.store.recording import AudioFile, Facts, Recorder, Recording
@@ -74,7 +75,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def busy(desk: Desk) -> Iterator[None]:
     """While the block lasts, the thread gets to nothing."""
     go_on = threading.Event()
-    desk.recorder.submit(0, lambda: go_on.wait(30))
+    desk.recorder.submit(0, lambda: go_on.wait(HANG_SECONDS))
     try:
         yield
     finally:

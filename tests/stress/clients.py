@@ -18,6 +18,7 @@ from tests.stress.fuzz import connect
 from tests.stress.garbage import attack
 from tests.stress.half_open import HalfOpen
 from tests.stress.odd_events import CONVERSATIONS
+from tests.waiting import HANG_SECONDS
 
 SENTENCES = (
     "The front door is open. It has been so for ten minutes.",
@@ -152,7 +153,7 @@ async def keep_on(client: Client, server: Server, tally: Tally, until: float) ->
             return
         started = time.monotonic()
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(HANG_SECONDS):
                 await client(server, number)
         except (WentWrong, OSError, EOFError, aiohttp.ClientError) as error:  # a timeout is an OSError
             tally.failures.append(f"{type(error).__name__}: {error}")

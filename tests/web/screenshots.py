@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import Server, servers_in
 from tests.tiny import build_models_dir
+from tests.waiting import HANG_SECONDS
 from tests.web.conftest import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, ROOT
 
 TEXT = """Good morning. It is seven o'clock, and eleven degrees outside.
@@ -61,7 +62,7 @@ def _said(server: Server, text: str, *, save: bool = False) -> bytes:
     body = {"model": "standby", "input": text, "response_format": "wav", "save": save}
     request = urllib.request.Request(server.url + "/v1/audio/speech", json.dumps(body).encode())
     request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=60) as response:
+    with urllib.request.urlopen(request, timeout=HANG_SECONDS) as response:
         return bytes(response.read())
 
 

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import Server, StartServer
+from tests.waiting import HANG_SECONDS
 from tests.web.conftest import AXE, DESKTOP, PHONE, OpenStudio, Studio, violations, wide
 
 TABS = ("speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api")
@@ -49,7 +50,9 @@ def phone(open_studio: OpenStudio, server: Server) -> Studio:
 def ask(server: Server, path: str, body: Any = None) -> bytes:
     headers = {"Content-Type": "application/json"}
     sent = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(server.url + path, sent, headers), timeout=60) as response:
+    with urllib.request.urlopen(
+        urllib.request.Request(server.url + path, sent, headers), timeout=HANG_SECONDS
+    ) as response:
         return bytes(response.read())
 
 

@@ -14,6 +14,7 @@ from aiohttp import ClientSession
 
 from tests.api.clips import data_url
 from tests.conftest import Server, StartServer
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.request import SAMPLE_RATE
 
@@ -234,7 +235,7 @@ async def test_effects_are_done_to_the_whole_and_the_times_follow(http: ClientSe
 async def test_each_turn_goes_into_the_history(http: ClientSession) -> None:
     script = "[Vivian] Somebody is at the gate.\n[Ryan] Nobody is at the gate."
     await heard(http, script=script)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while len(items := await entries(http, "at the gate")) < 2:
             await asyncio.sleep(0.02)
     assert {item["source"] for item in items} == {"conversation"}
@@ -243,7 +244,7 @@ async def test_each_turn_goes_into_the_history(http: ClientSession) -> None:
         ("Ryan", "Nobody is at the gate."),
     }
     await heard(http, script="[Vivian] The bell rang.\n[Ryan] It rang twice.", speakers={"Vivian": {"save": False}})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while not (items := await entries(http, "rang")):
             await asyncio.sleep(0.02)
     assert [item["text"] for item in items] == ["It rang twice."]
@@ -346,7 +347,7 @@ def spoken(server: Server) -> int:
 
 async def settled(http: ClientSession) -> None:
     """Until nothing is spoken any more."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             async with http.get("/health") as response:
                 health = await response.json()

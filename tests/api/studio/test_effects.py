@@ -16,6 +16,7 @@ import soundfile
 from aiohttp import ClientSession
 
 from tests.conftest import Server, StartServer
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.studio import effects as route
 from wyoming_qwen3.audio import chain
 from wyoming_qwen3.audio.decode import read_clip
@@ -242,7 +243,7 @@ async def test_what_the_server_keeps_is_heard_with_effects(http: ClientSession) 
 async def test_a_preview_is_kept_only_when_asked_for(http: ClientSession) -> None:
     await heard(http, text="Nobody keeps this.", voice="Ryan")
     await heard(http, text="Somebody keeps this.", voice="Ryan", save=True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while not (items := await entries(http, "keeps this")):
             await asyncio.sleep(0.02)
     assert [(item["text"], item["source"]) for item in items] == [("Somebody keeps this.", "preview")]

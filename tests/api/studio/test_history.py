@@ -27,6 +27,7 @@ from tests.api.test_realtime import message, sound
 from tests.api.test_stream import talking as streaming
 from tests.api.voices.forms import form
 from tests.conftest import Server, StartServer, collect, synthesize
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.store.history import History, Limits
 
@@ -53,7 +54,7 @@ def spare(start_shared_server: StartServer) -> Server:
 @pytest.fixture
 async def other(spare: Server) -> AsyncIterator[ClientSession]:
     """A client of the spare one, whose history is empty."""
-    async with ClientSession(spare.url, timeout=ClientTimeout(60)) as session:
+    async with ClientSession(spare.url, timeout=ClientTimeout(HANG_SECONDS)) as session:
         await delete(session, f"{HISTORY}?all=true")
         yield session
 
@@ -141,7 +142,7 @@ def audio_folder(server: Server) -> Path:
 
 async def the_entry(http: ClientSession, **query: object) -> dict[str, Any]:
     """The only one, as soon as it is there: it is written while the answer ends."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while not (items := await found(http, **query)):
             await asyncio.sleep(0.01)
     (one,) = items
@@ -183,7 +184,7 @@ async def say_in_realtime(server: Server, http: ClientSession, text: str) -> byt
         await socket.send_json({"type": "conversation.item.create", "item": message(text)})
         await socket.send_json({"type": "response.create"})
         while not events or events[-1]["type"] not in ("response.done", "error"):
-            events.append(await socket.receive_json(timeout=30))
+            events.append(await socket.receive_json(timeout=HANG_SECONDS))
     return sound(events)
 
 
@@ -412,7 +413,7 @@ async def test_a_listener_who_leaves_leaves_nothing(server: Server, http: Client
         await response.content.readexactly(48_000)
         assert (await refusal(http, "GET", f"{HISTORY}/{left}"))[0] == 404
         response.close()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while server.log.count("Stopped source=speech") == stopped:
             await asyncio.sleep(0.01)
     await nothing_is_left_of(server, http, left)
@@ -421,7 +422,7 @@ async def test_a_listener_who_leaves_leaves_nothing(server: Server, http: Client
 async def nothing_is_left_of(server: Server, http: ClientSession, entry_id: str) -> None:
     """Neither an entry nor, by and by, a file."""
     assert (await refusal(http, "GET", f"{HISTORY}/{entry_id}"))[0] == 404
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while any(path.name.startswith(entry_id) for path in audio_folder(server).iterdir()):
             await asyncio.sleep(0.01)
 
@@ -671,7 +672,7 @@ async def test_kill_9_among_fifty_generations_leaves_whole_entries_only(
     server = start_server(*options, "--max-waiting", "100")
     async with ClientSession(server.url) as http:
         speaking = [asyncio.create_task(spoken_and_kept(http, f"{number}. {TEXT} " * 3)) for number in range(50)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             while sum(one.done() for one in speaking) < 8 or not list(folder.glob("*.part")):
                 await asyncio.sleep(0)
         server.process.send_signal(signal.SIGKILL)

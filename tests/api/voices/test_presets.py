@@ -21,6 +21,7 @@ from tests.api.quiet import Client, serving
 from tests.conftest import Server, StartServer, synthesize
 from tests.engine.golden import GREEDY, load_golden, upstream_prompt
 from tests.parts import make_services
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.intent import SpeechFields, understand
 from wyoming_qwen3.api.keys import Config
@@ -61,7 +62,9 @@ def kept(start_shared_server: StartServer, models_dir: Path, tmp_path_factory: p
     options += ["--temperature", "0", "--memory-budget", "4M", "--quantize", "none", "--preload", "none"]
     options += ["--data-dir", str(data)]
     first = start_shared_server(*options)
-    with httpx.stream("POST", first.url + CREATE, params={"stream": "true"}, json=COMMANDER, timeout=60) as answer:
+    with httpx.stream(
+        "POST", first.url + CREATE, params={"stream": "true"}, json=COMMANDER, timeout=HANG_SECONDS
+    ) as answer:
         assert answer.status_code == 200
         events = [json.loads(line.removeprefix("data: ")) for line in answer.iter_lines() if line.startswith("data: ")]
     assert first.stop() == 0
@@ -298,7 +301,7 @@ async def until_stage(http: aiohttp.ClientSession, body: dict[str, Any], stage: 
 
 
 async def active(http: aiohttp.ClientSession, wanted: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while (await ask(http, "GET", "/health"))[1]["active"] != wanted:
             await asyncio.sleep(0.02)
 

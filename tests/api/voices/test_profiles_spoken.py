@@ -12,6 +12,7 @@ from tests.api.voices.forms import TEXT, form, wav
 from tests.audio.test_reference import speech
 from tests.conftest import Server, StartServer, synthesize
 from tests.tiny import build_checkpoint
+from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import Checkpoint
 
 SENTENCE = "The front door is open."
@@ -161,7 +162,7 @@ async def test_another_size_of_the_model_reads_the_clips_itself(
     spoken: dict[str, bytes] = {}
     for size, read in (("0.6B", 1), ("1.7B", 1), ("0.6B", 0)):
         server = start_server(*options(models, size), "--data-dir", str(tmp_path / "kept"))
-        async with ClientSession(server.url, timeout=ClientTimeout(60)) as http:
+        async with ClientSession(server.url, timeout=ClientTimeout(HANG_SECONDS)) as http:
             if not spoken:
                 await make(http, "Anna")
             assert (await ask(http, "GET", "/Anna"))["status"] == ("pending" if read else "ready")
