@@ -57,6 +57,7 @@ def main() -> None:
 
 def _make_engine(arguments: argparse.Namespace) -> Engine:
     if arguments.engine == "standby":
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else onnxruntime keeps a device id and reports to Microsoft
         from .standby import StandbyEngine  # noqa: PLC0415  onnxruntime belongs to this process alone
 
         return StandbyEngine()
