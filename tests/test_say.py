@@ -155,3 +155,45 @@ def test_download_fetches_a_checkpoint_that_say_then_speaks_with(tmp_path: Path,
     said = run(tmp_path, *options, "say", "Guten Tag.", "-o", str(tmp_path / "day.wav"))
     assert said.returncode == 0, said.stderr
     assert seconds(tmp_path / "day.wav") > 0.3
+
+
+def everything_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("text", ["Hi", "Guten Tag, Herr Nachbar."])
+def test_a_models_folder_that_is_not_there_is_said_and_not_made(tmp_path: Path, text: str) -> None:
+    wanted = tmp_path / "typo" / "models"
+    result = run(tmp_path, "say", text, "--models-dir", str(wanted), "-o", str(tmp_path / "x.wav"))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"wyoming-qwen3: The models folder {wanted} does not exist.\n"
+    assert everything_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "left"),
+    [
+        (("voices",), 0, []),
+        (("say", "--show-text", "Hi"), 0, []),
+        (("say", "Hi", "-o", "out.wav"), 0, ["out.wav"]),
+        (("say", "Guten Tag, Herr Nachbar.", "-o", "out.wav"), 1, []),
+        (("say", "Hi", "--standby", "off", "-o", "out.wav"), 1, []),
+    ],
+)
+def test_commands_that_only_read_leave_nothing_behind(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, left: list[str]
+) -> None:
+    """Neither data nor models, voices or caches, even where the hub could be asked."""
+    (home := tmp_path / "home").mkdir()
+    command = [sys.executable, "-m", "wyoming_qwen3", *arguments]
+    variables = environment(HOME=str(home), TMPDIR=str(home)) | {"PYTHONDONTWRITEBYTECODE": "1"}
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        variables.pop(name, None)
+    with Hub(tmp_path / "hub") as hub:
+        variables["HF_ENDPOINT"] = hub.url
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, env=variables, cwd=home
+        )
+        assert hub.requests == []
+    assert result.returncode == code, result.stderr
+    assert everything_in(home) == left

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlparse
 
@@ -132,6 +133,13 @@ async def _opened(kept: VoiceStore | Clips | History) -> tuple[bool, str | None]
     return True, told
 
 
+def _check_models_dir(settings: Settings, *, make: bool) -> None:
+    """Raise InvalidRequest where the models folder is of no use. The default one may be missing unless it is made."""
+    default = settings.models_dir == settings.data_dir / "models"
+    if make or not default or settings.models_dir.exists():
+        weights.check_models_dir(settings.models_dir, make=make)
+
+
 @contextlib.asynccontextmanager
 async def _services(settings: Settings, store: Store, *, preload: bool) -> AsyncIterator[Services]:
     """The speaking middle with its processes, stopped at the end.
@@ -139,7 +147,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     Raises a SpeechError where the models folder is of no use.
     """
     if settings.backend == "native":
-        weights.check_models_dir(settings.models_dir)
+        _check_models_dir(settings, make=preload)
     policy = Policy(
         settings.models_dir,
         await _size(settings),
@@ -306,6 +314,7 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
 
 async def _say(settings: Settings) -> None:
     nothing_kept = Store(VoiceStore(settings.data_dir), Clips(settings.data_dir), None)  # a server may be at work there
+    settings = replace(settings, download=False)  # it would be cut off when the text is spoken
     async with _services(settings, nothing_kept, preload=False) as services:
         request = SpeechRequest(settings.voice, settings.language, settings.instruct, settings.sampling)
         await say.say(services.synthesizer, request, settings.text, settings.output)

@@ -83,16 +83,22 @@ def footprint(path: Path) -> int:
     return sum(_tensor_bytes(path / name) or 0 for name in _weight_names(path))
 
 
-def check_models_dir(models_dir: Path) -> None:
-    """Make the models folder if need be; it may be read-only where checkpoints already lie in it.
+def check_models_dir(models_dir: Path, *, make: bool = True) -> None:
+    """Make the models folder where `make` says so; it may be read-only where checkpoints already lie in it.
 
-    Raises InvalidRequest when it can't be made or read, or is not a folder.
+    Raises InvalidRequest when it is missing, can't be made or read, or is not a folder.
     """
     try:
-        models_dir.mkdir(parents=True, exist_ok=True)
+        if make:
+            models_dir.mkdir(parents=True, exist_ok=True)
         next(models_dir.iterdir(), None)
-    except FileExistsError:
-        raise InvalidRequest(f"The models folder {models_dir} is not a folder.") from None
+    except (FileExistsError, NotADirectoryError) as error:
+        if models_dir.exists():
+            raise InvalidRequest(f"The models folder {models_dir} is not a folder.") from None
+        raise InvalidRequest(f"The models folder {models_dir} can't be used: {error.strerror}.") from None
+    except FileNotFoundError as error:
+        why = f"can't be used: {error.strerror}" if make else "does not exist"
+        raise InvalidRequest(f"The models folder {models_dir} {why}.") from None
     except OSError as error:
         raise InvalidRequest(f"The models folder {models_dir} can't be used: {error.strerror}.") from None
 
