@@ -1,5 +1,6 @@
 import asyncio
 
+import ifaddr
 import pytest
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
@@ -11,8 +12,18 @@ from wyoming_qwen3.discovery import Announcement, addresses
 
 def test_a_wildcard_is_announced_by_the_machines_own_addresses() -> None:
     assert addresses("127.0.0.1") == ["127.0.0.1"]
+    assert addresses("::1") == ["::1"]
+    assert addresses("fe80::1%lo") == ["fe80::1"]
+    assert set(addresses("localhost")) <= {"127.0.0.1", "::1"}
     assert all(address.count(".") == 3 for address in addresses("0.0.0.0"))
     assert addresses("0.0.0.0") == addresses("::") == addresses("")
+
+
+def test_a_machine_without_ipv4_is_announced_by_its_ipv6_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    ips = [ifaddr.IP("127.0.0.1", 8, "lo"), *(ifaddr.IP((ip, 0, 0), 64, "x") for ip in ("::1", "fe80::1", "fd00::2"))]
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: [ifaddr.Adapter("x", "x", ips)])
+    assert addresses("::") == ["fd00::2"]
+    assert addresses("0.0.0.0") == ["127.0.0.1"]
 
 
 async def test_a_browser_finds_the_server_and_hears_it_leave() -> None:

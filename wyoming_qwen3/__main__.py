@@ -18,7 +18,7 @@ from wyoming.server import AsyncServer
 from . import say
 from .admission import Admission
 from .api.access import Access
-from .api.app import make_app, serving
+from .api.app import host_and_port, make_app, serving
 from .api.ingress import Ingress
 from .api.keys import Config, Services, Store
 from .casting import Cast
@@ -264,7 +264,7 @@ async def _http(settings: Settings, services: Services, cast: Cast) -> AsyncIter
     )
     async with serving(make_app(services, config), settings.http_host, *ports):
         for port in ports:
-            _LOGGER.info("Serving HTTP at http://%s:%d", settings.http_host, port)
+            _LOGGER.info("Serving HTTP at http://%s", host_and_port(settings.http_host, port))
         yield
 
 

@@ -57,10 +57,15 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return convert
 
 
+def host(text: str) -> str:
+    """A name or an IP address; one of IPv6 may stand in brackets, as it does in a URL."""
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
+
+
 def address(text: str) -> str:
     """An IP address."""
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(host(text)))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from None
 
@@ -127,7 +132,7 @@ def url(text: str) -> str:
     except ValueError:
         fits = False
     if not fits or parsed.query or parsed.fragment or parsed.username is not None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://gpu:8091")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://gpu:8091{_brackets(text, 8091)}")
     return text.rstrip("/").removesuffix("/v1")
 
 
@@ -143,5 +148,14 @@ def uri(text: str) -> str:
     except ValueError:
         fits = False
     if not fits:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of tcp://HOST:PORT, unix://PATH, stdio://")
+        accepted = f"tcp://HOST:PORT, unix://PATH, stdio://{_brackets(text, 10200)}"
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {accepted}")
     return text
+
+
+def _brackets(text: str, port: int) -> str:
+    """What to add about a URL whose host is an IPv6 address without brackets."""
+    scheme, _, rest = text.partition("://")
+    if rest.count(":") < 2 or "[" in rest:
+        return ""
+    return f"; an IPv6 address stands in brackets, as in {scheme}://[::1]:{port}"

@@ -1,5 +1,6 @@
 """Announce the server on the local network, so that Home Assistant finds it by itself."""
 
+import ipaddress
 import logging
 import socket
 import uuid
@@ -35,8 +36,16 @@ class Announcement:
 
 
 def addresses(host: str) -> list[str]:
-    """The IPv4 addresses that a server bound to `host` is reached at from elsewhere, where it has any."""
+    """The addresses that a server bound to `host` is reached at from elsewhere, where it has any.
+
+    Of a wildcard these are the machine's IPv4 addresses, or where a machine has none, those of IPv6. Raises OSError
+    for a name that has no address.
+    """
     if host not in ("", "0.0.0.0", "::"):
-        return [socket.gethostbyname(host)]
-    found = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
-    return [ip for ip in found if not ip.startswith("127.")] or found
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(address[0]).partition("%")[0] for *_, address in found))
+    ips = [ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
+    four = [str(ip.ip) for ip in ips if ip.is_IPv4]
+    six = [ip.ip[0] for ip in ips if ip.is_IPv6] if host == "::" else []
+    elsewhere = [ip for ip in four if not ip.startswith("127.")]
+    return elsewhere or [ip for ip in six if not ipaddress.ip_address(ip).is_link_local and ip != "::1"] or four or six

@@ -298,7 +298,7 @@ def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]
 
 def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
     options.option("--uri", to.uri, "tcp://0.0.0.0:10200", "where to serve: tcp://HOST:PORT, unix://PATH or stdio://")
-    options.option("--http-host", str, "0.0.0.0", "address of the HTTP server")
+    options.option("--http-host", to.host, "0.0.0.0", "address of the HTTP server")
     options.option("--http-port", to.whole(1, 65535), 8880, "port of the HTTP server")
     options.switch("--no-http", "serve no HTTP but at --ingress-port; beside stdio:// there is none at all")
     options.option(

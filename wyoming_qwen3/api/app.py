@@ -86,10 +86,16 @@ async def serving(app: web.Application, host: str, *ports: int) -> AsyncIterator
             try:
                 await web.TCPSite(runner, host, port).start()
             except OSError as error:
-                raise SpeechError(f"Can't serve HTTP at {host}:{port}: {error.strerror or error}.") from error
+                where = host_and_port(host, port)
+                raise SpeechError(f"Can't serve HTTP at {where}: {error.strerror or error}.") from error
         yield
     finally:
         await runner.cleanup()
+
+
+def host_and_port(host: str, port: int) -> str:
+    """As they are written in a URL: an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
