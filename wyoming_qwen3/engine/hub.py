@@ -26,6 +26,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import DownloadFailed, TransientDownloadFailed
 
+from .proxies import proxy_fault, proxy_for, proxy_refusal
 from .weights import Progress, folder, lacking_names, missing_files
 
 SPACE_MARGIN = 512 * 1024**2
@@ -129,7 +130,11 @@ class _Hub:
     @property
     def host(self) -> str:
         """For messages: without the user and password that an address may hold."""
-        return urlsplit(self.endpoint or constants.ENDPOINT).netloc.rpartition("@")[2]
+        return urlsplit(self.address).netloc.rpartition("@")[2]
+
+    @property
+    def address(self) -> str:
+        return self.endpoint or str(constants.ENDPOINT)
 
     @property
     def connect_seconds(self) -> float:
@@ -288,6 +293,8 @@ def _in_one_sentence(hub: _Hub, models_dir: Path) -> Iterator[None]:
 
 
 def _refusal(hub: _Hub, status: int) -> DownloadFailed:
+    if status == requests.codes.proxy_authentication_required and (proxy := proxy_for(hub.address)):
+        return proxy_refusal(proxy)
     if status in (401, 403):
         return DownloadFailed(
             f"The hub at {hub.host} refuses {hub.repository} ({status}): it is private or not there; "
@@ -301,13 +308,14 @@ def _refusal(hub: _Hub, status: int) -> DownloadFailed:
 
 
 def _no_answer(hub: _Hub, error: requests.RequestException) -> DownloadFailed:
-    match error:
-        case (
-            requests.exceptions.InvalidURL() | requests.exceptions.MissingSchema() | requests.exceptions.InvalidSchema()
-        ):
-            return DownloadFailed("HF_ENDPOINT is not the address of a hub, such as https://huggingface.co.")
-        case requests.exceptions.SSLError():
-            return TransientDownloadFailed(
-                f"The certificate of {hub.host} is not trusted here; is this machine's clock right?"
-            )
+    if not hub.address.startswith(("http://", "https://")) or not hub.host:
+        return DownloadFailed("HF_ENDPOINT is not the address of a hub, such as https://huggingface.co.")
+    if isinstance(error, requests.exceptions.SSLError):
+        return TransientDownloadFailed(
+            f"The certificate of {hub.host} is not trusted here; is this machine's clock right?"
+        )
+    if proxy := proxy_for(hub.address):
+        return proxy_fault(proxy, hub.host, error)
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return DownloadFailed("HF_ENDPOINT is not the address of a hub, such as https://huggingface.co.")
     return TransientDownloadFailed(f"The hub at {hub.host} can't be reached ({type(error).__name__}).")

@@ -1,0 +1,52 @@
+"""The proxy between this machine and the hub, and what is wrong with it.
+
+It is the one of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY that requests takes for an address, but for hosts of NO_PROXY.
+"""
+
+from urllib.parse import urlsplit
+
+import requests
+from requests.utils import get_environ_proxies, select_proxy
+
+from wyoming_qwen3.errors import DownloadFailed, TransientDownloadFailed
+
+_WORKING_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that requests for `url` go through, without the user and password in its address; None without one."""
+    chosen = select_proxy(url, get_environ_proxies(url))
+    if not chosen:
+        return None
+    scheme, separator, rest = chosen.rpartition("://")
+    return f"{scheme or 'http'}{separator or '://'}{rest.rpartition('@')[2]}"
+
+
+def proxy_refusal(proxy: str) -> DownloadFailed:
+    """What an answer of 407 says."""
+    return DownloadFailed(
+        f"The proxy {proxy} wants a user and a password (407): put them into its address, as in "
+        "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
+    )
+
+
+def proxy_fault(proxy: str, host: str, error: requests.RequestException) -> DownloadFailed:
+    """What an error says that came of asking the hub at `host` through a proxy."""
+    if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
+        return DownloadFailed(f"The proxy {proxy} speaks SOCKS, for which the Python package PySocks is missing here.")
+    if not _is_address(proxy):
+        return DownloadFailed(
+            f"{proxy} is not the address of a proxy, such as http://proxy:3128 or socks5h://proxy:1080; "
+            "correct HTTPS_PROXY or ALL_PROXY."
+        )
+    return TransientDownloadFailed(
+        f"The hub at {host} can't be reached through the proxy {proxy} ({type(error).__name__})."
+    )
+
+
+def _is_address(proxy: str) -> bool:
+    try:
+        parsed = urlsplit(proxy)
+        return parsed.scheme in _WORKING_SCHEMES and bool(parsed.hostname) and parsed.port != 0
+    except ValueError:  # a port that is none
+        return False
