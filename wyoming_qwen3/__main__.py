@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlparse
 
 from wyoming.event import async_get_stdin, async_get_stdout
@@ -69,12 +70,27 @@ def main() -> None:
     write_lines(level)
     if settings.local_files_only:
         os.environ["HF_HUB_OFFLINE"] = "1"  # for every process of ours, before the first one starts
+    _find_room_for_caches(settings.data_dir.absolute())
     try:
         sys.exit(_run(settings))
     except SpeechError as error:
         sys.exit(f"wyoming-qwen3: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _find_room_for_caches(data_dir: Path) -> None:
+    """Have libraries keep their caches among our data where the home is not known or can't be written to.
+
+    numba, with which clips are read, fails without. A home that is known stays: the hub's token may lie in it.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = data_dir
+        os.environ["HOME"] = str(home)
+    if not os.access(home, os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(data_dir / "cache" / "numba"))
 
 
 def _run(settings: Settings) -> int:

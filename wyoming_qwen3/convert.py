@@ -16,7 +16,10 @@ def path(text: str) -> Path:
     """A folder; ~ is the home of who runs this."""
     if not text:
         raise argparse.ArgumentTypeError("a folder is expected, not nothing")
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text!r} can't be understood: the home folder is not known") from None
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

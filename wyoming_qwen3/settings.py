@@ -132,7 +132,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 
 
 def _settings(given: argparse.Namespace) -> Settings:
-    data_dir: Path = given.data_dir
+    data_dir = _data_dir(given)
     if given.ingress_port == given.http_port and not given.no_http:
         raise InvalidRequest("--ingress-port and --http-port must be two ports.")
     sampling = Sampling(
@@ -187,6 +187,16 @@ def _settings(given: argparse.Namespace) -> Settings:
         told=_told(given),
         **{name: getattr(given, name) for name in _COMMAND_OPTIONS if hasattr(given, name)},
     )
+
+
+def _data_dir(given: argparse.Namespace) -> Path:
+    """Raises InvalidRequest where there is none, for a command that needs one."""
+    if given.data_dir is not None:
+        folder: Path = given.data_dir
+        return folder
+    if given.command == "voices" or getattr(given, "show_text", False):
+        return Path()
+    raise InvalidRequest("There is no home folder here; say with --data-dir where everything that is kept should be.")
 
 
 def _vllm(given: argparse.Namespace) -> Vllm | None:
@@ -424,6 +434,11 @@ def _shown(default: Any) -> str:
     return ",".join(default) if isinstance(default, tuple) else str(default)
 
 
-def _default_data_dir(environment: Mapping[str, str]) -> Path:
-    base = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "wyoming-qwen3"
+def _default_data_dir(environment: Mapping[str, str]) -> Path | None:
+    """None where nobody knows a home: a user without an account, and no HOME."""
+    if base := environment.get("XDG_DATA_HOME"):
+        return Path(base) / "wyoming-qwen3"
+    try:
+        return Path.home() / ".local" / "share" / "wyoming-qwen3"
+    except RuntimeError:
+        return None

@@ -99,6 +99,9 @@ def check_models_dir(models_dir: Path, *, make: bool = True) -> None:
     except FileNotFoundError as error:
         why = f"can't be used: {error.strerror}" if make else "does not exist"
         raise InvalidRequest(f"The models folder {models_dir} {why}.") from None
+    except PermissionError as error:
+        advice = "name another with --models-dir or --data-dir"
+        raise InvalidRequest(f"The models folder {models_dir} can't be used: {error.strerror}; {advice}.") from None
     except OSError as error:
         raise InvalidRequest(f"The models folder {models_dir} can't be used: {error.strerror}.") from None
 
