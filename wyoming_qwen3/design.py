@@ -12,9 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from .audio.reference import combine
 from .checkpoints import Checkpoint, published
-from .cloning import ClonePrompts
+from .cloning import ClonePrompts, prepare
 from .errors import InvalidRequest, NameExists, NotFound
 from .models.manager import ModelManager
 from .request import (
@@ -175,7 +174,7 @@ class Designer:
 
     async def _prompt(self, base: Checkpoint, sketch: Sketch, tell: Callable[[Stage], None]) -> ClonePrompt:
         """What the checkpoint reads out of the clip."""
-        reference = (await asyncio.to_thread(combine, [sketch.clip])).reference
+        reference = await asyncio.to_thread(prepare, [sketch.clip])
         tell("loading")
         async with self._models.use(base) as worker:
             tell("cloning")

@@ -177,6 +177,9 @@ class SpeechRequest:
     save: bool | None = None
     """Whether the speech is kept in the history. None is as the server is set."""
 
+    warnings: tuple[str, ...] = ()
+    """What could be better about what was asked for, a sentence each, for whoever asked."""
+
     whole: bool = False
     """Whether it is of use as a whole only: a piece is sent when all of it is made, and can be made anew until then."""
 

@@ -16,6 +16,7 @@ import av
 import pytest
 from aiohttp import ClientPayloadError, ClientSession
 
+from tests.api.clips import SAID, data_url, silence_url
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS
@@ -195,6 +196,21 @@ async def test_a_clip_that_items_share_is_cloned_for_all(http: ClientSession) ->
         http, items=[{"input": TEXTS[0]}], ref_audio="data:audio/wav;base64,AAAA", ref_text="a"
     )
     assert refused["error"]["param"] == "ref_audio"
+
+
+async def test_a_clip_is_checked_item_by_item(http: ClientSession) -> None:
+    items = [
+        {"input": TEXTS[1], "ref_audio": data_url(2), "ref_text": SAID},
+        {"input": TEXTS[1], "ref_audio": silence_url(2), "ref_text": SAID},
+        {"input": TEXTS[1]},
+    ]
+    short, silent, named = await speak_all(http, items=items)
+    assert short["warnings"][0] == "The clip has 2.0 s of speech; 3 s or more is better."
+    assert (silent["error"]["param"], "The clip is silent" in silent["error"]["message"]) == ("ref_audio", True)
+    assert "warnings" not in named
+    async with http.post(BATCH + "?format=zip", json={"items": items}) as response:
+        archive = zipfile.ZipFile(io.BytesIO(await response.read()))
+    assert json.loads(archive.read("manifest.json"))["results"][0]["warnings"] == short["warnings"]
 
 
 async def test_a_client_that_leaves_stops_all_its_texts(server: Server, http: ClientSession) -> None:

@@ -1,13 +1,18 @@
 """What a request's fields mean: who speaks what, in which style, and what is refused."""
 
 import base64
+import io
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
-from tests.api.clips import data_url
+from tests.api.clips import SAID, data_url
+from tests.api.voices.forms import wav
+from tests.audio.test_reference import CHINESE, ENGLISH, quiet, speech
 from tests.parts import make_cast
 from wyoming_qwen3.api.intent import (
     ModelWish,
@@ -19,8 +24,10 @@ from wyoming_qwen3.api.intent import (
     voice_headers,
 )
 from wyoming_qwen3.api.keys import Config
+from wyoming_qwen3.api.voices.uploads import Sent, hear
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.checkpoints import PUBLISHED
+from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.effects import read_effects
 from wyoming_qwen3.errors import (
@@ -31,13 +38,28 @@ from wyoming_qwen3.errors import (
     TooLarge,
     VoiceNotFound,
 )
-from wyoming_qwen3.request import Description, Kept, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.metrics import Metrics
+from wyoming_qwen3.request import SAMPLE_RATE, Description, FloatArray, Kept, Reference, Sampling, SpeechRequest
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import Speaker, find_language, find_voice
 
 RYAN = find_voice("ryan")[0]
 CLIP = data_url(2.0)
+
+
+def sent(file: bytes) -> str:
+    return f"data:audio/wav;base64,{base64.b64encode(file).decode()}"
+
+
+def written(samples: FloatArray, rate: int, **how: str) -> bytes:
+    """A file that soundfile can write."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, **how)
+    return file.getvalue()
+
+
+GOOD = sent(wav(speech(4.0)))
 
 
 async def meaning(config: Config | None = None, **fields: Any) -> SpeechRequest:
@@ -81,9 +103,9 @@ def told(request: SpeechRequest) -> tuple[str, str | None]:
         ({"instructions": "An old man.", "voice": {"id": "design"}}, "Description", None),
         ({"voice_design": "An old man."}, "Description", None),
         ({"instructions": "Tired.", "voice": "default"}, "ryan", None),
-        ({"ref_audio": CLIP, "ref_text": "Hello."}, "Reference", None),
-        ({"ref_audio": CLIP, "ref_text": "Hello.", "voice": "alloy", "language": "ru"}, "Reference", "ru"),
-        ({"reference_audio": CLIP, "clone_transcript": "Hello."}, "Reference", None),
+        ({"ref_audio": CLIP, "ref_text": SAID}, "Reference", None),
+        ({"ref_audio": CLIP, "ref_text": SAID, "voice": "alloy", "language": "ru"}, "Reference", "ru"),
+        ({"reference_audio": CLIP, "clone_transcript": SAID}, "Reference", None),
         ({"ref_audio": CLIP, "x_vector_only_mode": True}, "Reference", None),
     ],
 )
@@ -106,18 +128,66 @@ async def test_blank_words_are_none() -> None:
 
 
 async def test_a_clone_keeps_words_for_the_checkpoint_to_refuse() -> None:
-    assert (await meaning(ref_audio=CLIP, ref_text="Hello.", instructions="Tired.")).instruct == "Tired."
+    assert (await meaning(ref_audio=CLIP, ref_text=SAID, instructions="Tired.")).instruct == "Tired."
 
 
-async def test_a_clip_is_read_as_it_is() -> None:
-    voice = (await meaning(ref_audio=data_url(2.0, 16_000), ref_text=" Hello. ")).voice
+FILES = {
+    "16 bits": wav(np.concatenate([quiet(2.0), speech(4.0, -30), quiet(0.8)])),
+    "floats at 96 kHz": written(np.tile(speech(4.0, rate=96_000)[:, None], 2), 96_000, format="WAV", subtype="FLOAT"),
+    "24 bits at 16 kHz": written(speech(4.0, rate=16_000), 16_000, format="FLAC", subtype="PCM_24"),
+    "Vorbis": written(speech(4.0, rate=44_100), 44_100, format="OGG", subtype="VORBIS"),
+}
+
+
+@pytest.mark.parametrize("text", [ENGLISH, None], ids=["text", "timbre"])
+@pytest.mark.parametrize("file", FILES.values(), ids=FILES)
+async def test_a_clip_that_is_sent_along_is_cloned_as_a_kept_one(tmp_path: Path, file: bytes, text: str | None) -> None:
+    """Sample for sample: without the silence around it, and with half a second after it so that its end is heard."""
+    voices = VoiceStore(tmp_path)
+    await voices.open()
+    kept = await voices.create("Anna", "profile", Manner(), hear([Sent(file, text, "samples[0]")]))
+    expected = await ClonePrompts(voices, Metrics()).reference(Kept(kept.id, kept.revision))
+    words = {"x_vector_only_mode": True} if text is None else {"ref_text": f" {text} "}
+    voice = (await meaning(ref_audio=sent(file), **words)).voice
     assert isinstance(voice, Reference)
-    assert (voice.samples.size, voice.sample_rate, voice.text) == (32_000, 16_000, "Hello.")
-    assert np.abs(voice.samples).max() == pytest.approx(0.25, abs=0.01)
+    assert (voice.sample_rate, voice.text) == (SAMPLE_RATE, text) == (expected.sample_rate, expected.text)
+    np.testing.assert_array_equal(voice.samples, expected.samples)
+    assert voice.samples[-SAMPLE_RATE // 2 :].any() == (text is None)
+    assert voice.samples.size == pytest.approx((4.0 + (text is not None) * 0.5) * SAMPLE_RATE, abs=0.25 * SAMPLE_RATE)
+
+
+USELESS = [
+    (speech(0.9), ENGLISH, "at least 1 s is needed"),
+    (quiet(4.0), ENGLISH, "is silent"),
+    (speech(4.0, -60), ENGLISH, "is silent"),
+    (speech(4.0), "...", "no letters"),
+    (speech(4.0), "Hello.", "write all that the clip says"),
+    (speech(4.0), ENGLISH * 9, "write only what the clip says"),
+    (speech(4.0), CHINESE * 3, "write only what the clip says"),
+]
+
+
+@pytest.mark.parametrize(("samples", "text", "said"), USELESS, ids=[said for _, _, said in USELESS])
+async def test_a_clip_that_can_not_be_kept_can_not_be_sent_along(samples: FloatArray, text: str, said: str) -> None:
+    """With the same sentence."""
+    file = wav(samples)
+    with pytest.raises(InvalidRequest) as kept:
+        hear([Sent(file, text, "ref_audio")])
+    with pytest.raises(InvalidRequest) as caught:
+        await meaning(ref_audio=sent(file), ref_text=text)
+    assert said in str(caught.value)
+    assert (type(caught.value), str(caught.value), caught.value.param) == (InvalidRequest, str(kept.value), "ref_audio")
+
+
+async def test_what_could_be_better_about_a_clip_is_a_warning() -> None:
+    samples = np.concatenate([quiet(1.5), speech(4.0, -40), quiet(0.2)])
+    told = voice_headers(await meaning(ref_audio=sent(wav(samples)), ref_text=ENGLISH))["X-Warning"]
+    assert re.fullmatch(r"The speech is quiet .* is good\. The clip has 1\.5 s of silence before .* is good\.", told)
+    assert "X-Warning" not in voice_headers(await meaning(ref_audio=sent(wav(speech(4.0))), ref_text=ENGLISH))
 
 
 async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
-    voice = (await meaning(ref_audio=CLIP, ref_text="Hello.", x_vector_only_mode=True)).voice
+    voice = (await meaning(ref_audio=CLIP, ref_text=SAID, x_vector_only_mode=True)).voice
     assert isinstance(voice, Reference)
     assert voice.text is None
 
@@ -131,7 +201,7 @@ async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
         ({"voice": "ryan-de", "language": "fr"}, InvalidRequest, "language", "leave one of the two out"),
         ({"language": "nl"}, LanguageNotSupported, "language", "zh (chinese), en (english), ja (japanese)"),
         ({"language": "nl", "instructions": "An old man."}, LanguageNotSupported, "language", "'nl'"),
-        ({"language": "nl", "ref_audio": CLIP, "ref_text": "Hello."}, LanguageNotSupported, "language", "'nl'"),
+        ({"language": "nl", "ref_audio": CLIP, "ref_text": SAID}, LanguageNotSupported, "language", "'nl'"),
         ({"voice": "design"}, InvalidRequest, "instructions", "no instructions describe it"),
         ({"instructions": "a", "voice_design": "b"}, InvalidRequest, "instructions", "send one"),
         ({"voice_design": "a", "instruct": "b"}, InvalidRequest, "voice_design", "send one"),
@@ -142,7 +212,7 @@ async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
         ({"model": "qwen3-tts-voicedesign", "voice": "Ryan"}, InvalidRequest, "model", "as it is described"),
         ({"model": "qwen3-tts-customvoice", "instructions": "a"}, InvalidRequest, "model", "a named speaker"),
         (
-            {"model": "qwen3-tts-customvoice", "ref_audio": CLIP, "ref_text": "a"},
+            {"model": "qwen3-tts-customvoice", "ref_audio": CLIP, "ref_text": SAID},
             InvalidRequest,
             "model",
             "no ref_audio",
@@ -151,7 +221,7 @@ async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
         ({"x_vector_only_mode": True}, InvalidRequest, "ref_audio", "which is missing"),
         ({"ref_audio": CLIP}, InvalidRequest, "ref_text", "x_vector_only_mode"),
         ({"ref_audio": CLIP, "ref_text": " "}, InvalidRequest, "ref_text", "x_vector_only_mode"),
-        ({"ref_audio": data_url(0.9), "ref_text": "a"}, InvalidRequest, "ref_audio", "has 0.9 s"),
+        ({"ref_audio": data_url(0.9), "ref_text": "a"}, InvalidRequest, "ref_audio", "ref_audio: The clip has 0.9 s"),
         ({"ref_audio": data_url(30.5), "ref_text": "a"}, TooLarge, "ref_audio", "longer than 30 seconds"),
         ({"ref_audio": "data:audio/wav;base64,QUJDRA==", "ref_text": "a"}, InvalidRequest, "ref_audio", "WAV, FLAC"),
         ({"ref_audio": "data:audio/wav;base64,@@@@", "ref_text": "a"}, InvalidRequest, "ref_audio", "base64"),
@@ -206,7 +276,7 @@ async def test_the_servers_defaults_hold_for_what_is_left_out() -> None:
     config = Config(make_cast(defaults))
     assert told(await meaning(config)) == ("ryan", "de")
     assert told(await meaning(config, instructions="An old man.")) == ("Description", "de")
-    assert told(await meaning(config, ref_audio=CLIP, ref_text="Hello.")) == ("Reference", "de")
+    assert told(await meaning(config, ref_audio=CLIP, ref_text=SAID)) == ("Reference", "de")
     assert (await meaning(config)).sampling == defaults.sampling
     given = await meaning(config, temperature=0, top_k=5, top_p=0.9, repetition_penalty=1.1, seed=0, max_new_tokens=9)
     assert given.sampling == Sampling(0, 5, 0.9, 1.1, 0, 100)
@@ -329,14 +399,14 @@ def test_a_text_may_have_so_many_characters() -> None:
         ({"language": "en"}, {"X-Voice": "Ryan", "X-Language": "English"}),
         ({"language": "zh"}, {"X-Voice": "Vivian", "X-Language": "Chinese"}),
         ({"instructions": "An old man.", "language": "de"}, {"X-Voice": "design", "X-Language": "German"}),
-        ({"ref_audio": CLIP, "ref_text": "a"}, {"X-Voice": "clone", "X-Language": "Auto"}),
+        ({"ref_audio": GOOD, "ref_text": ENGLISH}, {"X-Voice": "clone", "X-Language": "Auto"}),
         ({"model": "standby", "voice": "vivian"}, {"X-Voice": "standby", "X-Language": "English"}),
         (
             {"voice": "ryan-de"},
             {
                 "X-Voice": "Ryan",
                 "X-Language": "German",
-                "X-Warning": "Ryan is at home in English; German may have an accent",
+                "X-Warning": "Ryan is at home in English; German may have an accent.",
             },
         ),
     ],

@@ -36,7 +36,7 @@ from openai import (
 from openai.types.audio import SpeechCreateParams
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.api.clips import data_url
+from tests.api.clips import SAID, data_url, silence_url
 from tests.audio.test_encode import DELAYS, decoded, likeness
 from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds
@@ -275,7 +275,7 @@ def centre(sound: npt.NDArray[np.float32]) -> float:
         ({"voice": "ryan", "instructions": "Sad.", "model": "qwen3-tts-1.7b"}, "1.7B-CustomVoice", "Ryan", "Auto"),
         ({"voice": "design", "instructions": "An old man."}, "1.7B-VoiceDesign", "design", "Auto"),
         ({"voice": "", "voice_design": "An old man.", "language": "de"}, "1.7B-VoiceDesign", "design", "German"),
-        ({"ref_audio": data_url(1.5), "ref_text": "Hello."}, "0.6B-Base", "clone", "Auto"),
+        ({"ref_audio": data_url(1.5), "ref_text": SAID}, "0.6B-Base", "clone", "Auto"),
         ({"ref_audio": data_url(1.5), "x_vector_only_mode": True}, "0.6B-Base", "clone", "Auto"),
     ],
 )
@@ -286,12 +286,36 @@ def test_the_right_checkpoint_speaks(
     assert len(answer.content) > 1920
     assert answer.headers["X-Model-Used"] == f"Qwen3-TTS-12Hz-{model}"
     assert (answer.headers["X-Voice"], answer.headers["X-Language"]) == (voice, language)
-    assert "X-Warning" not in answer.headers
+    assert ("X-Warning" in answer.headers) == ("ref_audio" in fields), "the clip is short"
 
 
 def test_a_voice_outside_its_language_is_warned_of(client: OpenAI) -> None:
     found = headers(client, voice="ryan-de", input="Hi.")
-    assert found["x-warning"] == "Ryan is at home in English; German may have an accent"
+    assert found["x-warning"] == "Ryan is at home in English; German may have an accent."
+
+
+def test_a_clip_that_could_be_better_is_warned_of_in_the_last_event_too(client: OpenAI) -> None:
+    clip = {"ref_audio": data_url(1.5), "ref_text": SAID}
+    body = {"model": "tts-1", "voice": "alloy", "input": "Hi.", "response_format": "pcm", "stream_format": "sse"}
+    ends = []
+    for more in (clip, {}):
+        kind = Stream[dict[str, Any]]
+        events = client.post("/audio/speech", cast_to=dict[str, Any], body=body | more, stream=True, stream_cls=kind)
+        ends.append(list(events)[-1])
+    assert [end["type"] for end in ends] == ["speech.audio.done"] * 2
+    first, *others = ends[0]["warnings"]
+    assert first == "The clip has 1.5 s of speech; 3 s or more is better."
+    assert headers(client, input="Hi.", **clip)["x-warning"] == " ".join([first, *others])
+    assert "warnings" not in ends[1]
+
+
+@pytest.mark.parametrize("said", ["silent", "too short"])
+def test_a_clip_that_is_of_no_use_is_refused(client: OpenAI, said: str) -> None:
+    url = silence_url(4.0) if said == "silent" else data_url(4.0)
+    with pytest.raises(BadRequestError) as caught:
+        client.audio.speech.create(**wish(ref_audio=url, ref_text="Hi."))
+    assert (caught.value.code, caught.value.param) == ("invalid_request", "ref_audio")
+    assert {"silent": "The clip is silent", "too short": "write all that the clip says"}[said] in caught.value.message
 
 
 def test_unknown_fields_are_named_and_can_not_forge_headers(client: OpenAI) -> None:
@@ -319,7 +343,7 @@ def test_unknown_fields_are_named_and_can_not_forge_headers(client: OpenAI) -> N
         ({"language": "nl"}, BadRequestError, "language_not_supported", "pt (portuguese)"),
         ({"instructions": "a"}, BadRequestError, "instructions_not_supported", "0.6B-CustomVoice"),
         (
-            {"ref_audio": data_url(1.5), "ref_text": "a", "instructions": "a"},
+            {"ref_audio": data_url(1.5), "ref_text": SAID, "instructions": "a"},
             BadRequestError,
             "instructions_not_supported",
             "Base",
@@ -328,7 +352,7 @@ def test_unknown_fields_are_named_and_can_not_forge_headers(client: OpenAI) -> N
         ({"effects": [{"type": "echo"}]}, BadRequestError, "invalid_request", "reverb"),
         ({"effects": [{"type": "reverb", "wet": 1.5}]}, BadRequestError, "invalid_request", "wet"),
         (
-            {"ref_audio": data_url(1.5), "ref_text": "a", "model": "qwen3-tts-1.7b"},
+            {"ref_audio": data_url(1.5), "ref_text": SAID, "model": "qwen3-tts-1.7b"},
             InternalServerError,
             "model_missing",
             "Qwen3-TTS-12Hz-1.7B-Base",

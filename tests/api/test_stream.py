@@ -19,7 +19,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import BaseTestServer, TestServer
 
-from tests.api.clips import data_url
+from tests.api.clips import data_url, silence_url
 from tests.conftest import Server, StartServer
 from tests.parts import make_cast, make_services, stop
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
@@ -176,6 +176,13 @@ async def test_a_clip_is_cloned(qwen3: Server) -> None:
     async with talking(qwen3.url) as talk:
         config = await talk.configure(ref_audio=url, x_vector_only_mode=True, task_type="Base", max_new_tokens=5)
         assert config["voice"] == "clone"
+        (warning,) = config["warnings"]
+        assert warning.startswith("The clip ends in the middle of a sound")
+        assert config["warning"] == warning
+        await talk.send("session.config", ref_audio=silence_url(3), x_vector_only_mode=True)
+        error = (await talk.until("error")).the("error")
+        assert (error["code"], error["param"]) == ("invalid_request", "ref_audio")
+        assert "The clip is silent" in error["message"]
 
 
 @pytest.mark.parametrize(

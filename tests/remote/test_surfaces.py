@@ -18,7 +18,7 @@ from wyoming.error import Error
 from wyoming.server import AsyncTcpServer
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop
 
-from tests.api.clips import data_url
+from tests.api.clips import SAID, data_url
 from tests.api.quiet import Client
 from tests.api.quiet import serving as http_serving
 from tests.audio.test_reference import speech
@@ -185,7 +185,7 @@ CLIP = data_url(3.0)
         ({"voice": "Vivian", "language": "de"}, "named", {"voice": "vivian", "language": "German"}),
         ({"voice": "ryan", "instructions": "whispering"}, "named", {"voice": "ryan", "instructions": "whispering"}),
         ({"instructions": "a deep voice"}, "described", {"instructions": "a deep voice", "task_type": "VoiceDesign"}),
-        ({"ref_audio": CLIP, "ref_text": "Hum."}, "cloned", {"ref_text": "Hum.", "task_type": "Base", "voice": None}),
+        ({"ref_audio": CLIP, "ref_text": SAID}, "cloned", {"ref_text": SAID, "task_type": "Base", "voice": None}),
         ({"ref_audio": CLIP, "x_vector_only_mode": True}, "cloned", {"ref_text": None, "x_vector_only_mode": True}),
         ({"voice": "Grandma"}, "cloned", {"ref_text": "It is late, and the dog is in the garden.", "language": "Auto"}),
         ({"speed": 1.0, "model": "qwen3-tts-1.7b-customvoice"}, "named", {"voice": "ryan", "speed": 1.0}),
@@ -208,7 +208,7 @@ async def test_every_kind_of_voice(tmp_path: Path, fields: dict[str, Any], asked
     ("path", "body", "status", "said"),
     [
         ("/v1/audio/speech", {"temperature": 0.5}, 501, "temperature can't be had of vLLM servers"),
-        ("/v1/audio/speech", {"ref_audio": CLIP, "ref_text": "Hum.", "instructions": "sad"}, 400, "does not follow"),
+        ("/v1/audio/speech", {"ref_audio": CLIP, "ref_text": SAID, "instructions": "sad"}, 400, "does not follow"),
         ("/v1/audio/speech", {"model": "qwen3-tts-0.6b-customvoice"}, 404, "serves CustomVoice in 0.6B"),
         ("/v1/audio/speech", {"instructions": "x" * 600}, 400, "refused this request: Instructions too long"),
         ("/api/audio/decode", {"tokens": [[1] * 16]}, 501, "no engine of its own"),

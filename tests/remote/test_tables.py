@@ -1,11 +1,16 @@
 """What is decided of servers, and what is read out of their answers, without any."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
+import soundfile
 
 from tests.vllm.wheel import protocol
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.cloning import prepare
 from wyoming_qwen3.errors import (
     BackendUnavailable,
     EngineFailed,
@@ -185,10 +190,23 @@ def test_a_body_is_what_vllm_omni_takes(voice: Voice, checkpoint: Checkpoint, ex
     assert (parsed.response_format, parsed.max_new_tokens) == ("pcm", 100)
 
 
-@pytest.mark.parametrize("seconds", [0.9, 30.1])
-def test_a_clip_that_servers_would_refuse_is_refused(seconds: float) -> None:
-    with pytest.raises(InvalidRequest, match="1 to 30 s"):
-        voice_fields(Reference(np.zeros(round(seconds * 24_000), np.float32), 24_000))
+def test_a_clip_that_servers_would_refuse_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="30 s at most"):
+        voice_fields(Reference(np.ones(round(30.1 * 24_000), np.float32), 24_000))
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(30.0, "Long."), (30.0, None), (0.4, "Short."), (0.4, None)])
+def test_a_prepared_clip_has_a_length_that_servers_take(seconds: float, text: str | None) -> None:
+    """Although silence was cut off before, and comes after it: nothing that is said is lost."""
+    pause = np.zeros(12_000, np.float32)
+    said = np.full(round(seconds * 24_000), 0.25, np.float32)
+    clip = prepare([Reference(said if seconds > 1 else np.concatenate([pause, said, pause]), 24_000, text)])
+    fields = voice_fields(clip)
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(fields["ref_audio"].partition(",")[2])))
+    assert 1.0 <= heard.size / rate <= 30.0
+    spoken = clip.samples[: np.flatnonzero(clip.samples)[-1] + 1]
+    np.testing.assert_allclose(heard[: spoken.size], spoken, atol=1 / 32768)
+    assert not heard[spoken.size :].any()
 
 
 def test_a_prompt_with_codes_is_of_no_use_to_a_server() -> None:

@@ -12,7 +12,7 @@ import json
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import HttpVersion11, web
@@ -23,11 +23,15 @@ from wyoming_qwen3.errors import SpeechError
 from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
 
 from .errors import error_body
+from .parse import header_text
 
 _LOGGER = logging.getLogger(__name__)
 
 EVENT_STREAM = "text/event-stream"
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+_MAX_WARNING_LENGTH = 1000
+"""Characters of warnings in a header: clients and proxies take some 8,000 of all headers together."""
 
 MoreHeaders = Callable[[], dict[str, str]]
 """Headers that are known when the first sound is there."""
@@ -90,6 +94,17 @@ def private_file(media_type: str, name: str) -> dict[str, str]:
     """Headers of a sound that a person may delete, and is then not to be heard from a cache; `name` is in ASCII."""
     disposition = f'inline; filename="{name}"'
     return {"Content-Type": media_type, "Content-Disposition": disposition, "Cache-Control": "private, no-cache"}
+
+
+def with_warnings(headers: Mapping[str, str], warnings: Sequence[str]) -> dict[str, str]:
+    """Return the headers with X-Warning, if there are `warnings`: their sentences in one line, with a blank between.
+
+    In ASCII, other characters escaped as JSON does. Warnings that are in `headers` already come first.
+    """
+    if not warnings:
+        return dict(headers)
+    told = header_text(" ".join(warnings)[:_MAX_WARNING_LENGTH])
+    return {**headers, "X-Warning": " ".join(filter(None, (headers.get("X-Warning"), told)))}
 
 
 async def send_event(response: web.StreamResponse, event: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from wyoming_qwen3.request import SpeechRequest
 
 from .answer import STREAM_HEADERS, cut_on_failure
 from .errors import error_body
-from .intent import SpeechFields, check_text, understand
+from .intent import SpeechFields, check_text, describe, understand
 from .keys import CONFIG, SERVICES, Config
 from .operation import Resource
 from .parse import Query, ignored_headers, parse_body, parse_query
@@ -65,6 +65,7 @@ class BatchResult(BaseModel):
     usage: dict[str, int] | None = None
     file: Annotated[str | None, Field(description="Its name in the zip archive.")] = None
     error: dict[str, str | None] | None = None
+    warnings: Annotated[list[str] | None, Field(description="What could be better, a sentence each.")] = None
 
 
 class BatchAnswer(BaseModel):
@@ -96,8 +97,8 @@ async def speak_batch(request: web.Request) -> web.StreamResponse:
     at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text
     async with contextlib.aclosing(speak_all(services.synthesizer, items, at_once)) as results:
         if query.format == "zip":
-            return await _answer_zip(wishes, results, headers)
-        return await _answer_json(request, wishes, results, headers)
+            return await _answer_zip(wishes, items, results, headers)
+        return await _answer_json(request, wishes, items, results, headers)
 
 
 def _wishes(body: BatchBody) -> list[BatchItem]:
@@ -142,7 +143,11 @@ def _item(wish: BatchItem, meaning: SpeechRequest | SpeechError, config: Config)
 
 
 async def _answer_json(
-    request: web.Request, wishes: list[BatchItem], results: AsyncIterator[Result], headers: dict[str, str]
+    request: web.Request,
+    wishes: list[BatchItem],
+    items: list[Item],
+    results: AsyncIterator[Result],
+    headers: dict[str, str],
 ) -> web.StreamResponse:
     """Sent item by item, so that its base64 is never held as a whole."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"} | STREAM_HEADERS | headers)
@@ -153,7 +158,7 @@ async def _answer_json(
         for index, wish in enumerate(wishes):
             result = await anext(results)
             failed += result.error is not None
-            told = await asyncio.to_thread(_with_audio, _told(index, wish, result), result.audio)
+            told = await asyncio.to_thread(_with_audio, _told(index, wish, items[index], result), result.audio)
             await response.write((b", " if index else b"") + told)
         end = f'], "total": {len(wishes)}, "succeeded": {len(wishes) - failed}, "failed": {failed}}}'
         await response.write(end.encode())
@@ -168,13 +173,13 @@ def _with_audio(told: BatchResult, audio: bytes) -> bytes:
 
 
 async def _answer_zip(
-    wishes: list[BatchItem], results: AsyncIterator[Result], headers: dict[str, str]
+    wishes: list[BatchItem], items: list[Item], results: AsyncIterator[Result], headers: dict[str, str]
 ) -> web.StreamResponse:
     """A file for each item, and manifest.json, which is the JSON answer without the audio."""
     manifest, files = [], {}
     for index, wish in enumerate(wishes):
         result = await anext(results)
-        manifest.append(told := _told(index, wish, result))
+        manifest.append(told := _told(index, wish, items[index], result))
         if not result.error:
             told.file = f"{index + 1:02}.{wish.response_format}"
             files[told.file] = result.audio
@@ -197,7 +202,7 @@ def _new_id() -> str:
     return f"batch_{secrets.token_hex(12)}"
 
 
-def _told(index: int, wish: BatchItem, result: Result) -> BatchResult:
+def _told(index: int, wish: BatchItem, item: Item, result: Result) -> BatchResult:
     """A result in words, without its audio."""
     if result.error:
         error = error_body(result.error)["error"]
@@ -209,4 +214,5 @@ def _told(index: int, wish: BatchItem, result: Result) -> BatchResult:
         media_type=MEDIA_TYPES[wish.response_format],
         duration_ms=round(1000 * result.report.audio),
         usage=usage(result.report),
+        warnings=list(describe(item.request).warnings) or None if item.request else None,
     )

@@ -13,7 +13,7 @@ from wyoming_qwen3.report import Report
 from wyoming_qwen3.speech import SpeechSession
 
 from .answer import EVENT_STREAM, stream_audio, stream_events, whole_audio
-from .intent import SpeechFields, check_text, understand, voice_headers
+from .intent import SpeechFields, check_text, describe, understand, voice_headers
 from .keys import CONFIG, SERVICES
 from .operation import Resource
 from .parse import Query, ignored_headers, parse_body, parse_query
@@ -63,7 +63,7 @@ async def speak(request: web.Request) -> web.StreamResponse:
             return headers | session_headers(session)
 
         if body.stream_format == "sse":
-            return await stream_events(request, session, body.response_format, more, lambda: _done(session.report))
+            return await stream_events(request, session, body.response_format, more, lambda: _done(session))
         if (query.stream if body.stream is None else body.stream) is False and body.stream_format is None:
             return await whole_audio(session, body.response_format, more)
         return await stream_audio(request, session, body.response_format, more)
@@ -93,5 +93,7 @@ def usage(report: Report) -> dict[str, int]:
     }
 
 
-def _done(report: Report) -> dict[str, object]:
-    return {"type": "speech.audio.done", "usage": usage(report)}
+def _done(session: SpeechSession) -> dict[str, object]:
+    warnings = describe(session.request).warnings
+    told: dict[str, object] = {"warnings": warnings} if warnings else {}
+    return {"type": "speech.audio.done", "usage": usage(session.report), **told}

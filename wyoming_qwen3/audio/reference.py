@@ -16,7 +16,7 @@ from wyoming_qwen3.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.request import SAMPLE_RATE, FloatArray, Reference
 
 from .activity import HOP_SECONDS, Activity, find_speech
-from .decode import resample
+from .decode import read_clip, resample
 from .pcm import silence
 
 SHORTEST_SECONDS = 1.0
@@ -69,6 +69,29 @@ def require_usable(samples: FloatArray, sample_rate: int, text: str | None, para
         if finding.severity == "error":
             raise InvalidRequest(finding.message, param=param)
     return findings
+
+
+MAX_RATE = 48_000
+"""Hz of a recording: the model hears 24,000, and 16 clips of 30 seconds still fit into an archive."""
+
+
+def read_recording(
+    data: bytes, text: str | None, param: str, *, max_seconds: float
+) -> tuple[Reference, tuple[Finding, ...]]:
+    """Return the clip in a file, at `MAX_RATE` or less, and the warnings of `check`; `text` is what it says.
+
+    Whoever takes a clip to clone from a client takes it by this. `param` names the field of the request, and begins
+    the message of an error. Raises TooLarge where the clip is longer than `max_seconds`, and InvalidRequest where it
+    can't be read or `check` finds an error.
+    """
+    clip = read_clip(data, max_seconds=max_seconds, param=param)
+    rate = min(clip.sample_rate, MAX_RATE)
+    samples = resample(clip.samples, clip.sample_rate, rate)
+    try:
+        warnings = require_usable(samples, rate, text, param)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{param}: {error}", param=param) from None
+    return Reference(samples, rate, text), warnings
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,10 @@ Fields that it does not know it drops without a word, so nothing is sent that is
 
 import base64
 import unicodedata
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint
 from wyoming_qwen3.errors import InvalidRequest, NotSupported
@@ -53,8 +56,8 @@ def speech_body(
 def voice_fields(voice: Voice) -> dict[str, Any]:
     """The fields that name, describe or show a voice. Encodes a clip, some 10 ms: not for an event loop.
 
-    Clips go as data: URLs, so that the server fetches nothing; it takes 1 to 30 s. Raises InvalidRequest for others,
-    and NotSupported for a prompt that only the native engine can use.
+    Clips go as data: URLs, so that the server fetches nothing; it takes 1 to 30 s. Raises InvalidRequest for longer
+    ones, and NotSupported for a prompt that only the native engine can use.
     """
     match voice:
         case Speaker():
@@ -72,15 +75,27 @@ def voice_fields(voice: Voice) -> dict[str, Any]:
 
 
 def _reference_fields(clip: Reference) -> dict[str, Any]:
-    shortest, longest = _REFERENCE_SECONDS
-    seconds = clip.samples.size / clip.sample_rate
-    if not shortest <= seconds <= longest:
+    clip = _fitted(clip)
+    _, longest = _REFERENCE_SECONDS
+    if (seconds := clip.samples.size / clip.sample_rate) > longest:
         raise InvalidRequest(
-            f"The voice's clip has {seconds:.1f} s; vLLM servers take {shortest:g} to {longest:g} s.", param="ref_audio"
+            f"The voice's clip has {seconds:.1f} s; vLLM servers take {longest:g} s at most.", param="ref_audio"
         )
     url = f"data:audio/wav;base64,{base64.b64encode(wav.pack(clip)).decode()}"
     said = {"x_vector_only_mode": True} if clip.text is None else {"ref_text": clip.text}
     return {"ref_audio": url, **said}
+
+
+def _fitted(clip: Reference) -> Reference:
+    """Return a prepared clip at a length that servers take: it has lost silence, and has half a second after its end.
+
+    Silence is added to one that is too short, and cut off the end of one that is too long; no sound is.
+    """
+    shortest, longest = (round(seconds * clip.sample_rate) for seconds in _REFERENCE_SECONDS)
+    samples = clip.samples
+    if samples.size > longest and not samples[longest:].any():
+        samples = samples[:longest]
+    return replace(clip, samples=np.pad(samples, (0, max(0, shortest - samples.size))))
 
 
 def frame_limit(text: str, most: int | None) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from aiohttp import ClientSession
 
-from tests.api.clips import data_url
+from tests.api.clips import SAID, data_url, silence_url
 from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.audio.decode import read_clip
@@ -175,6 +175,20 @@ async def test_what_is_not_streamed_knows_its_length(http: ClientSession) -> Non
         assert len(file) == response.content_length
         assert round((len(file) - 44) / 48) == int(response.headers["X-Audio-Duration-Ms"])
     np.testing.assert_array_equal(decode(file), await heard(http, **body))
+
+
+async def test_a_speakers_clip_is_checked_and_what_could_be_better_told_with_the_name(http: ClientSession) -> None:
+    turns = [{"speaker": "Eve", "text": "It is late."}]
+    speakers = {"Eve": {"ref_audio": data_url(2), "ref_text": SAID, "max_new_tokens": 5}}
+    status, answer = await ask(http, turns=turns, speakers=speakers, response_format="wav", **{"return": "json"})
+    assert status == 200, answer
+    assert answer["warnings"][0] == "Eve: The clip has 2.0 s of speech; 3 s or more is better."
+    async with http.post(ROUTE, json={"turns": turns, "speakers": speakers}) as response:
+        assert response.headers["X-Warning"] == " ".join(answer["warnings"])
+    speakers["Eve"]["ref_audio"] = silence_url(2)
+    error = await refused(http, turns=turns, speakers=speakers)
+    assert error["param"] == "speakers.Eve.ref_audio"
+    assert "The clip is silent" in error["message"]
 
 
 async def test_a_speaker_has_fields_of_its_own_before_those_for_all(http: ClientSession) -> None:

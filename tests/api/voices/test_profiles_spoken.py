@@ -1,15 +1,17 @@
 """Profiles are spoken with: over HTTP and Wyoming, by a real server and tiny checkpoints, greedily."""
 
+import base64
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.voices.forms import TEXT, form, wav
-from tests.audio.test_reference import speech
+from tests.audio.test_reference import quiet, speech
 from tests.conftest import Server, StartServer, synthesize
 from tests.tiny import build_checkpoint
 from tests.waiting import HANG_SECONDS
@@ -76,6 +78,16 @@ async def test_a_profile_of_two_clips_speaks_the_same_over_http_and_wyoming_and_
     assert await speak(http, made["id"]) == spoken
     assert await clips_read(http) == before + 1
     assert (await ask(http, "GET", "/Anna"))["status"] == "ready"
+
+
+async def test_a_clip_that_is_sent_along_speaks_as_the_voice_that_is_kept_of_it(http: ClientSession) -> None:
+    """With its text and without, although there is silence around the speech."""
+    clip = wav(np.concatenate([quiet(1.2), speech(4.0), quiet(0.7)]))
+    url = f"data:audio/wav;base64,{base64.b64encode(clip).decode()}"
+    await ask(http, "POST", "", 201, data=form(("samples", clip), name="Said", ref_texts=[TEXT]))
+    await ask(http, "POST", "", 201, data=form(("samples", clip), name="Timbre", x_vector_only_mode="true"))
+    assert await speak(http, "", ref_audio=url, ref_text=TEXT) == await speak(http, "Said")
+    assert await speak(http, "", ref_audio=url, x_vector_only_mode=True) == await speak(http, "Timbre")
 
 
 async def test_what_is_spoken_next_is_made_of_the_clips_there_are_then(http: ClientSession) -> None:

@@ -6,7 +6,8 @@ https://docs.vllm.ai/projects/vllm-omni/en/stable/serving/speech_api/
             input.text {text}             any number, cut anywhere
             input.done                    ends the utterance; the next one has the same config or a new session.config
             session.close                 stops at once what is being spoken
-    server  session.configured            what was understood, and the fields that were not
+    server  session.configured            what was understood, and the fields that were not; `warnings`, a list of
+                                          sentences, where the voice or its clip could be better
             audio.start, binary frames, audio.done, session.done
             error {message, code, param, error_type}
 

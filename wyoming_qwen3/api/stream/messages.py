@@ -75,5 +75,5 @@ def configured(config: SessionConfig, request: SpeechRequest) -> dict[str, Any]:
         "format": config.response_format,
         "sample_rate": SAMPLE_RATE,
         "ignored_fields": [name[:100] for name in sorted(config.model_extra or {})[:_MOST_NAMES]],
-        **({"warning": told.warning} if told.warning else {}),
+        **({"warning": " ".join(told.warnings), "warnings": list(told.warnings)} if told.warnings else {}),
     }

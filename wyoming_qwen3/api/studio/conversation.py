@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
@@ -10,8 +10,8 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from wyoming_qwen3.api.answer import EVENT_STREAM, stream_audio, whole_audio
-from wyoming_qwen3.api.intent import Effects, SpeechFields
+from wyoming_qwen3.api.answer import EVENT_STREAM, stream_audio, whole_audio, with_warnings
+from wyoming_qwen3.api.intent import Effects, SpeechFields, describe
 from wyoming_qwen3.api.keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body
@@ -99,6 +99,7 @@ class ConversationAnswer(BaseModel):
     duration_ms: float
     format: AudioFormat
     turns: list[SpokenTurn]
+    warnings: Annotated[list[str], Field(description="What could be better about a speaker, a sentence each.")] = []
 
 
 @resource.operation(
@@ -123,7 +124,8 @@ async def converse(request: web.Request) -> web.StreamResponse:
     turns = await asyncio.to_thread(_read_turns, body, config.max_input)
     company = await cast([turn.speaker for turn in turns], body.speakers, body, config, services.synthesizer)
     lines = [_line(turn, company[voice_key(turn.speaker)], body.pause_ms) for turn in turns]
-    headers = _ignored(body) | {"X-Turns": str(len(lines))}
+    warnings = _warnings(turns, company)
+    headers = with_warnings(_ignored(body) | {"X-Turns": str(len(lines))}, warnings)
     at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text
     told = body.return_ == "json"
 
@@ -138,6 +140,7 @@ async def converse(request: web.Request) -> web.StreamResponse:
                 duration_ms=round(1000 * seconds, 1),
                 format=body.response_format,
                 turns=_told(lines, conversation.turns, seconds, tempo(effects)),
+                warnings=warnings,
             )
 
     async def work(tell: Callable[[str], None]) -> Told:
@@ -192,6 +195,12 @@ def _read_turn(number: int, turn: TurnFields) -> Turn:
 
 def _line(turn: Turn, request: SpeechRequest, pause_ms: float) -> Line:
     return Line(turn.speaker, turn.text, request, pause_ms / 1000 if turn.pause_after is None else turn.pause_after)
+
+
+def _warnings(turns: Sequence[Turn], company: Mapping[str, SpeechRequest]) -> list[str]:
+    """What could be better about each speaker, by name, in the order in which they first speak."""
+    names = {voice_key(turn.speaker): turn.speaker for turn in reversed(turns)}
+    return [f"{names[key]}: {told}" for key, request in company.items() for told in describe(request).warnings]
 
 
 def _ignored(body: ConversationBody) -> dict[str, str]:

@@ -13,8 +13,8 @@ from pydantic_core import from_json, to_json
 
 from wyoming_qwen3.api.body import Form, FormShape, read_form
 from wyoming_qwen3.api.parse import Fields, parse_json
-from wyoming_qwen3.audio.decode import Clip, read_clip, resample
-from wyoming_qwen3.audio.reference import check
+from wyoming_qwen3.audio.decode import Clip, read_clip
+from wyoming_qwen3.audio.reference import Finding, read_recording
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import Reference
 
@@ -33,9 +33,6 @@ CLIP = FormShape({"audio": 1, "file": 1}, file_bytes=_CLIP_BYTES)
 
 _DECODED_SECONDS = 60.0
 """What is longer is not even looked at."""
-
-_MOST_RATE = 48_000
-"""Hz at which a clip is kept: the model hears 24,000, and 16 clips of 30 seconds still fit into an archive."""
 
 
 class ClipFields(Fields):
@@ -98,17 +95,12 @@ def hear(sent: Sequence[Sent]) -> list[Reference]:
 
     Raises TooLarge, and InvalidRequest for one that can't be read or is of no use.
     """
-    return [_hear(one) for one in sent]
+    return [hear_one(one)[0] for one in sent]
 
 
-def _hear(sent: Sent) -> Reference:
-    clip = read_clip(sent.data, max_seconds=_DECODED_SECONDS, param=sent.param)
-    rate = min(clip.sample_rate, _MOST_RATE)
-    samples = resample(clip.samples, clip.sample_rate, rate)
-    for finding in check(samples, rate, sent.text):
-        if finding.severity == "error":
-            raise InvalidRequest(f"{sent.param}: {finding.message}", param=sent.param)
-    return Reference(samples, rate, sent.text)
+def hear_one(sent: Sent) -> tuple[Reference, tuple[Finding, ...]]:
+    """One of them, and what could be better about it. Raises as `hear` does."""
+    return read_recording(sent.data, sent.text, sent.param, max_seconds=_DECODED_SECONDS)
 
 
 def _said(text: str | None, param: str, *, timbre: bool) -> str | None:

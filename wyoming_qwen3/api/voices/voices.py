@@ -11,11 +11,11 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from wyoming_qwen3.api.access import has_key
+from wyoming_qwen3.api.answer import with_warnings
 from wyoming_qwen3.api.body import FormShape, read_form
 from wyoming_qwen3.api.keys import CONFIG, SERVICES, Services
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.parse import Fields, Query, header_text, ignored_headers, parse_body, parse_json, parse_query
-from wyoming_qwen3.audio.reference import check
+from wyoming_qwen3.api.parse import Fields, Query, ignored_headers, parse_body, parse_json, parse_query
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.design import MOST_CHARACTERS, sample_text
 from wyoming_qwen3.errors import InvalidRequest
@@ -26,7 +26,7 @@ from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, Speaker, find_language, fi
 from .kept import DeletedAnswer, language_name, preview_url
 from .presets import designer
 from .profile import check_unbound
-from .uploads import Sent, fields_json, hear
+from .uploads import Sent, fields_json, hear_one
 
 resource = Resource("Voices")
 
@@ -36,7 +36,6 @@ _SAMPLE_BYTES = 10 * 1024 * 1024
 _FORM_BYTES = _SAMPLE_BYTES + 256 * 1024
 _JSON_BYTES = 256 * 1024
 _FORM = FormShape({"audio_sample": 1}, file_bytes=_SAMPLE_BYTES)
-_WARNING_LENGTH = 500
 
 
 class VoiceEntry(BaseModel):
@@ -152,7 +151,7 @@ async def create_voice(request: web.Request) -> web.StreamResponse:
         voice = await _from_words(services, request.app[CONFIG].cast.defaults, body, clip)
     else:
         voice, warnings = await _from_clip(services, body, clip)
-        headers |= {"X-Warning": header_text(" ".join(warnings))[:_WARNING_LENGTH]} if warnings else {}
+        headers = with_warnings(headers, warnings)
     made = CustomVoice(
         id=voice.id,
         created_at=int(voice.created_at),
@@ -241,8 +240,8 @@ async def _from_clip(services: Services, body: NewVoice, clip: bytes | None) -> 
 
 
 def _hear(clip: bytes, text: str | None) -> tuple[Reference, list[str]]:
-    recording = hear([Sent(clip, text, "audio_sample")])[0]
-    found = [finding.message for finding in check(recording.samples, recording.sample_rate, text)]
+    recording, findings = hear_one(Sent(clip, text, "audio_sample"))
+    found = [finding.message for finding in findings]
     timbre = "Without ref_text, what the clip says, its timbre alone is cloned."
     return recording, found if text else [timbre, *found]
 

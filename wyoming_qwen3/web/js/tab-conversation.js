@@ -91,7 +91,8 @@ class ConversationTab extends HTMLElement {
       const total = this.script.value.split("\n").filter((line) => speakersOf(line).length).length;
       const { conversation } = await worked("v1/audio/conversation", json, progressOf(this.notice, total), this.#stopping.signal);
       await this.#show(conversation, format);
-      this.notice.clear();
+      if (conversation.warnings.length) this.notice.warn(conversation.warnings.join(" "));
+      else this.notice.clear();
     });
     if (this.#stopping?.signal.aborted) this.notice.say(t("speak.stopped"));
     this.stop.hidden = true;

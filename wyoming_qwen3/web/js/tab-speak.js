@@ -193,7 +193,7 @@ class SpeakTab extends HTMLElement {
     this.#fact(t("fact.engine"), standby ? t("engine.standby") : headers.get("X-Model-Used") ?? "–");
     if (instead) this.notice.warn(t("speak.instead", { reason: instead }));
     else if (standby) this.notice.say(t(this.engine.value === "standby" ? "speak.asked" : "speak.only"));
-    if (headers.has("X-Warning")) this.notice.warn(`${headers.get("X-Warning")}.`);
+    if (headers.has("X-Warning")) this.notice.warn(JSON.parse(`"${headers.get("X-Warning")}"`));
   }
 
   #tellFirst(time) {
