@@ -19,8 +19,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
         *("settings", "defaults", "admission", "engine", "text", "audio", "store", "metrics", "report", "logs"),
         *("events", "messages"),
     ),
-    ("worker", "door", "patience", "bench", "casting", "recall", "drop", "remote"),
-    ("cloning", "models", "engaged"),
+    ("worker", "door", "patience", "bench", "casting", "recall", "drop", "remote", "supervisor"),
+    ("cloning", "models", "engaged", "tts_cache"),
     ("standby",),
     ("engines",),
     ("lineup",),
@@ -32,7 +32,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 WITHIN_A_ROW = {("handler", "info")}
 
 HOMES = {
-    "aiohttp": {"api", "bench", "remote"},
+    "aiohttp": {"api", "bench", "remote", "supervisor"},
     "av": {"audio"},
     "PIL": {"bench"},
     "prometheus_client": {"metrics"},

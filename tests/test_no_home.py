@@ -108,7 +108,7 @@ async def test_with_a_data_folder_it_speaks_and_clones(place: Path, models_dir: 
     ):
         server = Server(process, port, http_port, log)
         try:
-            await server.wait_for(r"0\.6B-CustomVoice is ready", 300)
+            await server.wait_for(r"0\.6B-CustomVoice is ready")
             assert (await synthesize(server.uri, "Die Haustür ist offen.", "ryan-de")).types[-1] == "audio-stop"
             async with ClientSession(server.url) as http:
                 cloned = {"input": "The door.", "ref_audio": data_url(3.0), "ref_text": "A hum."}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from wyoming_qwen3.settings import parse
+from wyoming_qwen3.settings import SupervisorAccess, parse
 
 
 def test_defaults() -> None:
@@ -64,6 +64,7 @@ def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
         ("--memory-budget", "1.5G", "memory_budget", 3 << 29),
         ("--memory-budget", "800 MiB", "memory_budget", 800 << 20),
         ("--zeroconf", "kitchen", "zeroconf", "kitchen"),
+        ("--clear-cache", "off", "clear_cache", False),
         ("--log-level", "debug", "log_level", "DEBUG"),
         ("--revision", "abc", "revision", "abc"),
         ("--uri", "tcp://[::1]:10200", "uri", "tcp://[::1]:10200"),
@@ -112,6 +113,13 @@ def test_a_voice_with_a_language_sets_the_language() -> None:
     assert settings.voice.id == "vivian"
     assert settings.language is not None
     assert settings.language.code == "de"
+
+
+def test_the_supervisor_is_known_by_its_own_variables() -> None:
+    assert parse([], {}).supervisor is parse([], {"SUPERVISOR_TOKEN": ""}).supervisor is None
+    assert parse([], {"SUPERVISOR_TOKEN": "a"}).supervisor == SupervisorAccess("http://supervisor", "a")
+    elsewhere = parse([], {"SUPERVISOR_TOKEN": "a", "SUPERVISOR_API": "http://localhost:1"})
+    assert elsewhere.supervisor == SupervisorAccess("http://localhost:1", "a")
 
 
 @pytest.mark.parametrize("order", [["--model", "0.6B", "say", "Hi"], ["say", "Hi", "--model", "0.6B"]])

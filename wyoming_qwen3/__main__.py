@@ -49,8 +49,10 @@ from .store.claim import claimed
 from .store.clips import Clips
 from .store.history import History, Limits
 from .store.voices import VoiceStore
+from .supervisor import Supervisor
 from .text.language import LanguageGuesser
 from .text.script import Script
+from .tts_cache import TtsCache
 from .voices import SPEAKERS
 from .worker import Worker, download
 
@@ -66,6 +68,7 @@ Qwen3 is fetched and loaded after that: it would take the processor away from wh
 def main() -> None:
     """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
     settings = parse(sys.argv[1:], os.environ)
+    os.environ.pop("SUPERVISOR_TOKEN", None)  # for this process alone: none of those that it starts needs it
     level = "WARNING" if settings.log_level == "INFO" and settings.command != "serve" else settings.log_level
     write_lines(level)
     if settings.local_files_only:
@@ -252,7 +255,11 @@ def _warm_text(guesser: LanguageGuesser) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    async with _store(settings) as store, _services(settings, store, preload=True) as services:
+    async with (
+        _store(settings) as store,
+        _services(settings, store, preload=True) as speaking,
+        _clearing_cache(settings, speaking) as services,
+    ):
         cast = Cast(Defaults(settings.voice, settings.language, settings.sampling), store.voices)
         async with _http(settings, services, cast):
             gc.collect()
@@ -260,6 +267,21 @@ async def _serve(settings: Settings) -> None:
             door = Door("wyoming", services.metrics, services.faults)
             services.patience.add("wyoming", lambda: door.transports)
             await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast, door))
+
+
+@contextlib.asynccontextmanager
+async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterator[Services]:
+    """The services with what looks after Home Assistant's cache."""
+    access = settings.supervisor if settings.clear_cache else None
+    supervisor = Supervisor(access.url, access.token) if access else None
+    cache = TtsCache(settings.data_dir / "store" / "tts-cache", services.synthesizer.engines.qwen3_speaks, supervisor)
+    services.synthesizer.on_spoken = cache.spoke
+    looking = asyncio.create_task(cache.run(), name="tts cache")
+    try:
+        yield replace(services, tts_cache=cache)
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

@@ -2,26 +2,44 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from .checkpoints import KIND_NAMES, Checkpoint
+from .checkpoints import KIND_NAMES, Checkpoint, Size
 from .cloning import ClonePrompts
 from .engaged import Engaged, Local, Speaker
 from .errors import BackendUnavailable, EngineFailed, InvalidRequest, OutOfMemory, SpeechError, Unavailable
 from .models.manager import ModelManager, choose_model, choose_smaller
-from .models.state import Model, State
+from .models.state import Model, State, Status
 from .remote.servers import Servers
 from .request import Kept, Reference, SpeechRequest, StandbyMode
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 from .text.language import LanguageGuesser
+from .voices import SPEAKERS
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
 """What a caller has to have entered while something is waited for that is no speech, so that others speak meanwhile."""
 
 _MOST_RUN_OUT = 2
 """How often memory may run out in one utterance: with a large checkpoint and a small one, or twice with a small one."""
+
+
+_PLAIN = SpeechRequest(SPEAKERS[0])
+"""A request for which the standby voice could stand in."""
+
+
+def speakers_ready(statuses: Iterable[Status], size: Size) -> bool:
+    """Whether the checkpoint that speaks for a named speaker is in memory; `statuses` are of all that are published.
+
+    That is the one of the server's `size`, or the smaller one where memory did not suffice for that.
+    """
+    found = {status.checkpoint: status for status in statuses}
+    main = choose_model(_PLAIN, size)
+    if found[main].state is State.READY:
+        return True
+    smaller = choose_smaller(_PLAIN, main) if isinstance(found[main].error, OutOfMemory) else None
+    return smaller is not None and found[smaller].state is State.READY
 
 
 class Engines:
@@ -62,6 +80,16 @@ class Engines:
         if self._servers:
             with contextlib.suppress(BackendUnavailable):
                 self._servers.choose(request)
+
+    def qwen3_speaks(self) -> bool:
+        """Whether Qwen3 would speak for a named speaker now, so that the standby voice would not."""
+        if self._mode == "only":
+            return False
+        if self._servers:
+            with contextlib.suppress(SpeechError):
+                if self._servers.served()[self._servers.choose(_PLAIN)]:
+                    return True
+        return self._models.has_engine and speakers_ready(self._models.statuses(), self._models.size)
 
     async def reads_along(self, request: SpeechRequest) -> bool:
         """Whether text that still comes can be fed to the model's own text track."""

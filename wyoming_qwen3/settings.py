@@ -6,7 +6,7 @@ is an error at start, never a default.
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
@@ -35,6 +35,16 @@ class Vllm:
     """Each with the kind of checkpoint that it is said to serve; None where the server is to tell."""
 
     api_key: str | None = None
+
+
+@dataclass(frozen=True)
+class SupervisorAccess:
+    """Where the Supervisor is that runs the server as an app, and who the app is."""
+
+    url: str
+    """Of its API, without a slash at the end."""
+
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,12 @@ class Settings:
     revision: str
     idle_unload: float
     memory_budget: int | None
+    supervisor: SupervisorAccess | None
+    """None where the server is no app of Home Assistant's."""
+
+    clear_cache: bool
+    """Whether Home Assistant is asked, through the Supervisor, to forget what the standby voice spoke."""
+
     zeroconf: str | None
     """A name, "" for the machine's own, None for no announcement."""
 
@@ -126,12 +142,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     _refuse_unknown(parser, environment)
     given = parser.parse_args(arguments)
     try:
-        return _settings(given)
+        return _settings(given, environment)
     except SpeechError as error:
         parser.error(str(error))
 
 
-def _settings(given: argparse.Namespace) -> Settings:
+def _settings(given: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
     data_dir = _data_dir(given)
     if given.ingress_port == given.http_port and not given.no_http:
         raise InvalidRequest("--ingress-port and --http-port must be two ports.")
@@ -182,6 +198,8 @@ def _settings(given: argparse.Namespace) -> Settings:
         revision=given.revision,
         idle_unload=given.idle_unload,
         memory_budget=given.memory_budget,
+        supervisor=_supervisor(environment),
+        clear_cache=given.clear_cache,
         zeroconf=given.zeroconf,
         log_level="DEBUG" if given.debug else given.log_level,
         told=_told(given),
@@ -197,6 +215,12 @@ def _data_dir(given: argparse.Namespace) -> Path:
     if given.command == "voices" or getattr(given, "show_text", False):
         return Path()
     raise InvalidRequest("There is no home folder here; say with --data-dir where everything that is kept should be.")
+
+
+def _supervisor(environment: Mapping[str, str]) -> SupervisorAccess | None:
+    """By the variables that the Supervisor sets for every app, and that bashio reads."""
+    token = environment.get("SUPERVISOR_TOKEN")
+    return SupervisorAccess(environment.get("SUPERVISOR_API") or "http://supervisor", token) if token else None
 
 
 def _vllm(given: argparse.Namespace) -> Vllm | None:
@@ -337,6 +361,13 @@ def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
     )
     options.option("--history-size", to.size, "2G", "most disk space for them, such as 500M")
     options.option("--models-dir", to.path, None, "folder of checkpoints (default DATA_DIR/models)")
+    options.option(
+        "--clear-cache",
+        to.boolean,
+        True,
+        "on or off: in the app, clear Home Assistant's speech cache when Qwen3 can speak after the standby voice did",
+        metavar="ON",
+    )
     options.option("--zeroconf", str, None, "announce on the local network", nargs="?", const="", metavar="NAME")
     options.option(
         "--log-level", to.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR"
@@ -431,6 +462,8 @@ def _from_environment(parser: argparse.ArgumentParser, variable: str, value: str
 
 
 def _shown(default: Any) -> str:
+    if default is True:
+        return "on"
     return ",".join(default) if isinstance(default, tuple) else str(default)
 
 

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -90,6 +90,9 @@ class Synthesizer:
         self._metrics = metrics
         self._options = options
         self._history = history
+        self.on_spoken: Callable[[str, Report], None] | None = None
+        """Told of each utterance that is over: its source and its report."""
+
         self._speeds: dict[str, float] = {}
         """How fast each model spoke lately, in seconds of sound a second."""
 
@@ -167,6 +170,8 @@ class Synthesizer:
             audio=report.audio,
             wall=report.wall,
         )
+        if self.on_spoken:
+            self.on_spoken(source, report)
 
 
 class SpeechSession:

@@ -23,6 +23,7 @@ CHOSEN: dict[str, Any] = {
     "voice": "uncle_fu",
     "language": "de",
     "standby": "only",
+    "clear_cache": False,
     "quantize": "int4",
     "start": "asap",
     "max_hold": 3.5,

@@ -36,6 +36,7 @@ MANIFEST: dict[str, Any] = {
         "timeout": {"type": "integer", "minimum": 11, "maximum": 300},
         "discovery": {"type": "array", "items": _TEXT},
         "services": {"type": "array", "items": {"pattern": r"^(mqtt|mysql):(provide|want|need)$"}},
+        "homeassistant_api": _ON,
         "ingress": _ON,
         "ingress_stream": _ON,
         "ingress_entry": _TEXT,

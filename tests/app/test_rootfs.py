@@ -17,7 +17,7 @@ import pytest
 from tests.app.files import CHOSEN, CONFIG, HEALTHCHECK, ROOTFS, SERVICES
 from tests.conftest import StartServer, environment
 from wyoming_qwen3.bench.serving import free_port
-from wyoming_qwen3.settings import parse
+from wyoming_qwen3.settings import SupervisorAccess, parse
 
 pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed: apt-get install jq")
 
@@ -112,6 +112,17 @@ def test_a_list_that_was_emptied_is_none(stage: Path) -> None:
 )
 def test_no_value_is_taken_for_a_command(stage: Path, key: str) -> None:
     assert settings_of(stage, CONFIG["options"] | {"api_key": key})["TTS_QWEN3_API_KEY"] == key
+
+
+def test_the_supervisors_token_reaches_the_program(stage: Path) -> None:
+    """As the user that the script becomes; so the program can have Home Assistant's cache cleared."""
+    found = settings_of(stage, CONFIG["options"], token="a0d7b954")
+    inherited = dict(pair.partition("=")[::2] for pair in (stage / "environment").read_text().split("\0"))
+    settings = parse([], found | {"SUPERVISOR_TOKEN": inherited["SUPERVISOR_TOKEN"]})
+    assert settings.supervisor == SupervisorAccess("http://supervisor", "a0d7b954")
+    assert settings.clear_cache
+    assert "a0d7b954" not in f"{settings} {settings.told}"
+    assert CONFIG["homeassistant_api"]
 
 
 def test_the_sidebar_and_the_share_are_served(stage: Path) -> None:

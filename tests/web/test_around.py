@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -13,6 +14,7 @@ from tests.hub import Hub
 from tests.web.conftest import PHONE, OpenStudio, Studio
 from tests.web.ingress import home_assistant
 from wyoming_qwen3.bench.serving import free_port
+from wyoming_qwen3.tts_cache import STALE
 
 SENTENCE = "The front door is open, and the light in the kitchen is still on."
 KEY = "s3cret"
@@ -73,6 +75,31 @@ def test_behind_ingress_the_standby_voice_speaks_and_says_why(studio: Studio) ->
     expect(history.get_by_role("article")).to_have_count(0)
     expect(studio.open("api").get_by_text("/v1/realtime")).to_have_count(0)
     expect(studio.open("api").get_by_text("/api/history/stats")).to_be_visible()
+
+
+def test_what_the_standby_voice_left_in_home_assistants_cache_is_told_until_it_is_dismissed(
+    open_studio: OpenStudio, start_server: StartServer, models_dir: Path, tmp_path: Path
+) -> None:
+    """On every tab, and after the page was opened again. The standby voice spoke before the server was restarted."""
+    (tmp_path / "kept/store").mkdir(parents=True)
+    (tmp_path / "kept/store/tts-cache").write_bytes(STALE)
+    options = ("--models-dir", str(models_dir), "--model", "0.6B", "--preload", "none", "--local-files-only")
+    server = start_server(*options, "--data-dir", str(tmp_path / "kept"))
+    studio = open_studio(f"{server.url}/")
+    studio.open("models")
+    note = studio.page.locator(".notes")
+    expect(note.get_by_role("status")).to_have_count(0)
+    body = {"model": CUSTOM_VOICE.name}
+    assert httpx.post(f"{server.url}/api/models/load", json=body, timeout=60).status_code == 200
+    expect(note).to_contain_text("call its action tts.clear_cache")
+    studio.page.reload()
+    studio.open("speak")
+    expect(note.get_by_role("status")).to_have_count(1)
+    note.get_by_role("button", name="Dismiss").click()
+    expect(note.get_by_role("status")).to_have_count(0)
+    studio.page.reload()
+    expect(studio.page.locator(".health.good")).to_be_visible()
+    expect(note.get_by_role("status")).to_have_count(0)
 
 
 def test_a_download_is_watched_stopped_and_taken_up_again(studio: Studio) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from wyoming_qwen3 import __version__
 from wyoming_qwen3.checkpoints import published
+from wyoming_qwen3.errors import NotFound
 from wyoming_qwen3.metrics import CONTENT_TYPE
 from wyoming_qwen3.models.state import State, Status
 from wyoming_qwen3.remote.server import ServerStatus
@@ -21,6 +22,20 @@ from .operation import Resource
 resource = Resource("Server")
 
 Level = Literal["ok", "loading", "degraded"]
+
+
+class Note(BaseModel):
+    """Something that a person should do. By its id it is dismissed."""
+
+    id: str
+    message: str
+
+
+class NoteDismissed(BaseModel):
+    """It is told no more."""
+
+    id: str
+    dismissed: Literal[True] = True
 
 
 class Health(BaseModel):
@@ -43,6 +58,9 @@ class Health(BaseModel):
 
     faults: list[str]
     """What else is wrong, in sentences: what is kept on disk and could not be used, or was begun anew."""
+
+    notes: list[Note]
+    """What a person should do, in sentences; each can be dismissed."""
 
     active: int
     queue: int
@@ -69,6 +87,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         models=[model_entry(status) for status in services.models.statuses()],
         servers=server_entries(services),
         faults=list(services.store.faults),
+        notes=_notes(services),
         active=services.admission.active,
         queue=services.admission.waiting,
         version=__version__,
@@ -77,10 +96,27 @@ async def health(request: web.Request) -> web.StreamResponse:
     return web.json_response(text=told.model_dump_json(), status=200 if verdict.speaks else 503)
 
 
+@resource.operation(
+    "DELETE", "/api/notes/{id}", "Dismiss a note", answers={200: {"application/json": NoteDismissed}}, errors=(404,)
+)
+async def dismiss_note(request: web.Request) -> web.StreamResponse:
+    """One of those that /health tells: a person has done it, or does not want to see it. It is gone for everybody."""
+    services, note_id = request.app[SERVICES], request.match_info["id"]
+    if services.tts_cache is None or note_id not in {note.id for note in _notes(services)}:
+        raise NotFound("There is no such note, or not any more.", param="id")
+    await services.tts_cache.dismiss()
+    return web.json_response(text=NoteDismissed(id=note_id).model_dump_json())
+
+
 @resource.operation("GET", "/metrics", "Metrics for Prometheus", answers={200: {"text/plain": None}})
 async def metrics(request: web.Request) -> web.StreamResponse:
     """Requests, times to the first sound, speeds, queue, models and memory."""
     return web.Response(body=request.app[SERVICES].metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _notes(services: Services) -> list[Note]:
+    message = services.tts_cache.note if services.tts_cache else None
+    return [Note(id="tts-cache", message=message)] if message else []
 
 
 class Verdict(NamedTuple):

@@ -19,6 +19,7 @@ from wyoming_qwen3.standby import StandbyVoice
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.history import History
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.tts_cache import TtsCache
 
 from .access import Access
 
@@ -53,6 +54,9 @@ class Services:
     store: Store
     servers: Servers | None = None
     """vLLM servers that speak for this one, if there are any."""
+
+    tts_cache: TtsCache | None = None
+    """What the standby voice left in Home Assistant's cache, where that is looked after."""
 
     faults: Faults = field(default_factory=Faults)
     """Where what is answered with an error is told."""

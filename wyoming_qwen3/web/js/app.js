@@ -1,7 +1,7 @@
 // The page around the tabs: which one is shown, how the server is, and the API key where one is needed.
 
-import { currentKey, keepKey, onKeyNeeded } from "./api.js";
-import { checkbox, field, h, icon } from "./dom.js";
+import { currentKey, keepKey, onKeyNeeded, send } from "./api.js";
+import { Notice, button, checkbox, field, h, icon } from "./dom.js";
 import { t } from "./text.js";
 import { followHomeAssistant } from "./theme.js";
 
@@ -28,7 +28,8 @@ class VoiceStudio extends HTMLElement {
     for (const name of TABS) this.#add(name);
     this.told = h("span", { role: "status" });
     this.health = h("a", { class: "health", href: "#models" }, this.told);
-    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health), this.bar, this.panels);
+    this.notes = h("div", { class: "notes" });
+    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health), this.notes, this.bar, this.panels);
     this.bar.addEventListener("keydown", (event) => this.#key(event));
     window.addEventListener("hashchange", () => this.#show());
     this.#show();
@@ -74,33 +75,65 @@ class VoiceStudio extends HTMLElement {
     this.#go(TABS[next]);
   }
 
+  /** Show these notes, and leave alone those that are shown. */
+  #note(notes) {
+    for (const shown of [...this.notes.children]) {
+      if (!notes.some(({ id }) => id === shown.dataset.note)) shown.remove();
+    }
+    for (const note of notes) {
+      if (![...this.notes.children].some((shown) => shown.dataset.note === note.id)) this.notes.append(noteOf(note));
+    }
+  }
+
   /** Say who could speak now, again and again while the page is seen. */
   async #look() {
     if (!document.hidden) {
-      const { kind, text, title } = await health();
+      const { kind, text, title, notes } = await health();
       this.health.className = `health ${kind}`;
       if (this.told.textContent !== text) this.told.textContent = text;
       this.health.title = title;
+      if (notes) this.#note(notes);
     }
     setTimeout(() => this.#look(), LOOK_MS);
   }
+}
+
+/** What the server asks a person to do, until somebody has dismissed it. */
+function noteOf({ id, message }) {
+  const notice = new Notice();
+  const dismiss = async () => {
+    try {
+      await send("DELETE", `api/notes/${id}`);
+    } catch (error) {
+      if (error.code !== "not_found") throw error; // somebody else has dismissed it
+    }
+    notice.element.remove();
+  };
+  const dismissed = () => dismiss().catch((error) => notice.warn(error.message, button(t("dismiss"), dismissed)));
+  notice.warn(message, button(t("dismiss"), dismissed));
+  notice.element.dataset.note = id;
+  return notice.element;
 }
 
 /** What /health says, in a few words; it answers with 503 where nobody can speak. */
 async function health() {
   try {
     const response = await fetch(new URL("health", document.baseURI));
-    const { status, reason, standby, models } = await response.json();
-    const title = reason ?? "";
-    const fetched = models.find(({ state, progress }) => state === "downloading" && progress?.total);
-    if (status === "ok" && !models.some(({ state }) => state === "ready" || state === "on disk")) return { kind: "good", text: t("health.only"), title };
-    if (status === "ok") return { kind: "good", text: t("health.ok"), title };
-    if (fetched) return { kind: "busy", text: t("health.fetching", { percent: Math.floor((100 * fetched.progress.done) / fetched.progress.total) }), title };
-    if (status === "loading") return { kind: "busy", text: t("health.loading"), title };
-    return standby ? { kind: "busy", text: t("health.standby"), title } : { kind: "bad", text: t("health.degraded"), title };
+    const told = await response.json();
+    return { ...inBrief(told), notes: told.notes };
   } catch {
-    return { kind: "bad", text: t("health.gone"), title: t("error.unreachable") };
+    return { kind: "bad", text: t("health.gone"), title: t("error.unreachable"), notes: null };
   }
+}
+
+function inBrief({ status, reason, standby, models }) {
+  const title = reason ?? "";
+  const fetched = models.find(({ state, progress }) => state === "downloading" && progress?.total);
+  if (status === "ok" && !models.some(({ state }) => state === "ready" || state === "on disk")) return { kind: "good", text: t("health.only"), title };
+  if (status === "ok") return { kind: "good", text: t("health.ok"), title };
+  if (fetched) return { kind: "busy", text: t("health.fetching", { percent: Math.floor((100 * fetched.progress.done) / fetched.progress.total) }), title };
+  if (status === "loading") return { kind: "busy", text: t("health.loading"), title };
+  return standby ? { kind: "busy", text: t("health.standby"), title } : { kind: "bad", text: t("health.degraded"), title };
 }
 
 /** Ask for the API key until there is one that the server takes; null where the person gives up. */

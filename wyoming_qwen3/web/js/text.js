@@ -21,6 +21,7 @@ const ENGLISH = {
   "upload": "Upload a file",
   "again": "Try again",
   "cancel": "Cancel",
+  "dismiss": "Dismiss",
   "remove": "Delete",
   "remove.named": "Delete {name}",
   "remove.question": "Delete {name}? It can't be brought back.",

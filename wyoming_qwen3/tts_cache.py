@@ -1,0 +1,184 @@
+"""What the standby voice leaves in Home Assistant's cache of speech, and how it gets out of there.
+
+Home Assistant keeps the speech of a whole text on its disk and never asks for that text again: what the standby voice
+spoke while Qwen3 could not would be heard for ever. So as soon as Qwen3 can speak, Home Assistant is asked to clear its
+cache, or a person is told to. Knows neither how Home Assistant is asked nor who shows what a person is told.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import StorageFailed
+from .report import Report
+from .store.files import storing
+from .supervisor import CallFailed, Supervisor
+
+_LOGGER = logging.getLogger(__name__)
+
+NOTE = (
+    "The standby voice spoke while Qwen3 could not, and Home Assistant goes on playing that speech for the same texts: "
+    "call its action tts.clear_cache (Developer tools > Actions)."
+)
+"""What a person should do, where nobody does it for them."""
+
+CLEAN, STALE, TOLD = b"clean\n", b"stale\n", b"told.\n"
+"""What the file holds: the cache holds no speech of the standby voice; it may; it may, and a person was told so.
+
+All have one length, so that the file never shrinks while a backup reads it. Anything else is taken for `STALE`.
+"""
+
+
+def retry_pause(failures: int) -> float | None:
+    """Return the seconds to wait after so many failed calls in a row; None to give up, after half an hour in all.
+
+    Home Assistant takes a minute to restart, and longer where it is updated.
+    """
+    return None if failures > 11 else min(5.0 * 2.0 ** (failures - 1), 300.0)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds."""
+
+    look: float = 2.0
+    """Between two looks at whether Qwen3 can speak."""
+
+    settle: float = 5.0
+    """After the standby voice's last speech: Home Assistant stores speech when it has ended."""
+
+    retry_pause: Callable[[int], float | None] = retry_pause
+
+
+class TtsCache:
+    """Notes what the standby voice speaks, and has the cache cleared once Qwen3 can speak, for as long as `run` runs.
+
+    `file` keeps over a restart whether there is something to clear. `can_speak` tells whether Qwen3 can speak now.
+    Without a `supervisor` a person is told what to do, in the log and by `note`.
+    """
+
+    def __init__(
+        self, file: Path, can_speak: Callable[[], bool], supervisor: Supervisor | None, timing: Timing | None = None
+    ) -> None:
+        self._file = file
+        self._can_speak = can_speak
+        self._supervisor = supervisor
+        self._timing = timing or Timing()
+        self._stale = asyncio.Event()
+        """Set while the cache may hold speech of the standby voice about which nothing was done."""
+
+        self._told = False
+        self._texts = 0
+        """How many the standby voice has spoken."""
+
+        self._last_speech = float("-inf")
+        """When it spoke last, by the event loop's clock."""
+
+        self._written: bytes | None = None
+        self._writing = asyncio.Lock()
+
+    @property
+    def note(self) -> str | None:
+        """A sentence on what a person should do; None where nothing is to be done, or the note was dismissed."""
+        return NOTE if self._told else None
+
+    def spoke(self, source: str, report: Report) -> None:
+        """Take note of an utterance that is over: of those that the standby voice spoke to the end over Wyoming."""
+        if (source, report.model, report.outcome) == ("wyoming", "standby", "whole"):
+            self._texts += 1
+            self._last_speech = asyncio.get_running_loop().time()
+            self._stale.set()
+
+    async def dismiss(self) -> None:
+        """Drop the note: a person has done what it says, or does not want to see it."""
+        self._told = False
+        await self._write()
+
+    async def run(self) -> None:
+        """Act whenever it is time, until cancelled."""
+        await self._read()
+        while True:
+            await self._stale.wait()
+            await self._write()
+            if self._is_time():
+                await self._act()
+            else:
+                await asyncio.sleep(self._timing.look)
+
+    def _is_time(self) -> bool:
+        waited = asyncio.get_running_loop().time() - self._last_speech
+        return waited >= self._timing.settle and self._can_speak()
+
+    async def _act(self) -> None:
+        """Clear the cache, or say that a person has to. What is spoken meanwhile has its turn after that."""
+        texts = self._texts
+        self._told = not await self._clear()
+        if self._texts == texts:
+            self._stale.clear()
+        await self._write()
+
+    async def _clear(self) -> bool:
+        """Whether the cache is cleared now; the log tells where it is not."""
+        if self._supervisor is None:
+            _LOGGER.warning("%s", NOTE)
+            return False
+        failures = 0
+        while True:
+            try:
+                await self._supervisor.clear_tts_cache()
+            except CallFailed as error:
+                failures += 1
+                pause = None if error.final else self._timing.retry_pause(failures)
+                if pause is None:
+                    _LOGGER.warning("Home Assistant's cache of speech was not cleared: %s. %s", error, NOTE)
+                    return False
+                _LOGGER.debug("Home Assistant's cache of speech is to be cleared again in %.0f s: %s", pause, error)
+                await asyncio.sleep(pause)
+            else:
+                _LOGGER.info("Cleared Home Assistant's cache of speech, for the standby voice had spoken for Qwen3")
+                return True
+
+    async def _read(self) -> None:
+        """Take up what was left to do before a restart. An app tries again, though a person was told."""
+        try:
+            self._written = await asyncio.to_thread(_read_file, self._file)
+        except OSError as error:
+            _LOGGER.warning("%s can't be read: %s", self._file, error.strerror)
+            return
+        self._told = self._written == TOLD
+        if self._written not in (CLEAN, TOLD) or (self._told and self._supervisor):
+            self._stale.set()
+
+    async def _write(self) -> None:
+        """Have the file say how it is. On a disk that can't be written to it is forgotten with a restart."""
+        async with self._writing:
+            state = STALE if self._stale.is_set() else TOLD if self._told else CLEAN
+            if state == self._written:
+                return
+            try:
+                await asyncio.to_thread(_write_file, self._file, state)
+            except StorageFailed as error:
+                _LOGGER.warning("What the standby voice left in Home Assistant's cache is not kept: %s", error)
+            self._written = state
+
+
+def _read_file(file: Path) -> bytes:
+    """What the file says; `CLEAN` where there is none. Raises OSError."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(STALE))
+    except FileNotFoundError:
+        return CLEAN
+
+
+def _write_file(file: Path, state: bytes) -> None:
+    """Overwrite the file in place, and begin it where there is none. Raises StorageFailed."""
+    with storing():
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.pwrite(descriptor, state, 0)
+        finally:
+            os.close(descriptor)
