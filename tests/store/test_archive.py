@@ -11,6 +11,7 @@ import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "a bad name": (lambda: stating(name="../x"), "name"),
     "a reserved name": (lambda: stating(name="Vivian"), "reserved"),
     "a name like an id": (lambda: stating(name="6f1c9c6e-0000-4000-8000-000000000000"), "id"),
+    "old names that are no list": (lambda: stating(former_names="Anna"), "former_names must be a list"),
+    "an old name that is none": (lambda: stating(former_names=["Anna", 7]), "former_names must be names"),
+    "an old name without end": (lambda: stating(former_names=["x" * 65]), "former_names must be names"),
+    "an old name that no file holds": (lambda: stating(former_names=["\ud800"]), "valid Unicode"),
     "a number as name": (lambda: stating(name=7), "name must be text"),
     "half a character": (lambda: saying(json.dumps(manifest() | {"consent": "\ud800"})), "valid Unicode"),
     "a text without end": (lambda: stating(description="x" * 10_001), "10000 characters"),
@@ -365,6 +370,13 @@ def test_a_voice_of_a_speaker_without_clips_comes_back() -> None:
     manner = Manner(speaker=SPEAKERS[0], instructions="tired", speed=1.0)
     packed = unpack(pack(voice(manner, None, "Tired"), (), {}))
     assert (packed.manner, packed.design, packed.recordings, packed.prompts) == (manner, None, (), {})
+
+
+def test_old_names_come_along_and_an_archive_of_before_has_none() -> None:
+    renamed = replace(voice(), former_names=("Oma", "Erna"))
+    assert unpack(pack(renamed, CLIPS, {})).former_names == ("Oma", "Erna")
+    assert "former_names" not in manifest()
+    assert unpack(GOOD).former_names == ()
 
 
 def test_the_same_voice_gives_the_same_bytes() -> None:

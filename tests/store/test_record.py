@@ -22,6 +22,7 @@ VOICE = KeptVoice(
     design=Design("an old lady", "Good evening.", 2**63 - 1, "Qwen3-TTS-12Hz-1.7B-VoiceDesign"),
     folder="grandmother",
     digest="abc",
+    former_names=("Oma", "Erna"),
 )
 STYLED = KeptVoice(ID, "Whisper", "profile", 0.0, 0.0, "f" * 32, Manner(speaker=SPEAKERS[2], instructions="Whisper."))
 

@@ -27,6 +27,7 @@ from wyoming_qwen3.errors import (
 )
 from wyoming_qwen3.request import ClonePrompt, Reference
 from wyoming_qwen3.store import checks, voices
+from wyoming_qwen3.store.former_names import MAX_FORMER_NAMES
 from wyoming_qwen3.store.record import Record
 from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
@@ -148,7 +149,8 @@ async def test_a_name_is_taken_in_all_its_spellings(store: VoiceStore, folder: P
     "name",
     [
         *["", " ", ".", "..", ".hidden", "../x", "a/b", "a\\b", "a\0b", "a\nb", "x" * 65, "<b>", "\ud800", "~", "a:b"],
-        *["Ryan", "uncle fu", "alloy", "serena-de", "default", NOWHERE, NOWHERE.upper()],
+        *["Ryan", "uncle fu", "unclefu", "Ryan de", "alloy", "nova-pt-br", "serena-de", "default"],
+        *[NOWHERE, NOWHERE.upper()],
         "con\u202e",
     ],
 )
@@ -296,6 +298,122 @@ async def test_a_voice_does_not_take_anothers_name(store: VoiceStore) -> None:
     with pytest.raises(NameExists):
         await store.change(berta.id, name="anna")
     assert store.find("Berta") is berta
+
+
+# Old names.
+
+
+def old_names(store: VoiceStore, name: str) -> tuple[str, ...]:
+    return store.get(name).former_names
+
+
+async def test_a_renamed_voice_is_found_by_its_old_names_and_not_taken_for_them(
+    store: VoiceStore, folder: Path
+) -> None:
+    voice = await make(store)
+    await store.change(voice.id, name="Berta")
+    await store.change(voice.id, name="Clara")
+    for kept in (store, await opened(folder)):
+        assert old_names(kept, "Clara") == ("Anna", "Berta")
+        assert [kept.find_former(name).id for name in ("ANNA", "berta")] == [voice.id] * 2  # type: ignore[union-attr]
+        assert kept.find("anna") is None
+        assert kept.find_former("clara") is None
+        with pytest.raises(VoiceNotFound):
+            kept.get("Anna")
+
+
+async def test_the_same_name_in_other_letters_and_the_own_one_again_are_no_old_names(store: VoiceStore) -> None:
+    voice = await make(store)
+    assert (await store.change(voice.id, name="ANNA")).former_names == ()
+    await store.change(voice.id, name="Berta")
+    assert (await store.change(voice.id, name="anna")).former_names == ("Berta",)
+
+
+@pytest.mark.parametrize("taking", ["new", "renamed"])
+async def test_a_name_that_another_voice_takes_is_nobodys_old_name_any_more(
+    store: VoiceStore, folder: Path, taking: str
+) -> None:
+    voice = await make(store)
+    await store.change(voice.id, name="Berta")
+    other = await make(store, "anna" if taking == "new" else "Dora")
+    await store.change(other.id, name="anna")
+    assert old_names(store, "Berta") == ()
+    assert store.find_former("Anna") is None
+    assert old_names(await opened(folder), "Berta") == ()
+    await store.delete(other.id)
+    assert store.find_former("Anna") is None
+
+
+async def test_what_could_not_be_written_of_a_name_that_was_taken_is_found_at_the_start(
+    store: VoiceStore, folder: Path
+) -> None:
+    """The server was ended between the two records."""
+    voice = await make(store)
+    await store.change(voice.id, name="Berta")
+    before = (folder / voice.id / "voice.json").read_bytes()
+    other = await make(store, "Anna")
+    (folder / voice.id / "voice.json").write_bytes(before)
+    again = await opened(folder)
+    assert old_names(again, "Berta") == ()
+    assert again.find("anna") == other
+
+
+async def test_an_old_name_that_can_not_be_written_off_does_not_undo_the_voice_that_took_it(
+    store: VoiceStore, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    voice = await make(store)
+    await store.change(voice.id, name="Berta")
+    record = folder / voice.id / "voice.json"
+    record.unlink()
+    record.mkdir()
+    (record / "in the way").touch()
+    await make(store, "Anna")
+    assert store.find("Anna") is not None
+    assert store.find_former("Anna") is None
+    assert "The old name of a voice could not be removed" in caplog.text
+
+
+async def test_old_names_are_given_up_one_by_one(store: VoiceStore, folder: Path) -> None:
+    voice = await make(store)
+    for name in ("Berta", "Clara", "Dora"):
+        await store.change(voice.id, name=name)
+    assert (await store.change(voice.id, former_names=["CLARA", "Anna"])).former_names == ("Anna", "Clara")
+    with pytest.raises(InvalidRequest, match=r"'Berta' is no old name of the voice 'Dora'; .* Anna, Clara"):
+        await store.change(voice.id, former_names=["Anna", "Berta"])
+    assert (await store.change(voice.id, name="Emma", former_names=[])).former_names == ("Dora",)
+    assert old_names(await opened(folder), "Emma") == ("Dora",)
+
+
+async def test_so_many_old_names_are_kept_and_the_newest_of_them(store: VoiceStore) -> None:
+    voice = await make(store, "0")
+    for number in range(1, 40):
+        await store.change(voice.id, name=str(number))
+    assert old_names(store, "39") == tuple(str(number) for number in range(39 - MAX_FORMER_NAMES, 39))
+
+
+async def test_what_overwrites_a_voice_has_its_old_names(store: VoiceStore, folder: Path) -> None:
+    voice = await make(store)
+    await store.change(voice.id, name="Berta")
+    other = await make(store, "berta", overwrite=True)
+    assert (await opened(folder)).find_former("Anna") == store.find_former("Anna") == other
+
+
+async def test_a_voice_that_is_brought_in_keeps_the_old_names_that_are_free(store: VoiceStore) -> None:
+    await make(store, "Taken")
+    other = await make(store, "Was")
+    await store.change(other.id, name="Is")
+    made = await make(store, former_names=["taken", "WAS", "Free", "anna", "free"])
+    assert made.former_names == ("free",)
+    assert store.find_former("was") == store.get("Is")
+
+
+async def test_a_record_of_before_has_no_old_names(store: VoiceStore, folder: Path) -> None:
+    voice = await make(store)
+    path = folder / voice.id / "voice.json"
+    record = json.loads(path.read_bytes())
+    del record["former_names"]
+    path.write_text(json.dumps(record))
+    assert (await opened(folder)).find("Anna") == voice
 
 
 async def test_other_clips_are_another_revision_without_the_old_prompts(store: VoiceStore, folder: Path) -> None:

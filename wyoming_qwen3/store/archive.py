@@ -22,6 +22,7 @@ from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
 from . import prompts as prompt_files
 from . import wav
 from .checks import check_name, check_words
+from .former_names import MAX_FORMER_NAMES
 from .members import PARAM, read_members, write_members
 from .record import write_manner
 from .voice import Design, KeptVoice, Manner, VoiceType
@@ -30,6 +31,9 @@ MEDIA_TYPE = "application/zip"
 
 MOST_SECONDS = 60
 """Of one clip."""
+
+MAX_NAME_CHARACTERS = 64
+"""Of a name that the voice had before."""
 
 _T = TypeVar("_T")
 
@@ -44,6 +48,7 @@ class Packed:
     design: Design | None
     recordings: tuple[Reference, ...]
     prompts: Mapping[Size, ClonePrompt]
+    former_names: tuple[str, ...] = ()
 
 
 def pack(voice: KeptVoice, recordings: Sequence[Reference], prompts: Mapping[Size, ClonePrompt]) -> bytes:
@@ -78,6 +83,7 @@ def unpack(data: bytes) -> Packed:
         design=_read_design(manifest),
         recordings=_read_recordings(manifest, members),
         prompts=_read_prompts(members),
+        former_names=_read_former_names(manifest),
     )
 
 
@@ -86,7 +92,8 @@ _FORMAT, _VERSION = "wyoming-qwen3-voice", 1
 _MANIFEST = "manifest.json"
 
 _FIELDS = (
-    "format version name type description language speaker instructions speed effects consent design created_at samples"
+    "format version name former_names type description language speaker instructions speed effects consent design "
+    "created_at samples"
 ).split()
 
 
@@ -103,6 +110,7 @@ def _write_manifest(voice: KeptVoice, recordings: Sequence[Reference]) -> bytes:
         "format": _FORMAT,
         "version": _VERSION,
         "name": voice.name,
+        **({"former_names": list(voice.former_names)} if voice.former_names else {}),
         "type": voice.type,
         **write_manner(voice.manner),
         "design": vars(voice.design) if voice.design else None,
@@ -143,6 +151,18 @@ def _read_manner(manifest: "_Fields") -> Manner:
         effects=read_effects(manifest.get("effects")),
         consent=manifest.text("consent"),
     )
+
+
+def _read_former_names(manifest: "_Fields") -> tuple[str, ...]:
+    """The names that the voice had before; absent where it had none, and from archives of older versions."""
+    names = [] if manifest.get("former_names") is None else manifest.list("former_names")
+    for name in names:
+        if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+            raise InvalidRequest(
+                f"{_MANIFEST}: former_names must be names of 1 to {MAX_NAME_CHARACTERS} characters.", param=PARAM
+            )
+        check_words(name, f"{_MANIFEST}: former_names")
+    return tuple(str(name) for name in names[-MAX_FORMER_NAMES:])
 
 
 def _read_design(manifest: "_Fields") -> Design | None:

@@ -10,6 +10,7 @@ from wyoming_qwen3.errors import SpeechError, StorageFailed
 from wyoming_qwen3.voices import voice_key
 
 from .files import remove, storing, sweep, write_file
+from .former_names import settle
 from .record import Migration, is_id
 from .shelf import Shelf
 from .voice import KeptVoice
@@ -34,9 +35,8 @@ def read_shelf(folder: Path, migrations: Sequence[Migration]) -> Shelf:
         with finished_later("An overwritten voice could not be removed"):
             remove(folder / voice_id)
     default = _read_default(folder)
-    shelf = Shelf(
-        _unambiguous(voice for voice, _ in found if voice.id not in overwritten), _followed(default, overwritten)
-    )
+    voices = _unambiguous(voice for voice, _ in found if voice.id not in overwritten)
+    shelf = Shelf(settle(voices), _followed(default, overwritten))
     if shelf.default != default and shelf.default is not None:
         with finished_later("The default voice could not be written"):
             write_default(folder, shelf.default)

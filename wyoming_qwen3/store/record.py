@@ -33,6 +33,7 @@ def write_record(voice: KeptVoice, *, replaces: str | None = None, schema: int =
     return {
         "schema": schema,
         "name": voice.name,
+        "former_names": list(voice.former_names),
         "type": voice.type,
         "created_at": voice.created_at,
         "updated_at": voice.updated_at,
@@ -77,6 +78,7 @@ def read_record(voice_id: str, record: object, migrations: Sequence[Migration] =
         design=_design(design) if design is not None else None,
         folder=_take(record, "folder", str, optional=True),
         digest=_take(record, "digest", str, optional=True),
+        former_names=_former_names(record.get("former_names", [])),  # records of before have none
     )
 
 
@@ -111,6 +113,12 @@ def _name(name: str) -> str:
     if not 1 <= len(name) <= 64:
         raise InvalidRequest("Its name must have 1 to 64 characters.")
     return name
+
+
+def _former_names(names: object) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidRequest("Its former_names must be a list of names.")
+    return tuple(map(_name, names))
 
 
 def _type(name: str) -> VoiceType:

@@ -17,6 +17,7 @@ class Shelf:
     def __init__(self, voices: Iterable[KeptVoice], default: str | None) -> None:
         keyed = sorted(((voice_key(voice.name), voice) for voice in voices), key=lambda item: item[0])
         self._by_key = dict(keyed)
+        self._by_former_key = {voice_key(name): voice for _, voice in keyed for name in voice.former_names}
         self.by_id = {voice.id: voice for _, voice in keyed}
         self.voices = tuple(voice for _, voice in keyed)
         self.default = default if default in self.by_id or default in _SPEAKER_IDS else None
@@ -38,6 +39,11 @@ class Shelf:
     def find(self, name_or_id: str) -> KeptVoice | None:
         """The voice of that id, or else of that name."""
         return self.by_id.get(name_or_id) or self.named(name_or_id)
+
+    def find_former(self, name: str) -> KeptVoice | None:
+        """The voice that had that name before, where none has it now."""
+        key = voice_key(name)
+        return None if key in self._by_key else self._by_former_key.get(key)
 
     def get(self, name_or_id: str) -> KeptVoice:
         """As `find`. Raises VoiceNotFound, naming what there is."""

@@ -75,6 +75,9 @@ class KeptVoice:
     digest: str | None = None
     """Of that folder's content."""
 
+    former_names: tuple[str, ...] = ()
+    """The names it had before, the oldest first, by which it is still found where no voice has them now."""
+
     @property
     def speaks(self) -> bool:
         """Whether it can be spoken with: it has a clip or a speaker."""

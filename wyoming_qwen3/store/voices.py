@@ -16,10 +16,11 @@ from typing import ParamSpec, TypeVar
 from wyoming_qwen3.checkpoints import SIZES, Size
 from wyoming_qwen3.errors import InvalidRequest, NameExists, NotFound, StorageFailed, VoiceNotFound
 from wyoming_qwen3.request import ClonePrompt, Reference
-from wyoming_qwen3.voices import find_voice
+from wyoming_qwen3.voices import find_voice, voice_key
 
 from .checks import check_name, check_voice
 from .files import remove
+from .former_names import merge, rename
 from .opening import finished_later, read_shelf, write_default
 from .record import MIGRATIONS, Migration
 from .shelf import Shelf
@@ -62,6 +63,10 @@ class VoiceStore:
         """The voice with that id, or with that name as `voice_key` compares them."""
         return self._shelf.find(name_or_id)
 
+    def find_former(self, name: str) -> KeptVoice | None:
+        """The voice that had that name before it was renamed, where no voice has it now."""
+        return self._shelf.find_former(name)
+
     def get(self, name_or_id: str) -> KeptVoice:
         """As `find`. Raises VoiceNotFound, naming what there is."""
         return self._shelf.get(name_or_id)
@@ -78,11 +83,13 @@ class VoiceStore:
         digest: str | None = None,
         prompt: tuple[Size, ClonePrompt] | None = None,
         overwrite: bool = False,
+        former_names: Sequence[str] = (),
     ) -> KeptVoice:
-        """Keep a new voice. With `overwrite` it replaces the one of that name, also as the default.
+        """Keep a new voice. With `overwrite` it replaces the one of that name, also as the default and by old names.
 
-        `prompt` is what the Base checkpoint of that size extracted from `recordings`. Raises NameExists,
-        InstructionsNotSupported, InvalidRequest for a name, clip or number of them that is not taken.
+        `prompt` is what the Base checkpoint of that size extracted from `recordings`. Of `former_names` it gets those
+        that no voice has or had. Raises NameExists, InstructionsNotSupported, InvalidRequest for a name, clip or
+        number of them that is not taken.
         """
         now = time.time()
         draft = KeptVoice(
@@ -96,6 +103,7 @@ class VoiceStore:
             design=design,
             folder=folder,
             digest=digest,
+            former_names=tuple(former_names),
         )
         return await self._alone(self._create, draft, recordings, prompt, overwrite)
 
@@ -107,16 +115,18 @@ class VoiceStore:
         manner: Manner | None = None,
         folder: str | None = None,
         digest: str | None = None,
+        former_names: Sequence[str] | None = None,
     ) -> KeptVoice:
-        """Change what is given. Raises NameExists, InstructionsNotSupported, InvalidRequest."""
-        wanted = {
-            "name": None if name is None else check_name(name),
-            "manner": manner,
-            "folder": folder,
-            "digest": digest,
-        }
+        """Change what is given; a name that is replaced becomes an old name.
+
+        `former_names` are the old names that it keeps, of those that it has. Raises NameExists,
+        InstructionsNotSupported, InvalidRequest.
+        """
+        wanted = {"manner": manner, "folder": folder, "digest": digest}
         given = {key: value for key, value in wanted.items() if value is not None}
-        return await self._alone(self._change, voice_id, given)
+        return await self._alone(
+            self._change, voice_id, None if name is None else check_name(name), former_names, given
+        )
 
     async def add_samples(self, voice_id: str, recordings: Sequence[Reference]) -> KeptVoice:
         """Add clips, which makes another revision. Raises InvalidRequest."""
@@ -202,8 +212,10 @@ class VoiceStore:
             raise NameExists(f"There is a voice {old.name!r} already; choose another name.", param="name")
         if old is None and len(shelf.voices) >= MOST_VOICES:
             raise InvalidRequest(f"There are {MOST_VOICES} voices, and no more are kept; delete one first.")
+        voice = replace(voice, former_names=self._free_names(voice, old))
         self._at(voice).create(voice, recordings, prompt, old.id if old else None)
         self._shelf = shelf.put(voice, instead_of=old.id if old else None)
+        self._take_name(voice)
         if old is not None:
             with finished_later("An overwritten voice could not be removed"):
                 if self._shelf.default != shelf.default:
@@ -211,14 +223,32 @@ class VoiceStore:
                 remove(self._at(old).path)
         return voice
 
-    def _change(self, voice_id: str, given: Mapping[str, object]) -> KeptVoice:
-        old = self._shelf.with_id(voice_id)
+    def _change(
+        self, voice_id: str, name: str | None, kept: Sequence[str] | None, given: Mapping[str, object]
+    ) -> KeptVoice:
+        old = rename(self._shelf.with_id(voice_id), name, kept)
         voice = replace(old, **given, updated_at=time.time())  # type: ignore[arg-type]
         check_voice(voice)
         namesake = self._shelf.named(voice.name)
         if namesake is not None and namesake.id != voice.id:
             raise NameExists(f"There is a voice {namesake.name!r} already; choose another name.", param="name")
-        return self._write(voice)
+        self._write(voice)
+        self._take_name(voice)
+        return voice
+
+    def _free_names(self, voice: KeptVoice, old: KeptVoice | None) -> tuple[str, ...]:
+        """The old names of a new voice: those of the one that it overwrites, and its own that no other voice has."""
+        others = [one for one in self._shelf.voices if one is not old]
+        taken = {voice_key(name) for one in others for name in (one.name, *one.former_names)}
+        return merge(voice.name, [*voice.former_names, *(old.former_names if old else ())], taken)
+
+    def _take_name(self, voice: KeptVoice) -> None:
+        """Remove the name of a voice from the old names of the others."""
+        for other in self._shelf.voices:
+            names = merge(other.name, other.former_names, {voice_key(voice.name)})
+            if other.id != voice.id and names != other.former_names:
+                with finished_later("The old name of a voice could not be removed"):
+                    self._write(replace(other, former_names=names))
 
     def _take_samples(
         self, voice_id: str, recordings: Sequence[Reference], *, instead: bool = False, digest: str | None = None

@@ -88,6 +88,18 @@ async def test_a_voice_is_the_same_after_it_was_taken_along_and_brought_in(clien
         np.testing.assert_array_equal(one.samples, other.samples)
 
 
+async def test_old_names_are_taken_along_and_those_that_are_free_brought_in(client: Client) -> None:
+    await make(client)
+    renamed = await store(client).change((await told(client, "Änna"))["id"], name="Berta")
+    await store(client).change(renamed.id, name="Clara")
+    archive = await export(client, "Clara")
+    assert (await bring(client, archive, on_conflict="rename"))["former_names"] == []
+    await store(client).delete(renamed.id)
+    await make(client, "Berta")
+    assert (await bring(client, archive))["former_names"] == ["Änna"]
+    assert (await bring(client, archive, on_conflict="replace"))["former_names"] == ["Änna"]
+
+
 async def test_an_archive_has_the_name_of_its_voice(client: Client) -> None:
     await make(client, "Änna's Stimme")
     async with client.get("/api/profiles/Änna's Stimme/export") as response:

@@ -340,11 +340,16 @@ async def test_one_can_be_changed(http: aiohttp.ClientSession) -> None:
     for same in ("id", "description", "sample_text", "seed", "created_at"):
         assert changed[same] == preset[same]
     assert len(await speak(http, "Brisk")) == pytest.approx(len(slow) / 2, rel=0.1)
+    assert (preset["former_names"], changed["former_names"]) == ([], ["Plain"])
+    assert await speak(http, "plain") == await speak(http, "Brisk")
+    status, changed = await ask(http, "PUT", path, json={"former_names": []})
+    assert (status, changed["former_names"]) == (200, [])
     for body, param in (
         ({"name": "Commander"}, "name"),
         ({"instructions": "whispering"}, "instructions"),
         ({"voice": "ryan"}, "voice"),
         ({"speed": 9}, "speed"),
+        ({"former_names": ["Plain"]}, "former_names"),
     ):
         status, answer = await ask(http, "PUT", path, json=body)
         assert (status, answer["error"]["param"]) == (400, param)

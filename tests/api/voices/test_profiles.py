@@ -258,7 +258,7 @@ async def test_what_is_given_is_changed_and_the_rest_stays(client: Client) -> No
     same = made.keys() - {"updated_at"}
     changed = await ask(client, "PUT", "/Anna", json={"speed": 2, "name": "Anne"})
     assert (changed["name"], changed["speed"]) == ("Anne", 2.0)
-    assert all(changed[key] == made[key] for key in same - {"name", "speed"})
+    assert all(changed[key] == made[key] for key in same - {"name", "speed", "former_names"})
     cleared = {"language": None, "speed": None, "consent": None, "description": None, "default_effects": None}
     changed = await ask(client, "PUT", "/Anne", json=cleared)
     told = [changed[name] for name in cleared]
@@ -282,9 +282,44 @@ async def test_what_was_told_can_be_sent_back(client: Client) -> None:
     assert told | {"updated_at": 0} == made | {"updated_at": 0}
 
 
+async def test_old_names_are_told_and_given_up(client: Client) -> None:
+    made = await make(client)
+    path = f"/{made['id']}"
+    assert made["former_names"] == []
+    assert (await ask(client, "PUT", path, json={"name": "Berta"}))["former_names"] == ["Anna"]
+    assert (await ask(client, "PUT", path, json={"name": "Clara", "speed": 1.1}))["former_names"] == ["Anna", "Berta"]
+    assert (await ask(client, "PUT", path, json={"former_names": ["berta"]}))["former_names"] == ["Berta"]
+    assert await fault(client, "PUT", path, json={"former_names": ["Dora"]}) == (400, "invalid_request", "former_names")
+    (listed,) = (await ask(client, "GET", ""))["profiles"]
+    assert listed["former_names"] == ["Berta"]
+    assert (await ask(client, "PUT", path, json={"former_names": None}))["former_names"] == []
+
+
+async def test_what_was_told_of_a_renamed_voice_can_be_sent_back(client: Client) -> None:
+    made = await make(client)
+    told = await ask(client, "PUT", f"/{made['id']}", json={"name": "Berta"})
+    again = await ask(client, "PUT", f"/{made['id']}", json=told)
+    assert again | {"updated_at": 0} == told | {"updated_at": 0}
+    renamed = await ask(client, "PUT", f"/{made['id']}", json=told | {"name": "Clara"})
+    assert renamed["former_names"] == ["Anna", "Berta"]
+
+
+async def test_nothing_is_changed_by_an_old_name(client: Client) -> None:
+    made = await make(client)
+    await ask(client, "PUT", f"/{made['id']}", json={"name": "Berta"})
+    for method in ("GET", "PUT", "DELETE"):
+        assert (await fault(client, method, "/Anna", json={}))[1] == "voice_not_found"
+    async with client.delete("/v1/audio/voices/Anna") as response:
+        assert response.status == 404
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
+        ({"former_names": "Anna"}, "invalid_request"),
+        ({"former_names": [1]}, "invalid_request"),
+        ({"former_names": ["nobody"]}, "invalid_request"),
+        ({"former_names": ["x"] * 17}, "invalid_request"),
         ({"name": None}, "invalid_request"),
         ({"speed": 9}, "invalid_request"),
         ({"default_effects": [{"type": "gain"}]}, "invalid_request"),

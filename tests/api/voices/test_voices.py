@@ -76,6 +76,24 @@ async def ask(client: Client | aiohttp.ClientSession, method: str, path: str, **
 # Who there is.
 
 
+async def test_a_voice_that_can_not_speak_yet_is_in_no_list(house: House, client: Client) -> None:
+    await house.keep("Anna", clips=1)
+    await house.keep("Nobody")
+    await house.keep("Nobody German", language=find_language("de"))
+    for query in ("", "?legacy=true", "?language=de", "?language=de&legacy=true"):
+        names = [voice if isinstance(voice, str) else voice["name"] for voice in await listed(client, query)]
+        assert [name for name in names if name in ("Anna", "Nobody", "Nobody German")] == ["Anna"]
+    status, told = await ask(client, "GET", "/api/profiles")
+    assert {one["name"]: one["status"] for one in told["profiles"]} == {
+        "Anna": "pending",
+        "Nobody": "empty",
+        "Nobody German": "empty",
+    }
+    status, told = await ask(client, "POST", "/v1/audio/speech", json={"input": "Hi.", "voice": "nosuch"})
+    assert status == 404
+    assert told["error"]["message"].endswith("Kept voices: Anna.")
+
+
 async def test_open_webui_finds_ids_and_names(client: Client) -> None:
     names = {voice["id"]: voice["name"] for voice in await listed(client)}
     assert len(names) == 9
@@ -90,7 +108,7 @@ async def test_a_voice_says_what_it_speaks(client: Client) -> None:
 
 
 async def test_older_clients_get_names_alone(house: House, client: Client) -> None:
-    await house.keep("Grandma")
+    await house.keep("Grandma", clips=1)
     names = await listed(client, "?legacy=true")
     assert (names[:2], names[-1]) == (["Vivian", "Serena"], "Grandma")
 
@@ -111,7 +129,7 @@ async def test_a_query_that_makes_no_sense_is_refused(client: Client, query: str
 
 async def test_kept_voices_are_among_them(house: House, client: Client) -> None:
     voice_id = await house.keep("Großmutter", clips=1, language=find_language("de"), description="My granny")
-    await house.keep("Anybody")
+    await house.keep("Anybody", speaker=find_voice("ryan")[0])
     *_, anybody, granny = await listed(client)
     assert (granny["id"], granny["name"]) == ("Großmutter", "Großmutter")
     assert (granny["type"], granny["language"], granny["gender"]) == ("profile", "German", None)
@@ -126,7 +144,7 @@ async def test_kept_voices_are_among_them(house: House, client: Client) -> None:
 
 async def test_without_the_key_a_kept_voice_is_no_more_than_a_name(tmp_path: Path) -> None:
     house = House(tmp_path, api_key="secret")
-    await house.keep("Granny", description="Recorded at Christmas")
+    await house.keep("Granny", clips=1, description="Recorded at Christmas")
     async with house.serving() as client:
         assert (await listed(client))[-1]["description"] == ""
         known = await listed(client, headers={"Authorization": "Bearer secret"})

@@ -67,6 +67,7 @@ async def import_profile(request: web.Request) -> web.StreamResponse:
         packed.recordings,
         design=packed.design,
         overwrite=query.on_conflict == "replace",
+        former_names=packed.former_names,
     )
     if query.use_prompts:
         for size, prompt in packed.prompts.items():

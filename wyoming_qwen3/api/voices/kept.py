@@ -5,7 +5,7 @@ Knows neither how a voice is made nor where it lies.
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from aiohttp import web
@@ -21,8 +21,11 @@ from wyoming_qwen3.effects import read_effects
 from wyoming_qwen3.errors import InvalidRequest, VoiceNotFound
 from wyoming_qwen3.models.manager import choose_model
 from wyoming_qwen3.request import SpeechRequest
+from wyoming_qwen3.store.former_names import MAX_FORMER_NAMES
 from wyoming_qwen3.store.voice import KeptVoice, Manner, Sample, VoiceType
 from wyoming_qwen3.voices import Language, find_language, find_voice
+
+FormerNames = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MAX_FORMER_NAMES, fail_fast=True)]
 
 
 class MannerFields(Fields):
@@ -36,6 +39,19 @@ class MannerFields(Fields):
     instructions: str | None = Field(None, max_length=2000, description="How that speaker speaks.")
     speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays.")
     effects: Effects | None = Field(None, description="What is done to the sound, in order.")
+
+
+class FormerNamesFields(Fields):
+    """Which old names a voice keeps."""
+
+    former_names: FormerNames | None = Field(
+        None, description="The old names that it is still found by, of those that it has; null for none of them."
+    )
+
+    @property
+    def kept_names(self) -> list[str] | None:
+        """The old names to keep; None where nothing is said of them."""
+        return (self.former_names or []) if "former_names" in self.model_fields_set else None
 
 
 class DeletedAnswer(BaseModel):
@@ -65,6 +81,8 @@ class KeptEntry(BaseModel):
 
     updated_at: int
     status: Status
+    former_names: list[str]
+    """Those it had before, by which it is still found where no voice has them now."""
 
 
 async def entry_fields(services: Services, voices: Sequence[KeptVoice]) -> list[dict[str, Any]]:
@@ -143,6 +161,7 @@ def _entry_fields(voice: KeptVoice, prompted: Collection[str]) -> dict[str, Any]
         "created_at": int(voice.created_at),
         "updated_at": int(voice.updated_at),
         "status": status,
+        "former_names": list(voice.former_names),
     }
 
 

@@ -21,7 +21,7 @@ from wyoming_qwen3.design import MOST_CHARACTERS, Designer, Sketch, Sketches, St
 from wyoming_qwen3.errors import InvalidRequest, NotFound
 from wyoming_qwen3.store.voice import Manner
 
-from .kept import DeletedAnswer, MannerFields, change_manner, find_kept, serve_sample
+from .kept import DeletedAnswer, FormerNamesFields, MannerFields, change_manner, find_kept, serve_sample
 from .preset import PresetEntry, PresetList, PreviewEntry, describe, describe_all, describe_preview
 from .profile import check_unbound
 
@@ -53,7 +53,7 @@ class PresetQuery(Query):
     stream: bool = False
 
 
-class PresetChange(MannerFields):
+class PresetChange(MannerFields, FormerNamesFields):
     """What is to change."""
 
     name: str | None = Field(None, max_length=200)
@@ -142,7 +142,7 @@ async def change_preset(request: web.Request) -> web.StreamResponse:
     manner = change_manner(voice.manner, body, services.models.size)
     if not voice.samples and manner.speaker is None:
         raise InvalidRequest(f"The preset {voice.name} was not made from words and needs a voice.", param="voice")
-    changed = await services.store.voices.change(voice.id, name=body.name, manner=manner)
+    changed = await services.store.voices.change(voice.id, name=body.name, manner=manner, former_names=body.kept_names)
     return web.json_response(text=(await describe(services, changed)).model_dump_json(), headers=ignored_headers(body))
 
 

@@ -20,7 +20,7 @@ from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.checkpoints import Size
 from wyoming_qwen3.store.voice import Manner
 
-from .kept import DeletedAnswer, MannerFields, change_manner, find_kept, serve_sample
+from .kept import DeletedAnswer, FormerNamesFields, MannerFields, change_manner, find_kept, serve_sample
 from .profile import Profile, answer_profile, check_unbound, describe_all
 from .uploads import (
     CLIP,
@@ -85,7 +85,7 @@ class NewProfileForm(NewProfile):
     x_vector_only_mode: bool = Field(False, description="Clone the timbre of the clips alone, without ref_texts.")
 
 
-class ProfileChange(ProfileFields):
+class ProfileChange(ProfileFields, FormerNamesFields):
     """What is to change; null is as with a new profile."""
 
     name: str = Field("", max_length=200)
@@ -196,7 +196,7 @@ async def change_profile(request: web.Request) -> web.StreamResponse:
     voice = find_kept(request, "profile")
     manner = _manner(voice.manner, fields, services.models.size)
     name = fields.name if "name" in fields.model_fields_set else None
-    changed = await services.store.voices.change(voice.id, name=name, manner=manner)
+    changed = await services.store.voices.change(voice.id, name=name, manner=manner, former_names=fields.kept_names)
     return await answer_profile(request, changed, headers=ignored_headers(fields))
 
 

@@ -52,7 +52,7 @@ class VoiceEntry(BaseModel):
 
 
 class VoiceList(BaseModel):
-    """All voices: the built-in ones, then those that are kept, by name."""
+    """All voices that can be spoken with: the built-in ones, then those that are kept, by name."""
 
     object: Literal["list"] = "list"
     voices: list[VoiceEntry] | list[str]
@@ -124,7 +124,7 @@ async def list_voices(request: web.Request) -> web.StreamResponse:
     wanted = find_language(query.language) if query.language else None
     speakers = [speaker for speaker in SPEAKERS if wanted in (None, speaker.native)]
     voices = request.app[SERVICES].store.voices.all()
-    kept = [voice for voice in voices if wanted is None or voice.manner.language in (None, wanted)]
+    kept = [voice for voice in voices if voice.speaks and (wanted is None or voice.manner.language in (None, wanted))]
     if query.legacy:
         return web.json_response({"voices": [one.name for one in speakers] + [one.name for one in kept]})
     key = request.app[CONFIG].access.at(request).api_key

@@ -1,0 +1,60 @@
+"""Which old names a kept voice is still found by. Pure functions; knows no disk.
+
+A name means one voice: first that which has it now, else the one that had it last.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.voices import voice_key
+
+from .voice import KeptVoice
+
+MAX_FORMER_NAMES = 16
+"""Of one voice; the oldest are given up first."""
+
+
+def rename(voice: KeptVoice, name: str | None, kept: Sequence[str] | None) -> KeptVoice:
+    """The voice with another name, None for its own, and the old one among its old names.
+
+    `kept` are the old names that it keeps, None for all. Raises InvalidRequest where one of them is not there.
+    """
+    old = voice.former_names if kept is None else _chosen(voice, kept)
+    renamed = replace(voice, name=voice.name if name is None else name)
+    return replace(renamed, former_names=merge(renamed.name, [*old, voice.name]))
+
+
+def merge(name: str, old: Iterable[str], taken: Collection[str] = ()) -> tuple[str, ...]:
+    """The old names of the voice `name`, the oldest first: each once, without its own and those of a key in `taken`."""
+    excluded = {voice_key(name), *taken}
+    by_key: dict[str, str] = {}
+    for one in old:
+        key = voice_key(one)
+        by_key.pop(key, None)  # where it comes again it is younger
+        by_key[key] = one
+    return tuple(one for key, one in by_key.items() if key not in excluded)[-MAX_FORMER_NAMES:]
+
+
+def settle(voices: Iterable[KeptVoice]) -> list[KeptVoice]:
+    """The voices without old names that another voice has, or had and is older."""
+    voices = sorted(voices, key=lambda voice: voice.created_at)
+    taken = {voice_key(voice.name) for voice in voices}
+    settled = []
+    for voice in voices:
+        settled.append(free := replace(voice, former_names=merge(voice.name, voice.former_names, taken)))
+        taken |= {voice_key(name) for name in free.former_names}
+    return settled
+
+
+def _chosen(voice: KeptVoice, kept: Sequence[str]) -> list[str]:
+    there = {voice_key(name) for name in voice.former_names}
+    keys = {voice_key(name): name for name in kept}
+    if unknown := [name for key, name in keys.items() if key not in there]:
+        has = ", ".join(voice.former_names) or "none"
+        raise InvalidRequest(
+            f"{unknown[0][:64]!r} is no old name of the voice {voice.name!r}; old names are only removed, and it has "
+            f"{has}.",
+            param="former_names",
+        )
+    return [name for name in voice.former_names if voice_key(name) in keys]
