@@ -1,15 +1,19 @@
 """Who speaks when asked for by name, among built-in and kept voices."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from wyoming_qwen3.casting import Cast, Part
+from wyoming_qwen3 import casting, logs
+from wyoming_qwen3.casting import Cast, Part, Replacements, Surface, Wish
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.effects import read_effects
 from wyoming_qwen3.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
-from wyoming_qwen3.request import Kept, Reference
+from wyoming_qwen3.logs import Faults
+from wyoming_qwen3.request import Kept, Reference, VoiceFallback
 from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import find_language, find_voice
@@ -85,7 +89,7 @@ async def test_built_in_voices_are_as_ever(cast: Cast) -> None:
 
 async def test_an_unknown_voice_is_answered_with_all_there_are(cast: Cast) -> None:
     for name in ("admiral", "admiral-de", "commander-xx"):
-        with pytest.raises(VoiceNotFound, match=r"choose one of Vivian, .* Kept voices: Commander, Nobody, Whisper\."):
+        with pytest.raises(VoiceNotFound, match=r"choose one of Vivian, .* Kept voices: Commander, Whisper\."):
             cast.choose(name, None)
 
 
@@ -108,3 +112,188 @@ async def test_a_built_in_speaker_can_be_the_chosen_default(cast: Cast) -> None:
     assert cast.choose(None, "ja").label == "Ono_Anna"
     await cast.voices.set_default(None)
     assert cast.choose(None, None).label == "Aiden"
+
+
+async def test_an_exact_name_wins_over_a_reading_with_a_language_in_it(cast: Cast) -> None:
+    await cast.voices.create("Anna", "profile", Manner(), [CLIP])
+    for name in ("anna-de", "Anna (de)", "anna_de", "Anna de", "anna-german", "ANNA-DE-AT"):
+        part = cast.choose(name, None)
+        assert (part.name, spoken(part)) == ("Anna", "de")
+    await cast.voices.create("Anna de", "profile", Manner(language=find_language("it")), [CLIP])
+    await cast.voices.create("Anna-pt", "profile", Manner(), [CLIP])
+    for name, found, language in [
+        ("Anna de", "Anna de", "it"),
+        ("anna_de", "Anna de", "it"),
+        ("anna-de", "Anna", "de"),
+        ("anna-pt", "Anna-pt", "fr"),
+        ("anna-pt-br", "Anna", "pt"),
+        ("anna-pt-de", "Anna-pt", "de"),
+        ("Anna de (en)", "Anna de", "en"),
+    ]:
+        part = cast.choose(name, None)
+        assert (part.name, spoken(part)) == (found, language), name
+
+
+async def test_an_old_name_is_found_after_all_present_ones(cast: Cast) -> None:
+    commander = kept(cast, "commander")
+    await cast.voices.change(commander.id, name="Admiral")
+    for name, language in [("Commander", "de"), ("commander", "de"), ("commander-ja", "ja"), ("Commander (it)", "it")]:
+        part = cast.choose(name, None)
+        assert (part.name, spoken(part)) == ("Admiral", language)
+    await cast.voices.create("commander", "profile", Manner(), [CLIP])
+    assert cast.choose("Commander", None).name == "commander"
+    assert cast.choose("commander-ja", None).name == "commander"
+
+
+async def test_a_present_name_with_a_language_wins_over_an_old_name(cast: Cast) -> None:
+    old = await cast.voices.create("Anna-de", "profile", Manner(), [CLIP])
+    await cast.voices.change(old.id, name="Berta")
+    assert cast.choose("Anna-de", None).name == "Berta"
+    await cast.voices.create("Anna", "profile", Manner(), [CLIP])
+    assert cast.choose("Anna-de", None).name == "Anna"
+
+
+async def test_a_speaker_is_the_voice_itself_or_none(cast: Cast) -> None:
+    assert cast.choose("ryan-de", None, "Ryan") == cast.choose("ryan-de", None)
+    for speaker in ("vivian", "nobody at all", "0"):
+        with pytest.raises(InvalidRequest, match="Ryan has no speaker") as caught:
+            cast.choose("ryan-de", None, speaker)
+        assert caught.value.param == "speaker"
+
+
+@pytest.mark.parametrize(
+    ("wish", "label", "language", "warning"),
+    [
+        (Wish("nosuch"), "Aiden", "fr", "There is no voice 'nosuch'; Aiden speaks instead, in French"),
+        (Wish("nosuch-de"), "Aiden", "de", "There is no voice 'nosuch-de'; Aiden speaks instead, in German"),
+        (Wish("nosuch (pt-BR)"), "Aiden", "pt", "There is no voice 'nosuch (pt-BR)'; "),
+        (Wish("nosuch-ja"), "Ono_Anna", "ja", "There is no voice 'nosuch-ja'; Ono_Anna speaks instead, in Japanese"),
+        (Wish("de_DE-thorsten-medium"), "Aiden", "de", "There is no voice"),
+        (Wish("af_sky"), "Aiden", "fr", "There is no voice"),
+        (Wish("ryan-nl"), "Aiden", "fr", "There is no voice"),
+        (Wish("nosuch-de", "it"), "Aiden", "it", "There is no voice"),
+        (Wish("nosuch-de", "nl"), "Aiden", "de", "The language 'nl' is not supported; there is no voice 'nosuch-de'; "),
+        (Wish("nosuch", None, "vivian"), "Aiden", "fr", "There is no voice 'nosuch'; Aiden speaks instead"),
+        (Wish("x" * 100_000), "Aiden", "fr", f"There is no voice '{'x' * 64}...'; Aiden"),
+        (Wish("\ud800\n"), "Aiden", "fr", r"There is no voice '\ud800\n'; Aiden"),
+        (Wish("nobody"), "Aiden", "fr", "The voice 'Nobody' has no clip; Aiden speaks instead, in French"),
+        (Wish("nobody-de"), "Aiden", "de", "The voice 'Nobody' has no clip; Aiden speaks instead, in German"),
+        (Wish("mute"), "Vivian", "zh", "The voice 'Mute' has no clip; Vivian speaks instead, in Chinese"),
+        (Wish("ryan", "nl"), "Ryan", "fr", "The language 'nl' is not supported; Ryan speaks, in French"),
+        (Wish(None, "nl"), "Aiden", "fr", "The language 'nl' is not supported; Aiden speaks, in French"),
+        (Wish("ryan-de", "it"), "Ryan", "de", "The voice 'ryan-de' does not speak 'it'; Ryan speaks, in German"),
+        (Wish("commander-ja", "it"), "Commander", "ja", "The voice 'commander-ja' does not speak 'it'; Commander"),
+        (
+            Wish("nobody-ja", "it"),
+            "Ono_Anna",
+            "ja",
+            "The voice 'nobody-ja' does not speak 'it'; the voice 'Nobody' has",
+        ),
+        (Wish("ryan-de", None, "vivian"), "Ryan", "de", "The voice 'ryan-de' has no speaker 'vivian'; Ryan speaks, in"),
+        (Wish(None, None, "0"), "Aiden", "fr", "The default voice has no speaker '0'; Aiden speaks, in French"),
+        (Wish("ryan", "pt-BR"), "Ryan", "pt", None),
+        (Wish("ryan-pt", "pt-BR"), "Ryan", "pt", None),
+        (Wish("ryan-de", "auto"), "Ryan", "de", None),
+        (Wish(" ", " ", " "), "Aiden", "fr", None),
+        (Wish(), "Aiden", "fr", None),
+        (Wish("Commander", None, "commander"), "Commander", "de", None),
+    ],
+)
+async def test_what_can_not_be_had_is_replaced_and_told(
+    cast: Cast, wish: Wish, label: str, language: str, warning: str | None
+) -> None:
+    await cast.voices.create("Mute", "profile", Manner(language=find_language("zh")), [])
+    part = cast.choose_for("wyoming", wish)
+    assert (part.label, spoken(part)) == (label, language)
+    assert (part.warning or "").startswith(warning or "")
+    assert (part.warning is None) == (warning is None)
+
+
+async def test_a_default_voice_that_lost_its_clip_does_not_mute_who_asks_for_none(cast: Cast) -> None:
+    await cast.voices.create("Lost", "profile", Manner(language=find_language("ko")), [CLIP])
+    await cast.voices.set_default("Lost")
+    lost = kept(cast, "Lost")
+    await cast.voices.remove_sample(lost.id, lost.samples[0].id)
+    with pytest.raises(InvalidRequest, match="Lost has no clip yet"):
+        cast.choose(None, None)
+    part = cast.choose_for("wyoming", Wish())
+    assert (part.label, spoken(part)) == ("Sohee", "ko")
+    assert part.warning == "The voice 'Lost' has no clip; Sohee speaks instead, in Korean."
+    part = cast.choose_for("wyoming", Wish("nosuch"))
+    assert part.warning == (
+        "There is no voice 'nosuch'; the voice 'Lost' has no clip; Sohee speaks instead, in Korean."
+    )
+
+
+async def test_without_a_language_the_text_tells_it(cast: Cast) -> None:
+    part = Cast(Defaults(RYAN), cast.voices).choose_for("wyoming", Wish("nosuch"))
+    assert part.warning == "There is no voice 'nosuch'; Ryan speaks instead, in the language of the text."
+
+
+@pytest.mark.parametrize(
+    ("fallback", "surface", "speaks"),
+    [
+        ("auto", "wyoming", True),
+        ("auto", "http", False),
+        ("on", "wyoming", True),
+        ("on", "http", True),
+        ("off", "wyoming", False),
+        ("off", "http", False),
+    ],
+)
+async def test_where_unknown_voices_are_replaced(
+    cast: Cast, fallback: VoiceFallback, surface: Surface, speaks: bool
+) -> None:
+    cast = replace(cast, fallback=fallback)
+    if speaks:
+        assert cast.choose_for(surface, Wish("nosuch")).label == "Aiden"
+        return
+    with pytest.raises(VoiceNotFound):
+        cast.choose_for(surface, Wish("nosuch"))
+    assert cast.faults() == []
+
+
+async def test_what_was_replaced_is_told_once_for_each_client_and_voice(
+    cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(100):
+        for client in ("10.0.0.2", "10.0.0.3"):
+            cast.choose_for("wyoming", Wish("nosuch"), client)
+            cast.choose_for("wyoming", Wish("other-de"), client)
+    first = "Replaced source=wyoming client=10.0.0.2: There is no voice 'nosuch'; Aiden speaks instead, in French."
+    assert len(caplog.messages) == 4
+    assert caplog.messages[0] == first
+    assert caplog.records[0].levelno == logging.WARNING
+    assert cast.faults() == [
+        "There is no voice 'nosuch'; Aiden speaks instead, in French. Asked for over Wyoming.",
+        "There is no voice 'other-de'; Aiden speaks instead, in German. Asked for over Wyoming.",
+    ]
+
+
+async def test_a_fault_is_over_when_the_voice_is_there_or_is_not_asked_for_any_more(
+    cast: Cast,
+) -> None:
+    now = 1_000.0
+    cast = replace(cast, replacements=Replacements(Faults(), lambda: now))
+    cast.choose_for("wyoming", Wish("Anna"))
+    cast.choose_for("wyoming", Wish("Berta"))
+    await cast.voices.create("Anna", "profile", Manner(), [CLIP])
+    assert [fault.partition(";")[0] for fault in cast.faults()] == ["There is no voice 'Berta'"]
+    now += casting.REMEMBERED_SECONDS - 1
+    assert len(cast.faults()) == 1
+    cast.choose_for("wyoming", Wish("Berta"))
+    now += casting.REMEMBERED_SECONDS - 1
+    assert len(cast.faults()) == 1
+    now += 2
+    assert cast.faults() == []
+
+
+async def test_who_asks_for_ever_other_voices_fills_neither_memory_nor_log(
+    cast: Cast, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_MINUTE", 3600.0)
+    for number in range(1_000):
+        cast.choose_for("wyoming", Wish(f"nosuch {number}"), "10.0.0.2")
+    assert len(caplog.messages) == 30
+    assert len(cast.faults()) == casting.MAX_REMEMBERED
+    assert "'nosuch 999'" in cast.faults()[-1]

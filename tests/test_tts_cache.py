@@ -363,7 +363,7 @@ async def test_the_standby_voice_stands_in_for_a_vllm_server_until_that_is_up_ag
         await one.look()
         assert api.statuses == []
         await named.start()
-        await until(engines.qwen3_speaks, 30)
+        await until(engines.qwen3_speaks)
         one.ready = True
         await one.rest()
     assert (api.cleared, api.statuses) == (1, [200])
@@ -425,7 +425,7 @@ async def test_the_app_clears_the_cache_when_qwen3_is_loaded_after_the_standby_v
     assert api.statuses == []
     server = start_server(*bare(models_dir, tmp_path / "data"), **variables)
     await load(server)
-    await until(lambda: api.cleared == 1, 60)
+    await until(lambda: api.cleared == 1)
     await server.wait_for("Cleared Home Assistant's cache of speech")
     await until(lambda: marker.read_bytes() == b"clean\n")
     assert (await health(server))["notes"] == []

@@ -18,6 +18,35 @@ RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
         ("Ono_Anna-ja", "ono_anna", "ja"),
         ("uncle fu-zh", "uncle_fu", "zh"),
         ("vivian-chinese", "vivian", "zh"),
+        ("uncle-fu", "uncle_fu", None),
+        ("UncleFu", "uncle_fu", None),
+        ("Uncle Fu (zh)", "uncle_fu", "zh"),
+        ("uncle_fu_de", "uncle_fu", "de"),
+        ("ryan-pt-BR", "ryan", "pt"),
+        ("ryan_pt_br", "ryan", "pt"),
+        ("ryan-zh-Hans", "ryan", "zh"),
+        ("ryan-zh-Hant-TW", "ryan", "zh"),
+        ("ryan-es-419", "ryan", "es"),
+        ("ryan-de-DE", "ryan", "de"),
+        ("Ryan (de)", "ryan", "de"),
+        ("ryan(de)", "ryan", "de"),
+        ("Ryan [DE]", "ryan", "de"),
+        ("Ryan (pt-BR)", "ryan", "pt"),
+        ("ryan_de", "ryan", "de"),
+        ("Ryan de", "ryan", "de"),
+        ("Ryan - de", "ryan", "de"),
+        ("Ryan, German", "ryan", "de"),
+        ("ryan:de", "ryan", "de"),
+        ("ryan/de", "ryan", "de"),
+        ("ryan-german", "ryan", "de"),
+        ("Ryan German", "ryan", "de"),
+        ("Ryan (German)", "ryan", "de"),
+        ("Ryan (Deutsch)", "ryan", "de"),
+        ("Vivian（中文）", "vivian", "zh"),
+        ("Ryan français", "ryan", "fr"),
+        ("Ryan (Portuguese (Brazil))", "ryan", "pt"),
+        ("alloy-de", "aiden", "de"),
+        ("Nova (German)", "vivian", "de"),
     ],
 )
 def test_a_voice_is_found_however_it_is_spelt(name: str, speaker: str, code: str | None) -> None:
@@ -25,7 +54,13 @@ def test_a_voice_is_found_however_it_is_spelt(name: str, speaker: str, code: str
     assert (found.id, language and language.code) == (speaker, code)
 
 
-@pytest.mark.parametrize("name", ["", "alloyed", "ryan-xx", "ryan-", "-de", "fu", "ryan-de-de", "ｒyan"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "alloyed", "ryan-xx", "ryan-", "-de", "(de)", "fu", "ryan-de-de-de", "ｒyan", "ryande", "ryan (nl)"),
+        *("ryan (de", "de", "german", "af_sky", "en_US-amy-medium", "ryan" * 100_000, "ryan" + "-" * 100_000),
+    ],
+)
 def test_an_unknown_voice_is_refused_with_the_list(name: str) -> None:
     with pytest.raises(VoiceNotFound, match=r"Vivian.*Sohee"):
         find_voice(name)
@@ -47,6 +82,11 @@ def test_every_advertised_name_is_found_again() -> None:
         ("EN-us", "en"),
         ("auto", None),
         ("Auto", None),
+        ("zh-Hans-CN", "zh"),
+        ("de_DE.UTF-8", "de"),
+        ("Deutsch", "de"),
+        ("PORTUGUÊS", "pt"),
+        ("Portuguese (Brazil)", "pt"),
     ],
 )
 def test_a_language_is_found_by_code_name_or_region(name: str, code: str | None) -> None:

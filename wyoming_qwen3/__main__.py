@@ -22,7 +22,7 @@ from .api.access import Access
 from .api.app import host_and_port, make_app, serving
 from .api.ingress import Ingress
 from .api.keys import Config, Services, Store
-from .casting import Cast
+from .casting import Cast, Replacements
 from .checkpoints import Size, published
 from .cloning import ClonePrompts
 from .defaults import Defaults
@@ -260,7 +260,8 @@ async def _serve(settings: Settings) -> None:
         _services(settings, store, preload=True) as speaking,
         _clearing_cache(settings, speaking) as services,
     ):
-        cast = Cast(Defaults(settings.voice, settings.language, settings.sampling), store.voices)
+        defaults = Defaults(settings.voice, settings.language, settings.sampling)
+        cast = Cast(defaults, store.voices, settings.voice_fallback, Replacements(services.faults))
         async with _http(settings, services, cast):
             gc.collect()
             gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
@@ -296,7 +297,6 @@ async def _http(settings: Settings, services: Services, cast: Cast) -> AsyncIter
         cast,
         standby_only=settings.standby == "only",
         max_input=settings.max_input,
-        voice_fallback=settings.voice_fallback,
         access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts, ingress),
         options=settings.told,
     )

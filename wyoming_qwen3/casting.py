@@ -1,14 +1,46 @@
 """Who speaks when asked for by name: one rule for every surface, over built-in and kept voices."""
 
-from dataclasses import dataclass, replace
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from .defaults import Defaults
 from .effects import Effect
-from .errors import InvalidRequest, VoiceNotFound
-from .request import Kept, Voice
+from .errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
+from .logs import Faults
+from .request import Kept, Voice, VoiceFallback
 from .store.voice import KeptVoice
 from .store.voices import VoiceStore
-from .voices import Language, Speaker, find_language, find_voice, split_language
+from .voices import (
+    MAX_NAME_CHARACTERS,
+    Language,
+    Speaker,
+    find_language,
+    find_voice,
+    language_in,
+    quoted,
+    split_language,
+)
+
+Surface = Literal["wyoming", "http"]
+
+MAX_REMEMBERED = 32
+"""Wishes that could not be met and are told at /health."""
+
+REMEMBERED_SECONDS = 24 * 3600.0
+"""How long such a wish is told after it came last."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The names that a client sent; None or blanks are no wish."""
+
+    voice: str | None = None
+    language: str | None = None
+    speaker: str | None = None
+    """Wyoming's name for one of several speakers of a voice. Here each speaker is a voice of its own."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +55,44 @@ class Part:
     name: str | None = None
     """The voice's own, where it is kept."""
 
+    warning: str | None = None
+    """What can't be had and who speaks instead, in one sentence."""
+
     @property
     def label(self) -> str:
         """By which it can be asked for again."""
         return self.name or (self.voice.name if isinstance(self.voice, Speaker) else "")
+
+
+class Replacements:
+    """Wishes that could not be met, of the last day; each client's is logged when it is new. Bounded."""
+
+    def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds that never go back."""
+        self._faults = faults
+        self._clock = clock
+        self._seen: OrderedDict[tuple[Surface, str, Wish], float] = OrderedDict()
+
+    def add(self, surface: Surface, client: str, wish: Wish, warning: str) -> None:
+        """Remember that a client's wish was met otherwise, and log it once."""
+        self._forget()
+        key = surface, client, wish
+        if key not in self._seen:
+            self._faults.replaced(surface, warning, client=client or "local")
+        self._seen[key] = self._clock()
+        self._seen.move_to_end(key)
+        if len(self._seen) > MAX_REMEMBERED:
+            self._seen.popitem(last=False)
+
+    def wishes(self) -> list[tuple[Surface, Wish]]:
+        """The wishes and where they came in, each once."""
+        self._forget()
+        return list(dict.fromkeys((surface, wish) for surface, _, wish in self._seen))
+
+    def _forget(self) -> None:
+        limit = self._clock() - REMEMBERED_SECONDS
+        while self._seen and next(iter(self._seen.values())) < limit:
+            self._seen.popitem(last=False)
 
 
 @dataclass(frozen=True)
@@ -35,15 +101,72 @@ class Cast:
 
     defaults: Defaults
     voices: VoiceStore
+    fallback: VoiceFallback = "auto"
+    replacements: Replacements = field(default_factory=lambda: Replacements(Faults()))
 
-    def choose(self, voice: str | None, language: str | None) -> Part:
+    def choose(self, voice: str | None, language: str | None, speaker: str | None = None) -> Part:
         """The part for the names that were asked for; None or "" is no wish.
 
-        A kept voice is found by its name or id, alone or with a language as in "commander-de"; it speaks its own
-        language unless another is asked for. Built-in names are as Defaults.choose takes them. Raises VoiceNotFound,
-        LanguageNotSupported and InvalidRequest.
+        A kept voice is found by its name or id, alone or with a language as in "commander-de", and after all of these
+        by a name that it had before; it speaks its own language unless another is asked for. Built-in names are as
+        Defaults.choose takes them. Raises VoiceNotFound, LanguageNotSupported and InvalidRequest; `param` is the wish
+        that can't be met.
         """
-        wanted = voice or self.voices.default
+        return self._choose(Wish(voice, language, speaker), self.voices.default)
+
+    def choose_for(self, surface: Surface, wish: Wish, client: str = "") -> Part:
+        """As `choose`; but what can't be had is replaced where `fallback` says so, and told in `warning`."""
+        if self.fallback == "off" or (self.fallback == "auto" and surface == "http"):
+            return self.choose(wish.voice, wish.language, wish.speaker)
+        wish = Wish(*(name and name[: MAX_NAME_CHARACTERS + 1] for name in (wish.voice, wish.language, wish.speaker)))
+        part = self._choose_or_replace(wish)
+        if part.warning:
+            self.replacements.add(surface, client, wish, part.warning)
+        return part
+
+    def faults(self) -> list[str]:
+        """What was asked for and still can't be had, in sentences for a person."""
+        warnings = [(surface, self._choose_or_replace(wish).warning) for surface, wish in self.replacements.wishes()]
+        return [f"{warning} Asked for over {_SURFACES[surface]}." for surface, warning in warnings if warning]
+
+    def _choose_or_replace(self, wish: Wish) -> Part:
+        """The part for what is left of a wish when all that can't be met is taken out of it."""
+        default, rest, reasons, instead = self.voices.default, wish, [], ""
+        while True:
+            try:
+                part = self._choose(rest, default)
+                break
+            except InvalidRequest as error:
+                reasons.append(self._reason(error, rest, default))
+                if error.param == "speaker":
+                    rest = replace(rest, speaker=None)
+                elif error.param == "language":
+                    rest = replace(rest, language=None)
+                else:
+                    instead = " instead"
+                    spoken = rest.language or self._language_of(rest.voice or default or "")
+                    default = default if rest.voice else None
+                    rest = Wish(None, spoken)
+        if not reasons:
+            return part
+        language = part.language.name.title() if part.language else "the language of the text"
+        told = "; ".join(reasons)
+        return replace(part, warning=f"{told[0].upper()}{told[1:]}; {part.label} speaks{instead}, in {language}.")
+
+    def _choose(self, wish: Wish, default: str | None) -> Part:
+        """As `choose`; `default` is the id of the kept voice or speaker that speaks where none is asked for."""
+        voice, language, speaker = (name if name and name.strip() else None for name in vars(wish).values())
+        if language:
+            find_language(language)
+        part = self._part(voice, language, default)
+        if speaker and not self._is(speaker, part.voice):
+            raise InvalidRequest(
+                f"Voice {part.label} has no speaker {quoted(speaker)}; ask for it as the voice.", param="speaker"
+            )
+        return part
+
+    def _part(self, voice: str | None, language: str | None, default: str | None) -> Part:
+        wanted = voice or default
         if wanted and (found := self._find(wanted)):
             return _cast(*found, language, self.defaults)
         defaults = self.defaults
@@ -52,14 +175,57 @@ class Cast:
         try:
             return Part(*defaults.choose(voice, language))
         except VoiceNotFound as error:
-            kept = ", ".join(one.name for one in self.voices.all())
+            if voice and (found := self._find_former(voice)):
+                return _cast(*found, language, self.defaults)
+            kept = ", ".join(one.name for one in self.voices.all() if one.speaks)
             raise VoiceNotFound(f"{error} Kept voices: {kept}." if kept else str(error), param="voice") from None
 
+    def _is(self, name: str, voice: Voice) -> bool:
+        try:
+            return self._part(name, None, None).voice == voice
+        except InvalidRequest:
+            return False
+
     def _find(self, name: str) -> tuple[KeptVoice, Language | None] | None:
-        if kept := self.voices.find(name):
-            return kept, None
-        base, spoken = split_language(name)
-        return (kept, spoken) if spoken and (kept := self.voices.find(base)) else None
+        return _read(name, self.voices.find)
+
+    def _find_former(self, name: str) -> tuple[KeptVoice, Language | None] | None:
+        return _read(name, self.voices.find_former)
+
+    def _language_of(self, voice: str) -> str | None:
+        """Code of the language that a voice would have spoken, as far as its name or the kept voice tells."""
+        if found := self._find(voice) or self._find_former(voice):
+            kept, named = found
+            language = named or kept.manner.language
+        else:
+            language = language_in(voice)
+        return language.code if language else None
+
+    def _reason(self, error: InvalidRequest, wish: Wish, default: str | None) -> str:
+        """Why a wish can't be met, as part of a sentence."""
+        asked = f"the voice {quoted(wish.voice)}" if wish.voice else "the default voice"
+        match error.param:
+            case "speaker":
+                return f"{asked} has no speaker {quoted(wish.speaker or '')}"
+            case "language" if isinstance(error, LanguageNotSupported):
+                return f"the language {quoted(wish.language or '')} is not supported"
+            case "language":
+                return f"{asked} does not speak {quoted(wish.language or '')}"
+        wanted = wish.voice or default or ""
+        found = self._find(wanted) or self._find_former(wanted)
+        return f"the voice {found[0].name!r} has no clip" if found else f"there is no voice {quoted(wanted)}"
+
+
+_SURFACES: dict[Surface, str] = {"wyoming": "Wyoming", "http": "HTTP"}
+
+
+def _read(name: str, find: Callable[[str], KeptVoice | None]) -> tuple[KeptVoice, Language | None] | None:
+    """The kept voice that a name means, and the language in the name where it is not the voice's own name."""
+    if len(name) > MAX_NAME_CHARACTERS:
+        return None
+    if kept := find(name):
+        return kept, None
+    return next(((kept, language) for base, language in split_language(name) if (kept := find(base))), None)
 
 
 def _cast(kept: KeptVoice, named: Language | None, language: str | None, defaults: Defaults) -> Part:

@@ -34,6 +34,16 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return convert
 
 
+def voice_fallback(text: str) -> str:
+    """auto, on or off; what a switch takes is on or off, for it was one."""
+    if text.lower() in ("auto", "on", "off"):
+        return text.lower()
+    try:
+        return "on" if boolean(text) else "off"
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of auto, on, off") from None
+
+
 def number(low: float, high: float) -> Callable[[str], float]:
     """A number from `low` to `high`."""
 

@@ -33,7 +33,7 @@ from wyoming.tts import (
 )
 
 from .audio import pcm
-from .casting import Cast
+from .casting import Cast, Wish
 from .door import Door, address_of, watch_for_loss
 from .errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
 from .events import EventReader
@@ -241,7 +241,7 @@ class Handler(AsyncEventHandler):
             raise InvalidRequest("There was text in a synthesize-chunk without a synthesize-start before it.")
 
     def _answer(self, voice: SynthesizeVoice | None, text_format: str | None, *, streamed: bool) -> SpeechSession:
-        session = self._synthesizer.open(_request(self._cast, voice, text_format), "wyoming")
+        session = self._synthesizer.open(_request(self._cast, self._address, voice, text_format), "wyoming")
         self._waiting.append(_Answer(session, streamed))
         if self._speaking is None or self._speaking.done():
             self._speaking = asyncio.create_task(self._speak(), name="wyoming speaker")
@@ -323,14 +323,12 @@ class Handler(AsyncEventHandler):
         await self.write_event(message.event())
 
 
-def _request(cast: Cast, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
-    """What a Wyoming client asked for. Raises VoiceNotFound, LanguageNotSupported or InvalidRequest."""
+def _request(cast: Cast, client: str, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
+    """What a Wyoming client at that address asked for. Raises InvalidRequest, or as Cast.choose_for does."""
     if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
         raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
     wanted = voice or SynthesizeVoice()
-    part = cast.choose(wanted.name, wanted.language)
-    if wanted.speaker and cast.choose(wanted.speaker, None).voice != part.voice:
-        raise InvalidRequest(f"Voice {part.label} has no speaker {wanted.speaker!r}; ask for it as the voice.")
+    part = cast.choose_for("wyoming", Wish(wanted.name, wanted.language, wanted.speaker), client)
     return SpeechRequest(
         part.voice,
         part.language,

@@ -17,7 +17,7 @@ def build_info(kept: Iterable[KeptVoice]) -> Info:
     """All voices.
 
     There is one for each speaker and language: Home Assistant never sends the language, so the voice's name does. A
-    kept voice is one, for its own language or, where it has none, for whichever the text is in.
+    kept voice that can speak is one, for its own language or, where it has none, for whichever the text is in.
     """
     return Info(
         tts=[
@@ -27,7 +27,7 @@ def build_info(kept: Iterable[KeptVoice]) -> Info:
                 attribution=_ATTRIBUTION,
                 installed=True,
                 version=__version__,
-                voices=[*_voices(), *map(_kept_voice, kept)],
+                voices=[*_voices(), *(_kept_voice(voice) for voice in kept if voice.speaks)],
                 supports_synthesize_streaming=True,
             )
         ]

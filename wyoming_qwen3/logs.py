@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from collections.abc import Mapping
 
 from .errors import SpeechError
 
@@ -40,26 +41,41 @@ def write_lines(level: str) -> None:
 
 
 class Faults:
-    """What was answered with an error, a line each. Of clients' own faults so many a minute; the rest are counted."""
+    """What was answered with an error or otherwise than asked, a line each.
+
+    Of clients' own faults so many a minute; the rest are counted.
+    """
 
     def __init__(self) -> None:
         self._since = 0.0
         self._told = 0
         self._untold = 0
 
+    def replaced(self, source: str, warning: str, **facts: object) -> None:
+        """A request to `source` was met in another way than it asked for, as this sentence says."""
+        if self._may_tell():
+            _LOGGER.warning("Replaced source=%s%s: %s%s", source, _known(facts), warning, self._more())
+        else:
+            self._untold += 1
+
     def tell(self, source: str, error: SpeechError, *, theirs: bool, **facts: object) -> None:
         """A request to `source` was answered with this error, `theirs` or ours; `facts` say which request."""
         if theirs and not self._may_tell():
             self._untold += 1
             return
-        known = "".join(f" {name}={value}" for name, value in facts.items())
-        others, self._untold = self._untold, 0
-        more = f" (and {others:,} refused before, untold)" if others else ""
         verb = "Refused" if theirs else "Failed"
-        _LOGGER.warning("%s source=%s code=%s%s: %s%s", verb, source, error.code, known, error, more)
+        _LOGGER.warning("%s source=%s code=%s%s: %s%s", verb, source, error.code, _known(facts), error, self._more())
+
+    def _more(self) -> str:
+        others, self._untold = self._untold, 0
+        return f" (and {others:,} refused before, untold)" if others else ""
 
     def _may_tell(self) -> bool:
         if (now := time.monotonic()) - self._since > _MINUTE:
             self._since, self._told = now, 0
         self._told += 1
         return self._told <= _MOST_A_MINUTE
+
+
+def _known(facts: Mapping[str, object]) -> str:
+    return "".join(f" {name}={value}" for name, value in facts.items())

@@ -24,6 +24,12 @@ TextStreaming = Literal["sentence", "token"]
 StartMode = Literal["auto", "asap"]
 """When an answer's first sound is sent: when playback will not stall, as far as can be told, or as soon as possible."""
 
+VoiceFallback = Literal["auto", "on", "off"]
+"""Where the default voice speaks for one that can't be had: over Wyoming alone, everywhere, or nowhere.
+
+Home Assistant ends an answer that failed as if it were spoken, and only its log tells why; who asks over HTTP sees it.
+"""
+
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 CodeArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -178,7 +184,7 @@ class SpeechRequest:
     """Whether the speech is kept in the history. None is as the server is set."""
 
     warnings: tuple[str, ...] = ()
-    """What could be better about what was asked for, a sentence each, for whoever asked."""
+    """What could be better about what was asked for, or is otherwise, a sentence each, for whoever asked."""
 
     whole: bool = False
     """Whether it is of use as a whole only: a piece is sent when all of it is made, and can be made anew until then."""

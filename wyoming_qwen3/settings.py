@@ -14,7 +14,7 @@ from . import __version__
 from . import convert as to
 from .checkpoints import KIND_NAMES, KINDS, Kind, Size
 from .errors import InvalidRequest, SpeechError
-from .request import Backend, Sampling, StandbyMode, StartMode, TextStreaming
+from .request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
 from .start import MAX_HOLD_SECONDS
 from .text_feed import TEXT_TIMEOUT_SECONDS
 from .voices import Language, Speaker, find_language, find_voice
@@ -66,7 +66,7 @@ class Settings:
     api_key: str | None
     cors_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
-    voice_fallback: bool
+    voice_fallback: VoiceFallback
     max_input: int
     max_active: int
     max_waiting: int
@@ -344,7 +344,6 @@ def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
     options.option(
         "--allowed-hosts", to.words, (), "comma-separated names this server has, where it has a public one and no key"
     )
-    options.switch("--voice-fallback", "speak with the default voice where HTTP asks for one that does not exist")
     options.option("--max-input", to.whole(1, 100_000), 4096, "most characters of one HTTP request")
     options.option("--max-active", to.whole(1, 1024), None, "most texts spoken side by side (default 16; 64 with vllm)")
     options.option("--max-waiting", to.whole(0, 10_000), 64, "most texts waiting for that; more are refused")
@@ -412,6 +411,15 @@ def _add_models(options: _Options) -> None:
 
 
 def _add_speaking(options: _Options) -> None:
+    options.option(
+        "--voice-fallback",
+        to.voice_fallback,
+        "auto",
+        "who asks for an unknown voice gets the default one: auto (over Wyoming), on (everywhere), off (an error)",
+        nargs="?",
+        const="on",
+        metavar="MODE",
+    )
     options.option("--voice", str, "ryan", "voice when none is asked for; see the voices command")
     options.option("--language", str, "auto", "language when none is asked for: a code, a name or auto")
     options.option(

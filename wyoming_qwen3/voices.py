@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,28 +11,32 @@ from .errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
 
 @dataclass(frozen=True)
 class Language:
-    """`code` is ISO 639-1, for the world; `name` is what the model knows, lower case."""
+    """`code` is ISO 639-1, `name` is what the model knows, `own_name` what its speakers call it; all in lower case."""
 
     code: str
     name: str
+    own_name: str
 
 
 LANGUAGES: tuple[Language, ...] = (
-    Language("zh", "chinese"),
-    Language("en", "english"),
-    Language("ja", "japanese"),
-    Language("ko", "korean"),
-    Language("de", "german"),
-    Language("fr", "french"),
-    Language("ru", "russian"),
-    Language("pt", "portuguese"),
-    Language("es", "spanish"),
-    Language("it", "italian"),
+    Language("zh", "chinese", "中文"),
+    Language("en", "english", "english"),
+    Language("ja", "japanese", "日本語"),
+    Language("ko", "korean", "한국어"),
+    Language("de", "german", "deutsch"),
+    Language("fr", "french", "français"),
+    Language("ru", "russian", "русский"),
+    Language("pt", "portuguese", "português"),
+    Language("es", "spanish", "español"),
+    Language("it", "italian", "italiano"),
 )
 
-_LANGUAGE_BY_NAME = {language.code: language for language in LANGUAGES} | {
-    language.name: language for language in LANGUAGES
+_LANGUAGE_BY_NAME = {
+    name: language for language in LANGUAGES for name in (language.code, language.name, language.own_name)
 }
+
+MAX_NAME_CHARACTERS = 200
+"""Of a voice or a language that is asked for; a longer name is nobody's."""
 
 
 def find_language(name: str) -> Language | None:
@@ -39,16 +44,31 @@ def find_language(name: str) -> Language | None:
 
     Raises LanguageNotSupported, naming the ten.
     """
-    key = name.strip().lower()
-    if key == "auto":
+    if name.strip().lower() == "auto":
         return None
-    found = _LANGUAGE_BY_NAME.get(key) or _LANGUAGE_BY_NAME.get(re.split("[-_]", key)[0])
+    found = _read_language(name)
     if found is None:
         accepted = ", ".join(f"{language.code} ({language.name})" for language in LANGUAGES)
         raise LanguageNotSupported(
-            f"Language {name!r} is not supported; choose auto or one of {accepted}.", param="language"
+            f"Language {quoted(name)} is not supported; choose auto or one of {accepted}.", param="language"
         )
     return found
+
+
+def _read_language(name: str) -> Language | None:
+    """A language by code or name, whatever follows it as region: "pt-BR", "de_DE.UTF-8", "Portuguese (Brazil)"."""
+    if len(name) > MAX_NAME_CHARACTERS:
+        return None
+    key = unicodedata.normalize("NFC", name).strip().casefold()
+    return _LANGUAGE_BY_NAME.get(re.split(r"[-_.@]| ?\(", key)[0])
+
+
+def quoted(name: str) -> str:
+    """A name as a client sent it, for a message: its beginning, with escapes for what is not to be printed."""
+    return repr(name if len(name) <= _MAX_TOLD_CHARACTERS else f"{name[:_MAX_TOLD_CHARACTERS]}...")
+
+
+_MAX_TOLD_CHARACTERS = 64
 
 
 @dataclass(frozen=True)
@@ -79,6 +99,7 @@ SPEAKERS: tuple[Speaker, ...] = (
 )
 
 _SPEAKER_BY_ID = {speaker.id: speaker for speaker in SPEAKERS}
+_SPEAKER_BY_KEY = {speaker.id.replace("_", between): speaker for speaker in SPEAKERS for between in ("_", "-", "")}
 
 ALIASES: dict[str, str] = {
     "alloy": "aiden",
@@ -105,11 +126,35 @@ def voice_name(speaker: Speaker, language: Language) -> str:
     return f"{speaker.id}-{language.code}"
 
 
-def split_language(name: str) -> tuple[str, Language | None]:
-    """A voice's name without the language in it, and the language: of "ryan-de" "ryan" and German."""
-    base, _, code = name.strip().rpartition("-")
-    language = _LANGUAGE_BY_NAME.get(code.lower())
-    return (base, language) if base and language else (name, None)
+def split_language(name: str) -> Iterator[tuple[str, Language]]:
+    """The ways to read a voice's name as another name and a language behind it; the longest other name first.
+
+    The language is a code, with or without a region, or a name, and stands in brackets or behind a blank or one of
+    - _ , : / as in "ryan-pt-BR", "Ryan (German)" and "ryan_de".
+    """
+    if len(name) > MAX_NAME_CHARACTERS:
+        return
+    name = unicodedata.normalize("NFC", name).strip()
+    if (match := _IN_BRACKETS.fullmatch(name)) and (language := _read_language(match[2])):
+        yield match[1], language
+    for separator in reversed(list(_SEPARATORS.finditer(name))):
+        base, tail = name[: separator.start()], name[separator.end() :]
+        if base and _LANGUAGE_TAG.fullmatch(tail.casefold()) and (language := _read_language(tail)):
+            yield base, language
+
+
+_IN_BRACKETS = re.compile(r"(.+?)\s*[(\[（](.+)[)\]）]", re.DOTALL)
+_SEPARATORS = re.compile(r"[-_\s,:/]+")
+_LANGUAGE_TAG = re.compile(r"[^\W\d_]+(?:[-_][a-z]{4})?(?:[-_](?:[a-z]{2}|[0-9]{3}))?")
+"""A language, its script and its region, in lower case."""
+
+
+def language_in(name: str) -> Language | None:
+    """The language that the name of an unknown voice holds: at its end, or with a region at its beginning."""
+    for _, language in split_language(name):
+        return language
+    match = re.match(r"([a-z]{2})[-_][A-Z]{2}[-_]", name)
+    return _read_language(match[1]) if match else None
 
 
 def voice_key(name: str) -> str:
@@ -128,10 +173,8 @@ def check_voice_name(name: str) -> str:
         raise InvalidRequest(
             "A voice's name has 1 to 64 letters, digits, blanks or _ . ' - and does not begin with a dot.", param="name"
         )
-    key = voice_key(clean)
-    base, language = split_language(key)
-    taken = {*_SPEAKER_BY_ID, *ALIASES, *_RESERVED}
-    if key in taken or (language and base in taken):
+    names = (clean, *(base for base, _ in split_language(clean)))
+    if any(_find_speaker(name) or voice_key(name) in _RESERVED for name in names):
         raise InvalidRequest(f"The name {clean!r} is reserved; choose another.", param="name")
     return clean
 
@@ -141,20 +184,27 @@ _RESERVED = ("auto", "clone", "custom", "default", "design", "none", "standby")
 
 
 def find_voice(name: str) -> tuple[Speaker, Language | None]:
-    """Speaker, and the language where the name holds one, of "ryan-de", "ryan", "Uncle_Fu", "uncle fu" or "alloy".
+    """Speaker, and the language where the name holds one, of "ryan-de", "ryan", "Uncle_Fu", "Uncle Fu (zh)" or "alloy".
 
     Raises VoiceNotFound, naming the speakers.
     """
-    key = voice_key(name)
-    if speaker := _SPEAKER_BY_ID.get(ALIASES.get(key, key)):
+    if speaker := _find_speaker(name):
         return speaker, None
-    base, language = split_language(key)
-    if language and (speaker := _SPEAKER_BY_ID.get(base)):
-        return speaker, language
+    for base, language in split_language(name):
+        if speaker := _find_speaker(base):
+            return speaker, language
     known = ", ".join(speaker.name for speaker in SPEAKERS)
     raise VoiceNotFound(
-        f"There is no voice {name!r}; choose one of {known}, alone or with a language as in 'ryan-de'.", param="voice"
+        f"There is no voice {quoted(name)}; choose one of {known}, alone or with a language as in 'ryan-de'.",
+        param="voice",
     )
+
+
+def _find_speaker(name: str) -> Speaker | None:
+    if len(name) > MAX_NAME_CHARACTERS:
+        return None
+    key = voice_key(name)
+    return _SPEAKER_BY_KEY.get(ALIASES.get(key, key))
 
 
 def native_speaker(language: Language, default: Speaker) -> Speaker:

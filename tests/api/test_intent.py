@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,16 @@ from wyoming_qwen3.errors import (
     VoiceNotFound,
 )
 from wyoming_qwen3.metrics import Metrics
-from wyoming_qwen3.request import SAMPLE_RATE, Description, FloatArray, Kept, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.request import (
+    SAMPLE_RATE,
+    Description,
+    FloatArray,
+    Kept,
+    Reference,
+    Sampling,
+    SpeechRequest,
+    VoiceFallback,
+)
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import Speaker, find_language, find_voice
@@ -264,11 +274,34 @@ async def test_nothing_wished_is_nothing_refused(fields: dict[str, Any]) -> None
 
 
 async def test_an_unknown_voice_falls_back_where_the_server_is_set_so() -> None:
-    lenient = Config(make_cast(), voice_fallback=True)
-    assert told(await meaning(lenient, voice="nobody")) == ("ryan", None)
+    lenient = Config(replace(make_cast(), fallback="on"))
+    request = await meaning(lenient, voice="nobody")
+    assert told(request) == ("ryan", None)
+    assert voice_headers(request) == {
+        "X-Voice": "Ryan",
+        "X-Language": "Auto",
+        "X-Warning": "There is no voice 'nobody'; Ryan speaks instead, in the language of the text.",
+    }
     assert told(await meaning(lenient, voice="nobody", language="ja")) == ("ono_anna", "ja")
+    assert told(await meaning(lenient, voice="nobody-de")) == ("ryan", "de")
+    assert told(await meaning(lenient, voice="nobody", language="nl")) == ("ryan", None)
+    german = voice_headers(await meaning(lenient, voice="Zoë 🎙-de"))
+    assert german["X-Warning"] == (
+        r"There is no voice 'Zo\u00eb \ud83c\udf99-de'; Ryan speaks instead, in German. "
+        "Ryan is at home in English; German may have an accent."
+    )
+    assert "X-Warning" in voice_headers(await meaning(lenient, voice="nobody", model="standby"))
+
+
+@pytest.mark.parametrize("fallback", ["auto", "off"])
+async def test_else_an_unknown_voice_is_an_error(fallback: VoiceFallback) -> None:
+    strict = Config(replace(make_cast(), fallback=fallback))
+    for fields in ({"voice": "nobody"}, {"voice": "nobody-de"}):
+        with pytest.raises(VoiceNotFound):
+            await meaning(strict, **fields)
     with pytest.raises(LanguageNotSupported):
-        await meaning(lenient, voice="nobody", language="nl")
+        await meaning(strict, voice="ryan", language="nl")
+    assert strict.cast.faults() == []
 
 
 async def test_the_servers_defaults_hold_for_what_is_left_out() -> None:

@@ -17,7 +17,7 @@ from wyoming_qwen3.batch import Item, Result, speak_all
 from wyoming_qwen3.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.request import SpeechRequest
 
-from .answer import STREAM_HEADERS, cut_on_failure
+from .answer import STREAM_HEADERS, cut_on_failure, with_warnings
 from .errors import error_body
 from .intent import SpeechFields, check_text, describe, understand
 from .keys import CONFIG, SERVICES, Config
@@ -93,7 +93,8 @@ async def speak_batch(request: web.Request) -> web.StreamResponse:
     wishes = _wishes(body)
     services = request.app[SERVICES]
     items = await _understand(wishes, request.app[CONFIG])
-    headers = ignored_headers(body, *wishes)
+    warnings = dict.fromkeys(warning for item in items if item.request for warning in item.request.warnings)
+    headers = with_warnings(ignored_headers(body, *wishes), tuple(warnings))
     at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text
     async with contextlib.aclosing(speak_all(services.synthesizer, items, at_once)) as results:
         if query.format == "zip":
@@ -155,10 +156,10 @@ async def _answer_json(
         await response.prepare(request)
         await response.write(f'{{"id": "{_new_id()}", "results": ['.encode())
         failed = 0
-        for index, wish in enumerate(wishes):
+        for index, (wish, item) in enumerate(zip(wishes, items, strict=True)):
             result = await anext(results)
             failed += result.error is not None
-            told = await asyncio.to_thread(_with_audio, _told(index, wish, items[index], result), result.audio)
+            told = await asyncio.to_thread(_with_audio, _told(index, wish, item, result), result.audio)
             await response.write((b", " if index else b"") + told)
         end = f'], "total": {len(wishes)}, "succeeded": {len(wishes) - failed}, "failed": {failed}}}'
         await response.write(end.encode())
@@ -177,9 +178,9 @@ async def _answer_zip(
 ) -> web.StreamResponse:
     """A file for each item, and manifest.json, which is the JSON answer without the audio."""
     manifest, files = [], {}
-    for index, wish in enumerate(wishes):
+    for index, (wish, item) in enumerate(zip(wishes, items, strict=True)):
         result = await anext(results)
-        manifest.append(told := _told(index, wish, items[index], result))
+        manifest.append(told := _told(index, wish, item, result))
         if not result.error:
             told.file = f"{index + 1:02}.{wish.response_format}"
             files[told.file] = result.audio

@@ -57,7 +57,8 @@ class Health(BaseModel):
     """vLLM servers."""
 
     faults: list[str]
-    """What else is wrong, in sentences: what is kept on disk and could not be used, or was begun anew."""
+    """What else is wrong, in sentences: what is kept on disk and could not be used or was begun anew, and voices that
+    are asked for and unknown."""
 
     notes: list[Note]
     """What a person should do, in sentences; each can be dismissed."""
@@ -86,7 +87,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         standby=services.standby.ready,
         models=[model_entry(status) for status in services.models.statuses()],
         servers=server_entries(services),
-        faults=list(services.store.faults),
+        faults=[*services.store.faults, *config.cast.faults()],
         notes=_notes(services),
         active=services.admission.active,
         queue=services.admission.waiting,

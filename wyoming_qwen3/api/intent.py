@@ -14,11 +14,11 @@ from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.audio.reference import LONGEST_SECONDS, read_recording
-from wyoming_qwen3.casting import Part
+from wyoming_qwen3.casting import Part, Wish
 from wyoming_qwen3.checkpoints import KIND_NAMES, PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.cloning import prepare
 from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import InvalidRequest, ModelNotFound, VoiceNotFound
+from wyoming_qwen3.errors import InvalidRequest, ModelNotFound
 from wyoming_qwen3.report import voice_label
 from wyoming_qwen3.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.voices import Language, Speaker, find_language
@@ -187,7 +187,7 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
         effects=effects,
         voice_name=part.name,
         save=fields.save,
-        warnings=warnings,
+        warnings=(*warnings, *([part.warning] if part.warning else [])),
     )
 
 
@@ -204,7 +204,7 @@ def describe(request: SpeechRequest) -> Understood:
     """What was understood, for who asked."""
     voice, language = request.voice, request.language
     if request.standby == "only":
-        return Understood(STANDBY, "English")
+        return Understood(STANDBY, "English", request.warnings)
     label, spoken = voice_label(request), language.name.title() if language else "Auto"
     if isinstance(voice, Speaker) and language not in (None, voice.native):
         accent = f"{voice.name} is at home in {voice.native.name.title()}; {spoken} may have an accent."
@@ -230,12 +230,7 @@ def _language(fields: SpeechFields, config: Config) -> Language | None:
 def _named(fields: SpeechFields, config: Config, name: str) -> Part:
     if name.lower() == _DESIGN:
         raise InvalidRequest(f"voice is {_DESIGN}, but no instructions describe it.", param="instructions")
-    try:
-        return config.cast.choose("" if name.lower() == _DEFAULT else name, fields.language)
-    except VoiceNotFound:
-        if not config.voice_fallback:
-            raise
-        return config.cast.choose(None, fields.language)
+    return config.cast.choose_for("http", Wish(None if name.lower() == _DEFAULT else name, fields.language))
 
 
 async def _reference(fields: SpeechFields) -> tuple[Reference | None, tuple[str, ...]]:

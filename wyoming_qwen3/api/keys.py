@@ -73,9 +73,6 @@ class Config:
     max_input: int = 4096
     """Most characters of one request."""
 
-    voice_fallback: bool = False
-    """Whether an unknown voice is replaced by the default one."""
-
     access: Access = field(default_factory=Access)
     options: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     """What the server was started with, by name; secrets are only whether there is one."""

@@ -22,6 +22,7 @@ from wyoming_qwen3.api.errors import error_body
 from wyoming_qwen3.api.intent import MODEL, check_text, find_model, understand
 from wyoming_qwen3.api.keys import CONFIG, SERVICES
 from wyoming_qwen3.api.parse import Query, parse_json, parse_query
+from wyoming_qwen3.casting import Wish
 from wyoming_qwen3.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.request import SpeechRequest
 
@@ -104,7 +105,7 @@ def add_to(app: web.Application) -> None:
 
 def _first_settings(request: web.Request) -> Settings:
     """What is spoken with until the client says otherwise. Raises ModelNotFound."""
-    part = request.app[CONFIG].cast.choose(None, None)
+    part = request.app[CONFIG].cast.choose_for("http", Wish())
     settings = Settings(voice=part.label, model=parse_query(request, RealtimeQuery).model or MODEL)
     find_model(settings.speech_fields().model)
     return settings
@@ -195,9 +196,10 @@ class _Connection:
 
     async def _update(self, event: SessionUpdate) -> None:
         settings = self._settings.updated(event.session)
-        await self._understand(settings)
+        request = await self._understand(settings)
         self._settings = settings
-        await self._tell("session.updated", session=self._dialect.session(self._id, settings))
+        more = {"warnings": request.warnings} if request.warnings else {}
+        await self._tell("session.updated", session=self._dialect.session(self._id, settings), **more)
 
     async def _create_item(self, event: ItemCreate) -> None:
         self._check_length(event.item)
@@ -236,7 +238,13 @@ class _Connection:
             await self._speaking.wait()
         conversation = None if fields.conversation == "none" else self._conversation
         response = Response(
-            text, settings, conversation, metadata=fields.metadata, dialect=self._dialect, tell=self._tell
+            text,
+            settings,
+            conversation,
+            metadata=fields.metadata,
+            warnings=request.warnings,
+            dialect=self._dialect,
+            tell=self._tell,
         )
         await response.create()
         session = self._services.synthesizer.open(request, "realtime", client=self._client)

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 from wyoming_qwen3.api.errors import error_body
@@ -45,10 +45,11 @@ class Response:
         conversation: Conversation | None,
         *,
         metadata: dict[str, str] | None,
+        warnings: Sequence[str],
         dialect: Dialect,
         tell: Tell,
     ) -> None:
-        """`conversation` is what the answer becomes part of, if it does."""
+        """`conversation` is what the answer becomes part of, if it does; `warnings` are the request's."""
         self.id = fresh_id("resp")
         self.over = False
         """Whether the client has been told of its end, or is being told just now."""
@@ -56,6 +57,7 @@ class Response:
         self._text = text
         self._settings = settings
         self._metadata = metadata
+        self._warnings = warnings
         self._dialect = dialect
         self._conversation = conversation
         self._tell = tell
@@ -140,6 +142,7 @@ class Response:
             "max_output_tokens": "inf",
             "metadata": self._metadata,
             "usage": None,
+            **({"warnings": list(self._warnings)} if self._warnings else {}),
         }
 
 

@@ -41,13 +41,15 @@ async def cast(
 ) -> dict[str, SpeechRequest]:
     """How each of the names speaks, by its `voice_key`: case and blanks make no other speaker.
 
-    A name that is not among `speakers` is that of a voice, and so is one there whose fields choose no voice, if there
-    is such a voice. Raises InvalidRequest for names without a voice, and what `understand` and `Synthesizer.check`
-    raise, with the name in the message.
+    A name that is not among `speakers` is that of a voice, or of an unknown one where the server replaces these; one
+    there whose fields choose no voice is that of a voice if there is such a voice. Raises InvalidRequest for names
+    without a voice, and what `understand` and `Synthesizer.check` raise, with the name in the message.
     """
     named = {voice_key(name): name for name in names}
     given = _given(speakers)
     known = {key for key, name in named.items() if _is_voice(config.cast, name)}
+    if config.cast.fallback == "on":
+        known |= named.keys() - given.keys()  # the default voice speaks for those that there are not
     if unknown := [name for key, name in named.items() if key not in known and key not in given]:
         raise _without_voice(unknown, config.cast)
     company = {}
@@ -86,7 +88,7 @@ def _is_voice(among: Cast, name: str) -> bool:
 
 
 def _without_voice(names: Sequence[str], among: Cast) -> InvalidRequest:
-    there = [speaker.name for speaker in SPEAKERS] + [voice.name for voice in among.voices.all()]
+    there = [speaker.name for speaker in SPEAKERS] + [voice.name for voice in among.voices.all() if voice.speaks]
     more = f" and {len(there) - _MOST_TOLD} more" if len(there) > _MOST_TOLD else ""
     who = f"{', '.join(names[:_MOST_TOLD])} {'has' if len(names) == 1 else 'have'} no voice"
     return InvalidRequest(
