@@ -21,6 +21,7 @@ def test_defaults() -> None:
     assert (settings.http_host, settings.http_port) == ("0.0.0.0", 8880)
     assert settings.api_key is None
     assert settings.max_input == 4096
+    assert settings.voice_fallback == "auto"
 
 
 def test_http_can_be_off() -> None:
@@ -81,6 +82,11 @@ def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
         ("--max-input", "100000", "max_input", 100_000),
         ("--max-active", "2", "max_active", 2),
         ("--max-waiting", "0", "max_waiting", 0),
+        ("--voice-fallback", "on", "voice_fallback", "on"),
+        ("--voice-fallback", "OFF", "voice_fallback", "off"),
+        ("--voice-fallback", "auto", "voice_fallback", "auto"),
+        ("--voice-fallback", "true", "voice_fallback", "on"),
+        ("--voice-fallback", "0", "voice_fallback", "off"),
     ],
 )
 def test_an_option_is_read_from_the_command_line_and_the_environment(
@@ -89,6 +95,12 @@ def test_an_option_is_read_from_the_command_line_and_the_environment(
     variable = "TTS_QWEN3_" + option[2:].replace("-", "_").upper()
     assert getattr(parse([option, value], {}), name) == expected
     assert getattr(parse([], {variable: value}), name) == expected
+
+
+@pytest.mark.parametrize("arguments", [["--voice-fallback"], ["--voice-fallback", "--model", "0.6B"]])
+def test_voice_fallback_is_still_a_switch_that_is_on(arguments: list[str]) -> None:
+    assert parse(arguments, {}).voice_fallback == "on"
+    assert parse(["serve", *arguments], {"TTS_QWEN3_VOICE_FALLBACK": "off"}).voice_fallback == "on"
 
 
 def test_sampling_options_reach_the_sampling() -> None:
@@ -146,6 +158,8 @@ def test_options_stand_before_or_after_the_command(order: list[str]) -> None:
         (["--sentence-pause", "nan"], {}, "not a number"),
         (["--ingress-port", "8880"], {}, "--ingress-port and --http-port must be two ports"),
         (["--ingress-address", "supervisor"], {}, "'supervisor' is not an IP address"),
+        (["--voice-fallback", "maybe"], {}, "'maybe' is not one of auto, on, off"),
+        ([], {"TTS_QWEN3_VOICE_FALLBACK": "maybe"}, "VOICE_FALLBACK: 'maybe' is not one of auto, on, off"),
         (["--nonsense"], {}, "--nonsense"),
         (["sing"], {}, "sing"),
         ([], {"TTS_QWEN3_MODEL": "7B"}, "TTS_QWEN3_MODEL: '7B' is not one of"),

@@ -36,8 +36,8 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 def voice_fallback(text: str) -> str:
     """auto, on or off; what a switch takes is on or off, for it was one."""
-    if text.lower() in ("auto", "on", "off"):
-        return text.lower()
+    if text.lower() == "auto":
+        return "auto"
     try:
         return "on" if boolean(text) else "off"
     except argparse.ArgumentTypeError:

@@ -22,6 +22,7 @@ CHOSEN: dict[str, Any] = {
     "model": "1.7B",
     "voice": "uncle_fu",
     "language": "de",
+    "voice_fallback": "off",
     "standby": "only",
     "clear_cache": False,
     "quantize": "int4",
