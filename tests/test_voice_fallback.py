@@ -104,7 +104,11 @@ async def test_a_renamed_voice_goes_on_speaking_by_its_old_name(
     ("voice", "instead", "warning"),
     [
         (SynthesizeVoice(name="nosuch"), "ryan", "There is no voice 'nosuch'; Ryan speaks instead, in the language of"),
-        (SynthesizeVoice(name="nosuch-de"), "ryan-de", "There is no voice 'nosuch-de'; Ryan speaks instead, in German"),
+        (
+            SynthesizeVoice(name="nosuch-de"),
+            "ryan-de",
+            "There is no voice 'nosuch-de'; Ryan speaks instead, in German.",
+        ),
         (SynthesizeVoice(name="af_sky"), "ryan", "There is no voice 'af_sky'; Ryan speaks instead"),
         (SynthesizeVoice(name="en_US-amy-medium"), "ryan-en", "There is no voice 'en_US-amy-medium'; Ryan speaks"),
         (SynthesizeVoice(name="ryan", speaker="vivian"), "ryan", "The voice 'ryan' has no speaker 'vivian'; Ryan sp"),
@@ -191,7 +195,7 @@ async def test_off_unknown_voices_are_errors_and_close(off: Server, http: Client
     assert await faults(http, off) == []
 
 
-WARNING = "There is no voice 'nosuch-de'; Ryan speaks instead, in German"
+WARNING = "There is no voice 'nosuch-de'; Ryan speaks instead, in German."
 
 
 async def test_on_speech_over_http_says_who_speaks_instead(on: Server, http: ClientSession) -> None:

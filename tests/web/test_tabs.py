@@ -1,17 +1,19 @@
 """Every tab's main path against a server with tiny checkpoints and the standby voice."""
 
+import asyncio
 import json
 import re
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import Server, StartServer
+from tests.conftest import Server, StartServer, synthesize
 from tests.waiting import HANG_SECONDS
 from tests.web.conftest import AXE, DESKTOP, PHONE, OpenStudio, Studio, violations, wide
 
@@ -47,12 +49,11 @@ def phone(open_studio: OpenStudio, server: Server) -> Studio:
     return open_studio(server.url + "/", PHONE, "dark")
 
 
-def ask(server: Server, path: str, body: Any = None) -> bytes:
+def ask(server: Server, path: str, body: Any = None, method: str | None = None) -> bytes:
     headers = {"Content-Type": "application/json"}
     sent = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(
-        urllib.request.Request(server.url + path, sent, headers), timeout=HANG_SECONDS
-    ) as response:
+    request = urllib.request.Request(server.url + path, sent, headers, method=method)
+    with urllib.request.urlopen(request, timeout=HANG_SECONDS) as response:
         return bytes(response.read())
 
 
@@ -178,6 +179,52 @@ def test_a_profile_is_made_exported_and_brought_back(studio: Studio, clip: Path,
     panel.locator("input[accept*=zip]").set_input_files(tmp_path / "anna.zip")
     expect(panel.get_by_role("heading", name="Anna")).to_be_visible()
     assert studio.page.evaluate("() => window.hacked") is None
+
+
+def test_old_names_are_shown_and_forgotten(studio: Studio, server: Server) -> None:
+    made = json.loads(ask(server, "/api/profiles", {"name": "Old Tom", "voice": "Ryan"}))
+    for name in ("Old Timothy", "Tim"):
+        ask(server, f"/api/profiles/{made['id']}", {"name": name}, "PUT")
+    ask(server, "/api/profiles", {"name": "Mute"}, "POST")
+    panel = studio.open("profiles")
+    profile = panel.get_by_role("article").filter(has=studio.page.get_by_role("heading", name="Tim", exact=True))
+    expect(profile.get_by_text("Old Tom")).to_be_visible()
+    profile.get_by_role("button", name="Forget the old name Old Tom").click()
+    expect(profile.get_by_text("Old Tom")).to_have_count(0)
+    expect(profile.get_by_text("Old Timothy")).to_be_visible()
+    assert answered(server, "/api/profiles/Tim")["former_names"] == ["Old Timothy"]
+    mute = panel.get_by_role("article").filter(has=studio.page.get_by_role("heading", name="Mute"))
+    expect(mute.get_by_text("has no clip yet")).to_be_visible()
+    names = studio.open("speak").get_by_label("Voice", exact=True).locator("option")
+    expect(names.filter(has_text="Tim")).to_have_count(1)
+    expect(names.filter(has_text="Mute")).to_have_count(0)
+
+
+def test_old_names_of_presets_are_shown_and_forgotten(studio: Studio, server: Server) -> None:
+    made = json.loads(ask(server, "/api/voice-presets/create", {"name": "Calm", "voice": "Serena"}))
+    ask(server, f"/api/voice-presets/{made['id']}", {"name": "Calmer"}, "PUT")
+    panel = studio.open("design")
+    preset = panel.get_by_role("article").filter(has=studio.page.get_by_role("heading", name="Calmer"))
+    preset.get_by_role("button", name="Forget the old name Calm").click()
+    expect(preset.locator(".former")).to_have_count(0)
+    assert answered(server, "/api/voice-presets/Calmer")["former_names"] == []
+
+
+async def ask_wyoming(server: Server, voice: str) -> None:
+    answer = await synthesize(server.uri, SENTENCE, voice)
+    assert answer.types == ["audio-start", "audio-chunk", "audio-stop"]
+
+
+def test_an_unknown_voice_is_told_above_every_tab(studio: Studio, server: Server) -> None:
+    faults = studio.page.get_by_role("list", name="What is wrong")
+    studio.open("history")
+    expect(faults).to_have_count(0)
+    with ThreadPoolExecutor(1) as thread:  # Playwright has a loop of its own in this one
+        thread.submit(asyncio.run, ask_wyoming(server, MARKUP)).result()
+    expect(faults.get_by_role("listitem")).to_have_text(re.compile("^There is no voice .*; Ryan speaks instead, in"))
+    assert studio.page.evaluate("() => window.hacked") is None
+    studio.open("speak")
+    expect(faults).to_be_visible()
 
 
 def test_a_recording_is_still_there_after_a_reload(phone: Studio) -> None:

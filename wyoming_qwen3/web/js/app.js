@@ -24,7 +24,8 @@ class VoiceStudio extends HTMLElement {
   connectedCallback() {
     document.title = t("title");
     this.bar = h("div", { role: "tablist", class: "tabs", "aria-label": t("tabs") });
-    this.panels = h("main", {});
+    this.faults = h("ul", { class: "faults", "aria-label": t("health.faults"), hidden: true });
+    this.panels = h("main", {}, this.faults);
     for (const name of TABS) this.#add(name);
     this.told = h("span", { role: "status" });
     this.health = h("a", { class: "health", href: "#models" }, this.told);
@@ -88,13 +89,22 @@ class VoiceStudio extends HTMLElement {
   /** Say who could speak now, again and again while the page is seen. */
   async #look() {
     if (!document.hidden) {
-      const { kind, text, title, notes } = await health();
+      const { kind, text, title, faults, notes } = await health();
       this.health.className = `health ${kind}`;
       if (this.told.textContent !== text) this.told.textContent = text;
       this.health.title = title;
+      if (faults) this.#showFaults(faults);
       if (notes) this.#note(notes);
     }
     setTimeout(() => this.#look(), LOOK_MS);
+  }
+
+  /** What is wrong beside the models, above every tab. */
+  #showFaults(faults) {
+    const shown = [...this.faults.children].map((item) => item.textContent);
+    if (shown.join("\n") === faults.join("\n")) return;
+    this.faults.replaceChildren(...faults.map((fault) => h("li", {}, fault)));
+    this.faults.hidden = !faults.length;
   }
 }
 
@@ -115,14 +125,14 @@ function noteOf({ id, message }) {
   return notice.element;
 }
 
-/** What /health says, in a few words; it answers with 503 where nobody can speak. */
+/** What /health says, in a few words, its faults and its notes; it answers with 503 where nobody can speak. */
 async function health() {
   try {
     const response = await fetch(new URL("health", document.baseURI));
     const told = await response.json();
-    return { ...inBrief(told), notes: told.notes };
+    return { ...inBrief(told), faults: told.faults, notes: told.notes };
   } catch {
-    return { kind: "bad", text: t("health.gone"), title: t("error.unreachable"), notes: null };
+    return { kind: "bad", text: t("health.gone"), title: t("error.unreachable"), faults: null, notes: null };
   }
 }
 

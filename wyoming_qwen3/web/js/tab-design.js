@@ -6,7 +6,7 @@ import { drafted, keep, recall } from "./drafts.js";
 import { progressOf } from "./progress.js";
 import { soundPlayer } from "./sound-player.js";
 import { t, tList } from "./text.js";
-import { LANGUAGES, VoicePicker, makeDefault, voicesChanged } from "./voices.js";
+import { LANGUAGES, VoicePicker, formerNames, makeDefault, voicesChanged } from "./voices.js";
 
 const MOST_PREVIEWS = 6;
 
@@ -134,7 +134,14 @@ class DesignTab extends HTMLElement {
     const remove = button(t("remove.named", { name: preset.name }), () => this.#remove(preset), { symbol: "remove", bare: true });
     return h("article", { class: "item" },
       h("div", { class: "between" }, h("h3", {}, preset.name), h("div", { class: "actions" }, first, remove)),
-      h("p", { class: "hint" }, about), player);
+      h("p", { class: "hint" }, about), formerNames(preset, (names) => this.#keepNames(preset, names)), player);
+  }
+
+  async #keepNames(preset, names) {
+    await this.notice.during(async () => {
+      await ask("PUT", `api/voice-presets/${preset.id}`, { former_names: names });
+      await this.shown();
+    });
   }
 
   async #makeDefault(preset) {

@@ -9,7 +9,7 @@ import { joined } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
 import { VoiceSample } from "./voice-sample.js";
-import { LANGUAGES, makeDefault, voicesChanged } from "./voices.js";
+import { LANGUAGES, formerNames, makeDefault, voicesChanged } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
 
 const LONGEST = 60;
@@ -197,6 +197,7 @@ class ProfilesTab extends HTMLElement {
     return h("article", { class: "item" },
       h("div", { class: "between" }, h("h3", {}, name), h("div", { class: "actions" }, ...actions)),
       h("p", { class: "hint" }, about.filter(Boolean).join(" · ")),
+      formerNames(profile, (names) => this.#change(profile, () => ask("PUT", `api/profiles/${profile.id}`, { former_names: names }))),
       ...profile.samples.map((sample) => this.#heardSample(profile, sample)));
   }
 

@@ -76,6 +76,7 @@ const ENGLISH = {
   "health.standby": "Standby voice only",
   "health.degraded": "Nobody can speak",
   "health.gone": "No connection",
+  "health.faults": "What is wrong",
 
   "voices.builtin": "Built in",
   "voices.preset": "Designed",
@@ -83,6 +84,8 @@ const ENGLISH = {
   "voices.hear": "Hear it",
   "voices.home": "at home in {language}",
   "voices.anywhere": "in any language",
+  "voices.former": "Still found by its old names:",
+  "voices.former.remove": "Forget the old name {name}",
   "voices.default": "Make default",
   "voices.is_default": "Default voice",
   "voices.defaulted": "{name} now speaks wherever no voice is asked for.",

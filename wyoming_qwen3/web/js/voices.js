@@ -39,6 +39,15 @@ export function voiceOptions(voices) {
   }).filter(Boolean);
 }
 
+/** The names that a kept voice had before, each with a button; `change` is given those that stay. */
+export function formerNames(voice, change) {
+  const names = voice.former_names;
+  if (!names.length) return null;
+  const without = (gone) => names.filter((name) => name !== gone);
+  return h("div", { class: "former" }, h("span", { class: "hint" }, t("voices.former")), ...names.map((name) =>
+    h("span", { class: "badge" }, name, button(t("voices.former.remove", { name }), () => change(without(name)), { symbol: "remove", bare: true }))));
+}
+
 /** Whom the server speaks with where nobody is asked for. */
 export async function makeDefault(voice) {
   await ask("PUT", "api/voices/default", { voice });
