@@ -112,7 +112,11 @@ class Cast:
         Defaults.choose takes them. Raises VoiceNotFound, LanguageNotSupported and InvalidRequest; `param` is the wish
         that can't be met.
         """
-        return self._choose(Wish(voice, language, speaker), self.voices.default)
+        try:
+            return self._choose(Wish(voice, language, speaker), self.voices.default)
+        except VoiceNotFound as error:
+            kept = ", ".join(one.name for one in self.voices.all() if one.speaks)
+            raise VoiceNotFound(f"{error} Kept voices: {kept}." if kept else str(error), param="voice") from None
 
     def choose_for(self, surface: Surface, wish: Wish, client: str = "") -> Part:
         """As `choose`; but what can't be had is replaced where `fallback` says so, and told in `warning`."""
@@ -174,11 +178,10 @@ class Cast:
             defaults = replace(defaults, speaker=find_voice(wanted)[0])
         try:
             return Part(*defaults.choose(voice, language))
-        except VoiceNotFound as error:
+        except VoiceNotFound:
             if voice and (found := self._find_former(voice)):
                 return _cast(*found, language, self.defaults)
-            kept = ", ".join(one.name for one in self.voices.all() if one.speaks)
-            raise VoiceNotFound(f"{error} Kept voices: {kept}." if kept else str(error), param="voice") from None
+            raise
 
     def _is(self, name: str, voice: Voice) -> bool:
         try:

@@ -139,6 +139,8 @@ def split_language(name: str) -> Iterator[tuple[str, Language]]:
         yield match[1], language
     for separator in reversed(list(_SEPARATORS.finditer(name))):
         base, tail = name[: separator.start()], name[separator.end() :]
+        if len(tail) > _MAX_TAG_CHARACTERS:
+            return
         if base and _LANGUAGE_TAG.fullmatch(tail.casefold()) and (language := _read_language(tail)):
             yield base, language
 
@@ -147,6 +149,8 @@ _IN_BRACKETS = re.compile(r"(.+?)\s*[(\[（](.+)[)\]）]", re.DOTALL)
 _SEPARATORS = re.compile(r"[-_\s,:/]+")
 _LANGUAGE_TAG = re.compile(r"[^\W\d_]+(?:[-_][a-z]{4})?(?:[-_](?:[a-z]{2}|[0-9]{3}))?")
 """A language, its script and its region, in lower case."""
+
+_MAX_TAG_CHARACTERS = 24
 
 
 def language_in(name: str) -> Language | None:
