@@ -1,16 +1,32 @@
 """The compiled kernels, each kind that this processor can run: products exact for the rounded numbers, rows apart."""
 
+import platform
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.kernels.build import FAMILIES, build, fitting, kinds_here, library_file
-from wyoming_qwen3.engine.kernels.library import Kernels, Linear, load_kernels
-from wyoming_qwen3.engine.packing import BLOCK, Packed, interleave, pack, separate, unpack
+from tests.engine.layouts import layout
+from tests.waiting import HANG_SECONDS
+from wyoming_qwen3.engine.kernels import build as build_module
+from wyoming_qwen3.engine.kernels.build import (
+    FAMILIES,
+    build,
+    compile_kind,
+    find_compiler,
+    fitting,
+    kinds_here,
+    library_file,
+)
+from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
+from wyoming_qwen3.engine.packing import BLOCK, interleave, pack, separate, unpack
 from wyoming_qwen3.errors import EngineFailed
 
+SOURCES = Path(build_module.__file__).parent
 KINDS = [kind.name for kind in kinds_here()]
 SHAPES = [(64, 32), (70, 48), (1024, 3072)]
 
@@ -21,18 +37,6 @@ def kernels(request: pytest.FixtureRequest) -> Kernels:
     assert loaded is not None, "script/setup compiles the kernels"
     assert loaded.kind == request.param
     return loaded
-
-
-def layout(packed: Packed, bias: Tensor | None = None) -> Linear:
-    return Linear(
-        weights=packed.data.data_ptr(),
-        scales=None if packed.scales is None else packed.scales.data_ptr(),
-        bias=None if bias is None else bias.data_ptr(),
-        outputs=packed.outputs,
-        inputs=packed.inputs,
-        bits=packed.bits,
-        blocks=-(-packed.outputs // BLOCK),
-    )
 
 
 def rounded(x: Tensor) -> Tensor:
@@ -107,6 +111,36 @@ def test_interleaved_rows_come_back(inner: int) -> None:
 )
 def test_the_fastest_kind_that_fits_is_chosen(features: str, first: str) -> None:
     assert fitting(FAMILIES["x86_64"], frozenset(features.split()))[0].name == first
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "said"),
+    [
+        ("linear.h", "int32_t outputs, inputs,", "int32_t inputs, outputs,", "Linear.inputs, Linear.outputs"),
+        ("sampling.h", "int32_t top_k;", "int64_t top_k;", "Warp, Warp.top_k"),
+        ("codec_transformer.h", "    int64_t position;", "    int32_t position;", "Past.position"),
+    ],
+)
+def test_structures_that_differ_are_named_and_the_library_is_not_used(
+    tmp_path: Path, file: str, before: str, after: str, said: str
+) -> None:
+    sources = tmp_path / "kernels"
+    shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    text = (sources / file).read_text()
+    assert text.count(before) == 1
+    (sources / file).write_text(text.replace(before, after))
+    plain = FAMILIES[platform.machine()][-1]
+    compile_kind(plain, tmp_path / "plain.so", find_compiler(), "-O0", sources)
+    with pytest.raises(OSError, match=f"lays out in another way: {said}$"):
+        Kernels(tmp_path / "plain.so", 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_that_runs_out_is_an_error_and_the_next_call_is_served(kind: str) -> None:
+    command = [sys.executable, "-m", "tests.engine.short_of_memory", kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
+    assert done.stdout.split() == ["caller", "member", "same"]
 
 
 def test_without_a_compiler_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

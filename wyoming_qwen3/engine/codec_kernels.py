@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .codec_layers import Affine, History
 from .config import CodecConfig
-from .kernels import library
+from .kernels import structures
 from .kernels.library import Kernels
 
 
@@ -31,7 +31,7 @@ class FastConv:
         kept = [None if tensor is None else tensor.float().contiguous() for tensor in (bias, *(snake or (None, None)))]
         pointers = [None if tensor is None else tensor.data_ptr() for tensor in kept]
         self.kernels = kernels
-        self.layout = library.Convolution(None, *pointers, inputs, outputs, taps, dilation)
+        self.layout = structures.Convolution(None, *pointers, inputs, outputs, taps, dilation)
         packed = kernels.pack(self.layout, weight.float().contiguous())
         self.layout.weights = packed.data_ptr()
         self._kept = [packed, *kept]
@@ -88,7 +88,7 @@ class FastLayer:
     def __init__(self, attention_norm: Tensor, mlp_norm: Tensor, **products: FastLinear) -> None:
         """The products are `qkv`, `out`, `gate_up` and `down`."""
         norms = {"attention_norm": attention_norm.float().contiguous(), "mlp_norm": mlp_norm.float().contiguous()}
-        self.layout = library.CodecLayer(
+        self.layout = structures.CodecLayer(
             **{name: product.layout for name, product in products.items()},
             **{name: norm.data_ptr() for name, norm in norms.items()},
         )
@@ -114,8 +114,8 @@ class FastTransformer:
         self._kernels = kernels
         self._project = project
         self._out = out
-        self._layout = library.CodecTransformer(
-            layers=(library.CodecLayer * len(layers))(*(layer.layout for layer in layers)),
+        self._layout = structures.CodecTransformer(
+            layers=(structures.CodecLayer * len(layers))(*(layer.layout for layer in layers)),
             norm=norm.data_ptr(),
             frequencies=frequencies.data_ptr(),
             count=len(layers),

@@ -80,19 +80,26 @@ def build(tell: Callable[[str], None], folder: Path = _SOURCES) -> None:
     wanted = {kind: library_file(kind, folder) for kind in FAMILIES.get(platform.machine(), (_PLAIN,))}
     missing = {kind: file for kind, file in wanted.items() if not file.exists()}
     if missing:
-        compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
-        if compiler is None:
-            raise EngineFailed("There is no C++ compiler (c++, g++ or clang++) to compile the CPU kernels with.")
+        compiler = find_compiler()
         tell(f"Compiling the CPU kernels ({', '.join(kind.name for kind in missing)})")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda kind: _compile(compiler, kind, missing[kind]), missing))
+            list(pool.map(lambda kind: compile_kind(kind, missing[kind], compiler), missing))
     for old in set(folder.glob("*-*.so")) - set(wanted.values()):
         old.unlink()
 
 
-def _compile(compiler: str, kind: Kind, file: Path) -> None:
+def find_compiler() -> str:
+    """A C++ compiler. Raises EngineFailed where there is none."""
+    compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
+    if compiler is None:
+        raise EngineFailed("There is no C++ compiler (c++, g++ or clang++) to compile the CPU kernels with.")
+    return compiler
+
+
+def compile_kind(kind: Kind, file: Path, compiler: str, flags: str = "", sources: Path = _SOURCES) -> None:
+    """Compile the library of one kind; `flags` come after its own. Raises EngineFailed where that fails."""
     part = file.with_suffix(f".{os.getpid()}.part")
-    command = [compiler, *_FLAGS.split(), *kind.flags.split(), str(_SOURCES / _MAIN), "-o", str(part)]
+    command = [compiler, *f"{_FLAGS} {kind.flags} {flags}".split(), str(sources / _MAIN), "-o", str(part)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         part.unlink(missing_ok=True)

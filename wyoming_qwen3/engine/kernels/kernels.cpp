@@ -1,7 +1,9 @@
 // A frame's codes and samples on a CPU: what Python calls.
 //
-// Plain C functions on plain memory that the caller owns; library.py has the same structures. Nothing here throws, and nothing is kept but threads and
-// their workspace.
+// Plain C functions on plain memory that the caller owns; structures.py has the same structures, and compares them with
+// `fields`. Nothing is kept but threads and their workspace, and nothing is thrown: functions that can run out of memory
+// return 0 where they are done and 1 where they are not, and what they write then is undefined.
+#include <cstddef>
 #include <numeric>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,6 +24,18 @@ struct Crew {
     Convolver convolver;
 };
 
+// Do one thing for one caller at a time; 1 where memory does not suffice.
+template <class Work>
+int with(Crew* crew, const Work& work) noexcept {
+    try {
+        std::lock_guard<std::mutex> lock(crew->calls);
+        work();
+        return 0;
+    } catch (...) {
+        return 1;
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -41,10 +55,10 @@ struct Predictor {
     int32_t codebooks, width;  // width is the talker's hidden size
 };
 
-EXPORTED const char* kind() { return KIND; }
+EXPORTED const char* kind() noexcept { return KIND; }
 
 // Asks the system for what the kind of processor needs; 0 where it refuses.
-EXPORTED int allowed() {
+EXPORTED int allowed() noexcept {
 #if defined(__AMX_BF16__)
     constexpr int kRequestPermission = 0x1023, kTileData = 18;
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
@@ -53,37 +67,46 @@ EXPORTED int allowed() {
 #endif
 }
 
-EXPORTED Crew* crew_new(int threads) { return new Crew(threads); }
-EXPORTED void crew_delete(Crew* crew) { delete crew; }
+// Null where the system gives no memory or threads for it.
+EXPORTED Crew* crew_new(int threads) noexcept {
+    try {
+        return new Crew(threads);
+    } catch (...) {
+        return nullptr;
+    }
+}
+EXPORTED void crew_delete(Crew* crew) noexcept { delete crew; }
 
 // Advance tokens: inputs float32 [count, hidden] become hidden states in place.
-EXPORTED void stack_advance(Crew* crew, const Stack* stack, const Token* tokens, int count, float* inputs) {
-    std::lock_guard<std::mutex> lock(crew->calls);
-    Workspace& work = crew->work;
-    work.prepare(*stack, count, crew->team.size());
-    for (int t = 0; t < count; ++t) {
-        float* state = work.states.data() + int64_t(t) * work.hidden;
-        std::copy_n(inputs + int64_t(t) * stack->hidden, stack->hidden, state);
-    }
-    crew->team.run([&](const Member& member) { advance(*stack, work, tokens, count, member); });
-    for (int t = 0; t < count; ++t)
-        std::copy_n(work.states.data() + int64_t(t) * work.hidden, stack->hidden, inputs + int64_t(t) * stack->hidden);
+EXPORTED int stack_advance(Crew* crew, const Stack* stack, const Token* tokens, int count, float* inputs) noexcept {
+    return with(crew, [&] {
+        Workspace& work = crew->work;
+        work.prepare(*stack, count, crew->team.size());
+        for (int t = 0; t < count; ++t) {
+            float* state = work.states.data() + int64_t(t) * work.hidden;
+            std::copy_n(inputs + int64_t(t) * stack->hidden, stack->hidden, state);
+        }
+        crew->team.run([&](const Member& member) { advance(*stack, work, tokens, count, member); });
+        for (int t = 0; t < count; ++t)
+            std::copy_n(work.states.data() + int64_t(t) * work.hidden, stack->hidden, inputs + int64_t(t) * stack->hidden);
+    });
 }
 
 // float32 [rows, inputs] -> [rows, outputs].
-EXPORTED void linear_apply(Crew* crew, const Linear* layer, int rows, const float* inputs, float* outputs) {
-    std::lock_guard<std::mutex> lock(crew->calls);
-    const int width = padded(layer->inputs);
-    crew->work.prepare_rows(width, rows);
-    std::vector<float> row(width);
-    const Rows quantised = crew->work.rows(width);
-    for (int r = 0; r < rows; ++r) {
-        std::copy_n(inputs + int64_t(r) * layer->inputs, layer->inputs, row.data());
-        quantised.quantise(r, row.data(), layer->inputs);
-    }
-    crew->team.run([&](const Member& member) {
-        apply(*layer, quantised, rows, member, [&](int r, int first, const float* out) {
-            std::copy_n(out, std::min(kBlock, layer->outputs - first), outputs + int64_t(r) * layer->outputs + first);
+EXPORTED int linear_apply(Crew* crew, const Linear* layer, int rows, const float* inputs, float* outputs) noexcept {
+    return with(crew, [&] {
+        const int width = padded(layer->inputs);
+        crew->work.prepare_rows(width, rows);
+        std::vector<float> row(width);
+        const Rows quantised = crew->work.rows(width);
+        for (int r = 0; r < rows; ++r) {
+            std::copy_n(inputs + int64_t(r) * layer->inputs, layer->inputs, row.data());
+            quantised.quantise(r, row.data(), layer->inputs);
+        }
+        crew->team.run([&](const Member& member) {
+            apply(*layer, quantised, rows, member, [&](int r, int first, const float* out) {
+                std::copy_n(out, std::min(kBlock, layer->outputs - first), outputs + int64_t(r) * layer->outputs + first);
+            });
         });
     });
 }
@@ -110,132 +133,179 @@ extern "C" {
 // Complete a frame of each row. `hidden` is the talker's state [rows, width], codes int64 [rows, codebooks] with the
 // first of each given, `uniforms` [rows, codebooks - 1] in [0, 1). Writes the other codes, and the sum of all
 // embeddings [rows, width].
-EXPORTED void predictor_frame(Crew* crew, const Predictor* predictor, int rows, const float* hidden, const Warp* warps,
-                     const float* uniforms, int64_t* codes, float* sums) {
-    std::lock_guard<std::mutex> lock(crew->calls);
-    const Predictor& p = *predictor;
-    const Stack& s = p.stack;
-    const bool projects = p.projection.weights != nullptr;
-    Workspace& work = crew->work;
-    work.prepare(s, 2 * rows, crew->team.size());
-    const int width = padded(std::max(p.width, s.hidden));
-    work.prepare_rows(width, 2 * rows);
-    const int codes_each = p.heads[0].outputs, logits_each = p.heads[0].blocks * kBlock;
-    const int64_t per_cache = int64_t(s.count) * s.kv_heads * p.codebooks * s.head_dim;
-    std::vector<float> keys(rows * per_cache), values(rows * per_cache), inputs(int64_t(2) * rows * width);
-    std::vector<float> logits(int64_t(rows) * logits_each);
-    std::vector<Token> tokens(2 * rows);
-    const auto token = [&](int row, int position) {
-        return Token{keys.data() + row * per_cache, values.data() + row * per_cache, p.codebooks, position};
-    };
-    std::fill_n(sums, int64_t(rows) * p.width, 0.0f);
-    crew->team.run([&](const Member& member) {
-        const Range own = member.share(rows);
-        for (int row = own.begin; row < own.end; ++row) {
-            std::copy_n(hidden + int64_t(row) * p.width, p.width, inputs.data() + int64_t(2 * row) * width);
-            add_embedding(p.tables[0], codes[int64_t(row) * p.codebooks], p.width,
-                          inputs.data() + int64_t(2 * row + 1) * width, sums + int64_t(row) * p.width);
-            tokens[2 * row] = token(row, 0);
-            tokens[2 * row + 1] = token(row, 1);
-        }
-        member.wait();
-        for (int step = 1; step < p.codebooks; ++step) {
-            const int each = step == 1 ? 2 : 1, count = each * rows;
-            const Range own_tokens = member.share(count);
-            if (projects) {
-                const Rows quantised = work.rows(width);
-                for (int t = own_tokens.begin; t < own_tokens.end; ++t)
-                    quantised.quantise(t, inputs.data() + int64_t(t) * width, p.width);
+EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, const float* hidden, const Warp* warps,
+                             const float* uniforms, int64_t* codes, float* sums) noexcept {
+    return with(crew, [&] {
+        const Predictor& p = *predictor;
+        const Stack& s = p.stack;
+        const bool projects = p.projection.weights != nullptr;
+        Workspace& work = crew->work;
+        work.prepare(s, 2 * rows, crew->team.size());
+        const int width = padded(std::max(p.width, s.hidden));
+        work.prepare_rows(width, 2 * rows);
+        const int codes_each = p.heads[0].outputs, logits_each = p.heads[0].blocks * kBlock;
+        const int64_t per_cache = int64_t(s.count) * s.kv_heads * p.codebooks * s.head_dim;
+        std::vector<float> keys(rows * per_cache), values(rows * per_cache), inputs(int64_t(2) * rows * width);
+        std::vector<float> logits(int64_t(rows) * logits_each);
+        std::vector<Token> tokens(2 * rows);
+        const auto token = [&](int row, int position) {
+            return Token{keys.data() + row * per_cache, values.data() + row * per_cache, p.codebooks, position};
+        };
+        std::fill_n(sums, int64_t(rows) * p.width, 0.0f);
+        crew->team.run([&](const Member& member) {
+            const Range own = member.share(rows);
+            for (int row = own.begin; row < own.end; ++row) {
+                std::copy_n(hidden + int64_t(row) * p.width, p.width, inputs.data() + int64_t(2 * row) * width);
+                add_embedding(p.tables[0], codes[int64_t(row) * p.codebooks], p.width,
+                              inputs.data() + int64_t(2 * row + 1) * width, sums + int64_t(row) * p.width);
+                tokens[2 * row] = token(row, 0);
+                tokens[2 * row + 1] = token(row, 1);
+            }
+            member.wait();
+            for (int step = 1; step < p.codebooks; ++step) {
+                const int each = step == 1 ? 2 : 1, count = each * rows;
+                const Range own_tokens = member.share(count);
+                if (projects) {
+                    const Rows quantised = work.rows(width);
+                    for (int t = own_tokens.begin; t < own_tokens.end; ++t)
+                        quantised.quantise(t, inputs.data() + int64_t(t) * width, p.width);
+                    member.wait();
+                    apply(p.projection, quantised, count, member, [&](int t, int first, const float* out) {
+                        std::copy_n(out, kBlock, work.states.data() + int64_t(t) * work.hidden + first);
+                    });
+                } else {
+                    for (int t = own_tokens.begin; t < own_tokens.end; ++t)
+                        std::copy_n(inputs.data() + int64_t(t) * width, s.hidden, work.states.data() + int64_t(t) * work.hidden);
+                }
                 member.wait();
-                apply(p.projection, quantised, count, member, [&](int t, int first, const float* out) {
-                    std::copy_n(out, kBlock, work.states.data() + int64_t(t) * work.hidden + first);
+                advance(s, work, tokens.data(), count, member);
+                const Rows quantised = work.rows(work.hidden);
+                for (int row = own.begin; row < own.end; ++row) {
+                    float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
+                    std::fill(state + s.hidden, state + work.hidden, 0.0f);
+                    quantised.quantise(row, state, s.hidden);
+                }
+                member.wait();
+                apply(p.heads[step - 1], quantised, rows, member, [&](int row, int first, const float* out) {
+                    std::copy_n(out, kBlock, logits.data() + int64_t(row) * logits_each + first);
                 });
-            } else {
-                for (int t = own_tokens.begin; t < own_tokens.end; ++t)
-                    std::copy_n(inputs.data() + int64_t(t) * width, s.hidden, work.states.data() + int64_t(t) * work.hidden);
+                member.wait();
+                for (int row = own.begin; row < own.end; ++row) {
+                    const float uniform = uniforms[int64_t(row) * (p.codebooks - 1) + step - 1];
+                    const int code = draw(logits.data() + int64_t(row) * logits_each, codes_each, warps[row], uniform);
+                    codes[int64_t(row) * p.codebooks + step] = code;
+                    add_embedding(p.tables[step], code, p.width, inputs.data() + int64_t(row) * width,
+                                  sums + int64_t(row) * p.width);
+                    tokens[row] = token(row, step + 1);
+                }
+                member.wait();
             }
-            member.wait();
-            advance(s, work, tokens.data(), count, member);
-            const Rows quantised = work.rows(work.hidden);
-            for (int row = own.begin; row < own.end; ++row) {
-                float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
-                std::fill(state + s.hidden, state + work.hidden, 0.0f);
-                quantised.quantise(row, state, s.hidden);
-            }
-            member.wait();
-            apply(p.heads[step - 1], quantised, rows, member, [&](int row, int first, const float* out) {
-                std::copy_n(out, kBlock, logits.data() + int64_t(row) * logits_each + first);
-            });
-            member.wait();
-            for (int row = own.begin; row < own.end; ++row) {
-                const float uniform = uniforms[int64_t(row) * (p.codebooks - 1) + step - 1];
-                const int code = draw(logits.data() + int64_t(row) * logits_each, codes_each, warps[row], uniform);
-                codes[int64_t(row) * p.codebooks + step] = code;
-                add_embedding(p.tables[step], code, p.width, inputs.data() + int64_t(row) * width,
-                              sums + int64_t(row) * p.width);
-                tokens[row] = token(row, step + 1);
-            }
-            member.wait();
-        }
+        });
     });
 }
 
-EXPORTED int convolution_row_width(const Convolution* c) { return row_width(*c); }
+EXPORTED int convolution_row_width(const Convolution* c) noexcept { return row_width(*c); }
 
-EXPORTED int64_t convolution_size(const Convolution* c) { return packed_size(*c); }
+EXPORTED int64_t convolution_size(const Convolution* c) noexcept { return packed_size(*c); }
 
 // Weights [outputs, inputs, taps] as they are multiplied.
-EXPORTED void convolution_pack(Crew* crew, const Convolution* c, const float* weights, float* packed) {
-    std::lock_guard<std::mutex> lock(crew->calls);
-    crew->team.run([&](const Member& member) { pack_all(*c, weights, packed, member); });
+EXPORTED int convolution_pack(Crew* crew, const Convolution* c, const float* weights, float* packed) noexcept {
+    return with(crew, [&] {
+        crew->team.run([&](const Member& member) { pack_all(*c, weights, packed, member); });
+    });
 }
 
 // Pieces of some signals through a convolution.
-EXPORTED void convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) {
-    std::lock_guard<std::mutex> lock(crew->calls);
-    const Layout layout(*c, streams, count);
-    Convolver::grow(crew->convolver.joined, layout.size());
-    crew->team.run([&](const Member& member) { convolution(*c, layout, crew->convolver, member); });
+EXPORTED int convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) noexcept {
+    return with(crew, [&] {
+        const Layout layout(*c, streams, count);
+        Convolver::grow(crew->convolver.joined, layout.size());
+        crew->team.run([&](const Member& member) { convolution(*c, layout, crew->convolver, member); });
+    });
 }
 
 // Pieces of some signals through the two convolutions of a residual unit, and added to what they were.
-EXPORTED void residual_apply(Crew* crew, const Convolution* wide, const Convolution* narrow, const Stream* streams,
-                             int count) {
-    std::lock_guard<std::mutex> lock(crew->calls);
-    const Layout layout(*wide, streams, count);
-    Convolver::grow(crew->convolver.joined, layout.size());
-    Convolver::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
-    crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
+EXPORTED int residual_apply(Crew* crew, const Convolution* wide, const Convolution* narrow, const Stream* streams,
+                            int count) noexcept {
+    return with(crew, [&] {
+        const Layout layout(*wide, streams, count);
+        Convolver::grow(crew->convolver.joined, layout.size());
+        Convolver::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
+        crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
+    });
 }
 
 // Next steps of some streams through the codec's transformer: x [count * steps, hidden], in place.
-EXPORTED void codec_transformer_apply(Crew* crew, const CodecTransformer* transformer, const Past* pasts, int count,
-                                      int steps, float* x) {
-    std::lock_guard<std::mutex> lock(crew->calls);
-    CodecStack stack(*transformer, pasts, count, steps, x);
-    crew->team.run([&](const Member& member) { stack.advance(member); });
+EXPORTED int codec_transformer_apply(Crew* crew, const CodecTransformer* transformer, const Past* pasts, int count,
+                                     int steps, float* x) noexcept {
+    return with(crew, [&] {
+        CodecStack stack(*transformer, pasts, count, steps, x);
+        crew->team.run([&](const Member& member) { stack.advance(member); });
+    });
 }
 
-EXPORTED int codec_transformer_head_width(const CodecTransformer* t) { return (t->head_dim + kLanes - 1) / kLanes * kLanes; }
+EXPORTED int codec_transformer_head_width(const CodecTransformer* t) noexcept {
+    return (t->head_dim + kLanes - 1) / kLanes * kLanes;
+}
 
 // Read memory as fast as all threads together can, and do nothing with it: what no decode step can be faster than.
-EXPORTED uint64_t read_through(Crew* crew, const uint8_t* bytes, int64_t size) {
-    std::lock_guard<std::mutex> lock(crew->calls);
-    std::vector<uint64_t> found(crew->team.size());
-    crew->team.run([&](const Member& member) {
-        const int64_t lines = size / 64;
-        const uint64_t* from = reinterpret_cast<const uint64_t*>(bytes) + lines * member.number / member.size * 8;
-        const uint64_t* to = reinterpret_cast<const uint64_t*>(bytes) + lines * (member.number + 1) / member.size * 8;
-        uint64_t sums[32] = {};
-        for (; from + 32 <= to; from += 32) {
-            __builtin_prefetch(from + kAhead / 8);
-            __builtin_prefetch(from + kAhead / 8 + 8);
-            __builtin_prefetch(from + kAhead / 8 + 16);
-            __builtin_prefetch(from + kAhead / 8 + 24);
-            for (int i = 0; i < 32; ++i) sums[i] ^= from[i];
-        }
-        for (uint64_t sum : sums) found[member.number] ^= sum;
+EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, uint64_t* found) noexcept {
+    return with(crew, [&] {
+        std::atomic<uint64_t> total{0};
+        crew->team.run([&](const Member& member) {
+            const int64_t lines = size / 64;
+            const uint64_t* from = reinterpret_cast<const uint64_t*>(bytes) + lines * member.number / member.size * 8;
+            const uint64_t* to = reinterpret_cast<const uint64_t*>(bytes) + lines * (member.number + 1) / member.size * 8;
+            uint64_t sums[32] = {};
+            for (; from + 32 <= to; from += 32) {
+                __builtin_prefetch(from + kAhead / 8);
+                __builtin_prefetch(from + kAhead / 8 + 8);
+                __builtin_prefetch(from + kAhead / 8 + 16);
+                __builtin_prefetch(from + kAhead / 8 + 24);
+                for (int i = 0; i < 32; ++i) sums[i] ^= from[i];
+            }
+            for (uint64_t sum : sums) total.fetch_xor(sum, std::memory_order_relaxed);
+        });
+        *found = total.load();
     });
-    return std::accumulate(found.begin(), found.end(), uint64_t(0));
+}
+
+// Where a member of a structure lies, in bytes; a structure's own size has no name.
+struct Field {
+    const char *structure, *name;
+    int64_t offset, size;
+};
+
+#define SIZE(type) {#type, "", 0, sizeof(type)}
+#define AT(type, name) {#type, #name, offsetof(type, name), sizeof(type::name)}
+
+// All that structures.py mirrors, and a null at the end.
+EXPORTED const Field* fields() noexcept {
+    static const Field all[] = {
+        SIZE(Linear), AT(Linear, weights), AT(Linear, scales), AT(Linear, bias), AT(Linear, outputs),
+        AT(Linear, inputs), AT(Linear, bits), AT(Linear, blocks),
+        SIZE(Layer), AT(Layer, qkv), AT(Layer, out), AT(Layer, gate_up), AT(Layer, down), AT(Layer, attention_norm),
+        AT(Layer, query_norm), AT(Layer, key_norm), AT(Layer, mlp_norm),
+        SIZE(Stack), AT(Stack, layers), AT(Stack, norm), AT(Stack, cosines), AT(Stack, sines), AT(Stack, count),
+        AT(Stack, hidden), AT(Stack, inner), AT(Stack, heads), AT(Stack, kv_heads), AT(Stack, head_dim), AT(Stack, eps),
+        SIZE(Token), AT(Token, keys), AT(Token, values), AT(Token, capacity), AT(Token, position),
+        SIZE(Warp), AT(Warp, temperature), AT(Warp, top_p), AT(Warp, top_k),
+        SIZE(Table), AT(Table, rows), AT(Table, bfloat16),
+        SIZE(Predictor), AT(Predictor, stack), AT(Predictor, projection), AT(Predictor, heads), AT(Predictor, tables),
+        AT(Predictor, codebooks), AT(Predictor, width),
+        SIZE(Convolution), AT(Convolution, weights), AT(Convolution, bias), AT(Convolution, frequencies),
+        AT(Convolution, gains), AT(Convolution, inputs), AT(Convolution, outputs), AT(Convolution, taps),
+        AT(Convolution, dilation),
+        SIZE(Stream), AT(Stream, input), AT(Stream, history), AT(Stream, output), AT(Stream, steps),
+        SIZE(CodecLayer), AT(CodecLayer, qkv), AT(CodecLayer, out), AT(CodecLayer, gate_up), AT(CodecLayer, down),
+        AT(CodecLayer, attention_norm), AT(CodecLayer, mlp_norm),
+        SIZE(CodecTransformer), AT(CodecTransformer, layers), AT(CodecTransformer, norm),
+        AT(CodecTransformer, frequencies), AT(CodecTransformer, count), AT(CodecTransformer, hidden),
+        AT(CodecTransformer, inner), AT(CodecTransformer, heads), AT(CodecTransformer, kv_heads),
+        AT(CodecTransformer, head_dim), AT(CodecTransformer, window), AT(CodecTransformer, eps),
+        SIZE(Past), AT(Past, rows), AT(Past, position),
+        {nullptr, nullptr, 0, 0},
+    };
+    return all;
 }
 }

@@ -1,14 +1,14 @@
-"""The compiled kernels as Python calls them: memory layouts shared with the C++ sources, and the functions.
+"""The compiled kernels as Python calls them. Knows pointers and shapes; structures.py has the memory layouts.
 
-Knows pointers and shapes. Whoever makes a structure keeps the tensors that it points to.
+Every call that computes raises MemoryError where memory does not suffice; what it was to write is undefined then.
 """
 
 import ctypes
 import logging
-from collections.abc import Sequence
-from ctypes import POINTER, Structure, byref, c_char_p, c_float, c_int32, c_int64, c_uint64, c_void_p
+from collections.abc import Callable, Sequence
+from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_uint64, c_void_p
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,154 +16,20 @@ from torch import Tensor
 from wyoming_qwen3.engine.memory import huge_pages
 
 from .build import Kind, kinds_here, library_file
+from .structures import (
+    CodecTransformer,
+    Convolution,
+    Linear,
+    Past,
+    Predictor,
+    Stack,
+    Stream,
+    Token,
+    Warp,
+    check_layouts,
+)
 
 _LOGGER = logging.getLogger("wyoming_qwen3.engine")
-
-
-class Linear(Structure):
-    """linear.h, Linear."""
-
-    _fields_: ClassVar = [
-        ("weights", c_void_p),
-        ("scales", c_void_p),
-        ("bias", c_void_p),
-        ("outputs", c_int32),
-        ("inputs", c_int32),
-        ("bits", c_int32),
-        ("blocks", c_int32),
-    ]
-
-
-class Layer(Structure):
-    """stack.h, Layer."""
-
-    _fields_: ClassVar = [
-        ("qkv", Linear),
-        ("out", Linear),
-        ("gate_up", Linear),
-        ("down", Linear),
-        ("attention_norm", c_void_p),
-        ("query_norm", c_void_p),
-        ("key_norm", c_void_p),
-        ("mlp_norm", c_void_p),
-    ]
-
-
-class Stack(Structure):
-    """stack.h, Stack."""
-
-    _fields_: ClassVar = [
-        ("layers", POINTER(Layer)),
-        ("norm", c_void_p),
-        ("cosines", c_void_p),
-        ("sines", c_void_p),
-        ("count", c_int32),
-        ("hidden", c_int32),
-        ("inner", c_int32),
-        ("heads", c_int32),
-        ("kv_heads", c_int32),
-        ("head_dim", c_int32),
-        ("eps", c_float),
-    ]
-
-
-class Token(Structure):
-    """stack.h, Token."""
-
-    _fields_: ClassVar = [
-        ("keys", c_void_p),
-        ("values", c_void_p),
-        ("capacity", c_int32),
-        ("position", c_int32),
-    ]
-
-
-class Warp(Structure):
-    """sampling.h, Warp."""
-
-    _fields_: ClassVar = [("temperature", c_float), ("top_p", c_float), ("top_k", c_int32)]
-
-
-class Table(Structure):
-    """kernels.cpp, Table."""
-
-    _fields_: ClassVar = [("rows", c_void_p), ("bfloat16", c_int32)]
-
-
-class Predictor(Structure):
-    """kernels.cpp, Predictor."""
-
-    _fields_: ClassVar = [
-        ("stack", Stack),
-        ("projection", Linear),
-        ("heads", POINTER(Linear)),
-        ("tables", POINTER(Table)),
-        ("codebooks", c_int32),
-        ("width", c_int32),
-    ]
-
-
-class Convolution(Structure):
-    """convolution.h, Convolution."""
-
-    _fields_: ClassVar = [
-        ("weights", c_void_p),
-        ("bias", c_void_p),
-        ("frequencies", c_void_p),
-        ("gains", c_void_p),
-        ("inputs", c_int32),
-        ("outputs", c_int32),
-        ("taps", c_int32),
-        ("dilation", c_int32),
-    ]
-
-
-class Stream(Structure):
-    """convolution.h, Stream."""
-
-    _fields_: ClassVar = [
-        ("input", c_void_p),
-        ("history", c_void_p),
-        ("output", c_void_p),
-        ("steps", c_int32),
-    ]
-
-
-class CodecLayer(Structure):
-    """codec_transformer.h, CodecLayer."""
-
-    _fields_: ClassVar = [
-        ("qkv", Convolution),
-        ("out", Convolution),
-        ("gate_up", Convolution),
-        ("down", Convolution),
-        ("attention_norm", c_void_p),
-        ("mlp_norm", c_void_p),
-    ]
-
-
-class CodecTransformer(Structure):
-    """codec_transformer.h, CodecTransformer."""
-
-    _fields_: ClassVar = [
-        ("layers", POINTER(CodecLayer)),
-        ("norm", c_void_p),
-        ("frequencies", c_void_p),
-        ("count", c_int32),
-        ("hidden", c_int32),
-        ("inner", c_int32),
-        ("heads", c_int32),
-        ("kv_heads", c_int32),
-        ("head_dim", c_int32),
-        ("window", c_int32),
-        ("eps", c_float),
-    ]
-
-
-class Past(Structure):
-    """codec_transformer.h, Past."""
-
-    _fields_: ClassVar = [("rows", c_void_p), ("position", c_int64)]
 
 
 class Kernels:
@@ -171,9 +37,9 @@ class Kernels:
 
     def __init__(self, file: Path, threads: int) -> None:
         library = ctypes.CDLL(str(file))
+        check_layouts(library)
         library.kind.restype = c_char_p
         library.crew_new.restype = c_void_p
-        library.read_through.restype = c_uint64
         library.crew_new.argtypes = [c_int32]
         library.crew_delete.argtypes = [c_void_p]
         library.stack_advance.argtypes = [c_void_p, POINTER(Stack), POINTER(Token), c_int32, c_void_p]
@@ -193,13 +59,19 @@ class Kernels:
         library.convolution_size.argtypes = [POINTER(Convolution)]
         library.convolution_row_width.argtypes = [POINTER(Convolution)]
         library.convolution_pack.argtypes = [c_void_p, POINTER(Convolution), c_void_p, c_void_p]
-        library.read_through.argtypes = [c_void_p, c_void_p, c_int64]
+        library.read_through.argtypes = [c_void_p, c_void_p, c_int64, POINTER(c_uint64)]
         self.kind: str = library.kind().decode()
         if not library.allowed():
             raise OSError(f"the system does not let programs use what {self.kind} needs")
         self.threads = threads
         self._library = library
         self._crew = library.crew_new(threads)
+        if not self._crew:
+            raise OSError(f"the system has no {threads} threads for them")
+
+    def _call(self, function: Callable[..., int], *arguments: object) -> None:
+        if function(self._crew, *arguments):
+            raise MemoryError("The CPU kernels ran out of memory.")
 
     def __del__(self) -> None:
         if crew := getattr(self, "_crew", None):
@@ -208,12 +80,12 @@ class Kernels:
     def advance(self, stack: Stack, tokens: Sequence[Token], states: Tensor) -> None:
         """Inputs float32 [tokens, hidden] become hidden states in place; keys and values are written."""
         array = (Token * len(tokens))(*tokens)
-        self._library.stack_advance(self._crew, byref(stack), array, len(tokens), _pointer(states))
+        self._call(self._library.stack_advance, byref(stack), array, len(tokens), _pointer(states))
 
     def apply(self, linear: Linear, rows: Tensor) -> Tensor:
         """float32 [rows, inputs] -> [rows, outputs]."""
         outputs = torch.empty(len(rows), linear.outputs)
-        self._library.linear_apply(self._crew, byref(linear), len(rows), _pointer(rows), _pointer(outputs))
+        self._call(self._library.linear_apply, byref(linear), len(rows), _pointer(rows), _pointer(outputs))
         return outputs
 
     def frame(
@@ -228,8 +100,9 @@ class Kernels:
         codes[:, 0] = firsts
         sums = torch.empty(rows, predictor.width)
         array = (Warp * rows)(*warps)
-        self._library.predictor_frame(
-            *(self._crew, byref(predictor), rows, _pointer(hidden), array),
+        self._call(
+            self._library.predictor_frame,
+            *(byref(predictor), rows, _pointer(hidden), array),
             *(_pointer(uniforms), _pointer(codes), _pointer(sums)),
         )
         return codes, sums
@@ -237,7 +110,7 @@ class Kernels:
     def pack(self, layer: Convolution, weight: Tensor) -> Tensor:
         """Weights float32 [outputs, inputs, taps] as the kernels multiply them, for `layer.weights` to point to."""
         packed = huge_pages(4 * self._library.convolution_size(byref(layer))).view(torch.float32)
-        self._library.convolution_pack(self._crew, byref(layer), _pointer(weight), _pointer(packed))
+        self._call(self._library.convolution_pack, byref(layer), _pointer(weight), _pointer(packed))
         return packed
 
     def history(self, layer: Convolution) -> Tensor:
@@ -248,14 +121,14 @@ class Kernels:
         """float32 [steps, inputs] -> [steps, outputs]: a piece of as many steps for each history, which moves on."""
         out = x.new_empty(len(x), layer.outputs)
         streams = _streams(x, histories, out)
-        self._library.convolution_apply(self._crew, byref(layer), streams, len(streams))
+        self._call(self._library.convolution_apply, byref(layer), streams, len(streams))
         return out
 
     def refine(self, wide: Convolution, narrow: Convolution, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
         """[steps, channels] -> the same, through a residual unit of two convolutions; pieces as for `convolve`."""
         out = torch.empty_like(x)
         streams = _streams(x, histories, out)
-        self._library.residual_apply(self._crew, byref(wide), byref(narrow), streams, len(streams))
+        self._call(self._library.residual_apply, byref(wide), byref(narrow), streams, len(streams))
         return out
 
     def past(self, stack: CodecTransformer) -> Tensor:
@@ -267,11 +140,11 @@ class Kernels:
         """Inputs float32 [steps, hidden] become hidden states in place, as many of each past and its place."""
         array = (Past * len(pasts))(*(Past(_pointer(rows), position) for rows, position in pasts))
         steps = len(x) // len(pasts)
-        self._library.codec_transformer_apply(self._crew, byref(stack), array, len(pasts), steps, _pointer(x))
+        self._call(self._library.codec_transformer_apply, byref(stack), array, len(pasts), steps, _pointer(x))
 
     def read_through(self, memory: Tensor) -> None:
         """Read memory as fast as the crew can."""
-        self._library.read_through(self._crew, _pointer(memory), memory.nbytes)
+        self._call(self._library.read_through, _pointer(memory), memory.nbytes, byref(c_uint64()))
 
 
 def load_kernels(threads: int, kind: str | None = None) -> Kernels | None:

@@ -24,7 +24,7 @@ inline int padded(int n) { return (n + kGroup - 1) / kGroup * kGroup; }
 }  // namespace
 
 extern "C" {
-// As the caller lays it out; see library.py.
+// As the caller lays it out; see structures.py.
 struct Linear {
     const uint8_t* weights;
     const float* scales;  // [outputs], null for 4 bits

@@ -1,13 +1,14 @@
 // Threads that do one piece of work together, in step with each other.
 //
 // A decode step is hundreds of short phases, each of which needs what all members made in the one before. So members
-// wait for each other by spinning, and sleep only between calls.
+// wait for each other by spinning, and sleep only between calls. Where one fails, all give up the call.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <sched.h>
 #include <thread>
 #include <vector>
@@ -25,24 +26,42 @@ inline void relax() {
 constexpr int kSpinsBeforeYield = 4000;   // longer than any phase takes while all members run
 constexpr int kSpinsBeforeSleep = 20000;  // about what passes between two calls of one frame
 
+// Ends a member's part in a call that another member has failed in.
+struct GivenUp {};
+
 class Barrier {
    public:
     explicit Barrier(int size) : size_(size) {}
 
+    // Throws GivenUp where `failed` is set before all members have come.
+    void wait(const std::atomic<bool>& failed) {
+        if (!arrive(failed)) throw GivenUp();
+    }
+
     void wait() {
+        static const std::atomic<bool> never{false};
+        arrive(never);
+    }
+
+    // Forget members that have given up; while nobody waits.
+    void reset() { arrived_.store(0, std::memory_order_relaxed); }
+
+   private:
+    bool arrive(const std::atomic<bool>& failed) {
         const uint32_t round = round_.load(std::memory_order_relaxed);
         if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
             arrived_.store(0, std::memory_order_relaxed);
             round_.store(round + 1, std::memory_order_release);
-            return;
+            return true;
         }
         for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+            if (failed.load(std::memory_order_acquire)) return false;
             if (spins < kSpinsBeforeYield) relax();
             else sched_yield();  // somebody else has the core of the one that is waited for
         }
+        return true;
     }
 
-   private:
     const int size_;
     alignas(64) std::atomic<int> arrived_{0};
     alignas(64) std::atomic<uint32_t> round_{0};
@@ -69,30 +88,53 @@ struct Member {
 
 class Team {
    public:
-    explicit Team(int size) : size_(size), barrier_(size) {
-        for (int number = 1; number < size; ++number) threads_.emplace_back([this, number] { serve(number); });
+    // Throws std::system_error where the system starts no more threads.
+    explicit Team(int size) : size_(size), phase_(size), end_(size) {
+        try {
+            threads_.reserve(size);
+            for (int number = 1; number < size; ++number) threads_.emplace_back([this, number] { serve(number); });
+        } catch (...) {
+            dismiss();
+            throw;
+        }
     }
 
-    ~Team() {
-        start(nullptr, nullptr);
-        for (auto& thread : threads_) thread.join();
-    }
+    ~Team() { dismiss(); }
 
     int size() const { return size_; }
 
     // Have all members do `work(Member)`; the caller is one of them. Calls of several threads come one after the other.
+    // Throws std::bad_alloc where a member's part throws: nothing but memory can be wanting there.
     template <class Work>
     void run(const Work& work) {
         std::lock_guard<std::mutex> one_at_a_time(calls_);
         start([](const void* given, const Member& member) { (*static_cast<const Work*>(given))(member); }, &work);
-        work(Member{*this, 0, size_});
-        barrier_.wait();
+        take_part(0);
+        if (!failed_.load(std::memory_order_acquire)) return;
+        phase_.reset();
+        failed_.store(false, std::memory_order_relaxed);
+        throw std::bad_alloc();
     }
 
-    void wait() { barrier_.wait(); }
+    void wait() { phase_.wait(failed_); }
 
    private:
     using Call = void (*)(const void*, const Member&);
+
+    // Returns when all members have done their parts, or given them up.
+    void take_part(int number) noexcept {
+        try {
+            call_(given_, Member{*this, number, size_});
+        } catch (...) {
+            failed_.store(true, std::memory_order_release);
+        }
+        end_.wait();
+    }
+
+    void dismiss() {
+        start(nullptr, nullptr);
+        for (auto& thread : threads_) thread.join();
+    }
 
     void start(Call call, const void* given) {
         call_ = call;
@@ -115,13 +157,13 @@ class Team {
                 awake_.wait(lock, [&] { return call_number_.load(std::memory_order_acquire) != seen; });
             }
             if (call_ == nullptr) return;
-            call_(given_, Member{*this, number, size_});
-            barrier_.wait();
+            take_part(number);
         }
     }
 
     const int size_;
-    Barrier barrier_;
+    Barrier phase_, end_;
+    std::atomic<bool> failed_{false};
     std::mutex calls_, sleep_;
     std::condition_variable awake_;
     std::atomic<uint32_t> call_number_{0};

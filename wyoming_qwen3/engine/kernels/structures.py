@@ -1,0 +1,188 @@
+"""The structures that the C++ sources and Python share, and the check that both lay them out alike.
+
+Whoever makes a structure keeps the tensors that it points to.
+"""
+
+import ctypes
+from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_int64, c_void_p
+from typing import ClassVar
+
+
+class Linear(Structure):
+    """linear.h, Linear."""
+
+    _fields_: ClassVar = [
+        ("weights", c_void_p),
+        ("scales", c_void_p),
+        ("bias", c_void_p),
+        ("outputs", c_int32),
+        ("inputs", c_int32),
+        ("bits", c_int32),
+        ("blocks", c_int32),
+    ]
+
+
+class Layer(Structure):
+    """stack.h, Layer."""
+
+    _fields_: ClassVar = [
+        ("qkv", Linear),
+        ("out", Linear),
+        ("gate_up", Linear),
+        ("down", Linear),
+        ("attention_norm", c_void_p),
+        ("query_norm", c_void_p),
+        ("key_norm", c_void_p),
+        ("mlp_norm", c_void_p),
+    ]
+
+
+class Stack(Structure):
+    """stack.h, Stack."""
+
+    _fields_: ClassVar = [
+        ("layers", POINTER(Layer)),
+        ("norm", c_void_p),
+        ("cosines", c_void_p),
+        ("sines", c_void_p),
+        ("count", c_int32),
+        ("hidden", c_int32),
+        ("inner", c_int32),
+        ("heads", c_int32),
+        ("kv_heads", c_int32),
+        ("head_dim", c_int32),
+        ("eps", c_float),
+    ]
+
+
+class Token(Structure):
+    """stack.h, Token."""
+
+    _fields_: ClassVar = [
+        ("keys", c_void_p),
+        ("values", c_void_p),
+        ("capacity", c_int32),
+        ("position", c_int32),
+    ]
+
+
+class Warp(Structure):
+    """sampling.h, Warp."""
+
+    _fields_: ClassVar = [("temperature", c_float), ("top_p", c_float), ("top_k", c_int32)]
+
+
+class Table(Structure):
+    """kernels.cpp, Table."""
+
+    _fields_: ClassVar = [("rows", c_void_p), ("bfloat16", c_int32)]
+
+
+class Predictor(Structure):
+    """kernels.cpp, Predictor."""
+
+    _fields_: ClassVar = [
+        ("stack", Stack),
+        ("projection", Linear),
+        ("heads", POINTER(Linear)),
+        ("tables", POINTER(Table)),
+        ("codebooks", c_int32),
+        ("width", c_int32),
+    ]
+
+
+class Convolution(Structure):
+    """convolution.h, Convolution."""
+
+    _fields_: ClassVar = [
+        ("weights", c_void_p),
+        ("bias", c_void_p),
+        ("frequencies", c_void_p),
+        ("gains", c_void_p),
+        ("inputs", c_int32),
+        ("outputs", c_int32),
+        ("taps", c_int32),
+        ("dilation", c_int32),
+    ]
+
+
+class Stream(Structure):
+    """convolution.h, Stream."""
+
+    _fields_: ClassVar = [
+        ("input", c_void_p),
+        ("history", c_void_p),
+        ("output", c_void_p),
+        ("steps", c_int32),
+    ]
+
+
+class CodecLayer(Structure):
+    """codec_transformer.h, CodecLayer."""
+
+    _fields_: ClassVar = [
+        ("qkv", Convolution),
+        ("out", Convolution),
+        ("gate_up", Convolution),
+        ("down", Convolution),
+        ("attention_norm", c_void_p),
+        ("mlp_norm", c_void_p),
+    ]
+
+
+class CodecTransformer(Structure):
+    """codec_transformer.h, CodecTransformer."""
+
+    _fields_: ClassVar = [
+        ("layers", POINTER(CodecLayer)),
+        ("norm", c_void_p),
+        ("frequencies", c_void_p),
+        ("count", c_int32),
+        ("hidden", c_int32),
+        ("inner", c_int32),
+        ("heads", c_int32),
+        ("kv_heads", c_int32),
+        ("head_dim", c_int32),
+        ("window", c_int32),
+        ("eps", c_float),
+    ]
+
+
+class Past(Structure):
+    """codec_transformer.h, Past."""
+
+    _fields_: ClassVar = [("rows", c_void_p), ("position", c_int64)]
+
+
+class Field(Structure):
+    """kernels.cpp, Field."""
+
+    _fields_: ClassVar = [("structure", c_char_p), ("name", c_char_p), ("offset", c_int64), ("size", c_int64)]
+
+
+MIRRORED: tuple[type[Structure], ...] = (
+    *(Linear, Layer, Stack, Token, Warp, Table, Predictor),
+    *(Convolution, Stream, CodecLayer, CodecTransformer, Past),
+)
+
+
+def check_layouts(library: ctypes.CDLL) -> None:
+    """Compare sizes and offsets with a library's. Raises OSError that names what differs."""
+    library.fields.restype = POINTER(Field)
+    theirs: dict[str, tuple[int, int]] = {}
+    for field in library.fields():
+        if field.structure is None:
+            break
+        theirs[_full(field.structure.decode(), field.name.decode())] = field.offset, field.size
+    ours = {}
+    for mirrored in MIRRORED:
+        ours[_full(mirrored.__name__, "")] = 0, ctypes.sizeof(mirrored)
+        for name, *_ in mirrored._fields_:
+            place = getattr(mirrored, name)
+            ours[_full(mirrored.__name__, name)] = place.offset, place.size
+    if differing := sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)):
+        raise OSError(f"the library lays out in another way: {', '.join(differing)}")
+
+
+def _full(structure: str, name: str) -> str:
+    return f"{structure}.{name}" if name else structure
