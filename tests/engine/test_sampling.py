@@ -5,14 +5,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import (
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    SuppressTokensLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
 
 from wyoming_qwen3.engine.sampling import Choice, Sampler, Warp, WarpTable, choose, draw_residual
 from wyoming_qwen3.request import Sampling
@@ -53,6 +45,15 @@ def logits(count: int, seed: int = 0) -> Tensor:
     ],
 )
 def test_draws_are_those_of_transformers(warp: Warp, penalty: float) -> None:
+    from transformers import (
+        LogitsProcessorList,
+        RepetitionPenaltyLogitsProcessor,
+        SuppressTokensLogitsProcessor,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
     banned = [number for number in range(30, VOCABULARY) if number != END]
     processors = LogitsProcessorList(
         [SuppressTokensLogitsProcessor(banned, "cpu"), TemperatureLogitsWarper(warp.temperature)]

@@ -18,11 +18,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import Qwen2TokenizerFast
-from transformers.convert_slow_tokenizer import Qwen2Converter, bytes_to_unicode
-from transformers.modeling_utils import no_init_weights
 
-from wyoming_qwen3.engine.upstream import import_qwen_tts
+from wyoming_qwen3.engine.upstream import import_qwen_tts, without_weights
 from wyoming_qwen3.voices import SPEAKERS
 
 from .upstream import Upstream
@@ -155,7 +152,7 @@ def build_model(
     device: str,
     dtype: torch.dtype,
     *,
-    tokenizer: Qwen2TokenizerFast | None = None,
+    tokenizer: Any = None,
     text_vocabulary: int | None = None,
 ) -> Upstream:
     """A CustomVoice checkpoint without its codec, which never ends its speech."""
@@ -163,7 +160,7 @@ def build_model(
     models: Any = import_module("qwen_tts.core.models")
     tokenizer = tokenizer or _byte_tokenizer()
     config = models.Qwen3TTSConfig(**_model_config(dimensions, tokenizer, text_vocabulary))
-    with no_init_weights():
+    with without_weights():
         model = models.Qwen3TTSForConditionalGeneration._from_config(config, dtype=dtype)
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -181,7 +178,7 @@ def build_speech_tokenizer(dimensions: Dimensions, seed: int, device: str, dtype
     import_qwen_tts()
     core: Any = import_module("qwen_tts.core")
     config = core.Qwen3TTSTokenizerV2Config(**_codec_config(dimensions))
-    with no_init_weights():
+    with without_weights():
         model = core.Qwen3TTSTokenizerV2Model(config)
     with torch.no_grad():
         _fill_decoder(model.decoder, torch.Generator().manual_seed(seed))
@@ -235,9 +232,7 @@ def _stack_config(stack: Stack) -> dict[str, Any]:
     }
 
 
-def _model_config(
-    dimensions: Dimensions, tokenizer: Qwen2TokenizerFast, text_vocabulary: int | None = None
-) -> dict[str, Any]:
+def _model_config(dimensions: Dimensions, tokenizer: Any, text_vocabulary: int | None = None) -> dict[str, Any]:
     ids = tokenizer.get_vocab()
     return {
         "model_type": "qwen3_tts",
@@ -302,14 +297,16 @@ def _writers(layer: Any) -> tuple[nn.Linear, nn.Linear]:
     return layer.self_attn.o_proj, layer.mlp.down_proj
 
 
-def _byte_tokenizer(texts: Sequence[str] = ()) -> Qwen2TokenizerFast:
-    """Every byte a token, and "assistant" one too, as prompts are cut behind it; so are most words of ASCII texts."""
+def _byte_tokenizer(texts: Sequence[str] = ()) -> Any:
+    """A Qwen2TokenizerFast of all bytes, of "assistant", behind which prompts are cut, and of most ASCII words."""
     words = ["assistant", *(word.replace(" ", "Ġ") for text in texts for word in re.findall(r" ?[A-Za-z]+", text))]
     prefixes = list(dict.fromkeys(word[:end] for word in words for end in range(2, len(word) + 1)))
-    vocabulary = {symbol: number for number, symbol in enumerate([*bytes_to_unicode().values(), *prefixes])}
+    transformers: Any = import_module("transformers")
+    slow: Any = import_module("transformers.convert_slow_tokenizer")
+    vocabulary = {symbol: number for number, symbol in enumerate([*slow.bytes_to_unicode().values(), *prefixes])}
     merges = [(prefix[:-1], prefix[-1]) for prefix in prefixes]
-    return Qwen2TokenizerFast(
-        tokenizer_object=Qwen2Converter(None).converted(vocabulary, merges),
+    return transformers.Qwen2TokenizerFast(
+        tokenizer_object=slow.Qwen2Converter(None).converted(vocabulary, merges),
         eos_token="<|im_end|>",
         additional_special_tokens=list(_SPECIAL_TOKENS),
     )

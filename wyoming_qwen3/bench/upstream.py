@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EncodecFeatureExtractor, Qwen2TokenizerFast
 
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 from wyoming_qwen3.errors import ModelFailed
@@ -35,7 +34,8 @@ def load_checkpoint(path: Path, device: str, dtype: torch.dtype) -> Upstream:
     model = _pretrained(super(model_class, model_class).from_pretrained, path, dtype).to(device)
     # transformers takes any large local vocabulary for Mistral's and offers to replace its pattern of pre-tokens; from
     # the hub, as upstream's documentation loads it, Qwen2's own pattern stays.
-    tokenizer = Qwen2TokenizerFast.from_pretrained(path, local_files_only=True, fix_mistral_regex=False)
+    tokenizer_class: Any = import_module("transformers").Qwen2TokenizerFast
+    tokenizer = tokenizer_class.from_pretrained(path, local_files_only=True, fix_mistral_regex=False)
     defaults = json.loads((path / "generation_config.json").read_text(encoding="utf-8"))
     return Upstream(model, tokenizer, defaults)
 
@@ -45,7 +45,8 @@ def load_speech_tokenizer(path: Path, device: str, dtype: torch.dtype) -> Any:
     import_qwen_tts()
     model_class: Any = import_module("qwen_tts.core").Qwen3TTSTokenizerV2Model
     tokenizer = import_module("qwen_tts").Qwen3TTSTokenizer()
-    tokenizer.feature_extractor = EncodecFeatureExtractor.from_pretrained(path, local_files_only=True)
+    extractor_class: Any = import_module("transformers").EncodecFeatureExtractor
+    tokenizer.feature_extractor = extractor_class.from_pretrained(path, local_files_only=True)
     tokenizer.model = _pretrained(model_class.from_pretrained, path, dtype).to(device)
     tokenizer.config = tokenizer.model.config
     tokenizer.device = tokenizer.model.device

@@ -1,18 +1,17 @@
 """The one place where qwen-tts is imported: for what reads clips, and for tests and comparisons.
 
-Importing this takes seconds. Knows upstream's classes; does NOT know how speech is generated.
+What it does first takes seconds, for transformers and qwen-tts are imported then. Knows upstream's classes; does NOT
+know how speech is generated.
 """
 
 import sys
+from contextlib import AbstractContextManager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import EncodecFeatureExtractor, PretrainedConfig
-from transformers.modeling_utils import no_init_weights
-from transformers.utils import logging as transformers_logging
 
 from .config import read_json
 from .published import Published, PublishedCodec, reading
@@ -28,8 +27,10 @@ def import_qwen_tts() -> None:
     checkpoint uses and which often can't be loaded beside a CPU torch. Two empty modules stand in for it; they hold
     what upstream registers with transformers. torchaudio itself is left alone.
     """
-    transformers_logging.set_verbosity_error()
-    config = type("Qwen3TTSTokenizerV1Config", (PretrainedConfig,), {"model_type": "qwen3_tts_tokenizer_25hz"})
+    transformers: Any = import_module("transformers")
+    transformers.logging.set_verbosity_error()
+    kept = {"model_type": "qwen3_tts_tokenizer_25hz"}
+    config = type("Qwen3TTSTokenizerV1Config", (transformers.PretrainedConfig,), kept)
     model = type("Qwen3TTSTokenizerV1Model", (), {"config_class": config})
     for part, content in (("configuration", config), ("modeling", model)):
         name = f"{_UNUSED_TOKENIZER}.{part}_qwen3_tts_tokenizer_v1"
@@ -37,6 +38,12 @@ def import_qwen_tts() -> None:
             module = ModuleType(name, "Stands in for a tokenizer that is never used here.")
             setattr(module, content.__name__, content)
             sys.modules[name] = module
+
+
+def without_weights() -> AbstractContextManager[None]:
+    """While a model is made, leave its memory as it comes: weights are put into it afterwards."""
+    skipping: AbstractContextManager[None] = import_module("transformers.modeling_utils").no_init_weights()
+    return skipping
 
 
 def load_speaker_encoder(published: Published, device: str, dtype: torch.dtype) -> Any:
@@ -48,7 +55,7 @@ def load_speaker_encoder(published: Published, device: str, dtype: torch.dtype) 
     models: Any = import_module("qwen_tts.core.models.modeling_qwen3_tts")
     configs: Any = import_module("qwen_tts.core.models.configuration_qwen3_tts")
     with reading(published.path.name):
-        with no_init_weights():
+        with without_weights():
             config = configs.Qwen3TTSSpeakerEncoderConfig(**published.config.speaker_encoder_config)
             encoder = models.Qwen3TTSSpeakerEncoder(config)
         _fill(encoder, Reader(published.tensors, device, dtype, "speaker_encoder."))
@@ -71,10 +78,11 @@ def load_clip_encoder(codec: PublishedCodec, device: str) -> Any:
     import_qwen_tts()
     core: Any = import_module("qwen_tts.core")
     tokenizer: Any = import_module("qwen_tts").Qwen3TTSTokenizer()
+    extractor: Any = import_module("transformers").EncodecFeatureExtractor
     with reading("The speech tokenizer"):
         config = core.Qwen3TTSTokenizerV2Config(**read_json(codec.path / "config.json"))
-        tokenizer.feature_extractor = EncodecFeatureExtractor(**read_json(codec.path / "preprocessor_config.json"))
-        with no_init_weights():
+        tokenizer.feature_extractor = extractor(**read_json(codec.path / "preprocessor_config.json"))
+        with without_weights():
             tokenizer.model = core.Qwen3TTSTokenizerV2Model(config)
         del tokenizer.model.decoder  # nothing was put into its memory yet
         _fill(tokenizer.model.encoder, Reader(codec.tensors, device, torch.float32, "encoder."))
