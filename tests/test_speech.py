@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.conftest import CUSTOM_VOICE
 from tests.parts import make_services, stop
-from tests.waiting import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.engine import wire
@@ -220,3 +220,20 @@ async def test_a_place_is_set_aside_while_a_checkpoint_is_loaded(services: Servi
         async with services.synthesizer.engines.engage(RYAN, "Hi.", aside):
             pass
     assert entered == ["aside", "ready"]
+
+
+async def test_a_checkpoint_that_is_on_disk_is_loaded_while_the_standby_voice_stands_in_for_it(
+    models_dir: Path,
+) -> None:
+    """Else nothing would ever load it again after --idle-unload, or with --preload none."""
+    services = make_services(models_dir)
+    try:
+        first = opened(services, "The front door is open.")
+        await listen(first)
+        assert first.report.model == "standby"
+        await until(lambda: services.models._books.find(CUSTOM_VOICE).state is State.READY)
+        second = opened(services, "The front door is open.")
+        await listen(second)
+        assert second.report.model == CUSTOM_VOICE.name
+    finally:
+        await stop(services)

@@ -162,6 +162,8 @@ class Engines:
         guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
         chosen = choose_engine(mode, state, request, guessed)
         if chosen == "standby":
+            if model and mode == "auto":
+                self._models.load_soon(model.checkpoint)
             speaker = Speaker(await held.enter_async_context(self._standby.use()), None, request)
         elif model and chosen == "qwen3":
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)

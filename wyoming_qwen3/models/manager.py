@@ -118,6 +118,9 @@ class ModelManager:
         self._engine_lock = asyncio.Lock()
         """Held by who changes what is loaded."""
 
+        self._recovering: asyncio.Task[None] | None = None
+        """What loads again what was lost with the engine."""
+
         self._deaths = 0
         self._last_death = -_CALM_SECONDS
 
@@ -167,6 +170,15 @@ class ModelManager:
         model = self._books.find(checkpoint)
         await self._look_again(model)
         return model if model.available else None
+
+    def load_soon(self, checkpoint: Checkpoint) -> None:
+        """Begin to load it if it is on disk: something else speaks for it now, and it should be ready for the next.
+
+        After the engine has died that waits, as `engine_died` says.
+        """
+        model = self._books.find(checkpoint)
+        if model.state is State.ON_DISK and not _active(self._recovering):
+            self._load(model)
 
     async def relieve(self, checkpoint: Checkpoint, *, give_up: bool) -> None:
         """Memory ran out while it spoke: drop what is idle. With `give_up` it has failed, if it was idle too."""
@@ -289,7 +301,7 @@ class ModelManager:
         for model in lost:
             self._books.change(model, "lost", State.ON_DISK)
         if lost:
-            self._spawn(self._recover(lost, restart_delay(self._deaths)))
+            self._recovering = self._spawn(self._recover(lost, restart_delay(self._deaths)))
 
     async def close(self) -> None:
         """Stop everything."""
