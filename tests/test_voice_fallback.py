@@ -196,6 +196,7 @@ async def test_off_unknown_voices_are_errors_and_close(off: Server, http: Client
 
 
 WARNING = "There is no voice 'nosuch-de'; Ryan speaks instead, in German."
+ACCENT = "Ryan is at home in English; German may have an accent."
 
 
 async def test_on_speech_over_http_says_who_speaks_instead(on: Server, http: ClientSession) -> None:
@@ -210,17 +211,17 @@ async def test_on_speech_over_http_says_who_speaks_instead(on: Server, http: Cli
     async with http.post(url, json=wanted | {"voice": "nosuch-de", "stream_format": "sse"}) as response:
         events = [json.loads(line[6:]) for line in (await response.text()).splitlines() if line.startswith("data: {")]
     assert events[-1]["type"] == "speech.audio.done"
-    assert events[-1]["warnings"] == [WARNING]
-    assert f"{WARNING}. Asked for over HTTP." in await faults(http, on)
+    assert events[-1]["warnings"] == [WARNING, ACCENT]
+    assert f"{WARNING} Asked for over HTTP." in await faults(http, on)
 
 
 async def test_on_a_batch_says_it_of_each_item(on: Server, http: ClientSession) -> None:
     body = {"items": [{"input": "One."}, {"input": "Two.", "voice": "nosuch-de"}], "response_format": "pcm"}
     async with http.post(f"{on.url}/v1/audio/speech/batch", json=body) as response:
-        assert response.headers["X-Warning"] == WARNING
+        assert response.headers["X-Warning"] == f"{WARNING} {ACCENT}"
         first, second = (await response.json())["results"]
     assert "warnings" not in first
-    assert second["warnings"] == [WARNING]
+    assert second["warnings"] == [WARNING, ACCENT]
     assert base64.b64decode(second["audio_data"])
 
 
@@ -228,7 +229,7 @@ async def test_on_a_conversation_casts_the_default_voice_for_names_without_one(o
     body = {"script": "[Ann] Hello.\n[Serena] Hello, Ann.", "return": "json"}
     async with http.post(f"{on.url}/v1/audio/conversation", json=body) as response:
         assert response.status == 200
-        warning = "There is no voice 'Ann'; Ryan speaks instead, in the language of the text."
+        warning = "Ann: There is no voice 'Ann'; Ryan speaks instead, in the language of the text."
         assert response.headers["X-Warning"] == warning
         assert (await response.json())["warnings"] == [warning]
 

@@ -375,10 +375,13 @@ async def test_a_dead_engine_costs_one_utterance(qwen3: Server) -> None:
 
 @asynccontextmanager
 async def impatient(
-    folder: Path, config_seconds: float = HANG_SECONDS, idle_seconds: float = HANG_SECONDS
+    folder: Path,
+    config_seconds: float = HANG_SECONDS,
+    idle_seconds: float = HANG_SECONDS,
+    text_timeout: float = HANG_SECONDS,
 ) -> AsyncIterator[BaseTestServer]:
     app = web.Application()
-    app[SERVICES] = services = make_services(folder)
+    app[SERVICES] = services = make_services(folder, options=Options(text_timeout=text_timeout))
     app[CONFIG] = Config(make_cast(), standby_only=True)
     connection.add_to(app, config_seconds=config_seconds, idle_seconds=idle_seconds)
     async with TestServer(app, port=0) as server:
@@ -400,18 +403,18 @@ async def test_a_client_that_says_nothing_is_sent_away(tmp_path: Path) -> None:
     """Without a config, idle, and in the middle of an utterance; pings are not text."""
     async with impatient(tmp_path, config_seconds=0.1) as server, talking(url(server)) as talk:
         assert "No session.config" in (await talk.until("close")).the("error")["message"]
-    async with impatient(tmp_path, idle_seconds=1.0) as server:
-        async with talking(url(server)) as talk:
-            await talk.configure()
-            pinging = asyncio.create_task(ping(talk))
-            assert "No text" in (await talk.until("close")).the("error")["message"]
-            pinging.cancel()
-        async with talking(url(server)) as talk:
-            await talk.configure()
-            await talk.send("input.text", text="The front")
-            answer = await talk.until("close")
-    assert answer.types[-1] == "error"
-    assert "audio.done" not in answer.types
+    async with impatient(tmp_path, idle_seconds=1.0) as server, talking(url(server)) as talk:
+        await talk.configure()
+        pinging = asyncio.create_task(ping(talk))
+        assert "No text" in (await talk.until("close")).the("error")["message"]
+        pinging.cancel()
+    async with impatient(tmp_path, idle_seconds=0.1, text_timeout=2.0) as server, talking(url(server)) as talk:
+        await talk.configure()
+        await talk.send("input.text", text="The front")
+        answer = await talk.until("close")
+    assert answer.the("error")["code"] == "text_timeout"
+    assert answer.the("audio.done")["error"] is True
+    assert answer.types[-1] == "session.done"
 
 
 async def test_who_waits_for_audio_is_not_idle(tmp_path: Path) -> None:
