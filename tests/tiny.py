@@ -1,9 +1,10 @@
 """Tiny random checkpoints that upstream loads as it loads the real ones, built in Python in a blink.
 
-Special token ids are laid out as in the published checkpoints, with a codec vocabulary of 64 instead of 2048. The
-weights are random but for one path that makes speech end: the first head of the talker's first layer averages over
-all positions whether they hold text, and the less text there is among them, the likelier is the end of speech. So
-the number of frames follows the length of the text, greedy or sampled, in all text modes.
+As with the published ones, all of one seed have the same speech tokenizer, byte for byte. Special token ids are laid
+out as in the published checkpoints, with a codec vocabulary of 64 instead of 2048. The weights are random but for one
+path that makes speech end: the first head of the talker's first layer averages over all positions whether they hold
+text, and the less text there is among them, the likelier is the end of speech. So the number of frames follows the
+length of the text, greedy or sampled, in all text modes.
 
 `python -m tests.tiny DIR` writes a models folder of them, to try the server or `script/bench http` with.
 """
@@ -126,6 +127,7 @@ def build_checkpoint(path: Path, kind: Kind, size: Size = "0.6B", *, seed: int =
         torch.manual_seed(seed)
         tokens = _write_text_tokenizer(path)
         _write_model(path, _model_config(kind, size, tokens))
+        torch.manual_seed(seed)  # the speech tokenizer is the same, whatever was drawn before
         _write_speech_tokenizer(path / "speech_tokenizer")
     _write_json(path / "generation_config.json", dict(DEFAULTS))
     return path
