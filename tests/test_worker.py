@@ -186,6 +186,25 @@ async def test_the_process_dying_fails_jobs_and_rows(worker: Worker) -> None:
         await worker.encode(CUSTOM, noise(1.0), 24_000)
 
 
+async def test_a_text_that_cant_be_spoken_costs_one_row_of_the_standby_voice() -> None:
+    """A number for which there is no name is spoken; who speaks beside it is not disturbed."""
+    worker = Worker("standby")
+    await worker.start()
+    pid, text = worker.pid, "The front door is open. The light is on in the kitchen."
+    golden = await listen(worker.submit(None, REQUEST, text))
+    rows = [worker.submit(None, REQUEST, each) for each in (text, f"It is {'9' * 40}.", "你好，世界。", text)]
+    first, number, refused, last = await asyncio.gather(*map(listen, rows), return_exceptions=True)
+    for heard in (first, last):
+        assert isinstance(heard, np.ndarray)
+        np.testing.assert_array_equal(heard, golden)
+    assert isinstance(number, np.ndarray)
+    assert number.size > golden.size
+    assert isinstance(refused, EngineFailed)
+    assert "can't pronounce" in str(refused)
+    assert worker.pid == pid
+    await worker.stop()
+
+
 async def test_an_engine_that_is_stuck_is_ended_and_started_again() -> None:
     """Its rows fail, and so does who waits for a load; one that merely has nothing to say is left alone."""
     worker = Worker("standby", patience=1.0)

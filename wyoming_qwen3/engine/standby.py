@@ -3,6 +3,10 @@
 Needs no download and no torch. It knows nothing of when it is wanted.
 """
 
+import logging
+import re
+import textwrap
+import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -10,11 +14,17 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 from hibari import Hibari
+from hibari.tts import MAX_PHONEMES
 
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import EngineFailed, SpeechError
 
 from .wire import Audio, Ended, Failed, Job, Opening, Output, Submit
+
+_LOGGER = logging.getLogger(__name__)
+
+_NAMED_DIGITS = 36
+"""The library's names of numbers end with decillions."""
 
 _SEED = 0
 """The noise component is drawn from a fixed seed: the same text is the same audio."""
@@ -71,7 +81,7 @@ class StandbyEngine:
         return False
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
-        """One sentence of each row."""
+        """One sentence of each row, or its error: rows share no state, so an error never concerns another row."""
         for row in rows:
             try:
                 yield Audio(row, next(self._rows[row]).tobytes())
@@ -79,15 +89,50 @@ class StandbyEngine:
                 yield Ended(row)
             except SpeechError as error:
                 yield Failed(row, error.code, str(error))
+            except Exception as error:
+                _LOGGER.exception("The standby voice failed on a text")
+                message = f"The standby voice failed on this text ({type(error).__name__})."
+                yield Failed(row, EngineFailed.code, message)
 
     def _speak(self, text: str) -> Iterator[npt.NDArray[np.float32]]:
-        spoken = False
-        for samples in self._voice.stream(text, seed=_SEED):
+        spoken, rng = False, np.random.default_rng(_SEED)
+        for phonemes in self._phonemes(text):
+            samples = self._voice.from_ids(self._voice.ids(phonemes), 1.0, rng)
             if samples.size:
                 spoken = True
                 yield samples.astype(np.float32)
         if not spoken:
             raise EngineFailed("The standby voice can't pronounce this text; it speaks English only.")
+
+    def _phonemes(self, text: str) -> list[str]:
+        """Phonemes of each sentence, at most MAX_PHONEMES at a time: a step, and its memory, grow with them."""
+        try:
+            sentences = self._voice.phonemize(text)
+        except (ValueError, IndexError):  # what the library raises of a number that it can't read
+            sentences = self._voice.phonemize(spell_numbers(text))
+        return [part for sentence in sentences for part in _parts(sentence)]
+
+
+def spell_numbers(text: str) -> str:
+    """The text with numbers too long for names digit by digit, in groups of three, and all digits as 0 to 9."""
+    plain = "".join(str(unicodedata.digit(char)) if char.isdigit() else char for char in text)
+    return _NUMBER.sub(_spell_if_long, plain)
+
+
+def _spell_if_long(number: re.Match[str]) -> str:
+    wholes = re.sub("[^0-9.]", "", number["digits"]).split(".")
+    if sum(map(len, wholes)) <= _NAMED_DIGITS:
+        return number[0]
+    spelled = [", ".join(" ".join(digits[at : at + 3]) for at in range(0, len(digits), 3)) for digits in wholes]
+    return f" {'minus ' if number['sign'] else ''}{' point '.join(spelled)} "
+
+
+_NUMBER = re.compile(r"(?P<sign>(?<!\w)-)?(?P<digits>[0-9](?:[.,']?[0-9])*)")
+
+
+def _parts(phonemes: str) -> list[str]:
+    """Phonemes in parts that are short enough, cut between words where that can be."""
+    return textwrap.wrap(phonemes, MAX_PHONEMES) if len(phonemes) > MAX_PHONEMES else [phonemes]
 
 
 def _no_checkpoints() -> NoReturn:
