@@ -12,12 +12,13 @@ from .wire import Job, Opening, Output, Result
 class Engine(Protocol):
     """Speaks rows, a small step at a time, and does chores beside that: `load`, `unload` and `compute`.
 
-    Rows are used from one thread, and chores from another, one after the other. Whatever goes wrong with one row is
-    told as its Failed; an exception out of `step` means that the engine itself can't be trusted any more.
+    Rows are used from one thread, and chores from another, one after the other. Whatever goes wrong with one row in a
+    step is told as its Failed, and the other rows go on; an exception out of `step` ends all rows that were stepped,
+    one out of another call the row or chore that it was for.
     """
 
     fatal: tuple[type[Exception], ...]
-    """What means the same out of anything else, a chore too."""
+    """Exceptions which mean, out of any call, that the engine itself can't be trusted any more: the process ends."""
 
     device: str
     """Where it computes, as torch spells it."""

@@ -34,6 +34,9 @@ _Failed = TypeVar("_Failed")
 _Message = TypeVar("_Message")
 
 
+_STEP_FAILED = "The engine failed in the middle of this audio"
+
+
 def main() -> None:
     """Entry point of `python -m wyoming_qwen3.engine.process`; started by the server alone."""
     parser = argparse.ArgumentParser()
@@ -66,6 +69,11 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
     return NativeEngine(
         arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
     )
+
+
+def _sentence(what: str, error: Exception) -> str:
+    """What went wrong, for a person, with what a search of the log begins with."""
+    return f"{what} ({type(error).__name__})."
 
 
 @dataclass
@@ -149,25 +157,36 @@ class Host:
                 if unhurried > 1:
                     continue
             self._admit(row, seat)
-            if row in self._seats and not self._engine.waiting(row):
+            if row in self._seats and not self._waits(row):
                 admitted.append(row)
         return admitted
 
     def _admit(self, row: int, seat: _Seat) -> None:
         opening, seat.opening = seat.opening, None
         if opening:
-            self._ask_engine(row, lambda: self._engine.admit(opening))
+            self._ask_engine(row, partial(self._engine.admit, opening), None)
 
     def _step(self, rows: Sequence[int]) -> None:
         if not rows:
             return
         start = time.monotonic()
-        for output in self._engine.step(rows):
-            self._deliver(output)
+        try:
+            for output in self._engine.step(rows):
+                self._deliver(output)
+        except self._engine.fatal:
+            raise
+        except Exception as error:  # it says of no row that it is not at fault, nor what is left of it
+            _LOGGER.exception("A step failed")
+            for row in rows:
+                self._deliver(wire.Failed(row, EngineFailed.code, _sentence(_STEP_FAILED, error)))
         self._costs.add(len(rows), time.monotonic() - start)
 
     def _runnable(self) -> list[int]:
-        return [row for row, seat in self._seats.items() if seat.credit > 0 and not self._engine.waiting(row)]
+        return [row for row, seat in list(self._seats.items()) if seat.credit > 0 and not self._waits(row)]
+
+    def _waits(self, row: int) -> bool:
+        """Whether the row can't be stepped now, be it that it is over."""
+        return self._ask_engine(row, partial(self._engine.waiting, row), True)
 
     def _take_messages(self) -> None:
         """All messages that are there; waits for one when no row can go on."""
@@ -188,9 +207,9 @@ class Host:
             case wire.Credit(row, samples) if row in self._seats:
                 self._seats[row].credit += samples
             case wire.Feed(row, text) if row in self._seats:
-                self._ask_engine(row, lambda: self._engine.feed(row, text))
+                self._ask_engine(row, partial(self._engine.feed, row, text), None)
             case wire.Finish(row) if row in self._seats:
-                self._ask_engine(row, lambda: self._engine.finish(row))
+                self._ask_engine(row, partial(self._engine.finish, row), None)
             case wire.Clone(job) | wire.Encode(job):
                 self._jobs[job] = self._do(self._compute, message)
             case wire.Load():
@@ -208,18 +227,24 @@ class Host:
         if isinstance(opening, wire.Submit) and opening.live:  # more of its text may come at once
             self._admit(row, seat)
 
-    def _ask_engine(self, row: int, action: Callable[[], None]) -> None:
-        """What goes wrong with a row's text is that row's end, and nobody else's."""
-        failed = self._attempt(action, partial(wire.Failed, row), EngineFailed, "The engine could not take this in")
-        if failed:
-            self._deliver(failed)
+    def _ask_engine(self, row: int, action: Callable[[], _Done], otherwise: _Done) -> _Done:
+        """What the engine says of a row; what goes wrong is that row's end, and nobody else's, and `otherwise` said."""
+        answer = self._attempt(action, partial(wire.Failed, row), EngineFailed, "The engine could not take this in")
+        if not isinstance(answer, wire.Failed):
+            return answer
+        self._deliver(answer)
+        return otherwise
 
     def _cancel(self, number: int) -> None:
         if job := self._jobs.pop(number, None):
             job.cancel()  # no effect on one that has begun
-        self._engine.cancel(number)
+        self._forget(number)
         if self._seats.pop(number, None):
             self._send(wire.Ended(number))
+
+    def _forget(self, row: int) -> None:
+        """Have the engine forget a row, which is over for the server whatever comes of that."""
+        self._attempt(partial(self._engine.cancel, row), lambda *_: None, EngineFailed, "A row could not be forgotten")
 
     def _do(self, chore: Callable[[_Message], wire.FromEngine], message: _Message) -> Future[wire.FromEngine]:
         """Have a chore done in its turn; the answer comes by the inbox, as the pipe is written by one thread alone."""
@@ -238,7 +263,9 @@ class Host:
         return wire.Loaded(checkpoint, outcome) if isinstance(outcome, int) else outcome
 
     def _unload(self, message: wire.Unload) -> wire.FromEngine:
-        self._engine.unload(message.checkpoint)
+        """The server counts it no more, whatever comes of that: there is nothing that it could do about it."""
+        action = partial(self._engine.unload, message.checkpoint)
+        self._attempt(action, lambda *_: None, EngineFailed, f"{message.checkpoint.name} could not be unloaded")
         return wire.Unloaded(message.checkpoint)
 
     def _attempt(
@@ -257,7 +284,7 @@ class Host:
             return failed(error.code, str(error))
         except Exception as error:
             _LOGGER.exception("%s", what)
-            return failed(unexpected.code, f"{what} ({type(error).__name__}).")
+            return failed(unexpected.code, _sentence(what, error))
 
     def _answer(self, answer: wire.FromEngine) -> None:
         """Tell what came of a chore, unless it was a job that nobody wants any more."""
@@ -273,7 +300,7 @@ class Host:
             case wire.Audio(row, samples):
                 self._seats[row].send(len(samples) // 4, time.monotonic())
             case wire.Ended(row) | wire.Failed(row):
-                self._engine.cancel(row)
+                self._forget(row)
                 del self._seats[row]
         self._send(output)
 
