@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -26,7 +27,7 @@ from .casting import Cast, Replacements
 from .checkpoints import Size, published
 from .cloning import ClonePrompts
 from .defaults import Defaults
-from .discovery import Announcement
+from .discovery import Announcement, default_name
 from .door import Door
 from .drop.mirror import FolderDrop
 from .engine import weights
@@ -342,7 +343,9 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
     if settings.zeroconf is None or address.scheme != "tcp":
         yield
         return
-    announcement = Announcement(settings.zeroconf or None, address.hostname or "", address.port or 0)
+    port = address.port or 0
+    name = settings.zeroconf or default_name(PROGRAM, socket.gethostname(), port)
+    announcement = Announcement(name, address.hostname or "", port)
     await announcement.start()
     try:
         yield

@@ -2,37 +2,71 @@
 
 import ipaddress
 import logging
+import re
 import socket
 import uuid
 
 import ifaddr
+import zeroconf
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 _LOGGER = logging.getLogger(__name__)
 
 _SERVICE = "_wyoming._tcp.local."
 
+_MAX_NAME_BYTES = 63
+"""Of one label of a DNS name."""
+
 
 class Announcement:
     """One mDNS service for as long as the server runs."""
 
-    def __init__(self, name: str | None, host: str, port: int) -> None:
+    def __init__(self, name: str, host: str, port: int) -> None:
         """`host` is the address the server is bound to; a wildcard announces all of the machine's addresses."""
-        label = name or f"{uuid.getnode():012x}"
-        self._info = AsyncServiceInfo(
-            _SERVICE, f"{label}.{_SERVICE}", parsed_addresses=addresses(host), port=port, server=f"{label}.local."
-        )
-        self._zeroconf = AsyncZeroconf()
+        self._name = name
+        self._host = host
+        self._port = port
+        self._zeroconf: AsyncZeroconf | None = None
+        self._info: AsyncServiceInfo | None = None
 
     async def start(self) -> None:
-        """Begin to answer."""
-        await self._zeroconf.async_register_service(self._info)
-        _LOGGER.info("Announced as %s on %s", self._info.name, ", ".join(self._info.parsed_addresses()))
+        """Begin to answer; a name that another server on the network has is followed by a number.
+
+        Never raises, for the server can be reached without it: a warning says why it is not announced.
+        """
+        try:
+            self._zeroconf = AsyncZeroconf()
+            info = AsyncServiceInfo(
+                _SERVICE,
+                f"{self._name}.{_SERVICE}",
+                parsed_addresses=addresses(self._host),
+                port=self._port,
+                server=f"{uuid.getnode():012x}-{self._port}.local.",  # of this machine alone, whatever the name
+            )
+            await self._zeroconf.async_register_service(info, allow_name_change=True)
+        except (OSError, zeroconf.Error) as error:
+            _LOGGER.warning("The server can't be announced on the network as %r: %s", self._name, error or repr(error))
+            return
+        self._info = info
+        _LOGGER.info("Announced as %s on %s", info.name, ", ".join(info.parsed_addresses()))
 
     async def stop(self) -> None:
         """Say goodbye."""
-        await self._zeroconf.async_unregister_service(self._info)
+        if self._zeroconf is None:
+            return
+        if self._info is not None:
+            await self._zeroconf.async_unregister_service(self._info)
         await self._zeroconf.async_close()
+
+
+def default_name(program: str, machine: str, port: int) -> str:
+    """A name that tells the servers of all machines apart, and those on one machine by their ports.
+
+    At most 63 bytes; `machine` is a host name, of which the first label is taken.
+    """
+    ending = f"-{port}"
+    label = re.sub(r"[^A-Za-z0-9-]+", "-", machine.partition(".")[0]) or "server"
+    return f"{program}-{label}"[: _MAX_NAME_BYTES - len(ending)] + ending
 
 
 def addresses(host: str) -> list[str]:

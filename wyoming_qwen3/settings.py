@@ -367,7 +367,15 @@ def _add_serving(options: _Options, environment: Mapping[str, str]) -> None:
         "on or off: in the app, clear Home Assistant's speech cache when Qwen3 can speak after the standby voice did",
         metavar="ON",
     )
-    options.option("--zeroconf", str, None, "announce on the local network", nargs="?", const="", metavar="NAME")
+    options.option(
+        "--zeroconf",
+        str,
+        None,
+        "announce on the local network; by default as qwen3-tts-MACHINE-PORT",
+        nargs="?",
+        const="",
+        metavar="NAME",
+    )
     options.option(
         "--log-level", to.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "DEBUG, INFO, WARNING or ERROR"
     )

@@ -25,6 +25,7 @@ from tests.parts import make_cast, make_services, stop
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
 from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config
 from wyoming_qwen3.api.stream import connection
+from wyoming_qwen3.speech import Options
 
 SENTENCE = "The front door is open."
 LONG = f"{SENTENCE} " * 160
