@@ -38,6 +38,9 @@ COPY addon/rootfs /
 
 # The app's own folder is /data; caches of libraries may go at any time.
 ENV PATH="/opt/wyoming-qwen3/bin:${PATH}" HOME=/tmp TTS_QWEN3_DATA_DIR=/data
+# s6 says nothing of its own steps, so that the last line of the log is the reason of an end. After the services, which
+# have limits of their own, what is left gets a second to end: a stop takes less than 10 s.
+ENV S6_VERBOSITY=0 S6_KILL_GRACETIME=1000
 VOLUME /data
 EXPOSE 10200 8880
 

@@ -217,6 +217,8 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         yield Services(synthesizer, models, standby, prompts, admission, metrics, patience, store, servers)
         looking.cancel()
     finally:
+        for task in warming:  # what is only being got ready keeps nobody waiting
+            task.cancel()
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
 

@@ -1,4 +1,4 @@
-"""The app's scripts, run by bash as s6 runs them; bashio and s6's own commands are replaced."""
+"""What the app's scripts make of options, and the healthcheck. `test_container.py` has them run by s6."""
 
 import json
 import os
@@ -14,7 +14,8 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from tests.app.files import CHOSEN, CONFIG, HEALTHCHECK, ROOTFS, SERVICES
+from tests.app.dockerfile import settings
+from tests.app.files import CHOSEN, CONFIG, HEALTHCHECK, ROOT, SERVICES
 from tests.conftest import StartServer, environment
 from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.settings import SupervisorAccess, parse
@@ -28,27 +29,24 @@ def stage(tmp_path: Path) -> Path:
     commands = {
         "s6-setuidgid": '[[ "$1" == qwen3 ]]; shift; exec "$@"',
         "chown": 'printf "%s\\n" "$@" >> "${SAID}"',
-        "halt": 'echo halted >> "${SAID}"',
     }
     (tmp_path / "bin").mkdir()
     for name, body in commands.items():
         file = tmp_path / "bin" / name
         file.write_text(f"#!/usr/bin/env bash\n{body}\n")
         file.chmod(0o755)
-    for folder in ("data", "results"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "data").mkdir()
     return tmp_path
 
 
 def command(stage: Path, script: str, *arguments: str) -> list[str]:
-    return ["bash", str(SERVICES / script), *arguments]
+    return [str(Path(__file__).parent / "bashio"), str(SERVICES / script), *arguments]
 
 
 def variables(stage: Path, **more: str) -> dict[str, str]:
     path = f"{stage / 'bin'}:{HEALTHCHECK.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     return environment(
         PATH=path,
-        BASH_ENV=str(Path(__file__).parent / "bashio.sh"),
         SAID=str(stage / "said"),
         TTS_QWEN3_DATA_DIR=str(stage / "data"),
         TTS_QWEN3_VOICES_DIR=str(stage / "share/qwen3-tts"),
@@ -205,61 +203,6 @@ def _text(value: Any) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
-def test_home_assistant_is_told_once_the_server_answers(start_server: StartServer, stage: Path) -> None:
-    server = start_server("--standby", "only")
-    ran = subprocess.run(
-        command(stage, "discovery/run"),
-        env=variables(stage, SUPERVISOR_TOKEN="token", TTS_QWEN3_URI=server.uri),
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    service, _, config = said(stage).strip().partition(" ")
-    assert service == "wyoming"
-    assert json.loads(config) == {"uri": f"tcp://{socket.gethostname()}:10200"}
-    assert "ERROR" not in ran.stderr
-
-
-def test_a_supervisor_that_refuses_is_said(start_server: StartServer, stage: Path) -> None:
-    server = start_server("--standby", "only")
-    ran = subprocess.run(
-        command(stage, "discovery/run"),
-        env=variables(stage, SUPERVISOR_TOKEN="token", REFUSED="1", TTS_QWEN3_URI=server.uri),
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert "ERROR" in ran.stderr
-
-
-def test_without_a_supervisor_nobody_is_told(stage: Path) -> None:
-    subprocess.run(command(stage, "discovery/run"), env=variables(stage), check=True, timeout=10)
-    assert said(stage) == ""
-
-
-@pytest.mark.parametrize(
-    ("code", "signal", "before", "after", "halts"),
-    [
-        ("0", "0", "0", "0", False),
-        ("1", "0", "0", "1", True),
-        ("2", "0", "143", "143", True),
-        ("256", "9", "0", "137", True),
-        ("256", "15", "143", "143", True),
-    ],
-)
-def test_a_server_that_ends_takes_the_container_along_unless_all_is_well(
-    stage: Path, *, code: str, signal: str, before: str, after: str, halts: bool
-) -> None:
-    (stage / "results/exitcode").write_text(before)
-    places = {"S6_RESULTS_DIR": str(stage / "results"), "S6_HALT": str(stage / "bin/halt")}
-    script = command(stage, "server/finish", code, signal)
-    subprocess.run(script, env=variables(stage, **places), check=True, timeout=10)
-    assert (stage / "results/exitcode").read_text().strip() == after
-    assert ("halted" in said(stage)) is halts
-
-
 def test_the_healthcheck_tells_a_started_server_from_a_stopped_one(start_server: StartServer, stage: Path) -> None:
     server = start_server("--standby", "only")
     check = [str(HEALTHCHECK)]
@@ -279,16 +222,39 @@ def test_the_healthcheck_is_not_satisfied_by_any_open_port() -> None:
         assert check.wait(10) != 0
 
 
+def test_the_healthcheck_says_in_a_sentence_that_nothing_answers() -> None:
+    check = environment(TTS_QWEN3_URI=f"tcp://127.0.0.1:{(port := free_port())}")
+    ran = subprocess.run([str(HEALTHCHECK)], env=check, check=False, capture_output=True, text=True, timeout=10)
+    assert ran.stderr == f"Nothing answers at port {port}.\n"
+
+
+def limit(service: str, name: str) -> int:
+    """Milliseconds."""
+    return int((SERVICES / service / name).read_text())
+
+
+def test_no_service_holds_the_lock_that_a_stop_waits_for() -> None:
+    """A oneshot holds it until it has ended, a longrun with a notification-fd until it has said that it is ready."""
+    for name in ("server", "discovery"):
+        assert (SERVICES / name / "type").read_text() == "longrun\n"
+        assert not (SERVICES / name / "notification-fd").exists()
+
+
+def test_the_limits_of_a_stop_are_within_ten_seconds_together() -> None:
+    """The services are stopped one after the other; what is left then has S6_KILL_GRACETIME."""
+    services = [limit(name, f"timeout-{what}") for name in ("discovery", "server") for what in ("kill", "finish")]
+    assert all(services)  # 0 is none
+    assert sum(services) + int(settings(ROOT / "Dockerfile")["S6_KILL_GRACETIME"]) < 10_000
+    assert CONFIG["timeout"] > 10
+
+
 def test_the_services_are_those_of_s6() -> None:
     """https://skarnet.org/software/s6-rc/s6-rc-compile.html#source"""
-    types = {"server": "longrun", "discovery": "oneshot"}
-    for name, kind in types.items():
-        assert (SERVICES / name / "type").read_text() == f"{kind}\n"
+    for name in ("server", "discovery"):
         assert (SERVICES / "user/contents.d" / name).read_bytes() == b""
+        assert (SERVICES / name / "run").read_text().startswith("#!/command/with-contenv bashio\n")
+        for script in ("run", "finish"):
+            assert (SERVICES / name / script).stat().st_mode & 0o111
     assert (SERVICES / "server/dependencies.d/base").read_bytes() == b""
     assert (SERVICES / "discovery/dependencies.d/server").read_bytes() == b""
-    up = (SERVICES / "discovery/up").read_text().strip()
-    for script in (SERVICES / "server/run", SERVICES / "server/finish", ROOTFS / up.lstrip("/")):
-        assert script.read_text().startswith("#!/command/with-contenv bashio\n")
-        assert script.stat().st_mode & 0o111
     assert HEALTHCHECK.stat().st_mode & 0o111
