@@ -49,6 +49,8 @@ MANIFEST: dict[str, Any] = {
             "items": {"type": "string", "pattern": r"^(homeassistant_config|ssl|backup|share|media)(:(ro|rw))?$"},
         },
         "backup": {"const": "cold"},
+        "backup_pre": _TEXT,
+        "backup_post": _TEXT,
         "backup_exclude": {"type": "array", "items": _TEXT},
         "ports": {
             "type": "object",

@@ -112,22 +112,6 @@ def test_the_repository_has_a_name_and_one_manifest() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("path", "kept"),
-    [
-        ("models", False),
-        ("options.json", True),
-        ("store", True),
-        ("store/voices/0b9f/voice.json", True),
-        ("store/history/history.db", True),
-    ],
-)
-def test_backups_hold_everything_but_what_can_be_downloaded_again(path: str, kept: bool) -> None:
-    """A Supervisor matches each path in the app's folder of data, and goes into no folder that matches."""
-    full = PurePosixPath("/mnt/data/supervisor/addons/data/a0d7b954_qwen3_tts") / path
-    assert any(full.match(pattern) for pattern in CONFIG["backup_exclude"]) is not kept
-
-
 def test_the_files_that_the_store_shows_are_there() -> None:
     for name in ("README.md", "DOCS.md", "CHANGELOG.md", "apparmor.txt"):
         assert (ROOT / name).read_text().strip(), name

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -230,3 +231,42 @@ async def test_closing_waits_for_what_is_being_written(path: Path, database: Dat
     await again.open()
     assert len(await again.read(all_words)) == 20
     await again.close()
+
+
+@pytest.mark.parametrize("order", [("", "-wal"), ("-wal", "")])
+async def test_a_copy_made_file_by_file_is_whole_where_the_file_is_to_stay(
+    path: Path, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    """Whichever is copied first, and however much is written between the two."""
+    before = [f"{number:06}{'x' * 1000}" for number in range(500)]
+    database = Database(path, [VERSION_1])
+    await database.open()
+    await database.write(add(*before[:490]))
+    await database.close()
+    copied = Database(path, [VERSION_1], still=lambda: True)
+    await copied.open()
+    await copied.write(add(*before[490:]))
+    copy = tmp_path / "copy.sqlite3"
+    shutil.copy(f"{path}{order[0]}", f"{copy}{order[0]}")
+    for number in range(10):
+        await copied.write(lambda connection: connection.execute("DELETE FROM words WHERE rowid % 3 = 0"))
+        await copied.write(add(*(f"{number}y{'y' * 2000}" for _ in range(200))))
+    shutil.copy(f"{path}{order[1]}", f"{copy}{order[1]}")
+    await copied.close()
+    found = Database(copy, [VERSION_1])
+    assert await found.open() is None  # it is not corrupt
+    words = await found.read(all_words)
+    await found.close()
+    if order[0]:  # the log, as it was before the other file was copied
+        assert words == before
+
+
+async def test_a_file_that_need_not_stay_takes_what_was_written(path: Path) -> None:
+    still = True
+    database = Database(path, [VERSION_1], still=lambda: still)
+    await database.open()
+    for _ in range(2):
+        await database.write(add(*("x" * 1000 for _ in range(5000))))
+        assert (path.stat().st_size > 1_000_000) is not still
+        still = False
+    await database.close()

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -20,6 +21,7 @@ import soundfile
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.errors import NotFound, StorageFailed
 from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.store.backup import MARKER, Backup
 from wyoming_qwen3.store.history import Entry, Facts, History, Limits, Query, Recording, Removed
 
 FACTS = Facts(
@@ -198,6 +200,30 @@ async def test_speaking_cleans_up_by_and_by(folder: Path) -> None:
         await until(lambda: len(audio(folder)) == 2)
         assert await found(history) == [kept[5], kept[4]]
     await history.close()
+
+
+async def test_nothing_is_cleaned_up_while_a_backup_is_made(folder: Path, history: History) -> None:
+    for _ in range(3):
+        await spoken(history)
+    await history.close()
+    (folder / MARKER).touch()
+    limited = await opened(folder, Limits(entries=1), tidy_seconds=0.01)
+    assert (await limited.usage()).entries == len(audio(folder)) == 3
+    (folder / MARKER).unlink()
+    await until(lambda: len(audio(folder)) == 1)
+    await limited.close()
+
+
+def test_a_backup_that_was_broken_off_is_over_after_an_hour(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    backup = Backup(folder)
+    (folder / MARKER).touch()
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    assert backup.running()
+    monkeypatch.setattr(time, "monotonic", lambda: 4599.0)
+    assert backup.running()
+    monkeypatch.setattr(time, "monotonic", lambda: 4601.0)
+    assert not backup.running()
 
 
 async def test_opening_repairs_what_was_left_half_done(folder: Path, history: History) -> None:

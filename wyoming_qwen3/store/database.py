@@ -20,6 +20,10 @@ from .files import storing
 _LOGGER = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 5.0
+
+_CHECKPOINT_PAGES = 1000
+"""SQLite's own default."""
+
 _T = TypeVar("_T")
 
 Connection: TypeAlias = sqlite3.Connection
@@ -32,10 +36,15 @@ class Database:
     read or written.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
-        """`migrations[n]` is the script that brings version n to n + 1; a new file is of version 0."""
+    def __init__(self, path: Path, migrations: Sequence[str], still: Callable[[], bool] = lambda: False) -> None:
+        """`migrations[n]` is the script that brings version n to n + 1; a new file is of version 0.
+
+        While `still`, which is called on a thread, is true, the file is not written to, but the log beside it alone:
+        then copies of the two, made one after the other, are a whole database.
+        """
         self._path = path
         self._migrations = migrations
+        self._still = still
         self._writer = _Lane("database-write")
         self._reader = _Lane("database-read")
 
@@ -55,7 +64,7 @@ class Database:
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         """What `work` returns; its statements are one transaction, undone if it raises."""
-        return await self._writer.transact("BEGIN IMMEDIATE", work)
+        return await self._writer.transact("BEGIN IMMEDIATE", work, self._set_checkpoints)
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """What `work` returns; all its statements see the same state, and it can't write."""
@@ -65,6 +74,10 @@ class Database:
         """Finish what was asked for, and close. Closing again does nothing."""
         await self._reader.close()
         await self._writer.close()
+
+    def _set_checkpoints(self, connection: Connection) -> None:
+        """Have SQLite move what is in the log to the file now and then, or not."""
+        connection.execute(f"PRAGMA wal_autocheckpoint = {0 if self._still() else _CHECKPOINT_PAGES}")
 
     def _open_writer(self) -> tuple[Connection, Path | None]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,8 +149,10 @@ class _Lane:
 
         return await self._submit(work)
 
-    async def transact(self, begin: str, work: Callable[[Connection], _T]) -> _T:
-        return await self._submit(lambda: self._transact(begin, work))
+    async def transact(
+        self, begin: str, work: Callable[[Connection], _T], prepare: Callable[[Connection], None] = lambda _: None
+    ) -> _T:
+        return await self._submit(lambda: self._transact(begin, work, prepare))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
@@ -149,11 +164,12 @@ class _Lane:
             raise StorageFailed("The database is closed.") from error
         return await asyncio.wrap_future(future)
 
-    def _transact(self, begin: str, work: Callable[[Connection], _T]) -> _T:
+    def _transact(self, begin: str, work: Callable[[Connection], _T], prepare: Callable[[Connection], None]) -> _T:
         connection = self._connection
         if connection is None:
             raise StorageFailed("The database is not open.")
         with _translated():
+            prepare(connection)
             connection.execute(begin)
             try:
                 result = work(connection)

@@ -20,6 +20,7 @@ from wyoming_qwen3.errors import StorageFailed
 from wyoming_qwen3.request import SAMPLE_RATE
 
 from . import entries
+from .backup import Backup
 from .database import Connection, Database
 from .entries import Entry, Limits, Page, Query, Removed, Usage
 from .files import storing
@@ -49,7 +50,8 @@ class History:
     """The generations that are kept. For one event loop, which none of its methods blocks.
 
     FOLDER/history.sqlite3 and FOLDER/audio/ID.flac are its own. Methods that are awaited raise StorageFailed when the
-    disk fails, and NotFound for an id that is not there.
+    disk fails, and NotFound for an id that is not there. While a backup of FOLDER is being made, nothing is removed but
+    on demand.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, tidy_seconds: float = _TIDY_SECONDS) -> None:
@@ -57,7 +59,8 @@ class History:
         self._audio = folder / "audio"
         self._limits = limits
         self._tidy_seconds = tidy_seconds
-        self._database = Database(folder / "history.sqlite3", entries.MIGRATIONS)
+        self._backup = Backup(folder)
+        self._database = Database(folder / "history.sqlite3", entries.MIGRATIONS, self._backup.running)
         self._recorder = Recorder()
         self._begun: weakref.WeakSet[Recording] = weakref.WeakSet()
         self._keeping: dict[str, asyncio.Task[None]] = {}
@@ -82,7 +85,7 @@ class History:
                 await _disk(lambda: self._move_audio_aside(suffix))
             await _disk(lambda: self._audio.mkdir(parents=True, exist_ok=True))
             await self._repair()
-            await self.clean_up()
+            await self._tidy()
         except BaseException:
             await self._database.close()
             raise
@@ -204,9 +207,16 @@ class History:
                     await self._grown.wait()
             self._grown.clear()
             try:
-                await self.clean_up()
+                await self._tidy()
             except StorageFailed as error:
                 _LOGGER.warning("The history was not cleaned up: %s", error)
+
+    async def _tidy(self) -> None:
+        """Clean up, or later, where a backup is being made: it would miss what goes meanwhile, and fail."""
+        if await _disk(self._backup.running):
+            self._grown.set()
+        else:
+            await self.clean_up()
 
     def _move_audio_aside(self, suffix: str) -> None:
         with contextlib.suppress(FileNotFoundError):
