@@ -112,6 +112,12 @@ def test_the_repository_has_a_name_and_one_manifest() -> None:
     ]
 
 
+def test_the_least_home_assistant_is_the_one_that_the_documentation_names() -> None:
+    """Older ones take no notice of an error, keep what was cut short, and play it again for ever."""
+    assert CONFIG["homeassistant"] == "2026.9.0"
+    assert f"Home Assistant {CONFIG['homeassistant'].removesuffix('.0')} or newer" in (ROOT / "DOCS.md").read_text()
+
+
 def test_the_files_that_the_store_shows_are_there() -> None:
     for name in ("README.md", "DOCS.md", "CHANGELOG.md", "apparmor.txt"):
         assert (ROOT / name).read_text().strip(), name
