@@ -251,7 +251,7 @@ async def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
         assert (await synthesize(f"unix://{path}", SENTENCE)).seconds > 1
         process.terminate()
-        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert await asyncio.to_thread(process.wait, HANG_SECONDS) == 0
     finally:
         process.kill()
 

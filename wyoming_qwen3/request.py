@@ -70,7 +70,7 @@ class Sampling:
     top_p: float | None = None
     repetition_penalty: float | None = None
     seed: int | None = None
-    """The same seed and text give the same speech. None draws a fresh one."""
+    """The same seed and text give the same speech on the same machine. None draws a fresh one."""
 
     max_frames: int | None = None
     """Upper bound of codec frames for one piece of text, on top of the guard that follows the text's length.

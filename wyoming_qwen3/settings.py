@@ -453,7 +453,9 @@ def _add_speaking(options: _Options) -> None:
     options.option("--top-k", int, None, "sample among so many codes" + _BY_CHECKPOINT)
     options.option("--top-p", float, None, "sample among codes of that probability mass" + _BY_CHECKPOINT)
     options.option("--repetition-penalty", float, None, "above 1 makes a code less likely each time" + _BY_CHECKPOINT)
-    options.option("--seed", int, None, "the same seed and text give the same speech (default: random)")
+    options.option(
+        "--seed", int, None, "the same seed and text give the same speech on the same machine (default: random)"
+    )
     options.option("--max-frames", int, None, "most codec frames (80 ms each) of one piece of text")
     options.option("--sentence-pause", to.number(0, 10), 0.2, "seconds of silence between pieces of text")
 

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -16,8 +17,6 @@ import numpy as np
 import psutil
 import pytest
 from openai import AsyncOpenAI
-from openai.types.beta.realtime.realtime_server_event import RealtimeServerEvent as BetaEvent
-from openai.types.realtime.realtime_server_event import RealtimeServerEvent as GeneralEvent
 from pydantic import TypeAdapter
 from websockets.asyncio.client import connect as connect_websocket
 
@@ -28,8 +27,6 @@ from wyoming_qwen3.audio.g711 import G711Encoder
 KEY = "s3cret"
 SENTENCE = "The front door is open."
 BETA = {"OpenAI-Beta": "realtime=v1"}
-GENERAL_EVENTS: TypeAdapter[GeneralEvent] = TypeAdapter(GeneralEvent)
-BETA_EVENTS: TypeAdapter[BetaEvent] = TypeAdapter(BetaEvent)
 
 Event = dict[str, Any]
 
@@ -59,12 +56,21 @@ async def client(server: Server) -> AsyncIterator[AsyncOpenAI]:
         yield client
 
 
+@cache
+def events_of_the_sdk(*, beta: bool) -> TypeAdapter[Any]:
+    """The SDK's model of what a server says; it takes a second to make."""
+    from openai.types.beta.realtime.realtime_server_event import RealtimeServerEvent as BetaEvent
+    from openai.types.realtime.realtime_server_event import RealtimeServerEvent as GeneralEvent
+
+    return TypeAdapter(BetaEvent if beta else GeneralEvent)
+
+
 class Talk:
     """A raw connection; `said` is all that the server said so far, each of it valid by the SDK's model of it."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, beta: bool = False) -> None:
         self.socket = socket
-        self.events: TypeAdapter[Any] = BETA_EVENTS if beta else GENERAL_EVENTS
+        self.events: TypeAdapter[Any] = events_of_the_sdk(beta=beta)
         self.said: list[Event] = []
 
     async def hear(self) -> Event:
@@ -147,7 +153,8 @@ async def test_the_general_dialect_is_that_of_the_sdk(client: AsyncOpenAI) -> No
     told = [json.loads(event.to_json()) for event in events]
     first = ["session.created", "session.updated", "conversation.item.added", "conversation.item.done"]
     assert order(told) == first + GENERAL_ORDER
-    assert [type(GENERAL_EVENTS.validate_python(event)) for event in told] == [type(event) for event in events]
+    general = events_of_the_sdk(beta=False)
+    assert [type(general.validate_python(event)) for event in told] == [type(event) for event in events]
     assert len({event.event_id for event in events}) == len(events)
     assert sound(told) == await spoken_over_http(client, SENTENCE, voice="eric")
     check_answer(told, "output_audio")
@@ -174,7 +181,8 @@ async def test_the_beta_dialect_is_that_of_the_sdk(client: AsyncOpenAI) -> None:
                 break
     told = [json.loads(event.to_json()) for event in events]
     assert order(told) == ["session.created", "session.updated", "conversation.item.created", *BETA_ORDER]
-    assert [type(BETA_EVENTS.validate_python(event)) for event in told] == [type(event) for event in events]
+    beta = events_of_the_sdk(beta=True)
+    assert [type(beta.validate_python(event)) for event in told] == [type(event) for event in events]
     assert sound(told) == await spoken_over_http(client, SENTENCE, voice="eric")
     check_answer(told, "audio")
     assert told[1]["session"]["voice"] == "verse"
@@ -673,5 +681,5 @@ async def test_a_server_that_stops_says_goodbye(start_server: StartServer) -> No
         server.process.send_signal(signal.SIGTERM)
         last = await talk.socket.receive(timeout=HANG_SECONDS)
         assert (last.type, last.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.GOING_AWAY)
-    assert await asyncio.to_thread(server.process.wait, 10) == 0
+    assert await asyncio.to_thread(server.process.wait, HANG_SECONDS) == 0
     assert "Traceback" not in server.log

@@ -491,7 +491,7 @@ async def test_a_full_server_refuses_more_and_a_stopping_one_cuts_what_has_begun
         chunked, old = await asyncio.gather(*answering, return_exceptions=True)
     assert type(chunked).__name__ == "RemoteProtocolError"
     assert isinstance(old, ConnectionResetError)
-    assert await asyncio.to_thread(server.process.wait, 5) == 0
+    assert await asyncio.to_thread(server.process.wait, HANG_SECONDS) == 0
     assert "Traceback" not in server.log
 
 
@@ -522,10 +522,13 @@ async def hear_as_of_old(server: Server, text: str, begun: asyncio.Queue[None]) 
 
 
 async def test_a_client_that_leaves_stops_the_engine(server: Server, session: aiohttp.ClientSession) -> None:
+    async def speak() -> bytes:
+        async with session.post(PATH, json={"input": SENTENCE, "response_format": "pcm"}) as answer:
+            return await answer.read()
+
+    await speak()
     process = psutil.Process(engine(server))
-    used = processor_seconds(process)
-    async with session.post(PATH, json={"input": SENTENCE, "response_format": "pcm"}) as answer:
-        spoken = await answer.read()
+    used, spoken = processor_seconds(process), await speak()
     each = (processor_seconds(process) - used) / (len(spoken) / 48_000)
     async with session.post(PATH, json={"input": LONG, "response_format": "pcm"}) as answer:
         await answer.content.readexactly(10_000)

@@ -1,5 +1,6 @@
 """Tiny checkpoints, each loaded once for all engine tests."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -23,8 +24,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> LoadPair:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
+def _few_threads() -> Iterator[None]:
+    """One, if the environment does not say how many: tests run side by side."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     yield
     torch.set_num_threads(threads)

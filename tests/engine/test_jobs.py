@@ -121,7 +121,7 @@ def engine() -> Iterator[Engine]:
         engine = Engine(ours, process, begun, go_on)
         assert isinstance(engine.receive(), wire.Hello)
         yield engine
-    process.join(10)
+    process.join(HANG_SECONDS)
     process.kill()
 
 
@@ -175,7 +175,7 @@ def test_a_job_that_loses_the_device_ends_the_process(engine: Engine) -> None:
     engine.send(wire.Cancel(1), row(2))
     assert engine.receive() == wire.Ended(2)
     engine.let_go_on()
-    engine.process.join(30)
+    engine.process.join(HANG_SECONDS)
     assert engine.process.exitcode == 1
 
 

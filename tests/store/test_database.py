@@ -98,7 +98,7 @@ async def test_reads_go_on_beside_a_long_write_and_see_the_state_before_it(datab
         go_on.wait(HANG_SECONDS)
 
     writing = asyncio.create_task(database.write(long_work))
-    await asyncio.to_thread(begun.wait, 30)
+    await asyncio.to_thread(begun.wait, HANG_SECONDS)
     assert await database.read(all_words) == ["before"]
     assert not writing.done()
     go_on.set()
@@ -116,7 +116,7 @@ async def test_both_statements_of_a_read_see_the_same_state(database: Database) 
         return first, all_words(connection)
 
     reading = asyncio.create_task(database.read(twice))
-    await asyncio.to_thread(begun.wait, 30)
+    await asyncio.to_thread(begun.wait, HANG_SECONDS)
     await database.write(add("new"))
     go_on.set()
     assert await reading == ([], [])

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from tests.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / ".venv" / "axe.min.js"
 CHROMIUM = shutil.which("chromium")
@@ -57,7 +59,7 @@ def browser() -> Iterator[Browser]:
     """Chromium without a window."""
     if CHROMIUM is None:
         pytest.skip("There is no Chromium; script/setup --browser installs it.")
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=1000 * HANG_SECONDS)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
 
@@ -72,7 +74,7 @@ def open_studio(browser: Browser) -> Iterator[OpenStudio]:
             context = browser.new_context(
                 viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, permissions=["microphone"]
             )
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(1000 * HANG_SECONDS)
             closing.callback(context.close)
             origin = "/".join(root.split("/")[:3])
             studios.append(studio := Studio(context.new_page(), origin, root))

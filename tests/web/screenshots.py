@@ -104,7 +104,7 @@ def _speak(_: Page, panel: Any, __: Path) -> None:
     panel.get_by_label("Text").fill(TEXT)
     panel.get_by_label("Spoken by").select_option("standby")
     panel.get_by_role("button", name="Speak").click()
-    expect(panel.locator("sound-player")).to_be_visible(timeout=60_000)
+    expect(panel.locator("sound-player")).to_be_visible(timeout=1000 * HANG_SECONDS)
 
 
 def _design(_: Page, panel: Any, __: Path) -> None:
@@ -113,12 +113,12 @@ def _design(_: Page, panel: Any, __: Path) -> None:
         panel.get_by_role("button", name="Preview", exact=True).click()
         panel.get_by_label("Name").last.fill("Storyteller")
         panel.get_by_role("button", name="Save as preset").click()
-        expect(panel.get_by_role("article")).to_be_visible(timeout=60_000)
+        expect(panel.get_by_role("article")).to_be_visible(timeout=1000 * HANG_SECONDS)
     panel.get_by_label("Description").fill("A deep, calm man of sixty, with authority. He takes his time.")
     panel.get_by_label("What it says").fill(SAID)
     panel.get_by_label("Seed").fill("7")
     panel.get_by_role("button", name="Preview", exact=True).click()
-    expect(panel.get_by_role("heading", name="Seed 7")).to_be_visible(timeout=60_000)
+    expect(panel.get_by_role("heading", name="Seed 7")).to_be_visible(timeout=1000 * HANG_SECONDS)
     panel.get_by_label("Name").last.fill("Commander")
     panel.locator("section sound-player").first.get_by_role("button", name="Play").click()
 
@@ -145,7 +145,7 @@ def _conversation(_: Page, panel: Any, __: Path) -> None:
     panel.get_by_label("Ann", exact=True).select_option("Serena")
     panel.get_by_label("Bob", exact=True).select_option("Aiden")
     panel.get_by_role("button", name="Speak the script").click()
-    expect(panel.get_by_role("listitem").first).to_be_visible(timeout=60_000)
+    expect(panel.get_by_role("listitem").first).to_be_visible(timeout=1000 * HANG_SECONDS)
     panel.locator("sound-player canvas").click(position={"x": 90, "y": 20}, force=True)
 
 
@@ -163,7 +163,7 @@ def _compose(_: Page, panel: Any, clip: Path) -> None:
 
 def _tokenizer(_: Page, panel: Any, clip: Path) -> None:
     panel.locator("input[type=file]").set_input_files(clip)
-    expect(panel.get_by_role("img")).to_be_visible(timeout=60_000)
+    expect(panel.get_by_role("img")).to_be_visible(timeout=1000 * HANG_SECONDS)
     panel.get_by_role("button", name="Decode back").click()
     expect(panel.locator("sound-player").nth(1)).to_be_visible()
 

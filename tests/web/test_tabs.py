@@ -62,7 +62,7 @@ def answered(server: Server, path: str) -> Any:
 
 
 def wait(until: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + HANG_SECONDS
     while not until():
         assert time.monotonic() < limit
         time.sleep(0.05)

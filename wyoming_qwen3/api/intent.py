@@ -86,7 +86,9 @@ class SpeechFields(Fields):
     ref_text: str | None = Field(None, max_length=2000, description="What the clip says.")
     clone_transcript: str | None = Field(None, max_length=2000, description="The same as ref_text.")
     x_vector_only_mode: bool | None = Field(None, description="Clone the timbre alone, without ref_text.")
-    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="The same seed and text give the same speech.")
+    seed: int | None = Field(
+        None, ge=0, le=2**63 - 1, description="The same seed and text give the same speech on the same machine."
+    )
     temperature: float | None = Field(None, ge=0, le=5, description="0 takes the likeliest code each time.")
     top_k: int | None = Field(None, ge=0, le=3072)
     top_p: float | None = Field(None, ge=0.01, le=1)
