@@ -109,6 +109,30 @@ async def test_folders_and_single_clips_become_profiles(folder: Path, store: Voi
     np.testing.assert_allclose(clip.samples, speech(), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["Bob.aiff", "Bob.AIF", "Bob.au", "Bob.caf", "Bob.amr"])
+async def test_what_phones_and_macs_record_is_read(
+    folder: Path, store: VoiceStore, drop: FolderDrop, name: str
+) -> None:
+    """Also one without a text is an entry, and is told so."""
+    kind = {".aif": "AIFF"}.get(Path(name).suffix.lower(), Path(name).suffix[1:].upper())
+    if kind == "AMR":
+        with av.open(str(folder / name), "w") as container:
+            stream = container.add_stream("libopencore_amrnb", rate=8_000, layout="mono", bit_rate=12_200)
+            whole = av.AudioFrame.from_ndarray(speech(rate=8_000)[np.newaxis], format="flt", layout="mono")
+            whole.sample_rate = 8_000
+            for frame in av.AudioResampler("s16", "mono", 8_000).resample(whole):
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    else:
+        soundfile.write(folder / name, speech(), 24_000, format=kind, subtype="PCM_16")
+    assert message(await drop.scan()) == f"{name} has no text; put what it says into Bob.txt."
+    (folder / "Bob.txt").write_text(TEXT)
+    assert await drop.scan() == []
+    (bob,) = store.all()
+    (clip,) = await store.recordings(bob.id)
+    assert clip.samples.size / clip.sample_rate == pytest.approx(4.0, abs=0.1)
+
+
 async def test_an_m4a_is_read(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
     with av.open(str(folder / "Bob.m4a"), "w") as container:
         stream = container.add_stream("aac", rate=24_000, layout="mono")
@@ -325,7 +349,7 @@ def half_a_file(folder: Path) -> None:
 
 
 def unknown_kind(folder: Path) -> None:
-    put(folder, "Bob.aiff")
+    put(folder, "Bob.voc")
 
 
 def too_short(folder: Path) -> None:
@@ -365,9 +389,9 @@ def too_many(folder: Path) -> None:
         (text_in_utf16, "Bob.txt must be UTF-8."),
         (endless_text, "Bob.txt must not have more than 65536 bytes."),
         (wrong_text, "Bob.wav: The text takes"),
-        (no_sound, "Bob.wav must be a WAV, FLAC"),
+        (no_sound, "Bob.wav must be a WAV, AIFF"),
         (half_a_file, "Bob.wav is damaged"),
-        (unknown_kind, "Bob.aiff must be a WAV, FLAC"),
+        (unknown_kind, "Bob.voc must be a WAV, AIFF"),
         (too_short, "Bob.wav: The clip has 0.9 s"),
         (too_long, "Bob.wav must not be longer than 30 seconds."),
         (silent, "Bob.wav: The clip is silent"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from playwright.sync_api import expect
 
 from tests.conftest import Server, StartServer, synthesize
@@ -225,6 +226,33 @@ def test_an_unknown_voice_is_told_above_every_tab(studio: Studio, server: Server
     assert studio.page.evaluate("() => window.hacked") is None
     studio.open("speak")
     expect(faults).to_be_visible()
+
+
+def test_files_that_browsers_do_not_play_are_taken_by_every_tab(studio: Studio, clip: Path, tmp_path: Path) -> None:
+    """AIFF, and ALAC in a CAF, as Macs and phones record."""
+    samples, rate = soundfile.read(clip)
+    aiff, caf = tmp_path / "kitchen.aiff", tmp_path / "kitchen.caf"
+    soundfile.write(aiff, samples, rate, format="AIFF", subtype="PCM_16")
+    soundfile.write(caf, samples, rate, format="CAF", subtype="ALAC_16")
+    panel = studio.open("profiles")
+    panel.locator("input[type=file]").first.set_input_files([aiff, caf])
+    expect(panel.locator("voice-sample")).to_have_count(2)
+    for number in range(2):
+        panel.locator("voice-sample").nth(number).get_by_label("What it says").fill(SENTENCE)
+        expect(panel.locator("voice-sample").nth(number).locator(".findings")).not_to_contain_text("write all")
+    panel.get_by_label("Name").fill("Berta")
+    panel.get_by_role("button", name="Save the voice").click()
+    expect(panel.get_by_role("heading", name="Berta")).to_be_visible()
+    panel = studio.open("tokenizer")
+    panel.locator("input[type=file]").set_input_files(aiff)
+    expect(panel.get_by_role("img", name="16 ×")).to_be_visible()
+    expect(panel.locator("sound-player").first.locator(".problem")).to_be_hidden()
+    expect(panel.locator(".problem:visible")).to_have_count(0)
+    panel = studio.open("compose")
+    panel.locator("input[type=file]").set_input_files(caf)
+    expect(panel.locator(".block:not(.lost) canvas")).to_have_count(1)
+    for accepted in (studio.open(name).locator("input[accept*=audio]").first for name in ("profiles", "compose")):
+        assert ".caf" in (accepted.get_attribute("accept") or "")
 
 
 def test_a_recording_is_still_there_after_a_reload(phone: Studio) -> None:

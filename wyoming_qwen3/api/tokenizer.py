@@ -9,6 +9,7 @@ import numpy as np
 from aiohttp import web
 from pydantic import BaseModel, FailFast, Field
 
+from wyoming_qwen3.audio.containers import ACCEPTED
 from wyoming_qwen3.audio.decode import Clip, parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.errors import TooLarge
@@ -39,7 +40,7 @@ _DECODE_BYTES = 2 * 1024 * 1024
 class EncodeBody(Fields):
     """A clip; or upload it as multipart/form-data in `file`."""
 
-    audio: str = Field(description="A data: URL with a WAV, FLAC, MP3, Ogg, M4A or WebM file.")
+    audio: str = Field(description=f"A data: URL with {ACCEPTED}.")
 
 
 class EncodeQuery(Query):

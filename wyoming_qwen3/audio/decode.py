@@ -21,6 +21,8 @@ from av.container import InputContainer
 from wyoming_qwen3.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.request import FloatArray
 
+from .containers import ACCEPTED, MAX_STREAMS, check_cookie, check_tables, decoders, probed_decoders, sniff
+
 
 @dataclass(frozen=True, eq=False)
 class Clip:
@@ -59,21 +61,20 @@ def parse_data_url(text: str, max_bytes: int, param: str) -> bytes:
 
 
 def read_clip(data: bytes, *, max_seconds: float, param: str, sample_rate: int | None = None) -> Clip:
-    """Decode a WAV, FLAC, Ogg, MP3, MP4, WebM or AAC file of one or two channels at 8 to 192 kHz.
+    """Decode a file that is ACCEPTED, of one or two channels at 8 to 192 kHz.
 
     Two channels are averaged. With `sample_rate` the samples are resampled to it. Raises TooLarge as soon as more
     than `max_seconds` have been decoded, and InvalidRequest for what can't be read whole; nothing else, whatever
     the bytes are. `param` names the field of the request.
     """
-    demuxer = _sniff(data)
+    demuxer = sniff(data)
     if demuxer is None:
-        raise InvalidRequest(f"{param} must be {_ACCEPTED}.", param=param)
-    if demuxer == "mov" and _mp4_index_entries(data) > _MAX_INDEX_ENTRIES:
-        raise TooLarge(f"{param} has more parts than a clip can have.", param=param)
+        raise InvalidRequest(f"{param} must be {ACCEPTED}.", param=param)
+    check_tables(data, demuxer, param)
     try:
         clip = _decode(data, demuxer, max_seconds, param)
     except av.FFmpegError as error:
-        raise InvalidRequest(f"{param} is damaged or is not {_ACCEPTED}.", param=param) from error
+        raise InvalidRequest(f"{param} is damaged or is not {ACCEPTED}.", param=param) from error
     if sample_rate is None:
         return clip
     return Clip(resample(clip.samples, clip.sample_rate, sample_rate), sample_rate)
@@ -97,8 +98,6 @@ def resample(samples: FloatArray, from_rate: int, to_rate: int) -> FloatArray:
     return out
 
 
-_ACCEPTED = "a WAV, FLAC, Ogg, MP3, MP4 (AAC), WebM or AAC file"
-
 _NOT_BASE64 = "{} must have base64 (RFC 4648, padded, on one line) after the comma."
 
 _DATA_URL = re.compile(
@@ -120,34 +119,9 @@ def _decode_base64(text: str, start: int, end: int) -> Iterator[bytes]:
         time.sleep(0)  # lets go of the lock now, not when the switch interval is over
 
 
-def _sniff(data: bytes) -> str | None:
-    """Name of the libav demuxer for a file that begins like this, None for one that is not accepted."""
-    if data[:4] in {b"RIFF", b"RF64"} and data[8:12] == b"WAVE":
-        return "wav"
-    if data[4:8] == b"ftyp":
-        return "mov"
-    for magic, demuxer in _MAGIC.items():
-        if data.startswith(magic):
-            return demuxer
-    if len(data) < 2 or data[0] != 0xFF:
-        return None
-    if data[1] & 0xF6 == 0xF0:  # ADTS: 12 bits of sync, layer 0 (ISO/IEC 13818-7, 6.2)
-        return "aac"
-    return "mp3" if data[1] & 0xE6 == 0xE2 else None  # 11 bits of sync, layer III (ISO/IEC 11172-3, 2.4.2.3)
-
-
-_MAGIC = {b"fLaC": "flac", b"OggS": "ogg", b"ID3": "mp3", b"\x1aE\xdf\xa3": "matroska"}
-
-_DECODERS = {"aac", "flac", "mp3", "mp3float", "opus", "vorbis"} | {
-    f"pcm_{name}" for name in ("u8", "s16le", "s24le", "s32le", "f32le", "f64le", "alaw", "mulaw")
-}
-
-_MAX_STREAMS = 8
-
-_DEMUXER_OPTIONS = {
-    "codec_whitelist": ",".join(sorted(_DECODERS)),  # probing decodes too: covers and videos among it
+_PROBING = {
     "protocol_whitelist": "none",  # a file may name others, which are not to be opened
-    "max_streams": str(_MAX_STREAMS),  # each costs memory, and a file of a few bytes can declare a thousand
+    "max_streams": str(MAX_STREAMS),  # each costs memory, and a file of a few bytes can declare a thousand
     "ignore_editlist": "1",  # a list of edits can repeat the clip any number of times
 }
 
@@ -160,10 +134,13 @@ def _decode(data: bytes, demuxer: str, max_seconds: float, param: str) -> Clip:
     first: av.AudioFrame | None = None
     parts: list[FloatArray] = []
     total = 0
+    probing = _PROBING | {
+        "codec_whitelist": ",".join(sorted(probed_decoders(demuxer)))
+    }  # covers, videos are decoded else
     with av.open(
-        io.BytesIO(data), "r", format=demuxer, container_options=_DEMUXER_OPTIONS, metadata_errors="ignore"
+        io.BytesIO(data), "r", format=demuxer, container_options=probing, metadata_errors="ignore"
     ) as container:
-        for frame in _frames(container, int(max_seconds * _PACKETS_PER_SECOND) + 1000, 2 * len(data), param):
+        for frame in _frames(container, demuxer, int(max_seconds * _PACKETS_PER_SECOND) + 1000, 2 * len(data), param):
             first = first or frame
             _check_kind(frame, first, param)
             total += frame.samples
@@ -175,11 +152,14 @@ def _decode(data: bytes, demuxer: str, max_seconds: float, param: str) -> Clip:
     return Clip(np.concatenate(parts), first.sample_rate)
 
 
-def _frames(container: InputContainer, max_packets: int, max_bytes: int, param: str) -> Iterator[av.AudioFrame]:
+def _frames(
+    container: InputContainer, demuxer: str, max_packets: int, max_bytes: int, param: str
+) -> Iterator[av.AudioFrame]:
     """All frames of the first audio stream; the packets of all streams count."""
     stream = next(iter(container.streams.audio), None)
-    if stream is None or stream.codec_context is None or stream.codec_context.name not in _DECODERS:
-        raise InvalidRequest(f"{param} must be {_ACCEPTED}.", param=param)
+    if stream is None or stream.codec_context is None or stream.codec_context.name not in decoders(demuxer):
+        raise InvalidRequest(f"{param} must be {ACCEPTED}.", param=param)
+    check_cookie(stream.codec_context.name, stream.codec_context.extradata, param)
     stream.codec_context.thread_count = 1
     size = 0
     for number, packet in enumerate(container.demux()):
@@ -216,52 +196,3 @@ def _scaled(values: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:
         return (values.astype(np.float64) - 128.0) / 128.0
     scale = 1.0 if values.dtype.kind == "f" else 2.0 ** (8 * values.dtype.itemsize - 1)
     return values.astype(np.float64) / scale
-
-
-_MAX_INDEX_ENTRIES = 1_000_000
-"""24 MB of libav's memory; a minute of AAC has 2,800."""
-
-
-def _mp4_index_entries(data: bytes) -> int:
-    """Upper bound of how many samples the tables of an MP4 file declare (ISO/IEC 14496-12, 8.7 and 8.8).
-
-    libav builds an index of them all before anything is read, and a table of 20 bytes can declare 4 billion. The
-    tables are searched for, not walked to, so that nothing which a walk might miss is missed.
-    """
-    index = b"".join(_outside_mdat(data))
-    if index.count(b"stsc") > _MAX_STREAMS or b"dcomzlib" in index:  # decoys, or tables that are compressed
-        return _MAX_INDEX_ENTRIES + 1
-    samples = sum(_numbers(index, b"stsz", 8)) + sum(_numbers(index, b"trun", 4))
-    chunks = sum(_numbers(index, b"stco", 4)) + sum(_numbers(index, b"co64", 4))
-    return samples + chunks * max(map(_longest_chunk, index.split(b"stsc")[1:]), default=0)
-
-
-def _numbers(index: bytes, box: bytes, offset: int) -> Iterator[int]:
-    """The 32 bit number that lies so many bytes behind the name of each such box."""
-    return (_u32(index, found.end() + offset) for found in re.finditer(box, index))
-
-
-def _longest_chunk(stsc: bytes) -> int:
-    """Most samples of a chunk that a sample-to-chunk table declares: the second of each three numbers."""
-    rows = stsc[8 : 8 + 12 * _u32(stsc, 4)]
-    return int(np.frombuffer(rows[: len(rows) // 4 * 4], ">u4")[1::3].max(initial=0))
-
-
-def _u32(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4])
-
-
-def _outside_mdat(data: bytes) -> Iterator[bytes]:
-    """What is not media: there any four bytes can come up by chance."""
-    at = kept = 0
-    while at + 8 <= len(data):
-        size, head = _u32(data, at), 8
-        if size == 1:
-            size, head = int.from_bytes(data[at + 8 : at + 16]), 16
-        if size < head:  # the last box, or nothing that makes sense
-            break
-        if data[at + 4 : at + 8] == b"mdat":
-            yield data[kept:at]
-            kept = at + size
-        at += size
-    yield data[kept:]

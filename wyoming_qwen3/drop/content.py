@@ -104,7 +104,9 @@ _MOST_BYTES = 50 << 20
 
 _MOST_TEXT_BYTES = 1 << 16
 
-_ENDINGS = frozenset(".wav .flac .mp3 .ogg .oga .opus .m4a .mp4 .aac .webm".split())
+_ENDINGS = frozenset(
+    ".wav .flac .mp3 .ogg .oga .opus .m4a .mp4 .mov .aac .webm .aif .aiff .aifc .au .snd .caf .amr .awb .3gp".split()
+)
 """Of clips, with or without a text. Any other file with a text is taken for one too, whatever then is said of it."""
 
 _LITTER = frozenset("__macosx @eadir #recycle #snapshot $recycle.bin lost+found thumbs.db desktop.ini".split())

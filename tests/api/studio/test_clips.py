@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import av
 import numpy as np
 import pytest
+import soundfile
 from aiohttp import ClientResponse
 from yarl import URL
 
@@ -59,14 +60,14 @@ async def refused(response: ClientResponse) -> tuple[int, dict[str, Any]]:
     return response.status, (await response.json())["error"]
 
 
-def container(muxer: str, codec: Literal["aac", "libopus"]) -> bytes:
+def container(muxer: str, codec: Literal["aac", "alac", "libopus", "libopencore_amrnb"], rate: int = 48_000) -> bytes:
     """The hum in a file that this program does not write."""
     file = io.BytesIO()
     with av.open(file, "w", format=muxer) as output:
-        stream = output.add_stream(codec, rate=48_000, layout="mono")
+        stream = output.add_stream(codec, rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray(HUM[np.newaxis], format="fltp", layout="mono")
         frame.sample_rate = 24_000
-        for part in av.AudioResampler(format=stream.format, layout="mono", rate=48_000).resample(frame):
+        for part in av.AudioResampler(format=stream.format, layout="mono", rate=rate).resample(frame):
             output.mux(stream.encode(part))
         output.mux(stream.encode(None))
     return file.getvalue()
@@ -92,6 +93,32 @@ async def test_a_clip_is_heard_as_it_was_sent(client: Client, name: str) -> None
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert re.fullmatch(rf'inline; filename="{clip["id"]}\.\w+"', response.headers["Content-Disposition"])
         assert await response.read() == file
+
+
+def written(container: str, subtype: str) -> bytes:
+    """The hum as libsndfile writes it."""
+    file = io.BytesIO()
+    soundfile.write(file, HUM, 24_000, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *(written(*kind) for kind in (("AIFF", "PCM_16"), ("AU", "PCM_16"), ("CAF", "PCM_16"), ("CAF", "ALAC_16"))),
+        container("ipod", "alac"),
+        container("amr", "libopencore_amrnb", 8_000),
+    ],
+    ids=["aiff", "au", "caf", "caf alac", "m4a alac", "amr"],
+)
+async def test_a_clip_that_browsers_do_not_play_is_kept_as_flac(client: Client, file: bytes) -> None:
+    clip = await upload(client, file)
+    assert clip["duration_ms"] == pytest.approx(1500, abs=100)
+    async with client.get(clip["url"]) as response:
+        assert (response.status, response.content_type) == (200, "audio/flac")
+        samples, rate = soundfile.read(io.BytesIO(await response.read()))
+    assert (rate, samples.size / rate) == (24_000, pytest.approx(1.5, abs=0.1))
+    assert np.abs(samples).max() == pytest.approx(np.abs(HUM).max(), rel=0.2)
 
 
 async def test_a_part_of_a_clip_is_sent(client: Client) -> None:

@@ -17,10 +17,12 @@ from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body
 from wyoming_qwen3.api.speech import MOST_BYTES
 from wyoming_qwen3.api.voices.kept import DeletedAnswer
+from wyoming_qwen3.audio.containers import ACCEPTED, browsers_can_play
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
-from wyoming_qwen3.audio.encode import MEDIA_TYPES
+from wyoming_qwen3.audio.encode import MEDIA_TYPES, encode
 from wyoming_qwen3.audio.streaming import in_thread
 from wyoming_qwen3.errors import NotFound
+from wyoming_qwen3.request import SAMPLE_RATE
 from wyoming_qwen3.store.clips import Clip, Clips
 
 from .sources import DESK, MOST_SECONDS
@@ -42,7 +44,7 @@ _FILE = FormShape({"file": 1}, ("file",), file_bytes=MOST_BYTES)
 class ClipBody(Fields):
     """A clip; or upload it as multipart/form-data in `file`."""
 
-    audio: str = Field(description="A data: URL with a WAV, FLAC, MP3, Ogg, M4A, WebM or AAC file.")
+    audio: str = Field(description=f"A data: URL with {ACCEPTED}.")
 
 
 class ClipEntry(BaseModel):
@@ -65,7 +67,7 @@ class ClipEntry(BaseModel):
     errors=(429, 507),
 )
 async def add_clip(request: web.Request) -> web.StreamResponse:
-    """At most 10 minutes, and 25 MiB as a file or as JSON. It is kept as it was sent."""
+    """At most 10 minutes, and 25 MiB as a file or as JSON. It is kept as sent, or as FLAC if browsers need it."""
     if request.content_type.startswith("multipart/"):
         data, headers = (await read_form(request, _FORM_BYTES, _FILE)).files["file"][0], {}
     else:
@@ -73,9 +75,9 @@ async def add_clip(request: web.Request) -> web.StreamResponse:
         data = await asyncio.to_thread(parse_data_url, body.audio, MOST_BYTES, "audio")
         headers = ignored_headers(body)
     async with request.app[DESK].place():
-        seconds = await in_thread(partial(_measure, data))
+        kept, seconds = await in_thread(partial(_playable, data))
     clips = request.app[SERVICES].store.clips
-    entry = clip_entry(clips, await clips.add(data, _extension(data), seconds))
+    entry = clip_entry(clips, await clips.add(kept, _extension(kept), seconds))
     return web.json_response(text=entry.model_dump_json(), status=201, headers=headers)
 
 
@@ -120,9 +122,15 @@ def clip_entry(clips: Clips, clip: Clip) -> ClipEntry:
     )
 
 
-def _measure(data: bytes) -> float:
-    """Seconds of the sound in a file. Raises InvalidRequest where there is none, and TooLarge."""
-    return read_clip(data, max_seconds=MOST_SECONDS, param="audio").seconds
+def _playable(data: bytes) -> tuple[bytes, float]:
+    """A file that browsers play with the same sound, if need be another, and its seconds.
+
+    Raises InvalidRequest where there is no sound in it, and TooLarge.
+    """
+    if browsers_can_play(data):
+        return data, read_clip(data, max_seconds=MOST_SECONDS, param="audio").seconds
+    clip = read_clip(data, max_seconds=MOST_SECONDS, param="audio", sample_rate=SAMPLE_RATE)
+    return encode(clip.samples, "flac"), clip.seconds
 
 
 _BEGINNINGS = {

@@ -8,6 +8,7 @@ import { decoded } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
 import { spans } from "./timeline.js";
+import { SOUNDS } from "./upload.js";
 import { FORMATS, allVoices } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
 
@@ -24,7 +25,7 @@ class ComposeTab extends HTMLElement {
     this.sources = select([["", t("compose.add")]]);
     this.sources.setAttribute("aria-label", t("compose.add"));
     this.sources.addEventListener("change", () => this.#addChosen());
-    const file = h("input", { type: "file", accept: "audio/*", class: "hidden", tabindex: -1, "aria-hidden": "true" });
+    const file = h("input", { type: "file", accept: SOUNDS, class: "hidden", tabindex: -1, "aria-hidden": "true" });
     file.addEventListener("change", async () => {
       await this.#upload(file.files[0]);
       file.value = "";

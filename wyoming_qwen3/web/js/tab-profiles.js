@@ -8,6 +8,7 @@ import { Recorder, canRecord } from "./recorder.js";
 import { joined } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
+import { SOUNDS, playable } from "./upload.js";
 import { VoiceSample } from "./voice-sample.js";
 import { LANGUAGES, formerNames, makeDefault, voicesChanged } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
@@ -57,7 +58,7 @@ class ProfilesTab extends HTMLElement {
   #buildClips() {
     this.record = button(t("record"), () => this.#record(), { symbol: "record" });
     this.record.disabled = !canRecord;
-    const files = h("input", { type: "file", accept: "audio/*", multiple: true, class: "hidden", tabindex: -1, "aria-hidden": "true" });
+    const files = h("input", { type: "file", accept: SOUNDS, multiple: true, class: "hidden", tabindex: -1, "aria-hidden": "true" });
     files.addEventListener("change", async () => {
       await this.#open([...files.files]);
       files.value = "";
@@ -106,7 +107,7 @@ class ProfilesTab extends HTMLElement {
       await this.notice.during(async () => {
         const sample = this.#sample();
         try {
-          await sample.open(file);
+          await sample.open(await playable(file));
         } catch (error) {
           sample.remove();
           throw error;

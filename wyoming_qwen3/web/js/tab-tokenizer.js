@@ -5,6 +5,7 @@ import { Notice, button, card, h } from "./dom.js";
 import { exact, seconds } from "./format.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
+import { SOUNDS, playable } from "./upload.js";
 
 const HEIGHT = 12;
 
@@ -15,7 +16,7 @@ class TokenizerTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
-    const file = h("input", { type: "file", accept: "audio/*", class: "hidden", tabindex: -1, "aria-hidden": "true" });
+    const file = h("input", { type: "file", accept: SOUNDS, class: "hidden", tabindex: -1, "aria-hidden": "true" });
     file.addEventListener("change", async () => {
       await this.#encode(file.files[0]);
       file.value = "";
@@ -54,7 +55,7 @@ class TokenizerTab extends HTMLElement {
       this.heard.hidden = false;
       this.after.hidden = true;
       this.#draw();
-      await this.before.show(file, file.name);
+      await this.before.show(await playable(file), file.name);
     });
   }
 
