@@ -118,6 +118,15 @@ class ModelFailed(Unavailable):
     code = "model_failed"
 
 
+class ModelDamaged(ModelFailed):
+    """Files of the checkpoint are missing, cut short or another model's."""
+
+    def __init__(self, message: str, *, mendable: bool = False) -> None:
+        """`mendable` says whether a download would overwrite nothing that a person may have written."""
+        super().__init__(message)
+        self.mendable = mendable
+
+
 class OutOfMemory(Unavailable):
     """Memory ran out while the checkpoint was loaded or spoke."""
 

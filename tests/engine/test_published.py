@@ -103,13 +103,37 @@ def test_damaged_checkpoint_is_refused(copy: Path, file: str, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "how"),
-    [("generation_config.json", "cut"), ("merges.txt", "missing"), ("speech_tokenizer/config.json", "cut")],
+    ("file", "how", "said"),
+    [
+        ("generation_config.json", "cut", r"its generation_config\.json is cut short or no JSON"),
+        ("tokenizer_config.json", "missing", r"its tokenizer_config\.json is missing"),
+        ("merges.txt", "missing", r"its vocab\.json or merges\.txt is missing, cut short or damaged"),
+        ("model.safetensors", "missing", r"its model\.safetensors is missing"),
+        ("model.safetensors", "cut", r"its model\.safetensors is cut short or damaged"),
+        ("speech_tokenizer/config.json", "cut", r"its config\.json is cut short or no JSON"),
+        ("speech_tokenizer/model.safetensors", "empty", r"its model\.safetensors is cut short or damaged"),
+    ],
 )
-def test_other_damaged_files_are_refused(copy: Path, file: str, how: str) -> None:
+def test_a_damaged_file_is_named(copy: Path, file: str, how: str, said: str) -> None:
     damage(copy / file, how)
-    with pytest.raises(ModelFailed, match="its files are incomplete or damaged"):
+    with pytest.raises(ModelFailed, match=rf" could not be loaded: {said}\.$"):
         load(copy)
+
+
+def test_a_setting_that_is_missing_is_named(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    del config["talker_config"]["codec_bos_id"]
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelFailed, match=r"its config\.json lacks codec_bos_id\.$"):
+        load(copy)
+
+
+def test_a_checkpoint_in_a_hugging_face_cache_has_its_own_name(copy: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--Qwen--Some-Checkpoint" / "snapshots" / "c0ffee"
+    shutil.copytree(copy, snapshot)
+    (snapshot / "config.json").unlink()
+    with pytest.raises(ModelFailed, match=r"^Some-Checkpoint could not be loaded: its config\.json is missing\.$"):
+        load(snapshot)
 
 
 @pytest.mark.parametrize("how", DAMAGE)

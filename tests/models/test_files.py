@@ -32,6 +32,6 @@ async def test_bytes_of_a_download_that_was_begun_are_counted(tmp_path: Path) ->
     parts = files.path(model) / ".download"
     parts.mkdir(parents=True)
     (parts / "abc.part").write_bytes(bytes(70))
-    (files.path(model) / "config.json").write_bytes(bytes(30))
+    (files.path(model) / "config.json").write_bytes(b"{" + b" " * 28 + b"}")
     await files.look([model])
     assert (model.state, model.disk) == (State.MISSING, 100)

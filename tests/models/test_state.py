@@ -2,7 +2,14 @@ import pytest
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.engine.weights import Progress
-from wyoming_qwen3.errors import DownloadFailed, ModelFailed, ModelNotFound, SpeechError, TransientDownloadFailed
+from wyoming_qwen3.errors import (
+    DownloadFailed,
+    ModelDamaged,
+    ModelFailed,
+    ModelNotFound,
+    SpeechError,
+    TransientDownloadFailed,
+)
 from wyoming_qwen3.models.state import Books, Model, State, choose_codec, choose_evictions, restart_delay
 
 CUSTOM = Checkpoint("custom_voice", "1.7B")
@@ -64,6 +71,7 @@ def test_an_engine_that_keeps_dying_is_started_again_ever_later() -> None:
         (State.LOADING, None, None, "model_loading", "being loaded"),
         (State.FAILED, None, ModelFailed("It is damaged."), "model_failed", "It is damaged."),
         (State.FAILED, None, DownloadFailed("No token."), "download_failed", "0.6B-Base is missing: No token."),
+        (State.FAILED, None, ModelDamaged("It is cut short."), "model_failed", "It is cut short."),
     ],
 )
 def test_a_checkpoint_says_why_it_cant_speak(

@@ -1,6 +1,7 @@
 """The manager's bookkeeping and its races, with an engine and downloads that do what a test says, when it says so."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from wyoming_qwen3.errors import (
     DownloadFailed,
     EngineFailed,
     InvalidRequest,
+    ModelDamaged,
     ModelFailed,
     ModelInUse,
     ModelLoading,
@@ -42,6 +44,7 @@ class Engine(Worker):
         super().__init__("native")
         self.up = False
         self.done: list[tuple[str, Checkpoint]] = []
+        self.paths: list[Path] = []
         self.load_gate, self.unload_gate = asyncio.Event(), asyncio.Event()
         self.load_gate.set()
         self.unload_gate.set()
@@ -56,9 +59,10 @@ class Engine(Worker):
         self.up = True
         return wire.Hello("cpu", 1 << 30, 2, apart=False)
 
-    async def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
+    async def load(self, checkpoint: Checkpoint, path: Path) -> int:
         self.up = True
         self.done.append(("load", checkpoint))
+        self.paths.append(path)
         await self.load_gate.wait()
         if self.failure:
             raise self.failure
@@ -421,7 +425,7 @@ async def test_who_leaves_while_it_is_loaded_stops_neither_the_load_nor_the_othe
     manager = make_manager(CUSTOM)
     engine.load_gate.clear()
     leaving, staying = (asyncio.create_task(manager.load(CUSTOM)) for _ in range(2))
-    await until(lambda: engine.done)
+    await until(lambda: engine.done and status_of(manager, CUSTOM).users == 2)
     leaving.cancel()
     await asyncio.wait([leaving])
     assert status_of(manager, CUSTOM).users == 1
@@ -640,3 +644,109 @@ async def test_without_any_checkpoint_the_codec_brings_the_default_one(
         async with manager.use_codec():
             pass
     await until(lambda: downloads.begun == [CUSTOM])
+
+
+# What is damaged.
+
+
+def cut(folder: Path) -> str:
+    """Cut the weights short, as a copy that was broken off, and say what is to be said of that."""
+    file = folder / "model.safetensors"
+    whole = file.stat().st_size
+    os.truncate(file, whole - 1)
+    return f"is damaged: model.safetensors is cut short: {whole - 1:,} of its {whole:,} bytes are there."
+
+
+async def test_a_damaged_one_is_said_with_its_file_until_it_is_whole(
+    make_manager: MakeManager, downloads: Downloads, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once in the log, always to who asks, and no longer as soon as its files were copied again."""
+    manager = make_manager(CUSTOM, download=False)
+    said = cut(weights.folder(tmp_path, CUSTOM))
+    for _ in range(2):
+        with pytest.raises(ModelDamaged, match=said) as caught:
+            await use_for_a_moment(manager, CUSTOM)
+        status = next(status for status in await manager.survey() if status.checkpoint == CUSTOM)
+        assert (status.state, str(status.error)) == (State.FAILED, str(caught.value))
+    assert "Copy that again, or have it downloaded" in str(caught.value)
+    assert caught.value.code == "model_failed"
+    assert str(tmp_path) not in str(caught.value)
+    (logged,) = [record for record in caplog.records if "is damaged" in record.message]
+    assert str(weights.folder(tmp_path, CUSTOM)) in logged.message
+    assert downloads.begun == []
+    lay(tmp_path, CUSTOM)
+    await use_for_a_moment(manager, CUSTOM)
+
+
+async def test_a_damaged_one_is_mended_by_a_download_and_said_where_that_fails(
+    make_manager: MakeManager, downloads: Downloads, tmp_path: Path
+) -> None:
+    manager = make_manager(CUSTOM)
+    said = cut(weights.folder(tmp_path, CUSTOM))
+    with pytest.raises(ModelLoading, match="about to be downloaded"):
+        await use_for_a_moment(manager, CUSTOM)
+    await until(lambda: downloads.running)
+    downloads.end(DownloadFailed("The hub is shut."))
+    await until(lambda: state_of(manager, CUSTOM) is State.FAILED)
+    with pytest.raises(DownloadFailed, match=f"^Qwen3-TTS-12Hz-0.6B-CustomVoice {said}.* The hub is shut.$"):
+        await use_for_a_moment(manager, CUSTOM)
+    await manager.fetch(CUSTOM)
+    await until(lambda: downloads.running)
+    downloads.end()
+    await until(lambda: state_of(manager, CUSTOM) is State.READY)
+
+
+@pytest.mark.parametrize("config", ['{"tts_model_type": "base"}', '{"tts_model_type": '])
+async def test_what_a_person_may_have_written_is_overwritten_when_a_person_asks_alone(
+    make_manager: MakeManager, downloads: Downloads, tmp_path: Path, config: str
+) -> None:
+    manager = make_manager(CUSTOM)
+    (weights.folder(tmp_path, CUSTOM) / "config.json").write_text(config)
+    for _ in range(2):
+        with pytest.raises(ModelDamaged, match=r"config\.json is "):
+            await use_for_a_moment(manager, CUSTOM)
+    assert downloads.begun == []
+    await manager.fetch(CUSTOM)
+    await until(lambda: downloads.have_begun(1))
+
+
+async def test_a_git_lfs_pointer_is_said_with_what_to_do(make_manager: MakeManager, tmp_path: Path) -> None:
+    manager = make_manager(CUSTOM, download=False)
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (weights.folder(tmp_path, CUSTOM) / "model.safetensors").write_text(pointer)
+    with pytest.raises(ModelDamaged, match=r"is a Git LFS pointer .* Run git lfs pull there, or have"):
+        await use_for_a_moment(manager, CUSTOM)
+
+
+async def test_a_download_that_did_not_end_is_not_called_absent(make_manager: MakeManager, tmp_path: Path) -> None:
+    manager = make_manager(CUSTOM, download=False)
+    folder = weights.folder(tmp_path, CUSTOM)
+    (folder / "model.safetensors").unlink()
+    (folder / ".download").mkdir()
+    with pytest.raises(ModelMissing, match="is in the models folder in part, for its download did not end; have it"):
+        await use_for_a_moment(manager, CUSTOM)
+
+
+@pytest.mark.parametrize("below", ["hub", "."])
+async def test_a_hugging_face_cache_is_a_models_folder(
+    make_manager: MakeManager, engine: Engine, downloads: Downloads, tmp_path: Path, below: str
+) -> None:
+    """What is fetched comes into a folder of our own, which is then taken; a cache is another program's."""
+    repository = tmp_path / below / "models--Qwen--Qwen3-TTS-12Hz-0.6B-CustomVoice"
+    laid = lay(tmp_path / "elsewhere", CUSTOM)
+    snapshot = Path(shutil.copytree(laid, repository / "snapshots" / "c0ffee"))
+    manager = make_manager()
+    await manager.load(CUSTOM)
+    assert (engine.paths, downloads.begun) == ([snapshot], [])
+    assert status_of(manager, CUSTOM).disk > FOOTPRINT
+    await manager.unload(CUSTOM)
+    cut(snapshot)
+    with pytest.raises(ModelDamaged, match="CustomVoice is damaged"):
+        await use_for_a_moment(make_manager(download=False), CUSTOM)
+    for error in (ModelDamaged, ModelLoading):  # seen when it is loaded, mended when it is asked for again
+        with pytest.raises(error):
+            await use_for_a_moment(manager, CUSTOM)
+    await until(lambda: downloads.running)
+    downloads.end()
+    await until(lambda: state_of(manager, CUSTOM) is State.READY)
+    assert engine.paths[1:] == [weights.folder(tmp_path, CUSTOM)]

@@ -5,7 +5,7 @@ Knows files and upstream's defaults; does NOT know tensors.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from math import prod
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -134,25 +134,32 @@ class CodecConfig:
         return _pick(cls, content)
 
 
+class FileError(ValueError):
+    """A file is not what it should be; the message goes on behind "... could not be loaded: "."""
+
+
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises OSError, and ValueError where there is none."""
-    content = json.loads(file.read_text(encoding="utf-8"))
+    """The object in a JSON file. Raises OSError, and FileError where there is none."""
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise FileError(f"its {file.name} is cut short or no JSON") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{file.name} holds no object")  # noqa: TRY004  the file's fault
+        raise FileError(f"its {file.name} holds no object")
     return content
 
 
 def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = content.get(name)
     if not isinstance(part, Mapping):
-        raise ValueError(f"{name} is missing")  # noqa: TRY004  the file's fault
+        raise FileError(f"its config.json lacks {name}")
     return part
 
 
 def _pick(made: type[_Config], content: Mapping[str, Any]) -> _Config:
-    """What of the content is known, by name."""
-    known = {entry.name for entry in fields(made)}  # type: ignore[arg-type]
-    try:
-        return made(**{name: value for name, value in content.items() if name in known})
-    except TypeError as error:
-        raise ValueError(str(error)) from error
+    """What of the content is known, by name. Raises FileError where something is missing that has no default."""
+    known = {entry.name: entry for entry in fields(made)}  # type: ignore[arg-type]
+    for name, entry in known.items():
+        if name not in content and entry.default is entry.default_factory is MISSING:
+            raise FileError(f"its config.json lacks {name}")
+    return made(**{name: value for name, value in content.items() if name in known})

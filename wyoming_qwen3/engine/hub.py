@@ -27,13 +27,12 @@ from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import DownloadFailed, TransientDownloadFailed
 
 from .proxies import proxy_fault, proxy_for, proxy_refusal
-from .weights import Progress, folder, lacking_names, missing_files
+from .weights import PARTS, Progress, folder, lacking_names, missing_files
 
 SPACE_MARGIN = 512 * 1024**2
 """Bytes that must stay free on the disk."""
 
 _SUFFIXES = (".safetensors", ".json", ".txt")
-_PARTS = ".download"
 _CONNECT_SECONDS = 10.0
 _REPORT_SECONDS = 0.5
 _CHUNK = 256 * 1024
@@ -83,7 +82,7 @@ def _fetch(
     hub = _Hub(repository, revision, endpoint.rstrip("/") if endpoint else None, patience)
     with _in_one_sentence(hub, path.parent):
         commit, files = hub.listing()
-        parts = path / _PARTS
+        parts = path / PARTS
         parts.mkdir(parents=True, exist_ok=True)
         with _alone(parts, log):
             wanted = [file for file in files if not file.is_at(path / file.name)]
@@ -203,8 +202,8 @@ class _Meter:
 
 def _take(hub: _Hub, commit: str, file: _File, path: Path, meter: _Meter) -> None:
     """Bring one file into its place, checked."""
-    part = _part(file, path / _PARTS)
-    begun = _begun(file, path / _PARTS)
+    part = _part(file, path / PARTS)
+    begun = _begun(file, path / PARTS)
     if begun < file.size or not part.exists():
         with hub.body(commit, file.name, begun) as response:
             _append(response, part, meter)

@@ -66,7 +66,7 @@ def load_rounded(published: Published) -> Loaded:
 def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> Loaded:
     """In 8 or 4 bits; of the published tensors only the text's are read, if the pack is there. Raises ModelFailed."""
     config = published.config.talker_config
-    with reading(published.path.name):
+    with reading(published.name):
         tensors = packed_tensors(published, 4 if quantize == "int4" else 8)
         talker = Talker(
             Reader(published.tensors, "cpu", torch.float32, _TALKER),
@@ -81,7 +81,7 @@ def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -
 
 def _model(published: Published, read: Reader, linear: MakeLinear) -> LanguageModel:
     config = published.config.talker_config
-    with reading(published.path.name):
+    with reading(published.name):
         head = linear_layer(read("codec_head.weight", config.vocab_size, config.hidden_size))
         layers = Transformer(read.below("model."), config, config.max_position_embeddings, linear)
         talker = Talker(read, config, layers, head)

@@ -31,6 +31,7 @@ from .published import Published, open_checkpoint, open_codec, reading
 from .shortage import give_back, let_go, ran_out
 from .sound import Codec, FrameDecoder, Sound, decode_together, fingerprint
 from .static_codec import static_codec
+from .weights import checkpoint_name
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
@@ -294,7 +295,7 @@ class NativeEngine:
     def _codec(self, path: Path) -> tuple[Codec, int]:
         """A checkpoint's codec, and the bytes that it takes more: all are published with the same one."""
         published = open_codec(path / "speech_tokenizer")
-        with reading(path.name):
+        with reading(checkpoint_name(path)):
             key = fingerprint(published.file)
             if codec := self._codecs.get(key):
                 return codec, 0

@@ -90,7 +90,7 @@ def packed_tensors(published: Published, bits: int) -> Tensors:
     file = path / f"packed-int{bits}.safetensors"
     if found := _read(file, key):
         return found
-    _LOGGER.info("Rounding the weights of %s to %d bits", path.name, bits)
+    _LOGGER.info("Rounding the weights of %s to %d bits", published.name, bits)
     parts = list(_parts(published, bits))
     tensors = _rooms({name: shape for part in parts for name, shape in part.shapes().items()})
     for part in parts:

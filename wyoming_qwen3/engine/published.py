@@ -21,9 +21,9 @@ from torch import Tensor
 from wyoming_qwen3.checkpoints import Kind
 from wyoming_qwen3.errors import ModelFailed
 
-from .config import CodecConfig, ModelConfig, read_json
-from .tensors import Reader, TensorError, TensorFiles
-from .weights import weight_files
+from .config import CodecConfig, FileError, ModelConfig, read_json
+from .tensors import Reader, TensorFiles
+from .weights import checkpoint_name, weight_files
 
 _PRE_TOKENS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -46,6 +46,11 @@ class Published:
     tokenizer: Tokenizer
     defaults: dict[str, Any]
     tensors: Mapping[str, Tensor]
+
+    @property
+    def name(self) -> str:
+        """As it was published."""
+        return checkpoint_name(self.path)
 
     @property
     def kind(self) -> Kind:
@@ -88,7 +93,7 @@ def open_checkpoint(path: Path) -> Published:
 
     Raises ModelFailed when the files are missing, damaged or of another model.
     """
-    with reading(path.name):
+    with reading(checkpoint_name(path)):
         return Published(
             path,
             ModelConfig.read(path),
@@ -108,13 +113,13 @@ def read_tokenizer(path: Path) -> Tokenizer:
     """The text tokenizer of a checkpoint: the ids of upstream's, which transformers makes of the same files.
 
     What looks like a special token is read as the characters it is made of. Raises what reading files raises, and
-    ValueError for damaged ones.
+    FileError for damaged ones.
     """
     added = read_json(path / "tokenizer_config.json").get("added_tokens_decoder", {})
     try:
         tokenizer = Tokenizer(BPE.from_file(str(path / "vocab.json"), str(path / "merges.txt")))
     except Exception as error:  # the library has no class of its own for what is wrong with a file
-        raise ValueError(str(error)) from error
+        raise FileError("its vocab.json or merges.txt is missing, cut short or damaged") from error
     tokenizer.normalizer = NFC()
     words = Split(Regex(_PRE_TOKENS), behavior="isolated")
     tokenizer.pre_tokenizer = Sequence([words, ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -128,8 +133,10 @@ def reading(name: str) -> Iterator[None]:
     """What is wrong with the files that are read meanwhile is said in one sentence, as ModelFailed."""
     try:
         yield
-    except TensorError as error:
+    except FileError as error:
         raise ModelFailed(f"{name} could not be loaded: {error}.") from error
+    except FileNotFoundError as error:
+        raise ModelFailed(f"{name} could not be loaded: its {Path(error.filename).name} is missing.") from error
     except PermissionError as error:
         raise ModelFailed(f"{name} could not be loaded: its files may not be read.") from error
     except (OSError, ValueError, SafetensorError) as error:

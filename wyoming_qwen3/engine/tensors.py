@@ -8,25 +8,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from .config import FileError
 
-class TensorError(ValueError):
-    """A tensor is not what it should be; the message goes on behind "... could not be loaded: "."""
+
+class TensorError(FileError):
+    """A tensor is not what it should be."""
 
 
 class TensorFiles(Mapping[str, Tensor]):
     """The tensors of some safetensors files. One that is looked up is a view of its file, mapped as long as it lives.
 
-    Raises what safetensors raises of a damaged file.
+    Raises OSError, and FileError for a damaged file.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._homes: dict[str, Path] = {}
         for file in files:
-            with safe_open(file, framework="pt") as content:
-                self._homes |= dict.fromkeys(content.keys(), file)
+            try:
+                with safe_open(file, framework="pt") as content:
+                    self._homes |= dict.fromkeys(content.keys(), file)
+            except FileNotFoundError as error:
+                raise FileError(f"its {file.name} is missing") from error
+            except SafetensorError as error:
+                raise FileError(f"its {file.name} is cut short or damaged") from error
 
     def __getitem__(self, name: str) -> Tensor:
         with safe_open(self._homes[name], framework="pt") as content:

@@ -54,7 +54,7 @@ def load_speaker_encoder(published: Published, device: str, dtype: torch.dtype) 
     import_qwen_tts()
     models: Any = import_module("qwen_tts.core.models.modeling_qwen3_tts")
     configs: Any = import_module("qwen_tts.core.models.configuration_qwen3_tts")
-    with reading(published.path.name):
+    with reading(published.name):
         with without_weights():
             config = configs.Qwen3TTSSpeakerEncoderConfig(**published.config.speaker_encoder_config)
             encoder = models.Qwen3TTSSpeakerEncoder(config)

@@ -6,7 +6,6 @@ light server process may import it.
 A checkpoint is whole by what lies in its folder, without any marker: one that was copied there counts.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +13,13 @@ from pathlib import Path
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import InvalidRequest, ModelMissing
 
+from .defects import CODEC, MODEL, MODEL_INDEX, SETTINGS, find_defects, tensor_bytes, weight_names
+
+PARTS = ".download"
+"""Folder in a checkpoint's own, in which its files grow while they are downloaded."""
+
+_SNAPSHOTS = "snapshots"
 _RETRY_DELAYS = (5.0, 15.0, 60.0, 300.0, 900.0)
-
-_MODEL = "model.safetensors"
-_MODEL_INDEX = "model.safetensors.index.json"
-_CODEC = "speech_tokenizer/model.safetensors"
-_SETTINGS = (
-    "config.json",
-    "generation_config.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer_config.json",
-    "speech_tokenizer/config.json",
-    "speech_tokenizer/preprocessor_config.json",
-)
-
-_HEADER_LIMIT = 100_000_000
-"""Bytes of a safetensors header, as limited by the format's own library."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +31,25 @@ class Progress:
 
 
 def folder(models_dir: Path, checkpoint: Checkpoint) -> Path:
-    """Where a checkpoint lies or will lie."""
+    """Where a checkpoint is downloaded to, and lies unless it was put there otherwise."""
     return models_dir / checkpoint.name
+
+
+def places(models_dir: Path, checkpoint: Checkpoint, revision: str = "main") -> list[Path]:
+    """Where a checkpoint may lie in the models folder, the likeliest first; the first need not be there.
+
+    `folder`, OWNER/NAME as on the hub, or a snapshot in a Hugging Face cache: `models_dir` may be the cache itself
+    (HF_HOME/hub) or the folder that holds it (HF_HOME). Of a cache it is the snapshot of `revision`, else the newest.
+    """
+    repository = f"models--{checkpoint.repository.replace('/', '--')}"
+    snapshots = [_snapshot(cache / repository, revision) for cache in (models_dir, models_dir / "hub")]
+    own = models_dir / checkpoint.repository
+    return [folder(models_dir, checkpoint), *([own] if own.is_dir() else []), *(one for one in snapshots if one)]
+
+
+def checkpoint_name(path: Path) -> str:
+    """The name of the checkpoint in one of its `places`."""
+    return path.parent.parent.name.rpartition("--")[2] if path.parent.name == _SNAPSHOTS else path.name
 
 
 def missing_files(path: Path) -> list[str]:
@@ -52,8 +58,7 @@ def missing_files(path: Path) -> list[str]:
     An empty file counts as lacking, and so does a safetensors file that does not end where its header says: cut
     short, still being copied, or a Git LFS pointer. Shards are those that model.safetensors.index.json names.
     """
-    settings = [name for name in _SETTINGS if not _is_filled(path / name)]
-    return settings + [name for name in _weight_names(path) if _tensor_bytes(path / name) is None]
+    return [defect.file for defect in find_defects(path) if defect.lacking]
 
 
 def is_complete(path: Path) -> bool:
@@ -64,13 +69,13 @@ def is_complete(path: Path) -> bool:
 def lacking_names(names: Iterable[str]) -> list[str]:
     """What a checkpoint of files with these names lacks, but for shards, which only the index's content tells."""
     present = set(names)
-    model = _MODEL_INDEX if _MODEL_INDEX in present and _MODEL not in present else _MODEL
-    return [name for name in (*_SETTINGS, model, _CODEC) if name not in present]
+    model = MODEL_INDEX if MODEL_INDEX in present and MODEL not in present else MODEL
+    return [name for name in (*SETTINGS, model, CODEC) if name not in present]
 
 
 def weight_files(path: Path) -> list[str]:
     """Names of the safetensors files of a whole checkpoint, but for its speech tokenizer's."""
-    return _weight_names(path)[:-1]
+    return weight_names(path)[:-1]
 
 
 def footprint(path: Path) -> int:
@@ -79,8 +84,8 @@ def footprint(path: Path) -> int:
     Raises ModelMissing when the checkpoint is not whole.
     """
     if missing := missing_files(path):
-        raise ModelMissing(f"{path.name} is not whole: it lacks {', '.join(missing)}.")
-    return sum(_tensor_bytes(path / name) or 0 for name in _weight_names(path))
+        raise ModelMissing(f"{checkpoint_name(path)} is not whole: it lacks {', '.join(missing)}.")
+    return sum(tensor_bytes(path / name) for name in weight_names(path))
 
 
 def check_models_dir(models_dir: Path, *, make: bool = True) -> None:
@@ -111,38 +116,18 @@ def retry_delay(attempt: int) -> float:
     return _RETRY_DELAYS[min(max(attempt, 1), len(_RETRY_DELAYS)) - 1]
 
 
-def _is_filled(file: Path) -> bool:
-    return file.is_file() and file.stat().st_size > 0
+def _snapshot(repository: Path, revision: str) -> Path | None:
+    """The folder of a revision in a Hugging Face cache, or of the newest one where that is not there.
 
-
-def _weight_names(path: Path) -> list[str]:
-    """Safetensors files of a checkpoint; where the index can't be read, the index itself."""
-    if (path / _MODEL).exists() or not (path / _MODEL_INDEX).exists():
-        return [_MODEL, _CODEC]
-    try:
-        shards = sorted(set(json.loads((path / _MODEL_INDEX).read_bytes())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        shards = []
-    return [*(shards or [_MODEL_INDEX]), _CODEC]
-
-
-def _tensor_bytes(file: Path) -> int | None:
-    """Bytes of a whole safetensors file's tensors, else None.
-
-    8 bytes of header length (little-endian), a JSON header, and tensors up to the last of its data_offsets
-    (https://huggingface.co/docs/safetensors, "Format").
+    refs/REVISION holds the commit that a branch or tag stood for, snapshots/COMMIT its files
+    (https://huggingface.co/docs/huggingface_hub/guides/manage-cache).
     """
-    if not file.is_file():
-        return None
-    size = file.stat().st_size
-    with file.open("rb") as source:
-        header_size = int.from_bytes(source.read(8), "little")
-        if header_size > min(size - 8, _HEADER_LIMIT):
-            return None
-        header = source.read(header_size)
     try:
-        tensors = [entry for name, entry in json.loads(header).items() if name != "__metadata__"]
-        end = max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        commit = (repository / "refs" / revision).read_text().strip()
+    except (OSError, ValueError):
+        commit = revision
+    try:
+        found = [path for path in (repository / _SNAPSHOTS).iterdir() if path.is_dir()]
+    except OSError:
         return None
-    return end if size == 8 + header_size + end else None
+    return max(found, key=lambda path: (path.name == commit, path.stat().st_mtime), default=None)

@@ -7,14 +7,18 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
-from wyoming_qwen3.errors import DownloadFailed, ModelFailed
+from wyoming_qwen3.engine.defects import Defect, describe, find_defects
+from wyoming_qwen3.errors import DownloadFailed, ModelDamaged, ModelFailed
 
-from .state import Books, Model, State
+from .state import DOWNLOAD_IT, Books, Model, State
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,24 +37,29 @@ class ModelFiles:
 
     def path(self, model: Model) -> Path:
         """Where the checkpoint lies or will lie."""
-        return weights.folder(self._models_dir, model.checkpoint)
+        return model.path or weights.folder(self._models_dir, model.checkpoint)
 
     async def look(self, models: Iterable[Model]) -> None:
         """Put down which of them are on disk, for models that are neither being downloaded nor in memory."""
         before = [(model, model.state) for model in models]
-        found = await asyncio.to_thread(lambda: [_look(self.path(model)) for model, _ in before])
+        look = partial(_look, self._models_dir, self._revision)
+        found = await asyncio.to_thread(lambda: [look(model.checkpoint) for model, _ in before])
         for (model, state), folder in zip(before, found, strict=True):
-            if model.state is not state:
-                continue  # somebody else was faster
-            model.disk = folder.size
-            if folder.fault:
-                failure = ModelFailed(f"{model.checkpoint.name} can't be read: {folder.fault}.")
-                self._books.fail(model, failure)
-                _LOGGER.error("%s", failure)
-            elif folder.whole and state is not State.ON_DISK:
-                self._books.change(model, "found", State.ON_DISK)
-            elif not folder.whole and state is not State.MISSING:
-                self._books.change(model, "missing", State.MISSING)
+            if model.state is state:  # else somebody else was faster
+                self._put_down(model, folder)
+
+    def _put_down(self, model: Model, folder: "_Folder") -> None:
+        known = model.error if model.state is State.FAILED else None
+        model.disk, model.path = folder.size, folder.path
+        model.damage = folder.failure if isinstance(folder.failure, ModelDamaged) else None
+        if folder.failure:
+            if str(known) != str(folder.failure):
+                self._books.fail(model, folder.failure)
+                _LOGGER.error("%s It lies in %s", folder.failure, folder.path)
+        elif folder.whole and model.state is not State.ON_DISK:
+            self._books.change(model, "found", State.ON_DISK)
+        elif not folder.whole and model.state is not State.MISSING:
+            self._books.change(model, "missing", State.MISSING)
 
     async def fetch(self, model: Model) -> bool:
         """Download it, from state DOWNLOADING on, try after try, until it is whole or can't be; whether it is whole.
@@ -74,6 +83,7 @@ class ModelFiles:
             self._books.change(model, "download", State.DOWNLOADING)
         _LOGGER.info("%s is downloaded", model.checkpoint.name)
         model.disk = model.progress.total if model.progress else model.disk
+        model.path, model.damage = weights.folder(self._models_dir, model.checkpoint), None
         self._books.change(model, "downloaded", State.ON_DISK)
         return True
 
@@ -91,24 +101,46 @@ class ModelFiles:
         try:
             await self._download([*arguments, "--revision", self._revision], report)
         except DownloadFailed as error:
-            return error
+            return type(error)(f"{model.damage} {error}") if model.damage else error
         return None
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """What lies in a checkpoint's folder: how many bytes, whether all, or why it can't be read."""
+    """What lies in a checkpoint's folder: how many bytes, whether all that it needs, or why it is of no use."""
 
+    path: Path
     size: int = 0
     whole: bool = False
-    fault: str | None = None
+    failure: ModelFailed | None = None
 
 
-def _look(path: Path) -> _Folder:
+def _look(models_dir: Path, revision: str, checkpoint: Checkpoint) -> _Folder:
+    """The first whole one of the checkpoint's places, else the first that holds anything, else that of a download."""
+    folders = [_look_at(path, checkpoint) for path in weights.places(models_dir, checkpoint, revision)]
+    whole = [folder for folder in folders if folder.whole]
+    filled = [folder for folder in folders if folder.failure or folder.size]
+    return (whole or filled or folders)[0]
+
+
+def _look_at(path: Path, checkpoint: Checkpoint) -> _Folder:
     try:
-        return _Folder(_bytes_below(path), weights.is_complete(path))
+        size, defects = _bytes_below(path), find_defects(path, checkpoint)
     except OSError as error:
-        return _Folder(fault=error.strerror)
+        return _Folder(path, failure=ModelFailed(f"{checkpoint.name} can't be read: {error.strerror}."))
+    absent = not any(os.path.lexists(path / defect.file) for defect in defects)
+    if not defects or not size or (absent and (path / weights.PARTS).is_dir()):  # the latter of an unfinished download
+        return _Folder(path, size, whole=not defects)
+    return _Folder(path, size, failure=_damage(path, checkpoint, defects))
+
+
+def _damage(path: Path, checkpoint: Checkpoint, defects: Sequence[Defect]) -> ModelDamaged:
+    """What is wrong, and what a person can do about it."""
+    advice = "Copy that again"
+    if any(defect.pointer for defect in defects):
+        advice = "Run git lfs pull there"
+    what = f"{checkpoint.name} is damaged: {describe(defects, path)}. {advice}, or {DOWNLOAD_IT}."
+    return ModelDamaged(what, mendable=all(defect.lacking for defect in defects))
 
 
 def _bytes_below(path: Path) -> int:

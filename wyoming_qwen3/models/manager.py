@@ -18,6 +18,7 @@ from wyoming_qwen3.errors import (
     EngineFailed,
     InstructionsNotSupported,
     InvalidRequest,
+    ModelDamaged,
     ModelFailed,
     ModelInUse,
     ModelMissing,
@@ -159,9 +160,10 @@ class ModelManager:
         """
         model = self._books.find(checkpoint)
         await self._look_again(model)
-        if model.state in (State.MISSING, State.DOWNLOADING):
+        lacking = model.state is State.MISSING or (isinstance(model.error, ModelDamaged) and model.error.mendable)
+        if lacking or model.state is State.DOWNLOADING:
             model.wanted = True
-        if model.state is State.MISSING and self._policy.download and not model.declined:
+        if lacking and self._policy.download and not model.declined:
             self._begin_fetch(model)
         return model
 
@@ -363,11 +365,12 @@ class ModelManager:
         """Look for one that was missing, or has failed and been left alone for long enough."""
         rest = _RETRY_MEMORY_SECONDS if isinstance(model.error, OutOfMemory) else _RETRY_SECONDS
         rested = model.state is State.FAILED and time.monotonic() - model.failed > rest
-        if model.state is State.MISSING or rested:
+        if model.state is State.MISSING or rested or isinstance(model.error, ModelDamaged):
             await self._files.look([model])
 
     async def _look_on_disk(self) -> None:
-        await self._files.look(self._books.in_state(State.MISSING, State.ON_DISK))
+        failed = [model for model in self._books.in_state(State.FAILED) if isinstance(model.error, ModelDamaged)]
+        await self._files.look([*self._books.in_state(State.MISSING, State.ON_DISK), *failed])
         self._looked = True
 
     def _begin_fetch(self, model: Model) -> None:
@@ -403,6 +406,7 @@ class ModelManager:
                     raise EngineFailed("The speech engine stopped unexpectedly.")
         except ModelMissing:  # it was there when somebody looked
             self._books.change(model, "missing", State.MISSING)
+            await self._files.look([model])
         except (SpeechError, OSError) as error:
             failure = _load_failure(name, error)
             self._books.fail(model, failure)

@@ -6,13 +6,17 @@ import enum
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
 from wyoming_qwen3.engine.weights import Progress
-from wyoming_qwen3.errors import DownloadFailed, ModelLoading, ModelMissing, ModelNotFound, SpeechError
+from wyoming_qwen3.errors import DownloadFailed, ModelDamaged, ModelLoading, ModelMissing, ModelNotFound, SpeechError
 
 from .broadcast import Broadcast, Subscription
+
+DOWNLOAD_IT = "have it downloaded (by the download command, or models/download over HTTP)"
+"""What a person can do about a checkpoint that is not there."""
 
 _UNHEARD_EVENTS = 256
 """Events that may wait for one listener: some 25 seconds of five downloads, each telling twice a second."""
@@ -90,6 +94,12 @@ class Model:
     wanted: bool = False
     """Whether somebody asked to speak with it while it was missing: it is loaded once it is downloaded."""
 
+    path: Path | None = None
+    """Where it lay when it was last looked for; None before that."""
+
+    damage: ModelDamaged | None = None
+    """What was wrong with its files when they were last looked at, until they are downloaded anew."""
+
     declined: bool = False
     """Whether a person stopped its download: only a person begins it again."""
 
@@ -111,6 +121,7 @@ class Model:
     def explain(self) -> SpeechError:
         """Why it can't speak now, for whoever asked it to."""
         name = self.checkpoint.name
+        missing = "" if self.damage else f"{name} is missing: "  # the error itself tells of damage
         match self.state:
             case State.DOWNLOADING if self.progress and self.progress.total:
                 share = 100 * self.progress.done / self.progress.total
@@ -119,16 +130,18 @@ class Model:
             case State.DOWNLOADING:
                 return ModelLoading(f"{name} is about to be downloaded.")
             case State.MISSING if isinstance(self.error, DownloadFailed) and self.error.transient:
-                return ModelLoading(f"{name} is missing: {self.error} It is tried again by itself.")
+                return ModelLoading(f"{missing}{self.error} It is tried again by itself.")
             case State.FAILED if isinstance(self.error, DownloadFailed):
-                return DownloadFailed(f"{name} is missing: {self.error}")
+                return DownloadFailed(f"{missing}{self.error}")
             case State.FAILED if self.error:
                 return self.error
             case State.MISSING:
-                return ModelMissing(
-                    f"{name} is not in the models folder{', for its download was stopped' if self.declined else ''}; "
-                    "have it downloaded (by the download command, or models/download over HTTP), or copy it there."
-                )
+                where = "is not in the models folder"
+                if self.declined:
+                    where += ", for its download was stopped"
+                elif self.disk:
+                    where = "is in the models folder in part, for its download did not end"
+                return ModelMissing(f"{name} {where}; {DOWNLOAD_IT}, or copy it there.")
             case _:
                 return ModelLoading(f"{name} is being loaded.")
 

@@ -1,0 +1,183 @@
+"""What is wrong with the files of a checkpoint, file by file and in words.
+
+Reads headers and small files only: the light server process looks often. Knows neither torch nor where checkpoints lie.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint
+
+MODEL = "model.safetensors"
+MODEL_INDEX = "model.safetensors.index.json"
+CODEC = "speech_tokenizer/model.safetensors"
+CONFIG = "config.json"
+SETTINGS = (
+    CONFIG,
+    "generation_config.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "speech_tokenizer/config.json",
+    "speech_tokenizer/preprocessor_config.json",
+)
+
+_MAX_HEADER_BYTES = 100_000_000
+"""Of a safetensors file, as limited by the format's own library."""
+
+_MAX_PARSED_BYTES = 256 * 1024
+"""Of JSON that is parsed to be checked. Of larger JSON, the vocabulary, only both ends are looked at."""
+
+_MAX_TOLD = 3
+"""Files that are named in a sentence."""
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+_SIZES = {"0b6": "0.6B", "1b7": "1.7B"}
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One file, by its name relative to the checkpoint's folder, and what is wrong with it."""
+
+    file: str
+    what: str
+    """Goes on behind the name, as in "is missing"."""
+
+    lacking: bool = True
+    """Whether nothing of use is there. Where that is False, somebody may have written the file so."""
+
+    pointer: bool = False
+    """Whether it is a Git LFS pointer."""
+
+
+def find_defects(path: Path, checkpoint: Checkpoint | None = None) -> list[Defect]:
+    """All that is wrong in a checkpoint's folder, [] where it is whole and, where that is given, `checkpoint`.
+
+    Raises OSError where the folder can't be read.
+    """
+    found = [defect for name in SETTINGS if (defect := _setting_defect(path, name))]
+    for name in weight_names(path):
+        if name == MODEL_INDEX:
+            found.append(Defect(name, _absence(path / name) or "names no files of weights"))
+        elif what := _tensors_defect(path / name):
+            listed = f", though {MODEL_INDEX} names it" if name not in (MODEL, CODEC) else ""
+            found.append(Defect(name, what + listed, pointer=_is_pointer(path / name)))
+    if checkpoint and not any(defect.file == CONFIG for defect in found):
+        found += _identity_defects(path / CONFIG, checkpoint)
+    return found
+
+
+def describe(defects: Sequence[Defect], path: Path) -> str:
+    """The defects of the checkpoint at `path`, as a list to go on behind "... is damaged: ", without a full stop."""
+    missing = {folder for folder in ("speech_tokenizer",) if not (path / folder).is_dir()}
+    told = [f"the folder {folder} is missing" for folder in sorted(missing)]
+    told += [f"{one.file} {one.what}" for one in defects if one.file.partition("/")[0] not in missing]
+    more = len(told) - _MAX_TOLD
+    return "; ".join(told[:_MAX_TOLD]) + (f"; and {more} more" if more > 0 else "")
+
+
+def weight_names(path: Path) -> list[str]:
+    """Safetensors files of a checkpoint, its speech tokenizer's last; instead of shards an index that can't be read."""
+    if os.path.lexists(path / MODEL) or not (path / MODEL_INDEX).exists():
+        return [MODEL, CODEC]
+    try:
+        shards = sorted(set(json.loads((path / MODEL_INDEX).read_bytes())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        shards = []
+    return [*(shards or [MODEL_INDEX]), CODEC]
+
+
+def tensor_bytes(file: Path) -> int:
+    """Bytes of a whole safetensors file's tensors. Raises ValueError saying what is wrong with one that is not whole.
+
+    8 bytes of header length (little-endian), a JSON header, and tensors up to the last of its data_offsets
+    (https://huggingface.co/docs/safetensors, "Format").
+    """
+    size = file.stat().st_size
+    with file.open("rb") as source:
+        header_size = int.from_bytes(source.read(8), "little")
+        start = source.read(1)
+        if header_size > _MAX_HEADER_BYTES or start not in (b"", b"{"):
+            raise ValueError("is no safetensors file")
+        if header_size > size - 8:
+            raise ValueError("is cut short")
+        header = start + source.read(header_size - 1)
+    try:
+        tensors = [entry for name, entry in json.loads(header).items() if name != "__metadata__"]
+        end = max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        raise ValueError("is damaged: its header can't be read") from None
+    whole = 8 + header_size + end
+    if size < whole:
+        raise ValueError(f"is cut short: {size:,} of its {whole:,} bytes are there")
+    if size > whole:
+        raise ValueError(f"is damaged: it has {size:,} bytes instead of {whole:,}")
+    return end
+
+
+def _absence(file: Path) -> str | None:
+    """Whether there is nothing at all, or something in a file's stead."""
+    if not file.is_file():
+        return "is a link to a file that is missing" if file.is_symlink() else "is missing"
+    if not file.stat().st_size:
+        return "is empty"
+    return "is a Git LFS pointer and not the file itself" if _is_pointer(file) else None
+
+
+def _is_pointer(file: Path) -> bool:
+    """Whether it is what git writes in a file's stead where LFS is not set up."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as source:
+        return source.read(len(_LFS)) == _LFS
+
+
+def _tensors_defect(file: Path) -> str | None:
+    if what := _absence(file):
+        return what
+    try:
+        tensor_bytes(file)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _setting_defect(path: Path, name: str) -> Defect | None:
+    file = path / name
+    if what := _absence(file):
+        return Defect(name, what, pointer=_is_pointer(file))
+    if file.suffix == ".json" and not _is_object(file):
+        return Defect(name, "is cut short or no JSON object", lacking=False)
+    return None
+
+
+def _is_object(file: Path) -> bool:
+    if file.stat().st_size <= _MAX_PARSED_BYTES:
+        return _object(file) is not None
+    with file.open("rb") as source:
+        start = source.read(64).lstrip()
+        source.seek(-64, os.SEEK_END)
+        return start.startswith(b"{") and source.read().rstrip().endswith(b"}")
+
+
+def _object(file: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _identity_defects(config: Path, checkpoint: Checkpoint) -> Iterator[Defect]:
+    """Where config.json is of another model: somebody has put it into the wrong folder."""
+    content = _object(config) or {}
+    model, kind, size = (content.get(key) for key in ("model_type", "tts_model_type", "tts_model_size"))
+    if model not in (None, "qwen3_tts"):
+        yield Defect(CONFIG, f"is of another kind of model, {model!r}", lacking=False)
+    elif (kind or checkpoint.kind, _SIZES.get(str(size), checkpoint.size)) != (checkpoint.kind, checkpoint.size):
+        other = f"{_SIZES.get(str(size), checkpoint.size)}-{KIND_NAMES.get(kind or checkpoint.kind, kind)}"
+        yield Defect(CONFIG, f"is that of another checkpoint, {other}", lacking=False)
