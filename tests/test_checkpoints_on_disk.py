@@ -77,7 +77,7 @@ async def test_a_server_speaks_from_a_hugging_face_cache(
     write_cache(home / "hub", CUSTOM_VOICE, source=models_dir / NAME)
     folder = home if below else home / "hub"
     server = start_server("--models-dir", str(folder), *OPTIONS, "--standby", "off", "--quantize", "none")
-    await server.wait_for(f"{NAME} is ready", 120)
+    await server.wait_for(f"{NAME} is ready")
     assert (await synthesize(server.uri, "Hallo.", "ryan-de")).types[-1] == "audio-stop"
     async with ClientSession(server.url) as http, http.get("/api/models") as answer:
         (model,) = [one for one in (await answer.json())["models"] if one["name"] == NAME]
