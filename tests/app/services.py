@@ -46,9 +46,6 @@ def main() -> None:
             stop_service(name)
         if setting("S6_VERBOSITY", 2) >= 1:
             log("warning: service s6rc-oneshot-runner is marked as essential, not stopping it")
-    for name in _up:
-        (SCAN / name).unlink(missing_ok=True)
-    command("s6-svscanctl", "-an", str(SCAN))
     kill_all(signal.SIGTERM)
     time.sleep(setting("S6_KILL_GRACETIME", 3000) / 1000)
     kill_all(signal.SIGKILL)
@@ -95,7 +92,7 @@ def start_service(name: str) -> bool:
     (live / "down").touch()
     (SCAN / name).symlink_to(live)
     command("s6-svscanctl", "-a", str(SCAN))
-    while command("s6-svok", str(live)):
+    while command("s6-svok", str(live)) or not (live / "supervise/status").exists():
         time.sleep(0.01)
     (live / "down").unlink()
     event = "-uwU" if (live / "notification-fd").exists() else "-uwu"
@@ -109,6 +106,7 @@ def stop_service(name: str) -> None:
         run_oneshot(name, "down")
     else:
         command("s6-svc", "-dwD", "-T", timeout(name, "down"), str(LIVE / name))
+        (LIVE / name / "down").touch()
     tell(name, "successfully stopped")
 
 
