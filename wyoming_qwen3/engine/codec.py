@@ -59,7 +59,9 @@ class CodecDecoder:
         Kernels compute in float32, on a CPU. Raises TensorError.
         """
         make = CodecWeights(read, config, dtype, kernels)
-        self._together = kernels is not None  # the last bits of PyTorch's products depend on how many rows they have
+        self.side_by_side = kernels is not None
+        """Whether streams are decoded as one: the last bits of PyTorch's products depend on how many rows they have."""
+
         self.samples_per_frame = config.samples_per_frame
         """1,920 for the published codec."""
 
@@ -120,7 +122,7 @@ class CodecDecoder:
 
     def _decode_piece(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
         """Of each stream the same frames, however many streams there are: only these are divided, if they are many."""
-        most = max(1, _FRAMES_AT_ONCE // codes.shape[1]) if self._together else 1
+        most = max(1, _FRAMES_AT_ONCE // codes.shape[1]) if self.side_by_side else 1
         groups = zip(torch.split(codes, most), range(0, len(states), most), strict=True)
         return torch.cat([self._decode(group, states[first : first + most]) for group, first in groups])
 

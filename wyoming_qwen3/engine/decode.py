@@ -6,6 +6,7 @@ Knows prompts, talker, code predictor and sampling; does NOT know audio, where r
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from wyoming_qwen3.errors import InvalidRequest
 from wyoming_qwen3.request import SpeechRequest
 
+from .isolation import attempt, together_or_alone
 from .predictor import Predictor
 from .prompt import Prompt, PromptBuilder, Voicing, prefills_whole_text, prepare
 from .published import Published
@@ -22,7 +24,7 @@ from .talker import Talker
 from .text_track import IncrementalTokenizer, TextTrack
 from .transformer import KvCache
 
-Ending = Literal["eos", "limit"]
+Ending = Literal["eos", "limit", "error"]
 
 _LEAST_FRAMES = 100
 _FRAMES_PER_TOKEN = 10
@@ -54,7 +56,7 @@ class Speech:
     """Where the talker is in one utterance; exists from the prefill to the end.
 
     `hidden` [hidden] is the talker's last state. `codes_embedding` [hidden] is the codec half of its next input: the
-    last frame, which is emitted before the talker takes it in; None before the first frame.
+    last frame, which is emitted before the talker takes it in; None before the first frame, and once it is taken in.
     """
 
     track: TextTrack
@@ -66,6 +68,11 @@ class Speech:
     def stalled(self) -> bool:
         """Whether the next frame depends on text that has not come."""
         return self.codes_embedding is not None and self.track.stalled
+
+    def take_in(self, hidden: Tensor) -> None:
+        """The talker has taken the last frame and its text in, and is in this state now."""
+        self.track.next()
+        self.hidden, self.codes_embedding = hidden, None
 
 
 class Row:
@@ -96,7 +103,7 @@ class Row:
         """Tokens of the text so far."""
 
         self.ending: Ending | None = None
-        """Why it ended: by the model's end of speech, or by the frame limit; None while it goes on."""
+        """Why it ended: by the model's end of speech, the frame limit or an error; None while it goes on."""
 
         self.speech: Speech | None = None
         self.begun: Callable[[], Tensor] | None = None
@@ -170,11 +177,15 @@ class LanguageModel:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What one step made of a row: 80 ms of speech as `codes`, int64 [16], or its `ending`; the other is None."""
+    """What one step made of a row: 80 ms of speech as `codes`, int64 [16], or its `ending`; the other is None.
+
+    A row that ended by an error has that as `error`.
+    """
 
     row: Row
     codes: Tensor | None
     ending: Ending | None
+    error: Exception | None = None
 
 
 class Decoder:
@@ -232,13 +243,27 @@ class Decoder:
         """Advance those of `rows` that are ready by one frame, or to their end, together.
 
         Returns one Frame for each of them, in their order. The talker takes a frame in only at the next step, so a
-        frame is out as early as can be.
+        frame is out as early as can be. A row's error is its end, and changes no number of the other rows. Raises
+        errors that concern all rows.
         """
         ready = [row for row in rows if row.advances]
-        for row in ready:
-            self._prefill(row)
-        self._talk([speech for row in ready if (speech := self._caught_up(row)).codes_embedding is not None])
-        return self._speak(ready)
+        failed = self._read_text(ready)
+        made = together_or_alone(self._advance, [row for row in ready if row not in failed])
+        return [_frame(row, failed.get(row) or made[row]) for row in ready]
+
+    def _read_text(self, rows: Sequence[Row]) -> dict[Row, Exception]:
+        """Lay out all text that has come; returns the errors of rows for which that can't be done."""
+        outcomes = {row: attempt(partial(self._read_text_of, row)) for row in rows}
+        return {row: error for row, error in outcomes.items() if error}
+
+    def _read_text_of(self, row: Row) -> None:
+        self._prefill(row)
+        self._catch_up(row)
+
+    def _advance(self, rows: Sequence[Row]) -> dict[Row, Frame]:
+        """Take both halves of a step, each of which leaves all rows as they were if it fails."""
+        self._talk([speech for row in rows if (speech := row.speech) and speech.codes_embedding is not None])
+        return self._speak(rows)
 
     def forget(self) -> None:
         """Give the memory back of what is only remembered."""
@@ -277,15 +302,14 @@ class Decoder:
         cache.restore(self._heads[key])
         return prompt.head
 
-    def _caught_up(self, row: Row) -> Speech:
-        """The row's speech with all the text that has come on its track."""
+    def _catch_up(self, row: Row) -> None:
+        """Put all the text that has come on the track of the row's speech."""
         speech = row.speech
         assert speech is not None
         if ids := row.take_new_ids():
             speech.track.extend(self._talker.embed_text(ids))
         if row.text_finished:
             speech.track.finish()
-        return speech
 
     def _talk(self, speeches: Sequence[Speech]) -> None:
         """Let the talker take in the last frame of each, with the next of its text."""
@@ -294,21 +318,27 @@ class Decoder:
         inputs = torch.stack([_next_input(speech) for speech in speeches])
         hidden = self._talker.advance(inputs[:, None], [speech.cache for speech in speeches])
         for speech, state in zip(speeches, hidden.unbind(), strict=True):
-            speech.hidden = state
+            speech.take_in(state)
 
-    def _speak(self, rows: Sequence[Row]) -> list[Frame]:
+    def _speak(self, rows: Sequence[Row]) -> dict[Row, Frame]:
         """Draw the next frame of each row, or end it."""
-        if not rows:
-            return []
+        saved = [row.sampler.save() for row in rows]
+        try:
+            return self._draw(rows) if rows else {}
+        except Exception:
+            for row, state in zip(rows, saved, strict=True):
+                row.sampler.restore(state)
+            raise
+
+    def _draw(self, rows: Sequence[Row]) -> dict[Row, Frame]:
+        """As _speak; what fails fails before anything but samplers has changed."""
         speeches = [row.speech for row in rows if row.speech is not None]
         hidden = torch.stack([speech.hidden for speech in speeches])
         logits = self._talker.logits(hidden)
         firsts = torch.stack([row.sampler.draw(row_logits) for row, row_logits in zip(rows, logits, strict=True)])
         first_codes: list[int] = firsts.tolist()
-        for row, first in zip(rows, first_codes, strict=True):
-            if ending := self._ending(row, first):
-                row.end(ending)
-        going = [place for place, row in enumerate(rows) if row.ending is None]
+        endings = [self._ending(row, first) for row, first in zip(rows, first_codes, strict=True)]
+        going = [place for place, ending in enumerate(endings) if ending is None]
         codes: dict[int, Tensor] = {}
         if going:
             samplers = [rows[place].sampler for place in going]
@@ -317,7 +347,10 @@ class Decoder:
                 codes[place] = frame
                 speeches[place].codes_embedding = embedding
                 rows[place].emit(first_codes[place])
-        return [Frame(row, codes.get(place), row.ending) for place, row in enumerate(rows)]
+        for row, ending in zip(rows, endings, strict=True):
+            if ending:
+                row.end(ending)
+        return {row: Frame(row, codes.get(place), row.ending) for place, row in enumerate(rows)}
 
     def _ending(self, row: Row, first: int) -> Ending | None:
         """Why the row ends when this is the next id of codebook 0; None where it goes on."""
@@ -326,8 +359,19 @@ class Decoder:
         return "limit" if row.frames >= row.limit else None
 
 
+def _frame(row: Row, made: Frame | Exception) -> Frame:
+    """What was made of a row, or its end by an error."""
+    return made if isinstance(made, Frame) else failed_frame(row, made)
+
+
+def failed_frame(row: Row, error: Exception) -> Frame:
+    """End a row by an error."""
+    row.end("error")
+    return Frame(row, None, "error", error)
+
+
 def _next_input(speech: Speech) -> Tensor:
-    text = speech.track.next()
+    text = speech.track.upcoming
     assert text is not None
     assert speech.codes_embedding is not None
     return speech.codes_embedding + text

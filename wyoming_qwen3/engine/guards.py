@@ -101,7 +101,7 @@ class Ear:
         return released
 
 
-def find_fault(ending: Literal["eos", "limit"] | None, repeated: int, ear: Ear) -> Fault | None:
+def find_fault(ending: Literal["eos", "limit", "error"] | None, repeated: int, ear: Ear) -> Fault | None:
     """What is wrong with speech, if anything: by its end, how often its last first code was repeated, and its sound."""
     if ending == "limit":
         return "limit"

@@ -5,9 +5,10 @@ It knows which tensors belong together; the pipe, credit and who asked are not i
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from . import decode
 from .codec import CodecDecoder
 from .graphs import choose_graphs
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
+from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
 from .precision import compute_exactly, language_model_type
@@ -95,8 +97,7 @@ class _Playback:
 class NativeEngine:
     """Speaks with Qwen3-TTS checkpoints on this machine."""
 
-    fatal: tuple[type[Exception], ...] = (torch.AcceleratorError,)
-    """The device's state is lost, and with it this process."""
+    fatal = DEVICE_LOST
 
     def __init__(
         self, device: str, dtype: str, quantize: str = "none", threads: int = 0, *, graphs: bool = True
@@ -223,32 +224,34 @@ class NativeEngine:
             yield from self._guarded([number], _play(number, playback))
 
     def _guarded(self, rows: Collection[int], outputs: Iterator[Output]) -> Iterator[Output]:
-        """Outputs of these rows; what goes wrong is their end, and nobody else's."""
+        """Outputs of these rows; where memory runs out, or else nobody knows whose fault it is, that is their end."""
         try:
             with self._memory_for(_NO_MEMORY):
                 yield from outputs
         except self.fatal:
             raise
-        except OutOfMemory as error:
-            yield from (Failed(row, error.code, str(error)) for row in rows)
-        except Exception:
-            _LOGGER.exception("A step failed")
-            yield from (
-                Failed(row, EngineFailed.code, "The engine failed in the middle of this audio.") for row in rows
-            )
+        except Exception as error:
+            yield from (_failed(row, error) for row in rows)
 
     def _speak(self, model: _Model, rows: dict[decode.Row, int]) -> Iterator[Output]:
+        """A frame of each row that is ready, and what is heard then; one that fails is left out from there on."""
         frames = {rows[frame.row]: frame for frame in model.decoder.step(list(rows))}
-        speeches = {number: self._speeches[number] for number in frames}
-        for numbers in _gather(speeches, frames):
-            together = [speeches[number] for number in numbers]
-            samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
-            for speech in together:
-                speech.gathered.clear()
-            for number, made in zip(numbers, samples, strict=True):
-                yield from _hear(number, speeches[number], made)
-        for number, frame in frames.items():
-            yield from _ending(number, speeches[number], frame)
+        speeches = {number: self._speeches[number] for number, frame in frames.items() if frame.error is None}
+        errors = {number: frame.error for number, frame in frames.items() if frame.error}
+        for numbers in _gather(speeches, frames, side_by_side=model.codec.decoder.side_by_side):
+            for number, made in together_or_alone(partial(_decode, speeches), numbers).items():
+                heard = made if isinstance(made, Exception) else attempt(partial(_hear, number, speeches[number], made))
+                if isinstance(heard, Exception):
+                    errors[number] = heard
+                else:
+                    yield from heard
+        for number in [number for number in speeches if number not in errors]:
+            outcome = attempt(partial(_ending, number, speeches[number], frames[number]))
+            if isinstance(outcome, Exception):
+                errors[number] = outcome
+            else:
+                yield from outcome
+        yield from (_failed(number, error) for number, error in errors.items())
 
     def _model(self, checkpoint: Checkpoint | None) -> _Model:
         model = self._models.get(checkpoint) if checkpoint else None
@@ -338,44 +341,62 @@ def _sound(codec: Codec, voice: Voice | None = None) -> Sound:
     return Sound(codec.decoder, codec.decoder.new_state())
 
 
-def _gather(speeches: Mapping[int, _Speech], frames: Mapping[int, decode.Frame]) -> list[list[int]]:
-    """Take the rows' new frames in; which of them have a chunk then, those of as many frames side by side."""
-    chunks: dict[int, list[int]] = {}
-    for number, frame in frames.items():
-        speech = speeches[number]
+def _gather(
+    speeches: Mapping[int, _Speech], frames: Mapping[int, decode.Frame], *, side_by_side: bool
+) -> list[list[int]]:
+    """Take the rows' new frames in; which of them have a chunk then, if so those of as many frames side by side."""
+    chunks: dict[tuple[int, int], list[int]] = {}
+    for number, speech in speeches.items():
+        frame = frames[number]
         if frame.codes is not None:
             speech.gathered.append(frame.codes)
         if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
-            chunks.setdefault(len(speech.gathered), []).append(number)
-    return [chunks[length] for length in sorted(chunks)]
+            chunks.setdefault((len(speech.gathered), 0 if side_by_side else number), []).append(number)
+    return [chunks[key] for key in sorted(chunks)]
 
 
-def _hear(number: int, speech: _Speech, samples: bytes) -> Iterator[Output]:
+def _decode(speeches: Mapping[int, _Speech], numbers: Sequence[int]) -> dict[int, bytes]:
+    """Samples of what was gathered of some rows, as many frames of each."""
+    together = [speeches[number] for number in numbers]
+    samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
+    for speech in together:
+        speech.gathered.clear()
+    return dict(zip(numbers, samples, strict=True))
+
+
+def _hear(number: int, speech: _Speech, samples: bytes) -> list[Output]:
     """What of a row's new chunk is for the listener already."""
     passed = speech.ear.hear(np.frombuffer(samples, np.float32))
     if not speech.ear.begun:
         speech.sound.chunks = 0  # the first sound comes by itself, however much silence was before it
-    if passed.size:
-        yield Audio(number, passed.tobytes())
+    return [Audio(number, passed.tobytes())] if passed.size else []
 
 
-def _ending(number: int, speech: _Speech, frame: decode.Frame) -> Iterator[Output]:
+def _ending(number: int, speech: _Speech, frame: decode.Frame) -> list[Output]:
     """What a speaking row's frame that is its last, or should be, means for the listener."""
     if fault := speech.find_fault():
-        yield from _rescue(number, speech, fault)
-    elif frame.ending:
-        if (rest := speech.ear.rest()).size:
-            yield Audio(number, rest.tobytes())
-        yield Ended(number, speech.codes.text_tokens, speech.codes.frames)
+        return _rescue(number, speech, fault)
+    if not frame.ending:
+        return []
+    rest = speech.ear.rest()
+    last: list[Output] = [Audio(number, rest.tobytes())] if rest.size else []
+    return [*last, Ended(number, speech.codes.text_tokens, speech.codes.frames)]
 
 
-def _rescue(number: int, speech: _Speech, fault: Fault) -> Iterator[Output]:
+def _rescue(number: int, speech: _Speech, fault: Fault) -> list[Output]:
     """Begin a piece anew that has gone wrong and that nobody has heard anything of; else say so."""
     frames, retried = speech.codes.frames, speech.try_again()
     _LOGGER.info("Frame %d: %s%s", frames, MESSAGES[fault], " Trying another seed" if retried else "")
-    yield Guarded(number, fault, retried)
-    if not retried:
-        yield Failed(number, RunawaySpeech.code, MESSAGES[fault])
+    failed: list[Output] = [] if retried else [Failed(number, RunawaySpeech.code, MESSAGES[fault])]
+    return [Guarded(number, fault, retried), *failed]
+
+
+def _failed(row: int, error: Exception) -> Failed:
+    """What is told of a row's error, and logged where it is one of ours."""
+    if isinstance(error, SpeechError):
+        return Failed(row, error.code, str(error))
+    _LOGGER.error("Row %d has failed", row, exc_info=error)
+    return Failed(row, EngineFailed.code, f"The engine failed in the middle of this audio ({type(error).__name__}).")
 
 
 def _play(number: int, playback: _Playback) -> Iterator[Output]:

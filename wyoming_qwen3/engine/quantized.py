@@ -126,7 +126,12 @@ class QuantizedPredictor:
         )
 
     def frame(self, hidden: Tensor, first_codes: Tensor, samplers: Sequence[Sampler]) -> tuple[Tensor, Tensor]:
-        """Complete one frame of each row; as CodePredictor.frame."""
+        """Complete one frame of each row; as CodePredictor.frame.
+
+        Raises ValueError for states that are not finite, of which the kernels would draw a code beyond their tables.
+        """
+        if not hidden.isfinite().all():
+            raise ValueError("The talker's state is not finite.")
         warps = [sampler.choice.predictor for sampler in samplers]
         layouts = [structures.Warp(warp.temperature, warp.top_p, warp.top_k) for warp in warps]
         uniforms = torch.stack([torch.rand(self.codebooks - 1, generator=sampler.generator) for sampler in samplers])

@@ -89,6 +89,15 @@ class Sampler:
         """Whether nothing is left to chance, so that another seed would change nothing."""
         return max(self.choice.talker.temperature, self.choice.predictor.temperature) < _COLDEST
 
+    def save(self) -> tuple[Tensor, Tensor, int]:
+        """All that draws change, for `restore`."""
+        return self.generator.get_state(), self.seen.clone(), self.drawn
+
+    def restore(self, saved: tuple[Tensor, Tensor, int]) -> None:
+        """Be as it was then, as if nothing had been drawn since."""
+        state, self.seen, self.drawn = saved
+        self.generator.set_state(state)
+
     def draw(self, logits: Tensor) -> Tensor:
         """Draw the next id of codebook 0, int64 [], from float32 logits [vocabulary], and remember it."""
         logits = penalised(logits, self.seen, self.choice.repetition_penalty).masked_fill(self._banned, -torch.inf)

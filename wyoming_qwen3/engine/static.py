@@ -7,12 +7,14 @@ begins is read by the next one: the end of speech is seen one frame late, and th
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from .decode import Decoder, Frame, LanguageModel, Row, Speech
+from .decode import Decoder, Frame, LanguageModel, Row, Speech, failed_frame
 from .graphs import Graphs, read_back
+from .isolation import attempt
 from .predictor import CodePredictor
 from .prompt import Prompt
 from .published import Published
@@ -57,23 +59,24 @@ class StaticDecoder(Decoder):
     def step(self, rows: Sequence[Row]) -> list[Frame]:
         """Begin the next frame of those of `rows` that have all it needs, and return what was begun before.
 
-        Returns a Frame for each row that had one begun, and for each that is longer than a slot.
+        Returns a Frame for each row that had one begun, for each that is longer than a slot, and for each that ends by
+        an error. Raises errors that concern all rows.
         """
         begun = [(row, row.begun) for row in rows if row.begun is not None]
         for row, _ in begun:
             row.begun = None
         going = [row for row in rows if row.advances]
-        for row in going:
-            self._prefill(row)
-            self._caught_up(row)
+        failed = self._read_text(going)
+        going = [row for row in going if row not in failed]
         seated = {seat.sitter for seat in self._seats}
         fitting = [row for row in going if row in seated or self._fits(row)]
         for start in range(0, len(fitting), len(self._seats)):
-            self._begin(fitting[start : start + len(self._seats)])
-        frames = [self._read(row, wait()) for row, wait in begun]
-        done = {*fitting, *(row for row, _ in begun)}
+            failed |= self._begin(fitting[start : start + len(self._seats)])
+        frames = [self._read(row, wait()) for row, wait in begun if row not in failed]
+        done = {*fitting, *failed, *(row for row, _ in begun)}
         others = super().step([row for row in going if row not in done])
-        return frames + [replace(frame, codes=None if frame.codes is None else frame.codes.cpu()) for frame in others]
+        frames += [replace(frame, codes=None if frame.codes is None else frame.codes.cpu()) for frame in others]
+        return frames + [failed_frame(row, error) for row, error in failed.items()]
 
     def _opened(self, prompt: Prompt, cache: KvCache, done: int, *, finished: bool) -> Speech:
         """As in Decoder; where one position is left it is the row's first input, and costs no launches of its own."""
@@ -84,17 +87,34 @@ class StaticDecoder(Decoder):
         nothing = torch.zeros_like(left[0])
         return Speech(track, cache, hidden=nothing, codes_embedding=nothing)
 
-    def _begin(self, group: Sequence[Row]) -> None:
-        """Begin the next frame of each row of a group, for which there are seats."""
-        self._seat(group)
-        parts = [self._part(seat, group) for seat in self._seats]
-        while not parts[-1].speaks:
+    def _begin(self, group: Sequence[Row]) -> dict[Row, Exception]:
+        """Begin the next frame of each row of a group, for which there are seats; returns errors of rows.
+
+        A row's error on the host is that row's. One of the launches is that of all that were to speak: nobody knows
+        what has become of their slots.
+        """
+        failed = self._seat(group)
+        parts = [self._part_or_none(seat, group, failed) for seat in self._seats]
+        while parts and not parts[-1].speaks:
             parts.pop()
-        rows = self.slots.advance(parts)
-        codes = read_back(self.slots.codes[:rows])
+        if not parts:
+            return failed
+        codes = attempt(lambda: read_back(self.slots.codes[: self.slots.advance(parts)]))
         for seat, part in zip(self._seats, parts, strict=False):
-            if part.speaks:
-                self._go_on(seat, part, codes)
+            if part.speaks and (row := seat.sitter):
+                error = codes if isinstance(codes, Exception) else attempt(partial(self._go_on, seat, part, codes))
+                if error:
+                    failed[row] = error
+                    row.end("error")
+        return failed
+
+    def _part_or_none(self, seat: _Seat, group: Sequence[Row], failed: dict[Row, Exception]) -> Part:
+        """What a seat does in the next step; none, and its row among the `failed`, if that can't be prepared."""
+        part = attempt(partial(self._part, seat, group))
+        if isinstance(part, Exception) and (row := seat.sitter):
+            failed[row] = part
+            row.end("error")
+        return NO_PART if isinstance(part, Exception) else part
 
     def _part(self, seat: _Seat, group: Sequence[Row]) -> Part:
         """What a seat does in the next step, for which its text and its numbers are put in place."""
@@ -132,22 +152,31 @@ class StaticDecoder(Decoder):
     def _fits(self, row: Row) -> bool:
         return _speech(row).cache.length < self.slots.buckets.capacity
 
-    def _seat(self, group: Sequence[Row]) -> None:
-        """Find seats for the rows of a group, among the first ones, so that few slots take part."""
+    def _seat(self, group: Sequence[Row]) -> dict[Row, Exception]:
+        """Find seats for the rows of a group, among the first ones, so that few slots take part; returns their errors.
+
+        A row that fails is ended at once, and its seat is free.
+        """
         places = {row: seat for seat in self._seats if (row := seat.sitter)}
         crowd = min(len(places.keys() | set(group)), len(self._seats))
         best = self._seats[: self.slots.buckets.holding_rows(crowd)]
+        failed: dict[Row, Exception] = {}
         for row in group:
             seat = places.get(row)
-            if seat in best:
-                continue
-            if seat:
-                self._leave(seat)
-            better = next((one for one in best if one.sitter is None), None)
-            if better is None:
-                better = next(one for one in best if one.sitter not in group)
-                self._leave(better)
-            self._sit(row, better)
+            if seat not in best and (error := attempt(partial(self._move, row, seat, best, group))):
+                failed[row] = error
+                row.end("error")
+        return failed
+
+    def _move(self, row: Row, seat: _Seat | None, best: Sequence[_Seat], group: Sequence[Row]) -> None:
+        """Have a row sit in one of the best seats: a free one, or that of a row that is not of the group."""
+        if seat:
+            self._leave(seat)
+        better = next((one for one in best if one.sitter is None), None)
+        if better is None:
+            better = next(one for one in best if one.sitter not in group)
+            self._leave(better)
+        self._sit(row, better)
 
     def _sit(self, row: Row, seat: _Seat) -> None:
         speech = _speech(row)

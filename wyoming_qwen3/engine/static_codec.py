@@ -28,7 +28,9 @@ _FEW = 16
 class StaticCodec:
     """Decodes as the CodecDecoder it is made of, whose states it takes; samples are in the host's memory."""
 
-    def __init__(self, decoder: CodecDecoder, graphs: Graphs) -> None:
+    side_by_side = False
+
+    def __init__(self, decoder: CodecDecoder, graphs: Graphs, streams: Streams | None = None) -> None:
         """Captures all steps. Raises CaptureFailed and torch.OutOfMemoryError."""
         device = decoder.new_state().transformer.position.device
         self._samples_per_frame = decoder.samples_per_frame

@@ -91,11 +91,19 @@ class TextTrack:
             self._waiting.append(self._end)
             self._finished = True
 
-    def next(self) -> Tensor | None:
+    @property
+    def upcoming(self) -> Tensor | None:
         """The embedding [hidden] for the next frame, or None when it must wait for text."""
         if self.stalled:
             return None
-        return self._waiting.popleft() if self._waiting else self._pad
+        return self._waiting[0] if self._waiting else self._pad
+
+    def next(self) -> Tensor | None:
+        """Take the upcoming embedding."""
+        taken = self.upcoming
+        if self._waiting:
+            self._waiting.popleft()
+        return taken
 
 
 def _pieces(text: str, ends: list[int]) -> Iterator[str]:
