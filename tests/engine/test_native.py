@@ -1,6 +1,5 @@
 """The native engine: checkpoints, rows and codec put together."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from tests.tiny import CODES, build_checkpoint
 from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.engine import native
 from wyoming_qwen3.engine.native import NativeEngine
 from wyoming_qwen3.engine.sound import chunk_frames
 from wyoming_qwen3.engine.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Output, Play, Submit
@@ -29,10 +29,7 @@ GREEDY = Sampling(temperature=0.0)
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Checkpoint, Path]:
     root = tmp_path_factory.mktemp("native")
-    found = {checkpoint: build_checkpoint(root / checkpoint.name, checkpoint.kind) for checkpoint in (CUSTOM, BASE)}
-    shutil.rmtree(found[BASE] / "speech_tokenizer")  # all published checkpoints have the same one
-    shutil.copytree(found[CUSTOM] / "speech_tokenizer", found[BASE] / "speech_tokenizer")
-    return found
+    return {checkpoint: build_checkpoint(root / checkpoint.name, checkpoint.kind) for checkpoint in (CUSTOM, BASE)}
 
 
 @pytest.fixture
@@ -296,6 +293,26 @@ def test_a_playing_row_leaves_speaking_ones_their_turn(engine: NativeEngine) -> 
 def test_codes_that_the_codec_lacks_are_refused(engine: NativeEngine, codes: CodeArray) -> None:
     with pytest.raises(InvalidRequest):
         engine.admit(Play(1, CUSTOM, codes, credit=0))
+
+
+def test_unloading_what_is_not_loaded_changes_nothing(engine: NativeEngine) -> None:
+    engine.unload(Checkpoint("voice_design", "1.7B"))
+    assert speak(engine, SpeechRequest(RYAN, sampling=GREEDY), "Yes.", CUSTOM).size
+
+
+def test_of_a_load_that_fails_nothing_is_left(folders: dict[Checkpoint, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise IndexError("list index out of range")
+
+    engine = NativeEngine("cpu", "auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(native, "_warm_up", fail)
+        with pytest.raises(IndexError):
+            engine.load(CUSTOM, folders[CUSTOM])
+    assert not engine._models
+    assert not engine._codecs
+    engine.load(CUSTOM, folders[CUSTOM])
+    assert speak(engine, SpeechRequest(RYAN, sampling=GREEDY), "Yes.", CUSTOM).size
 
 
 def test_a_folder_without_a_checkpoint_fails_in_one_sentence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The codec in steps at fixed addresses, recorded and replayed, against the one that it is made of."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -64,3 +65,12 @@ def test_without_memory_for_a_capture_it_decodes_all_the_same(upstream: Any, cap
     assert "Decoding sound without CUDA graphs, more slowly: CUDA out of memory." in caplog.text
     codes = random_codes(9, upstream)
     assert_equal(streamed(codec, codes, [1, 2, 4]), whole(upstream, codes))
+
+
+def test_streams_are_decoded_on_any_number_of_threads(codec: StaticCodec, upstream: Any) -> None:
+    """The memory at fixed addresses is one call's at a time."""
+    codes = [random_codes(60 + number, upstream) for number in range(4)]
+    with ThreadPoolExecutor(len(codes)) as threads:
+        found = list(threads.map(lambda own: streamed(codec, own, [1, 2, 4]), codes))
+    for own, samples in zip(codes, found, strict=True):
+        assert_equal(samples, whole(upstream, own))

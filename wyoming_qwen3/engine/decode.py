@@ -266,8 +266,8 @@ class Decoder:
         return self._speak(rows)
 
     def forget(self) -> None:
-        """Give the memory back of what is only remembered."""
-        self._heads.clear()
+        """Give the memory back of what is only remembered; from any thread, since what is in use stays as it is."""
+        self._heads = {}
 
     def _prefill(self, row: Row) -> None:
         if row.speech is not None or not row.advances:
@@ -293,13 +293,14 @@ class Decoder:
         """
         head = prompt.prefill[: prompt.head]
         key = hashlib.blake2b(head.contiguous().cpu().view(torch.uint8).numpy().tobytes()).digest()
-        if key not in self._heads:
-            known = self._talker.transformer.new_cache(prompt.head)
-            self._talker.advance(head[None], (known,))
-            while len(self._heads) >= _REMEMBERED_HEADS:
-                del self._heads[next(iter(self._heads))]
-            self._heads[key] = known
-        cache.restore(self._heads[key])
+        heads = self._heads  # forgetting puts another in its place
+        if key not in heads:
+            new = self._talker.transformer.new_cache(prompt.head)
+            self._talker.advance(head[None], (new,))
+            while len(heads) >= _REMEMBERED_HEADS:
+                del heads[next(iter(heads))]
+            heads[key] = new
+        cache.restore(heads[key])
         return prompt.head
 
     def _catch_up(self, row: Row) -> None:

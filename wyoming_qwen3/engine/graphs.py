@@ -6,6 +6,7 @@ Nothing here has run on a GPU yet.
 """
 
 import logging
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -47,13 +48,35 @@ class Direct:
         return dict(steps)
 
 
+class Streams:
+    """Streams of a device, each of which has one holder at a time.
+
+    PyTorch has 32 and hands them out in turn, whoever still uses them. Two captures on one stream share cuBLAS's
+    workspace, so that they would write over each other's, and the end of one would free the other's.
+    """
+
+    def __init__(self, make: Callable[[], torch.cuda.Stream]) -> None:
+        """`make` gives a stream that was not given before, 32 times."""
+        self._make = make
+        self._free: list[torch.cuda.Stream] = []
+
+    def lend(self, holder: object) -> torch.cuda.Stream:
+        """A stream that is the holder's alone as long as that exists; callable on any thread."""
+        try:
+            stream = self._free.pop()
+        except IndexError:
+            stream = self._make()
+        weakref.finalize(holder, self._free.append, stream).atexit = False
+        return stream
+
+
 class CudaGraphs:
     """Captures steps as CUDA graphs of one memory pool: they must be replayed one after the other."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, streams: Streams) -> None:
         self._device = torch.device(device)
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = _new_stream(self._device)
+        self._stream = streams.lend(self)
 
     def capture(self, what: str, steps: Mapping[_Name, Step]) -> dict[_Name, Step]:
         """Replays of the steps, captured in their order; `what` they are is told in the log."""
@@ -75,13 +98,22 @@ class CudaGraphs:
             # Other threads go on speaking: what they do must not make this capture invalid.
             with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
                 step()
-        replay: Step = graph.replay
-        return replay
+        return partial(_replay, graph, self)
 
 
-def choose_graphs(device: str, *, wanted: bool) -> Graphs:
+def _replay(graph: torch.cuda.CUDAGraph, _: CudaGraphs) -> None:
+    """Whoever can replay a graph holds on to the stream that it was captured on."""
+    graph.replay()
+
+
+def streams_of(device: str | torch.device) -> Streams:
+    """The streams of a device, which all of a process should have from here."""
+    return Streams(partial(_new_stream, torch.device(device)))
+
+
+def choose_graphs(device: str, *, wanted: bool, streams: Streams | None = None) -> Graphs:
     """CUDA graphs where there is CUDA, and they are wanted."""
-    return CudaGraphs(device) if wanted and device != "cpu" else Direct()
+    return CudaGraphs(device, streams or streams_of(device)) if wanted and device != "cpu" else Direct()
 
 
 def reason(error: BaseException) -> str:
@@ -94,8 +126,8 @@ def reason(error: BaseException) -> str:
 class Lane:
     """A line of work beside that of other lanes of the device. What is made in a lane must be used in it."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._stream = _new_stream(device) if device.type == "cuda" else None
+    def __init__(self, device: torch.device, streams: Streams | None = None) -> None:
+        self._stream = (streams or streams_of(device)).lend(self) if device.type == "cuda" else None
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
 from .codec import CodecDecoder
-from .graphs import choose_graphs
+from .graphs import Graphs, choose_graphs, streams_of
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
@@ -37,6 +37,9 @@ from .weights import checkpoint_name
 from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
+
+_WARM_UP_CHUNKS = 3
+"""All sizes that chunks have."""
 
 _NO_MEMORY = "Memory ran out while this was spoken."
 
@@ -119,6 +122,7 @@ class NativeEngine:
         self._dtype = language_model_type(dtype, self.device)
         self._static = self.device != "cpu"
         self._graphs = graphs
+        self._streams = streams_of(self.device)
         self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
         self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
@@ -139,18 +143,17 @@ class NativeEngine:
                         wait([reading_codec])  # nothing else may be done on a GPU while steps are captured
                     loaded = self._language_model(path)
                 codec, added = reading_codec.result()
-                model = _Model(loaded.published, loaded.decoder, codec)
-                _warm_up(checkpoint, model)
-        except SpeechError:
+                _warm_up(checkpoint, loaded)
+        except Exception:
             self._drop_unused_codecs()
             raise
-        self._models[checkpoint] = model
+        self._models[checkpoint] = _Model(loaded.published, loaded.decoder, codec)
         give_back(self.device)
         return loaded.footprint + added
 
     def unload(self, checkpoint: Checkpoint) -> None:
-        """Give a checkpoint's memory back, and that of a codec that nobody shares any more."""
-        del self._models[checkpoint]
+        """Give a checkpoint's memory back, if it is loaded, and that of a codec that nobody shares any more."""
+        self._models.pop(checkpoint, None)
         self._drop_unused_codecs()
         give_back(self.device)
 
@@ -264,7 +267,7 @@ class NativeEngine:
         if self._kernels and self._quantize != "none":
             return load_quantized(published, self._quantize, self._kernels)
         if self._static:
-            return load_static(published, self.device, self._dtype, choose_graphs(self.device, wanted=self._graphs))
+            return load_static(published, self.device, self._dtype, self._new_graphs())
         if self._quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
@@ -285,9 +288,9 @@ class NativeEngine:
                 raise
             _LOGGER.warning("Memory has run out: %s", error)
             let_go(error)
-            for model in self._models.values():
+            for model in list(self._models.values()):  # of which there may be more at any moment
                 model.decoder.forget()
-                model.codec.references.clear()
+                model.codec.forget()
             give_back(self.device)
             raise OutOfMemory(failure) from None
 
@@ -303,22 +306,38 @@ class NativeEngine:
             if codec := self._codecs.get(key):
                 return codec, 0
             decoder = CodecDecoder(published.decoder(self.device), published.config, kernels=self._kernels)
-        self._codecs[key] = codec = Codec(self._frame_decoder(decoder), published, self.device)
+        codec = Codec(self._frame_decoder(decoder), published, self.device)
+        _warm_up_codec(codec)
+        self._codecs[key] = codec
         return codec, published.decoder_bytes()
 
     def _frame_decoder(self, decoder: CodecDecoder) -> FrameDecoder:
         """The codec as the device wants it."""
-        return static_codec(decoder, choose_graphs(self.device, wanted=self._graphs)) if self._static else decoder
+        return static_codec(decoder, self._new_graphs(), self._streams) if self._static else decoder
+
+    def _new_graphs(self) -> Graphs:
+        """For steps that are replayed one after the other."""
+        return choose_graphs(self.device, wanted=self._graphs, streams=self._streams)
 
 
-def _warm_up(checkpoint: Checkpoint, model: _Model) -> None:
-    """Speak a few frames to nobody: first calls allocate, and choose their kernels."""
-    request = SpeechRequest(_any_voice(checkpoint, model), sampling=Sampling(temperature=0.0, max_frames=3))
-    speech = _open(model, request, "Ready.")
-    while speech.codes.ending is None:
-        for frame in model.decoder.step([speech.codes]):
-            if frame.codes is not None:
-                speech.sound.decode(frame.codes[None])
+def _warm_up(checkpoint: Checkpoint, loaded: Loaded) -> None:
+    """Make a few frames for nobody: first calls allocate, and choose their kernels.
+
+    Not their sound: others may be speaking with the codec, which is theirs then.
+    """
+    request = SpeechRequest(_any_voice(checkpoint, loaded), sampling=Sampling(temperature=0.0, max_frames=3))
+    row = loaded.decoder.admit(request, text="Ready.")
+    while row.ending is None:
+        for frame in loaded.decoder.step([row]):
+            if frame.error:
+                raise frame.error
+
+
+def _warm_up_codec(codec: Codec) -> None:
+    """The same for a codec that nobody speaks with yet."""
+    sound = _sound(codec)
+    for _ in range(_WARM_UP_CHUNKS):
+        sound.decode(torch.zeros(sound.wanted, codec.published.config.num_quantizers, dtype=torch.int64))
 
 
 def _open(
@@ -408,14 +427,14 @@ def _play(number: int, playback: _Playback) -> Iterator[Output]:
         yield Ended(number, frames=playback.played)
 
 
-def _any_voice(checkpoint: Checkpoint, model: _Model) -> Voice:
+def _any_voice(checkpoint: Checkpoint, loaded: Loaded) -> Voice:
     match checkpoint.kind:
         case "custom_voice":
             return SPEAKERS[0]
         case "voice_design":
             return Description("A calm voice.")
         case "base":
-            hidden = model.published.config.talker_config.hidden_size
+            hidden = loaded.published.config.talker_config.hidden_size
             return ClonePrompt(np.zeros(hidden, dtype=np.float32))
 
 

@@ -56,7 +56,7 @@ class Codec:
     decoder: FrameDecoder
     published: PublishedCodec
     device: str
-    references: dict[bytes, CodecState] = field(default_factory=dict)
+    _references: dict[bytes, CodecState] = field(default_factory=dict)
 
     def take(self, codes: CodeArray) -> Tensor:
         """Codes on the codec's device, int64 [frames, codebooks].
@@ -72,14 +72,18 @@ class Codec:
 
     def state_after(self, codes: CodeArray) -> CodecState:
         """Decoder state behind the codes of a reference clip, int64 [frames, codebooks]; the clip is read once."""
-        key = hashlib.blake2b(codes.tobytes()).digest()
-        if key not in self.references:
+        key, known = hashlib.blake2b(codes.tobytes()).digest(), self._references
+        if key not in known:
             state = self.decoder.new_state()
             self.decoder.decode(self.take(codes), state)
-            while len(self.references) >= _REMEMBERED_VOICES:
-                del self.references[next(iter(self.references))]
-            self.references[key] = state
-        return self.decoder.copy(self.references[key])
+            while len(known) >= _REMEMBERED_VOICES:
+                del known[next(iter(known))]
+            known[key] = state
+        return self.decoder.copy(known[key])
+
+    def forget(self) -> None:
+        """Give the memory back of what is only remembered; from any thread, since what is in use stays as it is."""
+        self._references = {}
 
 
 @dataclass(eq=False)

@@ -1,10 +1,11 @@
 """The codec as a GPU wants it: one stream's state at fixed addresses, and the decoding of a few frames as one launch.
 
-Streams take turns: each is copied in and out, some 5 MB. Its lane is beside the language model's, so that a chunk is
-decoded while the next frame is drawn. Knows nothing of the layers.
+Streams take turns, whatever thread they are decoded on: each is copied in and out, some 5 MB. Its lane is beside the
+language model's, so that a chunk is decoded while the next frame is drawn. Knows nothing of the layers.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .codec import CodecDecoder, CodecState
-from .graphs import CaptureFailed, Direct, Graphs, Lane, reason
+from .graphs import CaptureFailed, Direct, Graphs, Lane, Streams, reason
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class StaticCodec:
         device = decoder.new_state().transformer.position.device
         self._samples_per_frame = decoder.samples_per_frame
         self._decoder = decoder
-        self._lane = Lane(device)
+        self._lane = Lane(device, streams)
+        self._turn = threading.Lock()
         with self._lane.entered(), torch.inference_mode():
             self._state = decoder.new_state()
             self._codes = torch.zeros(max(_CHUNKS), decoder.codebooks, dtype=torch.int64, device=device)
@@ -58,7 +60,7 @@ class StaticCodec:
         """See CodecDecoder.decode."""
         self._decoder.check(codes)
         codes = codes.cpu()
-        with self._lane.entered():
+        with self._turn, self._lane.entered():
             if len(codes) > _FEW:
                 return self._decoder.decode(codes, state).cpu()
             _copy(state, self._state)
@@ -81,13 +83,13 @@ class StaticCodec:
         self._samples[: len(samples)].copy_(samples)
 
 
-def static_codec(decoder: CodecDecoder, graphs: Graphs) -> StaticCodec:
+def static_codec(decoder: CodecDecoder, graphs: Graphs, streams: Streams | None = None) -> StaticCodec:
     """The codec for a GPU, its steps captured unless memory is too short."""
     try:
-        return StaticCodec(decoder, graphs)
+        return StaticCodec(decoder, graphs, streams)
     except (CaptureFailed, torch.OutOfMemoryError) as error:
         _LOGGER.warning("Decoding sound without CUDA graphs, more slowly: %s", reason(error))
-        return StaticCodec(decoder, Direct())
+        return StaticCodec(decoder, Direct(), streams)
 
 
 def _pieces(codes: Tensor) -> Iterator[Tensor]:
