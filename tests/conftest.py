@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.abc
 import os
 import re
 import signal
@@ -37,13 +38,51 @@ CUSTOM_VOICE = Checkpoint("custom_voice", "0.6B")
 
 SLOW = (
     *("app/test_image.py", "bench/test_bench.py", "bench/test_wyoming.py"),
-    *("engine/test_static.py", "models/test_memory.py"),
+    *("engine/test_arm64.py", "engine/test_sanitizers.py", "engine/test_static.py"),
+    *("models/test_memory.py", "tests/test_processors.py"),
 )
 """Files that take minutes together: `script/test -m slow` runs them, and each change on GitHub."""
 
 
+SPEAKING = ("api/test_stream.py",)
+"""Files whose tests start an engine from within this process, which `--fast` leaves out."""
+
+_HEAVY = frozenset({"torch", "transformers", "qwen_tts", "playwright"})
+
+
+class _Refuse(importlib.abc.MetaPathFinder):
+    """Skips what imports a heavy package: the module while it is collected, else the test."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name in _HEAVY:
+            pytest.skip(f"--fast does without {name}", allow_module_level=True)
+
+
+def _refuse_processes(event: str, arguments: tuple[object, ...]) -> None:
+    """Skip a test that starts a program of ours."""
+    if event == "subprocess.Popen" and "'-m', 'wyoming_qwen3" in repr(arguments[1]):
+        pytest.skip("--fast does without processes of ours")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out what needs torch, a process of ours, or a browser")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--fast"):
+        sys.meta_path.insert(0, _Refuse())
+        sys.addaudithook(_refuse_processes)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    left_out = config.getoption("--fast") and collection_path.as_posix().endswith(SPEAKING)
+    return True if left_out else None
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    if config.getoption("--fast"):
+        items[:] = [item for item in items if not any(name.startswith("start_") for name in fixtures_of(item))]
     for item in items:
         if item.path.as_posix().endswith(SLOW):
             item.add_marker("slow")

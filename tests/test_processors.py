@@ -22,7 +22,6 @@ SETTINGS: tuple[dict[str, str], ...] = (
 SET = {name for settings in SETTINGS for name in settings}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: " ".join(map("=".join, settings.items())))
 def test_results_hold_on_other_processors(settings: dict[str, str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in SET} | settings
