@@ -12,11 +12,12 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".cache" / "arm64"
 TOOLS = ("qemu-aarch64", "aarch64-linux-gnu-g++", "apt-get", "dpkg-deb")
 DEBIAN = ("python3", "libstdc++6", "libgomp1")
-WHEELS = ("torch", "numpy", "safetensors", "psutil", "pytest", "pluggy", "iniconfig", "packaging", "Pygments")
+WHEELS = ("numpy", "safetensors", "psutil", "pytest", "pluggy", "iniconfig", "packaging", "Pygments")
 MORE_WHEELS = ("filelock", "typing_extensions", "sympy", "mpmath")
 """What `import torch` asks for besides, of what is pinned."""
 
-UNPINNED = ("jinja2", "markupsafe", "networkx", "fsspec")
+UNPINNED = ("torch==2.8.0", "jinja2", "markupsafe", "networkx", "fsspec")
+"""PyTorch is the oldest that is taken: later wheels for arm64 at PyPI can't be imported without CUDA's libraries."""
 
 
 def missing_tools() -> list[str]:
