@@ -111,7 +111,11 @@ async def test_with_a_data_folder_it_speaks_and_clones(place: Path, models_dir: 
             await server.wait_for(r"0\.6B-CustomVoice is ready")
             assert (await synthesize(server.uri, "Die Haustür ist offen.", "ryan-de")).types[-1] == "audio-stop"
             async with ClientSession(server.url) as http:
-                cloned = {"input": "The door.", "ref_audio": data_url(3.0), "ref_text": "A hum."}
+                cloned = {
+                    "input": "The door.",
+                    "ref_audio": data_url(3.0),
+                    "ref_text": "The front door is open, and so it has been since noon.",
+                }
                 for body in (cloned, {"input": "The door.", "model": "standby"}):
                     async with http.post("/v1/audio/speech", json=body) as answer:
                         assert answer.status == 200, (await answer.text(), server.log)

@@ -121,9 +121,9 @@ class ModelFailed(Unavailable):
 class ModelDamaged(ModelFailed):
     """Files of the checkpoint are missing, cut short or another model's."""
 
-    def __init__(self, message: str, *, mendable: bool = False) -> None:
+    def __init__(self, message: str, *, param: str | None = None, mendable: bool = False) -> None:
         """`mendable` says whether a download would overwrite nothing that a person may have written."""
-        super().__init__(message)
+        super().__init__(message, param=param)
         self.mendable = mendable
 
 

@@ -32,7 +32,7 @@ from wyoming_qwen3.errors import InvalidRequest
 Client = TestClient[web.Request, web.Application]
 
 LIMIT = 200_000
-STALL = 0.05
+STALL = 0.3
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "multipart/form-data; boundary=edge"}
 
@@ -185,12 +185,12 @@ async def test_a_slow_body_that_goes_on_is_taken(client: Client) -> None:
     """The time is for each pause, not for all of the body."""
 
     async def slow() -> AsyncIterator[bytes]:
-        for _ in range(6):
-            await asyncio.sleep(STALL / 2)
+        for _ in range(15):
+            await asyncio.sleep(STALL / 10)
             yield b" "
 
     async with client.post("/soon", data=slow(), headers=JSON) as response:
-        assert await response.read() == b" " * 6
+        assert await response.read() == b" " * 15
 
 
 async def test_a_body_whose_chunks_are_garbage_is_answered(client: Client) -> None:

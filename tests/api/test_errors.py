@@ -33,6 +33,7 @@ TABLE: dict[type[SpeechError], tuple[int, str, int | None]] = {
     errors.ModelInUse: (503, "server_error", 2),
     errors.ModelMissing: (503, "server_error", None),
     errors.ModelLoading: (503, "server_error", 10),
+    errors.ModelDamaged: (503, "server_error", 30),
     errors.ModelFailed: (503, "server_error", 30),
     errors.OutOfMemory: (503, "server_error", 30),
     errors.BackendUnavailable: (503, "server_error", 5),

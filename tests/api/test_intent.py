@@ -233,7 +233,7 @@ async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
         ({"ref_audio": CLIP, "ref_text": " "}, InvalidRequest, "ref_text", "x_vector_only_mode"),
         ({"ref_audio": data_url(0.9), "ref_text": "a"}, InvalidRequest, "ref_audio", "ref_audio: The clip has 0.9 s"),
         ({"ref_audio": data_url(30.5), "ref_text": "a"}, TooLarge, "ref_audio", "longer than 30 seconds"),
-        ({"ref_audio": "data:audio/wav;base64,QUJDRA==", "ref_text": "a"}, InvalidRequest, "ref_audio", "WAV, FLAC"),
+        ({"ref_audio": "data:audio/wav;base64,QUJDRA==", "ref_text": "a"}, InvalidRequest, "ref_audio", "WAV, AIFF"),
         ({"ref_audio": "data:audio/wav;base64,@@@@", "ref_text": "a"}, InvalidRequest, "ref_audio", "base64"),
         ({"ref_audio": "data:text/html;base64,QUJD", "ref_text": "a"}, InvalidRequest, "ref_audio", "no other URL"),
         ({"ref_audio": "http://127.0.0.1/a.wav", "ref_text": "a"}, InvalidRequest, "ref_audio", "no other URL or path"),

@@ -240,7 +240,7 @@ def test_files_that_browsers_do_not_play_are_taken_by_every_tab(studio: Studio, 
     for number in range(2):
         panel.locator("voice-sample").nth(number).get_by_label("What it says").fill(SENTENCE)
         expect(panel.locator("voice-sample").nth(number).locator(".findings")).not_to_contain_text("write all")
-    panel.get_by_label("Name").fill("Berta")
+    panel.get_by_role("textbox", name="Name", exact=True).fill("Berta")
     panel.get_by_role("button", name="Save the voice").click()
     expect(panel.get_by_role("heading", name="Berta")).to_be_visible()
     panel = studio.open("tokenizer")
