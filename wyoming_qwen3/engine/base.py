@@ -1,12 +1,29 @@
 """What an engine process needs of an engine, whatever makes the sound."""
 
+import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.errors import EngineFailed, SpeechError
 
 from .wire import Job, Opening, Output, Result
+
+_LOGGER = logging.getLogger(__name__)
+
+STEP_FAILED = "The engine failed in the middle of this audio"
+
+
+def told(error: Exception, what: str, unexpected: type[SpeechError] = EngineFailed) -> tuple[str, str]:
+    """Code and sentence that the server is told of an error.
+
+    A SpeechError speaks for itself. Any other is logged, and is `unexpected`: `what` went wrong, and its type.
+    """
+    if isinstance(error, SpeechError):
+        return error.code, str(error)
+    _LOGGER.error("%s", what, exc_info=error)
+    return unexpected.code, f"{what} ({type(error).__name__})."
 
 
 class Engine(Protocol):

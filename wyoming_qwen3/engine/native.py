@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech, SpeechError
+from wyoming_qwen3.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
 from wyoming_qwen3.hardware import available_memory
 from wyoming_qwen3.request import ClonePrompt, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 
 from . import decode
+from .base import STEP_FAILED, told
 from .codec import CodecDecoder
 from .graphs import Graphs, choose_graphs, streams_of
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
@@ -234,7 +235,8 @@ class NativeEngine:
         except self.fatal:
             raise
         except Exception as error:
-            yield from (_failed(row, error) for row in rows)
+            code, message = told(error, STEP_FAILED)
+            yield from (Failed(row, code, message) for row in rows)
 
     def _speak(self, model: _Model, rows: dict[decode.Row, int]) -> Iterator[Output]:
         """A frame of each row that is ready, and what is heard then; one that fails is left out from there on."""
@@ -254,7 +256,7 @@ class NativeEngine:
                 errors[number] = outcome
             else:
                 yield from outcome
-        yield from (_failed(number, error) for number, error in errors.items())
+        yield from (Failed(number, *told(error, STEP_FAILED)) for number, error in errors.items())
 
     def _model(self, checkpoint: Checkpoint | None) -> _Model:
         model = self._models.get(checkpoint) if checkpoint else None
@@ -408,14 +410,6 @@ def _rescue(number: int, speech: _Speech, fault: Fault) -> list[Output]:
     _LOGGER.info("Frame %d: %s%s", frames, MESSAGES[fault], " Trying another seed" if retried else "")
     failed: list[Output] = [] if retried else [Failed(number, RunawaySpeech.code, MESSAGES[fault])]
     return [Guarded(number, fault, retried), *failed]
-
-
-def _failed(row: int, error: Exception) -> Failed:
-    """What is told of a row's error, and logged where it is one of ours."""
-    if isinstance(error, SpeechError):
-        return Failed(row, error.code, str(error))
-    _LOGGER.error("Row %d has failed", row, exc_info=error)
-    return Failed(row, EngineFailed.code, f"The engine failed in the middle of this audio ({type(error).__name__}).")
 
 
 def _play(number: int, playback: _Playback) -> Iterator[Output]:

@@ -24,7 +24,7 @@ from wyoming_qwen3.playback import Playback
 from wyoming_qwen3.request import SAMPLE_RATE, Turn
 
 from . import wire
-from .base import Engine
+from .base import STEP_FAILED, Engine, told
 from .schedule import Costs, Standing, choose
 
 _LOGGER = logging.getLogger(__package__)
@@ -32,9 +32,6 @@ _LOGGER = logging.getLogger(__package__)
 _Done = TypeVar("_Done")
 _Failed = TypeVar("_Failed")
 _Message = TypeVar("_Message")
-
-
-_STEP_FAILED = "The engine failed in the middle of this audio"
 
 
 def main() -> None:
@@ -69,11 +66,6 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
     return NativeEngine(
         arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
     )
-
-
-def _sentence(what: str, error: Exception) -> str:
-    """What went wrong, for a person, with what a search of the log begins with."""
-    return f"{what} ({type(error).__name__})."
 
 
 @dataclass
@@ -176,9 +168,9 @@ class Host:
         except self._engine.fatal:
             raise
         except Exception as error:  # it says of no row that it is not at fault, nor what is left of it
-            _LOGGER.exception("A step failed")
+            code, message = told(error, STEP_FAILED)
             for row in rows:
-                self._deliver(wire.Failed(row, EngineFailed.code, _sentence(_STEP_FAILED, error)))
+                self._deliver(wire.Failed(row, code, message))
         self._costs.add(len(rows), time.monotonic() - start)
 
     def _runnable(self) -> list[int]:
@@ -280,11 +272,8 @@ class Host:
             return action()
         except self._engine.fatal:
             raise
-        except SpeechError as error:
-            return failed(error.code, str(error))
         except Exception as error:
-            _LOGGER.exception("%s", what)
-            return failed(unexpected.code, _sentence(what, error))
+            return failed(*told(error, what, unexpected))
 
     def _answer(self, answer: wire.FromEngine) -> None:
         """Tell what came of a chore, unless it was a job that nobody wants any more."""

@@ -3,7 +3,6 @@
 Needs no download and no torch. It knows nothing of when it is wanted.
 """
 
-import logging
 import re
 import textwrap
 import unicodedata
@@ -17,11 +16,10 @@ from hibari import Hibari
 from hibari.tts import MAX_PHONEMES
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, SpeechError
+from wyoming_qwen3.errors import EngineFailed
 
+from .base import told
 from .wire import Audio, Ended, Failed, Job, Opening, Output, Submit
-
-_LOGGER = logging.getLogger(__name__)
 
 _NAMED_DIGITS = 36
 """The library's names of numbers end with decillions."""
@@ -87,12 +85,8 @@ class StandbyEngine:
                 yield Audio(row, next(self._rows[row]).tobytes())
             except StopIteration:
                 yield Ended(row)
-            except SpeechError as error:
-                yield Failed(row, error.code, str(error))
             except Exception as error:
-                _LOGGER.exception("The standby voice failed on a text")
-                message = f"The standby voice failed on this text ({type(error).__name__})."
-                yield Failed(row, EngineFailed.code, message)
+                yield Failed(row, *told(error, "The standby voice failed on this text"))
 
     def _speak(self, text: str) -> Iterator[npt.NDArray[np.float32]]:
         spoken, rng = False, np.random.default_rng(_SEED)
