@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .checkpoints import KIND_NAMES, Checkpoint, Size
 from .cloning import ClonePrompts
@@ -40,6 +40,22 @@ def speakers_ready(statuses: Iterable[Status], size: Size) -> bool:
         return True
     smaller = choose_smaller(_PLAIN, main) if isinstance(found[main].error, OutOfMemory) else None
     return smaller is not None and found[smaller].state is State.READY
+
+
+@dataclass(frozen=True)
+class _Engagement:
+    """What is to be spoken, and what is held and entered for it."""
+
+    held: contextlib.AsyncExitStack
+    """What is in use as long as it is spoken."""
+
+    request: SpeechRequest
+    text: str
+    """Its next piece."""
+
+    aside: Aside
+    live: bool
+    """Whether it is fed words."""
 
 
 class Engines:
@@ -117,38 +133,21 @@ class Engines:
         engine takes. Raises Unavailable where nobody can speak it now, InvalidRequest where nobody ever can.
         """
         async with contextlib.AsyncExitStack() as held:
-            yield await self._engage(held, request, text, aside, live=live)
+            yield await self._engage(_Engagement(held, request, text, aside, live))
 
-    async def _engage(
-        self,
-        held: contextlib.AsyncExitStack,
-        request: SpeechRequest,
-        text: str,
-        aside: Aside,
-        *,
-        live: bool,
-        ran_out: int = 0,
-    ) -> Engaged:
+    async def _engage(self, engagement: "_Engagement", ran_out: int = 0) -> Engaged:
         """What can be had, after memory has run out so many times in this utterance."""
         for tries in range(ran_out, _MOST_RUN_OUT):
             with contextlib.suppress(OutOfMemory):  # the books have it, so that asking again finds something smaller
-                return await self._choose(held, request, text, aside, live=live, ran_out=tries)
-        return await self._choose(held, request, text, aside, live=live, ran_out=_MOST_RUN_OUT)
+                return await self._choose(engagement, tries)
+        return await self._choose(engagement, _MOST_RUN_OUT)
 
-    async def _choose(
-        self,
-        held: contextlib.AsyncExitStack,
-        request: SpeechRequest,
-        text: str,
-        aside: Aside,
-        *,
-        live: bool,
-        ran_out: int,
-    ) -> Engaged:
+    async def _choose(self, engagement: "_Engagement", ran_out: int) -> Engaged:
+        held, request, text = engagement.held, engagement.request, engagement.text
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
-        if self._servers and mode != "only" and state is not State.READY and not live:
+        if self._servers and mode != "only" and state is not State.READY and not engagement.live:
             try:
                 asked = await self._with_clips(request)
                 return await held.enter_async_context(self._servers.speaker(asked, text))
@@ -167,7 +166,7 @@ class Engines:
             speaker = Speaker(await held.enter_async_context(self._standby.use()), None, request)
         elif model and chosen == "qwen3":
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
-            async with aside() if waits else contextlib.nullcontext():
+            async with engagement.aside() if waits else contextlib.nullcontext():
                 speaker = await self._load(held, model.checkpoint, request)
         else:
             raise model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
@@ -181,7 +180,7 @@ class Engines:
         async def find_less() -> Engaged:
             if ran_out == _MOST_RUN_OUT:
                 raise OutOfMemory("Memory ran out while this was spoken.")
-            return await self._engage(held, request, text, aside, live=False, ran_out=ran_out + 1)
+            return await self._engage(replace(engagement, live=False), ran_out + 1)
 
         return Local(speaker, make_room, find_less)
 
