@@ -14,7 +14,8 @@ from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint
 
 MODEL = "model.safetensors"
 MODEL_INDEX = "model.safetensors.index.json"
-CODEC = "speech_tokenizer/model.safetensors"
+_TOKENIZER = "speech_tokenizer"
+CODEC = f"{_TOKENIZER}/model.safetensors"
 CONFIG = "config.json"
 SETTINGS = (
     CONFIG,
@@ -22,8 +23,8 @@ SETTINGS = (
     "vocab.json",
     "merges.txt",
     "tokenizer_config.json",
-    "speech_tokenizer/config.json",
-    "speech_tokenizer/preprocessor_config.json",
+    f"{_TOKENIZER}/config.json",
+    f"{_TOKENIZER}/preprocessor_config.json",
 )
 
 _MAX_HEADER_BYTES = 100_000_000
@@ -73,9 +74,11 @@ def find_defects(path: Path, checkpoint: Checkpoint | None = None) -> list[Defec
 
 def describe(defects: Sequence[Defect], path: Path) -> str:
     """The defects of the checkpoint at `path`, as a list to go on behind "... is damaged: ", without a full stop."""
-    missing = {folder for folder in ("speech_tokenizer",) if not (path / folder).is_dir()}
-    told = [f"the folder {folder} is missing" for folder in sorted(missing)]
-    told += [f"{one.file} {one.what}" for one in defects if one.file.partition("/")[0] not in missing]
+    told = []
+    if not (path / _TOKENIZER).is_dir():
+        told = [f"the folder {_TOKENIZER} is missing"]
+        defects = [one for one in defects if not one.file.startswith(f"{_TOKENIZER}/")]
+    told += [f"{one.file} {one.what}" for one in defects]
     more = len(told) - _MAX_TOLD
     return "; ".join(told[:_MAX_TOLD]) + (f"; and {more} more" if more > 0 else "")
 
