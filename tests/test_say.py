@@ -72,7 +72,7 @@ def test_say_speaks_what_comes_by_a_pipe_while_it_comes(tmp_path: Path) -> None:
         size = heard.stat().st_size
         process.stdin.write("been so for ten minutes, grüßt die Tür.".encode()[:-1])
         process.stdin.close()
-        assert process.wait(60) == 0, process.stderr.read()
+        assert process.wait(HANG_SECONDS) == 0, process.stderr.read()
     assert heard.stat().st_size > size
 
 
@@ -87,7 +87,7 @@ def test_a_pipe_that_says_nothing_more_is_an_error(tmp_path: Path) -> None:
         process.stdin.write("The front door is open.")
         process.stdin.flush()
         said = process.stderr.read()
-        assert process.wait(60) == 1
+        assert process.wait(HANG_SECONDS) == 1
     assert "No text and no end of it came for 2 seconds" in said
     assert "Traceback" not in said
     assert not (tmp_path / "door.wav").exists()
@@ -192,7 +192,7 @@ def test_commands_that_only_read_leave_nothing_behind(
     with Hub(tmp_path / "hub") as hub:
         variables["HF_ENDPOINT"] = hub.url
         result = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, env=variables, cwd=home
+            command, capture_output=True, text=True, timeout=HANG_SECONDS, check=False, env=variables, cwd=home
         )
         assert hub.requests == []
     assert result.returncode == code, result.stderr

@@ -171,7 +171,7 @@ async def test_four_who_ask_at_once_are_all_heard_before_any_is_through(services
 async def test_who_waits_for_text_holds_neither_a_place_nor_a_checkpoint(services: Services, worker: Watched) -> None:
     """What is unloaded meanwhile is loaded again, and the answer goes on with the same voice."""
     whole = await listen(opened(services, "One door. Two doors."))
-    async with services.synthesizer.open(RYAN, "test") as session, asyncio.timeout(60):
+    async with services.synthesizer.open(RYAN, "test") as session, asyncio.timeout(HANG_SECONDS):
         chunks = aiter(session)
         session.feed("One door. ")
         heard = [await anext(chunks)]
@@ -200,7 +200,7 @@ async def test_text_that_neither_goes_on_nor_ends_is_an_error(services: Services
 
 
 async def listen_all(session: SpeechSession) -> None:
-    async with asyncio.timeout(60), session:
+    async with asyncio.timeout(HANG_SECONDS), session:
         async for _ in session:
             pass
 

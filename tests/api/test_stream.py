@@ -409,7 +409,7 @@ async def test_a_client_that_says_nothing_is_sent_away(tmp_path: Path) -> None:
         pinging = asyncio.create_task(ping(talk))
         assert "No text" in (await talk.until("close")).the("error")["message"]
         pinging.cancel()
-    async with impatient(tmp_path, idle_seconds=0.1, text_timeout=2.0) as server, talking(url(server)) as talk:
+    async with impatient(tmp_path, idle_seconds=3.0, text_timeout=4.0) as server, talking(url(server)) as talk:
         await talk.configure()
         await talk.send("input.text", text="The front")
         answer = await talk.until("close")

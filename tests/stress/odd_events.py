@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wyoming.event import async_read_event
 
 from tests.stress.garbage import event
+from tests.waiting import HANG_SECONDS
 
 _NULL_START = b'{"type": "synthesize-start", "data": null, "data_length": null, "payload_length": null}\n'
 _START, _STOP = event("synthesize-start"), event("synthesize-stop")
@@ -13,9 +14,6 @@ _TEXT = event("synthesize-chunk", {"text": "The front door is open."})
 _SPEAK = event("synthesize", {"text": "The front door is open."})
 _STREAMED = ("audio-start", "audio-chunk", "audio-stop", "synthesize-stopped")
 _WHOLE = _STREAMED[:3]
-
-_SECONDS = 60.0
-"""For which an answer is waited for."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class OddConversation:
         writer.write(self.sent)
         types: list[str] = []
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(HANG_SECONDS):
                 while len(types) < len(self.answered) and (told := await async_read_event(reader)):
                     if not (told.type == "audio-chunk" and types[-1:] == ["audio-chunk"]):
                         types.append(told.type)

@@ -6,7 +6,7 @@ from tests.conftest import StartServer, synthesize
 from tests.stress.half_open import HalfOpen
 from tests.stress.held import OPTIONS, Held, faults_in, grown, metrics, settle
 
-_COUNT = 24
+_COUNT = 12
 
 
 async def test_texts_that_never_end_hold_up_nobody(start_server: StartServer, models_dir: Path) -> None:
