@@ -32,6 +32,9 @@ class Faults:
     """Instead of the listing."""
 
     bytes_per_second: float | None = None
+    held: set[str] = field(default_factory=set)
+    """Files whose last bytes are sent one in a second, until the name is taken out: such a download does not end."""
+
     cut: dict[str, int] = field(default_factory=dict)
     """Close the connection after so many bytes of a file's answer, each time."""
 
@@ -246,8 +249,13 @@ class _Handler(BaseHTTPRequestHandler):
         cut = hub.faults.cut.get(name, hub.faults.cut_once.pop(name, None))
         stall = hub.faults.stall.get(name)
         end = min(len(body), *(limit for limit in (cut, stall) if limit is not None), len(body))
-        for start in range(0, end, _SLICE):
-            record.sent += self.wfile.write(body[start : min(start + _SLICE, end)])
+        sent = 0
+        while sent < end:
+            is_held = name in hub.faults.held and sent + _SLICE >= end
+            size = self.wfile.write(body[sent : min(sent + (1 if is_held else _SLICE), end)])
+            sent, record.sent = sent + size, record.sent + size
+            if is_held and not hub.wait(1):
+                return
             if hub.faults.bytes_per_second:
                 time.sleep(_SLICE / hub.faults.bytes_per_second)
         if stall is not None:

@@ -28,6 +28,7 @@ async def wait_for_qwen3(server: Server) -> None:
 async def test_from_nothing_to_qwen3_over_a_slow_and_cut_connection(start_server: StartServer, hub_root: Path) -> None:
     with Hub(hub_root) as hub:
         hub.faults.bytes_per_second = 150_000
+        hub.faults.held = {"model.safetensors"}
         hub.faults.cut_once = {"model.safetensors": 500_000}
         server = start_server("--model", "0.6B", HF_ENDPOINT=hub.url)
         meanwhile = await synthesize(server.uri, SENTENCE)
@@ -36,6 +37,7 @@ async def test_from_nothing_to_qwen3_over_a_slow_and_cut_connection(start_server
         refused = await synthesize(server.uri, "Hallo.", "ryan-de")
         assert refused.events[-1].type == "error"
         assert refused.events[-1].data["code"] == "model_loading"
+        hub.faults.held.clear()
         await server.wait_for(r"Next try in 5 s")
         await server.wait_for(r"resuming at \d")
         await wait_for_qwen3(server)

@@ -175,6 +175,7 @@ async def test_loading_downloads_nothing_where_nothing_is_downloaded_by_itself(h
 
 async def test_a_download_is_told_in_bytes_and_can_be_stopped(http: ClientSession, hub: Hub) -> None:
     hub.faults.bytes_per_second = 500_000
+    hub.faults.held = {"model.safetensors"}
     async with watching(http) as events:
         status, entry = await change(http, "download", model=BASE_ID)
         assert (status, entry["state"], entry["progress"]) == (200, "downloading", None)
@@ -188,6 +189,7 @@ async def test_a_download_is_told_in_bytes_and_can_be_stopped(http: ClientSessio
         await events.until("missing", BASE_ID)
         assert (await change(http, "download/cancel", model=BASE_ID))[0] == 400
         hub.faults.bytes_per_second = None
+        hub.faults.held.clear()
         assert (await change(http, "download", model=BASE_ID))[0] == 200
         told = await events.until("downloaded", BASE_ID)
     assert told[-1][1]["state"] == "on disk"

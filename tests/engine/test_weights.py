@@ -279,6 +279,7 @@ def test_download_goes_on_within_a_file(machine: Machine) -> None:
 
 def test_download_survives_a_killed_process(machine: Machine) -> None:
     machine.hub.faults.bytes_per_second = 1_000_000
+    machine.hub.faults.held = {MODEL}
     script = (
         "import sys, pathlib\n"
         "from wyoming_qwen3.engine import hub\n"
@@ -295,6 +296,7 @@ def test_download_survives_a_killed_process(machine: Machine) -> None:
         process.kill()
     kept = machine.part.stat().st_size
     machine.hub.faults.bytes_per_second = None
+    machine.hub.faults.held.clear()
     machine.download()
     assert machine.hub.requests[-1].range == f"bytes={kept}-"
     assert same_files(machine.folder, machine.hub.root / CHECKPOINT.repository)

@@ -24,11 +24,12 @@ pytestmark = pytest.mark.usefixtures("browser")
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Hub]:
-    """One with the small CustomVoice, and a slow line."""
+    """One with the small CustomVoice, which never arrives whole."""
     root = tmp_path_factory.mktemp("hub")
     shutil.copytree(models_dir / CUSTOM_VOICE.name, root / "Qwen" / CUSTOM_VOICE.name)
     with Hub(root) as hub:
         hub.faults.bytes_per_second = 100_000
+        hub.faults.held = {"model.safetensors"}
         yield hub
 
 
