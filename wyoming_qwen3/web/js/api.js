@@ -20,11 +20,11 @@ export function url(path) {
 }
 
 let asking = null;
-let askForKey = async () => null;
+let askForKey = () => Promise.resolve(null);
 
 /** Who asks the person for the API key: resolves to a key, or null. */
-export function onKeyNeeded(ask) {
-  askForKey = ask;
+export function onKeyNeeded(dialog) {
+  askForKey = dialog;
 }
 
 export function currentKey() {
@@ -50,10 +50,17 @@ function stored(storage) {
   }
 }
 
-/** A Response that is a success. Throws ApiError, and AbortError where `signal` says so. */
+/**
+ * A Response that is a success. Throws ApiError, and AbortError where `signal` says so.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {{json?: any, form?: BodyInit, accept?: string, signal?: AbortSignal}} [options]
+ */
 export async function send(method, path, { json, form, accept, signal } = {}) {
   for (;;) {
     const key = currentKey();
+    /** @type {Record<string, string>} */
     const headers = {};
     if (key) headers.Authorization = `Bearer ${key}`;
     if (accept) headers.Accept = accept;
@@ -126,9 +133,9 @@ export async function saveFrom(path, name) {
   save(await blob(path), name);
 }
 
-async function reached(ask) {
+async function reached(request) {
   try {
-    return await ask();
+    return await request();
   } catch (error) {
     throw error.name === "AbortError" ? error : unreachable();
   }

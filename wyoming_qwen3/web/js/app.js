@@ -78,11 +78,13 @@ class VoiceStudio extends HTMLElement {
 
   /** Show these notes, and leave alone those that are shown. */
   #note(notes) {
-    for (const shown of [...this.notes.children]) {
+    /** @type {NodeListOf<HTMLElement>} */
+    const before = this.notes.querySelectorAll("[data-note]");
+    for (const shown of before) {
       if (!notes.some(({ id }) => id === shown.dataset.note)) shown.remove();
     }
     for (const note of notes) {
-      if (![...this.notes.children].some((shown) => shown.dataset.note === note.id)) this.notes.append(noteOf(note));
+      if (![...before].some((shown) => shown.dataset.note === note.id)) this.notes.append(noteOf(note));
     }
   }
 

@@ -12,6 +12,12 @@ export function uid() {
 /**
  * An element: h("button", { class: "primary", onclick: save, disabled: true }, "Save").
  * `on…` functions become listeners, true and false set or leave out an attribute, null leaves it out.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {any[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -114,7 +120,12 @@ export function checkbox(label, control) {
   return h("label", { class: "check" }, control, h("span", {}, label));
 }
 
-/** A slider that shows its value. */
+/**
+ * A slider that shows its value.
+ *
+ * @param {string} label
+ * @param {{min: number, max: number, step: number, value: number, show?: (value: number) => string, hint?: string}} options
+ */
 export function slider(label, { min, max, step, value, show = String, hint = "" }) {
   const control = h("input", { type: "range", min, max, step, value, id: uid() });
   const shown = h("span", { class: "value" });

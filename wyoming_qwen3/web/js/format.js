@@ -18,7 +18,9 @@ export function milliseconds(value) {
 }
 
 export function bytes(value) {
-  const unit = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]].find(([, size]) => value >= size);
+  /** @type {[string, number][]} */
+  const units = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]];
+  const unit = units.find(([, size]) => value >= size);
   return unit ? `${short(value / unit[1])} ${unit[0]}` : `${value} B`;
 }
 

@@ -16,7 +16,7 @@ export class Recorder {
       const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true };
       this.#stream = await navigator.mediaDevices.getUserMedia({ audio });
     } catch (error) {
-      throw new Error(t(error.name === "NotFoundError" ? "record.none" : "record.refused"));
+      throw new Error(t(error.name === "NotFoundError" ? "record.none" : "record.refused"), { cause: error });
     }
     this.#context = new AudioContext();
     await this.#context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));

@@ -15,8 +15,8 @@ const LIMITS = {
   maxItems: "at most",
 };
 
-function nameOf(reference) {
-  return reference.split("/").pop();
+function nameOf(pointer) {
+  return pointer.split("/").pop();
 }
 
 /** What a schema accepts, in a few words, as texts and links. */

@@ -114,12 +114,12 @@ export class SoundPlayer extends HTMLElement {
   #tell() {
     const { currentTime, paused } = this.audio;
     const played = this.#seconds ? Math.min(currentTime / this.#seconds, 1) : 0;
-    this.seek.value = played;
+    this.seek.value = String(played);
     this.seek.setAttribute("aria-valuetext", clock(currentTime));
     this.wave.mark({ played });
     this.time.textContent = currentTime ? `${clock(currentTime)} / ${clock(this.#seconds)}` : clock(this.#seconds);
     if (this.play.dataset.shown === String(paused)) return;
-    this.play.dataset.shown = paused;
+    this.play.dataset.shown = String(paused);
     this.play.replaceChildren(icon(paused ? "play" : "pause"));
     relabel(this.play, paused ? t("play") : t("pause"));
   }
@@ -127,7 +127,7 @@ export class SoundPlayer extends HTMLElement {
 
 customElements.define("sound-player", SoundPlayer);
 
-/** A new one. */
+/** A new, hidden player. */
 export function soundPlayer() {
   const player = document.createElement("sound-player");
   player.hidden = true;

@@ -18,6 +18,7 @@ const LONGEST_LABEL = 60;
 class ComposeTab extends HTMLElement {
   #tracks = recall("compose.tracks", []);
   #pictures = new Map();
+  #blocks = [];
 
   connectedCallback() {
     if (this.childElementCount) return;
@@ -38,14 +39,14 @@ class ComposeTab extends HTMLElement {
     this.crossfade.control.addEventListener("input", () => this.#place());
     drafted("compose.crossfade", this.crossfade.control);
     this.crossfade.tell();
-    this.normalize = drafted("compose.normalize", h("input", { type: "checkbox", checked: true }));
+    this.normalized = drafted("compose.normalize", h("input", { type: "checkbox", checked: true }));
     this.format = drafted("compose.format", select(FORMATS.map((format) => [format, format]), "wav"));
     this.render = button(t("compose.render"), () => this.#render(), { symbol: "check", kind: "primary" });
     this.player = soundPlayer();
     this.append(
       card(t("compose.sounds"), h("div", { class: "row" }, this.sources, upload, file), this.lanes, this.notice.element),
       card(t("compose.whole"), h("div", { class: "row" }, field(t("compose.mode"), this.mode), field(t("format"), this.format)),
-        this.crossfade.element, checkbox(t("compose.normalize"), this.normalize),
+        this.crossfade.element, checkbox(t("compose.normalize"), this.normalized),
         h("div", { class: "actions" }, this.render), this.player));
     this.#show();
   }
@@ -107,6 +108,7 @@ class ComposeTab extends HTMLElement {
 
   #show() {
     this.crossfade.element.hidden = this.mode.value === "mix";
+    this.#blocks = [];
     this.lanes.replaceChildren(...this.#tracks.map((track, number) => this.#lane(track, number)));
     if (!this.#tracks.length) this.lanes.append(h("li", { class: "hint" }, t("compose.none")));
     this.#place();
@@ -135,7 +137,7 @@ class ComposeTab extends HTMLElement {
     const lane = h("li", { class: "lane" }, h("div", { class: "between" }, h("h3", {}, track.label), span, remove),
       h("div", { class: "rail" }, block),
       h("div", { class: "knobs" }, field(t("compose.offset"), offset), volume.element, ...fades));
-    lane.parts = { block, span, offset };
+    this.#blocks.push({ block, span });
     return lane;
   }
 
@@ -149,7 +151,7 @@ class ComposeTab extends HTMLElement {
     keep("compose.tracks", this.#tracks);
     const placed = spans(this.#tracks, this.#how());
     const length = Math.max(1000, ...placed.map((span) => span.end));
-    [...this.lanes.children].filter((lane) => lane.parts).forEach(({ parts: { block, span } }, number) => {
+    this.#blocks.forEach(({ block, span }, number) => {
       const { start, end } = placed[number];
       block.style.left = `${(100 * start) / length}%`;
       block.style.width = `${(100 * (end - start)) / length}%`;
@@ -180,7 +182,7 @@ class ComposeTab extends HTMLElement {
         tracks: this.#tracks.map(({ audio, offset_ms, volume, fade_in_ms, fade_out_ms }) => ({ audio, offset_ms, volume, fade_in_ms, fade_out_ms })),
         mode,
         crossfade_ms: mode === "sequence" ? crossfade : 0,
-        normalize: this.normalize.checked,
+        normalize: this.normalized.checked,
         response_format: format,
         return: "json",
       };

@@ -12,6 +12,8 @@ import { FORMATS, LANGUAGES, allVoices, voiceOptions } from "./voices.js";
 
 class ConversationTab extends HTMLElement {
   #voices = [];
+  #roles = [];
+  #lines = [];
   #stopping = null;
 
   connectedCallback() {
@@ -51,7 +53,8 @@ class ConversationTab extends HTMLElement {
   #cast() {
     const names = speakersOf(this.script.value);
     const chosen = recall("conversation.cast", {});
-    this.cast.replaceChildren(...names.map((name, number) => this.#role(name, number, chosen)));
+    this.#roles = names.map((name, number) => this.#role(name, number, chosen));
+    this.cast.replaceChildren(...this.#roles.map((role) => role.element));
     if (!names.length) this.cast.append(h("p", { class: "hint" }, t("conversation.nobody")));
   }
 
@@ -70,17 +73,15 @@ class ConversationTab extends HTMLElement {
     voice.addEventListener("change", change);
     style.addEventListener("input", change);
     const element = h("div", { class: "role" }, field(name, voice), style);
-    element.speaker = { name, fields: () => ({ voice: voice.value, instructions: style.value.trim() || undefined }) };
-    return element;
+    return { name, element, fields: () => ({ voice: voice.value, instructions: style.value.trim() || undefined }) };
   }
 
   async #speak() {
     await this.notice.during(async () => {
-      const roles = [...this.cast.children].map((element) => element.speaker).filter(Boolean);
       const format = this.format.value;
       const json = {
         script: this.script.value,
-        speakers: Object.fromEntries(roles.map(({ name, fields }) => [name, fields()])),
+        speakers: Object.fromEntries(this.#roles.map(({ name, fields }) => [name, fields()])),
         pause_ms: Number(this.pause.control.value),
         language: this.language.value,
         response_format: format,
@@ -100,23 +101,22 @@ class ConversationTab extends HTMLElement {
 
   async #show(conversation, format) {
     this.result.hidden = false;
-    this.turns.replaceChildren(...conversation.turns.map((turn) => this.#turn(turn)));
+    this.#lines = conversation.turns.map((turn) => ({ turn, element: this.#turn(turn) }));
+    this.turns.replaceChildren(...this.#lines.map((line) => line.element));
     await this.player.show(await blob(conversation.audio_url), `conversation.${format}`);
   }
 
   #turn(turn) {
     const times = `${exact(turn.start_ms / 1000)} – ${exact(turn.end_ms / 1000)}`;
-    const line = h("li", {}, h("button", { type: "button", class: "turn", onclick: () => this.player.from(turn.start_ms / 1000) },
+    return h("li", {}, h("button", { type: "button", class: "turn", onclick: () => this.player.from(turn.start_ms / 1000) },
       h("strong", {}, turn.speaker), h("span", { class: "words" }, turn.text), h("span", { class: "time" }, times)));
-    line.turn = turn;
-    return line;
   }
 
   #follow() {
     const now = 1000 * this.player.position;
-    for (const line of this.turns.children) {
-      const heard = now >= line.turn.start_ms && now < line.turn.end_ms && !this.player.audio.paused;
-      line.classList.toggle("heard", heard);
+    for (const { turn, element } of this.#lines) {
+      const heard = now >= turn.start_ms && now < turn.end_ms && !this.player.audio.paused;
+      element.classList.toggle("heard", heard);
     }
   }
 }

@@ -43,7 +43,9 @@ class ModelsTab extends HTMLElement {
     if (states !== this.#shown || !this.list.childElementCount) {
       const held = this.list.contains(document.activeElement) ? document.activeElement.closest("article").dataset.id : null;
       this.list.replaceChildren(...answer.models.map((model) => this.#model(model)));
-      if (held) this.list.querySelector(`[data-id="${held}"] button`)?.focus();
+      /** @type {HTMLElement | null} */
+      const first = held && this.list.querySelector(`[data-id="${held}"] button`);
+      first?.focus();
       this.#shown = states;
     }
     answer.models.forEach((model, number) => this.#progress(model, this.list.children[number]));

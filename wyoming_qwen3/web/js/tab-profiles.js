@@ -146,7 +146,7 @@ class ProfilesTab extends HTMLElement {
 
   async #save() {
     await this.notice.during(async () => {
-      const samples = [...this.clips.children];
+      const samples = [...this.clips.querySelectorAll("voice-sample")];
       if (!samples.length) throw new Error(t("profiles.empty"));
       if (!this.timbre.checked && samples.some((sample) => !sample.text.value.trim())) throw new Error(t("profiles.textless"));
       if (this.target.value) await this.#addTo(this.target.value, samples);
@@ -198,7 +198,7 @@ class ProfilesTab extends HTMLElement {
     return h("article", { class: "item" },
       h("div", { class: "between" }, h("h3", {}, name), h("div", { class: "actions" }, ...actions)),
       h("p", { class: "hint" }, about.filter(Boolean).join(" · ")),
-      formerNames(profile, (names) => this.#change(profile, () => ask("PUT", `api/profiles/${profile.id}`, { former_names: names }))),
+      formerNames(profile, (names) => this.#change(() => ask("PUT", `api/profiles/${profile.id}`, { former_names: names }))),
       ...profile.samples.map((sample) => this.#heardSample(profile, sample)));
   }
 
@@ -206,23 +206,23 @@ class ProfilesTab extends HTMLElement {
     const player = soundPlayer();
     player.hidden = false;
     player.later(sample.audio_url, `${profile.name}.wav`, sample.duration_ms / 1000);
-    const remove = button(t("sample.remove"), () => this.#change(profile, () => ask("DELETE", `api/profiles/${profile.id}/samples/${sample.id}`)),
+    const remove = button(t("sample.remove"), () => this.#change(() => ask("DELETE", `api/profiles/${profile.id}/samples/${sample.id}`)),
       { symbol: "remove", bare: true });
     return h("div", { class: "sample" }, h("p", { class: "quote" }, sample.text ?? t("profiles.timbre_only")),
       h("div", { class: "row" }, player, profile.folder ? null : remove));
   }
 
   async #makeDefault(profile) {
-    await this.#change(profile, () => makeDefault(profile.name));
+    await this.#change(() => makeDefault(profile.name));
     this.notice.done(t("voices.defaulted", { name: profile.name }));
   }
 
   async #remove(profile) {
     if (!(await confirmed(t("remove.question", { name: profile.name }), t("remove"), t("cancel")))) return;
-    await this.#change(profile, () => ask("DELETE", `api/profiles/${profile.id}`));
+    await this.#change(() => ask("DELETE", `api/profiles/${profile.id}`));
   }
 
-  async #change(profile, change) {
+  async #change(change) {
     await this.notice.during(async () => {
       await change();
       voicesChanged();

@@ -31,15 +31,15 @@ class TokenizerTab extends HTMLElement {
     this.picture = h("canvas", { role: "img" });
     this.pointed = h("output", { class: "hint" });
     this.picture.addEventListener("pointermove", (event) => this.#point(event));
-    this.before = soundPlayer();
-    this.after = soundPlayer();
+    this.original = soundPlayer();
+    this.decoded = soundPlayer();
     this.facts = h("p", { class: "hint" });
     this.tokens = h("section", { class: "card", hidden: true }, h("h2", {}, t("tokenizer.tokens")), this.facts,
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("tokenizer.tokens") }, this.picture), this.pointed,
       h("div", { class: "actions" }, button(t("tokenizer.decode"), () => this.#decode(), { symbol: "speak", kind: "primary" }),
         button(t("tokenizer.save"), () => this.#save(), { symbol: "download" })));
     this.heard = h("section", { class: "card", hidden: true }, h("h2", {}, t("tokenizer.compare")),
-      h("h3", {}, t("tokenizer.before")), this.before, h("h3", {}, t("tokenizer.after")), this.after);
+      h("h3", {}, t("tokenizer.before")), this.original, h("h3", {}, t("tokenizer.after")), this.decoded);
     this.append(card("", h("p", {}, t("tokenizer.about")), drop, this.notice.element), this.tokens, this.heard);
   }
 
@@ -53,9 +53,9 @@ class TokenizerTab extends HTMLElement {
       this.notice.clear();
       this.tokens.hidden = false;
       this.heard.hidden = false;
-      this.after.hidden = true;
+      this.decoded.hidden = true;
       this.#draw();
-      await this.before.show(await playable(file), file.name);
+      await this.original.show(await playable(file), file.name);
     });
   }
 
@@ -83,7 +83,7 @@ class TokenizerTab extends HTMLElement {
   async #decode() {
     await this.notice.during(async () => {
       const file = await blob("api/audio/decode", { tokens: this.#encoded.tokens, response_format: "wav" });
-      await this.after.show(file, "decoded.wav");
+      await this.decoded.show(file, "decoded.wav");
     });
   }
 

@@ -4,7 +4,7 @@
 function isDark(colour) {
   const probe = document.createElement("canvas").getContext("2d");
   probe.fillStyle = colour;
-  const found = /^#(..)(..)(..)$/.exec(probe.fillStyle);
+  const found = /^#(..)(..)(..)$/.exec(String(probe.fillStyle));
   if (!colour || !found) return null;
   const [red, green, blue] = found.slice(1).map((part) => parseInt(part, 16));
   return 0.299 * red + 0.587 * green + 0.114 * blue < 128;

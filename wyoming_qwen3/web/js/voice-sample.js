@@ -18,8 +18,12 @@ export class VoiceSample extends HTMLElement {
   #asked = 0;
   #audio = new Audio();
 
-  /** `changed(state)` is called whenever there is something to keep, with null when it is removed. */
-  constructor(changed = () => {}) {
+  /**
+   * `changed` is called with the state whenever there is something to keep, and with null when it is removed.
+   *
+   * @param {(state: object | null) => void} [changed]
+   */
+  constructor(changed = () => undefined) {
     super();
     this.changed = changed;
     this.usable = false;
@@ -73,9 +77,9 @@ export class VoiceSample extends HTMLElement {
     this.#samples = samples;
     this.#rate = rate;
     const length = samples.length / rate;
-    for (const { control } of [this.start, this.end]) control.max = length;
-    this.start.control.value = from;
-    this.end.control.value = to ?? length;
+    for (const { control } of [this.start, this.end]) control.max = String(length);
+    this.start.control.value = String(from);
+    this.end.control.value = String(to ?? length);
     this.start.tell();
     this.end.tell();
     this.text.value = text;
@@ -114,7 +118,7 @@ export class VoiceSample extends HTMLElement {
     const distance = ({ control }) => Math.abs(Number(control.value) - at(event));
     const { control } = distance(this.start) < distance(this.end) ? this.start : this.end;
     const move = (moved) => {
-      control.value = at(moved);
+      control.value = String(at(moved));
       control.dispatchEvent(new Event("input"));
     };
     canvas.setPointerCapture(event.pointerId);

@@ -115,7 +115,7 @@ export class VoicePicker {
 }
 
 /** A few seconds of a voice: its own clip, or a sentence that it says. */
-async function sample(voice) {
+function sample(voice) {
   if (voice.preview_url) return blob(voice.preview_url);
   return blob("api/effects/preview", { voice: voice.id, response_format: "wav" });
 }
