@@ -86,9 +86,7 @@ class CodecStack {
     }
 
     // A row of what is multiplied next.
-    float* factors(int row, int inputs) {
-        return factors_.data()->numbers + int64_t(row) * settled_width(inputs);
-    }
+    float* factors(int row, int inputs) { return factors_.data()->numbers + int64_t(row) * settled_width(inputs); }
 
     void norm(const float* weight, const Member& member) {
         each_row(member, [&](int row) {
@@ -110,7 +108,7 @@ class CodecStack {
                 const int count = std::min(kLanes, inputs - i);
                 float x[kLanes] = {};
                 std::copy_n(gates + i, count, x);
-                store(x, (Float)((Vector)load(x) / (1.0f + (Vector)exponential((Float)-(Vector)load(x)))));
+                store(x, (Float)((Vector)load(x) / (1.0f + (Vector)exponential((Float) - (Vector)load(x)))));
                 for (int lane = 0; lane < count; ++lane) to[i + lane] = x[lane] * gates[inputs + i + lane];
             }
             settle(to, inputs);
@@ -145,7 +143,8 @@ class CodecStack {
             for (int h = 0; h < group_; ++h) turn(first_row + s, head * group_ + h, l, true, queries + h * dim_);
             const int first = int(std::max<int64_t>(s, kept - past.position));
             const float* keys = joined.data() + first * dim_;
-            attend(dim_, group_, 1.0f / std::sqrt(float(dim)), queries, keys, keys + size, kept + s + 1 - first, scores, out);
+            attend(dim_, group_, 1.0f / std::sqrt(float(dim)), queries, keys, keys + size, kept + s + 1 - first, scores,
+                   out);
             for (int h = 0; h < group_; ++h)
                 std::copy_n(out + h * dim_, dim, factors(first_row + s, l.out.inputs) + (head * group_ + h) * dim);
         }

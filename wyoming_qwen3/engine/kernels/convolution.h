@@ -17,7 +17,7 @@ struct Stream {
 
 namespace {
 
-constexpr int kFewSteps = 96;     // up to so many, threads share the weights, and beyond it the steps
+constexpr int kFewSteps = 96;  // up to so many, threads share the weights, and beyond it the steps
 
 // Rows begin where a cache line does: a tile's rows would each take two of them otherwise.
 struct alignas(64) Line {
@@ -48,8 +48,7 @@ inline Float snake(Float x, Float frequency, Float gain) {
 
 inline void snake_row(const float* x, const float* frequencies, const float* gains, int count, float* out) {
     int i = 0;
-    for (; i + kLanes <= count; i += kLanes)
-        store(out + i, snake(load(x + i), load(frequencies + i), load(gains + i)));
+    for (; i + kLanes <= count; i += kLanes) store(out + i, snake(load(x + i), load(frequencies + i), load(gains + i)));
     if (i == count) return;
     float rest[3][kLanes] = {};
     for (int lane = 0; i + lane < count; ++lane) {
@@ -75,11 +74,13 @@ inline void convolve(const Convolution& c, const float* joined, Range steps, Ran
             const int now = std::min(kStretch, steps.end - begin);
             alignas(64) float sums[kStretch * kPanel];
             for (int k = 0; k < depth; k += kPart)
-                multiply(c, weights + int64_t(k) * kPanel, joined + begin * width, {k, std::min(k + kPart, depth)}, now, sums);
+                multiply(c, weights + int64_t(k) * kPanel, joined + begin * width, {k, std::min(k + kPart, depth)}, now,
+                         sums);
             const auto put_all = [&](auto outputs) {
                 for (int s = 0; s < now; ++s) {
                     float* own = sums + s * kPanel;
-                    if (c.bias) for (int i = 0; i < outputs; ++i) own[i] += c.bias[first + i];
+                    if (c.bias)
+                        for (int i = 0; i < outputs; ++i) own[i] += c.bias[first + i];
                     put(begin + s, first, outputs, own);
                 }
             };
@@ -188,9 +189,10 @@ inline void convolve_all(const Convolution& c, const Layout& layout, const float
 
 inline void convolution(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member) {
     join(c, layout, memory.joined.data()->numbers, member);
-    convolve_all(c, layout, memory.joined.data()->numbers, member, [&](int n, int s, int first, auto count, const float* sums) {
-        std::copy_n(sums, count, layout.streams[n].output + int64_t(s) * c.outputs + first);
-    });
+    convolve_all(c, layout, memory.joined.data()->numbers, member,
+                 [&](int n, int s, int first, auto count, const float* sums) {
+                     std::copy_n(sums, count, layout.streams[n].output + int64_t(s) * c.outputs + first);
+                 });
 }
 
 // output = input + narrow(wide(input)), where wide sees the past and narrow has one tap; both activate their input.
@@ -200,11 +202,12 @@ inline void residual_unit(const Convolution& wide, const Convolution& narrow, co
     join(wide, layout, memory.joined.data()->numbers, member);
     std::vector<int> firsts(layout.count);
     for (int n = 1; n < layout.count; ++n) firsts[n] = firsts[n - 1] + layout.streams[n - 1].steps;
-    convolve_all(wide, layout, memory.joined.data()->numbers, member, [&](int n, int s, int first, auto count, const float* sums) {
-        float* row = between + (int64_t(firsts[n]) + s) * row_width(narrow) + first;
-        snake_row(sums, narrow.frequencies + first, narrow.gains + first, count, row);
-        settle(row, count);
-    });
+    convolve_all(wide, layout, memory.joined.data()->numbers, member,
+                 [&](int n, int s, int first, auto count, const float* sums) {
+                     float* row = between + (int64_t(firsts[n]) + s) * row_width(narrow) + first;
+                     snake_row(sums, narrow.frequencies + first, narrow.gains + first, count, row);
+                     settle(row, count);
+                 });
     member.wait();
     std::vector<Stream> streams(layout.streams, layout.streams + layout.count);
     Layout flat(narrow, streams.data(), layout.count);  // no past: streams lie one behind the other

@@ -1,12 +1,13 @@
 // A frame's codes and samples on a CPU: what Python calls.
 //
 // Plain C functions on plain memory that the caller owns; structures.py has the same structures, and compares them with
-// `fields`. Nothing is kept but threads and their workspace, and nothing is thrown: functions that can run out of memory
-// return 0 where they are done and 1 where they are not, and what they write then is undefined.
-#include <cstddef>
-#include <numeric>
+// `fields`. Nothing is kept but threads and their workspace, and nothing is thrown: functions that can run out of
+// memory return 0 where they are done and 1 where they are not, and what they write then is undefined.
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cstddef>
+#include <numeric>
 
 #include "codec_transformer.h"
 #include "sampling.h"
@@ -88,7 +89,8 @@ EXPORTED int stack_advance(Crew* crew, const Stack* stack, const Token* tokens, 
         }
         crew->team.run([&](const Member& member) { advance(*stack, work, tokens, count, member); });
         for (int t = 0; t < count; ++t)
-            std::copy_n(work.states.data() + int64_t(t) * work.hidden, stack->hidden, inputs + int64_t(t) * stack->hidden);
+            std::copy_n(work.states.data() + int64_t(t) * work.hidden, stack->hidden,
+                        inputs + int64_t(t) * stack->hidden);
     });
 }
 
@@ -105,7 +107,8 @@ EXPORTED int linear_apply(Crew* crew, const Linear* layer, int rows, const float
         }
         crew->team.run([&](const Member& member) {
             apply(*layer, quantised, rows, member, [&](int r, int first, const float* out) {
-                std::copy_n(out, std::min(kBlock, layer->outputs - first), outputs + int64_t(r) * layer->outputs + first);
+                std::copy_n(out, std::min(kBlock, layer->outputs - first),
+                            outputs + int64_t(r) * layer->outputs + first);
             });
         });
     });
@@ -175,7 +178,8 @@ EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, c
                     });
                 } else {
                     for (int t = own_tokens.begin; t < own_tokens.end; ++t)
-                        std::copy_n(inputs.data() + int64_t(t) * width, s.hidden, work.states.data() + int64_t(t) * work.hidden);
+                        std::copy_n(inputs.data() + int64_t(t) * width, s.hidden,
+                                    work.states.data() + int64_t(t) * work.hidden);
                 }
                 member.wait();
                 advance(s, work, tokens.data(), count, member);
@@ -210,9 +214,7 @@ EXPORTED int64_t convolution_size(const Convolution* c) noexcept { return packed
 
 // Weights [outputs, inputs, taps] as they are multiplied.
 EXPORTED int convolution_pack(Crew* crew, const Convolution* c, const float* weights, float* packed) noexcept {
-    return with(crew, [&] {
-        crew->team.run([&](const Member& member) { pack_all(*c, weights, packed, member); });
-    });
+    return with(crew, [&] { crew->team.run([&](const Member& member) { pack_all(*c, weights, packed, member); }); });
 }
 
 // Pieces of some signals through a convolution.
@@ -255,7 +257,8 @@ EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, uint64
         crew->team.run([&](const Member& member) {
             const int64_t lines = size / 64;
             const uint64_t* from = reinterpret_cast<const uint64_t*>(bytes) + lines * member.number / member.size * 8;
-            const uint64_t* to = reinterpret_cast<const uint64_t*>(bytes) + lines * (member.number + 1) / member.size * 8;
+            const uint64_t* to =
+                reinterpret_cast<const uint64_t*>(bytes) + lines * (member.number + 1) / member.size * 8;
             uint64_t sums[32] = {};
             for (; from + 32 <= to; from += 32) {
                 __builtin_prefetch(from + kAhead / 8);
@@ -282,6 +285,7 @@ struct Field {
 // All that structures.py mirrors, and a null at the end.
 EXPORTED const Field* fields() noexcept {
     static const Field all[] = {
+        // clang-format off
         SIZE(Linear), AT(Linear, weights), AT(Linear, scales), AT(Linear, bias), AT(Linear, outputs),
         AT(Linear, inputs), AT(Linear, bits), AT(Linear, blocks),
         SIZE(Layer), AT(Layer, qkv), AT(Layer, out), AT(Layer, gate_up), AT(Layer, down), AT(Layer, attention_norm),
@@ -305,6 +309,7 @@ EXPORTED const Field* fields() noexcept {
         AT(CodecTransformer, head_dim), AT(CodecTransformer, window), AT(CodecTransformer, eps),
         SIZE(Past), AT(Past, rows), AT(Past, position),
         {nullptr, nullptr, 0, 0},
+        // clang-format on
     };
     return all;
 }

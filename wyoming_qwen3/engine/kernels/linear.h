@@ -4,8 +4,8 @@
 // bytes: four inputs of each of the 32 outputs. So a thread reads one stream of memory from front to back, and no sum
 // ever runs across lanes. A row is quantised to 8 bits with one scale for each group of 32.
 //   8 bits: a byte is 128 + weight; one float32 scale for each output.
-//   4 bits: 32 bfloat16 scales, then 4 times 128 bytes, whose low nibbles are the first four inputs and high nibbles the
-//   next four; a nibble is 8 + weight.
+//   4 bits: 32 bfloat16 scales, then 4 times 128 bytes, whose low nibbles are the first four inputs and high nibbles
+//   the next four; a nibble is 8 + weight.
 // What a row gives does not depend on the rows beside it, to the last bit.
 #pragma once
 
@@ -40,7 +40,7 @@ struct Rows {
     int8_t* numbers;  // [rows][width]
     float* scales;    // [rows][width / 32]
     int32_t* sums;
-    int width;        // of the buffers: at least the inputs, padded
+    int width;  // of the buffers: at least the inputs, padded
 
     void quantise(int row, const float* x, int inputs) const {
         int8_t* q = numbers + int64_t(row) * width;
@@ -138,9 +138,15 @@ void apply_blocks(const Linear& layer, const Rows& x, int rows, Range blocks, co
         int row = 0;
         for (; row + kTile <= rows; row += kTile) block_of<kBits, kTile>(layer, block, x, row, put);
         switch (rows - row) {
-            case 3: block_of<kBits, 3>(layer, block, x, row, put); break;
-            case 2: block_of<kBits, 2>(layer, block, x, row, put); break;
-            case 1: block_of<kBits, 1>(layer, block, x, row, put); break;
+            case 3:
+                block_of<kBits, 3>(layer, block, x, row, put);
+                break;
+            case 2:
+                block_of<kBits, 2>(layer, block, x, row, put);
+                break;
+            case 1:
+                block_of<kBits, 1>(layer, block, x, row, put);
+                break;
         }
     }
 }

@@ -36,10 +36,10 @@ struct Part {
 
 #if defined(__AMX_BF16__)
 constexpr int kPanel = 32;
-constexpr int kDepth = 32;   // inputs that are multiplied at a time
-constexpr int kSlack = 31;   // rows that are read beyond the last one
-constexpr int kPart = 8192;  // of a panel's rows at a time: a core's own cache is near enough for tiles
-constexpr int kStretch = 128;  // steps that a part is multiplied with before the next part is read
+constexpr int kDepth = 32;       // inputs that are multiplied at a time
+constexpr int kSlack = 31;       // rows that are read beyond the last one
+constexpr int kPart = 8192;      // of a panel's rows at a time: a core's own cache is near enough for tiles
+constexpr int kStretch = 128;    // steps that a part is multiplied with before the next part is read
 constexpr int kTilesAhead = 16;  // tiles of weights that are asked for before they are needed
 constexpr int kTileFloats = 256;
 
@@ -163,8 +163,8 @@ constexpr int kSteps = 8;
 constexpr int kPanel = kPanelVectors * kLanes;
 constexpr int kDepth = 1;
 constexpr int kSlack = 0;
-constexpr int kPart = 2688;  // of a panel's rows at a time: what stays in a core's own cache
-constexpr int kStretch = 64;  // steps that a part is multiplied with before the next part is read
+constexpr int kPart = 2688;          // of a panel's rows at a time: what stays in a core's own cache
+constexpr int kStretch = 64;         // steps that a part is multiplied with before the next part is read
 constexpr int kWeightsAhead = 4096;  // bytes that are asked for before they are needed
 
 struct Tiles {

@@ -60,7 +60,9 @@ inline Int dot4_small(Int sum, Int w, int32_t x) { return dot4(sum, w, x); }
 #else
 #define KIND "avx2"
 constexpr int kOffset = 0;
-inline Int pairs(Int sum, Int products) { return _mm256_add_epi32(sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1))); }
+inline Int pairs(Int sum, Int products) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+}
 // The sum of two products is kept in 16 bits: it fits when no number is below -127, so signs change places.
 inline Int dot4(Int sum, Int w, int32_t x) {
     const Int meant = _mm256_xor_si256(w, _mm256_set1_epi8(-128));

@@ -199,7 +199,8 @@ inline void advance(const Stack& s, Workspace& work, const Token* tokens, int co
                 const float* sines = s.sines + int64_t(token.position) * (dim / 2);
                 rms_norm(projected + (s.heads + head) * dim, layer.key_norm, dim, s.eps, key);
                 rotate(key, cosines, sines, dim);
-                std::copy_n(projected + (s.heads + s.kv_heads + head) * dim, dim, values + int64_t(token.position) * dim);
+                std::copy_n(projected + (s.heads + s.kv_heads + head) * dim, dim,
+                            values + int64_t(token.position) * dim);
                 for (int h = 0; h < group; ++h) {
                     rms_norm(queries + h * dim, layer.query_norm, dim, s.eps, queries + h * dim);
                     rotate(queries + h * dim, cosines, sines, dim);

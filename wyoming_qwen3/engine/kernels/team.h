@@ -4,12 +4,12 @@
 // wait for each other by spinning, and sleep only between calls. Where one fails, all give up the call.
 #pragma once
 
+#include <sched.h>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <new>
-#include <sched.h>
 #include <thread>
 #include <vector>
 
@@ -81,7 +81,8 @@ struct Member {
     const int size;
 
     Range share(int count) const {
-        return {static_cast<int>(int64_t(count) * number / size), static_cast<int>(int64_t(count) * (number + 1) / size)};
+        return {static_cast<int>(int64_t(count) * number / size),
+                static_cast<int>(int64_t(count) * (number + 1) / size)};
     }
     void wait() const;
 };
