@@ -1,8 +1,7 @@
 // What TypeScript can't know when it checks this page's JavaScript.
 
-import type { EffectChain } from "./js/effects.js";
-import type { SoundPlayer } from "./js/sound-player.js";
-import type { VoiceSample } from "./js/voice-sample.js";
+import type { SoundPlayer } from "../../wyoming_qwen3/web/js/sound-player.js";
+import type { VoiceSample } from "../../wyoming_qwen3/web/js/voice-sample.js";
 
 declare global {
   interface HTMLElementTagNameMap {
