@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "wyoming_qwen3"
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+PACKAGE = ROOT / "wyoming_qwen3"
 
 # From the bottom up. A room may import from the rows below its own, and rooms in one row not from each other.
 ROWS: tuple[tuple[str, ...], ...] = (
@@ -61,7 +63,7 @@ HOMES = {
 
 def imports(file: Path) -> set[str]:
     """Absolute names of all modules that a file imports, wherever in it."""
-    package = ["wyoming_qwen3", *file.relative_to(PACKAGE).parent.parts]
+    package = file.relative_to(ROOT).parent.parts
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -69,7 +71,8 @@ def imports(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {f"{module}.{alias.name}" if module == "wyoming_qwen3" else module for alias in node.names}
+            of_folder = ROOT.joinpath(*module.split(".")).is_dir()  # so that what is imported are modules
+            found |= {f"{module}.{alias.name}" if of_folder else module for alias in node.names}
     return found
 
 
@@ -102,6 +105,16 @@ def test_each_library_has_its_homes(file: Path) -> None:
     for module in imports(file):
         homes = HOMES.get(module.split(".")[0])
         assert homes is None or here in homes, f"{here} imports {module}"
+
+
+def test_what_tests_share_is_in_no_test() -> None:
+    found = {
+        (file.relative_to(TESTS).as_posix(), module)
+        for file in TESTS.rglob("*.py")
+        for module in imports(file)
+        if module.startswith("tests.") and module.rpartition(".")[2].startswith("test_")
+    }
+    assert not found
 
 
 def test_the_server_imports_nothing_heavy_before_it_is_needed() -> None:

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.conftest import CUSTOM_VOICE, StartServer, synthesize
-from tests.engine.test_defects import POINTER, cut, holding, write_cache
-from tests.test_say import everything_in, run
+from tests.engine.checkpoint_files import write_cache
+from tests.engine.damage import POINTER, cut, holding
+from tests.program import everything_in, run
 
 Harm: TypeAlias = Callable[[Path], object]
 

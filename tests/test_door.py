@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from wyoming.server import AsyncTcpServer
 
+from tests.metrics import samples
 from tests.parts import make_cast, make_services, stop
 from tests.stress.garbage import event
-from tests.test_metrics import samples
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3 import door, handler
 from wyoming_qwen3.api.keys import Services

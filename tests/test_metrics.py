@@ -5,16 +5,9 @@ from functools import partial
 
 import psutil
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
+from tests.metrics import samples
 from wyoming_qwen3.metrics import Metrics, resident_bytes
-
-
-def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
-    """Values by name and the labels' values, in the order of the labels' names."""
-    families = text_string_to_metric_families(metrics.text().decode())
-    found = [sample for family in families for sample in family.samples]
-    return {(one.name, *(one.labels[label] for label in sorted(one.labels))): one.value for one in found}
 
 
 def test_speech_is_counted_by_surface_model_and_end() -> None:

@@ -11,22 +11,8 @@ import pytest
 
 from tests.conftest import CUSTOM_VOICE, environment
 from tests.hub import Hub
+from tests.program import everything_in, run
 from tests.waiting import HANG_SECONDS
-
-Run = subprocess.CompletedProcess[str]
-
-
-def run(tmp_path: Path, *arguments: str, text: str = "", **variables: str) -> Run:
-    command = [sys.executable, "-m", "wyoming_qwen3", "--data-dir", str(tmp_path / "data"), *arguments]
-    return subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-        check=False,
-        env=environment(**variables),
-    )
 
 
 def seconds(file: Path) -> float:
@@ -155,10 +141,6 @@ def test_download_fetches_a_checkpoint_that_say_then_speaks_with(tmp_path: Path,
     said = run(tmp_path, *options, "say", "Guten Tag.", "-o", str(tmp_path / "day.wav"))
     assert said.returncode == 0, said.stderr
     assert seconds(tmp_path / "day.wav") > 0.3
-
-
-def everything_in(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("text", ["Hi", "Guten Tag, Herr Nachbar."])

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import pytest
 from aiohttp import WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient, TestServer
-from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
+from tests.api.refusals import tell
 from wyoming_qwen3.api.access import (
     OPEN_PATHS,
     SUBPROTOCOLS,
@@ -22,22 +22,12 @@ from wyoming_qwen3.api.access import (
     request_id,
     same_origin,
 )
-from wyoming_qwen3.api.errors import error_body, error_headers, rule_for
-from wyoming_qwen3.errors import SpeechError
 
 Client = TestClient[web.Request, web.Application]
 Connect = Callable[[Access], Awaitable[Client]]
 
 KEY = "s3cret-schlüssel"
 PAGE = "https://app.example.org"
-
-
-@web.middleware
-async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except SpeechError as error:
-        return web.json_response(error_body(error), status=rule_for(error).status, headers=error_headers(error))
 
 
 async def echo(request: web.Request) -> web.Response:

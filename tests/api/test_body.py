@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from tests.api.test_access import tell
+from tests.api.refusals import tell
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.body import (
     MAX_FIELD,

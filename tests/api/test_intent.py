@@ -13,7 +13,7 @@ import soundfile
 
 from tests.api.clips import SAID, data_url
 from tests.api.voices.forms import wav
-from tests.audio.test_reference import CHINESE, ENGLISH, quiet, speech
+from tests.audio.sounds import CHINESE, ENGLISH, quiet, speech
 from tests.parts import make_cast
 from wyoming_qwen3.api.intent import (
     ModelWish,

@@ -20,6 +20,7 @@ from openai import AsyncOpenAI
 from pydantic import TypeAdapter
 from websockets.asyncio.client import connect as connect_websocket
 
+from tests.api.realtime import Event, message, sound
 from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
 from wyoming_qwen3.audio.g711 import G711Encoder
@@ -28,7 +29,6 @@ KEY = "s3cret"
 SENTENCE = "The front door is open."
 BETA = {"OpenAI-Beta": "realtime=v1"}
 
-Event = dict[str, Any]
 
 GENERAL_ORDER = """
     response.created response.output_item.added conversation.item.added response.content_part.added
@@ -114,19 +114,10 @@ async def talking(server: Server, *, query: str = "?model=gpt-realtime", **heade
         yield talk
 
 
-def message(text: str, role: str = "user", kind: str = "input_text", **more: object) -> Event:
-    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}], **more}
-
-
 def order(events: list[Event]) -> list[str]:
     """Types of events, runs of the same as one."""
     types = [event["type"] for event in events]
     return types[:1] + [after for before, after in pairwise(types) if before != after]
-
-
-def sound(events: list[Event]) -> bytes:
-    kinds = ("response.output_audio.delta", "response.audio.delta")
-    return b"".join(base64.b64decode(event["delta"]) for event in events if event["type"] in kinds)
 
 
 async def spoken_over_http(client: AsyncOpenAI, text: str, **more: Any) -> bytes:

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.audio.encoded import DELAYS, decoded, likeness
 from wyoming_qwen3.audio.encode import FORMATS, MEDIA_TYPES, AudioFormat, encode, open_encoder
 from wyoming_qwen3.audio.pcm import to_int16
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 
 COMPRESSED: tuple[AudioFormat, ...] = ("mp3", "opus", "aac", "flac")
-
-# Samples that an encoder puts before the first, where the format has no field to say so.
-DELAYS: dict[AudioFormat, int] = {"mp3": 576 + 529, "opus": 0, "aac": 1024, "flac": 0}
 
 
 def voice(seconds: float) -> FloatArray:
@@ -33,20 +31,6 @@ def pieces(samples: FloatArray, size: int) -> list[FloatArray]:
 def streamed(samples: FloatArray, audio_format: AudioFormat, size: int = FRAME_SAMPLES) -> bytes:
     encoder = open_encoder(audio_format)
     return b"".join(encoder.feed(piece) for piece in pieces(samples, size)) + encoder.finish()
-
-
-def decoded(data: bytes) -> FloatArray:
-    """The samples of a file at 24 kHz."""
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    with av.open(io.BytesIO(data), "r") as container:
-        frames = [*container.decode(audio=0), None]
-        out = [part.to_ndarray()[0] for frame in frames for part in resampler.resample(frame)]
-    return np.concatenate(out, dtype=np.float32)
-
-
-def likeness(left: FloatArray, right: FloatArray) -> float:
-    """Correlation: 1 for the same waveform at any volume."""
-    return float(np.corrcoef(left, right)[0, 1])
 
 
 def test_every_format_has_a_media_type() -> None:

@@ -9,28 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.checkpoint_files import write_cache
+from tests.engine.damage import POINTER, cut, holding
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
 from wyoming_qwen3.engine.defects import describe, find_defects
 
-from .test_weights import CHECKPOINT, CODEC, MODEL, write_checkpoint
+from .checkpoint_files import CHECKPOINT, CODEC, MODEL, write_checkpoint
 
 INDEX = f"{MODEL}.index.json"
 SHARD = "model-00002-of-00002.safetensors"
-POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 1000100\n" % 0
-
-
-def cut(file: Path) -> None:
-    os.truncate(file, file.stat().st_size // 2)
 
 
 def dangling(file: Path) -> None:
     file.unlink()
     file.symlink_to("../../blobs/0123")
-
-
-def holding(content: bytes) -> Callable[[Path], object]:
-    return lambda file: file.write_bytes(content)
 
 
 def larger_vocabulary(file: Path) -> None:
@@ -94,23 +87,6 @@ def test_a_long_list_is_shortened(tmp_path: Path) -> None:
     assert describe(find_defects(path), path) == (
         "config.json is missing; generation_config.json is missing; vocab.json is missing; and 2 more"
     )
-
-
-def write_cache(cache: Path, checkpoint: Checkpoint, commit: str = "c0ffee", *, source: Path | None = None) -> Path:
-    """A checkpoint in a Hugging Face cache, as hf_hub_download lays it: blobs, a snapshot of links, and a ref."""
-    repository = cache / f"models--{checkpoint.repository.replace('/', '--')}"
-    whole = source or write_checkpoint(cache.parent / f"whole-{commit}")
-    (repository / "blobs").mkdir(parents=True, exist_ok=True)
-    snapshot = repository / "snapshots" / commit
-    for number, file in enumerate(sorted(path for path in whole.rglob("*") if path.is_file())):
-        blob = repository / "blobs" / f"{commit}{number}"
-        shutil.copyfile(file, blob)
-        link = snapshot / file.relative_to(whole)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(os.path.relpath(blob, link.parent))
-    (repository / "refs").mkdir(exist_ok=True)
-    (repository / "refs/main").write_text(commit)
-    return snapshot
 
 
 def test_a_checkpoint_is_found_in_a_hugging_face_cache_and_in_the_folder_that_holds_it(tmp_path: Path) -> None:

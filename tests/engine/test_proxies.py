@@ -12,7 +12,7 @@ from wyoming_qwen3.engine import hub as client
 from wyoming_qwen3.engine import weights
 from wyoming_qwen3.errors import DownloadFailed
 
-from .test_weights import CHECKPOINT, same_files, write_checkpoint
+from .checkpoint_files import CHECKPOINT, same_files, write_checkpoint
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

@@ -12,7 +12,7 @@ from wyoming_qwen3.engine.static_codec import StaticCodec, static_codec
 from wyoming_qwen3.errors import EngineFailed
 
 from .replay import NoMemory, Replays
-from .test_codec import assert_equal, ours, random_codes, streamed, upstream_decoder, whole
+from .small_codec import assert_equal, ours, random_codes, streamed, upstream_decoder, whole
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Whether a checkpoint on disk is whole, and that a download ends with a whole one or one clear sentence."""
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -14,8 +13,16 @@ import pytest
 from huggingface_hub import hf_hub_download
 from safetensors.numpy import save_file
 
+from tests.engine.checkpoint_files import (
+    CHECKPOINT,
+    CODEC,
+    CODEC_BYTES,
+    MODEL,
+    MODEL_BYTES,
+    same_files,
+    write_checkpoint,
+)
 from tests.hub import Hub
-from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import hub as client
 from wyoming_qwen3.engine import weights
 from wyoming_qwen3.errors import (
@@ -26,29 +33,7 @@ from wyoming_qwen3.errors import (
     from_code,
 )
 
-CHECKPOINT = Checkpoint("custom_voice", "0.6B")
-MODEL, CODEC = "model.safetensors", "speech_tokenizer/model.safetensors"
-MODEL_BYTES, CODEC_BYTES = 1_000_000, 300_000
 SECRET = "hf_secret"
-
-
-def write_checkpoint(folder: Path, *, shards: int = 1) -> Path:
-    """A checkpoint as to its files: real safetensors of random bytes, JSON that nobody reads."""
-    (folder / "speech_tokenizer").mkdir(parents=True)
-    random = np.random.default_rng(0)
-    for name in ("config", "generation_config", "vocab", "tokenizer_config"):
-        (folder / f"{name}.json").write_text(json.dumps({"name": name}))
-    for name in ("config", "preprocessor_config"):
-        (folder / f"speech_tokenizer/{name}.json").write_text(json.dumps({"codec": name}))
-    (folder / "merges.txt").write_text("#version: 0.2\na b\n")
-    save_file({"decoder.weight": random.integers(0, 256, CODEC_BYTES, np.uint8)}, folder / CODEC)
-    names = [MODEL] if shards == 1 else [f"model-{i + 1:05}-of-{shards:05}.safetensors" for i in range(shards)]
-    for name in names:
-        save_file({f"{name}.weight": random.integers(0, 256, MODEL_BYTES // shards, np.uint8)}, folder / name)
-    if shards > 1:
-        index = {"metadata": {}, "weight_map": {f"{name}.weight": name for name in names}}
-        (folder / f"{MODEL}.index.json").write_text(json.dumps(index))
-    return folder
 
 
 class Machine:
@@ -106,11 +91,6 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 def machine(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     return Machine(hub, tmp_path / "models")
-
-
-def same_files(one: Path, other: Path) -> bool:
-    names = [{p.relative_to(root) for p in root.rglob("*") if p.is_file()} for root in (one, other)]
-    return names[0] == names[1] and all((one / n).read_bytes() == (other / n).read_bytes() for n in names[0])
 
 
 # What lies on disk

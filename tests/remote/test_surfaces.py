@@ -21,7 +21,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from tests.api.clips import SAID, data_url
 from tests.api.quiet import Client
 from tests.api.quiet import serving as http_serving
-from tests.audio.test_reference import speech
+from tests.audio.sounds import speech
 from tests.remote.conftest import serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone
 from tests.waiting import HANG_SECONDS

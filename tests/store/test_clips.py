@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import resource
 import time
 import uuid
 from pathlib import Path
 
 import pytest
 
+from tests.store.disk import largest_file
 from wyoming_qwen3.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
 from wyoming_qwen3.store.clips import EXTENSIONS, Clip, Clips
 
@@ -139,13 +139,8 @@ async def test_many_at_once_stay_within_bounds(tmp_path: Path) -> None:
 async def test_a_full_disk_costs_the_new_clip_alone(tmp_path: Path) -> None:
     clips = await opened(tmp_path, most_bytes=2_000_000)
     clip = await clips.add(bytes(1_500_000), "wav", 1.0)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
-    try:
-        with pytest.raises(StorageFailed):
-            await clips.add(bytes(1_000_000), "wav", 1.0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with largest_file(500_000), pytest.raises(StorageFailed):
+        await clips.add(bytes(1_000_000), "wav", 1.0)
     assert files(tmp_path) == {clips.path(clip.id).name}
     assert (await clips.add(b"fits", "wav", 1.0)).bytes == 4
 

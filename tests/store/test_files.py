@@ -1,31 +1,14 @@
 import re
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.store.disk import largest_file, names
 from wyoming_qwen3.errors import StorageFailed
 from wyoming_qwen3.store.files import new_folder, remove, storing, sweep, write_file
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """The system refuses to write files beyond a size, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 import asyncio
 import random
 import re
-import resource
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.waiting import HANG_SECONDS
+from tests.store.disk import largest_file
+from tests.store.spoken import FACTS, noise, speak, spoken
+from tests.waiting import until
 from wyoming_qwen3.errors import NotFound, StorageFailed
-from wyoming_qwen3.request import FloatArray
 from wyoming_qwen3.store.backup import MARKER, Backup
-from wyoming_qwen3.store.history import Entry, Facts, History, Limits, Query, Recording, Removed
+from wyoming_qwen3.store.history import Entry, Facts, History, Limits, Query, Removed
 
-FACTS = Facts(
-    text="The lights are on.",
-    source="speech",
-    voice="Ryan",
-    model="custom_voice-0.6b",
-    language="en",
-    params={"segments": ["The lights are on."], "sampling": {"seed": 7}},
-    seed=7,
-    first_audio=0.25,
-    wall=1.5,
-    outcome="whole",
-)
 NO_LIMITS = Limits()
 
 
@@ -57,31 +45,8 @@ async def opened(folder: Path, limits: Limits = NO_LIMITS, **more: Any) -> Histo
     return history
 
 
-def noise(seconds: float, seed: int = 0) -> FloatArray:
-    return np.random.default_rng(seed).uniform(-1, 1, round(seconds * 24_000)).astype(np.float32)
-
-
-def speak(history: History, samples: FloatArray, **facts: Any) -> Recording:
-    """Record as a session does, chunk by chunk."""
-    recording = history.begin()
-    for chunk in np.array_split(samples, 5):
-        recording.feed(chunk)
-    recording.finish(replace(FACTS, **facts))
-    return recording
-
-
-async def spoken(history: History, seconds: float = 0.1, **facts: Any) -> Entry:
-    return await history.get(speak(history, noise(seconds), **facts).id)
-
-
 async def found(history: History, **query: Any) -> list[str]:
     return [entry.id for entry in (await history.search(Query(**query))).items]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(HANG_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def audio(folder: Path) -> set[str]:
@@ -268,9 +233,7 @@ async def test_a_full_disk_under_the_database_leaves_neither_row_nor_audio(
 ) -> None:
     """The audio fits, being silence; the database's log may not grow."""
     before = await spoken(history)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, ((folder / "history.sqlite3-wal").stat().st_size, hard))
-    try:
+    with largest_file((folder / "history.sqlite3-wal").stat().st_size):
         lost = [speak(history, np.zeros(2400, dtype=np.float32)).id for _ in range(5)]
         for entry_id in lost:
             with pytest.raises(NotFound):
@@ -278,8 +241,6 @@ async def test_a_full_disk_under_the_database_leaves_neither_row_nor_audio(
         assert audio(folder) == {f"{before.id}.flac"}
         with pytest.raises(StorageFailed):
             await history.set_favorite(before.id, True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(caplog.records) == 1
     after = await spoken(history)
     assert await found(history) == [after.id, before.id]

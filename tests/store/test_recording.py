@@ -1,7 +1,6 @@
 """Recordings on a real disk: what is heard is what is kept, and no trouble of the disk reaches the speech."""
 
 import logging
-import resource
 import threading
 import uuid
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.store.disk import largest_file
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.request import FloatArray
@@ -80,17 +80,6 @@ def busy(desk: Desk) -> Iterator[None]:
         yield
     finally:
         go_on.set()
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond that: to the writer a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def noise(seconds: float, seed: int = 0) -> FloatArray:

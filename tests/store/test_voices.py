@@ -34,7 +34,7 @@ from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
 
 from . import crash
-from .test_files import largest_file, names
+from .disk import largest_file, names
 
 PROMPT = ClonePrompt(
     np.linspace(-1, 1, 1024, dtype=np.float32), np.arange(160, dtype=np.int64).reshape(10, 16), "Good evening."

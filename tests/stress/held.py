@@ -50,6 +50,10 @@ class Held:
         )
 
 
+HELD = Held(100_000_000, 300_000_000, 5, 9, 15, 20, 6)
+"""As an idle server may have it."""
+
+
 def grown(before: Held, after: Held, *names: str) -> list[str]:
     """What there is more of than before, in words; of the server's threads, more than may yet have been started."""
     found = []

@@ -7,9 +7,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.stress.fuzz import Outcome, problems, run
-from tests.stress.held import OPTIONS, Held
-
-HELD = Held(100_000_000, 300_000_000, 5, 9, 15, 20, 6)
+from tests.stress.held import HELD, OPTIONS, Held
 
 
 async def test_garbage_does_no_harm(start_server: StartServer, models_dir: Path) -> None:

@@ -7,9 +7,8 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.stress.clients import CLIENTS, Tally
-from tests.stress.held import OPTIONS
+from tests.stress.held import HELD, OPTIONS
 from tests.stress.soak import Result, soak
-from tests.stress.test_fuzz import HELD
 
 FINE = Result({client.__name__: Tally([0.01] * 200) for client in CLIENTS}, HELD, HELD, "INFO fine\n")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.text.test_markup import PAUSES, read
+from tests.text.pauses import PAUSES, read
 from wyoming_qwen3.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
 from wyoming_qwen3.text.markup import MAX_PAUSE, Pause

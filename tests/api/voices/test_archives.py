@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.quiet import Client, quiet_app, serving
 from tests.api.voices.forms import TEXT, form, wav
-from tests.audio.test_reference import quiet, speech
+from tests.audio.sounds import quiet, speech
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.request import ClonePrompt, Reference
 from wyoming_qwen3.store.voice import Design, Manner

@@ -12,7 +12,7 @@ from aiohttp import FormData
 
 from tests.api.quiet import Client, quiet_app, serving
 from tests.api.voices.forms import TEXT, form, wav
-from tests.audio.test_reference import clipped, quiet, speech
+from tests.audio.sounds import clipped, quiet, speech
 from tests.parts import make_cast, make_services
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import SERVICES, Config

@@ -11,7 +11,7 @@ from aiohttp import ClientSession, ClientTimeout
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.voices.forms import TEXT, form, wav
-from tests.audio.test_reference import quiet, speech
+from tests.audio.sounds import quiet, speech
 from tests.conftest import Server, StartServer, synthesize
 from tests.tiny import build_checkpoint
 from tests.waiting import HANG_SECONDS

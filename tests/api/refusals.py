@@ -1,0 +1,16 @@
+"""What an application of a test answers when a request is refused."""
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from wyoming_qwen3.api.errors import error_body, error_headers, rule_for
+from wyoming_qwen3.errors import SpeechError
+
+
+@web.middleware
+async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what a handler refuses as the server does."""
+    try:
+        return await handler(request)
+    except SpeechError as error:
+        return web.json_response(error_body(error), status=rule_for(error).status, headers=error_headers(error))
