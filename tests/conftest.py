@@ -21,8 +21,8 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event
 from wyoming.tts import Synthesize, SynthesizeVoice
 
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.checkpoints import Checkpoint
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

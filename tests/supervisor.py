@@ -11,8 +11,8 @@ from typing import Literal
 
 from aiohttp import web
 
+from tests.ports import free_port
 from wyoming_qwen3.api.operation import Handler
-from wyoming_qwen3.bench.serving import free_port
 
 TOKEN = "a0d7b954"
 Core = Literal["running", "starting", "away"]

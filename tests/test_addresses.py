@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.conftest import StartServer, environment, synthesize
-from wyoming_qwen3.bench.serving import free_port
+from tests.ports import free_port
 
 HEALTHCHECK = Path(__file__).parent.parent / "addon/rootfs/usr/local/bin/wyoming-qwen3-healthcheck"
 

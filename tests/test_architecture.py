@@ -117,6 +117,11 @@ def test_what_tests_share_is_in_no_test() -> None:
     assert not found
 
 
+def test_benchmarks_are_of_no_use_to_other_tests() -> None:
+    others = [file for file in TESTS.rglob("*.py") if TESTS / "bench" not in file.parents]
+    assert [file.name for file in others if any(room(module) == "bench" for module in imports(file))] == []
+
+
 def test_the_server_imports_nothing_heavy_before_it_is_needed() -> None:
     code = "import sys, wyoming_qwen3.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

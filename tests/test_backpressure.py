@@ -17,10 +17,10 @@ from wyoming.tts import Synthesize
 
 from tests.conftest import synthesize
 from tests.parts import make_cast, make_services, stop
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.keys import Config, Services
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.door import Door
 from wyoming_qwen3.engine.wire import Audio
 from wyoming_qwen3.handler import Handler

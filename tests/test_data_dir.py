@@ -8,8 +8,8 @@ from pathlib import Path
 from aiohttp import ClientSession
 
 from tests.conftest import StartServer, environment, synthesize
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.bench.serving import free_port
 
 STYLE = {"name": "Slow Ryan", "voice": "Ryan", "speed": 0.9}
 

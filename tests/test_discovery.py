@@ -9,8 +9,8 @@ from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
 
 from tests.conftest import StartServer
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.discovery import Announcement, addresses, default_name
 
 SERVICE = "_wyoming._tcp.local."

@@ -14,11 +14,11 @@ from wyoming.server import AsyncTcpServer
 
 from tests.metrics import samples
 from tests.parts import make_cast, make_services, stop
+from tests.ports import free_port
 from tests.stress.garbage import event
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3 import door, handler
 from wyoming_qwen3.api.keys import Services
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.door import Door, address_of, watch_for_loss
 from wyoming_qwen3.handler import Handler
 

@@ -12,8 +12,8 @@ from wyoming.tts import Synthesize
 
 from tests.conftest import collect
 from tests.parts import make_cast, make_services, stop
+from tests.ports import free_port
 from tests.stress.odd_events import CONVERSATIONS, OddConversation
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.door import Door
 from wyoming_qwen3.handler import Handler
 

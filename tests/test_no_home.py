@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 
 from tests.api.clips import data_url
 from tests.conftest import Server, environment, synthesize
-from wyoming_qwen3.bench.serving import free_port
+from tests.ports import free_port
 from wyoming_qwen3.checkpoints import Checkpoint
 
 UID = 54_321

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.conftest import Server, StartServer, synthesize
-from wyoming_qwen3.bench.serving import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "wyoming_qwen3").rglob("*.py"))

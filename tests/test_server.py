@@ -20,8 +20,8 @@ from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop
 
 from tests.conftest import CUSTOM_VOICE, Answer, Server, StartServer, collect, environment, synthesize
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
-from wyoming_qwen3.bench.serving import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SENTENCE = "The front door is open."

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from wyoming_qwen3.bench.random_weights import DEFAULTS
 from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 
@@ -51,6 +50,20 @@ _SPEAKERS = {
     "eric": 2875,
     "dylan": 2878,
 }
+_GENERATION = {
+    "do_sample": True,
+    "repetition_penalty": 1.05,
+    "temperature": 0.9,
+    "top_k": 50,
+    "top_p": 1.0,
+    "subtalker_dosample": True,
+    "subtalker_temperature": 0.9,
+    "subtalker_top_k": 50,
+    "subtalker_top_p": 1.0,
+    "max_new_tokens": 8192,
+}
+"""The published generation_config.json."""
+
 _SPEAKER_DIALECTS = {"eric": "sichuan_dialect", "dylan": "beijing_dialect"}
 
 _SPECIAL_TOKENS = (
@@ -129,7 +142,7 @@ def build_checkpoint(path: Path, kind: Kind, size: Size = "0.6B", *, seed: int =
         _write_model(path, _model_config(kind, size, tokens))
         torch.manual_seed(seed)  # the speech tokenizer is the same, whatever was drawn before
         _write_speech_tokenizer(path / "speech_tokenizer")
-    _write_json(path / "generation_config.json", dict(DEFAULTS))
+    _write_json(path / "generation_config.json", _GENERATION)
     return path
 
 

@@ -10,9 +10,9 @@ from aiohttp import ClientPayloadError, web
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.quiet import Client, quiet_app, serving
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api import app
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.errors import EngineFailed, SpeechError
 
 

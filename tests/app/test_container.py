@@ -15,7 +15,7 @@ import pytest
 from tests.app.container import Container, container, missing
 from tests.app.files import CONFIG
 from tests.app.supervisor import NOT_LISTED, READY, TOKEN, Supervisor, serving
-from wyoming_qwen3.bench.serving import free_port
+from tests.ports import free_port
 
 _MISSING = missing()
 pytestmark = pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING))

@@ -17,7 +17,7 @@ import pytest
 from tests.app.dockerfile import settings
 from tests.app.files import CHOSEN, CONFIG, HEALTHCHECK, ROOT, SERVICES
 from tests.conftest import StartServer, environment
-from wyoming_qwen3.bench.serving import free_port
+from tests.ports import free_port
 from wyoming_qwen3.settings import SupervisorAccess, parse
 
 pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed: apt-get install jq")

@@ -22,12 +22,12 @@ from tests.api.clips import SAID, data_url
 from tests.api.quiet import Client
 from tests.api.quiet import serving as http_serving
 from tests.audio.sounds import speech
+from tests.ports import free_port
 from tests.remote.conftest import serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import Config, Services
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.defaults import Defaults
 from wyoming_qwen3.door import Door

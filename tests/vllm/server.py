@@ -20,8 +20,8 @@ import soundfile
 from aiohttp import web
 from pydantic import ValidationError
 
+from tests.ports import free_port
 from tests.vllm.wheel import protocol
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint
 from wyoming_qwen3.request import FRAME_SAMPLES
 from wyoming_qwen3.voices import LANGUAGES, SPEAKERS

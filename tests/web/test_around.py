@@ -11,9 +11,9 @@ from playwright.sync_api import expect
 
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.hub import Hub
+from tests.ports import free_port
 from tests.web.conftest import PHONE, OpenStudio, Studio
 from tests.web.ingress import home_assistant
-from wyoming_qwen3.bench.serving import free_port
 from wyoming_qwen3.tts_cache import STALE
 
 SENTENCE = "The front door is open, and the light in the kitchen is still on."

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
-import functools
 import os
 import random
 import socket
@@ -67,24 +65,17 @@ def cpu_seconds(pid: int) -> float:
 
 
 def free_port() -> int:
-    """A port that nobody has, that no other process gets from here, and that the system gives to none who connects."""
+    """A port that nobody has, that is not given twice, and that the system gives to none who connects."""
     while True:
         with socket.socket() as probe, contextlib.suppress(OSError):
-            port = random.SystemRandom().randrange(10_000, 32_768)
+            port = random.SystemRandom().randrange(25_000, 32_768)
             if port not in _given:
                 probe.bind(("0.0.0.0", port))
-                fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
                 _given.add(port)
                 return port
 
 
 _given: set[int] = set()
-
-
-@functools.cache
-def _claims() -> int:
-    """A file with a byte for each port, which is locked by the process that was given it, for as long as it lives."""
-    return os.open(Path(tempfile.gettempdir()) / f"ports-{os.getuid()}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process, url: str) -> None:
