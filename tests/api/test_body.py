@@ -46,7 +46,7 @@ async def take_json_soon(request: web.Request) -> web.Response:
 
 
 async def take_form(request: web.Request) -> web.Response:
-    upload = await read_upload(request, LIMIT, "clip", stall=10 * STALL)
+    upload = await read_upload(request, LIMIT, stall=10 * STALL)
     return web.json_response({"bytes": len(upload.data), "sum": zlib.crc32(upload.data), "fields": upload.fields})
 
 
@@ -154,7 +154,7 @@ async def test_a_declared_size_above_the_limit_is_refused_before_it_is_sent(clie
 
 async def test_an_endless_form_is_refused_at_the_limit(client: Client) -> None:
     async def endless() -> AsyncIterator[bytes]:
-        yield part("clip", b"", '; filename="a.wav"')[:-2]
+        yield part("file", b"", '; filename="a.wav"')[:-2]
         while True:
             yield bytes(10_000)
 
@@ -172,7 +172,7 @@ async def test_an_empty_body_is_no_json(client: Client) -> None:
         b"POST /soon HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n1\r\n{",
         b"POST /form HTTP/1.1\r\nHost: box\r\nContent-Type: multipart/form-data; boundary=edge\r\n"
-        b"Content-Length: 900\r\n\r\n" + part("clip", b"RIFF"),
+        b"Content-Length: 900\r\n\r\n" + part("file", b"RIFF"),
     ],
 )
 async def test_a_body_that_stalls_is_told_so(client: Client, start: bytes) -> None:
@@ -228,7 +228,7 @@ async def test_a_form_gives_its_file_and_its_fields(client: Client) -> None:
     clip = bytes(range(256)) * 500 + b"\r\n--edge\r\n--edg\r\n--"
     data = FormData()
     data.add_field("name", "Änne")
-    data.add_field("clip", clip, filename="../../a.wav", content_type="audio/wav")
+    data.add_field("file", clip, filename="../../a.wav", content_type="audio/wav")
     data.add_field("ref_text", "")
     async with client.post("/form", data=data) as response:
         told = await response.json()
@@ -238,25 +238,25 @@ async def test_a_form_gives_its_file_and_its_fields(client: Client) -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        (form(part("name", b"x")), "clip"),
-        (form(), "clip"),
-        (form(part("audio", bytes(MAX_FIELD + 1), '; filename="a.wav"')), "clip"),
-        (form(part("clip", b"a"), part("clip", b"b")), "clip"),
-        (form(part("clip", b"a"), part("name", b"1"), part("name", b"2")), "name"),
-        (form(part("clip", b"a"), part("name", b"\xff")), "name"),
-        (form(part("clip", b"a"), part("name", bytes(MAX_FIELD + 1))), "name"),
-        (form(part("clip", b"YQ==", "\r\nContent-Transfer-Encoding: base64")), "clip"),
-        (form(part("clip", b"a"), *(part(f"n{n}", b"") for n in range(MAX_FIELDS + 1))), None),
-        (form(part("clip", b"a"), part("", b"x")), None),
+        (form(part("name", b"x")), "file"),
+        (form(), "file"),
+        (form(part("audio", bytes(MAX_FIELD + 1), '; filename="a.wav"')), "file"),
+        (form(part("file", b"a"), part("file", b"b")), "file"),
+        (form(part("file", b"a"), part("name", b"1"), part("name", b"2")), "name"),
+        (form(part("file", b"a"), part("name", b"\xff")), "name"),
+        (form(part("file", b"a"), part("name", bytes(MAX_FIELD + 1))), "name"),
+        (form(part("file", b"YQ==", "\r\nContent-Transfer-Encoding: base64")), "file"),
+        (form(part("file", b"a"), *(part(f"n{n}", b"") for n in range(MAX_FIELDS + 1))), None),
+        (form(part("file", b"a"), part("", b"x")), None),
         (form(b"--edge\r\n\r\nno headers\r\n"), None),
         (form(b"--edge\r\nContent-Disposition: ;;; =\r\n\r\nx\r\n"), None),
         (form(part("x", b"--in\r\n\r\n\r\n--in--", "\r\nContent-Type: multipart/mixed; boundary=in")), None),
         (form(part("x", b"", "\r\nContent-Type: multipart/mixed")), None),
-        (form(part("_charset_", b"x" * 40), part("clip", b"a")), None),
-        (part("clip", b"no end"), None),
+        (form(part("_charset_", b"x" * 40), part("file", b"a")), None),
+        (part("file", b"no end"), None),
         (b"", None),
         (b"garbage", None),
-        (b"\n" * 600 + form(part("clip", b"a")), None),
+        (b"\n" * 600 + form(part("file", b"a")), None),
         (b"--edge\r\n" + b"a: b\r\n" * 500 + b"\r\n", None),
         (b"--edge\r\n" + b"a" * 20_000 + b"\r\n\r\n", None),
         (b"--edge\r\nno colon\r\n\r\n", None),
@@ -278,7 +278,7 @@ async def test_what_is_wrong_with_a_form_is_said(client: Client, body: bytes, pa
     ],
 )
 async def test_a_form_must_say_that_it_is_one(client: Client, kind: str, status: int) -> None:
-    body = form(part("clip", b"a"))
+    body = form(part("file", b"a"))
     assert (await fault(client, "/form", body, {"Content-Type": kind}))[0] == status
 
 
@@ -289,7 +289,7 @@ async def test_a_boundary_that_is_not_even_text_is_refused(client: Client) -> No
 
 async def test_fields_and_file_may_be_as_many_and_as_long_as_is_said(client: Client) -> None:
     names = [part(f"n{n}", b"") for n in range(MAX_FIELDS - 1)]
-    body = form(*names, part("long", b"x" * MAX_FIELD), part("clip", b"a"))
+    body = form(*names, part("long", b"x" * MAX_FIELD), part("file", b"a"))
     async with client.post("/form", data=body, headers=FORM) as response:
         told = await response.json()
         assert (told["bytes"], len(told["fields"]), len(told["fields"]["long"])) == (1, MAX_FIELDS, MAX_FIELD)
@@ -374,7 +374,7 @@ FRAGMENTS = st.lists(
             b"Content-Encoding: gzip\r\n",
             b"Content-Transfer-Encoding: quoted-printable\r\n",
             b"Content-Length: -1\r\n",
-            part("clip", b"RIFF"),
+            part("file", b"RIFF"),
             part("name", b"Ann"),
         ]
     )
@@ -410,7 +410,7 @@ def read_pieces(pieces: list[bytes], kind: str, reading: Callable[[web.Request],
 
 
 def read_clip(request: web.Request) -> Coroutine[None, None, Upload]:
-    return read_upload(request, LIMIT, "clip", stall=5)
+    return read_upload(request, LIMIT, stall=5)
 
 
 @given(FRAGMENTS, EDGES, st.sampled_from(["error", "ignore"]))
@@ -426,7 +426,7 @@ def test_garbage_is_never_a_fault_of_ours(pieces: list[bytes], edge: str, action
 @given(st.binary(max_size=300), st.text(max_size=20), st.integers(1, 50))
 @settings(max_examples=50, deadline=None)
 def test_what_is_sent_arrives_however_it_is_cut(clip: bytes, text: str, size: int) -> None:
-    body = form(part("text", text.encode()), part("clip", clip, '; filename="a.wav"'))
+    body = form(part("text", text.encode()), part("file", clip, '; filename="a.wav"'))
     assume(b"\r\n--edge" not in b"\r\n" + clip + text.encode())
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
     assert read_pieces(pieces, FORM["Content-Type"], read_clip) == Upload(clip, {"text": text})

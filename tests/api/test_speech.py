@@ -37,10 +37,10 @@ from openai.types.audio import SpeechCreateParams
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.clips import SAID, data_url, silence_url
-from tests.audio.encoded import DELAYS, decoded, likeness
+from tests.audio.encoded import DELAYS, FORMATS, decoded, likeness
 from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds
-from wyoming_qwen3.audio.encode import FORMATS, MEDIA_TYPES, AudioFormat
+from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 
 SENTENCE = "The front door is open."
 LONG = f"{SENTENCE} " * 160

@@ -1,12 +1,15 @@
 """Encoded sound, decoded again and compared with what it was."""
 
 import io
+from typing import get_args
 
 import av
 import numpy as np
 
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+
+FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 
 # Samples that an encoder puts before the first, where the format has no field to say so.
 DELAYS: dict[AudioFormat, int] = {"mp3": 576 + 529, "opus": 0, "aac": 1024, "flac": 0}

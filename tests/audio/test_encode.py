@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.audio.encoded import DELAYS, decoded, likeness
-from wyoming_qwen3.audio.encode import FORMATS, MEDIA_TYPES, AudioFormat, encode, open_encoder
+from tests.audio.encoded import DELAYS, FORMATS, decoded, likeness
+from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode, open_encoder
 from wyoming_qwen3.audio.pcm import to_int16
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from tests.engine.replay import Replays
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.checkpoints import Kind, Size
+from wyoming_qwen3.engine import decode
 from wyoming_qwen3.engine.decode import Decoder, Row
 from wyoming_qwen3.engine.language_model import load_exact
 from wyoming_qwen3.engine.published import Published, open_checkpoint
@@ -179,6 +181,13 @@ def request(
         "base": clone(hidden, frames),
     }
     return SpeechRequest(voices[pair.kind], find_language(language), **more)
+
+
+def admit(decoder: Decoder, asked: SpeechRequest, text: str, *, whole_text_first: bool) -> Row:
+    """Open a row that lays its text out so, whatever is usual for its kind of checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "prefills_whole_text", lambda _: whole_text_first)
+        return decoder.admit(asked, text=text)
 
 
 def run(decoder: Decoder, *rows: Row, most: int = 1000) -> list[list[list[int]]]:

@@ -57,7 +57,8 @@ def upstream_decoder(*, loudness: float = 0.1, dtype: torch.dtype = torch.float3
 
 def ours(upstream: Any, dtype: torch.dtype | None = None, kernels: Kernels | None = None) -> CodecDecoder:
     """Our decoder with the same weights."""
-    return CodecDecoder(Reader(upstream.state_dict()), CodecConfig.pick(upstream.config.to_dict()), dtype, kernels)
+    read = Reader(upstream.state_dict(), dtype=dtype)
+    return CodecDecoder(read, CodecConfig.pick(upstream.config.to_dict()), kernels)
 
 
 def random_codes(frames: int, upstream: Any) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.golden import GREEDY, Pair, request, run
+from tests.engine.golden import GREEDY, Pair, admit, request, run
 from wyoming_qwen3.checkpoints import Kind, Size
 from wyoming_qwen3.engine.decode import Row, frame_limit
 from wyoming_qwen3.errors import InvalidRequest
@@ -28,7 +28,10 @@ def either(request: pytest.FixtureRequest, pairs: LoadPair) -> LoadPair:
 def spoken(pair: Pair, text: str, *, whole_text_first: bool | None = None, **options: Any) -> list[list[int]]:
     """Greedy frames of a row on its own."""
     given = request(pair, sampling=Sampling(temperature=0), **options)
-    row = pair.decoder.admit(given, text=text, whole_text_first=whole_text_first)
+    if whole_text_first is None:
+        row = pair.decoder.admit(given, text=text)
+    else:
+        row = admit(pair.decoder, given, text, whole_text_first=whole_text_first)
     [frames] = run(pair.decoder, row)
     assert row.ending == "eos"
     return frames

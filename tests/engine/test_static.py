@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.engine.golden import Pair, request, run
+from tests.engine.golden import Pair, admit, request, run
 from tests.engine.replay import LooksAtValues, NoMemory, Replays, record
 from tests.tiny import CODES
 from wyoming_qwen3.engine.decode import Decoder, Row
@@ -50,7 +50,7 @@ def admitted(decoder: Decoder, pair: Pair, number: int, **more: Any) -> Row:
         "top_p": 1 - 0.1 * number,
     }
     sampling = Sampling(seed=number, repetition_penalty=1 + 0.1 * number, **options | more)
-    return decoder.admit(request(pair, sampling=sampling), text=TEXTS[number], whole_text_first=number % 2 == 1)
+    return admit(decoder, request(pair, sampling=sampling), TEXTS[number], whole_text_first=number % 2 == 1)
 
 
 class Rolls:
@@ -178,9 +178,9 @@ def test_a_remembered_beginning_changes_no_frame_and_saves_the_prefill(
     found = []
     for text in (LONG, LONG, TEXTS[1]):
         calls.clear()
-        found += run(decoder, decoder.admit(given, text=text, whole_text_first=False))
+        found += run(decoder, admit(decoder, given, text, whole_text_first=False))
         assert len(calls) == (1 if len(found) == 1 else 0)
-    assert found[0] == found[1] == run(pair.decoder, pair.decoder.admit(given, text=LONG, whole_text_first=False))[0]
+    assert found[0] == found[1] == run(pair.decoder, admit(pair.decoder, given, LONG, whole_text_first=False))[0]
     assert found[0][0] != found[2][0]
 
 

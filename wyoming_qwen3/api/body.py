@@ -113,10 +113,10 @@ async def read_form(request: web.Request, limit: int, shape: FormShape, *, stall
     return form
 
 
-async def read_upload(request: web.Request, limit: int, field: str = "file", *, stall: float = STALL) -> Upload:
-    """The same of a form with one file, called `field`, whose text fields come once."""
-    form = await read_form(request, limit, FormShape({field: 1}, (field,)), stall=stall)
-    return Upload(form.files[field][0], {name: values[0] for name, values in form.fields.items()})
+async def read_upload(request: web.Request, limit: int, *, stall: float = STALL) -> Upload:
+    """The same of a form with one file, called `file`, whose text fields come once."""
+    form = await read_form(request, limit, FormShape({"file": 1}, ("file",)), stall=stall)
+    return Upload(form.files["file"][0], {name: values[0] for name, values in form.fields.items()})
 
 
 class _Intake:

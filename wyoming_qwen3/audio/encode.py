@@ -7,7 +7,7 @@ what a surface calls a format, and how it sends the bytes, is the surface's.
 import io
 import struct
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 import av
 import numpy as np
@@ -18,8 +18,6 @@ from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
 from .pcm import to_int16
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-
-FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 
 MEDIA_TYPES: dict[AudioFormat, str] = {
     "mp3": "audio/mpeg",

@@ -51,14 +51,12 @@ class CodecState:
 class CodecDecoder:
     """Weights of the decoder; any number of streams, each with a state of its own, can share it."""
 
-    def __init__(
-        self, read: Reader, config: CodecConfig, dtype: torch.dtype | None = None, kernels: Kernels | None = None
-    ) -> None:
-        """Read the weights where `read` puts them, and compute in `dtype`, what `read` gives by default.
+    def __init__(self, read: Reader, config: CodecConfig, kernels: Kernels | None = None) -> None:
+        """Compute where `read` puts the weights, and in their type; kernels compute in float32, on a CPU.
 
-        Kernels compute in float32, on a CPU. Raises TensorError.
+        Raises TensorError.
         """
-        make = CodecWeights(read, config, dtype, kernels)
+        make = CodecWeights(read, config, kernels)
         self.side_by_side = kernels is not None
         """Whether streams are decoded as one: the last bits of PyTorch's products depend on how many rows they have."""
 

@@ -56,14 +56,13 @@ class _LayerParts(NamedTuple):
 
 
 class CodecWeights:
-    """Makes the layers of the decoder that `read` reads, to be computed in `dtype`, or with kernels in float32."""
+    """Makes the layers of the decoder that `read` reads. They compute in its type, or with kernels in float32."""
 
-    def __init__(self, read: Reader, config: CodecConfig, dtype: torch.dtype | None, kernels: Kernels | None) -> None:
+    def __init__(self, read: Reader, config: CodecConfig, kernels: Kernels | None) -> None:
         if config.hidden_act != "silu":
             raise ModelFailed("The codec has an activation that is not supported.")
         self._read = read
         self._config = config
-        self._dtype = dtype
         self._kernels = kernels
 
     def quantizer(self) -> tuple[list[Tensor], Affine]:
@@ -138,13 +137,10 @@ class CodecWeights:
         act = self._snake(self._read.below(f"decoder.{blocks + 1}."), channels)
         return self._conv(self._read.below(f"decoder.{blocks + 2}."), (1, channels, _KERNEL), act=act)
 
-    def _weight(self, weight: Tensor) -> Tensor:
-        return weight if self._dtype is None else weight.to(self._dtype)
-
     def _table(self, read: Reader) -> Tensor:
         codes, half = self._config.codebook_size, self._config.codebook_dim // 2
         usage = read("cluster_usage", codes).clamp(min=_LEAST_USAGE)
-        return self._weight(read("embedding_sum", codes, half) / usage[:, None])
+        return read("embedding_sum", codes, half) / usage[:, None]
 
     def _conv(self, read: Reader, shape: Shape, dilation: int = 1, act: Snake | None = None) -> Conv:
         """Of a weight of this shape, [outputs, inputs, kernel]."""
@@ -158,28 +154,26 @@ class CodecWeights:
         )
 
     def _made_conv(self, weight: Tensor, bias: Tensor, dilation: int, act: Snake | None) -> Conv:
-        weight, bias = self._weight(weight), self._weight(bias)
         if self._kernels:
             return FastConv(self._kernels, weight, bias, dilation, act)
         conv = CausalConv(weight, bias, dilation)
         return conv if act is None else ActivatedConv(SnakeBeta(*act), conv)
 
     def _affine(self, weight: Tensor, bias: Tensor | None) -> Affine:
-        weight, bias = self._weight(weight), None if bias is None else self._weight(bias)
         return FastLinear(self._kernels, weight, bias) if self._kernels else Linear(weight, bias)
 
     def _snake(self, read: Reader, channels: int) -> Snake:
         """Frequency and gain of an activation."""
         gain = 1.0 / (read("beta", channels).exp() + _NO_DIVISION_BY_ZERO)
-        return self._weight(read("alpha", channels).exp()), self._weight(gain)
+        return read("alpha", channels).exp(), gain
 
     def _conv_next(self, read: Reader) -> ConvNeXt:
         dim, scale = self._config.latent_dim, read("gamma", self._config.latent_dim)
         taps, bias = read("dwconv.conv.weight", dim, 1, _KERNEL), read("dwconv.conv.bias", dim)
-        norm = self._weight(read("norm.weight", dim)), self._weight(read("norm.bias", dim))
+        norm = read("norm.weight", dim), read("norm.bias", dim)
         narrow = read("pwconv2.weight", dim, 4 * dim) * scale[:, None], read("pwconv2.bias", dim) * scale
         return ConvNeXt(
-            DepthwiseCausalConv(self._weight(taps), self._weight(bias)),
+            DepthwiseCausalConv(taps, bias),
             LayerNorm(*norm, _CONV_NEXT_EPS),
             self._affine(read("pwconv1.weight", 4 * dim, dim), read("pwconv1.bias", 4 * dim)),
             self._affine(*narrow),
@@ -194,7 +188,7 @@ class CodecWeights:
         return ResidualUnit(wide, narrow)
 
     def _norm(self, read: Reader, name: str) -> Tensor:
-        return self._weight(read(name, self._config.hidden_size))
+        return read(name, self._config.hidden_size)
 
     def _layer_parts(self, read: Reader) -> _LayerParts:
         config = self._config

@@ -213,22 +213,18 @@ class Decoder:
         text: str,
         finished: bool = True,
         streaming_text: bool = False,
-        whole_text_first: bool | None = None,
     ) -> Row:
         """Open a row for `text`, and more of it by `row.feed` unless `finished`; compute its prefill if it is ready.
 
         With `streaming_text` the text runs along with the codes, and speech begins at the first settled token;
         otherwise the row waits for all of its text and lays it out as upstream does by default for this kind of
-        checkpoint, or as `whole_text_first` says. Raises what `prompt.prepare` raises, and InvalidRequest for an
-        empty text.
+        checkpoint. Raises what `prompt.prepare` raises, and InvalidRequest for an empty text.
         """
-        if whole_text_first is None:
-            whole_text_first = prefills_whole_text(self._published.kind)
         row = Row(
             prepare(self._published, request),
             Sampler(choose(request.sampling, self._published.defaults), self._banned, self._end),
             IncrementalTokenizer(self._published.tokenizer),
-            whole_text_first=whole_text_first and not streaming_text,
+            whole_text_first=prefills_whole_text(self._published.kind) and not streaming_text,
             max_frames=request.sampling.max_frames,
         )
         row.feed(text)

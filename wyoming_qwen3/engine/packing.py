@@ -85,11 +85,6 @@ def interleaved(inner: int) -> int:
     return 2 * (inner + -inner % _HALF)
 
 
-def separate(rows: Tensor, inner: int) -> Tensor:
-    """Undo `interleave`: all `inner` rows of the first, then all of the other."""
-    return rows.view(-1, 2, _HALF, rows.shape[1]).transpose(0, 1).flatten(1, 2)[:, :inner].flatten(0, 1)
-
-
 def _divisor(scale: Tensor) -> Tensor:
     return torch.where(scale == 0, torch.ones_like(scale), scale)
 

@@ -92,10 +92,6 @@ class KvCache:
         self.values[:, :, :, : other.length] = other.values[:, :, :, : other.length]
         self.length = other.length
 
-    def truncate(self, length: int) -> None:
-        """Forget all positions from `length` on; the memory is kept."""
-        self.length = min(self.length, length)
-
     def reserve(self, length: int) -> None:
         """Make room for `length` positions in total."""
         if length > self.capacity:

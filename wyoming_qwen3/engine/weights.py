@@ -61,11 +61,6 @@ def missing_files(path: Path) -> list[str]:
     return [defect.file for defect in find_defects(path) if defect.lacking]
 
 
-def is_complete(path: Path) -> bool:
-    """Whether the folder holds a whole checkpoint."""
-    return not missing_files(path)
-
-
 def lacking_names(names: Iterable[str]) -> list[str]:
     """What a checkpoint of files with these names lacks, but for shards, which only the index's content tells."""
     present = set(names)

@@ -20,9 +20,10 @@ from yarl import URL
 from tests.api.clips import data_url
 from tests.api.quiet import Client, quiet_app, serving
 from tests.api.voices.forms import form, wav
+from tests.audio.encoded import FORMATS
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.api.studio.clips import CLIP_TYPES
-from wyoming_qwen3.audio.encode import FORMATS, encode
+from wyoming_qwen3.audio.encode import encode
 from wyoming_qwen3.store.clips import EXTENSIONS, Clips
 
 CLIPS = "/api/clips"
