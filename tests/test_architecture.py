@@ -29,6 +29,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("speech",),
     ("batch", "conversation", "design"),
     ("handler", "info", "discovery", "say", "api"),
+    ("wiring",),
     ("__main__",),
 )
 WITHIN_A_ROW = {("handler", "info")}

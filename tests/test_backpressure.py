@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from wyoming_qwen3.api.keys import Config, Services
 from wyoming_qwen3.door import Door
 from wyoming_qwen3.engine.wire import Audio
 from wyoming_qwen3.handler import Handler
+from wyoming_qwen3.patience import Patience
 from wyoming_qwen3.request import SAMPLE_RATE
 from wyoming_qwen3.worker import CREDIT, Row
 
@@ -52,7 +53,8 @@ class Running:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    services = make_services(tmp_path_factory.mktemp("models"), standby="only", patience=PATIENCE)
+    services = make_services(tmp_path_factory.mktemp("models"), "--standby", "only")
+    services = replace(services, patience=Patience(services.metrics, PATIENCE))
     door = Door("wyoming", services.metrics, services.faults)
     services.patience.add("wyoming", lambda: door.transports)
     looking = asyncio.create_task(services.patience.run())

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from tests.parts import make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.admission import Admission
-from wyoming_qwen3.cloning import ClonePrompts
+from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.conversation import Conversation, Line, Spoken
-from wyoming_qwen3.engines import Engines
 from wyoming_qwen3.errors import (
     InstructionsNotSupported,
     InvalidRequest,
@@ -24,17 +24,13 @@ from wyoming_qwen3.errors import (
     SpeechError,
     TooLarge,
 )
-from wyoming_qwen3.metrics import Metrics
-from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.request import SAMPLE_RATE, Description, FloatArray, Sampling, SpeechRequest
 from wyoming_qwen3.speech import Options, SpeechSession, Synthesizer
-from wyoming_qwen3.standby import StandbyVoice
-from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.text.dialogue import MAX_TURNS
-from wyoming_qwen3.text.language import LanguageGuesser
 from wyoming_qwen3.text.script import Segment
 from wyoming_qwen3.voices import find_voice
-from wyoming_qwen3.worker import Worker, download
+from wyoming_qwen3.wiring import make_parts
+from wyoming_qwen3.worker import Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -52,25 +48,23 @@ LONG = "The front door is open and nobody has closed it since the morning. " * 4
 @dataclasses.dataclass
 class Engine:
     worker: Worker
-    models: ModelManager
+    services: Services
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(models_dir: Path) -> AsyncIterator[Engine]:
-    worker = Worker("native", ["--device", "cpu", "--log-level", "WARNING"])
-    models = ModelManager(Policy(models_dir, "0.6B", download=False), worker, download)
-    yield Engine(worker, models)
-    await models.close()
+    options = ("--device", "cpu", "--standby", "off", "--log-level", "WARNING")
+    parts = make_parts(make_settings(models_dir, *options))
+    services = make_services(models_dir, *options, parts=parts)
+    yield Engine(parts.native, services)
+    await stop(services)
 
 
 class Stage(Synthesizer):
     """The real one, which remembers the sessions that were opened."""
 
     def __init__(self, engine: Engine, admission: Admission) -> None:
-        metrics = Metrics()
-        prompts = ClonePrompts(VoiceStore(Path("nowhere")), metrics)
-        standby = StandbyVoice(Worker("standby"))
-        engines = Engines(engine.models, standby, LanguageGuesser(), prompts, mode="off")
+        engines, metrics = engine.services.synthesizer.engines, engine.services.metrics
         super().__init__(engines, history=None, admission=admission, metrics=metrics, options=Options())
         self.worker = engine.worker
         self.admission = admission

@@ -33,7 +33,7 @@ async def clips(tmp_path: Path) -> Clips:
 @pytest.fixture
 def designer(tmp_path: Path) -> Designer:
     """One whose models folder is empty."""
-    services = make_services(tmp_path, standby="off")
+    services = make_services(tmp_path, "--standby", "off")
     return Designer(services.synthesizer, services.models, services.prompts, services.store.voices)
 
 
@@ -80,7 +80,7 @@ async def test_only_the_latest_sketches_are_remembered(clips: Clips) -> None:
 
 
 async def test_names_are_refused_before_models(designer: Designer, tmp_path: Path) -> None:
-    services = make_services(tmp_path, standby="off")
+    services = make_services(tmp_path, "--standby", "off")
     designer = Designer(services.synthesizer, services.models, services.prompts, services.store.voices)
     await services.store.voices.create("Taken", "profile", Manner(), [])
     with pytest.raises(NameExists):

@@ -12,18 +12,18 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import CUSTOM_VOICE
-from tests.parts import make_services, stop
+from tests.parts import make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.errors import SpeechError, TextTimeout
-from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.request import FloatArray, Sampling, SpeechRequest, Turn
 from wyoming_qwen3.speech import SpeechSession
 from wyoming_qwen3.voices import SPEAKERS
-from wyoming_qwen3.worker import Row, Worker, download
+from wyoming_qwen3.wiring import make_parts
+from wyoming_qwen3.worker import Row, Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -68,8 +68,8 @@ class Watched(Worker):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def services(models_dir: Path) -> AsyncIterator[Services]:
-    models = ModelManager(Policy(models_dir, "0.6B", download=False), Watched(), download)
-    services = make_services(models_dir, standby="off", models=models)
+    parts = replace(make_parts(make_settings(models_dir)), native=Watched())
+    services = make_services(models_dir, "--standby", "off", parts=parts)
     yield services
     await stop(services)
 

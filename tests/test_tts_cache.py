@@ -375,7 +375,7 @@ async def test_a_vllm_server_of_another_kind_does_not_speak_for_named_speakers(t
 
 
 async def test_where_there_is_the_standby_voice_alone_qwen3_never_speaks(tmp_path: Path) -> None:
-    services = make_services(tmp_path, standby="only")
+    services = make_services(tmp_path, "--standby", "only")
     assert not services.synthesizer.engines.qwen3_speaks()
     await stop(services)
 

@@ -18,34 +18,24 @@ from wyoming.event import async_get_stdin, async_get_stdout
 from wyoming.server import AsyncServer
 
 from . import say
-from .admission import Admission
 from .api.access import Access
 from .api.app import host_and_port, make_app, serving
 from .api.ingress import Ingress
 from .api.keys import Config, Services, Store
 from .casting import Cast, Replacements
 from .checkpoints import Size, published
-from .cloning import ClonePrompts
 from .defaults import Defaults
 from .discovery import Announcement, default_name
 from .door import Door
 from .drop.mirror import FolderDrop
 from .engine import weights
-from .engines import Engines
 from .errors import SpeechError, StorageFailed
 from .handler import Handler
 from .hardware import choose_size, probe
 from .info import PROGRAM
 from .logs import write_lines
-from .metrics import Metrics, resident_bytes
-from .models.manager import ModelManager, Policy
-from .models.state import State
-from .patience import Patience
-from .remote.servers import Servers
 from .request import SpeechRequest
 from .settings import Settings, parse
-from .speech import Options, Synthesizer
-from .standby import StandbyVoice
 from .store.claim import claimed
 from .store.clips import Clips
 from .store.history import History, Limits
@@ -55,7 +45,7 @@ from .text.language import LanguageGuesser
 from .text.script import Script
 from .tts_cache import TtsCache
 from .voices import SPEAKERS
-from .worker import Worker, download
+from .wiring import make_parts, make_services
 
 _LOGGER = logging.getLogger(__package__)
 
@@ -168,36 +158,9 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     """
     if settings.backend == "native":
         _check_models_dir(settings, make=preload)
-    policy = Policy(
-        settings.models_dir,
-        await _size(settings),
-        settings.download,
-        settings.revision,
-        settings.idle_unload,
-        settings.memory_budget,
-        offline=settings.local_files_only,
-        engine=settings.backend == "native",
-    )
-    arguments = ["--log-level", settings.log_level]
-    computing = ["--device", settings.device, "--dtype", settings.dtype]
-    computing += ["--quantize", settings.quantize, "--threads", str(settings.threads)]
-    computing += [] if settings.graphs else ["--no-graphs"]
-    native = Worker("native", [*computing, *arguments])
-    models = ModelManager(policy, native, download)
-    native.on_death = models.engine_died
-    spare = Worker("standby", arguments)
-    standby = StandbyVoice(spare)
-    guesser = LanguageGuesser()
-    servers = Servers(settings.vllm.urls, settings.vllm.api_key, settings.model) if settings.vllm else None
-    options = Options(
-        settings.text_streaming,
-        settings.sentence_pause,
-        settings.start,
-        settings.max_hold,
-        settings.text_timeout,
-        settings.history,
-    )
-    warming = [asyncio.create_task(asyncio.to_thread(_warm_text, guesser))]
+    services = make_services(settings, await _size(settings), store, make_parts(settings))
+    models, standby, servers = services.models, services.standby, services.servers
+    warming = [asyncio.create_task(asyncio.to_thread(_warm_text, services.synthesizer.engines.guesser))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
     if servers:
@@ -206,15 +169,8 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         await asyncio.wait(warming, timeout=_HEAD_START)
         if preload and settings.standby != "only" and models.has_engine:
             models.start(published(kind, models.size) for kind in settings.preload)
-        admission, metrics = Admission(settings.max_active, settings.max_waiting), Metrics()
-        native.on_guard = metrics.guarded
-        _watch(metrics, admission, models, servers, native, spare)
-        prompts = ClonePrompts(store.voices, metrics)
-        engines = Engines(models, standby, guesser, prompts, servers=servers, mode=settings.standby)
-        synthesizer = Synthesizer(engines, history=store.history, admission=admission, metrics=metrics, options=options)
-        patience = Patience(metrics)
-        looking = asyncio.create_task(patience.run(), name="patience")
-        yield Services(synthesizer, models, standby, prompts, admission, metrics, patience, store, servers)
+        looking = asyncio.create_task(services.patience.run(), name="patience")
+        yield services
         looking.cancel()
     finally:
         for task in warming:  # what is only being got ready keeps nobody waiting
@@ -228,25 +184,6 @@ async def _size(settings: Settings) -> Size:
     if settings.backend == "vllm":
         return settings.model or "1.7B"
     return settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
-
-
-def _watch(
-    metrics: Metrics, admission: Admission, models: ModelManager, servers: Servers | None, *workers: Worker
-) -> None:
-    """Have these looked at when somebody asks for the metrics."""
-    metrics.watch("queue_active", "Texts being spoken.", lambda: admission.active)
-    metrics.watch("queue_waiting", "Texts that wait for their turn.", lambda: admission.waiting)
-    metrics.watch("tasks", "Tasks of the server's event loop.", lambda: len(asyncio.all_tasks()))
-    metrics.watch(
-        "models_loaded", "Checkpoints in memory.", lambda: sum(one.state is State.READY for one in models.statuses())
-    )
-    metrics.watch(
-        "model_bytes", "Memory that checkpoints take.", lambda: sum(one.footprint for one in models.statuses())
-    )
-    if servers:
-        metrics.watch("vllm_servers_up", "vLLM servers that are up.", lambda: sum(s.up for s in servers.statuses()))
-    resident = {worker.engine: lambda worker=worker: resident_bytes(worker.pid) for worker in workers}
-    metrics.watch_each("engine_resident_bytes", "Memory of each engine process.", "engine", resident)
 
 
 def _warm_text(guesser: LanguageGuesser) -> None:

@@ -77,7 +77,7 @@ class Engines:
     ) -> None:
         self._models = models
         self._standby = standby
-        self._guesser = guesser
+        self.guesser = guesser
         self._prompts = prompts
         self._servers = servers
         self._mode = mode
@@ -158,7 +158,7 @@ class Engines:
                     raise
                 why = error
         unknown = request.language is None and language_matters(mode, state)
-        guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
+        guessed = await asyncio.to_thread(self.guesser.guess, text) if unknown else None
         chosen = choose_engine(mode, state, request, guessed)
         if chosen == "standby":
             if model and mode == "auto":

@@ -16,7 +16,7 @@ Client = TestClient[web.Request, web.Application]
 
 def quiet_app(models_dir: Path) -> web.Application:
     """The whole application; whoever would speak with it is told that there is no model."""
-    return make_app(make_services(models_dir, standby="off"), Config(make_cast()))
+    return make_app(make_services(models_dir, "--standby", "off"), Config(make_cast()))
 
 
 @contextlib.asynccontextmanager

@@ -33,7 +33,7 @@ class Ports:
 async def ports(tmp_path: Path) -> AsyncIterator[Ports]:
     public, passed_on = free_port(), free_port()
     access = Access(KEY, (PAGE,), ingress=Ingress(passed_on, SUPERVISOR))
-    app = make_app(make_services(tmp_path, standby="off"), Config(make_cast(), access=access))
+    app = make_app(make_services(tmp_path, "--standby", "off"), Config(make_cast(), access=access))
     async with serving(app, "127.0.0.1", public, passed_on):
         yield Ports(f"http://127.0.0.1:{public}", f"http://127.0.0.1:{passed_on}")
 

@@ -25,7 +25,6 @@ from tests.parts import make_cast, make_services, stop
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
 from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config
 from wyoming_qwen3.api.stream import connection
-from wyoming_qwen3.speech import Options
 
 SENTENCE = "The front door is open."
 LONG = f"{SENTENCE} " * 160
@@ -318,7 +317,7 @@ async def impatient(
     text_timeout: float = HANG_SECONDS,
 ) -> AsyncIterator[BaseTestServer]:
     app = web.Application()
-    app[SERVICES] = services = make_services(folder, options=Options(text_timeout=text_timeout))
+    app[SERVICES] = services = make_services(folder, "--text-timeout", str(text_timeout))
     app[CONFIG] = Config(make_cast(), standby_only=True)
     connection.add_to(app, config_seconds=config_seconds, idle_seconds=idle_seconds)
     async with TestServer(app, port=0) as server:

@@ -13,18 +13,19 @@ import pytest_asyncio
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.parts import make_services, stop
+from tests.parts import make_services, make_settings, stop
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import OutOfMemory
 from wyoming_qwen3.metrics import resident_bytes
-from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.report import Report
 from wyoming_qwen3.request import Reference, Sampling, SpeechRequest
 from wyoming_qwen3.voices import SPEAKERS, find_language
-from wyoming_qwen3.worker import Worker, download
+from wyoming_qwen3.wiring import make_parts
+from wyoming_qwen3.worker import Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -104,11 +105,9 @@ class House:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(folder: Path) -> AsyncIterator[House]:
     """With a standby voice, that speaks where a request lets it, and an engine process that is up."""
-    worker = Worker("native", ["--device", "cpu", "--quantize", "none", "--log-level", "INFO"])
-    manager = ModelManager(Policy(folder, "1.7B", download=False), worker, download)
-    worker.on_death = manager.engine_died
-    house = House(make_services(folder, models=manager), worker)
-    await manager.load(BASE)
+    parts = make_parts(make_settings(folder, "--device", "cpu", "--quantize", "none"))
+    house = House(make_services(folder, size="1.7B", parts=parts), parts.native)
+    await house.models.load(BASE)
     yield house
     await stop(house.services)
 

@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from tests.parts import make_services, stop
+from tests.parts import make_services, make_settings, stop
 from tests.vllm.server import Manner, VllmServer, vllm
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
-from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.remote.client import Timeouts
 from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.request import StandbyMode
-from wyoming_qwen3.worker import Worker, download
+from wyoming_qwen3.wiring import make_parts
 
 PATIENT = Timeouts(connect=HANG_SECONDS, first=HANG_SECONDS, gap=HANG_SECONDS, probe=HANG_SECONDS)
 """On a busy machine even a server that behaves takes its time."""
@@ -48,9 +47,10 @@ async def over(
     folder: Path, *urls: str, standby: StandbyMode = "off", timeouts: Timeouts = PATIENT, api_key: str | None = None
 ) -> AsyncIterator[Services]:
     """The same over whatever there is at these addresses."""
-    models = ModelManager(Policy(folder, "1.7B", download=False, engine=False), Worker("native"), download)
+    options = ("--standby", standby, "--backend", "vllm", "--vllm-url", ",".join(urls))
     servers = Servers([(None, url) for url in urls], api_key, timeouts=timeouts)
-    services = make_services(folder, standby=standby, models=models, servers=servers)
+    parts = replace(make_parts(make_settings(folder, *options)), servers=servers)
+    services = make_services(folder, *options, size="1.7B", parts=parts)
     await servers.start()
     try:
         yield services

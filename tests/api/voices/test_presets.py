@@ -28,11 +28,9 @@ from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.checkpoints import Checkpoint, Size
 from wyoming_qwen3.defaults import Defaults
-from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import find_voice
-from wyoming_qwen3.worker import Worker, download
 
 CREATE = "/api/voice-presets/create"
 SENTENCE = "The front door is open."
@@ -366,8 +364,7 @@ async def client(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
 
 
 def quiet(folder: Path, size: Size) -> tuple[Any, Config]:
-    models = ModelManager(Policy(folder, size, download=False), Worker("native"), download)
-    services = make_services(folder, standby="off", models=models)
+    services = make_services(folder, "--standby", "off", size=size)
     return services, Config(Cast(Defaults(find_voice("ryan")[0]), services.store.voices))
 
 

@@ -492,7 +492,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def dropped(tmp_path: Path, folder: Path) -> AsyncIterator[Client]:
-    services = make_services(tmp_path / "voices", standby="off")
+    services = make_services(tmp_path / "voices", "--standby", "off")
     drop = FolderDrop(folder, services.store.voices, quiet_seconds=0)
     services = replace(services, store=replace(services.store, drop=drop))
     async with serving(make_app(services, Config(make_cast()))) as client:

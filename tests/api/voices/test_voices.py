@@ -37,7 +37,7 @@ class House:
     """A server whose engines never start, and what it keeps."""
 
     def __init__(self, folder: Path, api_key: str | None = None) -> None:
-        self.services = make_services(folder, standby="off")
+        self.services = make_services(folder, "--standby", "off")
         self.voices: VoiceStore = self.services.store.voices
         cast = Cast(Defaults(find_voice("ryan")[0]), self.voices)
         self.config = Config(cast, access=Access(api_key))

@@ -1,0 +1,95 @@
+"""What speaks, put together by the settings: the one place that says which part knows which."""
+
+import asyncio
+from dataclasses import dataclass
+
+from .admission import Admission
+from .api.keys import Services, Store
+from .checkpoints import Size
+from .cloning import ClonePrompts
+from .engines import Engines
+from .metrics import Metrics, resident_bytes
+from .models.manager import ModelManager, Policy
+from .models.state import State
+from .patience import Patience
+from .remote.servers import Servers
+from .settings import Settings
+from .speech import Options, Synthesizer
+from .standby import StandbyVoice
+from .text.language import LanguageGuesser
+from .worker import Worker, download
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What speaks outside this process."""
+
+    native: Worker
+    spare: Worker
+    """The standby voice's."""
+
+    servers: Servers | None
+
+
+def make_parts(settings: Settings) -> Parts:
+    """As the settings say, and not started yet."""
+    arguments = ["--log-level", settings.log_level]
+    computing = ["--device", settings.device, "--dtype", settings.dtype]
+    computing += ["--quantize", settings.quantize, "--threads", str(settings.threads)]
+    computing += [] if settings.graphs else ["--no-graphs"]
+    servers = Servers(settings.vllm.urls, settings.vllm.api_key, settings.model) if settings.vllm else None
+    return Parts(Worker("native", [*computing, *arguments]), Worker("standby", arguments), servers)
+
+
+def make_services(settings: Settings, size: Size, store: Store, parts: Parts) -> Services:
+    """The speaking middle over these parts, with checkpoints of that size."""
+    models = ModelManager(_policy(settings, size), parts.native, download)
+    standby, metrics = StandbyVoice(parts.spare), Metrics()
+    admission = Admission(settings.max_active, settings.max_waiting)
+    parts.native.on_death = models.engine_died
+    parts.native.on_guard = metrics.guarded
+    _watch(metrics, admission, models, parts)
+    prompts = ClonePrompts(store.voices, metrics)
+    engines = Engines(models, standby, LanguageGuesser(), prompts, servers=parts.servers, mode=settings.standby)
+    options = Options(
+        settings.text_streaming,
+        settings.sentence_pause,
+        settings.start,
+        settings.max_hold,
+        settings.text_timeout,
+        settings.history,
+    )
+    synthesizer = Synthesizer(engines, history=store.history, admission=admission, metrics=metrics, options=options)
+    patience = Patience(metrics)
+    return Services(synthesizer, models, standby, prompts, admission, metrics, patience, store, parts.servers)
+
+
+def _policy(settings: Settings, size: Size) -> Policy:
+    return Policy(
+        settings.models_dir,
+        size,
+        settings.download,
+        settings.revision,
+        settings.idle_unload,
+        settings.memory_budget,
+        offline=settings.local_files_only,
+        engine=settings.backend == "native",
+    )
+
+
+def _watch(metrics: Metrics, admission: Admission, models: ModelManager, parts: Parts) -> None:
+    """Have these looked at when somebody asks for the metrics."""
+    metrics.watch("queue_active", "Texts being spoken.", lambda: admission.active)
+    metrics.watch("queue_waiting", "Texts that wait for their turn.", lambda: admission.waiting)
+    metrics.watch("tasks", "Tasks of the server's event loop.", lambda: len(asyncio.all_tasks()))
+    metrics.watch(
+        "models_loaded", "Checkpoints in memory.", lambda: sum(one.state is State.READY for one in models.statuses())
+    )
+    metrics.watch(
+        "model_bytes", "Memory that checkpoints take.", lambda: sum(one.footprint for one in models.statuses())
+    )
+    if servers := parts.servers:
+        metrics.watch("vllm_servers_up", "vLLM servers that are up.", lambda: sum(s.up for s in servers.statuses()))
+    workers = (parts.native, parts.spare)
+    resident = {worker.engine: lambda worker=worker: resident_bytes(worker.pid) for worker in workers}
+    metrics.watch_each("engine_resident_bytes", "Memory of each engine process.", "engine", resident)
