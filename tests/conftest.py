@@ -44,7 +44,7 @@ SLOW = (
 """Files that take minutes together: `script/test -m slow` runs them, and each change on GitHub."""
 
 
-SPEAKING = ("api/test_stream.py",)
+SPEAKING = ("api/stream/test_connection.py",)
 """Files whose tests start an engine from within this process, which `--fast` leaves out."""
 
 _HEAVY = frozenset({"torch", "transformers", "qwen_tts", "playwright"})

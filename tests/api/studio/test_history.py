@@ -23,8 +23,8 @@ from yarl import URL
 
 from tests.api.clips import data_url
 from tests.api.quiet import Client, quiet_app, serving
-from tests.api.realtime import message, sound
-from tests.api.stream import talking as streaming
+from tests.api.realtime.messages import message, sound
+from tests.api.stream.client import talking as streaming
 from tests.api.voices.forms import form
 from tests.conftest import Server, StartServer, collect, synthesize
 from tests.waiting import HANG_SECONDS

@@ -1,11 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.errors import InstructionsNotSupported, ModelNotFound
-from wyoming_qwen3.hardware import GIB, Hardware, available_memory, choose_size, uses
 from wyoming_qwen3.models.manager import choose_model, choose_smaller
 from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
@@ -70,38 +67,6 @@ def test_instructions_are_refused_where_they_would_be_ignored(voice: Voice, size
         with pytest.raises(InstructionsNotSupported, match="does not follow instructions") as caught:
             choose_model(request, size)
         assert caught.value.param == "instructions"
-
-
-@pytest.mark.parametrize(
-    ("kind", "free", "size"),
-    [("cpu", 64 * GIB, "0.6B"), ("cuda", 4 * GIB, "0.6B"), ("cuda", 8 * GIB, "1.7B"), ("cuda", 0, "0.6B")],
-)
-def test_auto_takes_the_large_size_only_on_a_roomy_gpu(kind: str, free: int, size: Size) -> None:
-    assert choose_size(Hardware(kind, free)) == size
-
-
-@pytest.mark.parametrize(
-    ("gpu", "memory", "possible"),
-    [
-        (None, 3 * GIB, [False, False, True]),
-        (None, 2 * GIB, [False, False, False]),
-        (4 * GIB, 16 * GIB, [False, True, True]),
-        (24 * GIB, 2 * GIB, [True, True, False]),
-    ],
-)
-def test_what_a_machine_can_run(gpu: int | None, memory: int, possible: list[bool]) -> None:
-    assert [use.possible for use in uses(gpu, memory)] == possible
-
-
-@pytest.mark.parametrize(("limit", "free"), [(None, 8 << 20), ("max", 8 << 20), (str(5 << 20), 3 << 20), ("1", 0)])
-def test_available_memory_is_the_machines_within_the_containers_limit(
-    tmp_path: Path, limit: str | None, free: int
-) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal:       16384 kB\nMemFree:  1 kB\nMemAvailable:    8192 kB\n")
-    if limit is not None:
-        (tmp_path / "memory.max").write_text(limit + "\n")
-        (tmp_path / "memory.current").write_text(f"{2 << 20}\n")
-    assert available_memory(tmp_path, tmp_path) == free
 
 
 @pytest.mark.parametrize(

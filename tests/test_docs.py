@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Server, StartServer
 from tests.tiny import build_checkpoint
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")

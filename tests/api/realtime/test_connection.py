@@ -20,7 +20,7 @@ from openai import AsyncOpenAI
 from pydantic import TypeAdapter
 from websockets.asyncio.client import connect as connect_websocket
 
-from tests.api.realtime import Event, message, sound
+from tests.api.realtime.messages import Event, message, sound
 from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
 from wyoming_qwen3.audio.g711 import G711Encoder

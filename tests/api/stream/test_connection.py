@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 
 from tests.api.clips import data_url, silence_url
-from tests.api.stream import Talk, talking
+from tests.api.stream.client import Talk, talking
 from tests.conftest import Server, StartServer
 from tests.parts import make_cast, make_services, stop
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
