@@ -13,6 +13,7 @@ from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.voices import find_voice
 from wyoming_qwen3.wiring import Parts, make_parts
 from wyoming_qwen3.wiring import make_services as wire
+from wyoming_qwen3.worker import Worker
 
 
 def make_settings(folder: Path, *options: str) -> Settings:
@@ -28,6 +29,11 @@ def make_services(folder: Path, *options: str, size: Size = "0.6B", parts: Parts
     """
     settings = make_settings(folder, *options)
     return wire(settings, size, Store(VoiceStore(folder), Clips(folder), None), parts or make_parts(settings))
+
+
+def busy(worker: Worker) -> bool:
+    """Whether an engine has rows: one that was closed counts until the engine has let go of it."""
+    return bool(worker._rows)
 
 
 async def stop(services: Services) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from tests.parts import make_services, make_settings, stop
+from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.api.keys import Services
@@ -97,7 +97,7 @@ async def alone(stage: Stage, line: Line) -> FloatArray:
 async def settled(stage: Stage) -> None:
     """Until nobody speaks any more, neither here nor in the engine."""
     async with asyncio.timeout(HANG_SECONDS):
-        while stage.worker.busy or stage.admission.active or stage.admission.waiting:
+        while busy(stage.worker) or stage.admission.active or stage.admission.waiting:
             await asyncio.sleep(0.01)
 
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import CUSTOM_VOICE
-from tests.parts import make_services, make_settings, stop
+from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
@@ -96,7 +96,7 @@ async def listen(session: SpeechSession) -> FloatArray:
 
 async def settled(services: Services, worker: Worker) -> None:
     async with asyncio.timeout(HANG_SECONDS):
-        while worker.busy or services.admission.active:
+        while busy(worker) or services.admission.active:
             await asyncio.sleep(0.01)
 
 

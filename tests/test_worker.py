@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from tests.parts import busy
 from tests.tiny import CODES
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import Checkpoint
@@ -115,9 +116,9 @@ async def test_playing_waits_for_its_listener_and_speech_does_not_wait_for_it(wo
 async def test_a_closed_playback_is_let_go_by_the_engine(worker: Worker) -> None:
     with worker.play(CUSTOM, random_codes(5_000)) as row:
         await anext(row)
-        assert worker.busy
+        assert busy(worker)
     async with asyncio.timeout(HANG_SECONDS):
-        while worker.busy:
+        while busy(worker):
             await asyncio.sleep(0.005)
 
 

@@ -152,11 +152,6 @@ class Worker:
         return self.hello is not None
 
     @property
-    def busy(self) -> bool:
-        """Whether the engine has rows: one that was closed counts until the engine has let go of it."""
-        return bool(self._rows)
-
-    @property
     def pid(self) -> int | None:
         """Process id while there is a process."""
         return self._child.process.pid if self._child else None

@@ -4,6 +4,7 @@ import gzip
 import warnings
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import pytest
@@ -19,13 +20,12 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.body import (
     MAX_FIELD,
     MAX_FIELDS,
+    ONE_FILE,
     PARSER_OPTIONS,
     Form,
     FormShape,
-    Upload,
     read_form,
     read_json,
-    read_upload,
 )
 from wyoming_qwen3.errors import InvalidRequest
 
@@ -46,8 +46,9 @@ async def take_json_soon(request: web.Request) -> web.Response:
 
 
 async def take_form(request: web.Request) -> web.Response:
-    upload = await read_upload(request, LIMIT, stall=10 * STALL)
-    return web.json_response({"bytes": len(upload.data), "sum": zlib.crc32(upload.data), "fields": upload.fields})
+    form = await read_form(request, LIMIT, ONE_FILE, stall=10 * STALL)
+    [data], fields = form.files["file"], {name: text for name, [text] in form.fields.items()}
+    return web.json_response({"bytes": len(data), "sum": zlib.crc32(data), "fields": fields})
 
 
 SHAPE = FormShape({"samples": 3, "cover": 1}, ("samples",), {"says": 2}, file_bytes=1_000)
@@ -200,7 +201,7 @@ async def test_a_body_whose_chunks_are_garbage_is_answered(client: Client) -> No
     assert b" 408 " in answer or b" 400 " in answer
 
 
-@pytest.mark.parametrize("read", [read_json, read_upload])
+@pytest.mark.parametrize("read", [read_json, partial(read_form, shape=ONE_FILE)], ids=["json", "form"])
 async def test_a_client_that_leaves_ends_the_request_as_invalid(read: Callable[..., Awaitable[object]]) -> None:
     """Nobody hears it, but it is no fault of the server's."""
     begun, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
@@ -409,8 +410,8 @@ def read_pieces(pieces: list[bytes], kind: str, reading: Callable[[web.Request],
     return asyncio.run(read())
 
 
-def read_clip(request: web.Request) -> Coroutine[None, None, Upload]:
-    return read_upload(request, LIMIT, stall=5)
+def read_clip(request: web.Request) -> Coroutine[None, None, Form]:
+    return read_form(request, LIMIT, ONE_FILE, stall=5)
 
 
 @given(FRAGMENTS, EDGES, st.sampled_from(["error", "ignore"]))
@@ -429,7 +430,7 @@ def test_what_is_sent_arrives_however_it_is_cut(clip: bytes, text: str, size: in
     body = form(part("text", text.encode()), part("file", clip, '; filename="a.wav"'))
     assume(b"\r\n--edge" not in b"\r\n" + clip + text.encode())
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
-    assert read_pieces(pieces, FORM["Content-Type"], read_clip) == Upload(clip, {"text": text})
+    assert read_pieces(pieces, FORM["Content-Type"], read_clip) == Form({"file": [clip]}, {"text": [text]})
 
 
 CLIPS = st.lists(st.binary(max_size=100), min_size=1, max_size=3)

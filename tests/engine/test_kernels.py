@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.engine.layouts import layout, separate
+from tests.engine.layouts import layout, separate, unpack
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.engine.kernels import build as build_module
 from wyoming_qwen3.engine.kernels.build import (
@@ -23,7 +23,7 @@ from wyoming_qwen3.engine.kernels.build import (
     library_file,
 )
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
-from wyoming_qwen3.engine.packing import BLOCK, interleave, pack, unpack
+from wyoming_qwen3.engine.packing import BLOCK, interleave, pack
 from wyoming_qwen3.errors import EngineFailed
 
 SOURCES = Path(build_module.__file__).parent

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tests.engine.golden import request, run
+from tests.engine.layouts import unpack
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.checkpoints import Kind, Size
 from wyoming_qwen3.engine.decode import Decoder, Row
@@ -20,7 +21,7 @@ from wyoming_qwen3.engine.kernels.build import kinds_here
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded
 from wyoming_qwen3.engine.pack_file import packed_tensors
-from wyoming_qwen3.engine.packing import pack, unpack
+from wyoming_qwen3.engine.packing import pack
 from wyoming_qwen3.engine.predictor import CodePredictor
 from wyoming_qwen3.engine.published import Published, open_checkpoint
 from wyoming_qwen3.errors import ModelFailed

@@ -35,17 +35,6 @@ def test_rows_of_one_cache_and_of_several_are_alike(transformer: Layers) -> None
     torch.testing.assert_close(apart, together, rtol=1e-4, atol=1e-4)
 
 
-def test_copies_of_a_prefix_go_their_own_ways(transformer: Layers) -> None:
-    prefix, first, second = tokens(6), tokens(2), tokens(3)
-    cache = transformer.new_cache(6)
-    transformer(prefix, [cache])
-    copy = cache.copy()
-    transformer(first, [cache])
-    after = transformer(second, [copy])
-    cache.length = 6
-    assert torch.equal(transformer(second, [cache]), after)
-
-
 def test_growing_doubles_and_keeps_what_is_there(transformer: Layers) -> None:
     cache = transformer.new_cache(4)
     transformer(tokens(4), [cache])

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.parts import busy
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.engine import weights
@@ -177,8 +178,8 @@ async def test_a_closed_row_is_let_go_by_the_engine(make_manager: MakeManager) -
     async with manager.use(CUSTOM):
         with worker.submit(CUSTOM, SpeechRequest(SPEAKERS[5]), "The front door is open. " * 50) as row:
             await anext(row)
-            assert worker.busy
-        await until(lambda: not worker.busy)
+            assert busy(worker)
+        await until(lambda: not busy(worker))
 
 
 async def test_unloading_returns_memory(make_manager: MakeManager, models_dir: Path) -> None:

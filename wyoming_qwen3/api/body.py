@@ -68,14 +68,6 @@ class Form:
     fields: dict[str, list[str]]
 
 
-@dataclass(frozen=True)
-class Upload:
-    """A form with one file: that file, and the text fields by name."""
-
-    data: bytes
-    fields: dict[str, str]
-
-
 async def read_json(request: web.Request, limit: int, *, stall: float = STALL) -> bytes:
     """The body of an application/json request, at most `limit` bytes of it.
 
@@ -111,12 +103,6 @@ async def read_form(request: web.Request, limit: int, shape: FormShape, *, stall
         if name not in form.files:
             raise InvalidRequest(f"The form lacks the file {name!r}.", param=name)
     return form
-
-
-async def read_upload(request: web.Request, limit: int, *, stall: float = STALL) -> Upload:
-    """The same of a form with one file, called `file`, whose text fields come once."""
-    form = await read_form(request, limit, FormShape({"file": 1}, ("file",)), stall=stall)
-    return Upload(form.files["file"][0], {name: values[0] for name, values in form.fields.items()})
 
 
 class _Intake:

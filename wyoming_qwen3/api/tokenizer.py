@@ -16,7 +16,7 @@ from wyoming_qwen3.errors import TooLarge
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
 
 from .answer import whole_audio
-from .body import ONE_FILE, read_upload
+from .body import ONE_FILE, read_form
 from .keys import SERVICES, Services
 from .operation import Resource
 from .parse import Fields, Query, ignored_headers, parse_body, parse_query
@@ -87,7 +87,7 @@ async def encode(request: web.Request) -> web.StreamResponse:
     """At most 60 seconds and 10 MiB."""
     query = parse_query(request, EncodeQuery)
     if request.content_type.startswith("multipart/"):
-        data, headers = (await read_upload(request, _UPLOAD_BYTES)).data, {}
+        data, headers = (await read_form(request, _UPLOAD_BYTES, ONE_FILE)).files["file"][0], {}
     else:
         body = await parse_body(request, EncodeBody, _ENCODE_BYTES)
         data, headers = (

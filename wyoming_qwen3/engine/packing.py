@@ -25,11 +25,6 @@ class Packed:
     outputs: int
     inputs: int
 
-    @property
-    def bits(self) -> int:
-        """8 or 4."""
-        return 4 if self.scales is None else 8
-
 
 def pack(weight: Tensor, bits: int) -> Packed:
     """Round a matrix [outputs, inputs] to 8 or 4 bits."""
@@ -55,23 +50,6 @@ def packed_sizes(outputs: int, inputs: int, bits: int) -> tuple[int, int]:
     if bits == 8:
         return blocks * groups * BLOCK * BLOCK, blocks * BLOCK
     return blocks * groups * (2 * BLOCK + BLOCK * _HALF), 0
-
-
-def unpack(packed: Packed) -> Tensor:
-    """The matrix that the packed numbers mean, float32 [outputs, inputs]."""
-    blocks, groups = -(-packed.outputs // BLOCK), -(-packed.inputs // BLOCK)
-    if packed.scales is not None:
-        ordered = packed.data.view(blocks, groups, 8, BLOCK, 4)
-        numbers = ordered.permute(0, 3, 1, 2, 4).reshape(blocks * BLOCK, -1)
-        weight = (numbers.float() - 128) * packed.scales[:, None]
-    else:
-        whole = packed.data.view(blocks, groups, -1)
-        scale = whole[:, :, : 2 * BLOCK].contiguous().view(torch.bfloat16).float()  # [blocks, groups, outputs]
-        nibbles = whole[:, :, 2 * BLOCK :].reshape(blocks, groups, 4, BLOCK, 4)
-        ordered = torch.cat((nibbles & 15, nibbles >> 4), dim=4)
-        numbers = ordered.permute(0, 3, 1, 2, 4).reshape(blocks, BLOCK, groups, BLOCK)
-        weight = ((numbers.float() - 8) * scale.transpose(1, 2)[..., None]).reshape(blocks * BLOCK, -1)
-    return weight[: packed.outputs, : packed.inputs]
 
 
 def interleave(gate: Tensor, up: Tensor) -> Tensor:

@@ -82,10 +82,6 @@ class KvCache:
         """Positions for which there is room without growing."""
         return self.keys.shape[3]
 
-    def copy(self) -> "KvCache":
-        """An independent cache with the same content, as where utterances share a prefix."""
-        return KvCache(self.keys.clone(), self.values.clone(), self.length)
-
     def restore(self, other: "KvCache") -> None:
         """Begin as another cache of as many rows, with all of its positions."""
         self.keys[:, :, :, : other.length] = other.keys[:, :, :, : other.length]
