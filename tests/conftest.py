@@ -44,8 +44,11 @@ SLOW = (
 """Files that take minutes together: `script/test -m slow` runs them, and each change on GitHub."""
 
 
-SPEAKING = ("api/stream/test_connection.py",)
-"""Files whose tests start an engine from within this process, which `--fast` leaves out."""
+WHOLE_SERVER = (
+    *("api/stream/test_connection.py", "app/test_container.py", "app/test_rootfs.py"),
+    *("tests/test_backpressure.py", "tests/test_door.py", "tests/test_handler.py"),
+)
+"""Files that `--fast` leaves out: they start an engine from within this process, or a server by way of scripts."""
 
 _HEAVY = frozenset({"torch", "transformers", "qwen_tts", "playwright"})
 
@@ -75,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    left_out = config.getoption("--fast") and collection_path.as_posix().endswith(SPEAKING)
+    left_out = config.getoption("--fast") and collection_path.as_posix().endswith(WHOLE_SERVER)
     return True if left_out else None
 
 

@@ -1,5 +1,6 @@
 """GET /openapi.json, made of the operations and their models."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -36,7 +37,7 @@ class ErrorAnswer(BaseModel):
 
 def add_to(app: web.Application, described: Iterable[Resource]) -> None:
     """Serve the document for these resources."""
-    app.router.add_get("/openapi.json", _serve(json.dumps(describe(described)).encode()))
+    app.router.add_get("/openapi.json", _serve(described))
 
 
 def describe(described: Iterable[Resource]) -> dict[str, Any]:
@@ -138,8 +139,14 @@ def _error(status: int, schemas: Mapping[type[BaseModel], Any]) -> dict[str, Any
     }
 
 
-def _serve(body: bytes) -> Handler:
+def _serve(described: Iterable[Resource]) -> Handler:
+    """Make the document when it is first asked for, on a thread, since that takes some 50 ms."""
+    document: bytes | None = None
+
     async def serve(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=body, content_type="application/json")
+        nonlocal document
+        if document is None:
+            document = await asyncio.to_thread(lambda: json.dumps(describe(described)).encode())
+        return web.Response(body=document, content_type="application/json")
 
     return serve
