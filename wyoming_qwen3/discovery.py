@@ -27,7 +27,6 @@ class Announcement:
         self._host = host
         self._port = port
         self._zeroconf: AsyncZeroconf | None = None
-        self._info: AsyncServiceInfo | None = None
 
     async def start(self) -> None:
         """Begin to answer; a name that another server on the network has is followed by a number.
@@ -47,15 +46,13 @@ class Announcement:
         except (OSError, zeroconf.Error) as error:
             _LOGGER.warning("The server can't be announced on the network as %r: %s", self._name, error or repr(error))
             return
-        self._info = info
         _LOGGER.info("Announced as %s on %s", info.name, ", ".join(info.parsed_addresses()))
 
     async def stop(self) -> None:
         """Say goodbye."""
         if self._zeroconf is None:
             return
-        if self._info is not None:
-            await self._zeroconf.async_unregister_service(self._info)
+        await self._zeroconf.async_unregister_all_services()
         await self._zeroconf.async_close()
 
 
