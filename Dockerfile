@@ -22,8 +22,9 @@ RUN ${PIP} --no-deps ${TORCH_INDEX} "$(grep '^torch==' constraints.txt)" \
     && find "${VENV}" -path '*/torch/test' -prune -exec rm -r {} + \
     && find "${VENV}" -path '*/torch/bin/*' -type f ! -name torch_shm_manager -delete
 RUN ${PIP} --no-deps --requirement constraints.txt
-COPY pyproject.toml setup.cfg README.md LICENSE ./
+COPY pyproject.toml setup.cfg setup.py README.md LICENSE ./
 COPY wyoming_qwen3 ./wyoming_qwen3
+# The first compiles the kernels if it can; the second fails where it could not.
 RUN ${PIP} --no-deps . \
     && "${VENV}/bin/python" -P -m wyoming_qwen3.engine.kernels
 

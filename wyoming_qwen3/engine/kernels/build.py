@@ -92,7 +92,7 @@ def find_compiler() -> str:
     """A C++ compiler. Raises EngineFailed where there is none."""
     compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
-        raise EngineFailed("There is no C++ compiler (c++, g++ or clang++) to compile the CPU kernels with.")
+        raise EngineFailed("There is no C++ compiler to compile the CPU kernels with: apt-get install g++ brings one.")
     return compiler
 
 
