@@ -7,6 +7,7 @@ Each text says, in UTF-8, what the clip of the same name says. All functions wai
 Nothing is ever written. Knows neither the store's voices nor what became of an entry before.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -144,11 +145,13 @@ def _is_litter(name: str) -> bool:
 def _facts(item: "os.DirEntry[str]", root: Path) -> os.stat_result | None:
     """Of a file or folder; of a link's target, where that lies in the folder. None of what is gone meanwhile."""
     try:
-        if item.is_symlink() and not Path(item.path).resolve(strict=True).is_relative_to(root):
+        if item.is_symlink() and not Path(os.path.realpath(item.path)).is_relative_to(root):
             return None
         return item.stat()
-    except (FileNotFoundError, RuntimeError):  # the latter of links in a circle, before Python 3.13
-        return None
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ELOOP}:
+            return None
+        raise
 
 
 def _entry(files: Sequence[File], folder: Path | None = None) -> Entry:
