@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
-AXE = ROOT / ".venv" / "axe.min.js"
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
     "--no-sandbox",

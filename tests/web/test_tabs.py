@@ -365,7 +365,7 @@ def test_tabs_are_reached_by_keys(studio: Studio) -> None:
     expect(studio.page.get_by_role("tab", name="API")).to_have_attribute("aria-selected", "true")
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="There is no axe-core; script/setup --browser fetches it.")
+@pytest.mark.skipif(not AXE.exists(), reason="There is no axe-core; script/setup --browser installs it.")
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])
 def test_everybody_can_use_it(
     open_studio: OpenStudio, server: Server, clip: Path, size: tuple[int, int], scheme: str
