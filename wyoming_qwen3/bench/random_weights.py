@@ -237,7 +237,7 @@ def _model_config(dimensions: Dimensions, tokenizer: Any, text_vocabulary: int |
     return {
         "model_type": "qwen3_tts",
         "tts_model_type": "custom_voice",
-        "tts_model_size": "0b6" if dimensions is SIZES["0.6B"] else "1b7",
+        "tts_model_size": "1b7" if dimensions is SIZES["1.7B"] else "0b6",
         "tokenizer_type": "qwen3_tts_tokenizer_12hz",
         "assistant_token_id": ids["assistant"],
         "im_start_token_id": ids["<|im_start|>"],
