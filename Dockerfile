@@ -30,8 +30,9 @@ RUN ${PIP} --no-deps . \
 
 FROM ${BUILD_FROM}
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# pedalboard is linked against libatomic.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3 \
+    && apt-get install --yes --no-install-recommends libatomic1 python3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10200 --no-create-home --home-dir /tmp qwen3
 COPY --from=build /opt/wyoming-qwen3 /opt/wyoming-qwen3
