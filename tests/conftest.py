@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib.abc
 import os
 import re
@@ -21,6 +22,7 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event
 from wyoming.tts import Synthesize, SynthesizeVoice
 
+from tests.examples import Examples
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import Checkpoint
@@ -46,9 +48,9 @@ SLOW = (
 
 WHOLE_SERVER = (
     *("api/stream/test_connection.py", "app/test_container.py", "app/test_rootfs.py"),
-    *("tests/test_backpressure.py", "tests/test_door.py", "tests/test_handler.py"),
+    *("tests/test_backpressure.py", "tests/test_door.py", "tests/test_handler.py", "tests/test_setup.py"),
 )
-"""Files that `--fast` leaves out: they start an engine from within this process, or a server by way of scripts."""
+"""Files that `--fast` leaves out: they start an engine from within this process, or programs by way of scripts."""
 
 _HEAVY = frozenset({"torch", "transformers", "qwen_tts", "playwright"})
 
@@ -73,6 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--fast"):
+        Examples.share = 10
         sys.meta_path.insert(0, _Refuse())
         sys.addaudithook(_refuse_processes)
 
@@ -91,6 +94,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
             item.add_marker("slow")
     servers = {item.path for item in items if any(name.startswith("start_") for name in fixtures_of(item))}
     items.sort(key=lambda item: item.path not in servers)  # what takes long is begun first: workers end together
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what there is of thousands of tests is not looked through again and again
 
 
 def fixtures_of(item: pytest.Item) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """The house's rules on imports, held by reading the source."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,7 @@ HOMES = {
 }
 
 
+@functools.cache
 def imports(file: Path) -> set[str]:
     """Absolute names of all modules that a file imports, wherever in it."""
     package = file.relative_to(ROOT).parent.parts

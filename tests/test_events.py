@@ -5,10 +5,11 @@ import json
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wyoming.event import Event, async_write_event
 
+from tests.examples import tried
 from tests.stress.garbage import attack, event
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3 import events
@@ -73,7 +74,7 @@ def written(*sent: Event) -> bytes:
     return asyncio.run(write(Writer()))
 
 
-@settings(max_examples=50)
+@tried(50)
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=3), st.binary(max_size=50))
 def test_what_the_library_writes_is_read(data: dict[str, object], payload: bytes) -> None:
     plain = json.loads(json.dumps(data))  # NaN is not itself

@@ -11,11 +11,12 @@ import pytest
 from aiohttp import FormData, StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from tests.api.refusals import tell
+from tests.examples import tried
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.body import (
     MAX_FIELD,
@@ -415,7 +416,7 @@ def read_clip(request: web.Request) -> Coroutine[None, None, Form]:
 
 
 @given(FRAGMENTS, EDGES, st.sampled_from(["error", "ignore"]))
-@settings(max_examples=200, deadline=None)
+@tried(200)
 def test_garbage_is_never_a_fault_of_ours(pieces: list[bytes], edge: str, action: Literal["error", "ignore"]) -> None:
     """Also where warnings, which aiohttp gives of some, are errors."""
     with warnings.catch_warnings():
@@ -425,7 +426,7 @@ def test_garbage_is_never_a_fault_of_ours(pieces: list[bytes], edge: str, action
 
 
 @given(st.binary(max_size=300), st.text(max_size=20), st.integers(1, 50))
-@settings(max_examples=50, deadline=None)
+@tried(50)
 def test_what_is_sent_arrives_however_it_is_cut(clip: bytes, text: str, size: int) -> None:
     body = form(part("text", text.encode()), part("file", clip, '; filename="a.wav"'))
     assume(b"\r\n--edge" not in b"\r\n" + clip + text.encode())
@@ -437,7 +438,7 @@ CLIPS = st.lists(st.binary(max_size=100), min_size=1, max_size=3)
 
 
 @given(CLIPS, st.lists(st.text(max_size=20), max_size=2), st.integers(1, 50))
-@settings(max_examples=50, deadline=None)
+@tried(50)
 def test_several_files_arrive_however_they_are_cut(clips: list[bytes], texts: list[str], size: int) -> None:
     assume(not any(b"\r\n--edge" in b"\r\n" + value for value in (*clips, *(text.encode() for text in texts))))
     parts = [part("samples", clip, FILE) for clip in clips] + [part("says", text.encode()) for text in texts]

@@ -7,9 +7,10 @@ import av
 import av.filter
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.effects import EFFECTS, read_effects
 from wyoming_qwen3.errors import NotSupported
@@ -130,7 +131,7 @@ def test_an_empty_chain_gives_back_what_it_is_fed_at_once() -> None:
     assert chain.finish().size == 0
 
 
-@settings(max_examples=40, deadline=None)
+@tried(40)
 @given(
     items=st.lists(st.sampled_from(list(EVERY.values())), min_size=1, max_size=3),
     samples=st.integers(0, 6_000),

@@ -13,9 +13,10 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from wyoming_qwen3.audio.decode import Clip, parse_data_url, read_clip, resample
 from wyoming_qwen3.audio.encode import encode, open_encoder
 from wyoming_qwen3.errors import InvalidRequest, TooLarge
@@ -384,13 +385,13 @@ MAGIC = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@tried(200)
 @given(st.sampled_from(MAGIC), st.binary(max_size=2_000))
 def test_any_bytes_are_read_or_refused(magic: bytes, rest: bytes) -> None:
     read_or_refuse(magic + rest)
 
 
-@settings(max_examples=250, deadline=None)
+@tried(250)
 @given(
     kind=st.sampled_from(sorted(files())),
     end=st.floats(0, 1),

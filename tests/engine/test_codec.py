@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from tests.engine.small_codec import (
     upstream_decoder,
     whole,
 )
+from tests.examples import tried
 from wyoming_qwen3.engine.codec import CodecState
 from wyoming_qwen3.engine.kernels.build import kinds_here
 from wyoming_qwen3.engine.kernels.library import load_kernels
@@ -39,7 +40,7 @@ def test_streamed_equals_whole(small: Any, pieces: list[int]) -> None:
     assert_equal(streamed(ours(small), codes, pieces), whole(small, codes))
 
 
-@settings(max_examples=20, deadline=None)
+@tried(20)
 @given(pieces=st.lists(st.integers(1, 40), min_size=1, max_size=12))
 def test_any_cut_gives_the_whole(small: Any, pieces: list[int]) -> None:
     codes = random_codes(sum(pieces), small)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 from hibari.tts import MAX_PHONEMES
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from wyoming_qwen3.engine.standby import StandbyEngine, spell_numbers
 from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Output, Submit
 from wyoming_qwen3.request import SpeechRequest
@@ -114,7 +115,7 @@ def test_an_error_in_the_library_costs_its_row_alone(engine: StandbyEngine, monk
         assert outputs[-1].message == "The standby voice failed on this text (RuntimeError)."
 
 
-@settings(max_examples=300, deadline=None)
+@tried(300)
 @given(
     st.lists(
         st.one_of(

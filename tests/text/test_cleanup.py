@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from wyoming_qwen3.text.cleanup import Cleaner
 
 
@@ -197,7 +198,7 @@ def split(text: str, cuts: list[int]) -> list[str]:
 CUTS = st.lists(st.integers(0, 200), max_size=8)
 
 
-@settings(max_examples=400, deadline=None)
+@tried(400)
 @given(NASTY, CUTS, st.booleans())
 def test_any_split_cleans_alike(text: str, cuts: list[int], markdown: bool) -> None:
     whole = clean(text, markdown=markdown)
@@ -205,14 +206,14 @@ def test_any_split_cleans_alike(text: str, cuts: list[int], markdown: bool) -> N
     assert clean(*text, markdown=markdown) == whole
 
 
-@settings(max_examples=100, deadline=None)
+@tried(100)
 @given(st.text(st.characters(categories=["Ll", "Lu", "Lo", "Nd", "Zs"]) | st.sampled_from("\n.,!?'()"), max_size=300))
 def test_plain_text_loses_no_letters(text: str) -> None:
     said = clean(text)
     assert [c for c in said if c.isalnum()] == [c for c in text if c.isalnum()]
 
 
-@settings(max_examples=100, deadline=None)
+@tried(100)
 @given(NASTY)
 def test_nothing_unspoken_comes_out(text: str) -> None:
     said = clean(text)

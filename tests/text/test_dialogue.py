@@ -1,9 +1,10 @@
 """Scripts become turns, and whatever else somebody writes is refused with the line that is at fault."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.text.pauses import PAUSES, read
 from wyoming_qwen3.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
@@ -102,7 +103,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@tried(500)
 @given(st.lists(FRAGMENTS, max_size=25).map("".join) | st.text())
 def test_any_text_is_read_or_refused(script: str) -> None:
     try:
@@ -142,7 +143,7 @@ def _checked(name: str) -> str | None:
         return None
 
 
-@settings(max_examples=200, deadline=None)
+@tried(200)
 @given(st.lists(TURNS, min_size=1, max_size=5), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_what_is_written_down_is_read_back(turns: list[Turn], end: str) -> None:
     lines = []

@@ -1,9 +1,10 @@
 """Pauses and SSML are read out of text that comes in any pieces; what is malformed is text."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from tests.text.pauses import PAUSES, read
 from wyoming_qwen3.text.markup import Pause, SsmlReader
 
@@ -85,14 +86,14 @@ FRAGMENTS = st.sampled_from(
 NASTY = st.lists(FRAGMENTS, max_size=25).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@tried(400)
 @given(NASTY, st.integers(1, 9), st.booleans())
 def test_any_split_reads_alike(text: str, size: int, ssml: bool) -> None:
     pieces = [text[i : i + size] for i in range(0, len(text), size)]
     assert [_squeezed(s) for s in read(*pieces, ssml=ssml)] == [_squeezed(s) for s in read(text, ssml=ssml)]
 
 
-@settings(max_examples=100, deadline=None)
+@tried(100)
 @given(NASTY)
 def test_pauses_are_bounded(text: str) -> None:
     assert all(0 < stretch.seconds <= 10 for stretch in read(text, ssml=True) if isinstance(stretch, Pause))

@@ -1,9 +1,10 @@
 """From raw text in any pieces to pieces to speak."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from wyoming_qwen3.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.script import Script, Spoken
@@ -201,14 +202,14 @@ FRAGMENTS = st.sampled_from(
 TEXT = st.lists(FRAGMENTS, max_size=40).map("".join)
 
 
-@settings(max_examples=200, deadline=None)
+@tried(200)
 @given(TEXT, st.integers(1, 9), st.sampled_from([1, 7, 40, 300]), st.booleans())
 def test_a_known_text_gives_the_same_pieces_however_it_was_split(text: str, size: int, limit: int, ssml: bool) -> None:
     whole = speak(text, ssml=ssml, max_chars=limit)
     assert speak(*(text[i : i + size] for i in range(0, len(text), size)), ssml=ssml, max_chars=limit) == whole
 
 
-@settings(max_examples=200, deadline=None)
+@tried(200)
 @given(
     TEXT,
     st.integers(1, 9),
@@ -234,7 +235,7 @@ def test_pieces_fit_and_speak_what_a_known_text_speaks(
     assert _letters(taken) == _letters(speak(text, ssml=ssml))
 
 
-@settings(max_examples=150, deadline=None)
+@tried(150)
 @given(
     st.lists(
         st.sampled_from(["hello", "World", "3.5", "Dr.", ",", ".", "!", "你好", "。", "，", " ", " ", "\n\n"]),

@@ -1,9 +1,10 @@
 """Where sentences and clauses end, in ten languages, and where text is cut when neither comes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import tried
 from wyoming_qwen3.text.sentences import Sentences, clause_end, speakable, split_point
 
 
@@ -53,7 +54,7 @@ def test_sentences_end(marked: str) -> None:
     assert sentences(*text) == sentences(text)
 
 
-@settings(max_examples=200, deadline=None)
+@tried(200)
 @given(
     st.lists(st.sampled_from(["a", "B", " ", "\n\n", ".", "!", "?", "…", "。", "”", "1", "你", "Dr", "z.B.", ","])),
     st.integers(1, 5),
@@ -114,7 +115,7 @@ def test_long_text_is_cut_at_the_best_place(text: str, piece: str) -> None:
     assert text[: split_point(text, 20)] == piece
 
 
-@settings(max_examples=200, deadline=None)
+@tried(200)
 @given(st.text(st.sampled_from("a你1, ，。—\n"), min_size=2, max_size=60), st.integers(1, 40))
 def test_a_cut_leaves_something_and_fits(text: str, limit: int) -> None:
     if len(text) > limit:
