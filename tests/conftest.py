@@ -40,7 +40,7 @@ CUSTOM_VOICE = Checkpoint("custom_voice", "0.6B")
 
 SLOW = (
     *("app/test_image.py", "bench/test_bench.py", "bench/test_wyoming.py"),
-    *("engine/test_arm64.py", "engine/test_sanitizers.py", "engine/test_static.py"),
+    *("engine/kernels/test_arm64.py", "engine/kernels/test_sanitizers.py", "engine/lm/test_gpu_decode.py"),
     *("models/test_memory.py", "tests/test_processors.py"),
 )
 """Files that take minutes together: `script/test -m slow` runs them, and each change on GitHub."""

@@ -22,7 +22,7 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.keys import Config, Services
 from wyoming_qwen3.door import Door
-from wyoming_qwen3.engine.wire import Audio
+from wyoming_qwen3.engine.host.wire import Audio
 from wyoming_qwen3.handler import Handler
 from wyoming_qwen3.patience import Patience
 from wyoming_qwen3.request import SAMPLE_RATE

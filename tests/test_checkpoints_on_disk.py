@@ -10,8 +10,8 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.conftest import CUSTOM_VOICE, StartServer, synthesize
-from tests.engine.checkpoint_files import write_cache
-from tests.engine.damage import POINTER, cut, holding
+from tests.engine.checkpoint.checkpoint_files import write_cache
+from tests.engine.checkpoint.damage import POINTER, cut, holding
 from tests.program import everything_in, run
 
 Harm: TypeAlias = Callable[[Path], object]

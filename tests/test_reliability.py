@@ -79,7 +79,7 @@ async def test_a_data_folder_that_can_not_be_written_costs_what_would_be_kept_al
 
 BREAK = """
 import sys
-if "wyoming_qwen3.engine.process" in sys.orig_argv and "native" in sys.orig_argv:
+if "wyoming_qwen3.engine.host.process" in sys.orig_argv and "native" in sys.orig_argv:
     import os
     import torch
     from wyoming_qwen3.engine.decode import Decoder
@@ -103,7 +103,7 @@ async def test_a_lost_device_costs_what_is_being_spoken_and_the_engine_comes_aga
     (tmp_path / "sitecustomize.py").write_text(BREAK)
     server = start_server(*native(models_dir), PYTHONPATH=f"{tmp_path}:{ROOT}", BREAK=str(broken))
     await server.wait_for("is ready")
-    (pid,) = server.children("engine.process")
+    (pid,) = server.children("engine.host.process")
     broken.touch()
     answer = await synthesize(server.uri, SENTENCE)
     assert answer.events[-1].type == "error"
@@ -111,7 +111,7 @@ async def test_a_lost_device_costs_what_is_being_spoken_and_the_engine_comes_aga
     assert "illegal memory access" in server.log
     broken.unlink()
     assert (await synthesize(server.uri, SENTENCE)).types[-1] == "audio-stop"
-    assert pid not in server.children("engine.process")
+    assert pid not in server.children("engine.host.process")
 
 
 async def test_sigterm_while_the_engine_is_stuck_stops_soon(start_server: StartServer, models_dir: Path) -> None:
@@ -119,7 +119,7 @@ async def test_sigterm_while_the_engine_is_stuck_stops_soon(start_server: StartS
     async with AsyncClient.from_uri(server.uri) as client:
         await client.write_event(Synthesize(text=SENTENCE * 100).event())
         await collect(client, "audio-chunk")
-        (pid,) = server.children("engine.process")
+        (pid,) = server.children("engine.host.process")
         os.kill(pid, signal.SIGSTOP)
         server.process.send_signal(signal.SIGTERM)
         answer = await collect(client)

@@ -342,7 +342,7 @@ async def test_the_first_chunk_leaves_before_the_last_frame_is_made(
     async with AsyncClient.from_uri(server.uri) as client:
         await client.write_event(Synthesize(text=SENTENCE * 12).event())
         answer = await collect(client, "audio-chunk")
-        (engine,) = server.children("engine.process")
+        (engine,) = server.children("engine.host.process")
         os.kill(engine, signal.SIGSTOP)
         with pytest.raises(TimeoutError):
             await collect(client, seconds=1.0)
@@ -355,7 +355,7 @@ async def test_the_first_chunk_leaves_before_the_last_frame_is_made(
 async def test_a_client_that_leaves_stops_the_engine(qwen3: Server) -> None:
     """The engine's processor time stands still soon after a disconnect in the middle of a long text."""
     await synthesize(qwen3.uri, "Warm.")
-    (engine,) = (psutil.Process(pid) for pid in qwen3.children("engine.process"))
+    (engine,) = (psutil.Process(pid) for pid in qwen3.children("engine.host.process"))
     used = processor_seconds(engine)
     spoken = await synthesize(qwen3.uri, SENTENCE)
     each = (processor_seconds(engine) - used) / spoken.seconds
@@ -406,7 +406,7 @@ async def test_a_new_stream_stops_the_old_answer(qwen3: Server) -> None:
 async def test_a_slow_reader_costs_bounded_memory_and_holds_nobody_up(qwen3: Server) -> None:
     """A client that stops reading is generated ahead of only so far, while another is answered."""
     await synthesize(qwen3.uri, "Warm.")
-    (engine,) = (psutil.Process(pid) for pid in qwen3.children("engine.process"))
+    (engine,) = (psutil.Process(pid) for pid in qwen3.children("engine.host.process"))
     reader, writer = await asyncio.open_connection("127.0.0.1", qwen3.port, limit=1024)
     writer.write(json.dumps({"type": "synthesize", "data": {"text": SENTENCE * 800}}).encode() + b"\n")
     await reader.read(1)
@@ -429,7 +429,7 @@ async def test_a_killed_engine_costs_one_answer(start_server: StartServer, model
     async with AsyncClient.from_uri(server.uri) as client:
         await client.write_event(Synthesize(text=SENTENCE * 100).event())
         await collect(client, "audio-chunk")
-        for pid in server.children("engine.process"):
+        for pid in server.children("engine.host.process"):
             if b"native" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
         answer = await collect(client)
@@ -451,10 +451,10 @@ async def test_idle_unload_ends_the_engine_and_the_next_request_starts_it(
     options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--idle-unload", "1")
     server = start_server(*options, "--no-download")
     await synthesize(server.uri, "Warm.")
-    assert server.children("engine.process")
+    assert server.children("engine.host.process")
     await server.wait_for("was unloaded after 1 s without use")
     async with asyncio.timeout(HANG_SECONDS):
-        while server.children("engine.process"):
+        while server.children("engine.host.process"):
             await asyncio.sleep(0.05)
     assert (await synthesize(server.uri, SENTENCE)).types[-1] == "audio-stop"
 

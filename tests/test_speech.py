@@ -16,7 +16,7 @@ from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
-from wyoming_qwen3.engine import wire
+from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.errors import SpeechError, TextTimeout
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.request import FloatArray, Sampling, SpeechRequest, Turn

@@ -62,8 +62,8 @@ async def test_a_clone_prompt_is_the_one_that_is_extracted_here(
 ) -> None:
     import torch
 
-    from wyoming_qwen3.engine.published import open_checkpoint, open_codec
-    from wyoming_qwen3.engine.reference import clone_prompt
+    from wyoming_qwen3.engine.checkpoint.published import open_checkpoint, open_codec
+    from wyoming_qwen3.engine.codec.encoder import clone_prompt
 
     reference = Reference(noise(1.0, 16_000), 16_000, text)
     folder = models_dir / BASE.name

@@ -28,7 +28,7 @@ from .defaults import Defaults
 from .discovery import Announcement, default_name
 from .door import Door
 from .drop.mirror import FolderDrop
-from .engine import weights
+from .engine.checkpoint import on_disk
 from .errors import SpeechError, StorageFailed
 from .handler import Handler
 from .hardware import choose_size, probe
@@ -147,7 +147,7 @@ def _check_models_dir(settings: Settings, *, make: bool) -> None:
     """Raise InvalidRequest where the models folder is of no use. The default one may be missing unless it is made."""
     default = settings.models_dir == settings.data_dir / "models"
     if make or not default or settings.models_dir.exists():
-        weights.check_models_dir(settings.models_dir, make=make)
+        on_disk.check_models_dir(settings.models_dir, make=make)
 
 
 @contextlib.asynccontextmanager
@@ -301,7 +301,7 @@ async def _say(settings: Settings) -> None:
 
 
 async def _download(settings: Settings) -> None:
-    weights.check_models_dir(settings.models_dir)
+    on_disk.check_models_dir(settings.models_dir)
     await say.fetch(published(settings.kind, await _size(settings)), settings.models_dir, settings.revision)
 
 

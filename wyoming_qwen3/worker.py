@@ -1,6 +1,6 @@
 """An engine process, seen from the server: start it, load models, open rows, have jobs done, hear when it dies.
 
-Also the download process. Beside engine/process.py and engine/download.py this is the only file that knows their
+Also the download process. Beside process.py and download.py of engine/host this is the only file that knows their
 messages, and the only one of the server that starts processes.
 """
 
@@ -20,8 +20,8 @@ from typing import Self
 import numpy as np
 
 from .checkpoints import Checkpoint
-from .engine import wire
 from .engine.guards import Fault
+from .engine.host import wire
 from .errors import DownloadFailed, EngineFailed, OutOfMemory, SpeechError, TransientDownloadFailed, from_code
 from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 
@@ -165,7 +165,10 @@ class Worker:
             if self._child is None:
                 self._hello = asyncio.get_running_loop().create_future()
                 self._child = await _Child.spawn(
-                    "wyoming_qwen3.engine.process", ["--engine", self.engine, *self._arguments], self._hear, self._died
+                    "wyoming_qwen3.engine.host.process",
+                    ["--engine", self.engine, *self._arguments],
+                    self._hear,
+                    self._died,
                 )
             hello = self._hello
         assert hello is not None
@@ -354,7 +357,7 @@ async def download(arguments: Sequence[str], report: Callable[[int, int], None])
     def died(expected: bool) -> None:  # noqa: ARG001
         _resolve(over, TransientDownloadFailed("The download process stopped unexpectedly."))
 
-    child = await _Child.spawn("wyoming_qwen3.engine.download", arguments, hear, died)
+    child = await _Child.spawn("wyoming_qwen3.engine.host.download", arguments, hear, died)
     try:
         await over
     finally:

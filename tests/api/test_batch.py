@@ -243,7 +243,7 @@ async def test_a_killed_engine_fails_what_it_spoke_and_the_answer_is_whole(serve
     async with asyncio.timeout(HANG_SECONDS):
         while server.log.count("Spoke source=batch") == spoken:
             await asyncio.sleep(0.01)
-    for pid in server.children("engine.process"):
+    for pid in server.children("engine.host.process"):
         os.kill(pid, signal.SIGKILL)
     first, *lost = await speaking
     assert audio(first)

@@ -102,7 +102,7 @@ async def test_loading_is_told_and_then_ready(http: ClientSession) -> None:
 
 async def test_an_engine_that_is_killed_is_told_and_comes_back(server: Server, http: ClientSession) -> None:
     await wait_for_state(http, "ready")
-    (engine,) = server.children("engine.process")
+    (engine,) = server.children("engine.host.process")
     assert (await metrics(http))['tts_engine_resident_bytes{engine="native"}'] == pytest.approx(
         psutil.Process(engine).memory_info().rss, rel=0.2
     )
@@ -110,7 +110,7 @@ async def test_an_engine_that_is_killed_is_told_and_comes_back(server: Server, h
     await wait_for_state(http, "loading")
     said = await wait_for_state(http, "ready")
     assert {status for status, _, _ in said} == {200}
-    assert server.children("engine.process") != [engine]
+    assert server.children("engine.host.process") != [engine]
 
 
 async def test_what_is_spoken_is_counted_by_how_it_ended(http: ClientSession) -> None:

@@ -17,7 +17,7 @@ from tests.conftest import Server, StartServer
 from tests.hub import Hub
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.engine import weights
+from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.models.broadcast import Subscription
 
 CUSTOM, STYLED, BASE = (
@@ -47,7 +47,7 @@ def server(
     folder = tmp_path_factory.mktemp("own")
     for checkpoint in (CUSTOM, STYLED):
         (folder / checkpoint.name).symlink_to(models_dir / checkpoint.name)
-    one = 2 * max(weights.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, STYLED, BASE)) + 1000
+    one = 2 * max(on_disk.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, STYLED, BASE)) + 1000
     options = ("--models-dir", str(folder), "--model", "0.6B", "--standby", "off", "--temperature", "0")
     more = ("--preload", "none", "--no-download", "--memory-budget", str(one), "--quantize", "none")
     return start_shared_server(*options, *more, HF_ENDPOINT=hub.url)
@@ -113,7 +113,7 @@ async def test_what_is_where_is_told_without_loading_it(server: Server, http: Cl
         BASE_ID: "missing",
     }
     assert all((model["disk_bytes"] > 0) == (model["state"] == "on disk") for model in told["models"])
-    assert server.children("engine.process") == []
+    assert server.children("engine.host.process") == []
 
 
 async def test_loading_is_told_and_shows_everywhere(http: ClientSession) -> None:
@@ -162,7 +162,7 @@ async def test_unloading_the_last_ends_the_engine(server: Server, http: ClientSe
         status, entry = await change(http, "unload", model=STYLED_ID)
         assert kinds(await events.until("evicted", STYLED_ID)) == [("evicted", STYLED_ID)]
     assert (status, entry["state"], entry["memory_bytes"]) == (200, "on disk", 0)
-    assert server.children("engine.process") == []
+    assert server.children("engine.host.process") == []
     status, answer = await change(http, "unload", model=STYLED_ID)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 

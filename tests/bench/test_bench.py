@@ -19,11 +19,11 @@ from wyoming_qwen3.bench.gates import check
 from wyoming_qwen3.bench.picture import Panel, draw
 from wyoming_qwen3.bench.random_weights import SIZES, build_model, talker_config
 from wyoming_qwen3.bench.systems import Ours, Weights, text_for
-from wyoming_qwen3.engine.codec import CodecDecoder
-from wyoming_qwen3.engine.graphs import Direct
-from wyoming_qwen3.engine.static import StaticDecoder
-from wyoming_qwen3.engine.static_codec import static_codec
-from wyoming_qwen3.engine.talker import Talker
+from wyoming_qwen3.engine.codec.decoder import CodecDecoder
+from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
+from wyoming_qwen3.engine.cuda_graphs import Direct
+from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
+from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.errors import InvalidRequest
 
 OPTIONS = ["engine", "--size", "tiny", "--random-weights", "--frames", "9", "--runs", "2"]
@@ -117,7 +117,7 @@ def test_a_failed_gate_gives_no_figures(
 ) -> None:
     """The engine is broken where it is measured: in the fresh process."""
     (tmp_path / "sitecustomize.py").write_text(
-        "from wyoming_qwen3.engine.talker import Talker\n"
+        "from wyoming_qwen3.engine.lm.talker import Talker\n"
         "logits = Talker.logits\n"
         "Talker.logits = lambda self, hidden: -logits(self, hidden)\n"
     )

@@ -12,12 +12,12 @@ import torch
 from tests.engine.replay import Replays
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.checkpoints import Kind, Size
-from wyoming_qwen3.engine import decode
-from wyoming_qwen3.engine.decode import Decoder, Row
-from wyoming_qwen3.engine.language_model import load_exact
-from wyoming_qwen3.engine.published import Published, open_checkpoint
-from wyoming_qwen3.engine.slots import Buckets
-from wyoming_qwen3.engine.static import StaticDecoder
+from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint
+from wyoming_qwen3.engine.lm import decode
+from wyoming_qwen3.engine.lm.decode import Decoder, Row
+from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
+from wyoming_qwen3.engine.lm.gpu_slots import Buckets
+from wyoming_qwen3.engine.lm.language_model import load_exact
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 from wyoming_qwen3.request import ClonePrompt, Description, FloatArray, Reference, SpeechRequest, Voice
 from wyoming_qwen3.voices import Speaker, find_language, find_voice

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from wyoming_qwen3.engine.graphs import CaptureFailed, Step
+from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Step
 
 Name = TypeVar("Name", bound=Hashable)
 

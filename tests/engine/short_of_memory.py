@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from wyoming_qwen3.engine.codec_kernels import FastLayer, FastLinear
+from wyoming_qwen3.engine.codec.cpu_kernels import FastLayer, FastLinear
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.kernels.structures import CodecLayer, CodecTransformer
-from wyoming_qwen3.engine.packing import pack
+from wyoming_qwen3.engine.lm.cpu_packing import pack
 
-from .layouts import layout
+from .checkpoint.layouts import layout
 
 SPARE = 8 << 20
 WINDOW = 400_001

@@ -9,16 +9,16 @@ import pytest
 from torch import Tensor
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.engine import decode
-from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
-from wyoming_qwen3.engine.codec_layers import History
-from wyoming_qwen3.engine.decode import Row
+from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
+from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
+from wyoming_qwen3.engine.codec.layers import History
+from wyoming_qwen3.engine.host.wire import Audio, Ended, Failed, Output, Submit
+from wyoming_qwen3.engine.lm import decode
+from wyoming_qwen3.engine.lm.decode import Row
+from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
+from wyoming_qwen3.engine.lm.gpu_slots import Slots
+from wyoming_qwen3.engine.lm.transformer import KvCache
 from wyoming_qwen3.engine.native import NativeEngine
-from wyoming_qwen3.engine.slots import Slots
-from wyoming_qwen3.engine.static import StaticDecoder
-from wyoming_qwen3.engine.static_codec import StaticCodec
-from wyoming_qwen3.engine.transformer import KvCache
-from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Output, Submit
 from wyoming_qwen3.request import ClonePrompt, Sampling, SpeechRequest
 
 BASE = Checkpoint("base", "0.6B")

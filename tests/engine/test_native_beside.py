@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.engine import native, static
+from wyoming_qwen3.engine import native
+from wyoming_qwen3.engine.host.wire import Audio, Encode, Ended, Failed, Play, Submit
+from wyoming_qwen3.engine.lm import gpu_decode
+from wyoming_qwen3.engine.lm.gpu_slots import Buckets
 from wyoming_qwen3.engine.native import NativeEngine
-from wyoming_qwen3.engine.slots import Buckets
-from wyoming_qwen3.engine.wire import Audio, Encode, Ended, Failed, Play, Submit
 from wyoming_qwen3.request import ClonePrompt, Sampling, SpeechRequest
 from wyoming_qwen3.voices import SPEAKERS
 
@@ -34,7 +35,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, mode
     engine = NativeEngine("cpu", "auto", "int8" if request.param == "kernels" else "none")
     if request.param == "graphs":
         monkeypatch.setattr(native, "choose_graphs", lambda *_, **__: Replays())
-        monkeypatch.setattr(static, "Buckets", lambda: Buckets((1, 2), (128,)))
+        monkeypatch.setattr(gpu_decode, "Buckets", lambda: Buckets((1, 2), (128,)))
         engine._static = True
     engine.load(SPEAKING, models_dir / SPEAKING.name)
     return engine

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.tiny import build_checkpoint
-from wyoming_qwen3.engine.published import open_checkpoint, open_codec
+from wyoming_qwen3.engine.checkpoint.published import open_checkpoint, open_codec
 from wyoming_qwen3.engine.upstream import import_qwen_tts, load_clip_encoder, load_speaker_encoder
 from wyoming_qwen3.errors import ModelFailed
 
-from .damage import DAMAGE, damage, without
+from .checkpoint.damage import DAMAGE, damage, without
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from tests.parts import busy
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.engine import weights
+from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.errors import (
     InvalidRequest,
     ModelFailed,
@@ -73,7 +73,7 @@ async def test_each_kind_of_voice_is_spoken_by_its_checkpoint(make_manager: Make
 
 
 async def test_a_small_budget_keeps_one_checkpoint_at_a_time(make_manager: MakeManager, models_dir: Path) -> None:
-    one = 2 * max(weights.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, DESIGN)) + 1000
+    one = 2 * max(on_disk.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, DESIGN)) + 1000
     manager, worker = make_manager(memory_budget=one)
     async with manager.use(CUSTOM):
         pass
@@ -185,7 +185,7 @@ async def test_a_closed_row_is_let_go_by_the_engine(make_manager: MakeManager) -
 async def test_unloading_returns_memory(make_manager: MakeManager, models_dir: Path) -> None:
     """Loading and dropping a checkpoint many times does not make the engine grow."""
     manager, worker = make_manager(
-        memory_budget=2 * max(weights.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, BASE)) + 1000
+        memory_budget=2 * max(on_disk.footprint(models_dir / checkpoint.name) for checkpoint in (CUSTOM, BASE)) + 1000
     )
     await use_for_a_moment(manager, CUSTOM)
     assert worker.pid is not None

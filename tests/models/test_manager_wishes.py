@@ -12,7 +12,8 @@ import pytest
 
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
-from wyoming_qwen3.engine import weights, wire
+from wyoming_qwen3.engine.checkpoint import on_disk
+from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.errors import (
     DownloadFailed,
     EngineFailed,
@@ -120,10 +121,10 @@ class Downloads:
 
 def lay(models_dir: Path, checkpoint: Checkpoint) -> Path:
     """The smallest folder that counts as a whole checkpoint, of FOOTPRINT bytes of tensors."""
-    folder = weights.folder(models_dir, checkpoint)
+    folder = on_disk.folder(models_dir, checkpoint)
     header = b'{"t":{"data_offsets":[0,%d]}}' % (FOOTPRINT // 2)
     tensors = len(header).to_bytes(8, "little") + header + bytes(FOOTPRINT // 2)
-    for name in weights.missing_files(folder):
+    for name in on_disk.missing_files(folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(tensors if name.endswith(".safetensors") else b"{}")
     return folder
@@ -210,7 +211,7 @@ async def test_statuses_are_memorys_and_a_survey_looks_on_disk_but_fetches_nothi
     assert found[CUSTOM].disk > FOOTPRINT
     assert found[CUSTOM].last_used is None
     assert found[BASE].state is State.MISSING
-    shutil.rmtree(weights.folder(tmp_path, CUSTOM))
+    shutil.rmtree(on_disk.folder(tmp_path, CUSTOM))
     await manager.survey()
     assert state_of(manager, CUSTOM) is State.MISSING
     assert downloads.begun == []
@@ -325,7 +326,7 @@ async def test_one_that_left_the_disk_since_it_was_seen_is_missing_and_not_broke
 ) -> None:
     manager = make_manager(CUSTOM)
     await manager.survey()
-    shutil.rmtree(weights.folder(tmp_path, CUSTOM))
+    shutil.rmtree(on_disk.folder(tmp_path, CUSTOM))
     with pytest.raises(ModelMissing):
         await use_for_a_moment(manager, CUSTOM)
     with pytest.raises(ModelLoading, match="about to be downloaded"):
@@ -334,7 +335,7 @@ async def test_one_that_left_the_disk_since_it_was_seen_is_missing_and_not_broke
 
 async def test_a_folder_that_cant_be_read_is_said(make_manager: MakeManager, tmp_path: Path) -> None:
     manager = make_manager(CUSTOM)
-    file = weights.folder(tmp_path, CUSTOM) / "model.safetensors"
+    file = on_disk.folder(tmp_path, CUSTOM) / "model.safetensors"
     file.unlink()
     file.symlink_to("/proc/self/mem")  # its first bytes are nobody's memory
     with pytest.raises(ModelFailed, match="CustomVoice can't be read: Input/output error"):
@@ -566,7 +567,7 @@ async def test_a_download_that_is_asked_for_while_it_is_being_stopped_begins_aft
 async def test_a_download_that_waits_for_its_next_try_is_tried_at_once_when_a_person_asks(
     make_manager: MakeManager, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "retry_delay", lambda _: 3600.0)
+    monkeypatch.setattr(on_disk, "retry_delay", lambda _: 3600.0)
     manager = make_manager()
     await manager.look(CUSTOM)
     for ask, tries in ((manager.fetch, 2), (manager.load, 3)):
@@ -662,7 +663,7 @@ async def test_a_damaged_one_is_said_with_its_file_until_it_is_whole(
 ) -> None:
     """Once in the log, always to who asks, and no longer as soon as its files were copied again."""
     manager = make_manager(CUSTOM, download=False)
-    said = cut(weights.folder(tmp_path, CUSTOM))
+    said = cut(on_disk.folder(tmp_path, CUSTOM))
     for _ in range(2):
         with pytest.raises(ModelDamaged, match=said) as caught:
             await use_for_a_moment(manager, CUSTOM)
@@ -672,7 +673,7 @@ async def test_a_damaged_one_is_said_with_its_file_until_it_is_whole(
     assert caught.value.code == "model_failed"
     assert str(tmp_path) not in str(caught.value)
     (logged,) = [record for record in caplog.records if "is damaged" in record.message]
-    assert str(weights.folder(tmp_path, CUSTOM)) in logged.message
+    assert str(on_disk.folder(tmp_path, CUSTOM)) in logged.message
     assert downloads.begun == []
     lay(tmp_path, CUSTOM)
     await use_for_a_moment(manager, CUSTOM)
@@ -682,7 +683,7 @@ async def test_a_damaged_one_is_mended_by_a_download_and_said_where_that_fails(
     make_manager: MakeManager, downloads: Downloads, tmp_path: Path
 ) -> None:
     manager = make_manager(CUSTOM)
-    said = cut(weights.folder(tmp_path, CUSTOM))
+    said = cut(on_disk.folder(tmp_path, CUSTOM))
     with pytest.raises(ModelLoading, match="about to be downloaded"):
         await use_for_a_moment(manager, CUSTOM)
     await until(lambda: downloads.running)
@@ -701,7 +702,7 @@ async def test_what_a_person_may_have_written_is_overwritten_when_a_person_asks_
     make_manager: MakeManager, downloads: Downloads, tmp_path: Path, config: str
 ) -> None:
     manager = make_manager(CUSTOM)
-    (weights.folder(tmp_path, CUSTOM) / "config.json").write_text(config)
+    (on_disk.folder(tmp_path, CUSTOM) / "config.json").write_text(config)
     for _ in range(2):
         with pytest.raises(ModelDamaged, match=r"config\.json is "):
             await use_for_a_moment(manager, CUSTOM)
@@ -713,14 +714,14 @@ async def test_what_a_person_may_have_written_is_overwritten_when_a_person_asks_
 async def test_a_git_lfs_pointer_is_said_with_what_to_do(make_manager: MakeManager, tmp_path: Path) -> None:
     manager = make_manager(CUSTOM, download=False)
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
-    (weights.folder(tmp_path, CUSTOM) / "model.safetensors").write_text(pointer)
+    (on_disk.folder(tmp_path, CUSTOM) / "model.safetensors").write_text(pointer)
     with pytest.raises(ModelDamaged, match=r"is a Git LFS pointer .* Run git lfs pull there, or have"):
         await use_for_a_moment(manager, CUSTOM)
 
 
 async def test_a_download_that_did_not_end_is_not_called_absent(make_manager: MakeManager, tmp_path: Path) -> None:
     manager = make_manager(CUSTOM, download=False)
-    folder = weights.folder(tmp_path, CUSTOM)
+    folder = on_disk.folder(tmp_path, CUSTOM)
     (folder / "model.safetensors").unlink()
     (folder / ".download").mkdir()
     with pytest.raises(ModelMissing, match="is in the models folder in part, for its download did not end; have it"):
@@ -749,4 +750,4 @@ async def test_a_hugging_face_cache_is_a_models_folder(
     await until(lambda: downloads.running)
     downloads.end()
     await until(lambda: state_of(manager, CUSTOM) is State.READY)
-    assert engine.paths[1:] == [weights.folder(tmp_path, CUSTOM)]
+    assert engine.paths[1:] == [on_disk.folder(tmp_path, CUSTOM)]

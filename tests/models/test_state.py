@@ -1,7 +1,7 @@
 import pytest
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
-from wyoming_qwen3.engine.weights import Progress
+from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 from wyoming_qwen3.errors import (
     DownloadFailed,
     ModelDamaged,

@@ -12,7 +12,7 @@ from typing import get_args
 import torch
 
 from wyoming_qwen3.checkpoints import SIZES
-from wyoming_qwen3.engine.language_model import Quantize
+from wyoming_qwen3.engine.lm.language_model import Quantize
 from wyoming_qwen3.engine.native import choose_quantize
 from wyoming_qwen3.errors import SpeechError
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.engine.kernels.library import load_kernels
-from wyoming_qwen3.engine.pack_file import packed_tensors
+from wyoming_qwen3.engine.lm.cpu_pack_file import packed_tensors
 
 from .random_weights import SIZES, talker_config
 from .systems import Weights

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
+from wyoming_qwen3.engine.codec.sound import FrameDecoder
 from wyoming_qwen3.engine.precision import compute_exactly
-from wyoming_qwen3.engine.sound import FrameDecoder
 
 from .systems import Ours, Stock, Weights, text_for
 

@@ -17,17 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.codec import CodecDecoder, CodecState
-from wyoming_qwen3.engine.decode import Decoder, Row
-from wyoming_qwen3.engine.graphs import choose_graphs
+from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint, open_codec
+from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
+from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
+from wyoming_qwen3.engine.codec.sound import FrameDecoder, chunk_frames
+from wyoming_qwen3.engine.cuda_graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import load_kernels
-from wyoming_qwen3.engine.language_model import Quantize, load_exact, load_quantized, load_static
-from wyoming_qwen3.engine.published import Published, open_checkpoint, open_codec
-from wyoming_qwen3.engine.slots import Slots
-from wyoming_qwen3.engine.sound import FrameDecoder, chunk_frames
-from wyoming_qwen3.engine.static_codec import static_codec
-from wyoming_qwen3.engine.talker import Talker
-from wyoming_qwen3.engine.text_track import encode
+from wyoming_qwen3.engine.lm.decode import Decoder, Row
+from wyoming_qwen3.engine.lm.gpu_slots import Slots
+from wyoming_qwen3.engine.lm.language_model import Quantize, load_exact, load_quantized, load_static
+from wyoming_qwen3.engine.lm.talker import Talker
+from wyoming_qwen3.engine.lm.text_track import encode
 from wyoming_qwen3.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
 from wyoming_qwen3.voices import find_language, find_voice

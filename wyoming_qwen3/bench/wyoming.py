@@ -22,8 +22,8 @@ from wyoming.error import Error
 from wyoming.tts import Synthesize, SynthesizeVoice
 
 from wyoming_qwen3.checkpoints import Checkpoint, Size
+from wyoming_qwen3.engine.host.wire import Audio, Submit
 from wyoming_qwen3.engine.native import NativeEngine, choose_quantize
-from wyoming_qwen3.engine.wire import Audio, Submit
 from wyoming_qwen3.errors import EngineFailed
 from wyoming_qwen3.request import Sampling, SpeechRequest
 from wyoming_qwen3.voices import find_language, find_voice

@@ -8,7 +8,7 @@ from typing import Protocol
 from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.errors import EngineFailed, SpeechError
 
-from .wire import Job, Opening, Output, Result
+from .host.wire import Job, Opening, Output, Result
 
 _LOGGER = logging.getLogger(__name__)
 

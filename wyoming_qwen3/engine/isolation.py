@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from .shortage import ran_out
+from .out_of_memory import ran_out
 
 DEVICE_LOST: tuple[type[Exception], ...] = (torch.AcceleratorError,)
 """The device's state is lost, and with it the process."""

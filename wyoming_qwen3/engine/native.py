@@ -21,21 +21,35 @@ from wyoming_qwen3.hardware import available_memory
 from wyoming_qwen3.request import ClonePrompt, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.voices import SPEAKERS
 
-from . import decode
 from .base import STEP_FAILED, told
-from .codec import CodecDecoder
-from .graphs import Graphs, choose_graphs, streams_of
+from .checkpoint.on_disk import checkpoint_name
+from .checkpoint.published import Published, open_checkpoint, open_codec, reading
+from .codec.decoder import CodecDecoder
+from .codec.gpu_decoder import static_codec
+from .codec.sound import Codec, FrameDecoder, Sound, decode_together, fingerprint
+from .cuda_graphs import Graphs, choose_graphs, streams_of
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
+from .host.wire import (
+    Audio,
+    Clone,
+    Cloned,
+    Encode,
+    Encoded,
+    Ended,
+    Failed,
+    Guarded,
+    Job,
+    Opening,
+    Output,
+    Result,
+    Submit,
+)
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
-from .language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
+from .lm import decode
+from .lm.language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
+from .out_of_memory import give_back, let_go, ran_out
 from .precision import compute_exactly, language_model_type
-from .published import Published, open_checkpoint, open_codec, reading
-from .shortage import give_back, let_go, ran_out
-from .sound import Codec, FrameDecoder, Sound, decode_together, fingerprint
-from .static_codec import static_codec
-from .weights import checkpoint_name
-from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -163,7 +177,7 @@ class NativeEngine:
 
         Raises InvalidRequest where the clip won't do, EngineFailed where the checkpoint is not loaded, ModelFailed.
         """
-        from .reference import clone_prompt, encode_clip  # noqa: PLC0415  takes seconds, and clips alone need it
+        from .codec.encoder import clone_prompt, encode_clip  # noqa: PLC0415  takes seconds, and clips alone need it
 
         model = self._model(job.checkpoint)
         codec = model.codec.published

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .config import read_json
-from .published import Published, PublishedCodec, reading
-from .tensors import Reader
+from .checkpoint.config import read_json
+from .checkpoint.published import Published, PublishedCodec, reading
+from .checkpoint.tensors import Reader
 
 _UNUSED_TOKENIZER = "qwen_tts.core.tokenizer_25hz"
 

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.engine import weights
-from wyoming_qwen3.engine.defects import Defect, describe, find_defects
+from wyoming_qwen3.engine.checkpoint import on_disk
+from wyoming_qwen3.engine.checkpoint.defects import Defect, describe, find_defects
 from wyoming_qwen3.errors import DownloadFailed, ModelDamaged, ModelFailed
 
 from .state import DOWNLOAD_IT, Books, Model, State
@@ -37,7 +37,7 @@ class ModelFiles:
 
     def path(self, model: Model) -> Path:
         """Where the checkpoint lies or will lie."""
-        return model.path or weights.folder(self._models_dir, model.checkpoint)
+        return model.path or on_disk.folder(self._models_dir, model.checkpoint)
 
     async def look(self, models: Iterable[Model]) -> None:
         """Put down which of them are on disk, for models that are neither being downloaded nor in memory."""
@@ -70,7 +70,7 @@ class ModelFiles:
             error = await self._try(model)
             if error is None:
                 break
-            delay = weights.retry_delay(attempt)
+            delay = on_disk.retry_delay(attempt)
             level = logging.DEBUG if error.transient and attempt > 1 else logging.WARNING
             _LOGGER.log(level, "%s%s", error, f" Next try in {delay:.0f} s." if error.transient else "")
             if not error.transient:
@@ -83,7 +83,7 @@ class ModelFiles:
             self._books.change(model, "download", State.DOWNLOADING)
         _LOGGER.info("%s is downloaded", model.checkpoint.name)
         model.disk = model.progress.total if model.progress else model.disk
-        model.path, model.damage = weights.folder(self._models_dir, model.checkpoint), None
+        model.path, model.damage = on_disk.folder(self._models_dir, model.checkpoint), None
         self._books.change(model, "downloaded", State.ON_DISK)
         return True
 
@@ -93,7 +93,7 @@ class ModelFiles:
 
         def report(done: int, total: int) -> None:
             if model.state is State.DOWNLOADING:  # a try that is being stopped may still report
-                progress = weights.Progress(done, total)
+                progress = on_disk.Progress(done, total)
                 self._books.change(model, "download", State.DOWNLOADING, progress=progress)
                 log_progress(progress)
 
@@ -117,7 +117,7 @@ class _Folder:
 
 def _look(models_dir: Path, revision: str, checkpoint: Checkpoint) -> _Folder:
     """The first whole one of the checkpoint's places, else the first that holds anything, else that of a download."""
-    folders = [_look_at(path, checkpoint) for path in weights.places(models_dir, checkpoint, revision)]
+    folders = [_look_at(path, checkpoint) for path in on_disk.places(models_dir, checkpoint, revision)]
     whole = [folder for folder in folders if folder.whole]
     filled = [folder for folder in folders if folder.failure or folder.size]
     return (whole or filled or folders)[0]
@@ -129,7 +129,7 @@ def _look_at(path: Path, checkpoint: Checkpoint) -> _Folder:
     except OSError as error:
         return _Folder(path, failure=ModelFailed(f"{checkpoint.name} can't be read: {error.strerror}."))
     absent = not any(os.path.lexists(path / defect.file) for defect in defects)
-    if not defects or not size or (absent and (path / weights.PARTS).is_dir()):  # the latter of an unfinished download
+    if not defects or not size or (absent and (path / on_disk.PARTS).is_dir()):  # the latter of an unfinished download
         return _Folder(path, size, whole=not defects)
     return _Folder(path, size, failure=_damage(path, checkpoint, defects))
 
@@ -158,7 +158,7 @@ class _ProgressLog:
         self._name = name
         self._next = 0.0
 
-    def __call__(self, progress: weights.Progress) -> None:
+    def __call__(self, progress: on_disk.Progress) -> None:
         share = progress.done / progress.total if progress.total else 0.0
         if share >= self._next:
             _LOGGER.info("Downloading %s: %.0f %% of %.1f MB", self._name, 100 * share, progress.total / 1e6)

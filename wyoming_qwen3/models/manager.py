@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Size, published
-from wyoming_qwen3.engine import weights, wire
+from wyoming_qwen3.engine.checkpoint import on_disk
+from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.errors import (
     EngineFailed,
     InstructionsNotSupported,
@@ -432,7 +433,7 @@ class ModelManager:
         Raises ModelFailed where it would not fit alone.
         """
         hello = await self._worker.start()
-        stored = await asyncio.to_thread(weights.footprint, self._files.path(model))
+        stored = await asyncio.to_thread(on_disk.footprint, self._files.path(model))
         need = stored * hello.weight_bytes // _PUBLISHED_WEIGHT_BYTES
         budget = self._policy.memory_budget or hello.memory
         if need > budget:

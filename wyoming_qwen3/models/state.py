@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
-from wyoming_qwen3.engine.weights import Progress
+from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 from wyoming_qwen3.errors import DownloadFailed, ModelDamaged, ModelLoading, ModelMissing, ModelNotFound, SpeechError
 
 from .broadcast import Broadcast, Subscription

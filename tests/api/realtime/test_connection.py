@@ -209,7 +209,7 @@ async def test_sound_leaves_before_all_of_it_is_made(server: Server) -> None:
         await talk.socket.send_json({"type": "conversation.item.create", "item": message(SENTENCE * 12)})
         await talk.socket.send_json({"type": "response.create"})
         await talk.until("response.output_audio.delta")
-        (engine,) = server.children("engine.process")
+        (engine,) = server.children("engine.host.process")
         os.kill(engine, signal.SIGSTOP)
         try:
             with pytest.raises(TimeoutError):
@@ -351,7 +351,7 @@ async def test_cancel_ends_what_was_begun(server: Server, headers: dict[str, str
     """The engine stops soon, and the next response is spoken."""
     async with talking(server) as talk:
         await talk.speak("Warm.")
-        (engine,) = (psutil.Process(pid) for pid in server.children("engine.process"))
+        (engine,) = (psutil.Process(pid) for pid in server.children("engine.host.process"))
         used = processor_seconds(engine)
         spoken = sound(await talk.speak(SENTENCE))
         each = (processor_seconds(engine) - used) / (len(spoken) / 48_000)
@@ -412,9 +412,9 @@ async def test_a_client_that_does_not_read_can_still_cancel(server: Server) -> N
         await connection.send(json.dumps({"type": "conversation.item.create", "item": message(SENTENCE * 100)}))
         await connection.send(json.dumps({"type": "response.create"}))
         async with asyncio.timeout(HANG_SECONDS):
-            while server.children("engine.process") == []:
+            while server.children("engine.host.process") == []:
                 await asyncio.sleep(0.05)
-            (engine,) = (psutil.Process(pid) for pid in server.children("engine.process"))
+            (engine,) = (psutil.Process(pid) for pid in server.children("engine.host.process"))
             await at_rest(engine)
         stopped = server.log.count("Stopped source=realtime")
         await connection.send(json.dumps({"type": "response.cancel"}))
@@ -431,7 +431,7 @@ async def test_a_client_that_leaves_is_not_waited_for(server: Server) -> None:
     """Its speech is over although the engine gives no sign of life that could be sent in vain."""
     async with talking(server) as talk:
         await talk.speak("Warm.")
-        (engine,) = server.children("engine.process")
+        (engine,) = server.children("engine.host.process")
         os.kill(engine, signal.SIGSTOP)
         stopped = server.log.count("Stopped source=realtime")
         try:
@@ -653,7 +653,7 @@ async def test_an_engine_that_dies_fails_the_response_which_can_be_asked_for_aga
         await talk.ask("conversation.item.create", item=message(SENTENCE * 20))
         await talk.socket.send_json({"type": "response.create"})
         await talk.until("response.output_audio.delta")
-        (engine,) = server.children("engine.process")
+        (engine,) = server.children("engine.host.process")
         os.kill(engine, signal.SIGKILL)
         done = await talk.until("response.done", "error")
         response = done["response"]

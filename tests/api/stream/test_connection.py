@@ -261,7 +261,7 @@ async def test_so_many_utterances_may_wait_and_no_more(qwen3: Server) -> None:
 @pytest.mark.parametrize("way", ["session.close", "close", "abort"])
 async def test_a_client_that_has_enough_stops_the_engine(qwen3: Server, way: str) -> None:
     """The utterance being spoken and those that wait are stopped, and the engine's processor time stands still."""
-    (engine,) = (psutil.Process(pid) for pid in qwen3.children("engine.process"))
+    (engine,) = (psutil.Process(pid) for pid in qwen3.children("engine.host.process"))
     used = processor_seconds(engine)
     spoken = await post(qwen3.url, input=SENTENCE, voice="ryan", response_format="pcm")
     each = (processor_seconds(engine) - used) / (len(spoken) / 48_000)
@@ -296,7 +296,7 @@ async def test_a_dead_engine_costs_one_utterance(qwen3: Server) -> None:
         await talk.configure(voice="ryan")
         await talk.say(LONG)
         await talk.until("frame")
-        (engine,) = qwen3.children("engine.process")
+        (engine,) = qwen3.children("engine.host.process")
         os.kill(engine, signal.SIGKILL)
         failed = await talk.until("session.done")
         await talk.configure(voice="vivian")

@@ -700,7 +700,7 @@ async def test_a_speech_that_fails_leaves_nothing(server: Server, http: ClientSe
     async with http.post("/v1/audio/speech", json={"input": LONG, "response_format": "pcm"}) as response:
         failed = response.headers["X-History-Id"]
         await response.content.readexactly(48_000)
-        for pid in server.children("engine.process"):
+        for pid in server.children("engine.host.process"):
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(ClientError):
             await response.read()

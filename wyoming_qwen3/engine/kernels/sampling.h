@@ -1,4 +1,4 @@
-// How a code is drawn: the rules of sampling.py, with the random number given.
+// How a code is drawn: the rules of engine/lm/sampling.py, with the random number given.
 #pragma once
 
 #include <algorithm>

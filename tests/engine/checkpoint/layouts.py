@@ -1,0 +1,42 @@
+"""Packed weights as the kernels take them."""
+
+import torch
+from torch import Tensor
+
+from wyoming_qwen3.engine.kernels.structures import Linear
+from wyoming_qwen3.engine.lm.cpu_packing import BLOCK, Packed
+
+
+def layout(packed: Packed, bias: Tensor | None = None) -> Linear:
+    """A linear layer of these weights."""
+    return Linear(
+        weights=packed.data.data_ptr(),
+        scales=None if packed.scales is None else packed.scales.data_ptr(),
+        bias=None if bias is None else bias.data_ptr(),
+        outputs=packed.outputs,
+        inputs=packed.inputs,
+        bits=4 if packed.scales is None else 8,
+        blocks=-(-packed.outputs // BLOCK),
+    )
+
+
+def separate(rows: Tensor, inner: int) -> Tensor:
+    """Undo `interleave`: all `inner` rows of the first, then all of the other."""
+    return rows.view(-1, 2, BLOCK // 2, rows.shape[1]).transpose(0, 1).flatten(1, 2)[:, :inner].flatten(0, 1)
+
+
+def unpack(packed: Packed) -> Tensor:
+    """The matrix that the packed numbers mean, float32 [outputs, inputs]."""
+    blocks, groups = -(-packed.outputs // BLOCK), -(-packed.inputs // BLOCK)
+    if packed.scales is not None:
+        ordered = packed.data.view(blocks, groups, 8, BLOCK, 4)
+        numbers = ordered.permute(0, 3, 1, 2, 4).reshape(blocks * BLOCK, -1)
+        weight = (numbers.float() - 128) * packed.scales[:, None]
+    else:
+        whole = packed.data.view(blocks, groups, -1)
+        scale = whole[:, :, : 2 * BLOCK].contiguous().view(torch.bfloat16).float()  # [blocks, groups, outputs]
+        nibbles = whole[:, :, 2 * BLOCK :].reshape(blocks, groups, 4, BLOCK, 4)
+        ordered = torch.cat((nibbles & 15, nibbles >> 4), dim=4)
+        numbers = ordered.permute(0, 3, 1, 2, 4).reshape(blocks, BLOCK, groups, BLOCK)
+        weight = ((numbers.float() - 8) * scale.transpose(1, 2)[..., None]).reshape(blocks * BLOCK, -1)
+    return weight[: packed.outputs, : packed.inputs]

@@ -1,0 +1,187 @@
+"""The engine process's chores: jobs and loads one after the other, beside the rows, and what is told of them.
+
+The process, its thread and its messages are the real ones; the engine in it does a job only when the test lets it.
+"""
+
+import multiprocessing
+import socket
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Semaphore
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.waiting import HANG_SECONDS
+from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.engine.host import wire
+from wyoming_qwen3.engine.host.process import Host
+from wyoming_qwen3.engine.host.standby import StandbyEngine
+from wyoming_qwen3.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.request import SpeechRequest
+from wyoming_qwen3.voices import SPEAKERS
+
+CHECKPOINT = Checkpoint("base", "0.6B")
+GOOD, REFUSED, BROKEN, LOST = range(4)
+"""What becomes of a job, told by its sample rate."""
+
+
+class DeviceLost(Exception):
+    pass
+
+
+class HeldEngine:
+    """Its rows end at once. Each job says that it has begun, waits to be let go on, and tells which jobs were done."""
+
+    device = "cpu"
+    memory = 0
+    weight_bytes = 1
+    apart = True
+    fatal: tuple[type[Exception], ...] = (DeviceLost,)
+
+    def __init__(self, begun: Semaphore, go_on: Semaphore) -> None:
+        self._begun = begun
+        self._go_on = go_on
+        self._done: list[int] = []
+
+    def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
+        return 7
+
+    def unload(self, checkpoint: Checkpoint) -> None:
+        pass
+
+    def compute(self, job: wire.Job) -> wire.Result:
+        assert isinstance(job, wire.Encode)
+        self._begun.release()
+        self._go_on.acquire()
+        self._done.append(job.job)
+        if job.sample_rate == REFUSED:
+            raise InvalidRequest("This recording won't do.")
+        if job.sample_rate == BROKEN:
+            raise ValueError
+        if job.sample_rate == LOST:
+            raise DeviceLost
+        return wire.Encoded(job.job, np.array([self._done]))
+
+    def admit(self, opening: wire.Opening) -> None:
+        pass
+
+    def feed(self, row: int, text: str) -> None:
+        pass
+
+    def finish(self, row: int) -> None:
+        pass
+
+    def cancel(self, row: int) -> None:
+        pass
+
+    def waiting(self, row: int) -> bool:  # noqa: ARG002
+        return False
+
+    def step(self, rows: Collection[int]) -> Iterator[wire.Output]:
+        return iter([wire.Ended(row) for row in rows])
+
+
+def serve(pipe: socket.socket, begun: Semaphore, go_on: Semaphore) -> None:
+    Host(pipe, HeldEngine(begun, go_on)).run()
+
+
+@dataclass
+class Engine:
+    """An engine process, and what the test sees of it."""
+
+    pipe: socket.socket
+    process: SpawnProcess
+    begun: Semaphore
+    go_on: Semaphore
+
+    def send(self, *messages: wire.ToEngine) -> None:
+        for message in messages:
+            self.pipe.sendall(wire.pack(message))
+
+    def receive(self) -> object:
+        return wire.receive_blocking(self.pipe)
+
+    def let_go_on(self, jobs: int = 1) -> None:
+        for _ in range(jobs):
+            self.go_on.release()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    context = multiprocessing.get_context("spawn")
+    begun, go_on = context.Semaphore(0), context.Semaphore(0)
+    ours, theirs = socket.socketpair()
+    ours.settimeout(HANG_SECONDS)
+    process = context.Process(target=serve, args=(theirs, begun, go_on))
+    process.start()
+    with ours, theirs:
+        engine = Engine(ours, process, begun, go_on)
+        assert isinstance(engine.receive(), wire.Hello)
+        yield engine
+    process.join(HANG_SECONDS)
+    process.kill()
+
+
+def job(number: int, outcome: int = GOOD) -> wire.Encode:
+    return wire.Encode(number, CHECKPOINT, np.zeros(9, np.float32), outcome)
+
+
+def row(number: int) -> wire.Submit:
+    return wire.Submit(number, CHECKPOINT, SpeechRequest(SPEAKERS[0]), "Hi.", live=False, credit=1)
+
+
+def test_rows_go_on_while_jobs_and_loads_wait_for_each_other(engine: Engine) -> None:
+    engine.send(job(1), wire.Load(CHECKPOINT, Path()), job(2), wire.Unload(CHECKPOINT))
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(row(3))
+    assert engine.receive() == wire.Ended(3)
+    engine.let_go_on(2)
+    first, loaded, second, unloaded = (engine.receive() for _ in range(4))
+    assert isinstance(first, wire.Encoded)
+    assert loaded == wire.Loaded(CHECKPOINT, 7)
+    assert isinstance(second, wire.Encoded)
+    assert second.codes.tolist() == [[1, 2]]
+    assert unloaded == wire.Unloaded(CHECKPOINT)
+
+
+def test_a_cancelled_job_is_dropped_or_its_result_is(engine: Engine) -> None:
+    """The one that has begun is finished, as nothing can stop it, and not told; the one that has not is never begun."""
+    engine.send(job(1), job(2), job(3))
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(wire.Cancel(1), wire.Cancel(2), row(4))
+    assert engine.receive() == wire.Ended(4)
+    engine.let_go_on(3)
+    third = engine.receive()
+    assert isinstance(third, wire.Encoded)
+    assert third.job == 3
+    assert third.codes.tolist() == [[1, 3]]
+
+
+def test_a_failed_job_is_told_and_the_process_goes_on(engine: Engine) -> None:
+    engine.let_go_on(3)
+    engine.send(job(1, REFUSED), job(2, BROKEN), job(3))
+    assert engine.receive() == wire.JobFailed(1, "invalid_request", "This recording won't do.")
+    assert engine.receive() == wire.JobFailed(2, "engine_failed", "The engine failed on this recording (ValueError).")
+    assert isinstance(engine.receive(), wire.Encoded)
+
+
+def test_a_job_that_loses_the_device_ends_the_process(engine: Engine) -> None:
+    """At once, with other jobs still to do, and even where nobody waits for this one any more."""
+    engine.send(job(1, LOST), job(3))
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(wire.Cancel(1), row(2))
+    assert engine.receive() == wire.Ended(2)
+    engine.let_go_on()
+    engine.process.join(HANG_SECONDS)
+    assert engine.process.exitcode == 1
+
+
+def test_the_standby_voice_refuses_what_needs_a_checkpoint() -> None:
+    engine = StandbyEngine()
+    with pytest.raises(EngineFailed, match="no checkpoints"):
+        engine.compute(job(1))
+    with pytest.raises(EngineFailed, match="no checkpoints"):
+        engine.admit(wire.Play(1, CHECKPOINT, np.zeros((1, 16), np.int64), credit=1))

@@ -1,0 +1,1 @@
+"""Checkpoints on disk: downloaded, checked, and read."""

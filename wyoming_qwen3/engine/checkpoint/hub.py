@@ -1,0 +1,320 @@
+"""Fetch a repository's files from a Hugging Face hub into a folder, so that a file is there whole or not at all.
+
+A file grows in a hidden folder beside its place, is checked, and only then moved there. The hub's client finds,
+signs and names what is asked for; the bytes come by plain HTTP and not by Xet, which neither goes on inside a file
+that was begun nor gives up a silent hub. Knows no torch, and nothing of what the files hold.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.errors import DownloadFailed, TransientDownloadFailed
+
+from .on_disk import PARTS, Progress, folder, lacking_names, missing_files
+from .proxies import proxy_fault, proxy_for, proxy_refusal
+
+SPACE_MARGIN = 512 * 1024**2
+"""Bytes that must stay free on the disk."""
+
+_SUFFIXES = (".safetensors", ".json", ".txt")
+_CONNECT_SECONDS = 10.0
+_REPORT_SECONDS = 0.5
+_CHUNK = 256 * 1024
+_CLIENT = "wyoming-qwen3"
+
+
+def download(
+    checkpoint: Checkpoint,
+    models_dir: Path,
+    *,
+    revision: str = "main",
+    report: Callable[[Progress], None],
+    log: Callable[[str], None],
+    endpoint: str | None = None,
+    patience: float = 30.0,
+) -> Path:
+    """Fetch what the checkpoint's folder lacks of `revision` (a branch, tag or commit), and return the folder.
+
+    Goes on where an earlier try stopped, even inside a file. Takes safetensors, JSON and text, never pickles or code,
+    and checks each file by the hub's checksum before it appears in its place. It is one try, that ends after
+    `patience` seconds without a byte: the caller repeats it, waiting `retry_delay`. `report` is called about twice a
+    second, and at the end. HF_ENDPOINT (unless `endpoint` is given), HF_TOKEN and HF_HUB_OFFLINE hold.
+
+    Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
+    """
+    path = folder(models_dir, checkpoint)
+    _fetch(checkpoint.repository, revision, path, report=report, log=log, endpoint=endpoint, patience=patience)
+    if missing := missing_files(path):
+        raise DownloadFailed(f"{checkpoint.repository} at {revision} is not whole: it lacks {', '.join(missing)}.")
+    return path
+
+
+def _fetch(
+    repository: str,
+    revision: str,
+    path: Path,
+    *,
+    report: Callable[[Progress], None],
+    log: Callable[[str], None],
+    endpoint: str | None = None,
+    patience: float,
+) -> None:
+    """Make `path` hold the checkpoint's files of `revision`, as `download` says.
+
+    Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
+    """
+    hub = _Hub(repository, revision, endpoint.rstrip("/") if endpoint else None, patience)
+    with _in_one_sentence(hub, path.parent):
+        commit, files = hub.listing()
+        parts = path / PARTS
+        parts.mkdir(parents=True, exist_ok=True)
+        with _alone(parts, log):
+            wanted = [file for file in files if not file.is_at(path / file.name)]
+            meter = _Meter(sum(file.size for file in files), report)
+            meter.done = meter.total - sum(file.size - _begun(file, parts) for file in wanted)
+            _check_space(hub, path, meter.total - meter.done)
+            log(_announcement(hub, commit, len(files), meter))
+            meter.flush()
+            for file in wanted:
+                _take(hub, commit, file, path, meter)
+            meter.flush()
+        shutil.rmtree(parts, ignore_errors=True)  # all is in place; what stays here does no harm
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file on the hub. `checksum` is the SHA-256 of its content in LFS, else the SHA-1 of its git blob; in hex."""
+
+    name: str
+    size: int
+    checksum: str
+    lfs: bool
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the whole file, and nothing else, lies at `path`."""
+        if not path.is_file() or path.stat().st_size != self.size:
+            return False
+        with path.open("rb") as file:
+            if self.lfs:
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.checksum
+            # A git blob is hashed behind its kind and length: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+            return hashlib.sha1(b"blob %d\0" % self.size + file.read()).hexdigest() == self.checksum
+
+
+@dataclass(frozen=True)
+class _Hub:
+    """One repository at one revision, as the hub's client sees it."""
+
+    repository: str
+    revision: str
+    endpoint: str | None
+    patience: float
+
+    @property
+    def host(self) -> str:
+        """For messages: without the user and password that an address may hold."""
+        return urlsplit(self.address).netloc.rpartition("@")[2]
+
+    @property
+    def address(self) -> str:
+        return self.endpoint or str(constants.ENDPOINT)
+
+    @property
+    def connect_seconds(self) -> float:
+        return min(_CONNECT_SECONDS, self.patience)
+
+    def listing(self) -> tuple[str, list[_File]]:
+        """Commit that the revision stands for, and its files of the kinds that are taken, smallest first."""
+        try:
+            info = HfApi(endpoint=self.endpoint, library_name=_CLIENT).model_info(
+                self.repository, revision=self.revision, files_metadata=True, timeout=self.connect_seconds
+            )
+        except (requests.JSONDecodeError, KeyError, TypeError):
+            raise TransientDownloadFailed(f"What answers at {self.host} is not a Hugging Face hub.") from None
+        files = [self._file(sibling) for sibling in info.siblings or () if sibling.rfilename.endswith(_SUFFIXES)]
+        if lacking := lacking_names(file.name for file in files):
+            raise DownloadFailed(f"{self.repository} at {self.revision} lacks {', '.join(lacking)}.")
+        return info.sha or self.revision, sorted(files, key=lambda file: file.size)
+
+    @contextmanager
+    def body(self, commit: str, name: str, start: int) -> Iterator[requests.Response]:
+        """Answer to a request for a file from byte `start` on: status 206, or 200 when the hub sends all of it."""
+        headers = build_hf_headers(library_name=_CLIENT) | {"Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        url = hf_hub_url(self.repository, name, revision=commit, endpoint=self.endpoint)
+        timeout = (self.connect_seconds, self.patience)
+        with get_session().get(url, headers=headers, stream=True, timeout=timeout) as response:
+            hf_raise_for_status(response)
+            try:
+                yield response
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+                raise TransientDownloadFailed(
+                    f"The hub at {self.host} broke off or fell silent in the middle of {name}."
+                ) from None
+
+    def _file(self, sibling: Any) -> _File:
+        """One file of the listing, which is as trustworthy as whoever answers at the hub's address."""
+        name, lfs = sibling.rfilename, sibling.lfs
+        parts = PurePosixPath(name).parts
+        if not name.isprintable() or "\\" in name or any(part.startswith((".", "/")) for part in parts):
+            raise DownloadFailed(f"{self.repository} holds a file with an unsafe name, {name!r}; nothing was taken.")
+        size, checksum = (lfs.size, lfs.sha256) if lfs else (sibling.size, sibling.blob_id)
+        if not isinstance(size, int) or not isinstance(checksum, str) or not checksum.isalnum():
+            raise DownloadFailed(f"The hub at {self.host} does not tell the size and checksum of {name}.")
+        return _File(name, size, checksum, lfs is not None)
+
+
+@dataclass
+class _Meter:
+    """Adds up a download's bytes and reports them about twice a second."""
+
+    total: int
+    report: Callable[[Progress], None]
+    done: int = 0
+    reported: float = field(default_factory=time.monotonic)
+
+    def add(self, count: int) -> None:
+        self.done += count
+        if time.monotonic() - self.reported >= _REPORT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self.reported = time.monotonic()
+        self.report(Progress(self.done, self.total))
+
+
+def _take(hub: _Hub, commit: str, file: _File, path: Path, meter: _Meter) -> None:
+    """Bring one file into its place, checked."""
+    part = _part(file, path / PARTS)
+    begun = _begun(file, path / PARTS)
+    if begun < file.size or not part.exists():
+        with hub.body(commit, file.name, begun) as response:
+            _append(response, part, meter)
+    if not file.is_at(part):
+        part.unlink()
+        raise TransientDownloadFailed(
+            f"{file.name} from {hub.host} does not match its size and checksum; it was deleted, to be fetched anew."
+        )
+    place = path / file.name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(place)
+
+
+def _append(response: requests.Response, part: Path, meter: _Meter) -> None:
+    begun = part.stat().st_size if part.exists() else 0
+    if begun and response.status_code != requests.codes.partial_content:
+        meter.add(-begun)
+        part.unlink()
+    with part.open("ab") as sink:
+        for chunk in response.iter_content(_CHUNK):
+            sink.write(chunk)
+            meter.add(len(chunk))
+        sink.flush()
+        os.fsync(sink.fileno())  # else a power cut soon after the move could leave a hollow file in its place
+
+
+def _part(file: _File, parts: Path) -> Path:
+    """Where a file grows: named by its content, so that what another revision left is not continued."""
+    return parts / f"{file.checksum}.part"
+
+
+def _begun(file: _File, parts: Path) -> int:
+    """Bytes of the file that an earlier try left; if there are more than the file has, they are dropped."""
+    part = _part(file, parts)
+    if part.exists() and part.stat().st_size > file.size:
+        part.unlink()
+    return part.stat().st_size if part.exists() else 0
+
+
+def _announcement(hub: _Hub, commit: str, files: int, meter: _Meter) -> str:
+    resuming = f", resuming at {meter.done / 1e6:.1f} MB" if meter.done else ""
+    return f"Downloading {hub.repository} at {commit[:12]}: {meter.total / 1e6:.1f} MB in {files} files{resuming}."
+
+
+def _check_space(hub: _Hub, path: Path, rest: int) -> None:
+    needed, free = rest + SPACE_MARGIN, shutil.disk_usage(path).free
+    if rest and needed > free:
+        raise DownloadFailed(
+            f"{hub.repository} needs {needed / 1e9:.1f} GB of free space, but {path.parent} has {free / 1e9:.1f} GB."
+        )
+
+
+@contextmanager
+def _alone(parts: Path, log: Callable[[str], None]) -> Iterator[None]:
+    """Keep a second process from writing to the same parts."""
+    with parts.joinpath("lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TransientDownloadFailed(f"Another process is downloading {parts.parent.name}.") from None
+        except OSError as error:
+            log(f"Nothing keeps a second download away from {parts.parent}, for its disk has no locks: {error}.")
+        yield
+
+
+@contextmanager
+def _in_one_sentence(hub: _Hub, models_dir: Path) -> Iterator[None]:
+    """Say what an error of the client or the system means.
+
+    The error itself is cut off (`from None`): its text may hold a signed address or a malformed token.
+    """
+    try:
+        yield
+    except OfflineModeIsEnabled:
+        raise DownloadFailed(f"{hub.repository} can't be downloaded because HF_HUB_OFFLINE is set.") from None
+    except HfHubHTTPError as error:
+        raise _refusal(hub, error.response.status_code) from None
+    except requests.RequestException as error:
+        raise _no_answer(hub, error) from None
+    except UnicodeEncodeError:
+        raise DownloadFailed("HF_TOKEN holds characters that no token has.") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DownloadFailed(f"The disk of {models_dir} is full; what was fetched is kept.") from None
+        raise DownloadFailed(f"{hub.repository} can't be written to {models_dir}: {error.strerror}.") from None
+
+
+def _refusal(hub: _Hub, status: int) -> DownloadFailed:
+    if status == requests.codes.proxy_authentication_required and (proxy := proxy_for(hub.address)):
+        return proxy_refusal(proxy)
+    if status in (401, 403):
+        return DownloadFailed(
+            f"The hub at {hub.host} refuses {hub.repository} ({status}): it is private or not there; "
+            "set HF_TOKEN to a token that may read it."
+        )
+    if status == 404:
+        return DownloadFailed(f"The hub at {hub.host} has no {hub.repository} at revision {hub.revision}.")
+    if status in (408, 425, 429) or status >= 500:
+        return TransientDownloadFailed(f"The hub at {hub.host} is too busy or out of order ({status}).")
+    return DownloadFailed(f"The hub at {hub.host} answered {status} to a request for {hub.repository}.")
+
+
+def _no_answer(hub: _Hub, error: requests.RequestException) -> DownloadFailed:
+    if not hub.address.startswith(("http://", "https://")) or not hub.host:
+        return DownloadFailed("HF_ENDPOINT is not the address of a hub, such as https://huggingface.co.")
+    if isinstance(error, requests.exceptions.SSLError):
+        return TransientDownloadFailed(
+            f"The certificate of {hub.host} is not trusted here; is this machine's clock right?"
+        )
+    if proxy := proxy_for(hub.address):
+        return proxy_fault(proxy, hub.host, error)
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return DownloadFailed("HF_ENDPOINT is not the address of a hub, such as https://huggingface.co.")
+    return TransientDownloadFailed(f"The hub at {hub.host} can't be reached ({type(error).__name__}).")

@@ -1,0 +1,143 @@
+"""A checkpoint as it lies on disk: its configuration, its text tokenizer, and its tensors by name.
+
+No tensor is read here. Knows the layout of the published folders; does NOT know how speech is generated from them.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from tokenizers import AddedToken, Regex, Tokenizer
+from tokenizers.models import BPE
+from tokenizers.normalizers import NFC
+from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+from torch import Tensor
+
+from wyoming_qwen3.checkpoints import Kind
+from wyoming_qwen3.errors import ModelFailed
+
+from .config import CodecConfig, FileError, ModelConfig, read_json
+from .on_disk import checkpoint_name, weight_files
+from .tensors import Reader, TensorFiles
+
+_PRE_TOKENS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""Qwen2's pattern."""
+
+CODEC_FILE = "model.safetensors"
+_DECODER = "decoder."
+
+
+@dataclass(frozen=True, eq=False)
+class Published:
+    """One checkpoint, without the speech tokenizer, which several checkpoints can share.
+
+    `defaults` is the content of generation_config.json.
+    """
+
+    path: Path
+    config: ModelConfig
+    tokenizer: Tokenizer
+    defaults: dict[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def name(self) -> str:
+        """As it was published."""
+        return checkpoint_name(self.path)
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the three jobs this checkpoint does."""
+        return self.config.tts_model_type
+
+    @property
+    def follows_instructions(self) -> bool:
+        """Whether an instruction changes how it speaks; upstream drops it for the 0.6B CustomVoice and for Base."""
+        small = self.config.tts_model_size == "0b6"
+        return self.kind == "voice_design" or (self.kind == "custom_voice" and not small)
+
+
+@dataclass(frozen=True, eq=False)
+class PublishedCodec:
+    """The speech tokenizer of a folder."""
+
+    path: Path
+    config: CodecConfig
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def file(self) -> Path:
+        """Where all of its tensors are."""
+        return self.path / CODEC_FILE
+
+    def decoder(self, device: str) -> Reader:
+        """Its decoder's tensors, in float32."""
+        return Reader(self.tensors, device, torch.float32, _DECODER)
+
+    def decoder_bytes(self) -> int:
+        """Memory of these."""
+        with safe_open(self.file, framework="pt") as content:
+            shapes = [content.get_slice(name).get_shape() for name in content.keys() if name.startswith(_DECODER)]  # noqa: SIM118  it is no mapping
+        return sum(torch.float32.itemsize * prod(shape) for shape in shapes)
+
+
+def open_checkpoint(path: Path) -> Published:
+    """The checkpoint in a folder; nothing is downloaded or executed.
+
+    Raises ModelFailed when the files are missing, damaged or of another model.
+    """
+    with reading(checkpoint_name(path)):
+        return Published(
+            path,
+            ModelConfig.read(path),
+            read_tokenizer(path),
+            read_json(path / "generation_config.json"),
+            TensorFiles([path / name for name in weight_files(path)]),
+        )
+
+
+def open_codec(path: Path) -> PublishedCodec:
+    """The speech tokenizer in a folder; for the rest as open_checkpoint."""
+    with reading("The speech tokenizer"):
+        return PublishedCodec(path, CodecConfig.read(path), TensorFiles([path / CODEC_FILE]))
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The text tokenizer of a checkpoint: the ids of upstream's, which transformers makes of the same files.
+
+    What looks like a special token is read as the characters it is made of. Raises what reading files raises, and
+    FileError for damaged ones.
+    """
+    added = read_json(path / "tokenizer_config.json").get("added_tokens_decoder", {})
+    try:
+        tokenizer = Tokenizer(BPE.from_file(str(path / "vocab.json"), str(path / "merges.txt")))
+    except Exception as error:  # the library has no class of its own for what is wrong with a file
+        raise FileError("its vocab.json or merges.txt is missing, cut short or damaged") from error
+    tokenizer.normalizer = NFC()
+    words = Split(Regex(_PRE_TOKENS), behavior="isolated")
+    tokenizer.pre_tokenizer = Sequence([words, ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.add_tokens([AddedToken(**token) for _, token in sorted(added.items(), key=lambda item: int(item[0]))])
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """What is wrong with the files that are read meanwhile is said in one sentence, as ModelFailed."""
+    try:
+        yield
+    except FileError as error:
+        raise ModelFailed(f"{name} could not be loaded: {error}.") from error
+    except FileNotFoundError as error:
+        raise ModelFailed(f"{name} could not be loaded: its {Path(error.filename).name} is missing.") from error
+    except PermissionError as error:
+        raise ModelFailed(f"{name} could not be loaded: its files may not be read.") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelFailed(f"{name} could not be loaded: its files are incomplete or damaged.") from error

@@ -1,0 +1,141 @@
+"""Streaming decoder of the 12 Hz codec: codes to samples, frame by frame, at a constant cost per frame.
+
+Upstream's decoder reads a whole utterance at once; its own chunked decoding gives the same samples up to 300 frames
+and approximates them afterwards. This one reads the same weights, remembers what each layer needs of the past, and
+gives the samples of one whole decode whatever the pieces and the length are. Knows nothing of text, voices, devices
+and threads.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from wyoming_qwen3.engine.checkpoint.config import CodecConfig
+from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.kernels.library import Kernels
+from wyoming_qwen3.errors import EngineFailed
+
+from .layers import History, UpsamplingState
+from .transformer import AnyTransformerState
+from .weights import CodecWeights
+
+_FRAMES_AT_ONCE = 16
+"""Frames of all streams that run through the layers at once: more are hardly faster and need memory for each frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class CodecState:
+    """All that a stream's past means for its next frame; of a constant size, some 5 MB in float32."""
+
+    widen: History
+    transformer: AnyTransformerState
+    upsamplings: tuple[UpsamplingState, ...]
+    decode_in: History
+    decode_blocks: tuple[UpsamplingState, ...]
+    decode_out: History
+
+    @property
+    def frames(self) -> int:
+        """Frames decoded so far. Reading it waits for the device."""
+        return int(self.transformer.position)
+
+    def copy(self) -> "CodecState":
+        """Independent state of the same past: two streams can go on from here."""
+        return deepcopy(self)
+
+
+class CodecDecoder:
+    """Weights of the decoder; any number of streams, each with a state of its own, can share it."""
+
+    def __init__(self, read: Reader, config: CodecConfig, kernels: Kernels | None = None) -> None:
+        """Compute where `read` puts the weights, and in their type; kernels compute in float32, on a CPU.
+
+        Raises TensorError.
+        """
+        make = CodecWeights(read, config, kernels)
+        self.side_by_side = kernels is not None
+        """Whether streams are decoded as one: the last bits of PyTorch's products depend on how many rows they have."""
+
+        self.samples_per_frame = config.samples_per_frame
+        """1,920 for the published codec."""
+
+        self.codebooks = config.num_quantizers
+        self._tables, self._project = make.quantizer()
+        self._widen = make.widen()
+        self._transformer = make.transformer()
+        self._upsamplings = make.upsamplings()
+        self._decode_in = make.decode_in()
+        self._decode_blocks = make.decode_blocks()
+        self._decode_out = make.decode_out()
+
+    def new_state(self) -> CodecState:
+        """State of a stream's start."""
+        return CodecState(
+            self._widen.new_state(),
+            self._transformer.new_state(),
+            tuple(stage.new_state() for stage in self._upsamplings),
+            self._decode_in.new_state(),
+            tuple(block.new_state() for block in self._decode_blocks),
+            self._decode_out.new_state(),
+        )
+
+    def decode(self, codes: Tensor, state: CodecState) -> Tensor:
+        """Samples of the next frames: codes int64 [frames, codebooks] -> float32 [frames * samples_per_frame].
+
+        As decode_together does it for one stream.
+        """
+        self.check(codes)
+        return self.decode_together(codes[None], [state])[0]
+
+    def check(self, codes: Tensor) -> None:
+        """Raise EngineFailed for codes of a shape that can't be decoded."""
+        if codes.ndim != 2 or codes.shape[0] < 1 or codes.shape[1] != self.codebooks:
+            raise EngineFailed(
+                f"The codec decodes one frame or more of {self.codebooks} codes each, but got {tuple(codes.shape)}."
+            )
+
+    def copy(self, state: CodecState) -> CodecState:
+        """See CodecState.copy."""
+        return state.copy()
+
+    @torch.inference_mode()
+    def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        """Samples of as many next frames of each stream: codes int64 [streams, frames, codebooks] -> float32.
+
+        That is [streams, samples]. With kernels faster than one after the other, because weights are read once; what a
+        stream gives does not depend on the others. Samples are clamped to [-1, 1], and float64 where that is what is
+        computed in. States move on by these frames. Raises EngineFailed for codes of another shape, before a state is
+        touched; each code must be in its codebook.
+        """
+        for stream in codes:
+            self.check(stream)
+        codes = codes.to(self._tables[0].device)
+        return torch.cat(
+            [self._decode_piece(piece, states) for piece in torch.split(codes, _FRAMES_AT_ONCE, dim=1)], dim=1
+        )
+
+    def _decode_piece(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        """Of each stream the same frames, however many streams there are: only these are divided, if they are many."""
+        most = max(1, _FRAMES_AT_ONCE // codes.shape[1]) if self.side_by_side else 1
+        groups = zip(torch.split(codes, most), range(0, len(states), most), strict=True)
+        return torch.cat([self._decode(group, states[first : first + most]) for group, first in groups])
+
+    def _decode(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
+        x = self._widen(torch.cat([self._embed(stream) for stream in codes]), [state.widen for state in states])
+        x = self._transformer(x, [state.transformer for state in states])
+        for number, stage in enumerate(self._upsamplings):
+            x = stage(x, [state.upsamplings[number] for state in states])
+        x = self._decode_in(x, [state.decode_in for state in states])
+        for number, block in enumerate(self._decode_blocks):
+            x = block(x, [state.decode_blocks[number] for state in states])
+        x = self._decode_out(x, [state.decode_out for state in states])
+        return x.view(len(states), -1).to(torch.promote_types(x.dtype, torch.float32)).clamp_(-1, 1)
+
+    def _embed(self, codes: Tensor) -> Tensor:
+        """Sum of the codes' vectors, the first codebook's (meaning) and the others' (sound) projected apart."""
+        vectors = [F.embedding(column, table) for column, table in zip(codes.unbind(1), self._tables, strict=True)]
+        return self._project(torch.cat((vectors[0], torch.stack(vectors[1:]).sum(0)), dim=1))

@@ -1,0 +1,61 @@
+"""The download process: fetches one checkpoint and tells the server how far it is. Ending it loses nothing fetched."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+
+from wyoming_qwen3.checkpoints import KINDS, SIZES, Checkpoint
+from wyoming_qwen3.engine.checkpoint import hub, on_disk
+from wyoming_qwen3.errors import DownloadFailed
+
+from . import wire
+
+_LOGGER = logging.getLogger(__package__)
+
+
+def main() -> None:
+    """Entry point of `python -m wyoming_qwen3.engine.host.download`; started by the server alone."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pipe", type=int, required=True)
+    parser.add_argument("--models-dir", type=Path, required=True)
+    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--size", choices=SIZES, required=True)
+    parser.add_argument("--revision", required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s download: %(message)s")
+    _LOGGER.setLevel(logging.INFO)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when to stop
+    with socket.socket(fileno=arguments.pipe) as pipe:
+        threading.Thread(target=_end_with_server, args=(pipe,), daemon=True).start()
+        pipe.sendall(wire.pack(_download(pipe, arguments)))
+
+
+def _download(pipe: socket.socket, arguments: argparse.Namespace) -> wire.FromEngine:
+    def report(progress: on_disk.Progress) -> None:
+        pipe.sendall(wire.pack(wire.Downloading(progress.done, progress.total)))
+
+    try:
+        hub.download(
+            Checkpoint(arguments.kind, arguments.size),
+            arguments.models_dir,
+            revision=arguments.revision,
+            report=report,
+            log=_LOGGER.info,
+        )
+    except DownloadFailed as error:
+        return wire.DownloadBroken(str(error), transient=error.transient)
+    return wire.Downloaded()
+
+
+def _end_with_server(pipe: socket.socket) -> None:
+    while wire.receive_blocking(pipe) is not None:
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""The engine process: takes rows in from the pipe, steps those whose turn it is, sends what came of it.
+
+What takes seconds and makes no sound, loads and jobs, is done on a thread beside that, one after the other. It knows
+messages, credit and listeners, and nothing of how speech is made.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NoReturn, TypeVar
+
+from wyoming_qwen3.engine.base import STEP_FAILED, Engine, told
+from wyoming_qwen3.errors import EngineFailed, ModelFailed, SpeechError
+from wyoming_qwen3.playback import Playback
+from wyoming_qwen3.request import SAMPLE_RATE, Turn
+
+from . import wire
+from .schedule import Costs, Standing, choose
+
+_LOGGER = logging.getLogger(__package__)
+
+_Done = TypeVar("_Done")
+_Failed = TypeVar("_Failed")
+_Message = TypeVar("_Message")
+
+
+def main() -> None:
+    """Entry point of `python -m wyoming_qwen3.engine.host.process`; started by the server alone."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--engine", choices=("native", "standby"), required=True)
+    parser.add_argument("--pipe", type=int, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--quantize", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--no-graphs", action="store_true")
+    parser.add_argument("--log-level", default="INFO")
+    arguments = parser.parse_args()
+    logging.basicConfig(
+        level=logging.WARNING, format=f"%(asctime)s %(levelname)s {arguments.engine} engine: %(message)s"
+    )
+    _LOGGER.setLevel(arguments.log_level)  # ours alone: upstream's libraries talk much
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when to stop
+    with socket.socket(fileno=arguments.pipe) as pipe:
+        Host(pipe, _make_engine(arguments)).run()
+
+
+def _make_engine(arguments: argparse.Namespace) -> Engine:
+    if arguments.engine == "standby":
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else onnxruntime keeps a device id and reports to Microsoft
+        from .standby import StandbyEngine  # noqa: PLC0415  onnxruntime belongs to this process alone
+
+        return StandbyEngine()
+    from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  torch belongs to this process alone
+
+    return NativeEngine(
+        arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
+    )
+
+
+@dataclass
+class _Seat:
+    """One row as the host sees it."""
+
+    credit: int
+    turn: Turn
+    opening: wire.Opening | None
+    """What the engine is told of it when it is stepped first: reading a text takes time that others may need."""
+
+    sent: float = 0.0
+    """Seconds of its sound that were sent."""
+
+    playback: Playback = field(default_factory=Playback)
+
+    def stand(self, row: int, now: float) -> Standing:
+        """How urgent it is."""
+        return Standing(row, self.turn, self.playback.in_hand(now) if self.playback.begun else None)
+
+    def send(self, samples: int, now: float) -> None:
+        """So much was sent."""
+        self.credit -= samples
+        self.sent += samples / SAMPLE_RATE
+        if self.turn is Turn.NOW:
+            self.playback.take(samples / SAMPLE_RATE, now)
+
+    def hear(self, in_hand: float, now: float) -> None:
+        """It is listened to from now on."""
+        if self.turn is Turn.NEXT:
+            self.turn = Turn.NOW
+            self.playback.take(max(in_hand, 0.0) + self.sent, now)
+
+
+class Host:
+    """Runs one engine for the server at the other end of the pipe, until that end is closed or the engine is lost."""
+
+    def __init__(self, pipe: socket.socket, engine: Engine) -> None:
+        self._pipe = pipe
+        self._engine = engine
+        self._seats: dict[int, _Seat] = {}
+        self._costs = Costs()
+        self._jobs: dict[int, Future[wire.FromEngine]] = {}
+        self._chores = ThreadPoolExecutor(1, "chores")
+        self._inbox: queue.SimpleQueue[wire.ToEngine | Future[wire.FromEngine]] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Serve for ever. What ends it ends the process, at once: nothing that still runs is of use to anybody."""
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        try:
+            self._serve()
+        except Exception:
+            _LOGGER.exception("The engine can't go on")
+            os._exit(1)
+
+    def _read(self) -> None:
+        try:
+            while (message := wire.receive_blocking(self._pipe)) is not None:
+                self._inbox.put(message)
+        except Exception:
+            _LOGGER.exception("The engine can't read any more")
+            os._exit(1)
+        os._exit(0)
+
+    def _serve(self) -> NoReturn:
+        engine = self._engine
+        self._send(wire.Hello(engine.device, engine.memory, engine.weight_bytes, engine.apart))
+        while True:
+            self._take_messages()
+            now = time.monotonic()
+            standings = [self._seats[row].stand(row, now) for row in self._runnable()]
+            self._step(self._admitted(choose(standings, self._costs.of)))
+
+    def _admitted(self, rows: Sequence[int]) -> list[int]:
+        """Of these rows those that the engine has taken in by now; of those that nobody waits for one at a time."""
+        admitted, unhurried = [], 0
+        for row in rows:
+            seat = self._seats[row]
+            if seat.opening and seat.turn is not Turn.NOW:
+                unhurried += 1
+                if unhurried > 1:
+                    continue
+            self._admit(row, seat)
+            if row in self._seats and not self._waits(row):
+                admitted.append(row)
+        return admitted
+
+    def _admit(self, row: int, seat: _Seat) -> None:
+        opening, seat.opening = seat.opening, None
+        if opening:
+            self._ask_engine(row, partial(self._engine.admit, opening), None)
+
+    def _step(self, rows: Sequence[int]) -> None:
+        if not rows:
+            return
+        start = time.monotonic()
+        try:
+            for output in self._engine.step(rows):
+                self._deliver(output)
+        except self._engine.fatal:
+            raise
+        except Exception as error:  # it says of no row that it is not at fault, nor what is left of it
+            code, message = told(error, STEP_FAILED)
+            for row in rows:
+                self._deliver(wire.Failed(row, code, message))
+        self._costs.add(len(rows), time.monotonic() - start)
+
+    def _runnable(self) -> list[int]:
+        return [row for row, seat in list(self._seats.items()) if seat.credit > 0 and not self._waits(row)]
+
+    def _waits(self, row: int) -> bool:
+        """Whether the row can't be stepped now, be it that it is over."""
+        return self._ask_engine(row, partial(self._engine.waiting, row), True)
+
+    def _take_messages(self) -> None:
+        """All messages that are there; waits for one when no row can go on."""
+        if not self._runnable():
+            self._handle(self._inbox.get())
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._handle(self._inbox.get_nowait())
+
+    def _handle(self, message: wire.ToEngine | Future[wire.FromEngine]) -> None:
+        match message:
+            case wire.Submit(row) | wire.Play(row):
+                self._take_in(row, message)
+            case wire.Hear(row, in_hand) if row in self._seats:
+                self._seats[row].hear(in_hand, time.monotonic())
+            case wire.Cancel(number):
+                self._cancel(number)
+            case wire.Credit(row, samples) if row in self._seats:
+                self._seats[row].credit += samples
+            case wire.Feed(row, text) if row in self._seats:
+                self._ask_engine(row, partial(self._engine.feed, row, text), None)
+            case wire.Finish(row) if row in self._seats:
+                self._ask_engine(row, partial(self._engine.finish, row), None)
+            case wire.Clone(job) | wire.Encode(job):
+                self._jobs[job] = self._do(self._compute, message)
+            case wire.Load():
+                self._do(self._load, message)
+            case wire.Unload():
+                self._do(self._unload, message)
+            case wire.Ping():
+                self._send(wire.Pong())
+            case Future() if not message.cancelled():
+                self._answer(message.result())
+
+    def _take_in(self, row: int, opening: wire.Opening) -> None:
+        turn = opening.turn if isinstance(opening, wire.Submit) else Turn.LAST
+        self._seats[row] = seat = _Seat(opening.credit, turn, opening)
+        if isinstance(opening, wire.Submit) and opening.live:  # more of its text may come at once
+            self._admit(row, seat)
+
+    def _ask_engine(self, row: int, action: Callable[[], _Done], otherwise: _Done) -> _Done:
+        """What the engine says of a row; what goes wrong is that row's end, and nobody else's, and `otherwise` said."""
+        answer = self._attempt(action, partial(wire.Failed, row), EngineFailed, "The engine could not take this in")
+        if not isinstance(answer, wire.Failed):
+            return answer
+        self._deliver(answer)
+        return otherwise
+
+    def _cancel(self, number: int) -> None:
+        if job := self._jobs.pop(number, None):
+            job.cancel()  # no effect on one that has begun
+        self._forget(number)
+        if self._seats.pop(number, None):
+            self._send(wire.Ended(number))
+
+    def _forget(self, row: int) -> None:
+        """Have the engine forget a row, which is over for the server whatever comes of that."""
+        self._attempt(partial(self._engine.cancel, row), lambda *_: None, EngineFailed, "A row could not be forgotten")
+
+    def _do(self, chore: Callable[[_Message], wire.FromEngine], message: _Message) -> Future[wire.FromEngine]:
+        """Have a chore done in its turn; the answer comes by the inbox, as the pipe is written by one thread alone."""
+        future = self._chores.submit(chore, message)
+        future.add_done_callback(self._inbox.put)
+        return future
+
+    def _compute(self, job: wire.Job) -> wire.FromEngine:
+        action, failed = partial(self._engine.compute, job), partial(wire.JobFailed, job.job)
+        return self._attempt(action, failed, EngineFailed, "The engine failed on this recording")
+
+    def _load(self, message: wire.Load) -> wire.FromEngine:
+        checkpoint = message.checkpoint
+        action, failed = partial(self._engine.load, checkpoint, message.path), partial(wire.LoadFailed, checkpoint)
+        outcome = self._attempt(action, failed, ModelFailed, f"{checkpoint.name} could not be loaded")
+        return wire.Loaded(checkpoint, outcome) if isinstance(outcome, int) else outcome
+
+    def _unload(self, message: wire.Unload) -> wire.FromEngine:
+        """The server counts it no more, whatever comes of that: there is nothing that it could do about it."""
+        action = partial(self._engine.unload, message.checkpoint)
+        self._attempt(action, lambda *_: None, EngineFailed, f"{message.checkpoint.name} could not be unloaded")
+        return wire.Unloaded(message.checkpoint)
+
+    def _attempt(
+        self,
+        action: Callable[[], _Done],
+        failed: Callable[[str, str], _Failed],
+        unexpected: type[SpeechError],
+        what: str,
+    ) -> _Done | _Failed:
+        """What an action gives, or code and message of what went wrong with it; the engine's own end is raised."""
+        try:
+            return action()
+        except self._engine.fatal:
+            raise
+        except Exception as error:
+            return failed(*told(error, what, unexpected))
+
+    def _answer(self, answer: wire.FromEngine) -> None:
+        """Tell what came of a chore, unless it was a job that nobody wants any more."""
+        match answer:
+            case wire.Cloned(job) | wire.Encoded(job) | wire.JobFailed(job) if not self._jobs.pop(job, None):
+                return
+        self._send(answer)
+
+    def _deliver(self, output: wire.Output) -> None:
+        if output.row not in self._seats:
+            return
+        match output:
+            case wire.Audio(row, samples):
+                self._seats[row].send(len(samples) // 4, time.monotonic())
+            case wire.Ended(row) | wire.Failed(row):
+                self._forget(row)
+                del self._seats[row]
+        self._send(output)
+
+    def _send(self, message: wire.FromEngine) -> None:
+        self._pipe.sendall(wire.pack(message))
+
+
+if __name__ == "__main__":
+    main()

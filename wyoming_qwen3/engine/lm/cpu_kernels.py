@@ -1,0 +1,176 @@
+"""The language model in 8 or 4 bits on a CPU: the decode loop's talker and code predictor over compiled kernels.
+
+Where transformer.py and predictor.py are exact, these round weights once, and activations in groups of 32 as they
+come. A row's numbers do not depend on the rows beside it. Knows what the kernels need; does NOT know files.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wyoming_qwen3.engine.kernels import structures
+from wyoming_qwen3.engine.kernels.library import Kernels
+from wyoming_qwen3.errors import ModelFailed
+
+from .cpu_packing import BLOCK
+from .sampling import Sampler
+from .transformer import KvCache, rotary_table
+
+_LANES = 16
+"""Most numbers that a kernel takes at once: a head must be made of whole ones."""
+
+_TOKENS_AT_ONCE = 64
+"""Of a long prompt; more are not faster and need more memory."""
+
+
+class QuantizedLinear:
+    """A matrix of a pack; the bias is optional."""
+
+    def __init__(self, kernels: Kernels, tensors: Mapping[str, Tensor], name: str, outputs: int, inputs: int) -> None:
+        self._kernels = kernels
+        self.layout = _linear(tensors, name, outputs, inputs)
+        self._kept = tensors
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """float32 [rows, inputs] -> [rows, outputs]."""
+        return self._kernels.apply(self.layout, x.contiguous())
+
+
+class QuantizedTransformer:
+    """A stack of decoder layers, used as transformer.Transformer is, for caches of one row each.
+
+    `tensors` are those of a pack below `prefix`. Raises ModelFailed for a variant of the layers that no published
+    checkpoint has.
+    """
+
+    splits_exactly = True
+
+    def __init__(
+        self, kernels: Kernels, tensors: Mapping[str, Tensor], prefix: str, config: Any, positions: int
+    ) -> None:
+        plain = not config.attention_bias and config.sliding_window is None and config.hidden_act == "silu"
+        if not plain or config.head_dim % _LANES:
+            raise ModelFailed(
+                "The checkpoint has decoder layers of a kind that can't be quantized; use --quantize none."
+            )
+        self._kernels = kernels
+        self._kept = tensors
+        self._config = config
+        self._tables = rotary_table(positions, config.head_dim, config.rope_theta)
+        layers = [_layer(tensors, f"{prefix}{number}.", config) for number in range(config.num_hidden_layers)]
+        self.layout = structures.Stack(
+            layers=(structures.Layer * len(layers))(*layers),
+            norm=tensors[f"{prefix}norm"].data_ptr(),
+            cosines=self._tables[0].data_ptr(),
+            sines=self._tables[1].data_ptr(),
+            count=len(layers),
+            hidden=config.hidden_size,
+            inner=config.intermediate_size,
+            heads=config.num_attention_heads,
+            kv_heads=config.num_key_value_heads,
+            head_dim=config.head_dim,
+            eps=config.rms_norm_eps,
+        )
+
+    def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
+        """An empty cache for one sequence."""
+        config = self._config
+        shape = (config.num_hidden_layers, rows, config.num_key_value_heads, capacity, config.head_dim)
+        return KvCache(torch.empty(shape), torch.empty(shape))
+
+    def __call__(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
+        """Advance sequences by some tokens: [rows, tokens, hidden] -> the same, after the final norm."""
+        rows, tokens, _ = x.shape
+        for cache in caches:
+            cache.reserve(cache.length + tokens)
+        states = x.float().clone(memory_format=torch.contiguous_format)
+        flat = states.view(rows * tokens, -1)
+        places = [_token(cache, cache.length + token) for cache in caches for token in range(tokens)]
+        for start in range(0, len(places), _TOKENS_AT_ONCE):
+            part = slice(start, start + _TOKENS_AT_ONCE)
+            self._kernels.advance(self.layout, places[part], flat[part])
+        for cache in caches:
+            cache.length += tokens
+        return states
+
+
+class QuantizedPredictor:
+    """The code predictor, used as predictor.CodePredictor is; a frame's 15 steps are one call.
+
+    Draws follow the rules of sampling.py with numbers of the row's own generator, but not torch's way to use them: a
+    seed gives the same speech each time, and another than without quantization.
+    """
+
+    def __init__(self, kernels: Kernels, tensors: Mapping[str, Tensor], config: Any) -> None:
+        """`config` is upstream's talker_config."""
+        own = config.code_predictor_config
+        self.codebooks: int = config.num_code_groups
+        self._kernels = kernels
+        self._tables = [tensors[f"predictor.tables.{number}"] for number in range(self.codebooks)]
+        self._transformer = QuantizedTransformer(kernels, tensors, "predictor.", own, self.codebooks)
+        hidden = own.hidden_size
+        heads = [_linear(tensors, f"predictor.heads.{i}", own.vocab_size, hidden) for i in range(self.codebooks - 1)]
+        tables = [structures.Table(table.data_ptr(), table.dtype == torch.bfloat16) for table in self._tables]
+        projects = config.hidden_size != hidden
+        self._layout = structures.Predictor(
+            stack=self._transformer.layout,
+            projection=_linear(tensors, "predictor.projection", hidden, config.hidden_size)
+            if projects
+            else structures.Linear(),
+            heads=(structures.Linear * len(heads))(*heads),
+            tables=(structures.Table * len(tables))(*tables),
+            codebooks=self.codebooks,
+            width=config.hidden_size,
+        )
+
+    def frame(self, hidden: Tensor, first_codes: Tensor, samplers: Sequence[Sampler]) -> tuple[Tensor, Tensor]:
+        """Complete one frame of each row; as CodePredictor.frame.
+
+        Raises ValueError for states that are not finite, of which the kernels would draw a code beyond their tables.
+        """
+        if not hidden.isfinite().all():
+            raise ValueError("The talker's state is not finite.")
+        warps = [sampler.choice.predictor for sampler in samplers]
+        layouts = [structures.Warp(warp.temperature, warp.top_p, warp.top_k) for warp in warps]
+        uniforms = torch.stack([torch.rand(self.codebooks - 1, generator=sampler.generator) for sampler in samplers])
+        return self._kernels.frame(self._layout, hidden.contiguous(), first_codes, layouts, uniforms)
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Whole frames int64 [frames, 16] -> the sums of their embeddings [frames, hidden]."""
+        embedded = [table[column].float() for table, column in zip(self._tables, codes.unbind(1), strict=True)]
+        return torch.stack(embedded, dim=1).sum(1)
+
+
+def _token(cache: KvCache, position: int) -> structures.Token:
+    assert cache.rows == 1
+    return structures.Token(cache.keys.data_ptr(), cache.values.data_ptr(), cache.capacity, position)
+
+
+def _linear(tensors: Mapping[str, Tensor], name: str, outputs: int, inputs: int) -> structures.Linear:
+    scales, bias = tensors.get(f"{name}.scales"), tensors.get(f"{name}.bias")
+    return structures.Linear(
+        weights=tensors[f"{name}.data"].data_ptr(),
+        scales=None if scales is None else scales.data_ptr(),
+        bias=None if bias is None else bias.data_ptr(),
+        outputs=outputs,
+        inputs=inputs,
+        bits=4 if scales is None else 8,
+        blocks=-(-outputs // BLOCK),
+    )
+
+
+def _layer(tensors: Mapping[str, Tensor], name: str, config: Any) -> structures.Layer:
+    hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    norms = {
+        norm: tensors[f"{name}{norm}"].data_ptr() for norm in ("attention_norm", "query_norm", "key_norm", "mlp_norm")
+    }
+    return structures.Layer(
+        qkv=_linear(tensors, f"{name}qkv", (heads + 2 * kv_heads) * dim, hidden),
+        out=_linear(tensors, f"{name}out", hidden, heads * dim),
+        gate_up=_linear(tensors, f"{name}gate_up", 2 * inner, hidden),
+        down=_linear(tensors, f"{name}down", hidden, inner),
+        **norms,
+    )

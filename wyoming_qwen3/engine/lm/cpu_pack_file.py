@@ -1,0 +1,230 @@
+"""A checkpoint's language model as the kernels want it: packed once, kept beside the checkpoint, read in a blink.
+
+Knows upstream's names of tensors, and files. The file is only a cache: it is made anew where it is missing, damaged,
+or of other weights or another format, and where it can't be written speech does without.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from wyoming_qwen3.engine.checkpoint.config import StackConfig, TalkerConfig
+from wyoming_qwen3.engine.checkpoint.on_disk import weight_files
+from wyoming_qwen3.engine.checkpoint.published import Published
+from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.memory import huge_pages
+
+from .cpu_packing import BLOCK, interleave, interleaved, pack, packed_sizes
+
+_LOGGER = logging.getLogger(__name__)
+
+_FORMAT = "1"
+"""To be changed with what is packed, how, or under which names."""
+
+_ALIGNMENT = 64
+_DTYPES = {"U8": torch.uint8, "F32": torch.float32, "BF16": torch.bfloat16}
+
+Tensors = Mapping[str, Tensor]
+Shapes = Mapping[str, tuple[torch.dtype, list[int]]]
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A tensor that is not rounded."""
+
+    name: str
+    size: list[int]
+    make: Callable[[], Tensor]
+    dtype: torch.dtype = torch.float32
+
+    def shapes(self) -> Shapes:
+        return {self.name: (self.dtype, self.size)}
+
+    def tensors(self) -> Tensors:
+        return {self.name: self.make()}
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A matrix [outputs, inputs], to be rounded."""
+
+    name: str
+    outputs: int
+    inputs: int
+    bits: int
+    make: Callable[[], Tensor]
+
+    def shapes(self) -> Shapes:
+        data, scales = packed_sizes(self.outputs, self.inputs, self.bits)
+        shapes = {f"{self.name}.data": (torch.uint8, [data])}
+        return shapes | ({f"{self.name}.scales": (torch.float32, [scales])} if scales else {})
+
+    def tensors(self) -> Tensors:
+        packed = pack(self.make(), self.bits)
+        tensors = {f"{self.name}.data": packed.data}
+        return tensors if packed.scales is None else tensors | {f"{self.name}.scales": packed.scales}
+
+
+_Part = _Plain | _Matrix
+
+
+def packed_tensors(published: Published, bits: int) -> Tensors:
+    """What a checkpoint's language model is made of, heads always in 8 bits.
+
+    `talker.N.qkv` and so on are matrices (`.data`, `.scales`), norms and tables of embeddings as they are. Only where
+    there is no pack yet, weights are read, one matrix at a time: raises what safetensors raises of a damaged file, and
+    TensorError.
+    """
+    path, config = published.path, published.config.talker_config
+    key = {"format": _FORMAT, "bits": str(bits), "source": _source(path, config)}
+    file = path / f"packed-int{bits}.safetensors"
+    if found := _read(file, key):
+        return found
+    _LOGGER.info("Rounding the weights of %s to %d bits", published.name, bits)
+    parts = list(_parts(published, bits))
+    tensors = _rooms({name: shape for part in parts for name, shape in part.shapes().items()})
+    for part in parts:
+        for name, tensor in part.tensors().items():
+            tensors[name].copy_(tensor)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        _write(draft, key, tensors)
+        draft.replace(file)
+    except OSError as error:  # such as a full disk or a read-only folder
+        draft.unlink(missing_ok=True)
+        _LOGGER.warning("The rounded weights can't be kept in %s, so each start takes longer: %s", path, error)
+    return tensors
+
+
+def _source(path: Path, config: TalkerConfig) -> str:
+    """Tells weights apart without reading them."""
+    stats = [(path / name).stat() for name in weight_files(path)]
+    times = ",".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+    return f"{times},{hashlib.blake2b(repr(config).encode(), digest_size=8).hexdigest()}"
+
+
+def _parts(published: Published, bits: int) -> Iterator[_Part]:
+    """All of the pack, in the order in which a frame reads it."""
+    read, config = Reader(published.tensors, prefix="talker."), published.config.talker_config
+    own, predictor = config.code_predictor_config, read.below("code_predictor.")
+    width, hidden, others = config.hidden_size, own.hidden_size, range(config.num_code_groups - 1)
+    yield from _stack(read.below("model."), "talker.", config, bits)
+    yield _matrix("talker.head", 8, read, "codec_head.weight", (config.vocab_size, width))
+    yield from _stack(predictor.below("model."), "predictor.", own, bits)
+    for number in others:
+        yield _matrix(f"predictor.heads.{number}", 8, predictor, f"lm_head.{number}.weight", (own.vocab_size, hidden))
+    if width != hidden:
+        projection, padding = predictor.below("small_to_mtp_projection."), -hidden % BLOCK
+        yield _matrix("predictor.projection", 8, projection, "weight", (hidden, width))
+        bias = partial(projection, "bias", hidden)
+        yield _Plain("predictor.projection.bias", [hidden + padding], lambda: F.pad(bias().float(), (0, padding)))
+    yield _table("predictor.tables.0", read, "model.codec_embedding.weight", config.vocab_size, width)
+    for number in others:
+        name = f"model.codec_embedding.{number}.weight"
+        yield _table(f"predictor.tables.{number + 1}", predictor, name, own.vocab_size, width)
+
+
+def _stack(read: Reader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
+    for number in range(config.num_hidden_layers):
+        yield from _layer(read.below(f"layers.{number}."), f"{name}{number}.", config, bits)
+    yield _norm(f"{name}norm", read, "norm.weight", config.hidden_size)
+
+
+def _layer(read: Reader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
+    attention, mlp = read.below("self_attn."), read.below("mlp.")
+    hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
+    queries, keys = config.num_attention_heads * dim, config.num_key_value_heads * dim
+
+    def qkv() -> Tensor:
+        sizes = {"q": queries, "k": keys, "v": keys}
+        return torch.cat([attention(f"{part}_proj.weight", size, hidden) for part, size in sizes.items()])
+
+    def gate_up() -> Tensor:
+        return interleave(mlp("gate_proj.weight", inner, hidden), mlp("up_proj.weight", inner, hidden))
+
+    yield _Matrix(f"{name}qkv", queries + 2 * keys, hidden, bits, qkv)
+    yield _matrix(f"{name}out", bits, attention, "o_proj.weight", (hidden, queries))
+    yield _Matrix(f"{name}gate_up", interleaved(inner), hidden, bits, gate_up)
+    yield _matrix(f"{name}down", bits, mlp, "down_proj.weight", (hidden, inner))
+    yield _norm(f"{name}attention_norm", read, "input_layernorm.weight", hidden)
+    yield _norm(f"{name}query_norm", attention, "q_norm.weight", dim)
+    yield _norm(f"{name}key_norm", attention, "k_norm.weight", dim)
+    yield _norm(f"{name}mlp_norm", read, "post_attention_layernorm.weight", hidden)
+
+
+def _matrix(name: str, bits: int, read: Reader, source: str, shape: tuple[int, int]) -> _Part:
+    return _Matrix(name, *shape, bits, partial(read, source, *shape))
+
+
+def _norm(name: str, read: Reader, source: str, size: int) -> _Part:
+    return _Plain(name, [size], partial(read, source, size))
+
+
+def _table(name: str, read: Reader, source: str, rows: int, columns: int) -> _Part:
+    stored = read.view(source, rows, columns).dtype
+    kept = torch.bfloat16 if stored == torch.bfloat16 else torch.float32
+    return _Plain(name, [rows, columns], partial(read.view, source, rows, columns), kept)
+
+
+def _write(file: Path, key: Mapping[str, str], tensors: Tensors) -> None:
+    """A safetensors file, straight from where the tensors lie: its library would copy all of them first."""
+    names, end = {dtype: name for name, dtype in _DTYPES.items()}, 0
+    header: dict[str, Any] = {"__metadata__": dict(key)}
+    for name, tensor in tensors.items():
+        place = [end, end := end + tensor.nbytes]
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place}
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    with file.open("wb") as out:
+        out.write(len(head).to_bytes(8, "little") + head)
+        for tensor in tensors.values():
+            out.write(tensor.view(torch.uint8).numpy().data)
+
+
+def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
+    """Content of a cache file, if it is whole and of this key."""
+    try:
+        with file.open("rb") as source:
+            length = int.from_bytes(source.read(8), "little")
+            header: dict[str, Any] = json.loads(source.read(min(length, file.stat().st_size)))
+            if header.pop("__metadata__", None) != dict(key):
+                return None
+            start = source.tell()
+            places = {name: entry["data_offsets"] for name, entry in header.items()}
+            if start + max(end for _, end in places.values()) != file.stat().st_size:
+                return None
+            tensors = _rooms({name: (_DTYPES[entry["dtype"]], entry["shape"]) for name, entry in header.items()})
+            for name, tensor in tensors.items():
+                source.seek(start + places[name][0])
+                source.readinto(tensor.view(torch.uint8).numpy().data)
+            return tensors
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _LOGGER.warning("%s can't be read, and is made anew: %s", file, error)
+        return None
+
+
+def _rooms(shapes: Mapping[str, tuple[torch.dtype, list[int]]]) -> dict[str, Tensor]:
+    """Tensors of these types and shapes, as yet without content, one behind the other in huge pages."""
+    sizes = {
+        name: -(-dtype.itemsize * prod(shape) // _ALIGNMENT) * _ALIGNMENT for name, (dtype, shape) in shapes.items()
+    }
+    whole = huge_pages(sum(sizes.values()))
+    place = 0
+    rooms = {}
+    for name, (dtype, shape) in shapes.items():
+        rooms[name] = whole[place : place + dtype.itemsize * prod(shape)].view(dtype).view(shape)
+        place += sizes[name]
+    return rooms

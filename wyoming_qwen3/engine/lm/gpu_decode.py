@@ -1,0 +1,201 @@
+"""The decode loop over slots, as a GPU wants it: each step is two launches, and no step waits for the device.
+
+A row that is stepped has a seat, which is a slot; all else that decode.py knows of rows is true of it. What a step
+begins is read by the next one: the end of speech is seen one frame late, and that frame is dropped.
+"""
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from wyoming_qwen3.engine.checkpoint.published import Published
+from wyoming_qwen3.engine.cuda_graphs import Graphs, read_back
+from wyoming_qwen3.engine.isolation import attempt
+
+from .decode import Decoder, Frame, LanguageModel, Row, Speech, failed_frame
+from .gpu_slots import NO_PART, Buckets, Part, Slots
+from .predictor import CodePredictor
+from .prompt import Prompt
+from .text_track import TextTrack
+from .transformer import KvCache
+
+
+@dataclass(eq=False)
+class _Seat:
+    """A slot, and the row in it, whose talker is before `position`."""
+
+    slot: int
+    position: int = 0
+    row: weakref.ref[Row] | None = None
+
+    @property
+    def sitter(self) -> Row | None:
+        """The row, unless it has ended or nobody wants it any more."""
+        row = self.row() if self.row else None
+        return row if row and row.speech else None
+
+
+class StaticDecoder(Decoder):
+    """Turns requests into codec frames with one checkpoint; see Decoder. Codes of frames are in the host's memory.
+
+    Rows longer than a slot are stepped as a Decoder steps them. Rows without a seat take that of one that is not in
+    the same step, so more rows than slots are stepped in several goes.
+    """
+
+    def __init__(
+        self, published: Published, model: LanguageModel, graphs: Graphs, buckets: Buckets | None = None
+    ) -> None:
+        """Captures all steps. Raises CaptureFailed and torch.OutOfMemoryError; the model is as good as before then."""
+        super().__init__(published, model)
+        assert isinstance(self._predictor, CodePredictor)
+        self._remembers_heads = True
+        self.slots = Slots(self._talker, self._predictor, self._banned, graphs=graphs, buckets=buckets or Buckets())
+        self._seats = [_Seat(slot) for slot in range(self.slots.buckets.slots)]
+
+    @torch.inference_mode()
+    def step(self, rows: Sequence[Row]) -> list[Frame]:
+        """Begin the next frame of those of `rows` that have all it needs, and return what was begun before.
+
+        Returns a Frame for each row that had one begun, for each that is longer than a slot, and for each that ends by
+        an error. Raises errors that concern all rows.
+        """
+        begun = [(row, row.begun) for row in rows if row.begun is not None]
+        for row, _ in begun:
+            row.begun = None
+        going = [row for row in rows if row.advances]
+        failed = self._read_text(going)
+        going = [row for row in going if row not in failed]
+        seated = {seat.sitter for seat in self._seats}
+        fitting = [row for row in going if row in seated or self._fits(row)]
+        for start in range(0, len(fitting), len(self._seats)):
+            failed |= self._begin(fitting[start : start + len(self._seats)])
+        frames = [self._read(row, wait()) for row, wait in begun if row not in failed]
+        done = {*fitting, *failed, *(row for row, _ in begun)}
+        others = super().step([row for row in going if row not in done])
+        frames += [replace(frame, codes=None if frame.codes is None else frame.codes.cpu()) for frame in others]
+        return frames + [failed_frame(row, error) for row, error in failed.items()]
+
+    def _opened(self, prompt: Prompt, cache: KvCache, done: int, *, finished: bool) -> Speech:
+        """As in Decoder; where one position is left it is the row's first input, and costs no launches of its own."""
+        left = prompt.prefill[done:]
+        if len(left) > 1:
+            return super()._opened(prompt, cache, done, finished=finished)
+        track = TextTrack(torch.cat((left, prompt.trailing)), prompt.end, prompt.pad, finished=finished)
+        nothing = torch.zeros_like(left[0])
+        return Speech(track, cache, hidden=nothing, codes_embedding=nothing)
+
+    def _begin(self, group: Sequence[Row]) -> dict[Row, Exception]:
+        """Begin the next frame of each row of a group, for which there are seats; returns errors of rows.
+
+        A row's error on the host is that row's. One of the launches is that of all that were to speak: nobody knows
+        what has become of their slots.
+        """
+        failed = self._seat(group)
+        parts = [self._part_or_none(seat, group, failed) for seat in self._seats]
+        while parts and not parts[-1].speaks:
+            parts.pop()
+        if not parts:
+            return failed
+        codes = attempt(lambda: read_back(self.slots.codes[: self.slots.advance(parts)]))
+        for seat, part in zip(self._seats, parts, strict=False):
+            if part.speaks and (row := seat.sitter):
+                error = codes if isinstance(codes, Exception) else attempt(partial(self._go_on, seat, part, codes))
+                if error:
+                    failed[row] = error
+                    row.end("error")
+        return failed
+
+    def _part_or_none(self, seat: _Seat, group: Sequence[Row], failed: dict[Row, Exception]) -> Part:
+        """What a seat does in the next step; none, and its row among the `failed`, if that can't be prepared."""
+        part = attempt(partial(self._part, seat, group))
+        if isinstance(part, Exception) and (row := seat.sitter):
+            failed[row] = part
+            row.end("error")
+        return NO_PART if isinstance(part, Exception) else part
+
+    def _part(self, seat: _Seat, group: Sequence[Row]) -> Part:
+        """What a seat does in the next step, for which its text and its numbers are put in place."""
+        row = seat.sitter
+        if row is None:
+            return NO_PART
+        speech = _speech(row)
+        speaks = row in group
+        talks = speaks and speech.codes_embedding is not None
+        if talks and (text := speech.track.next()) is not None:
+            self.slots.text[seat.slot] = text
+        if speaks:
+            self.slots.roll(seat.slot, row.sampler)
+        return Part(seat.position, row.sampler.drawn, talks, speaks)
+
+    def _go_on(self, seat: _Seat, part: Part, codes: Callable[[], Tensor]) -> None:
+        """Account for a step that is under way."""
+        row = seat.sitter
+        assert row is not None
+        row.begun = lambda: codes()[seat.slot]
+        row.sampler.drawn += 1
+        _speech(row).codes_embedding = self.slots.sums[seat.slot]
+        seat.position += part.talks
+        if seat.position == self.slots.buckets.capacity:
+            self._leave(seat)
+
+    def _read(self, row: Row, codes: Tensor) -> Frame:
+        """What became of a frame: it is one, or the row's end."""
+        if ending := self._ending(row, int(codes[0])):
+            row.end(ending)
+            return Frame(row, None, ending)
+        row.emit(int(codes[0]))
+        return Frame(row, codes, None)
+
+    def _fits(self, row: Row) -> bool:
+        return _speech(row).cache.length < self.slots.buckets.capacity
+
+    def _seat(self, group: Sequence[Row]) -> dict[Row, Exception]:
+        """Find seats for the rows of a group, among the first ones, so that few slots take part; returns their errors.
+
+        A row that fails is ended at once, and its seat is free.
+        """
+        places = {row: seat for seat in self._seats if (row := seat.sitter)}
+        crowd = min(len(places.keys() | set(group)), len(self._seats))
+        best = self._seats[: self.slots.buckets.holding_rows(crowd)]
+        failed: dict[Row, Exception] = {}
+        for row in group:
+            seat = places.get(row)
+            if seat not in best and (error := attempt(partial(self._move, row, seat, best, group))):
+                failed[row] = error
+                row.end("error")
+        return failed
+
+    def _move(self, row: Row, seat: _Seat | None, best: Sequence[_Seat], group: Sequence[Row]) -> None:
+        """Have a row sit in one of the best seats: a free one, or that of a row that is not of the group."""
+        if seat:
+            self._leave(seat)
+        better = next((one for one in best if one.sitter is None), None)
+        if better is None:
+            better = next(one for one in best if one.sitter not in group)
+            self._leave(better)
+        self._sit(row, better)
+
+    def _sit(self, row: Row, seat: _Seat) -> None:
+        speech = _speech(row)
+        self.slots.put(seat.slot, speech.cache, speech.hidden, speech.codes_embedding, row.sampler)
+        seat.position = speech.cache.length
+        seat.row = weakref.ref(row)
+
+    def _leave(self, seat: _Seat) -> None:
+        """Give a seat's row all that is its own, so that it can go on anywhere."""
+        row = seat.sitter
+        assert row is not None
+        speech = _speech(row)
+        speech.hidden = self.slots.take(seat.slot, seat.position, speech.cache, row.sampler)
+        if speech.codes_embedding is not None:
+            speech.codes_embedding = speech.codes_embedding.clone()
+        seat.row = None
+
+
+def _speech(row: Row) -> Speech:
+    assert row.speech is not None
+    return row.speech

@@ -1,0 +1,234 @@
+"""Slots: all that rows need at fixed addresses, and the two steps over them that can be captured.
+
+`talk` is the talker, `frame` the draw of codebook 0 and the whole code predictor, draws and sums of embeddings
+included. Neither waits for the device or looks at a value: a slot that does not take part computes with the others, and
+keeps what it has. Knows nothing of whose slot is whose, of text and of when speech ends.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from wyoming_qwen3.engine.cuda_graphs import Graphs, upload
+
+from .predictor import CodePredictor
+from .sampling import FRAMES_BEFORE_END, Sampler, WarpTable, is_greedy, penalised
+from .talker import Talker
+from .transformer import KvCache, Transformer, attention_of_one
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """For how many slots, from the first on, and for how many positions there are steps; the last are all there are.
+
+    A slot takes 115 KB a position with the published checkpoints in bfloat16, so all of them take 940 MB.
+    """
+
+    rows: Sequence[int] = (1, 2, 4, 8)
+    lengths: Sequence[int] = (256, 512, 1024)
+
+    @property
+    def slots(self) -> int:
+        """How many slots there are."""
+        return self.rows[-1]
+
+    @property
+    def capacity(self) -> int:
+        """Positions of a slot."""
+        return self.lengths[-1]
+
+    def holding_rows(self, rows: int) -> int:
+        """The smallest number of slots that holds so many rows."""
+        return self.rows[bisect_left(self.rows, rows)]
+
+    def holding_positions(self, positions: int) -> int:
+        """The smallest length that holds so many positions."""
+        return self.lengths[bisect_left(self.lengths, positions)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A slot in the next steps. `talks` lets its talker take in the last frame, `speaks` draws the next.
+
+    `position` is where it takes in, `drawn` the number of its frames so far.
+    """
+
+    position: int
+    drawn: int
+    talks: bool
+    speaks: bool
+
+
+NO_PART = Part(0, 0, talks=False, speaks=False)
+
+
+class Slots:
+    """The slots of a checkpoint; its steps are captured at once."""
+
+    def __init__(
+        self, talker: Talker, predictor: CodePredictor, banned: Tensor, *, graphs: Graphs, buckets: Buckets
+    ) -> None:
+        """`banned` bool [vocabulary] are the ids that are never drawn. Raises CaptureFailed, torch.OutOfMemoryError."""
+        assert isinstance(talker.transformer, Transformer)
+        self.buckets = buckets
+        self._talker, self._predictor = talker, predictor
+        self._transformer = talker.transformer
+        self._banned = banned
+        self._end: int = talker.config.codec_eos_token_id
+        self._allocate()
+        with torch.inference_mode():
+            self._talks = graphs.capture(
+                "the talker",
+                {(r, n): partial(self._talk, r, n) for r in reversed(buckets.rows) for n in reversed(buckets.lengths)},
+            )
+            self._frames = graphs.capture(
+                "the code predictor", {rows: partial(self._frame, rows) for rows in reversed(buckets.rows)}
+            )
+
+    def _allocate(self) -> None:
+        slots, device = self.buckets.slots, self._talker.device
+        first, others = self._talker.config.vocab_size, self._predictor.codebooks - 1
+        codes = self._talker.config.code_predictor_config.vocab_size
+        state = torch.zeros(slots, self._talker.config.hidden_size, dtype=self._talker.dtype, device=device)
+        self.text = state
+        """The text half of each slot's next input [slots, hidden]."""
+
+        self.sums = state.clone()
+        """The codec half: the sum of the last frame's embeddings [slots, hidden]."""
+
+        self.codes = torch.zeros(slots, self._predictor.codebooks, dtype=torch.int64, device=device)
+        """The last frame of each slot, int64 [slots, 16]."""
+
+        self._hidden = state.clone()
+        self._cache = self._transformer.new_cache(self.buckets.capacity, slots)
+        for tensor in (self._cache.keys, self._cache.values):
+            tensor.zero_()  # what is masked must be a number all the same
+        self._seen = torch.zeros(slots, first, dtype=torch.bool, device=device)
+        self._penalty = torch.ones(slots, 1, device=device)
+        self._parts = torch.zeros(4, slots, dtype=torch.int64, device=device)
+        self._noise = torch.ones(slots, first + others * codes, device=device)
+        self._first_noise = self._noise[:, :first]
+        self._other_noise = self._noise[:, first:].view(slots, others, codes)
+        self._first_warps = WarpTable(slots, first, device)
+        self._other_warps = WarpTable(slots, codes, device)
+
+    @property
+    def footprint(self) -> int:
+        """Bytes of all slots, without what was captured."""
+        return sum(tensor.nbytes for tensor in (self._cache.keys, self._cache.values, self._noise))
+
+    def put(self, slot: int, cache: KvCache, hidden: Tensor, codes_embedding: Tensor | None, sampler: Sampler) -> None:
+        """Have a row go on in a slot, from its cache, its talker's last state and the codec half of its next input."""
+        for mine, its in ((self._cache.keys, cache.keys), (self._cache.values, cache.values)):
+            mine[:, slot, :, : cache.length] = its[:, 0, :, : cache.length]
+        self._hidden[slot] = hidden
+        if codes_embedding is not None:
+            self.sums[slot] = codes_embedding
+        self._seen[slot] = sampler.seen
+        self._penalty[slot] = sampler.choice.repetition_penalty
+        self._first_warps.put(slot, sampler.choice.talker)
+        self._other_warps.put(slot, sampler.choice.predictor)
+        self._noise[slot] = 1
+
+    def take(self, slot: int, position: int, cache: KvCache, sampler: Sampler) -> Tensor:
+        """Give a row back what it has become before `position`; returns its talker's last state [hidden]."""
+        cache.reserve(position)
+        new = slice(cache.length, position)
+        cache.keys[:, 0, :, new] = self._cache.keys[:, slot, :, new]
+        cache.values[:, 0, :, new] = self._cache.values[:, slot, :, new]
+        cache.length = position
+        sampler.seen.copy_(self._seen[slot])
+        return self._hidden[slot].clone()
+
+    def roll(self, slot: int, sampler: Sampler) -> None:
+        """Draw the numbers of a slot's next frame, which come from its own generator and from nowhere else."""
+        first, others = is_greedy(sampler.choice.talker), is_greedy(sampler.choice.predictor)
+        if not (first or others):
+            self._noise[slot].exponential_(generator=sampler.generator)
+        elif not first:
+            self._first_noise[slot].exponential_(generator=sampler.generator)
+        elif not others:
+            self._other_noise[slot].exponential_(generator=sampler.generator)
+
+    def advance(self, parts: Sequence[Part]) -> int:
+        """Take the steps for the first slots, each with its part; returns how many slots took them."""
+        rows = self.buckets.holding_rows(len(parts))
+        parts = [*parts, *[NO_PART] * (self.buckets.slots - len(parts))]
+        upload(
+            [
+                [part.position for part in parts],
+                [part.drawn for part in parts],
+                [part.talks for part in parts],
+                [part.speaks for part in parts],
+            ],
+            into=self._parts,
+        )
+        if talking := [part.position for part in parts if part.talks]:
+            self.talk(rows, self.buckets.holding_positions(max(talking) + 1))
+        self.frame(rows)
+        return rows
+
+    def talk(self, rows: int, length: int) -> None:
+        """Let the talkers of the first `rows` slots look back at `length` positions."""
+        self._talks[rows, length]()
+
+    def frame(self, rows: int) -> None:
+        """Make a frame of each of the first `rows` slots."""
+        self._frames[rows]()
+
+    def _talk(self, rows: int, length: int) -> None:
+        positions, _, talks, _ = self._parts[:, :rows]
+        past = _Past(self._cache, positions, length)
+        states = self._transformer.step(self.sums[:rows] + self.text[:rows], past, positions)
+        _replace(self._hidden[:rows], states, talks)
+
+    def _frame(self, rows: int) -> None:
+        _, drawn, _, speaks = self._parts[:, :rows]
+        hidden = self._hidden[:rows]
+        firsts = self._draw_first(self._talker.logits(hidden), drawn, speaks)
+        noise = iter(self._other_noise[:rows].unbind(1))
+        codes, sums = self._predictor.complete(
+            hidden, firsts, lambda logits: self._other_warps.draw(logits, next(noise))
+        )
+        self.codes[:rows].copy_(codes)
+        _replace(self.sums[:rows], sums, speaks)
+
+    def _draw_first(self, logits: Tensor, drawn: Tensor, speaks: Tensor) -> Tensor:
+        """Draw the ids of codebook 0 as Sampler.draw does, and remember those of slots that speak."""
+        rows = len(logits)
+        seen = self._seen[:rows]
+        logits = penalised(logits, seen, self._penalty[:rows]).masked_fill(self._banned, -torch.inf)
+        logits[:, self._end].masked_fill_(drawn < FRAMES_BEFORE_END, -torch.inf)
+        ids = self._first_warps.draw(logits, self._first_noise[:rows])
+        places = ids[:, None]
+        seen.scatter_(1, places, seen.gather(1, places) | speaks.bool()[:, None])
+        return ids
+
+
+class _Past:
+    """Slots as a transformer's past: each takes its token in at its own position, and looks back from there."""
+
+    def __init__(self, cache: KvCache, positions: Tensor, length: int) -> None:
+        self.rows = len(positions)
+        self._cache = cache
+        self._length = length
+        self._positions = positions
+        self._each = torch.arange(self.rows, device=positions.device)
+        self._mask = (torch.arange(length, device=positions.device) <= positions[:, None])[:, None, None]
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See Past.attend, for one token of each row."""
+        keys, values = self._cache.keys[layer], self._cache.values[layer]
+        keys[self._each, :, self._positions] = k[:, :, 0]
+        values[self._each, :, self._positions] = v[:, :, 0]
+        seen = (slice(self.rows), slice(None), slice(self._length))
+        return attention_of_one(q, keys[seen], values[seen], self._mask)
+
+
+def _replace(kept: Tensor, new: Tensor, where: Tensor) -> None:
+    """Rows of `kept` [rows, n] by those of `new` where `where` [rows] is not 0."""
+    kept.copy_(torch.where(where.bool()[:, None], new, kept))

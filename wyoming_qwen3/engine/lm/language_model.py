@@ -1,0 +1,100 @@
+"""A checkpoint's language model, loaded as exactly as it is wanted.
+
+Puts files, packs and kernels together; does NOT know how any of them works.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from wyoming_qwen3.engine.checkpoint.published import Published, reading
+from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
+from wyoming_qwen3.engine.kernels.library import Kernels
+
+from .cpu_dynamic import RoundedLinear
+from .cpu_kernels import QuantizedLinear, QuantizedPredictor, QuantizedTransformer
+from .cpu_pack_file import packed_tensors
+from .decode import Decoder, LanguageModel
+from .gpu_decode import StaticDecoder
+from .predictor import CodePredictor
+from .talker import Talker
+from .transformer import MakeLinear, Transformer, linear_layer
+
+_LOGGER = logging.getLogger(__name__)
+
+Quantize = Literal["none", "int8", "int4"]
+"""How the weights of the language model's matrices are kept."""
+
+_TALKER = "talker."
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A checkpoint that can make codes, and the bytes that it takes in memory."""
+
+    published: Published
+    decoder: Decoder
+    footprint: int
+
+
+def load_exact(published: Published, device: str, dtype: torch.dtype) -> Loaded:
+    """As it was published, computed in `dtype`. Raises ModelFailed."""
+    model = _model(published, Reader(published.tensors, device, dtype, _TALKER), linear_layer)
+    return Loaded(published, Decoder(published, model), _footprint(model))
+
+
+def load_static(published: Published, device: str, dtype: torch.dtype, graphs: Graphs) -> Loaded:
+    """As load_exact, with captured steps unless memory is too short for them. Raises ModelFailed."""
+    loaded = load_exact(published, device, dtype)
+    try:
+        decoder = StaticDecoder(published, loaded.decoder.model, graphs)
+    except (CaptureFailed, torch.OutOfMemoryError) as error:
+        _LOGGER.warning("Speaking without CUDA graphs, several times slower: %s", reason(error))
+        return loaded
+    return Loaded(published, decoder, loaded.footprint + decoder.slots.footprint)
+
+
+def load_rounded(published: Published) -> Loaded:
+    """In 8 bits without kernels. Raises ModelFailed."""
+    model = _model(published, Reader(published.tensors, "cpu", torch.float32, _TALKER), RoundedLinear)
+    return Loaded(published, Decoder(published, model), _footprint(model))
+
+
+def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> Loaded:
+    """In 8 or 4 bits; of the published tensors only the text's are read, if the pack is there. Raises ModelFailed."""
+    config = published.config.talker_config
+    with reading(published.name):
+        tensors = packed_tensors(published, 4 if quantize == "int4" else 8)
+        talker = Talker(
+            Reader(published.tensors, "cpu", torch.float32, _TALKER),
+            config,
+            QuantizedTransformer(kernels, tensors, "talker.", config, config.max_position_embeddings),
+            QuantizedLinear(kernels, tensors, "talker.head", config.vocab_size, config.hidden_size),
+        )
+    predictor = QuantizedPredictor(kernels, tensors, config)
+    footprint = sum(tensor.nbytes for tensor in tensors.values()) + _tensor_bytes(talker)
+    return Loaded(published, Decoder(published, LanguageModel(talker, predictor)), footprint)
+
+
+def _model(published: Published, read: Reader, linear: MakeLinear) -> LanguageModel:
+    config = published.config.talker_config
+    with reading(published.name):
+        head = linear_layer(read("codec_head.weight", config.vocab_size, config.hidden_size))
+        layers = Transformer(read.below("model."), config, config.max_position_embeddings, linear)
+        talker = Talker(read, config, layers, head)
+        return LanguageModel(talker, CodePredictor(read, config, talker.codec_embedding, linear))
+
+
+def _footprint(model: LanguageModel) -> int:
+    """Of one that is not quantized."""
+    assert isinstance(model.predictor, CodePredictor)
+    return _tensor_bytes(nn.ModuleList((model.talker, model.predictor)))
+
+
+def _tensor_bytes(module: nn.Module) -> int:
+    """Memory of its parameters and buffers."""
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))

@@ -1,0 +1,222 @@
+"""What each kind of request looks like as input of the talker: upstream's prompts, to the last bit.
+
+Knows embeddings and special ids; does NOT know how the talker or the tokenizer work, or when text arrives.
+The layout is that of Qwen3TTSForConditionalGeneration.generate in qwen-tts 0.1.1; linear layers run over the same
+groups of tokens as there, since the size of a matrix product changes its rounding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wyoming_qwen3.checkpoints import Kind
+from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
+from wyoming_qwen3.engine.checkpoint.published import Published
+from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest, LanguageNotSupported, VoiceNotFound
+from wyoming_qwen3.request import ClonePrompt, Description, SpeechRequest
+from wyoming_qwen3.voices import Language, Speaker
+
+from .predictor import Predictor
+from .talker import Talker
+from .text_track import encode
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """Input of the talker before the first frame, and its text half from then on.
+
+    `prefill` is [positions, hidden], of which the first `head` do not depend on the text; `trailing` [n, hidden] is the
+    text still to come, one per frame, with the end of text when all of the text is known; `end`, `pad` are [hidden].
+    """
+
+    prefill: Tensor
+    head: int
+    trailing: Tensor
+    end: Tensor
+    pad: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Voicing:
+    """A request made ready for one checkpoint: all of its prompt but the text."""
+
+    instruct_ids: tuple[int, ...]
+    """The whole instruction turn; empty without an instruction."""
+
+    language_id: int | None
+    speaker_id: int | None = None
+    clone: ClonePrompt | None = None
+    reference_ids: tuple[int, ...] = ()
+    """Text of the reference clip, where the clip is continued."""
+
+    @property
+    def continued(self) -> Any:
+        """Codes of the reference clip, int64 [frames, 16], where the clip is continued, else None."""
+        return None if self.clone is None else self.clone.codes
+
+    def tokens_needed(self) -> int:
+        """Text tokens without which the prefill can't be built while the text is unfinished.
+
+        A continued clip has the text laid over its codes and their start, one token on each.
+        """
+        if self.continued is None:
+            return 1
+        return max(1, len(self.continued) + 1 - len(self.reference_ids))
+
+
+def prefills_whole_text(kind: Kind) -> bool:
+    """Whether upstream puts the whole text of this kind of request ahead of the codes (non_streaming_mode)."""
+    return kind != "base"
+
+
+def prepare(published: Published, request: SpeechRequest) -> Voicing:
+    """Resolve voice, language and instruction of a request for a checkpoint.
+
+    A described voice and an instruction are joined, the description first. Raises InvalidRequest for a voice that
+    the checkpoint can't speak, VoiceNotFound, LanguageNotSupported and InstructionsNotSupported.
+    """
+    config = published.config.talker_config
+    voice = request.voice
+    instruct = (request.instruct or "").strip()
+    if instruct and not published.follows_instructions:
+        raise InstructionsNotSupported("This checkpoint can't follow an instruction; leave it out or use a 1.7B one.")
+    language_id = _language_id(config, request.language)
+    if published.kind == "custom_voice" and isinstance(voice, Speaker):
+        if voice.id not in config.spk_id:
+            raise VoiceNotFound(
+                f"This checkpoint has no speaker {voice.name}; choose one of {', '.join(config.spk_id)}."
+            )
+        return Voicing(
+            instruct_ids=_instruct_ids(published, instruct),
+            language_id=_dialect_id(config, voice, request.language) or language_id,
+            speaker_id=config.spk_id[voice.id],
+        )
+    if published.kind == "voice_design" and isinstance(voice, Description):
+        words = " ".join(part for part in (voice.text.strip(), instruct) if part)
+        return Voicing(instruct_ids=_instruct_ids(published, words), language_id=language_id)
+    if published.kind == "base" and isinstance(voice, ClonePrompt):
+        reference_ids = _reference_ids(published, voice)
+        return Voicing(instruct_ids=(), language_id=language_id, clone=voice, reference_ids=reference_ids)
+    wanted = {"custom_voice": "a named speaker", "voice_design": "a described voice", "base": "a cloned voice"}
+    raise InvalidRequest(f"This checkpoint needs {wanted[published.kind]}, but the request has another kind of voice.")
+
+
+class PromptBuilder:
+    """Builds prompts of a checkpoint from its embeddings."""
+
+    def __init__(self, published: Published, talker: Talker, predictor: Predictor) -> None:
+        config = published.config
+        self._talker = talker
+        self._predictor = predictor
+        self._codec = talker.config
+        self._role_ids = [config.im_start_token_id, *encode(published.tokenizer, "assistant\n")]
+        self._mark_ids = [config.tts_bos_token_id, config.tts_eos_token_id, config.tts_pad_token_id]
+
+    def build(
+        self, voicing: Voicing, text_ids: Sequence[int], *, whole_text_first: bool, finished: bool = True
+    ) -> Prompt:
+        """Build the prompt for some text tokens.
+
+        `whole_text_first` puts all text ahead of the codes, and needs all of it; otherwise the text runs along with
+        the codes and more of it may follow when not `finished`: then at least `voicing.tokens_needed()` tokens are
+        needed now. Raises InvalidRequest for an empty text.
+        """
+        if not text_ids:
+            raise InvalidRequest("The text is empty; nothing can be spoken.")
+        talker = self._talker
+        begin, end, pad = talker.embed_text(self._mark_ids).chunk(3)
+        codec, start = self._codec_prefix(voicing)
+        marks = torch.cat((pad.expand(len(codec) - 1, -1), begin))
+        head = [talker.embed_text(voicing.instruct_ids)] if voicing.instruct_ids else []
+        head += [talker.embed_text(self._role_ids), marks + codec]
+        if voicing.continued is not None:
+            ids = [*voicing.reference_ids, *text_ids]
+            spoken = torch.cat((start, self._predictor.embed(self._codes(voicing))))
+            if whole_text_first:
+                body, trailing = torch.cat((self._text_first(ids, end), spoken + pad)), pad
+            else:
+                text = torch.cat((talker.embed_text(ids), end[: int(finished)]))
+                body, trailing = _overlaid(text, spoken, pad)
+                trailing = pad if finished and not len(trailing) else trailing
+        elif whole_text_first:
+            body, trailing = torch.cat((self._text_first(text_ids, end), pad + start)), pad
+        else:
+            body = talker.embed_text(text_ids[:1]) + start
+            trailing = torch.cat((talker.embed_text(text_ids[1:]), end[: int(finished)]))
+        return Prompt(torch.cat((*head, body)), sum(map(len, head)), trailing, end[0], pad[0])
+
+    def _codec_prefix(self, voicing: Voicing) -> tuple[Tensor, Tensor]:
+        """Codec embeddings of language, speaker and padding [n, hidden], and of the start of codes [1, hidden]."""
+        codec, talker = self._codec, self._talker
+        if voicing.language_id is None:
+            ids = [codec.codec_nothink_id, codec.codec_think_bos_id, codec.codec_think_eos_id]
+        else:
+            ids = [codec.codec_think_id, codec.codec_think_bos_id, voicing.language_id, codec.codec_think_eos_id]
+        parts = [talker.embed_codec(ids)]
+        if voicing.speaker_id is not None:
+            parts.append(talker.embed_codec([voicing.speaker_id]))
+        if voicing.clone is not None:
+            embedding = torch.tensor(voicing.clone.speaker_embedding)
+            parts.append(embedding.to(talker.device, talker.dtype)[None])
+        parts.append(talker.embed_codec([codec.codec_pad_id]))
+        return torch.cat(parts), talker.embed_codec([codec.codec_bos_id])
+
+    def _text_first(self, text_ids: Sequence[int], end: Tensor) -> Tensor:
+        """Whole text and its end over codec padding [tokens + 1, hidden]."""
+        text = torch.cat((self._talker.embed_text(text_ids), end))
+        return text + self._talker.embed_codec([self._codec.codec_pad_id])
+
+    def _codes(self, voicing: Voicing) -> Tensor:
+        return torch.tensor(voicing.continued, device=self._talker.device)
+
+
+def _overlaid(text: Tensor, spoken: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
+    """Text over the codes of a continued clip, padded where it is shorter, and what of it is left over."""
+    if len(text) > len(spoken):
+        return text[: len(spoken)] + spoken, text[len(spoken) :]
+    padding = pad.expand(len(spoken) - len(text), -1)
+    return torch.cat((text, padding)) + spoken, text[:0]
+
+
+def _language_id(config: TalkerConfig, language: Language | None) -> int | None:
+    if language is None:
+        return None
+    if language.name not in config.codec_language_id:
+        known = ", ".join(name for name in config.codec_language_id if "dialect" not in name)
+        raise LanguageNotSupported(f"This checkpoint does not speak {language.name}; choose one of {known}.")
+    return config.codec_language_id[language.name]
+
+
+def _dialect_id(config: TalkerConfig, speaker: Speaker, language: Language | None) -> int | None:
+    """Upstream's rule: a speaker at home in a dialect speaks it for Chinese, and when the language is left open."""
+    dialect = config.spk_is_dialect[speaker.id]
+    if not isinstance(dialect, str) or (language is not None and language.name != "chinese"):
+        return None
+    return config.codec_language_id[dialect]
+
+
+def _reference_ids(published: Published, voice: ClonePrompt) -> tuple[int, ...]:
+    """Ids of the clip's text, none where only its timbre is used; refuses what the checkpoint can't take."""
+    config = published.config.talker_config
+    if voice.speaker_embedding.shape != (config.hidden_size,):
+        raise InvalidRequest("The cloned voice was prepared for a checkpoint of another size; prepare it again.")
+    if voice.codes is None or voice.text is None:
+        return ()
+    if voice.codes.ndim != 2 or voice.codes.shape[1] != config.num_code_groups:
+        raise InvalidRequest(f"The codes of a cloned voice must be {config.num_code_groups} for each frame.")
+    ids = encode(published.tokenizer, voice.text.strip())
+    if not ids:
+        raise InvalidRequest("The text of the reference clip is empty.")
+    return tuple(ids)
+
+
+def _instruct_ids(published: Published, instruct: str) -> tuple[int, ...]:
+    """Ids of the instruction as a user's turn; none for no instruction."""
+    if not instruct:
+        return ()
+    config, tokenizer = published.config, published.tokenizer
+    words = encode(tokenizer, f"user\n{instruct}")
+    return (config.im_start_token_id, *words, config.im_end_token_id, *encode(tokenizer, "\n"))

@@ -1,0 +1,87 @@
+"""The talker: from text and codec embeddings to hidden states and the logits of codebook 0.
+
+Knows its weights and special ids; does NOT know prompts, sampling or the other 15 codebooks.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
+from wyoming_qwen3.engine.checkpoint.tensors import Reader
+
+from .transformer import KvCache, embedding_layer, linear_layer
+
+
+class Layers(Protocol):
+    """A stack of decoder layers with its final norm, however its weights are kept."""
+
+    splits_exactly: bool
+    """Whether states are the same to the last bit, whatever the pieces in which tokens come."""
+
+    def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
+        """An empty cache for `rows` sequences."""
+
+    def __call__(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
+        """Advance the caches' sequences by [rows, tokens, hidden]; returns the same behind the final norm."""
+
+
+class Talker(nn.Module):
+    """The talker of a checkpoint, in the type and on the device of `read`, which reads below "talker.".
+
+    `head` gives the logits. The embeddings of text stay as they are stored, mapped from disk: a sentence needs some
+    rows of them.
+    """
+
+    def __init__(
+        self, read: Reader, config: TalkerConfig, transformer: Layers, head: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__()
+        hidden, width = config.hidden_size, config.text_hidden_size
+        self.config = config
+        self.transformer = transformer
+        self.codec_embedding = embedding_layer(read("model.codec_embedding.weight", config.vocab_size, hidden))
+        self.projection_in = _projection(read.below("text_projection.linear_fc1."), width, width)
+        self.projection_out = _projection(read.below("text_projection.linear_fc2."), hidden, width)
+        self._text = read.view("model.text_embedding.weight", config.text_vocab_size, width)
+        self._head = head
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and all tensors in and out."""
+        return self.codec_embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of all embeddings and hidden states."""
+        return self.codec_embedding.weight.dtype
+
+    def embed_text(self, ids: Sequence[int]) -> Tensor:
+        """Text token ids -> projected embeddings [tokens, hidden]."""
+        rows = self._text[torch.tensor(ids, dtype=torch.long)].to(self.device, self.dtype)
+        projected: Tensor = self.projection_out(F.silu(self.projection_in(rows)))
+        return projected
+
+    def embed_codec(self, ids: Sequence[int]) -> Tensor:
+        """Ids of codebook 0 or special codec ids -> embeddings [tokens, hidden]."""
+        rows: Tensor = self.codec_embedding(self._ids(ids))
+        return rows
+
+    def advance(self, embeddings: Tensor, caches: Sequence[KvCache]) -> Tensor:
+        """Feed [rows, tokens, hidden]; returns the hidden states of the last token [rows, hidden]."""
+        hidden: Tensor = self.transformer(embeddings, caches)
+        return hidden[:, -1]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states [rows, hidden] -> float32 logits of the next id of codebook 0 [rows, vocabulary]."""
+        return self._head(hidden).float()
+
+    def _ids(self, ids: Sequence[int]) -> Tensor:
+        return torch.tensor(ids, dtype=torch.long, device=self.device)
+
+
+def _projection(read: Reader, outputs: int, inputs: int) -> nn.Linear:
+    return linear_layer(read("weight", outputs, inputs), read("bias", outputs))
