@@ -9,8 +9,8 @@ from setuptools.command.build_py import build_py
 
 # A build in isolation looks for modules in its own environment alone. What is imported here needs no other package.
 sys.path.insert(0, str(Path(__file__).parent))
+from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.engine.kernels.build import build
-from wyoming_qwen3.errors import EngineFailed
 
 
 class BuildKernels(build_py):

@@ -25,7 +25,7 @@ from wyoming.tts import Synthesize, SynthesizeVoice
 from tests.examples import Examples
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The same examples every time; pytest --hypothesis-profile=search looks for new ones. How long an example takes says
@@ -48,7 +48,12 @@ SLOW = (
 
 WHOLE_SERVER = (
     *("api/stream/test_connection.py", "app/test_container.py", "app/test_rootfs.py"),
-    *("tests/test_backpressure.py", "tests/test_door.py", "tests/test_handler.py", "tests/test_setup.py"),
+    *(
+        "tests/ops/test_slow_clients.py",
+        "tests/ops/test_connection_limit.py",
+        "tests/test_handler.py",
+        "tests/test_setup.py",
+    ),
 )
 """Files that `--fast` leaves out: they start an engine from within this process, or programs by way of scripts."""
 

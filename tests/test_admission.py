@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.admission import Admission, Place
-from wyoming_qwen3.errors import QueueFull
+from wyoming_qwen3.core.errors import QueueFull
 
 
 class Crowd:

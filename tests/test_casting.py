@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wyoming_qwen3 import casting, logs
+from wyoming_qwen3 import casting
 from wyoming_qwen3.casting import Cast, Part, Replacements, Surface, Wish
-from wyoming_qwen3.defaults import Defaults
-from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
-from wyoming_qwen3.logs import Faults
-from wyoming_qwen3.request import Kept, Reference, VoiceFallback
+from wyoming_qwen3.core.defaults import Defaults
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
+from wyoming_qwen3.core.request import Kept, Reference, VoiceFallback
+from wyoming_qwen3.core.speakers import find_language, find_voice
+from wyoming_qwen3.ops import logs
+from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
-from wyoming_qwen3.voices import find_language, find_voice
 
 CLIP = Reference(np.zeros(24_000, np.float32), 24_000, "Hello.")
 RYAN = find_voice("ryan")[0]

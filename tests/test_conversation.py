@@ -16,7 +16,7 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.conversation import Conversation, Line, Spoken
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.errors import (
     InstructionsNotSupported,
     InvalidRequest,
     QueueFull,
@@ -24,11 +24,11 @@ from wyoming_qwen3.errors import (
     SpeechError,
     TooLarge,
 )
-from wyoming_qwen3.request import SAMPLE_RATE, Description, FloatArray, Sampling, SpeechRequest
+from wyoming_qwen3.core.request import SAMPLE_RATE, Description, FloatArray, Sampling, SpeechRequest
+from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.speech import Options, SpeechSession, Synthesizer
 from wyoming_qwen3.text.dialogue import MAX_TURNS
 from wyoming_qwen3.text.script import Segment
-from wyoming_qwen3.voices import find_voice
 from wyoming_qwen3.wiring import make_parts
 from wyoming_qwen3.worker import Worker
 

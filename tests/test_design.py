@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.parts import make_services
+from wyoming_qwen3.core.errors import InvalidRequest, ModelMissing, NameExists, NotFound
+from wyoming_qwen3.core.request import Reference, Sampling
+from wyoming_qwen3.core.speakers import LANGUAGES, Language, find_language
 from wyoming_qwen3.design import Designer, Sketch, Sketches, sample_text
-from wyoming_qwen3.errors import InvalidRequest, ModelMissing, NameExists, NotFound
-from wyoming_qwen3.request import Reference, Sampling
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voice import Design, Manner
 from wyoming_qwen3.text.script import Script, Spoken
-from wyoming_qwen3.voices import LANGUAGES, Language, find_language
 
 
 def sketch(number: int = 0) -> Sketch:

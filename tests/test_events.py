@@ -13,7 +13,7 @@ from tests.examples import tried
 from tests.stress.garbage import attack, event
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3 import events
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.events import MAX_DATA, MAX_HEADER, MAX_PAYLOAD, EventReader
 
 JSON = st.recursive(

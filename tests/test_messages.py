@@ -6,7 +6,7 @@ import pytest
 from wyoming.event import Event
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeVoice
 
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.messages import parse, pong
 
 Message = type[Synthesize] | type[SynthesizeStart] | type[SynthesizeChunk]

@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from tests.api.clips import data_url
 from tests.conftest import Server, environment, synthesize
 from tests.ports import free_port
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
 
 UID = 54_321
 CHECKPOINTS = (Checkpoint("custom_voice", "0.6B"), Checkpoint("base", "0.6B"))

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import InvalidRequest, VoiceNotFound
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
+from wyoming_qwen3.core.request import ClonePrompt, Description, Kept, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.recall import facts, from_json, to_json
 from wyoming_qwen3.report import Report
-from wyoming_qwen3.request import ClonePrompt, Description, Kept, Reference, Sampling, SpeechRequest
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.text.script import Pause, Segment, Spoken
-from wyoming_qwen3.voices import find_language, find_voice
 
 RYAN = find_voice("ryan")[0]
 SAID: list[Segment] = [Spoken("The door is open."), Pause(0.5), Spoken("Close it.")]

@@ -16,12 +16,12 @@ from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
+from wyoming_qwen3.core.errors import SpeechError, TextTimeout
+from wyoming_qwen3.core.request import FloatArray, Sampling, SpeechRequest, Turn
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host import wire
-from wyoming_qwen3.errors import SpeechError, TextTimeout
 from wyoming_qwen3.models.state import State
-from wyoming_qwen3.request import FloatArray, Sampling, SpeechRequest, Turn
 from wyoming_qwen3.speech import SpeechSession
-from wyoming_qwen3.voices import SPEAKERS
 from wyoming_qwen3.wiring import make_parts
 from wyoming_qwen3.worker import Row, Worker
 

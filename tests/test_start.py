@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wyoming_qwen3.playback import Playback
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.playback import Playback
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 from wyoming_qwen3.start import PlaybackBuffer, expected_seconds, last_pause, plays_through
 
 FRAME = 0.08

@@ -3,7 +3,7 @@
 import pytest
 
 from wyoming_qwen3 import text_feed
-from wyoming_qwen3.errors import TextTimeout
+from wyoming_qwen3.core.errors import TextTimeout
 from wyoming_qwen3.text_feed import TextFeed
 
 

@@ -15,16 +15,16 @@ from tests.parts import make_services, stop
 from tests.remote.conftest import serving, speaking
 from tests.supervisor import TOKEN, SupervisorApi, supervisor_api
 from tests.waiting import until
-from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint
+from wyoming_qwen3.core.errors import ModelFailed, OutOfMemory, SpeechError
+from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engines import speakers_ready
-from wyoming_qwen3.errors import ModelFailed, OutOfMemory, SpeechError
 from wyoming_qwen3.models.state import State, Status
+from wyoming_qwen3.ops.supervisor import Supervisor
 from wyoming_qwen3.report import Report
-from wyoming_qwen3.request import SpeechRequest
 from wyoming_qwen3.speech import Synthesizer
-from wyoming_qwen3.supervisor import Supervisor
 from wyoming_qwen3.tts_cache import NOTE, Timing, TtsCache, retry_pause
-from wyoming_qwen3.voices import SPEAKERS
 
 STANDBY = Report(model="standby", outcome="whole")
 QUICK = Timing(look=0.005, settle=0.0, retry_pause=lambda _: 0.01)

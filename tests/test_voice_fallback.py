@@ -135,7 +135,7 @@ async def test_home_assistant_hears_the_default_voice_and_the_server_says_why(
     assert len(told) == (1 if warning else 0)
     assert auto.log.count("Replaced ") - before == (1 if warning else 0)
     if warning:
-        assert f"WARNING wyoming_qwen3.logs: Replaced source=wyoming client=127.0.0.1: {warning}" in auto.log
+        assert f"WARNING wyoming_qwen3.ops.logs: Replaced source=wyoming client=127.0.0.1: {warning}" in auto.log
 
 
 async def test_a_stream_of_text_for_an_unknown_voice_is_spoken(auto: Server) -> None:

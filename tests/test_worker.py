@@ -13,10 +13,10 @@ import pytest_asyncio
 from tests.parts import busy
 from tests.tiny import CODES
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest
-from wyoming_qwen3.request import CodeArray, FloatArray, Reference, Sampling, SpeechRequest
-from wyoming_qwen3.voices import SPEAKERS
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.core.request import CodeArray, FloatArray, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.worker import CREDIT, Row, Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
+from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 
 CODES = 64

@@ -23,28 +23,28 @@ from .api.app import host_and_port, make_app, serving
 from .api.ingress import Ingress
 from .api.keys import Config, Services, Store
 from .casting import Cast, Replacements
-from .checkpoints import Size, published
-from .defaults import Defaults
+from .core.checkpoints import Size, published
+from .core.defaults import Defaults
+from .core.errors import SpeechError, StorageFailed
+from .core.hardware import choose_size, probe
+from .core.request import SpeechRequest
+from .core.speakers import SPEAKERS
 from .discovery import Announcement, default_name
-from .door import Door
 from .drop.mirror import FolderDrop
 from .engine.checkpoint import on_disk
-from .errors import SpeechError, StorageFailed
 from .handler import Handler
-from .hardware import choose_size, probe
 from .info import PROGRAM
-from .logs import write_lines
-from .request import SpeechRequest
+from .ops.connection_limit import Door
+from .ops.logs import write_lines
+from .ops.supervisor import Supervisor
 from .settings import Settings, parse
 from .store.claim import claimed
 from .store.clips import Clips
 from .store.history import History, Limits
 from .store.voices import VoiceStore
-from .supervisor import Supervisor
 from .text.language import LanguageGuesser
 from .text.script import Script
 from .tts_cache import TtsCache
-from .voices import SPEAKERS
 from .wiring import make_parts, make_services
 
 _LOGGER = logging.getLogger(__package__)

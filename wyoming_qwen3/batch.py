@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from .audio.encode import AudioFormat
 from .audio.streaming import encoded
-from .errors import SpeechError
+from .core.errors import SpeechError
+from .core.request import SpeechRequest
 from .report import Report
-from .request import SpeechRequest
 from .speech import Synthesizer
 
 

@@ -6,14 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .defaults import Defaults
-from .effects import Effect
-from .errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
-from .logs import Faults
-from .request import Kept, Voice, VoiceFallback
-from .store.voice import KeptVoice
-from .store.voices import VoiceStore
-from .voices import (
+from .core.defaults import Defaults
+from .core.effects import Effect
+from .core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
+from .core.request import Kept, Voice, VoiceFallback
+from .core.speakers import (
     MAX_NAME_CHARACTERS,
     Language,
     Speaker,
@@ -23,6 +20,9 @@ from .voices import (
     quoted,
     split_language,
 )
+from .ops.logs import Faults
+from .store.voice import KeptVoice
+from .store.voices import VoiceStore
 
 Surface = Literal["wyoming", "http"]
 

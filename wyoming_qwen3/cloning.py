@@ -6,10 +6,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from .audio.reference import combine
-from .checkpoints import Checkpoint
-from .errors import VoiceNotFound
-from .metrics import Metrics
-from .request import ClonePrompt, Kept, Reference
+from .core.checkpoints import Checkpoint
+from .core.errors import VoiceNotFound
+from .core.request import ClonePrompt, Kept, Reference
+from .ops.metrics import Metrics
 from .store import wav
 from .store.voices import VoiceStore
 from .worker import Worker

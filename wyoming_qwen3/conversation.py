@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from .audio import pcm
-from .errors import InvalidRequest, QueueFull, SpeechError, TooLarge
+from .core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge
+from .core.request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .report import Report
-from .request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .speech import Synthesizer
 from .text.dialogue import MAX_TURNS, check_speaker
 from .text.markup import MAX_PAUSE

@@ -12,11 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from .checkpoints import Checkpoint, published
 from .cloning import ClonePrompts, prepare
-from .errors import InvalidRequest, NameExists, NotFound
-from .models.manager import ModelManager
-from .request import (
+from .core.checkpoints import Checkpoint, published
+from .core.errors import InvalidRequest, NameExists, NotFound
+from .core.request import (
     FRAME_SAMPLES,
     SAMPLE_RATE,
     ClonePrompt,
@@ -26,6 +25,8 @@ from .request import (
     Sampling,
     SpeechRequest,
 )
+from .core.speakers import Language
+from .models.manager import ModelManager
 from .speech import Synthesizer
 from .store import wav
 from .store.checks import check_name
@@ -33,7 +34,6 @@ from .store.clips import Clip, Clips
 from .store.voice import Design, KeptVoice, Manner
 from .store.voices import VoiceStore
 from .text.script import Script, Spoken
-from .voices import Language
 
 Stage = Literal["loading", "speaking", "cloning", "saving"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from .checkpoints import Checkpoint
-from .errors import OutOfMemory
-from .request import FloatArray, SpeechRequest, Turn
+from .core.checkpoints import Checkpoint
+from .core.errors import OutOfMemory
+from .core.request import FloatArray, SpeechRequest, Turn
 from .worker import Row, Worker
 
 _SIDE_BY_SIDE = 3

@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
-from .checkpoints import KIND_NAMES, Checkpoint, Size
 from .cloning import ClonePrompts
+from .core.checkpoints import KIND_NAMES, Checkpoint, Size
+from .core.errors import BackendUnavailable, EngineFailed, InvalidRequest, OutOfMemory, SpeechError, Unavailable
+from .core.request import Kept, Reference, SpeechRequest, StandbyMode
+from .core.speakers import SPEAKERS
 from .engaged import Engaged, Local, Speaker
-from .errors import BackendUnavailable, EngineFailed, InvalidRequest, OutOfMemory, SpeechError, Unavailable
 from .models.manager import ModelManager, choose_model, choose_smaller
 from .models.state import Model, State, Status
 from .remote.servers import Servers
-from .request import Kept, Reference, SpeechRequest, StandbyMode
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 from .text.language import LanguageGuesser
-from .voices import SPEAKERS
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
 """What a caller has to have entered while something is waited for that is no speech, so that others speak meanwhile."""

@@ -34,12 +34,12 @@ from wyoming.tts import (
 
 from .audio import pcm
 from .casting import Cast, Wish
-from .door import Door, address_of, watch_for_loss
-from .errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
+from .core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
+from .core.request import SAMPLE_RATE, FloatArray, SpeechRequest
 from .events import EventReader
 from .info import build_info
 from .messages import parse, pong, sendable
-from .request import SAMPLE_RATE, FloatArray, SpeechRequest
+from .ops.connection_limit import Door, address_of, watch_for_loss
 from .speech import SpeechSession, Synthesizer
 
 _LOGGER = logging.getLogger(__name__)

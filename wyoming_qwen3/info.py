@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from wyoming.info import Attribution, Info, TtsProgram, TtsVoice
 
 from . import __version__
+from .core.speakers import LANGUAGES, SPEAKERS, Language, Speaker, voice_name
 from .store.voice import KeptVoice
-from .voices import LANGUAGES, SPEAKERS, Language, Speaker, voice_name
 
 PROGRAM = "qwen3-tts"
 

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from .core.request import Turn
 from .engaged import Engaged, Sound
-from .request import Turn
 from .text.script import Segment, Spoken
 
 

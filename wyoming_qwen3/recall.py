@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from .checkpoints import PUBLISHED
-from .effects import read_effects
-from .errors import InvalidRequest, VoiceNotFound
+from .core.checkpoints import PUBLISHED
+from .core.effects import read_effects
+from .core.errors import InvalidRequest, VoiceNotFound
+from .core.request import Description, Kept, Sampling, SpeechRequest, Voice
+from .core.speakers import Speaker, find_language, find_voice
 from .report import Report, voice_label
-from .request import Description, Kept, Sampling, SpeechRequest, Voice
 from .store.history import Facts
 from .store.voices import VoiceStore
 from .text.markup import Pause
 from .text.script import Segment, Spoken
-from .voices import Speaker, find_language, find_voice
 
 _PLAIN = ("instruct", "ssml", "speed", "length", "size", "standby", "voice_name")
 """Fields of a request that JSON holds as they are."""

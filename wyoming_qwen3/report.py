@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from .request import Description, SpeechRequest
-from .voices import Speaker
+from .core.request import Description, SpeechRequest
+from .core.speakers import Speaker
 
 _VERBS = {"whole": "Spoke", "cut": "Spoke the beginning", "stopped": "Stopped"}
 

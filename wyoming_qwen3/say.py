@@ -16,9 +16,9 @@ from typing import IO, Any, Protocol
 from tqdm import tqdm
 
 from .audio import pcm
-from .checkpoints import Checkpoint
-from .errors import InvalidRequest, SpeechError
-from .request import SAMPLE_RATE, SpeechRequest
+from .core.checkpoints import Checkpoint
+from .core.errors import InvalidRequest, SpeechError
+from .core.request import SAMPLE_RATE, SpeechRequest
 from .speech import SpeechSession, Synthesizer
 from .text.markup import Pause
 from .text.script import Script

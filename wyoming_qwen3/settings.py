@@ -12,12 +12,12 @@ from typing import Any, NoReturn, TypeVar, get_args
 
 from . import __version__
 from . import convert as to
-from .checkpoints import KIND_NAMES, KINDS, Kind, Size
-from .errors import InvalidRequest, SpeechError
-from .request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
+from .core.checkpoints import KIND_NAMES, KINDS, Kind, Size
+from .core.errors import InvalidRequest, SpeechError
+from .core.request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
+from .core.speakers import Language, Speaker, find_language, find_voice
 from .start import MAX_HOLD_SECONDS
 from .text_feed import TEXT_TIMEOUT_SECONDS
-from .voices import Language, Speaker, find_language, find_voice
 
 _PREFIX = "TTS_QWEN3_"
 _T = TypeVar("_T")

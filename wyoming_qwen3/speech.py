@@ -19,22 +19,22 @@ from .audio import pcm
 from .audio.chain import Chain, check_installed
 from .audio.streaming import processed
 from .audio.stretch import Stretcher
+from .core.errors import SpeechError, StorageFailed
+from .core.playback import Playback
+from .core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
+from .core.speakers import find_language
 from .engaged import Engaged, Local, Sound
 from .engines import Engines
-from .errors import SpeechError, StorageFailed
 from .lineup import Lineup
-from .metrics import Metrics
-from .playback import Playback
+from .ops.metrics import Metrics
 from .recall import facts
 from .report import Report, log_line
-from .request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
 from .start import MAX_HOLD_SECONDS, PlaybackBuffer, expected_seconds
 from .store.history import History, Recording
 from .text.live import LiveScript
 from .text.markup import Pause
 from .text.script import Recital, Script, Segment, Spoken
 from .text_feed import TEXT_TIMEOUT_SECONDS, TextFeed
-from .voices import find_language
 from .worker import Row
 
 _LOGGER = logging.getLogger(__name__)

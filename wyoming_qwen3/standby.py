@@ -5,10 +5,10 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from .errors import EngineFailed, LanguageNotSupported, NotSupported
+from .core.errors import EngineFailed, LanguageNotSupported, NotSupported
+from .core.request import SpeechRequest, StandbyMode
+from .core.speakers import Language, Speaker
 from .models.state import State
-from .request import SpeechRequest, StandbyMode
-from .voices import Language, Speaker
 from .worker import Worker
 
 _LOGGER = logging.getLogger(__name__)

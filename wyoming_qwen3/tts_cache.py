@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import StorageFailed
+from .core.errors import StorageFailed
+from .ops.supervisor import CallFailed, Supervisor
 from .report import Report
 from .store.files import storing
-from .supervisor import CallFailed, Supervisor
 
 _LOGGER = logging.getLogger(__name__)
 

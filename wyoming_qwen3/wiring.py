@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from .admission import Admission
 from .api.keys import Services, Store
-from .checkpoints import Size
 from .cloning import ClonePrompts
+from .core.checkpoints import Size
 from .engines import Engines
-from .metrics import Metrics, resident_bytes
 from .models.manager import ModelManager, Policy
 from .models.state import State
-from .patience import Patience
+from .ops.metrics import Metrics, resident_bytes
+from .ops.slow_clients import Patience
 from .remote.servers import Servers
 from .settings import Settings
 from .speech import Options, Synthesizer

@@ -19,11 +19,11 @@ from typing import Self
 
 import numpy as np
 
-from .checkpoints import Checkpoint
+from .core.checkpoints import Checkpoint
+from .core.errors import DownloadFailed, EngineFailed, OutOfMemory, SpeechError, TransientDownloadFailed, from_code
+from .core.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 from .engine.guards import Fault
 from .engine.host import wire
-from .errors import DownloadFailed, EngineFailed, OutOfMemory, SpeechError, TransientDownloadFailed, from_code
-from .request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from wyoming_qwen3.api.errors import error_body, error_headers, rule_for
-from wyoming_qwen3.errors import SpeechError
+from wyoming_qwen3.core.errors import SpeechError
 
 
 @web.middleware

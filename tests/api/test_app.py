@@ -13,7 +13,7 @@ from tests.api.quiet import Client, quiet_app, serving
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api import app
-from wyoming_qwen3.errors import EngineFailed, SpeechError
+from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 
 
 @pytest.fixture

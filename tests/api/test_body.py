@@ -28,7 +28,7 @@ from wyoming_qwen3.api.body import (
     read_form,
     read_json,
 )
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest
 
 Client = TestClient[web.Request, web.Application]
 

@@ -15,9 +15,9 @@ from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.health import Health, Level, judge
 from wyoming_qwen3.api.keys import SERVICES
-from wyoming_qwen3.errors import ModelFailed
+from wyoming_qwen3.core.errors import ModelFailed
+from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.models.state import State, Status
-from wyoming_qwen3.request import FRAME_SAMPLES
 
 MISSING = f"{CUSTOM_VOICE.name} is not in the models folder."
 

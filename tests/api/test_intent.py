@@ -27,11 +27,11 @@ from wyoming_qwen3.api.intent import (
 from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.api.voices.uploads import Sent, hear
 from wyoming_qwen3.casting import Cast
-from wyoming_qwen3.checkpoints import PUBLISHED
 from wyoming_qwen3.cloning import ClonePrompts
-from wyoming_qwen3.defaults import Defaults
-from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.checkpoints import PUBLISHED
+from wyoming_qwen3.core.defaults import Defaults
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import (
     InvalidRequest,
     LanguageNotSupported,
     ModelNotFound,
@@ -39,8 +39,7 @@ from wyoming_qwen3.errors import (
     TooLarge,
     VoiceNotFound,
 )
-from wyoming_qwen3.metrics import Metrics
-from wyoming_qwen3.request import (
+from wyoming_qwen3.core.request import (
     SAMPLE_RATE,
     Description,
     FloatArray,
@@ -50,9 +49,10 @@ from wyoming_qwen3.request import (
     SpeechRequest,
     VoiceFallback,
 )
+from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
+from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
-from wyoming_qwen3.voices import Speaker, find_language, find_voice
 
 RYAN = find_voice("ryan")[0]
 CLIP = data_url(2.0)

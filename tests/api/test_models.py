@@ -16,7 +16,7 @@ from tests.api.quiet import quiet_app, serving
 from tests.conftest import Server, StartServer
 from tests.hub import Hub
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.models.broadcast import Subscription
 

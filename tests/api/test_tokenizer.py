@@ -13,7 +13,7 @@ from aiohttp import ClientSession, FormData
 
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.tiny import CODES
-from wyoming_qwen3.request import FRAME_SAMPLES
+from wyoming_qwen3.core.request import FRAME_SAMPLES
 
 FRAME = list(range(16))
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from wyoming_qwen3.audio.encode import AudioFormat
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 

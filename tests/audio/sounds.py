@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 ENGLISH = "She sells sea shells by the sea shore, and the shells are sea shells."  # 54 letters
 CHINESE = "今天天气很好我们一起去公园散步吧然后回家吃饭"  # 22 letters

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wyoming_qwen3.audio.activity import HOP_SECONDS, find_speech
-from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.core.request import FloatArray
 
 RATES = (8_000, 11_025, 24_000, 44_100, 48_000)
 

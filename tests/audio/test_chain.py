@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.examples import tried
 from wyoming_qwen3.audio.chain import Chain, check_installed
-from wyoming_qwen3.effects import EFFECTS, read_effects
-from wyoming_qwen3.errors import NotSupported
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.effects import EFFECTS, read_effects
+from wyoming_qwen3.core.errors import NotSupported
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 
 EVERY: dict[str, dict[str, object]] = {
     "pitch": {"type": "pitch", "semitones": 4},

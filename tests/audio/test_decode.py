@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from tests.examples import tried
 from wyoming_qwen3.audio.decode import Clip, parse_data_url, read_clip, resample
 from wyoming_qwen3.audio.encode import encode, open_encoder
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import FloatArray
 
 SECONDS = 0.5
 PITCH = 440.0

@@ -11,7 +11,7 @@ import soundfile
 from tests.audio.encoded import DELAYS, FORMATS, decoded, likeness
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode, open_encoder
 from wyoming_qwen3.audio.pcm import to_int16
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 
 COMPRESSED: tuple[AudioFormat, ...] = ("mp3", "opus", "aac", "flac")
 

@@ -4,7 +4,7 @@ import pytest
 from numpy.typing import NDArray
 
 from wyoming_qwen3.audio.g711 import G711_RATE, G711Encoder, Law
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 LAWS: tuple[Law, ...] = ("mulaw", "alaw")
 

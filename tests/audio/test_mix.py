@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wyoming_qwen3.audio.mix import MAX_SECONDS, NORMAL_PEAK, Track, mix, sequence
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 Compose = Callable[[Sequence[Track], bool], FloatArray]
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.audio.sounds import CHINESE, ENGLISH, clipped, quiet, speech
 from wyoming_qwen3.audio.reference import LONGEST_SECONDS, check, combine, require_usable
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray, Reference
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Reference
 
 
 def room(seconds: float, level: float) -> FloatArray:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wyoming_qwen3.audio.stretch import Stretcher
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 
 SPEEDS = (0.25, 0.4, 0.5, 0.8, 0.999, 1.0, 1.25, 2.0, 3.0, 4.0)
 

@@ -19,12 +19,12 @@ from wyoming_qwen3.bench.gates import check
 from wyoming_qwen3.bench.picture import Panel, draw
 from wyoming_qwen3.bench.random_weights import SIZES, build_model, talker_config
 from wyoming_qwen3.bench.systems import Ours, Weights, text_for
+from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder
 from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
 from wyoming_qwen3.engine.cuda_graphs import Direct
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.talker import Talker
-from wyoming_qwen3.errors import InvalidRequest
 
 OPTIONS = ["engine", "--size", "tiny", "--random-weights", "--frames", "9", "--runs", "2"]
 GATES = {"greedy_frames_equal_stock", "streamed_equals_whole", "first_frame_depends_on_text"}

@@ -18,7 +18,7 @@ from wyoming_qwen3.bench.engine import Figures, Plan, Report, measure_faster
 from wyoming_qwen3.bench.picture import engine_panels
 from wyoming_qwen3.bench.report import to_json, to_text
 from wyoming_qwen3.bench.systems import Times, Weights
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 
 PEER = """
 import http.client, json, pathlib, time  # the driver lies beside an http.py of ours

@@ -15,9 +15,9 @@ import pytest
 import soundfile
 
 from tests.waiting import HANG_SECONDS
+from wyoming_qwen3.core.errors import StorageFailed
+from wyoming_qwen3.core.request import FloatArray
 from wyoming_qwen3.drop.mirror import FolderDrop, Problem
-from wyoming_qwen3.errors import StorageFailed
-from wyoming_qwen3.request import FloatArray
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
 

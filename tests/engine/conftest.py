@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wyoming_qwen3.checkpoints import Kind, Size
+from wyoming_qwen3.core.checkpoints import Kind, Size
 
 if TYPE_CHECKING:
     from .golden import Pair

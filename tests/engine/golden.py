@@ -11,7 +11,9 @@ import torch
 
 from tests.engine.replay import Replays
 from tests.tiny import build_checkpoint
-from wyoming_qwen3.checkpoints import Kind, Size
+from wyoming_qwen3.core.checkpoints import Kind, Size
+from wyoming_qwen3.core.request import ClonePrompt, Description, FloatArray, Reference, SpeechRequest, Voice
+from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
 from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint
 from wyoming_qwen3.engine.lm import decode
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
@@ -19,8 +21,6 @@ from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.gpu_slots import Buckets
 from wyoming_qwen3.engine.lm.language_model import load_exact
 from wyoming_qwen3.engine.upstream import import_qwen_tts
-from wyoming_qwen3.request import ClonePrompt, Description, FloatArray, Reference, SpeechRequest, Voice
-from wyoming_qwen3.voices import Speaker, find_language, find_voice
 
 ROUNDING = 1e-6
 """How far apart float32 results of the same numbers may be, relative to the largest of them: eight units in the last

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.request import ClonePrompt, Sampling, SpeechRequest
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
 from wyoming_qwen3.engine.codec.layers import History
@@ -19,7 +20,6 @@ from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.gpu_slots import Slots
 from wyoming_qwen3.engine.lm.transformer import KvCache
 from wyoming_qwen3.engine.native import NativeEngine
-from wyoming_qwen3.request import ClonePrompt, Sampling, SpeechRequest
 
 BASE = Checkpoint("base", "0.6B")
 TEXTS = {1: "The front door is open.", 2: "The light is on in the kitchen, and the window too.", 3: "Yes, it is warm."}

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from tests.tiny import CODES, build_checkpoint
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest, ModelFailed, SpeechError
+from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.engine import native
 from wyoming_qwen3.engine.codec.sound import chunk_frames
 from wyoming_qwen3.engine.host.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Output, Play, Submit
 from wyoming_qwen3.engine.native import NativeEngine
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest, ModelFailed, SpeechError
-from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest, Voice
-from wyoming_qwen3.voices import SPEAKERS, find_language
 
 from .golden import load_codec, load_golden
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.out_of_memory import ran_out
-from wyoming_qwen3.errors import ModelFailed
 
 
 def fail(error: Exception, cause: Exception | None = None) -> Exception:

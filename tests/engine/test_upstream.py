@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.tiny import build_checkpoint
+from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.checkpoint.published import open_checkpoint, open_codec
 from wyoming_qwen3.engine.upstream import import_qwen_tts, load_clip_encoder, load_speaker_encoder
-from wyoming_qwen3.errors import ModelFailed
 
 from .checkpoint.damage import DAMAGE, damage, without
 

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.models.files import ModelFiles
 from wyoming_qwen3.models.state import Books, State
 

@@ -13,20 +13,13 @@ import pytest
 
 from tests.parts import busy
 from tests.waiting import HANG_SECONDS, until
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import InvalidRequest, ModelFailed, ModelInUse, ModelMissing, OutOfMemory, RunawaySpeech
+from wyoming_qwen3.core.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.errors import (
-    InvalidRequest,
-    ModelFailed,
-    ModelInUse,
-    ModelMissing,
-    OutOfMemory,
-    RunawaySpeech,
-)
 from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.models.state import State
-from wyoming_qwen3.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
-from wyoming_qwen3.voices import SPEAKERS
 from wyoming_qwen3.worker import Worker, download
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
-from wyoming_qwen3.errors import InstructionsNotSupported, ModelNotFound
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size
+from wyoming_qwen3.core.errors import InstructionsNotSupported, ModelNotFound
+from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.models.manager import choose_model, choose_smaller
-from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
-from wyoming_qwen3.voices import SPEAKERS
 
 RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
 DEEP = Description("a deep, calm voice")

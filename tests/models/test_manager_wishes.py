@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
-from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.engine.host import wire
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint
+from wyoming_qwen3.core.errors import (
     DownloadFailed,
     EngineFailed,
     InvalidRequest,
@@ -28,6 +26,8 @@ from wyoming_qwen3.errors import (
     SpeechError,
     TransientDownloadFailed,
 )
+from wyoming_qwen3.engine.checkpoint import on_disk
+from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.models.state import EventKind, State, Status
 from wyoming_qwen3.worker import Worker

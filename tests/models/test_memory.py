@@ -16,14 +16,14 @@ from safetensors.torch import load_file, save_file
 from tests.parts import make_services, make_settings, stop
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.api.keys import Services
-from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import OutOfMemory
-from wyoming_qwen3.metrics import resident_bytes
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import OutOfMemory
+from wyoming_qwen3.core.request import Reference, Sampling, SpeechRequest
+from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.state import State
+from wyoming_qwen3.ops.metrics import resident_bytes
 from wyoming_qwen3.report import Report
-from wyoming_qwen3.request import Reference, Sampling, SpeechRequest
-from wyoming_qwen3.voices import SPEAKERS, find_language
 from wyoming_qwen3.wiring import make_parts
 from wyoming_qwen3.worker import Worker
 

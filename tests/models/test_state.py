@@ -1,8 +1,7 @@
 import pytest
 
-from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size
-from wyoming_qwen3.engine.checkpoint.on_disk import Progress
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size
+from wyoming_qwen3.core.errors import (
     DownloadFailed,
     ModelDamaged,
     ModelFailed,
@@ -10,6 +9,7 @@ from wyoming_qwen3.errors import (
     SpeechError,
     TransientDownloadFailed,
 )
+from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 from wyoming_qwen3.models.state import Books, Model, State, choose_codec, choose_evictions, restart_delay
 
 CUSTOM = Checkpoint("custom_voice", "1.7B")

@@ -11,7 +11,7 @@ from tests.vllm.server import Manner, VllmServer, tone, vllm
 from tests.waiting import until
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.audio import pcm
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.errors import (
     BackendUnavailable,
     EngineFailed,
     InvalidRequest,
@@ -19,9 +19,9 @@ from wyoming_qwen3.errors import (
     RunawaySpeech,
     SpeechError,
 )
+from wyoming_qwen3.core.request import Sampling, SpeechRequest
+from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.remote.row import AHEAD
-from wyoming_qwen3.request import Sampling, SpeechRequest
-from wyoming_qwen3.voices import find_language, find_voice
 
 RYAN = find_voice("ryan")[0]
 ENGLISH = find_language("en")

@@ -9,9 +9,9 @@ import soundfile
 
 from tests.vllm.wheel import protocol
 from wyoming_qwen3.audio import pcm
-from wyoming_qwen3.checkpoints import Checkpoint
 from wyoming_qwen3.cloning import prepare
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import (
     BackendUnavailable,
     EngineFailed,
     InstructionsNotSupported,
@@ -22,6 +22,8 @@ from wyoming_qwen3.errors import (
     RunawaySpeech,
     SpeechError,
 )
+from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.remote.body import frame_limit, speech_body, voice_fields
 from wyoming_qwen3.remote.choice import choose_checkpoint, choose_server
 from wyoming_qwen3.remote.fault import Blame, broken, refusal
@@ -29,8 +31,6 @@ from wyoming_qwen3.remote.server import Server
 from wyoming_qwen3.remote.serving import Unrecognised, recognise
 from wyoming_qwen3.remote.stream import Broken, EventReader, PcmReader, reader_for
 from wyoming_qwen3.remote.watch import retry_delay
-from wyoming_qwen3.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
-from wyoming_qwen3.voices import find_language, find_voice
 
 RYAN = find_voice("ryan")[0]
 LARGE, SMALL = Checkpoint("custom_voice", "1.7B"), Checkpoint("custom_voice", "0.6B")

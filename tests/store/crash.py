@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wyoming_qwen3.request import ClonePrompt, Reference
+from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.store.record import is_id
 from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore

@@ -22,16 +22,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from wyoming_qwen3.checkpoints import Size
-from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import ClonePrompt, Reference
+from wyoming_qwen3.core.checkpoints import Size
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import ClonePrompt, Reference
+from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
 from wyoming_qwen3.store import prompts
 from wyoming_qwen3.store.archive import pack, unpack
 from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.store.wav import pack as pack_wav
-from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
 
 EFFECTS = read_effects([{"type": "reverb", "wet": 0.3}, {"type": "gain", "gain_db": -3.5}])
 MANNER = Manner("Großmutter, „laut“\n🎙", LANGUAGES[4], None, None, 1.25, EFFECTS, "She said yes.")

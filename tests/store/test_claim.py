@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wyoming_qwen3.errors import StorageFailed
+from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.store.claim import claimed
 
 HOLDER = """

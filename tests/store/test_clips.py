@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.disk import largest_file
-from wyoming_qwen3.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
+from wyoming_qwen3.core.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
 from wyoming_qwen3.store.clips import EXTENSIONS, Clip, Clips
 
 

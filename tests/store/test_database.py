@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.errors import StorageFailed
+from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.store.database import Connection, Database
 
 VERSION_1 = "CREATE TABLE words (word TEXT); CREATE INDEX words_by_word ON words (word)"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wyoming_qwen3.errors import InvalidRequest, NotFound
+from wyoming_qwen3.core.errors import InvalidRequest, NotFound
 from wyoming_qwen3.store import entries
 from wyoming_qwen3.store.database import Connection
 from wyoming_qwen3.store.entries import Entry, Limits, Query

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.disk import largest_file, names
-from wyoming_qwen3.errors import StorageFailed
+from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.store.files import new_folder, remove, storing, sweep, write_file
 
 

@@ -20,7 +20,7 @@ import soundfile
 from tests.store.disk import largest_file
 from tests.store.spoken import FACTS, noise, speak, spoken
 from tests.waiting import until
-from wyoming_qwen3.errors import NotFound, StorageFailed
+from wyoming_qwen3.core.errors import NotFound, StorageFailed
 from wyoming_qwen3.store.backup import MARKER, Backup
 from wyoming_qwen3.store.history import Entry, Facts, History, Limits, Query, Removed
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from wyoming_qwen3.checkpoints import SIZES, Size
-from wyoming_qwen3.errors import InvalidRequest, StorageFailed
-from wyoming_qwen3.request import ClonePrompt
+from wyoming_qwen3.core.checkpoints import SIZES, Size
+from wyoming_qwen3.core.errors import InvalidRequest, StorageFailed
+from wyoming_qwen3.core.request import ClonePrompt
 from wyoming_qwen3.store import prompts
 
 NOISE = np.random.default_rng(0)

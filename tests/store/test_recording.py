@@ -15,7 +15,7 @@ import soundfile
 from tests.store.disk import largest_file
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.audio import pcm
-from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.core.request import FloatArray
 from wyoming_qwen3.store.recording import AudioFile, Facts, Recorder, Recording
 
 FACTS = Facts(

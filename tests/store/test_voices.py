@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from wyoming_qwen3.checkpoints import SIZES
-from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.checkpoints import SIZES
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import (
     InstructionsNotSupported,
     InvalidRequest,
     NameExists,
@@ -25,13 +25,13 @@ from wyoming_qwen3.errors import (
     StorageFailed,
     VoiceNotFound,
 )
-from wyoming_qwen3.request import ClonePrompt, Reference
+from wyoming_qwen3.core.request import ClonePrompt, Reference
+from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
 from wyoming_qwen3.store import checks, voices
 from wyoming_qwen3.store.former_names import MAX_FORMER_NAMES
 from wyoming_qwen3.store.record import Record
 from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
-from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
 
 from . import crash
 from .disk import largest_file, names

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import Reference
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.store.wav import pack, unpack
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.examples import tried
 from tests.text.pauses import PAUSES, read
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
 from wyoming_qwen3.text.markup import MAX_PAUSE, Pause
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import tried
-from wyoming_qwen3.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.script import Script, Spoken
 

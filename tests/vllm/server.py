@@ -22,9 +22,9 @@ from pydantic import ValidationError
 
 from tests.ports import free_port
 from tests.vllm.wheel import protocol
-from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint
-from wyoming_qwen3.request import FRAME_SAMPLES
-from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint
+from wyoming_qwen3.core.request import FRAME_SAMPLES
+from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
 
 _CHUNK_FRAMES = 4
 _MOST_INSTRUCTIONS = 500

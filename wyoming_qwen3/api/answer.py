@@ -19,8 +19,8 @@ from aiohttp import HttpVersion11, web
 
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.audio.streaming import encoded, whole
-from wyoming_qwen3.errors import SpeechError
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.errors import SpeechError
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 from .errors import error_body
 from .parse import header_text

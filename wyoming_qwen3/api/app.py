@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.design import Sketches
-from wyoming_qwen3.errors import SpeechError
 
 from . import access, batch, health, machine, models, openapi, pages, speech, tokenizer
 from .answer import cut_on_failure

@@ -7,7 +7,7 @@ would only fail again says so, and what may pass says when to ask again.
 from dataclasses import dataclass
 from typing import Any
 
-from wyoming_qwen3 import errors
+from wyoming_qwen3.core import errors
 
 
 class HttpError(errors.SpeechError):

@@ -8,12 +8,12 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from wyoming_qwen3 import __version__
-from wyoming_qwen3.checkpoints import published
-from wyoming_qwen3.errors import NotFound
-from wyoming_qwen3.metrics import CONTENT_TYPE
+from wyoming_qwen3.core.checkpoints import published
+from wyoming_qwen3.core.errors import NotFound
+from wyoming_qwen3.core.request import Backend
 from wyoming_qwen3.models.state import State, Status
+from wyoming_qwen3.ops.metrics import CONTENT_TYPE
 from wyoming_qwen3.remote.server import ServerStatus
-from wyoming_qwen3.request import Backend
 
 from .keys import CONFIG, SERVICES, Services
 from .models import ModelEntry, ServerEntry, model_entry, server_entries

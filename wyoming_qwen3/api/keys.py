@@ -9,10 +9,10 @@ from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.drop.mirror import FolderDrop
-from wyoming_qwen3.logs import Faults
-from wyoming_qwen3.metrics import Metrics
 from wyoming_qwen3.models.manager import ModelManager
-from wyoming_qwen3.patience import Patience
+from wyoming_qwen3.ops.logs import Faults
+from wyoming_qwen3.ops.metrics import Metrics
+from wyoming_qwen3.ops.slow_clients import Patience
 from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.speech import Synthesizer
 from wyoming_qwen3.standby import StandbyVoice

@@ -7,8 +7,8 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel
 
-from wyoming_qwen3.checkpoints import Size
-from wyoming_qwen3.hardware import available_memory, probe, uses
+from wyoming_qwen3.core.checkpoints import Size
+from wyoming_qwen3.core.hardware import available_memory, probe, uses
 
 from .keys import SERVICES
 from .operation import Resource

@@ -7,10 +7,10 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import Backend
 from wyoming_qwen3.models.state import State, Status
-from wyoming_qwen3.request import Backend
 
 from .answer import EVENT_STREAM, STREAM_HEADERS, send_event
 from .errors import error_body

@@ -15,7 +15,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
 from .body import read_json
 

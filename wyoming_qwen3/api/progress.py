@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
-from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import SpeechError
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.state import Event
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, FailFast, Field
 from wyoming_qwen3.audio.containers import ACCEPTED
 from wyoming_qwen3.audio.decode import Clip, parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
-from wyoming_qwen3.errors import TooLarge
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
+from wyoming_qwen3.core.errors import TooLarge
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
 
 from .answer import whole_audio
 from .body import ONE_FILE, read_form

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.core.request import FloatArray
 
 HOP_SECONDS = 0.02
 """Length of a block: what is found is on this grid."""

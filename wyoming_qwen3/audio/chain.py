@@ -15,9 +15,9 @@ import av.filter
 import numpy as np
 import numpy.typing as npt
 
-from wyoming_qwen3.effects import Effect
-from wyoming_qwen3.errors import NotSupported, SpeechError
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.effects import Effect
+from wyoming_qwen3.core.errors import NotSupported, SpeechError
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 from .stretch import Stretcher
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
 ACCEPTED = "a WAV, AIFF, AU, CAF, FLAC, Ogg, MP3, MP4 or M4A (AAC or ALAC), WebM, AAC, AMR or 3GP file"
 

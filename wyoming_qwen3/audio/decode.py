@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
 
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import FloatArray
 
 from .containers import ACCEPTED, MAX_STREAMS, check_cookie, check_tables, decoders, probed_decoders, sniff
 

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 from .pcm import to_int16
 

@@ -9,7 +9,7 @@ from typing import Literal
 import av
 import numpy as np
 
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 G711_RATE = 8_000
 """Hz; one byte a sample."""

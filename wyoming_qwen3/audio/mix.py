@@ -12,8 +12,8 @@ import av
 import av.filter
 import numpy as np
 
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 MAX_SECONDS = 30 * 60
 """Longest composition, silence within it included: 170 MB, and as much again while it is made."""

@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray, Reference
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Reference
 
 from .activity import HOP_SECONDS, Activity, find_speech
 from .decode import read_clip, resample

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.core.request import FloatArray
 
 from .encode import AudioFormat, encode, open_encoder
 

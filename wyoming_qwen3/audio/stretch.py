@@ -6,7 +6,7 @@ import av
 import av.filter
 import numpy as np
 
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 
 class Stretcher:

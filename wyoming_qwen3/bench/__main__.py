@@ -11,10 +11,10 @@ from typing import get_args
 
 import torch
 
-from wyoming_qwen3.checkpoints import SIZES
+from wyoming_qwen3.core.checkpoints import SIZES
+from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.engine.lm.language_model import Quantize
 from wyoming_qwen3.engine.native import choose_quantize
-from wyoming_qwen3.errors import SpeechError
 
 from . import engine, http, texts, vllm, wyoming
 from .engine import Plan

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE
 
 from . import faster, floor, gates
 from .fresh import in_fresh_process

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest
-from wyoming_qwen3.request import FRAME_SAMPLES
+from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.core.request import FRAME_SAMPLES
 
 from .systems import LANGUAGE, SPEAKER, Times, Weights
 

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from wyoming_qwen3.errors import EngineFailed
+from wyoming_qwen3.core.errors import EngineFailed
 
 _Result = TypeVar("_Result")
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import aiohttp
 
-from wyoming_qwen3.checkpoints import Size
-from wyoming_qwen3.errors import EngineFailed
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.core.checkpoints import Size
+from wyoming_qwen3.core.errors import EngineFailed
+from wyoming_qwen3.core.request import SAMPLE_RATE
 
 from .machine import describe_machine
 from .serving import serving

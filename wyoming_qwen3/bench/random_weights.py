@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.upstream import import_qwen_tts, without_weights
-from wyoming_qwen3.voices import SPEAKERS
 
 from .upstream import Upstream
 

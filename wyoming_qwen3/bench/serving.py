@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-from wyoming_qwen3.errors import EngineFailed, SpeechError
+from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 
 _START_SECONDS = 300.0
 """The first time also packs the weights."""

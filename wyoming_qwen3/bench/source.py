@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 from aiohttp import web
 
-from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE
 
 LONGEST_SECONDS = 15.0
 

@@ -17,6 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
+from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint, open_codec
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
@@ -28,9 +31,6 @@ from wyoming_qwen3.engine.lm.gpu_slots import Slots
 from wyoming_qwen3.engine.lm.language_model import Quantize, load_exact, load_quantized, load_static
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.text_track import encode
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
-from wyoming_qwen3.voices import find_language, find_voice
 
 from .random_weights import SIZES, write_checkpoint
 from .upstream import load_checkpoint, load_speech_tokenizer

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.upstream import import_qwen_tts
-from wyoming_qwen3.errors import ModelFailed
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,12 +21,12 @@ from wyoming.client import AsyncClient
 from wyoming.error import Error
 from wyoming.tts import Synthesize, SynthesizeVoice
 
-from wyoming_qwen3.checkpoints import Checkpoint, Size
+from wyoming_qwen3.core.checkpoints import Checkpoint, Size
+from wyoming_qwen3.core.errors import EngineFailed
+from wyoming_qwen3.core.request import Sampling, SpeechRequest
+from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.engine.host.wire import Audio, Submit
 from wyoming_qwen3.engine.native import NativeEngine, choose_quantize
-from wyoming_qwen3.errors import EngineFailed
-from wyoming_qwen3.request import Sampling, SpeechRequest
-from wyoming_qwen3.voices import find_language, find_voice
 
 from . import texts
 from .fresh import in_fresh_process

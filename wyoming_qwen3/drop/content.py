@@ -19,8 +19,8 @@ from typing import TypeAlias
 
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.reference import LONGEST_SECONDS, require_usable
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import SAMPLE_RATE, Reference
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
 from wyoming_qwen3.store.checks import MOST_SAMPLES
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wyoming_qwen3.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.core.speakers import voice_key
 from wyoming_qwen3.store.checks import check_name
 from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
-from wyoming_qwen3.voices import voice_key
 
 from .content import Content, Entry, Stamp, look, read
 

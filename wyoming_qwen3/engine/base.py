@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, SpeechError
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 
 from .host.wire import Job, Opening, Output, Result
 

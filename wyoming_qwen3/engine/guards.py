@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray, Sampling
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Sampling
 
 Fault = Literal["limit", "silence", "loop"]
 """What was wrong: no end within the frames that the text can need, only silence any more, one code again and again."""

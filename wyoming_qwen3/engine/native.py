@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
-from wyoming_qwen3.hardware import available_memory
-from wyoming_qwen3.request import ClonePrompt, Description, Sampling, SpeechRequest, Voice
-from wyoming_qwen3.voices import SPEAKERS
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
+from wyoming_qwen3.core.hardware import available_memory
+from wyoming_qwen3.core.request import ClonePrompt, Description, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.core.speakers import SPEAKERS
 
 from .base import STEP_FAILED, told
 from .checkpoint.on_disk import checkpoint_name

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import DownloadFailed, ModelDamaged, ModelFailed
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.checkpoint.defects import Defect, describe, find_defects
-from wyoming_qwen3.errors import DownloadFailed, ModelDamaged, ModelFailed
 
 from .state import DOWNLOAD_IT, Books, Model, State
 

@@ -12,10 +12,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint, Size, published
-from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.engine.host import wire
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Size, published
+from wyoming_qwen3.core.errors import (
     EngineFailed,
     InstructionsNotSupported,
     InvalidRequest,
@@ -28,7 +26,9 @@ from wyoming_qwen3.errors import (
     OutOfMemory,
     SpeechError,
 )
-from wyoming_qwen3.request import SpeechRequest, kind_for
+from wyoming_qwen3.core.request import SpeechRequest, kind_for
+from wyoming_qwen3.engine.checkpoint import on_disk
+from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.worker import Worker
 
 from .broadcast import Subscription

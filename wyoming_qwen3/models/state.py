@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wyoming_qwen3.checkpoints import PUBLISHED, Checkpoint
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint
+from wyoming_qwen3.core.errors import (
+    DownloadFailed,
+    ModelDamaged,
+    ModelLoading,
+    ModelMissing,
+    ModelNotFound,
+    SpeechError,
+)
 from wyoming_qwen3.engine.checkpoint.on_disk import Progress
-from wyoming_qwen3.errors import DownloadFailed, ModelDamaged, ModelLoading, ModelMissing, ModelNotFound, SpeechError
 
 from .broadcast import Broadcast, Subscription
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint, Kind, Size
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Kind, Size
+from wyoming_qwen3.core.errors import (
     BackendUnavailable,
     InstructionsNotSupported,
     ModelNotFound,
     NotSupported,
     SpeechError,
 )
-from wyoming_qwen3.request import SpeechRequest, kind_for
+from wyoming_qwen3.core.request import SpeechRequest, kind_for
 
 from .fault import Blame
 from .server import Server

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.core.request import FloatArray
 
 from .fault import Fault, away, broken, refusal
 from .server import Server

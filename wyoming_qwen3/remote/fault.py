@@ -3,7 +3,7 @@
 import enum
 import json
 
-from wyoming_qwen3.errors import (
+from wyoming_qwen3.core.errors import (
     BackendUnavailable,
     EngineFailed,
     InvalidRequest,

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Self
 
-from wyoming_qwen3.errors import EngineFailed, SpeechError
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.errors import EngineFailed, SpeechError
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 
 _LOGGER = logging.getLogger(__name__)
 

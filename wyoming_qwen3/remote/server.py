@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from wyoming_qwen3.checkpoints import Checkpoint, Kind
+from wyoming_qwen3.core.checkpoints import Checkpoint, Kind
 
 _DOUBT_SECONDS = 10.0
 """For so long a server that broke off is asked only where no other can be."""

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wyoming_qwen3.checkpoints import Checkpoint, Kind, Size
-from wyoming_qwen3.errors import BackendUnavailable, RunawaySpeech
-from wyoming_qwen3.request import FRAME_SAMPLES, FloatArray, Reference, SpeechRequest, Turn
+from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
+from wyoming_qwen3.core.errors import BackendUnavailable, RunawaySpeech
+from wyoming_qwen3.core.request import FRAME_SAMPLES, FloatArray, Reference, SpeechRequest, Turn
 
 from .body import speech_body, voice_fields
 from .choice import choose_checkpoint, choose_server

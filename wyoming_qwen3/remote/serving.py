@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wyoming_qwen3.checkpoints import KIND_NAMES, PUBLISHED, Checkpoint, Kind, Size
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, PUBLISHED, Checkpoint, Kind, Size
 
 _KINDS: dict[str, Kind] = {name.lower(): kind for kind, name in KIND_NAMES.items()}
 _KIND = re.compile(r"(?<![a-z])(custom[-_.]?voice|voice[-_.]?design|base)(?![a-z])")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from wyoming_qwen3.audio import pcm
-from wyoming_qwen3.request import FloatArray
+from wyoming_qwen3.core.request import FloatArray
 
 _LONGEST_LINE = 16 << 20
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 
-from wyoming_qwen3.checkpoints import Size
+from wyoming_qwen3.core.checkpoints import Size
 
 from .client import Client
 from .fault import Blame, Fault

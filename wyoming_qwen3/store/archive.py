@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
-from wyoming_qwen3.checkpoints import SIZES, Size
-from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import ClonePrompt, Reference
-from wyoming_qwen3.voices import LANGUAGES, SPEAKERS
+from wyoming_qwen3.core.checkpoints import SIZES, Size
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import ClonePrompt, Reference
+from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
 
 from . import prompts as prompt_files
 from . import wav

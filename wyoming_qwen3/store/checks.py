@@ -1,7 +1,7 @@
 """What may be kept as a voice, whoever asks for it; knows no other voice."""
 
-from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest
-from wyoming_qwen3.voices import check_voice_name
+from wyoming_qwen3.core.errors import InstructionsNotSupported, InvalidRequest
+from wyoming_qwen3.core.speakers import check_voice_name
 
 from .record import is_id
 from .voice import KeptVoice

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from wyoming_qwen3.errors import StorageFailed
+from wyoming_qwen3.core.errors import StorageFailed
 
 _LOGGER = logging.getLogger(__name__)
 

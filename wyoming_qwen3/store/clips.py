@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wyoming_qwen3.errors import InvalidRequest, NotFound, TooLarge
+from wyoming_qwen3.core.errors import InvalidRequest, NotFound, TooLarge
 
 from . import files
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from wyoming_qwen3.errors import StorageFailed
+from wyoming_qwen3.core.errors import StorageFailed
 
 from .files import storing
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from wyoming_qwen3.errors import InvalidRequest, NotFound
+from wyoming_qwen3.core.errors import InvalidRequest, NotFound
 
 from .database import Connection
 from .recording import Facts

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wyoming_qwen3.errors import StorageFailed
+from wyoming_qwen3.core.errors import StorageFailed
 
 _LOGGER = logging.getLogger(__name__)
 

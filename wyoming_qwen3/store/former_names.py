@@ -6,8 +6,8 @@ A name means one voice: first that which has it now, else the one that had it la
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.voices import voice_key
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.speakers import voice_key
 
 from .voice import KeptVoice
 

@@ -16,8 +16,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
-from wyoming_qwen3.errors import StorageFailed
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.core.errors import StorageFailed
+from wyoming_qwen3.core.request import SAMPLE_RATE
 
 from . import entries
 from .backup import Backup

@@ -12,8 +12,8 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from wyoming_qwen3.checkpoints import SIZES
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.checkpoints import SIZES
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
 MOST_BYTES = 50 << 20
 """Of an archive, packed and unpacked alike."""

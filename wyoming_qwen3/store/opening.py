@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from wyoming_qwen3.errors import SpeechError, StorageFailed
-from wyoming_qwen3.voices import voice_key
+from wyoming_qwen3.core.errors import SpeechError, StorageFailed
+from wyoming_qwen3.core.speakers import voice_key
 
 from .files import remove, storing, sweep, write_file
 from .former_names import settle

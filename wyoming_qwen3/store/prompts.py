@@ -10,9 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from wyoming_qwen3 import __version__
-from wyoming_qwen3.checkpoints import SIZES, Size
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray
+from wyoming_qwen3.core.checkpoints import SIZES, Size
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray
 
 from .checks import check_words
 from .files import storing

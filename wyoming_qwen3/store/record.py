@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.voices import SPEAKERS, Speaker, find_language
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.speakers import SPEAKERS, Speaker, find_language
 
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 _LOGGER = logging.getLogger(__name__)
 

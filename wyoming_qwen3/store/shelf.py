@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from wyoming_qwen3.errors import VoiceNotFound
-from wyoming_qwen3.voices import SPEAKERS, voice_key
+from wyoming_qwen3.core.errors import VoiceNotFound
+from wyoming_qwen3.core.speakers import SPEAKERS, voice_key
 
 from .voice import KeptVoice
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from wyoming_qwen3.effects import Effect
-from wyoming_qwen3.voices import Language, Speaker
+from wyoming_qwen3.core.effects import Effect
+from wyoming_qwen3.core.speakers import Language, Speaker
 
 VoiceType = Literal["preset", "profile"]
 """A preset was made here, from words or of a speaker and a style; a profile by a person, of clips or settings."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wyoming_qwen3.checkpoints import SIZES, Size
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import ClonePrompt, Reference
+from wyoming_qwen3.core.checkpoints import SIZES, Size
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import ClonePrompt, Reference
 
 from . import prompts, wav
 from .files import new_folder, storing, sweep, write_file

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from wyoming_qwen3.checkpoints import SIZES, Size
-from wyoming_qwen3.errors import InvalidRequest, NameExists, NotFound, StorageFailed, VoiceNotFound
-from wyoming_qwen3.request import ClonePrompt, Reference
-from wyoming_qwen3.voices import find_voice, voice_key
+from wyoming_qwen3.core.checkpoints import SIZES, Size
+from wyoming_qwen3.core.errors import InvalidRequest, NameExists, NotFound, StorageFailed, VoiceNotFound
+from wyoming_qwen3.core.request import ClonePrompt, Reference
+from wyoming_qwen3.core.speakers import find_voice, voice_key
 
 from .checks import check_name, check_voice
 from .files import remove

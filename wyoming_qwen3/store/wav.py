@@ -5,8 +5,8 @@ import io
 import numpy as np
 import soundfile
 
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import Reference
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import Reference
 
 from .checks import check_words
 

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
 from .markup import MAX_PAUSE, Pause, PauseReader
 

@@ -5,7 +5,7 @@ from collections import Counter
 import regex
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from wyoming_qwen3.voices import LANGUAGES, Language
+from wyoming_qwen3.core.speakers import LANGUAGES, Language
 
 CONFIDENCE = 0.7
 """Probability, among the languages in Latin letters, below which no language is named."""

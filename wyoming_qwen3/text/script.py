@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from wyoming_qwen3.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 
 from .markup import Pause, Stretch
 from .sentences import Sentences, clause_end, speakable, split_point

@@ -3,7 +3,7 @@ import pytest
 from wyoming_qwen3.api.realtime.conversation import MOST_ITEMS, Conversation, Item, joined
 from wyoming_qwen3.api.realtime.dialects import BetaDialect, Dialect
 from wyoming_qwen3.api.realtime.events import Message
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest
 
 
 def said(*texts: str, item_id: str | None = None) -> Message:

@@ -15,8 +15,8 @@ from aiohttp import ClientSession, FormData
 from tests.conftest import Server, StartServer
 from wyoming_qwen3.api.studio.sources import Desk
 from wyoming_qwen3.audio.decode import read_clip
-from wyoming_qwen3.errors import QueueFull
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.core.errors import QueueFull
+from wyoming_qwen3.core.request import SAMPLE_RATE
 
 ROUTE = "/v1/audio/compose"
 Sound = npt.NDArray[np.float32]

@@ -16,7 +16,7 @@ from tests.api.clips import SAID, data_url, silence_url
 from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.audio.decode import read_clip
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.core.request import SAMPLE_RATE
 
 ROUTE = "/v1/audio/conversation"
 SCRIPT = """

@@ -20,8 +20,8 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.studio import effects as route
 from wyoming_qwen3.audio import chain
 from wyoming_qwen3.audio.decode import read_clip
-from wyoming_qwen3.effects import EFFECTS
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.core.effects import EFFECTS
+from wyoming_qwen3.core.request import SAMPLE_RATE
 
 ROUTE = "/api/effects/preview"
 Sound = npt.NDArray[np.float32]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from wyoming_qwen3.api.studio.entries import HistoryQuery, entry_model, read_query, read_time
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.store.history import Entry
 
 ENTRY = Entry(

@@ -5,7 +5,7 @@ import io
 import soundfile
 from aiohttp import FormData
 
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 TEXT = "She sells sea shells by the sea shore, and the shells are sea shells."
 """Of two to nine seconds."""

@@ -14,7 +14,7 @@ from tests.api.quiet import Client, quiet_app, serving
 from tests.api.voices.forms import TEXT, form, wav
 from tests.audio.sounds import quiet, speech
 from wyoming_qwen3.api.keys import SERVICES
-from wyoming_qwen3.request import ClonePrompt, Reference
+from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.store.voice import Design, Manner
 from wyoming_qwen3.store.voices import VoiceStore
 

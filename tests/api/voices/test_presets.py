@@ -26,11 +26,11 @@ from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.intent import SpeechFields, understand
 from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.casting import Cast
-from wyoming_qwen3.checkpoints import Checkpoint, Size
-from wyoming_qwen3.defaults import Defaults
+from wyoming_qwen3.core.checkpoints import Checkpoint, Size
+from wyoming_qwen3.core.defaults import Defaults
+from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
-from wyoming_qwen3.voices import find_voice
 
 CREATE = "/api/voice-presets/create"
 SENTENCE = "The front door is open."

@@ -15,7 +15,7 @@ from tests.audio.sounds import quiet, speech
 from tests.conftest import Server, StartServer, synthesize
 from tests.tiny import build_checkpoint
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
 
 SENTENCE = "The front door is open."
 CLIPS = (wav(speech(4.0)), wav(speech(5.0)))

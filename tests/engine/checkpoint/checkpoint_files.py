@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
 
 CHECKPOINT = Checkpoint("custom_voice", "0.6B")
 MODEL, CODEC = "model.safetensors", "speech_tokenizer/model.safetensors"

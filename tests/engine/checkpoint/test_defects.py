@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.checkpoint.checkpoint_files import write_cache
 from tests.engine.checkpoint.damage import POINTER, cut, holding
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.checkpoint.defects import describe, find_defects
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.checkpoint.checkpoint_files import CODEC, CODEC_BYTES, MODEL, MODEL_BYTES, write_checkpoint
+from wyoming_qwen3.core.errors import InvalidRequest, ModelMissing
 from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.errors import InvalidRequest, ModelMissing
 
 
 @pytest.mark.parametrize("shards", [1, 2])

@@ -10,14 +10,14 @@ from safetensors.torch import load_file, save_file
 
 from tests.engine.conftest import LoadPair
 from tests.tiny import build_checkpoint
-from wyoming_qwen3.checkpoints import KINDS, SIZES, Checkpoint, Kind, Size
+from wyoming_qwen3.core.checkpoints import KINDS, SIZES, Checkpoint, Kind, Size
+from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.checkpoint.published import CODEC_FILE, open_checkpoint, open_codec, read_tokenizer
 from wyoming_qwen3.engine.checkpoint.tensors import TensorError
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder
 from wyoming_qwen3.engine.lm.language_model import load_exact
 from wyoming_qwen3.engine.lm.text_track import encode
 from wyoming_qwen3.engine.native import NativeEngine
-from wyoming_qwen3.errors import ModelFailed
 
 from .damage import DAMAGE, damage, without
 

@@ -21,10 +21,10 @@ from tests.engine.codec.small_codec import (
     whole,
 )
 from tests.examples import tried
+from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.engine.codec.decoder import CodecState
 from wyoming_qwen3.engine.kernels.build import kinds_here
 from wyoming_qwen3.engine.kernels.library import load_kernels
-from wyoming_qwen3.errors import EngineFailed
 
 PUBLISHED_RATES: dict[str, Any] = {"upsample_rates": (8, 5, 4, 3), "upsampling_ratios": (2, 2), "decoder_dim": 64}
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from tests.engine.replay import NoMemory, Replays
+from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec, static_codec
-from wyoming_qwen3.errors import EngineFailed
 
 from .small_codec import assert_equal, ours, random_codes, streamed, upstream_decoder, whole
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.engine.host.process import Host
-from wyoming_qwen3.request import SpeechRequest
-from wyoming_qwen3.voices import SPEAKERS
 
 CHECKPOINT = Checkpoint("base", "0.6B")
 SAMPLES = b"\0" * 4 * 1920

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.engine.host.process import Host
 from wyoming_qwen3.engine.host.standby import StandbyEngine
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest
-from wyoming_qwen3.request import SpeechRequest
-from wyoming_qwen3.voices import SPEAKERS
 
 CHECKPOINT = Checkpoint("base", "0.6B")
 GOOD, REFUSED, BROKEN, LOST = range(4)

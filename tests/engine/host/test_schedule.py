@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SpeechRequest, Turn
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.engine.host.process import Host
 from wyoming_qwen3.engine.host.schedule import ENOUGH, Costs, Standing, choose
-from wyoming_qwen3.request import FRAME_SAMPLES, SpeechRequest, Turn
-from wyoming_qwen3.voices import SPEAKERS
 
 NOW, NEXT, LAST = Turn
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import tried
+from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host.standby import StandbyEngine, spell_numbers
 from wyoming_qwen3.engine.host.wire import Audio, Ended, Failed, Output, Submit
-from wyoming_qwen3.request import SpeechRequest
-from wyoming_qwen3.voices import SPEAKERS
 
 
 @pytest.fixture(scope="module")

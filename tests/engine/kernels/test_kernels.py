@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.engine.checkpoint.layouts import layout, separate, unpack
 from tests.waiting import HANG_SECONDS
+from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.engine.kernels import build as build_module
 from wyoming_qwen3.engine.kernels.build import (
     FAMILIES,
@@ -24,7 +25,6 @@ from wyoming_qwen3.engine.kernels.build import (
 )
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.lm.cpu_packing import BLOCK, interleave, pack
-from wyoming_qwen3.errors import EngineFailed
 
 SOURCES = Path(build_module.__file__).parent
 KINDS = [kind.name for kind in kinds_here()]

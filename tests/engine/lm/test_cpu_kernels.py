@@ -16,7 +16,9 @@ from tests.engine.checkpoint.layouts import unpack
 from tests.engine.conftest import LoadPair
 from tests.engine.golden import request, run
 from tests.tiny import build_checkpoint
-from wyoming_qwen3.checkpoints import Kind, Size
+from wyoming_qwen3.core.checkpoints import Kind, Size
+from wyoming_qwen3.core.errors import ModelFailed
+from wyoming_qwen3.core.request import Sampling
 from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint
 from wyoming_qwen3.engine.kernels.build import kinds_here
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
@@ -25,8 +27,6 @@ from wyoming_qwen3.engine.lm.cpu_packing import pack
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded
 from wyoming_qwen3.engine.lm.predictor import CodePredictor
-from wyoming_qwen3.errors import ModelFailed
-from wyoming_qwen3.request import Sampling
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 TEXTS = (LONG, "Hello there.", "你好，世界。")

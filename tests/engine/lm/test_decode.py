@@ -8,10 +8,10 @@ import pytest
 
 from tests.engine.conftest import LoadPair
 from tests.engine.golden import GREEDY, Pair, admit, request, run
-from wyoming_qwen3.checkpoints import Kind, Size
+from wyoming_qwen3.core.checkpoints import Kind, Size
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import Sampling
 from wyoming_qwen3.engine.lm.decode import Row, frame_limit
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import Sampling
 
 KINDS: tuple[Kind, ...] = ("custom_voice", "voice_design", "base")
 TEXTS = ("Hello there.", "It's 12 o'clock!", "你好，世界。", "Wie geht es dir?")

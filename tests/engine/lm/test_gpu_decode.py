@@ -17,12 +17,12 @@ from tests.engine.conftest import LoadPair
 from tests.engine.golden import Pair, admit, request, run
 from tests.engine.replay import LooksAtValues, NoMemory, Replays, record
 from tests.tiny import CODES
+from wyoming_qwen3.core.request import Sampling
 from wyoming_qwen3.engine.cuda_graphs import CudaGraphs, Direct, choose_graphs, reason
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.gpu_slots import Buckets, Part
 from wyoming_qwen3.engine.lm.language_model import load_exact, load_static
-from wyoming_qwen3.request import Sampling
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 TEXTS = (LONG, "Hello there.", "你好，世界。", "It's 12 o'clock!", "Wie geht es dir?")

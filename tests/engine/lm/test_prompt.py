@@ -6,14 +6,14 @@ import torch
 
 from tests.engine.conftest import LoadPair
 from tests.engine.golden import Pair, assert_near, clip, clone, request
-from wyoming_qwen3.checkpoints import Kind, Size
+from wyoming_qwen3.core.checkpoints import Kind, Size
+from wyoming_qwen3.core.errors import InstructionsNotSupported, InvalidRequest
+from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
+from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, find_voice
 from wyoming_qwen3.engine.checkpoint.published import open_codec
 from wyoming_qwen3.engine.codec.encoder import clone_prompt
 from wyoming_qwen3.engine.lm.prompt import PromptBuilder, Voicing, prefills_whole_text, prepare
 from wyoming_qwen3.engine.lm.text_track import encode
-from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest
-from wyoming_qwen3.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
-from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, find_voice
 
 TEXTS = ("Hi", "Guten Morgen, wie geht es dir heute?", "你好，世界。 It's 12 o'clock\n\n— a naïve 👩‍🚀 test.")
 

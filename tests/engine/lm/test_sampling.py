@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.core.request import Sampling
 from wyoming_qwen3.engine.lm.sampling import Choice, Sampler, Warp, WarpTable, choose, draw_residual
-from wyoming_qwen3.request import Sampling
 
 VOCABULARY, END = 40, 33
 DEFAULTS: dict[str, Any] = {

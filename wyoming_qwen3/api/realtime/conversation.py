@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest
 
 from .dialects import Dialect
 from .events import EventRefused, Message, fresh_id

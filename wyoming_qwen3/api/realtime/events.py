@@ -13,8 +13,8 @@ from pydantic import Field
 
 from wyoming_qwen3.api.intent import MODEL, SpeechFields, VoiceId
 from wyoming_qwen3.api.parse import Fields
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import SAMPLE_RATE
 
 Format = Literal["pcm16", "g711_ulaw", "g711_alaw"]
 """How the beta names the formats of audio."""

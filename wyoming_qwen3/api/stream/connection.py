@@ -37,8 +37,8 @@ from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.errors import error_body, rule_for
 from wyoming_qwen3.api.intent import understand
 from wyoming_qwen3.api.keys import CONFIG, SERVICES
-from wyoming_qwen3.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
-from wyoming_qwen3.request import SpeechRequest
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
+from wyoming_qwen3.core.request import SpeechRequest
 
 from .messages import Message, SessionConfig, check_task, configured, parse_any
 from .utterance import Utterance

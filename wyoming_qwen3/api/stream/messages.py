@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.api.intent import SpeechFields, describe
 from wyoming_qwen3.api.parse import parse_json
 from wyoming_qwen3.audio.encode import AudioFormat
-from wyoming_qwen3.checkpoints import KIND_NAMES
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import SAMPLE_RATE, SpeechRequest, kind_for
+from wyoming_qwen3.core.checkpoints import KIND_NAMES
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest, kind_for
 
 _MOST_TEXT = 128 * 1024
 """Characters of a message that is no config."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wyoming_qwen3.audio.streaming import encoded, whole
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.speech import SpeechSession
 
 from .messages import SessionConfig, parse_text

@@ -21,8 +21,8 @@ from wyoming_qwen3.audio.containers import ACCEPTED, browsers_can_play
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, encode
 from wyoming_qwen3.audio.streaming import in_thread
-from wyoming_qwen3.errors import NotFound
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.core.errors import NotFound
+from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.store.clips import Clip, Clips
 
 from .sources import DESK, MOST_SECONDS

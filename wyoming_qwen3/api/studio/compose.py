@@ -18,9 +18,9 @@ from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.audio.mix import MAX_FADE_SECONDS, MAX_SECONDS, MAX_VOLUME, Track, mix, sequence
 from wyoming_qwen3.audio.streaming import in_thread
-from wyoming_qwen3.effects import Effect, read_effects, stretch
-from wyoming_qwen3.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.effects import Effect, read_effects, stretch
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 from .sources import DESCRIPTION, DESK, hear, keep
 

@@ -21,14 +21,14 @@ from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.audio.mix import MAX_SECONDS
 from wyoming_qwen3.audio.streaming import processed
-from wyoming_qwen3.checkpoints import PUBLISHED
 from wyoming_qwen3.conversation import Conversation, Line, Spoken
-from wyoming_qwen3.effects import Effect, needs_whole, read_effects, stretch, tempo
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import FloatArray, SpeechRequest
+from wyoming_qwen3.core.checkpoints import PUBLISHED
+from wyoming_qwen3.core.effects import Effect, needs_whole, read_effects, stretch, tempo
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import FloatArray, SpeechRequest
+from wyoming_qwen3.core.speakers import voice_key
 from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
 from wyoming_qwen3.text.markup import MAX_PAUSE
-from wyoming_qwen3.voices import voice_key
 
 from .sources import bounded, keep
 from .speakers import SpeakerFields, Speakers, cast

@@ -18,10 +18,10 @@ from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.audio.mix import MAX_SECONDS
 from wyoming_qwen3.audio.streaming import processed
+from wyoming_qwen3.core.effects import EFFECTS, Effect, EffectKind, read_effects
+from wyoming_qwen3.core.errors import InvalidRequest, NotSupported
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.design import sample_text
-from wyoming_qwen3.effects import EFFECTS, Effect, EffectKind, read_effects
-from wyoming_qwen3.errors import InvalidRequest, NotSupported
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
 
 from .sources import DESCRIPTION, DESK, bounded, hear
 

@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.api.intent import model_id
 from wyoming_qwen3.api.parse import Query as QueryModel
 from wyoming_qwen3.api.voices.kept import language_name
-from wyoming_qwen3.checkpoints import PUBLISHED
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.core.checkpoints import PUBLISHED
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.speakers import find_language
 from wyoming_qwen3.store.entries import MOST_ITEMS
 from wyoming_qwen3.store.history import Entry, Page, Query
-from wyoming_qwen3.voices import find_language
 
 
 class HistoryEntry(BaseModel):

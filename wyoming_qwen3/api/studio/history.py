@@ -27,8 +27,8 @@ from wyoming_qwen3.api.voices.kept import DeletedAnswer
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode
 from wyoming_qwen3.audio.streaming import in_thread
-from wyoming_qwen3.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
-from wyoming_qwen3.request import SpeechRequest
+from wyoming_qwen3.core.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
+from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.store.history import Entry, History, Limits, Removed
 from wyoming_qwen3.text.script import Segment
 

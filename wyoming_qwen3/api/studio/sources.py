@@ -19,8 +19,8 @@ from wyoming_qwen3.api.speech import MOST_BYTES
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.audio.streaming import in_thread, whole
-from wyoming_qwen3.errors import InvalidRequest, NotFound, QueueFull, StorageFailed, TooLarge, VoiceNotFound
-from wyoming_qwen3.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.errors import InvalidRequest, NotFound, QueueFull, StorageFailed, TooLarge, VoiceNotFound
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.store.clips import Clips
 
 MOST_SECONDS = 600.0

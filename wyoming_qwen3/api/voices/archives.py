@@ -17,7 +17,7 @@ from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.parse import Query, parse_query
 from wyoming_qwen3.audio.reference import combine
-from wyoming_qwen3.checkpoints import SIZES
+from wyoming_qwen3.core.checkpoints import SIZES
 from wyoming_qwen3.store import archive
 from wyoming_qwen3.store.members import MOST_BYTES
 from wyoming_qwen3.store.voices import VoiceStore

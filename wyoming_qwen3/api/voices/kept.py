@@ -16,14 +16,14 @@ from wyoming_qwen3.api.keys import SERVICES, Services
 from wyoming_qwen3.api.parse import Fields
 from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
-from wyoming_qwen3.checkpoints import Size
-from wyoming_qwen3.effects import read_effects
-from wyoming_qwen3.errors import InvalidRequest, VoiceNotFound
+from wyoming_qwen3.core.checkpoints import Size
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
+from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.speakers import Language, find_language, find_voice
 from wyoming_qwen3.models.manager import choose_model
-from wyoming_qwen3.request import SpeechRequest
 from wyoming_qwen3.store.former_names import MAX_FORMER_NAMES
 from wyoming_qwen3.store.voice import KeptVoice, Manner, Sample, VoiceType
-from wyoming_qwen3.voices import Language, find_language, find_voice
 
 FormerNames = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MAX_FORMER_NAMES, fail_fast=True)]
 

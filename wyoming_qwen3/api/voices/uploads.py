@@ -15,8 +15,8 @@ from wyoming_qwen3.api.body import Form, FormShape, read_form
 from wyoming_qwen3.api.parse import Fields, parse_json
 from wyoming_qwen3.audio.decode import Clip, read_clip
 from wyoming_qwen3.audio.reference import Finding, read_recording
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import Reference
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import Reference
 
 MOST_CLIPS = 16
 """Of one form."""

@@ -16,12 +16,12 @@ from wyoming_qwen3.api.body import FormShape, read_form
 from wyoming_qwen3.api.keys import CONFIG, SERVICES, Services
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.parse import Fields, Query, ignored_headers, parse_body, parse_json, parse_query
-from wyoming_qwen3.defaults import Defaults
+from wyoming_qwen3.core.defaults import Defaults
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import Reference
+from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
 from wyoming_qwen3.design import MOST_CHARACTERS, sample_text
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import Reference
 from wyoming_qwen3.store.voice import KeptVoice, Manner
-from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
 
 from .kept import DeletedAnswer, language_name, preview_url
 from .presets import designer

@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from wyoming_qwen3.checkpoints import Kind
+from wyoming_qwen3.core.checkpoints import Kind
 
 _Config = TypeVar("_Config")
 

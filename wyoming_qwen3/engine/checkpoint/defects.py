@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wyoming_qwen3.checkpoints import KIND_NAMES, Checkpoint
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint
 
 MODEL = "model.safetensors"
 MODEL_INDEX = "model.safetensors.index.json"

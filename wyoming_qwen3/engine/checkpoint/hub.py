@@ -23,8 +23,8 @@ from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
-from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import DownloadFailed, TransientDownloadFailed
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import DownloadFailed, TransientDownloadFailed
 
 from .on_disk import PARTS, Progress, folder, lacking_names, missing_files
 from .proxies import proxy_fault, proxy_for, proxy_refusal

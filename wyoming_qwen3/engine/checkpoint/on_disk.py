@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wyoming_qwen3.checkpoints import Checkpoint
-from wyoming_qwen3.errors import InvalidRequest, ModelMissing
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import InvalidRequest, ModelMissing
 
 from .defects import CODEC, MODEL, MODEL_INDEX, SETTINGS, find_defects, tensor_bytes, weight_names
 

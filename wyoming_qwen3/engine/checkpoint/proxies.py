@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from wyoming_qwen3.errors import DownloadFailed, TransientDownloadFailed
+from wyoming_qwen3.core.errors import DownloadFailed, TransientDownloadFailed
 
 _WORKING_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 

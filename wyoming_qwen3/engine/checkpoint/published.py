@@ -18,8 +18,8 @@ from tokenizers.normalizers import NFC
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from torch import Tensor
 
-from wyoming_qwen3.checkpoints import Kind
-from wyoming_qwen3.errors import ModelFailed
+from wyoming_qwen3.core.checkpoints import Kind
+from wyoming_qwen3.core.errors import ModelFailed
 
 from .config import CodecConfig, FileError, ModelConfig, read_json
 from .on_disk import checkpoint_name, weight_files

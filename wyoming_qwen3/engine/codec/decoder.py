@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.engine.checkpoint.config import CodecConfig
 from wyoming_qwen3.engine.checkpoint.tensors import Reader
 from wyoming_qwen3.engine.kernels.library import Kernels
-from wyoming_qwen3.errors import EngineFailed
 
 from .layers import History, UpsamplingState
 from .transformer import AnyTransformerState

@@ -8,10 +8,10 @@ import librosa
 import numpy as np
 import torch
 
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference
 from wyoming_qwen3.engine.checkpoint.published import Published, PublishedCodec
 from wyoming_qwen3.engine.upstream import load_clip_encoder, load_speaker_encoder
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference
 
 _SHORTEST_SECONDS = 0.5
 

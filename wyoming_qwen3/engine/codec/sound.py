@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import CodeArray
 from wyoming_qwen3.engine.checkpoint.published import PublishedCodec
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import CodeArray
 
 from .decoder import CodecState
 

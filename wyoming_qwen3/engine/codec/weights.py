@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.checkpoint.config import CodecConfig
 from wyoming_qwen3.engine.checkpoint.tensors import Reader
 from wyoming_qwen3.engine.kernels.library import Kernels
-from wyoming_qwen3.errors import ModelFailed
 
 from .cpu_kernels import FastConv, FastLayer, FastLinear, FastResidualUnit, FastTransformer
 from .layers import (

@@ -8,9 +8,9 @@ import socket
 import threading
 from pathlib import Path
 
-from wyoming_qwen3.checkpoints import KINDS, SIZES, Checkpoint
+from wyoming_qwen3.core.checkpoints import KINDS, SIZES, Checkpoint
+from wyoming_qwen3.core.errors import DownloadFailed
 from wyoming_qwen3.engine.checkpoint import hub, on_disk
-from wyoming_qwen3.errors import DownloadFailed
 
 from . import wire
 

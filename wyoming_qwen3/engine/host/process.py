@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn, TypeVar
 
+from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
+from wyoming_qwen3.core.playback import Playback
+from wyoming_qwen3.core.request import SAMPLE_RATE, Turn
 from wyoming_qwen3.engine.base import STEP_FAILED, Engine, told
-from wyoming_qwen3.errors import EngineFailed, ModelFailed, SpeechError
-from wyoming_qwen3.playback import Playback
-from wyoming_qwen3.request import SAMPLE_RATE, Turn
 
 from . import wire
 from .schedule import Costs, Standing, choose

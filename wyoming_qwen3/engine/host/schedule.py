@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wyoming_qwen3.request import FRAME_SAMPLES, SAMPLE_RATE, Turn
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Turn
 
 ENOUGH = 2.0
 """Seconds of sound in hand with which a listener can wait."""

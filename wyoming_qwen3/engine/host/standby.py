@@ -15,9 +15,9 @@ import numpy.typing as npt
 from hibari import Hibari
 from hibari.tts import MAX_PHONEMES
 
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.engine.base import told
-from wyoming_qwen3.errors import EngineFailed
 
 from .wire import Audio, Ended, Failed, Job, Opening, Output, Submit
 

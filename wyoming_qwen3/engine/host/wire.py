@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 from wyoming_qwen3.engine.guards import Fault
-from wyoming_qwen3.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
 
 _HEAD = struct.Struct("!II")
 """Bytes of the pickle, and how many arrays come after it."""

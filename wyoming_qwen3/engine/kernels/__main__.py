@@ -2,7 +2,7 @@
 
 import sys
 
-from wyoming_qwen3.errors import EngineFailed
+from wyoming_qwen3.core.errors import EngineFailed
 
 from .build import build
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from wyoming_qwen3.errors import EngineFailed
+from wyoming_qwen3.core.errors import EngineFailed
 
 _SOURCES = Path(__file__).parent
 _MAIN = "kernels.cpp"

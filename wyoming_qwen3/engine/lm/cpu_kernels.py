@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.kernels import structures
 from wyoming_qwen3.engine.kernels.library import Kernels
-from wyoming_qwen3.errors import ModelFailed
 
 from .cpu_packing import BLOCK
 from .sampling import Sampler

@@ -12,10 +12,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.isolation import attempt, together_or_alone
-from wyoming_qwen3.errors import InvalidRequest
-from wyoming_qwen3.request import SpeechRequest
 
 from .predictor import Predictor
 from .prompt import Prompt, PromptBuilder, Voicing, prefills_whole_text, prepare

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.checkpoints import Kind
+from wyoming_qwen3.core.checkpoints import Kind
+from wyoming_qwen3.core.errors import InstructionsNotSupported, InvalidRequest, LanguageNotSupported, VoiceNotFound
+from wyoming_qwen3.core.request import ClonePrompt, Description, SpeechRequest
+from wyoming_qwen3.core.speakers import Language, Speaker
 from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
 from wyoming_qwen3.engine.checkpoint.published import Published
-from wyoming_qwen3.errors import InstructionsNotSupported, InvalidRequest, LanguageNotSupported, VoiceNotFound
-from wyoming_qwen3.request import ClonePrompt, Description, SpeechRequest
-from wyoming_qwen3.voices import Language, Speaker
 
 from .predictor import Predictor
 from .talker import Talker

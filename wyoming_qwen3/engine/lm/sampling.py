@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.request import Sampling
+from wyoming_qwen3.core.request import Sampling
 
 FRAMES_BEFORE_END = 2
 """Upstream's min_new_tokens: the end of speech is never drawn before the third step."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.checkpoint.config import StackConfig
 from wyoming_qwen3.engine.checkpoint.tensors import Reader
-from wyoming_qwen3.errors import ModelFailed
 
 MakeLinear = Callable[[Tensor], nn.Module]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .checkpoints import Kind, Size
 from .effects import Effect
 from .errors import InvalidRequest
-from .voices import Language, Speaker
+from .speakers import Language, Speaker
 
 StandbyMode = Literal["auto", "off", "only"]
 """When the standby voice speaks: while Qwen3 can't, never, or always."""

@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wyoming_qwen3.effects import (
-    EFFECTS,
-    MAX_EFFECTS,
-    Effect,
-    EffectKind,
-    Parameter,
-    needs_whole,
-    read_effects,
-)
-from wyoming_qwen3.errors import InvalidRequest
+from wyoming_qwen3.core.effects import EFFECTS, MAX_EFFECTS, Effect, EffectKind, Parameter, needs_whole, read_effects
+from wyoming_qwen3.core.errors import InvalidRequest
 
 TYPES = "pitch, speed, reverb, low_shelf, high_shelf, gain, loudness, limiter"
 

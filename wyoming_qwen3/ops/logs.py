@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 
-from .errors import SpeechError
+from wyoming_qwen3.core.errors import SpeechError
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from wyoming_qwen3.checkpoints import Size
-from wyoming_qwen3.hardware import GIB, Hardware, available_memory, choose_size, uses
+from wyoming_qwen3.core.checkpoints import Size
+from wyoming_qwen3.core.hardware import GIB, Hardware, available_memory, choose_size, uses
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
-from wyoming_qwen3.errors import LanguageNotSupported, VoiceNotFound
-from wyoming_qwen3.voices import LANGUAGES, SPEAKERS, find_language, find_voice, native_speaker, voice_name
+from wyoming_qwen3.core.errors import LanguageNotSupported, VoiceNotFound
+from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, find_language, find_voice, native_speaker, voice_name
 
 RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
 

@@ -17,10 +17,11 @@ from tests.parts import make_cast, make_services, stop
 from tests.ports import free_port
 from tests.stress.garbage import event
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3 import door, handler
+from wyoming_qwen3 import handler
 from wyoming_qwen3.api.keys import Services
-from wyoming_qwen3.door import Door, address_of, watch_for_loss
 from wyoming_qwen3.handler import Handler
+from wyoming_qwen3.ops import connection_limit
+from wyoming_qwen3.ops.connection_limit import Door, address_of, watch_for_loss
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ async def empty(services: Services) -> None:
 async def test_one_address_has_so_many_connections_and_others_have_theirs(
     port: int, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "MOST_OF_ONE", 3)
-    monkeypatch.setattr(door, "MOST", 5)
+    monkeypatch.setattr(connection_limit, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(connection_limit, "MOST", 5)
     inside = [await Caller.at(port) for _ in range(3)]
     for caller in inside:
         assert (await caller.ask(event("ping")))["type"] == "pong"
@@ -152,8 +153,8 @@ async def test_the_connection_that_was_idle_the_longest_makes_room(
     port: int, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A text that was begun and not ended is idle, too; one that is spoken is not."""
-    monkeypatch.setattr(door, "MOST_OF_ONE", 3)
-    monkeypatch.setattr(door, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(connection_limit, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(connection_limit, "_IDLE_SECONDS", 0.0)
     busy = await Caller.at(port)
     busy.writer.write(event("synthesize", {"text": "The front door is open. " * 200}))
     await busy.reader.readline()
@@ -175,8 +176,8 @@ async def test_the_connection_that_was_idle_the_longest_makes_room(
 async def test_where_all_are_busy_a_new_connection_is_refused(
     port: int, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "MOST_OF_ONE", 2)
-    monkeypatch.setattr(door, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(connection_limit, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(connection_limit, "_IDLE_SECONDS", 0.0)
     busy = [await Caller.at(port) for _ in range(2)]
     for caller in busy:
         caller.writer.write(event("synthesize", {"text": "The front door is open. " * 200}))

@@ -1,8 +1,8 @@
 import pytest
 
-from wyoming_qwen3.defaults import Defaults
-from wyoming_qwen3.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
-from wyoming_qwen3.voices import find_language, find_voice
+from wyoming_qwen3.core.defaults import Defaults
+from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
+from wyoming_qwen3.core.speakers import find_language, find_voice
 
 
 @pytest.mark.parametrize(

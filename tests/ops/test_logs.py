@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from wyoming_qwen3 import logs
-from wyoming_qwen3.errors import EngineFailed, InvalidRequest
-from wyoming_qwen3.logs import Faults, Lines, one_line
+from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.ops import logs
+from wyoming_qwen3.ops.logs import Faults, Lines, one_line
 
 
 @pytest.mark.parametrize(

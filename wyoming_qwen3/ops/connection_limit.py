@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from .errors import InvalidRequest, QueueFull, SpeechError
+from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError
+
 from .logs import Faults
 from .metrics import Metrics
 

@@ -21,11 +21,11 @@ from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.keys import Config, Services
-from wyoming_qwen3.door import Door
+from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.engine.host.wire import Audio
 from wyoming_qwen3.handler import Handler
-from wyoming_qwen3.patience import Patience
-from wyoming_qwen3.request import SAMPLE_RATE
+from wyoming_qwen3.ops.connection_limit import Door
+from wyoming_qwen3.ops.slow_clients import Patience
 from wyoming_qwen3.worker import CREDIT, Row
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from .errors import InvalidRequest
 from .request import Sampling
-from .voices import Language, Speaker, find_language, find_voice, native_speaker
+from .speakers import Language, Speaker, find_language, find_voice, native_speaker
 
 
 @dataclass(frozen=True)

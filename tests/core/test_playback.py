@@ -2,7 +2,7 @@
 
 import pytest
 
-from wyoming_qwen3.playback import Playback
+from wyoming_qwen3.core.playback import Playback
 
 
 def test_what_is_in_hand_is_played_and_waited_for() -> None:

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from tests.metrics import samples
-from wyoming_qwen3.metrics import Metrics, resident_bytes
+from wyoming_qwen3.ops.metrics import Metrics, resident_bytes
 
 
 def test_speech_is_counted_by_surface_model_and_end() -> None:

@@ -1,0 +1,1 @@
+"""What every other folder speaks of: requests, voices and checkpoints by name, errors. Imports nothing of ours."""
