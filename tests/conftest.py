@@ -51,7 +51,7 @@ WHOLE_SERVER = (
     *(
         "tests/ops/test_slow_clients.py",
         "tests/ops/test_connection_limit.py",
-        "tests/test_handler.py",
+        "tests/wyoming/test_handler.py",
         "tests/test_setup.py",
     ),
 )

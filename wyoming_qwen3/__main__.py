@@ -17,27 +17,24 @@ from urllib.parse import urlparse
 from wyoming.event import async_get_stdin, async_get_stdout
 from wyoming.server import AsyncServer
 
-from . import say
 from .api.access import Access
 from .api.app import host_and_port, make_app, serving
 from .api.ingress import Ingress
 from .api.keys import Config, Services, Store
 from .casting import Cast, Replacements
+from .cli import say
+from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
 from .core.defaults import Defaults
 from .core.errors import SpeechError, StorageFailed
 from .core.hardware import choose_size, probe
 from .core.request import SpeechRequest
 from .core.speakers import SPEAKERS
-from .discovery import Announcement, default_name
 from .drop.mirror import FolderDrop
 from .engine.checkpoint import on_disk
-from .handler import Handler
-from .info import PROGRAM
 from .ops.connection_limit import Door
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
-from .settings import Settings, parse
 from .store.claim import claimed
 from .store.clips import Clips
 from .store.history import History, Limits
@@ -46,6 +43,9 @@ from .text.language import LanguageGuesser
 from .text.script import Script
 from .tts_cache import TtsCache
 from .wiring import make_parts, make_services
+from .wyoming.discovery import Announcement, default_name
+from .wyoming.handler import Handler
+from .wyoming.info import PROGRAM
 
 _LOGGER = logging.getLogger(__package__)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from .admission import Admission
 from .api.keys import Services, Store
+from .cli.options import Settings
 from .cloning import ClonePrompts
 from .core.checkpoints import Size
 from .engines import Engines
@@ -13,7 +14,6 @@ from .models.state import State
 from .ops.metrics import Metrics, resident_bytes
 from .ops.slow_clients import Patience
 from .remote.servers import Servers
-from .settings import Settings
 from .speech import Options, Synthesizer
 from .standby import StandbyVoice
 from .text.language import LanguageGuesser

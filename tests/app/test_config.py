@@ -10,8 +10,8 @@ import pytest
 from tests.app.files import CHOSEN, CONFIG, ROOT, read
 from tests.app.schema import MANIFEST, fits
 from wyoming_qwen3 import __version__
+from wyoming_qwen3.cli.options import parse
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
-from wyoming_qwen3.settings import parse
 
 LANGUAGE_FILES = {"en", "de", "zh-Hans", "ja", "ko", "fr", "ru", "pt", "es", "it"}
 

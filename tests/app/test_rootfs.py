@@ -18,7 +18,7 @@ from tests.app.dockerfile import settings
 from tests.app.files import CHOSEN, CONFIG, HEALTHCHECK, ROOT, SERVICES
 from tests.conftest import StartServer, environment
 from tests.ports import free_port
-from wyoming_qwen3.settings import SupervisorAccess, parse
+from wyoming_qwen3.cli.options import SupervisorAccess, parse
 
 pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed: apt-get install jq")
 

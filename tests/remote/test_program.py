@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 from tests.conftest import StartServer, environment, synthesize
 from tests.remote.conftest import serving
 from tests.vllm.server import tone, vllm
-from wyoming_qwen3.settings import Vllm, parse
+from wyoming_qwen3.cli.options import Vllm, parse
 
 TEXT = "The front door is open."
 

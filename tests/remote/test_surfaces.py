@@ -32,9 +32,9 @@ from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_voice
-from wyoming_qwen3.handler import Handler
 from wyoming_qwen3.ops.connection_limit import Door
 from wyoming_qwen3.store.voice import Manner as VoiceManner
+from wyoming_qwen3.wyoming.handler import Handler
 
 TEXT = "The front door is open."
 SPOKEN = {"input": TEXT, "response_format": "pcm", "seed": 7}

@@ -10,7 +10,7 @@ from wyoming.event import Event
 from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeVoice
 
-from .core.errors import InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest
 
 _Message = TypeVar("_Message", bound=Synthesize | SynthesizeStart | SynthesizeChunk)
 

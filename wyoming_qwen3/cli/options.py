@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
-from . import __version__
-from . import convert as to
-from .core.checkpoints import KIND_NAMES, KINDS, Kind, Size
-from .core.errors import InvalidRequest, SpeechError
-from .core.request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
-from .core.speakers import Language, Speaker, find_language, find_voice
-from .start import MAX_HOLD_SECONDS
-from .text_feed import TEXT_TIMEOUT_SECONDS
+from wyoming_qwen3 import __version__
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, KINDS, Kind, Size
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.core.request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
+from wyoming_qwen3.core.speakers import Language, Speaker, find_language, find_voice
+from wyoming_qwen3.start import MAX_HOLD_SECONDS
+from wyoming_qwen3.text_feed import TEXT_TIMEOUT_SECONDS
+
+from . import option_types as to
 
 _PREFIX = "TTS_QWEN3_"
 _T = TypeVar("_T")

@@ -7,7 +7,7 @@ from wyoming.event import Event
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeVoice
 
 from wyoming_qwen3.core.errors import InvalidRequest
-from wyoming_qwen3.messages import parse, pong
+from wyoming_qwen3.wyoming.messages import parse, pong
 
 Message = type[Synthesize] | type[SynthesizeStart] | type[SynthesizeChunk]
 KINDS = {Synthesize: "synthesize", SynthesizeStart: "synthesize-start", SynthesizeChunk: "synthesize-chunk"}

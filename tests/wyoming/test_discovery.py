@@ -11,7 +11,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
 from tests.conftest import StartServer
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.discovery import Announcement, addresses, default_name
+from wyoming_qwen3.wyoming.discovery import Announcement, addresses, default_name
 
 SERVICE = "_wyoming._tcp.local."
 

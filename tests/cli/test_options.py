@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from wyoming_qwen3.settings import SupervisorAccess, parse
+from wyoming_qwen3.cli.options import SupervisorAccess, parse
 
 
 def test_defaults() -> None:

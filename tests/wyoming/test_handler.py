@@ -14,8 +14,8 @@ from tests.conftest import collect
 from tests.parts import make_cast, make_services, stop
 from tests.ports import free_port
 from tests.stress.odd_events import CONVERSATIONS, OddConversation
-from wyoming_qwen3.handler import Handler
 from wyoming_qwen3.ops.connection_limit import Door
+from wyoming_qwen3.wyoming.handler import Handler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

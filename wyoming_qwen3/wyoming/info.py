@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from wyoming.info import Attribution, Info, TtsProgram, TtsVoice
 
-from . import __version__
-from .core.speakers import LANGUAGES, SPEAKERS, Language, Speaker, voice_name
-from .store.voice import KeptVoice
+from wyoming_qwen3 import __version__
+from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, Language, Speaker, voice_name
+from wyoming_qwen3.store.voice import KeptVoice
 
 PROGRAM = "qwen3-tts"
 

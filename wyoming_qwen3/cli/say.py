@@ -15,14 +15,14 @@ from typing import IO, Any, Protocol
 
 from tqdm import tqdm
 
-from .audio import pcm
-from .core.checkpoints import Checkpoint
-from .core.errors import InvalidRequest, SpeechError
-from .core.request import SAMPLE_RATE, SpeechRequest
-from .speech import SpeechSession, Synthesizer
-from .text.markup import Pause
-from .text.script import Script
-from .worker import download
+from wyoming_qwen3.audio import pcm
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest
+from wyoming_qwen3.speech import SpeechSession, Synthesizer
+from wyoming_qwen3.text.markup import Pause
+from wyoming_qwen3.text.script import Script
+from wyoming_qwen3.worker import download
 
 _PIECE = 64 << 10
 

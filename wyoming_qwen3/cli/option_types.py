@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlparse
 
-from .core.checkpoints import KINDS, SIZES, Kind, Size
+from wyoming_qwen3.core.checkpoints import KINDS, SIZES, Kind, Size
 
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from wyoming.event import Event
 
-from .core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
 MAX_HEADER = 64 << 10
 """Bytes of an event's first line. asyncio's stream readers hold twice as much, and then stop reading."""

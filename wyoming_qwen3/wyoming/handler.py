@@ -32,15 +32,16 @@ from wyoming.tts import (
     SynthesizeVoice,
 )
 
-from .audio import pcm
-from .casting import Cast, Wish
-from .core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
-from .core.request import SAMPLE_RATE, FloatArray, SpeechRequest
-from .events import EventReader
+from wyoming_qwen3.audio import pcm
+from wyoming_qwen3.casting import Cast, Wish
+from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, SpeechRequest
+from wyoming_qwen3.ops.connection_limit import Door, address_of, watch_for_loss
+from wyoming_qwen3.speech import SpeechSession, Synthesizer
+
+from .event_reader import EventReader
 from .info import build_info
 from .messages import parse, pong, sendable
-from .ops.connection_limit import Door, address_of, watch_for_loss
-from .speech import SpeechSession, Synthesizer
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from wyoming.event import Event, async_write_event
 from tests.examples import tried
 from tests.stress.garbage import attack, event
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3 import events
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
-from wyoming_qwen3.events import MAX_DATA, MAX_HEADER, MAX_PAYLOAD, EventReader
+from wyoming_qwen3.wyoming import event_reader
+from wyoming_qwen3.wyoming.event_reader import MAX_DATA, MAX_HEADER, MAX_PAYLOAD, EventReader
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -94,7 +94,7 @@ def test_any_json_is_read_or_refused(header: object, rest: bytes) -> None:
 
 
 def test_any_garbage_is_read_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_RATE", 1e9)
+    monkeypatch.setattr(event_reader, "_RATE", 1e9)
     for seed in range(1_500):
         assert len(refusal(b"".join(attack(Random(seed)).pieces))) < 200
 
@@ -163,8 +163,8 @@ async def test_who_has_said_something_may_be_silent() -> None:
 
 async def test_a_flood_is_read_no_faster_than_at_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many at once, the rest later; and others have their turn between any two."""
-    monkeypatch.setattr(events, "_RATE", 1_000.0)
-    monkeypatch.setattr(events, "_BURST", 100.0)
+    monkeypatch.setattr(event_reader, "_RATE", 1_000.0)
+    monkeypatch.setattr(event_reader, "_BURST", 100.0)
     source = EventReader(reader(event("ping") * 200))
     turns = 0
 

@@ -1,0 +1,1 @@
+"""The Wyoming surface: events on a connection, what Describe answers, and mDNS."""
