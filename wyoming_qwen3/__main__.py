@@ -35,13 +35,13 @@ from .engine.checkpoint import on_disk
 from .ops.connection_limit import Door
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
+from .speech.tts_cache import TtsCache
 from .store.claim import claimed
 from .store.clips import Clips
 from .store.history import History, Limits
 from .store.voices import VoiceStore
 from .text.language import LanguageGuesser
 from .text.script import Script
-from .tts_cache import TtsCache
 from .wiring import make_parts, make_services
 from .wyoming.discovery import Announcement, default_name
 from .wyoming.handler import Handler

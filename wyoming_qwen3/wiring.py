@@ -3,19 +3,19 @@
 import asyncio
 from dataclasses import dataclass
 
-from .admission import Admission
 from .api.keys import Services, Store
 from .cli.options import Settings
 from .cloning import ClonePrompts
 from .core.checkpoints import Size
-from .engines import Engines
 from .models.manager import ModelManager, Policy
 from .models.state import State
 from .ops.metrics import Metrics, resident_bytes
 from .ops.slow_clients import Patience
 from .remote.servers import Servers
-from .speech import Options, Synthesizer
-from .standby import StandbyVoice
+from .speech.admission import Admission
+from .speech.backend_selector import Engines
+from .speech.session import Options, Synthesizer
+from .speech.standby import StandbyVoice
 from .text.language import LanguageGuesser
 from .worker import Worker, download
 

@@ -22,7 +22,7 @@ from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SpeechRequest
-from wyoming_qwen3.speech import SpeechSession, Synthesizer
+from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
 from wyoming_qwen3.text.script import Segment
 
 TEXTS = (

@@ -23,7 +23,7 @@ from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.ops.metrics import resident_bytes
-from wyoming_qwen3.report import Report
+from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.wiring import make_parts
 from wyoming_qwen3.worker import Worker
 

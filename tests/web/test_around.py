@@ -14,7 +14,7 @@ from tests.hub import Hub
 from tests.ports import free_port
 from tests.web.conftest import PHONE, OpenStudio, Studio
 from tests.web.ingress import home_assistant
-from wyoming_qwen3.tts_cache import STALE
+from wyoming_qwen3.speech.tts_cache import STALE
 
 SENTENCE = "The front door is open, and the light in the kitchen is still on."
 KEY = "s3cret"

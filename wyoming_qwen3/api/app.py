@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from wyoming_qwen3.core.errors import SpeechError
-from wyoming_qwen3.design import Sketches
+from wyoming_qwen3.speech.voice_design import Sketches
 
 from . import access, batch, health, machine, models, openapi, pages, speech, tokenizer
 from .answer import cut_on_failure

@@ -13,9 +13,9 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
-from wyoming_qwen3.batch import Item, Result, speak_all
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.speech.batch import Item, Result, speak_all
 
 from .answer import STREAM_HEADERS, cut_on_failure, with_warnings
 from .errors import error_body

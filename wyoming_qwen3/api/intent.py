@@ -21,7 +21,7 @@ from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, ModelNotFound
 from wyoming_qwen3.core.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language
-from wyoming_qwen3.report import voice_label
+from wyoming_qwen3.speech.report import voice_label
 
 from .answer import with_warnings
 from .keys import Config

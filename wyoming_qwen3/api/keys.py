@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from wyoming_qwen3.admission import Admission
 from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.drop.mirror import FolderDrop
@@ -14,12 +13,13 @@ from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.ops.slow_clients import Patience
 from wyoming_qwen3.remote.servers import Servers
-from wyoming_qwen3.speech import Synthesizer
-from wyoming_qwen3.standby import StandbyVoice
+from wyoming_qwen3.speech.admission import Admission
+from wyoming_qwen3.speech.session import Synthesizer
+from wyoming_qwen3.speech.standby import StandbyVoice
+from wyoming_qwen3.speech.tts_cache import TtsCache
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.history import History
 from wyoming_qwen3.store.voices import VoiceStore
-from wyoming_qwen3.tts_cache import TtsCache
 
 from .access import Access
 

@@ -9,8 +9,8 @@ from aiohttp import web
 from pydantic import Field
 
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
-from wyoming_qwen3.report import Report
-from wyoming_qwen3.speech import SpeechSession
+from wyoming_qwen3.speech.report import Report
+from wyoming_qwen3.speech.session import SpeechSession
 
 from .answer import EVENT_STREAM, stream_audio, stream_events, whole_audio
 from .intent import SpeechFields, check_text, describe, understand, voice_headers

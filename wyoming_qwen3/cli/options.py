@@ -15,8 +15,8 @@ from wyoming_qwen3.core.checkpoints import KIND_NAMES, KINDS, Kind, Size
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.core.request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language, find_voice
-from wyoming_qwen3.start import MAX_HOLD_SECONDS
-from wyoming_qwen3.text_feed import TEXT_TIMEOUT_SECONDS
+from wyoming_qwen3.speech.playback_buffer import MAX_HOLD_SECONDS
+from wyoming_qwen3.speech.text_feed import TEXT_TIMEOUT_SECONDS
 
 from . import option_types as to
 

@@ -14,8 +14,8 @@ from wyoming_qwen3.audio.encode import Encoder, open_encoder
 from wyoming_qwen3.audio.g711 import G711Encoder
 from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
-from wyoming_qwen3.report import Report
-from wyoming_qwen3.speech import SpeechSession
+from wyoming_qwen3.speech.report import Report
+from wyoming_qwen3.speech.session import SpeechSession
 
 from .conversation import Conversation, Item
 from .dialects import Dialect

@@ -8,7 +8,7 @@ from typing import Any
 from wyoming_qwen3.audio.streaming import encoded, whole
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE
-from wyoming_qwen3.speech import SpeechSession
+from wyoming_qwen3.speech.session import SpeechSession
 
 from .messages import SessionConfig, parse_text
 

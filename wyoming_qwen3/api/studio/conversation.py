@@ -21,12 +21,12 @@ from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.audio.mix import MAX_SECONDS
 from wyoming_qwen3.audio.streaming import processed
-from wyoming_qwen3.conversation import Conversation, Line, Spoken
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.effects import Effect, needs_whole, read_effects, stretch, tempo
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import FloatArray, SpeechRequest
 from wyoming_qwen3.core.speakers import voice_key
+from wyoming_qwen3.speech.conversation import Conversation, Line, Spoken
 from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
 from wyoming_qwen3.text.markup import MAX_PAUSE
 

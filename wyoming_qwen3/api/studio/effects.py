@@ -21,7 +21,7 @@ from wyoming_qwen3.audio.streaming import processed
 from wyoming_qwen3.core.effects import EFFECTS, Effect, EffectKind, read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, NotSupported
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
-from wyoming_qwen3.design import sample_text
+from wyoming_qwen3.speech.voice_design import sample_text
 
 from .sources import DESCRIPTION, DESK, bounded, hear
 

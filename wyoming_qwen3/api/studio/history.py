@@ -15,7 +15,6 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3 import recall
 from wyoming_qwen3.api.answer import private_file, stream_audio
 from wyoming_qwen3.api.intent import voice_headers
 from wyoming_qwen3.api.keys import SERVICES
@@ -29,6 +28,7 @@ from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode
 from wyoming_qwen3.audio.streaming import in_thread
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.speech import replay
 from wyoming_qwen3.store.history import Entry, History, Limits, Removed
 from wyoming_qwen3.text.script import Segment
 
@@ -263,7 +263,7 @@ async def regenerate(request: web.Request) -> web.StreamResponse:
     body = await _parse_optional(request, RegenerateBody)
     services = request.app[SERVICES]
     entry = await _history(request).get(request.match_info["id"])
-    wanted, segments = recall.from_json(entry.params, services.store.voices, _seed(query, body))
+    wanted, segments = replay.from_json(entry.params, services.store.voices, _seed(query, body))
     wanted = replace(wanted, save=body.save)
     if entry.model != "standby":
         wanted = replace(wanted, standby="off")

@@ -12,7 +12,7 @@ from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, VoiceNotFound
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, voice_key
-from wyoming_qwen3.speech import Synthesizer
+from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.text.dialogue import check_speaker
 
 MOST_SPEAKERS = 64

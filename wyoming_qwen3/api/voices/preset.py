@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.core.checkpoints import PUBLISHED, published
-from wyoming_qwen3.design import Sketch
+from wyoming_qwen3.speech.voice_design import Sketch
 from wyoming_qwen3.store.clips import Clip
 from wyoming_qwen3.store.voice import KeptVoice
 

@@ -18,7 +18,7 @@ from wyoming_qwen3.api.progress import Work, stream_progress, wants_events
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
-from wyoming_qwen3.design import MOST_CHARACTERS, Designer, Sketch, Sketches, Stage, sample_text
+from wyoming_qwen3.speech.voice_design import MOST_CHARACTERS, Designer, Sketch, Sketches, Stage, sample_text
 from wyoming_qwen3.store.voice import Manner
 
 from .kept import DeletedAnswer, FormerNamesFields, MannerFields, change_manner, find_kept, serve_sample

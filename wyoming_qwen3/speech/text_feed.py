@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 
-from .core.errors import TextTimeout
+from wyoming_qwen3.core.errors import TextTimeout
 
 TEXT_TIMEOUT_SECONDS = 300.0
 """How long an utterance waits for more text, or for its end: an assistant may call a tool that takes a minute or two,

@@ -14,28 +14,29 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from wyoming_qwen3.audio import pcm
+from wyoming_qwen3.audio.chain import Chain, check_installed
+from wyoming_qwen3.audio.streaming import processed
+from wyoming_qwen3.audio.stretch import Stretcher
+from wyoming_qwen3.core.errors import SpeechError, StorageFailed
+from wyoming_qwen3.core.playback import Playback
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
+from wyoming_qwen3.core.speakers import find_language
+from wyoming_qwen3.ops.metrics import Metrics
+from wyoming_qwen3.store.history import History, Recording
+from wyoming_qwen3.text.live import LiveScript
+from wyoming_qwen3.text.markup import Pause
+from wyoming_qwen3.text.script import Recital, Script, Segment, Spoken
+from wyoming_qwen3.worker import Row
+
 from .admission import Admission, Place
-from .audio import pcm
-from .audio.chain import Chain, check_installed
-from .audio.streaming import processed
-from .audio.stretch import Stretcher
-from .core.errors import SpeechError, StorageFailed
-from .core.playback import Playback
-from .core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
-from .core.speakers import find_language
-from .engaged import Engaged, Local, Sound
-from .engines import Engines
-from .lineup import Lineup
-from .ops.metrics import Metrics
-from .recall import facts
+from .backend import Engaged, Local, Sound
+from .backend_selector import Engines
+from .pieces import Lineup
+from .playback_buffer import MAX_HOLD_SECONDS, PlaybackBuffer, expected_seconds
+from .replay import facts
 from .report import Report, log_line
-from .start import MAX_HOLD_SECONDS, PlaybackBuffer, expected_seconds
-from .store.history import History, Recording
-from .text.live import LiveScript
-from .text.markup import Pause
-from .text.script import Recital, Script, Segment, Spoken
 from .text_feed import TEXT_TIMEOUT_SECONDS, TextFeed
-from .worker import Row
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from wyoming_qwen3 import text_feed
 from wyoming_qwen3.core.errors import TextTimeout
-from wyoming_qwen3.text_feed import TextFeed
+from wyoming_qwen3.speech import text_feed
+from wyoming_qwen3.speech.text_feed import TextFeed
 
 
 class Clock:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from .core.request import Description, SpeechRequest
-from .core.speakers import Speaker
+from wyoming_qwen3.core.request import Description, SpeechRequest
+from wyoming_qwen3.core.speakers import Speaker
 
 _VERBS = {"whole": "Spoke", "cut": "Spoke the beginning", "stopped": "Stopped"}
 

@@ -5,11 +5,11 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from .core.errors import EngineFailed, LanguageNotSupported, NotSupported
-from .core.request import SpeechRequest, StandbyMode
-from .core.speakers import Language, Speaker
-from .models.state import State
-from .worker import Worker
+from wyoming_qwen3.core.errors import EngineFailed, LanguageNotSupported, NotSupported
+from wyoming_qwen3.core.request import SpeechRequest, StandbyMode
+from wyoming_qwen3.core.speakers import Language, Speaker
+from wyoming_qwen3.models.state import State
+from wyoming_qwen3.worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections import deque
 
 import numpy as np
 
-from .core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 
 MAX_HOLD_SECONDS = 8.0
 """How long sound is held back at most. Home Assistant sends a player nothing before the first sound, and ESPHome's give

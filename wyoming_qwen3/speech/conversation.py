@@ -13,13 +13,14 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from .audio import pcm
-from .core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge
-from .core.request import SAMPLE_RATE, FloatArray, SpeechRequest
+from wyoming_qwen3.audio import pcm
+from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, SpeechRequest
+from wyoming_qwen3.text.dialogue import MAX_TURNS, check_speaker
+from wyoming_qwen3.text.markup import MAX_PAUSE
+
 from .report import Report
-from .speech import Synthesizer
-from .text.dialogue import MAX_TURNS, check_speaker
-from .text.markup import MAX_PAUSE
+from .session import Synthesizer
 
 _MOST_AHEAD = 120 * SAMPLE_RATE
 """Samples of one turn that wait to be delivered, 11 MB; a turn that has so many is not made on."""

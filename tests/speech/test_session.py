@@ -14,14 +14,14 @@ import pytest_asyncio
 from tests.conftest import CUSTOM_VOICE
 from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS, until
-from wyoming_qwen3 import engaged
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.core.errors import SpeechError, TextTimeout
 from wyoming_qwen3.core.request import FloatArray, Sampling, SpeechRequest, Turn
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.models.state import State
-from wyoming_qwen3.speech import SpeechSession
+from wyoming_qwen3.speech import backend
+from wyoming_qwen3.speech.session import SpeechSession
 from wyoming_qwen3.wiring import make_parts
 from wyoming_qwen3.worker import Row, Worker
 
@@ -110,7 +110,7 @@ async def test_pieces_side_by_side_are_the_same_as_one_after_the_other(
     assert worker.sounds[0] == 0
     assert worker.sounds[1] >= 1, "The first piece waited for another."
     worker.forget()
-    monkeypatch.setattr(engaged, "_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr(backend, "_SIDE_BY_SIDE", 1)
     alone = await listen(opened(services))
     assert worker.unmade == [1] * 5
     np.testing.assert_allclose(together, alone, atol=5e-5)

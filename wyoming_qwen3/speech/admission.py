@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 
-from .core.errors import QueueFull
+from wyoming_qwen3.core.errors import QueueFull
 
 _PATIENCE = 5.0
 """Seconds for which a place is kept for a listener that takes nothing while others wait."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from .core.checkpoints import Checkpoint
-from .core.errors import OutOfMemory
-from .core.request import FloatArray, SpeechRequest, Turn
-from .worker import Row, Worker
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import OutOfMemory
+from wyoming_qwen3.core.request import FloatArray, SpeechRequest, Turn
+from wyoming_qwen3.worker import Row, Worker
 
 _SIDE_BY_SIDE = 3
 """Pieces of one answer that are made at a time: more rows of a step gain little on a CPU."""

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .core.errors import StorageFailed
-from .ops.supervisor import CallFailed, Supervisor
+from wyoming_qwen3.core.errors import StorageFailed
+from wyoming_qwen3.ops.supervisor import CallFailed, Supervisor
+from wyoming_qwen3.store.files import storing
+
 from .report import Report
-from .store.files import storing
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from .core.checkpoints import PUBLISHED
-from .core.effects import read_effects
-from .core.errors import InvalidRequest, VoiceNotFound
-from .core.request import Description, Kept, Sampling, SpeechRequest, Voice
-from .core.speakers import Speaker, find_language, find_voice
+from wyoming_qwen3.core.checkpoints import PUBLISHED
+from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
+from wyoming_qwen3.core.request import Description, Kept, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
+from wyoming_qwen3.store.history import Facts
+from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.text.markup import Pause
+from wyoming_qwen3.text.script import Segment, Spoken
+
 from .report import Report, voice_label
-from .store.history import Facts
-from .store.voices import VoiceStore
-from .text.markup import Pause
-from .text.script import Segment, Spoken
 
 _PLAIN = ("instruct", "ssml", "speed", "length", "size", "standby", "voice_name")
 """Fields of a request that JSON holds as they are."""

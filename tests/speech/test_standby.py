@@ -4,7 +4,7 @@ from wyoming_qwen3.core.errors import LanguageNotSupported, NotSupported
 from wyoming_qwen3.core.request import Description, SpeechRequest, StandbyMode
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.models.state import State
-from wyoming_qwen3.standby import choose_engine, language_matters, standby_mode
+from wyoming_qwen3.speech.standby import choose_engine, language_matters, standby_mode
 
 RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
 GERMAN, ENGLISH = find_language("de"), find_language("en")

@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from .cloning import ClonePrompts, prepare
-from .core.checkpoints import Checkpoint, published
-from .core.errors import InvalidRequest, NameExists, NotFound
-from .core.request import (
+from wyoming_qwen3.cloning import ClonePrompts, prepare
+from wyoming_qwen3.core.checkpoints import Checkpoint, published
+from wyoming_qwen3.core.errors import InvalidRequest, NameExists, NotFound
+from wyoming_qwen3.core.request import (
     FRAME_SAMPLES,
     SAMPLE_RATE,
     ClonePrompt,
@@ -25,15 +25,16 @@ from .core.request import (
     Sampling,
     SpeechRequest,
 )
-from .core.speakers import Language
-from .models.manager import ModelManager
-from .speech import Synthesizer
-from .store import wav
-from .store.checks import check_name
-from .store.clips import Clip, Clips
-from .store.voice import Design, KeptVoice, Manner
-from .store.voices import VoiceStore
-from .text.script import Script, Spoken
+from wyoming_qwen3.core.speakers import Language
+from wyoming_qwen3.models.manager import ModelManager
+from wyoming_qwen3.store import wav
+from wyoming_qwen3.store.checks import check_name
+from wyoming_qwen3.store.clips import Clip, Clips
+from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
+from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.text.script import Script, Spoken
+
+from .session import Synthesizer
 
 Stage = Literal["loading", "speaking", "cloning", "saving"]
 

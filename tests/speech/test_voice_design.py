@@ -9,7 +9,7 @@ from tests.parts import make_services
 from wyoming_qwen3.core.errors import InvalidRequest, ModelMissing, NameExists, NotFound
 from wyoming_qwen3.core.request import Reference, Sampling
 from wyoming_qwen3.core.speakers import LANGUAGES, Language, find_language
-from wyoming_qwen3.design import Designer, Sketch, Sketches, sample_text
+from wyoming_qwen3.speech.voice_design import Designer, Sketch, Sketches, sample_text
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voice import Design, Manner
 from wyoming_qwen3.text.script import Script, Spoken

@@ -6,17 +6,25 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
-from .cloning import ClonePrompts
-from .core.checkpoints import KIND_NAMES, Checkpoint, Size
-from .core.errors import BackendUnavailable, EngineFailed, InvalidRequest, OutOfMemory, SpeechError, Unavailable
-from .core.request import Kept, Reference, SpeechRequest, StandbyMode
-from .core.speakers import SPEAKERS
-from .engaged import Engaged, Local, Speaker
-from .models.manager import ModelManager, choose_model, choose_smaller
-from .models.state import Model, State, Status
-from .remote.servers import Servers
+from wyoming_qwen3.cloning import ClonePrompts
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size
+from wyoming_qwen3.core.errors import (
+    BackendUnavailable,
+    EngineFailed,
+    InvalidRequest,
+    OutOfMemory,
+    SpeechError,
+    Unavailable,
+)
+from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode
+from wyoming_qwen3.core.speakers import SPEAKERS
+from wyoming_qwen3.models.manager import ModelManager, choose_model, choose_smaller
+from wyoming_qwen3.models.state import Model, State, Status
+from wyoming_qwen3.remote.servers import Servers
+from wyoming_qwen3.text.language import LanguageGuesser
+
+from .backend import Engaged, Local, Speaker
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
-from .text.language import LanguageGuesser
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
 """What a caller has to have entered while something is waited for that is no speech, so that others speak meanwhile."""

@@ -19,12 +19,12 @@ from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint
 from wyoming_qwen3.core.errors import ModelFailed, OutOfMemory, SpeechError
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engines import speakers_ready
 from wyoming_qwen3.models.state import State, Status
 from wyoming_qwen3.ops.supervisor import Supervisor
-from wyoming_qwen3.report import Report
-from wyoming_qwen3.speech import Synthesizer
-from wyoming_qwen3.tts_cache import NOTE, Timing, TtsCache, retry_pause
+from wyoming_qwen3.speech.backend_selector import speakers_ready
+from wyoming_qwen3.speech.report import Report
+from wyoming_qwen3.speech.session import Synthesizer
+from wyoming_qwen3.speech.tts_cache import NOTE, Timing, TtsCache, retry_pause
 
 STANDBY = Report(model="standby", outcome="whole")
 QUICK = Timing(look=0.005, settle=0.0, retry_pause=lambda _: 0.01)

@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.admission import Admission, Place
 from wyoming_qwen3.core.errors import QueueFull
+from wyoming_qwen3.speech.admission import Admission, Place
 
 
 class Crowd:

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from .core.request import Turn
-from .engaged import Engaged, Sound
-from .text.script import Segment, Spoken
+from wyoming_qwen3.core.request import Turn
+from wyoming_qwen3.text.script import Segment, Spoken
+
+from .backend import Engaged, Sound
 
 
 class Lineup:

@@ -8,12 +8,13 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
-from .audio.encode import AudioFormat
-from .audio.streaming import encoded
-from .core.errors import SpeechError
-from .core.request import SpeechRequest
+from wyoming_qwen3.audio.encode import AudioFormat
+from wyoming_qwen3.audio.streaming import encoded
+from wyoming_qwen3.core.errors import SpeechError
+from wyoming_qwen3.core.request import SpeechRequest
+
 from .report import Report
-from .speech import Synthesizer
+from .session import Synthesizer
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
-from wyoming_qwen3.start import PlaybackBuffer, expected_seconds, last_pause, plays_through
+from wyoming_qwen3.speech.playback_buffer import PlaybackBuffer, expected_seconds, last_pause, plays_through
 
 FRAME = 0.08
 
