@@ -19,7 +19,7 @@ from tests.conftest import CUSTOM_VOICE, Server, StartServer, collect, synthesiz
 ROOT = Path(__file__).resolve().parent.parent
 SENTENCE = "The front door is open, and the light is on in the kitchen. "
 DATES = {
-    "drop/mirror.py": 1,
+    "voices/watched_folder.py": 1,
     "models/state.py": 1,
     "store/clips.py": 2,
     "store/database.py": 1,

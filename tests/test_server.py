@@ -320,8 +320,7 @@ async def test_words_are_spoken_as_they_come_on_the_text_track(
     options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--temperature", "0")
     # On a busy machine words may be seconds apart, and a pause of one ends the stretch.
     (tmp_path / "sitecustomize.py").write_text(
-        "from wyoming_qwen3.speech import text_feed\n"
-        "text_feed._PAUSE_SECONDS = text_feed._MAX_PAUSE_SECONDS = 3600.0\n"
+        "from wyoming_qwen3.speech import text_feed\ntext_feed._PAUSE_SECONDS = text_feed._MAX_PAUSE_SECONDS = 3600.0\n"
     )
     variables = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
     server = start_server(*options, "--no-download", "--text-streaming", "token", **variables)

@@ -21,7 +21,6 @@ from .api.access import Access
 from .api.app import host_and_port, make_app, serving
 from .api.ingress import Ingress
 from .api.keys import Config, Services, Store
-from .casting import Cast, Replacements
 from .cli import say
 from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
@@ -30,7 +29,6 @@ from .core.errors import SpeechError, StorageFailed
 from .core.hardware import choose_size, probe
 from .core.request import SpeechRequest
 from .core.speakers import SPEAKERS
-from .drop.mirror import FolderDrop
 from .engine.checkpoint import on_disk
 from .ops.connection_limit import Door
 from .ops.logs import write_lines
@@ -42,6 +40,8 @@ from .store.history import History, Limits
 from .store.voices import VoiceStore
 from .text.language import LanguageGuesser
 from .text.script import Script
+from .voices.resolver import Cast, Replacements
+from .voices.watched_folder import FolderDrop
 from .wiring import make_parts, make_services
 from .wyoming.discovery import Announcement, default_name
 from .wyoming.handler import Handler

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from .api.keys import Services, Store
 from .cli.options import Settings
-from .cloning import ClonePrompts
 from .core.checkpoints import Size
 from .models.manager import ModelManager, Policy
 from .models.state import State
@@ -17,6 +16,7 @@ from .speech.backend_selector import Engines
 from .speech.session import Options, Synthesizer
 from .speech.standby import StandbyVoice
 from .text.language import LanguageGuesser
+from .voices.clone_prompts import ClonePrompts
 from .worker import Worker, download
 
 

@@ -26,8 +26,6 @@ from wyoming_qwen3.api.intent import (
 )
 from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.api.voices.uploads import Sent, hear
-from wyoming_qwen3.casting import Cast
-from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.effects import read_effects
@@ -53,6 +51,8 @@ from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.voices.clone_prompts import ClonePrompts
+from wyoming_qwen3.voices.resolver import Cast
 
 RYAN = find_voice("ryan")[0]
 CLIP = data_url(2.0)

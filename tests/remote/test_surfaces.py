@@ -28,12 +28,12 @@ from tests.vllm.server import Manner, VllmServer, tone
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import Config, Services
-from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.ops.connection_limit import Door
 from wyoming_qwen3.store.voice import Manner as VoiceManner
+from wyoming_qwen3.voices.resolver import Cast
 from wyoming_qwen3.wyoming.handler import Handler
 
 TEXT = "The front door is open."

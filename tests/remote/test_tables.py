@@ -9,7 +9,6 @@ import soundfile
 
 from tests.vllm.wheel import protocol
 from wyoming_qwen3.audio import pcm
-from wyoming_qwen3.cloning import prepare
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import (
     BackendUnavailable,
@@ -31,6 +30,7 @@ from wyoming_qwen3.remote.server import Server
 from wyoming_qwen3.remote.serving import Unrecognised, recognise
 from wyoming_qwen3.remote.stream import Broken, EventReader, PcmReader, reader_for
 from wyoming_qwen3.remote.watch import retry_delay
+from wyoming_qwen3.voices.clone_prompts import prepare
 
 RYAN = find_voice("ryan")[0]
 LARGE, SMALL = Checkpoint("custom_voice", "1.7B"), Checkpoint("custom_voice", "0.6B")

@@ -14,14 +14,14 @@ from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.audio.reference import LONGEST_SECONDS, read_recording
-from wyoming_qwen3.casting import Part, Wish
-from wyoming_qwen3.cloning import prepare
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, ModelNotFound
 from wyoming_qwen3.core.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language
 from wyoming_qwen3.speech.report import voice_label
+from wyoming_qwen3.voices.clone_prompts import prepare
+from wyoming_qwen3.voices.resolver import Part, Wish
 
 from .answer import with_warnings
 from .keys import Config

@@ -5,9 +5,6 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from wyoming_qwen3.casting import Cast
-from wyoming_qwen3.cloning import ClonePrompts
-from wyoming_qwen3.drop.mirror import FolderDrop
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.ops.metrics import Metrics
@@ -20,6 +17,9 @@ from wyoming_qwen3.speech.tts_cache import TtsCache
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.history import History
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.voices.clone_prompts import ClonePrompts
+from wyoming_qwen3.voices.resolver import Cast
+from wyoming_qwen3.voices.watched_folder import FolderDrop
 
 from .access import Access
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
-from wyoming_qwen3.cloning import ClonePrompts
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size
 from wyoming_qwen3.core.errors import (
     BackendUnavailable,
@@ -22,6 +21,7 @@ from wyoming_qwen3.models.manager import ModelManager, choose_model, choose_smal
 from wyoming_qwen3.models.state import Model, State, Status
 from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.text.language import LanguageGuesser
+from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 
 from .backend import Engaged, Local, Speaker
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode

@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 
-from wyoming_qwen3.cloning import ClonePrompts, prepare
 from wyoming_qwen3.core.checkpoints import Checkpoint, published
 from wyoming_qwen3.core.errors import InvalidRequest, NameExists, NotFound
 from wyoming_qwen3.core.request import (
@@ -33,6 +32,7 @@ from wyoming_qwen3.store.clips import Clip, Clips
 from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
 from wyoming_qwen3.text.script import Script, Spoken
+from wyoming_qwen3.voices.clone_prompts import ClonePrompts, prepare
 
 from .session import Synthesizer
 

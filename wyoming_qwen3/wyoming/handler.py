@@ -33,11 +33,11 @@ from wyoming.tts import (
 )
 
 from wyoming_qwen3.audio import pcm
-from wyoming_qwen3.casting import Cast, Wish
 from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, SpeechRequest
 from wyoming_qwen3.ops.connection_limit import Door, address_of, watch_for_loss
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
+from wyoming_qwen3.voices.resolver import Cast, Wish
 
 from .event_reader import EventReader
 from .info import build_info

@@ -25,12 +25,12 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.intent import SpeechFields, understand
 from wyoming_qwen3.api.keys import Config
-from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.core.checkpoints import Checkpoint, Size
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.voices.resolver import Cast
 
 CREATE = "/api/voice-presets/create"
 SENTENCE = "The front door is open."

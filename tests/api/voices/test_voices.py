@@ -20,12 +20,12 @@ from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.intent import SpeechFields, understand
 from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.audio.decode import parse_data_url
-from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.voices.resolver import Cast
 
 VOICES = "/v1/audio/voices"
 DEFAULT = "/api/voices/default"

@@ -22,9 +22,9 @@ from wyoming_qwen3.api.errors import error_body
 from wyoming_qwen3.api.intent import MODEL, check_text, find_model, understand
 from wyoming_qwen3.api.keys import CONFIG, SERVICES
 from wyoming_qwen3.api.parse import Query, parse_json, parse_query
-from wyoming_qwen3.casting import Wish
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.voices.resolver import Wish
 
 from .conversation import Conversation, Item, joined
 from .dialects import BetaDialect, Dialect

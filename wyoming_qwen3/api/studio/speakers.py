@@ -8,12 +8,12 @@ from pydantic_core import PydanticCustomError
 
 from wyoming_qwen3.api.intent import SpeechFields, understand
 from wyoming_qwen3.api.keys import Config
-from wyoming_qwen3.casting import Cast
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, VoiceNotFound
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, voice_key
 from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.text.dialogue import check_speaker
+from wyoming_qwen3.voices.resolver import Cast
 
 MOST_SPEAKERS = 64
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wyoming_qwen3 import casting
-from wyoming_qwen3.casting import Cast, Part, Replacements, Surface, Wish
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
@@ -18,6 +16,8 @@ from wyoming_qwen3.ops import logs
 from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.voices import resolver
+from wyoming_qwen3.voices.resolver import Cast, Part, Replacements, Surface, Wish
 
 CLIP = Reference(np.zeros(24_000, np.float32), 24_000, "Hello.")
 RYAN = find_voice("ryan")[0]
@@ -280,10 +280,10 @@ async def test_a_fault_is_over_when_the_voice_is_there_or_is_not_asked_for_any_m
     cast.choose_for("wyoming", Wish("Berta"))
     await cast.voices.create("Anna", "profile", Manner(), [CLIP])
     assert [fault.partition(";")[0] for fault in cast.faults()] == ["There is no voice 'Berta'"]
-    now += casting.REMEMBERED_SECONDS - 1
+    now += resolver.REMEMBERED_SECONDS - 1
     assert len(cast.faults()) == 1
     cast.choose_for("wyoming", Wish("Berta"))
-    now += casting.REMEMBERED_SECONDS - 1
+    now += resolver.REMEMBERED_SECONDS - 1
     assert len(cast.faults()) == 1
     now += 2
     assert cast.faults() == []
@@ -296,5 +296,5 @@ async def test_who_asks_for_ever_other_voices_fills_neither_memory_nor_log(
     for number in range(1_000):
         cast.choose_for("wyoming", Wish(f"nosuch {number}"), "10.0.0.2")
     assert len(caplog.messages) == 30
-    assert len(cast.faults()) == casting.MAX_REMEMBERED
+    assert len(cast.faults()) == resolver.MAX_REMEMBERED
     assert "'nosuch 999'" in cast.faults()[-1]

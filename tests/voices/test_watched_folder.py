@@ -17,9 +17,9 @@ import soundfile
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.core.request import FloatArray
-from wyoming_qwen3.drop.mirror import FolderDrop, Problem
 from wyoming_qwen3.store.voice import Manner
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.voices.watched_folder import FolderDrop, Problem
 
 TEXT = "She sells sea shells by the sea shore, and the shells are sea shells."
 
@@ -253,7 +253,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("wyoming_qwen3.drop.mirror.time", clock)
+    monkeypatch.setattr("wyoming_qwen3.voices.watched_folder.time", clock)
     return clock
 
 
@@ -561,6 +561,6 @@ async def test_an_entry_that_can_not_be_read_leaves_its_voice(
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr("wyoming_qwen3.drop.content.os.scandir", scandir)
+    monkeypatch.setattr("wyoming_qwen3.voices.folder_content.os.scandir", scandir)
     assert message(await drop.scan()) == "The folder can't be read: Permission denied."
     assert [voice.name for voice in store.all()] == ["Bob"]

@@ -20,7 +20,7 @@ from wyoming_qwen3.store.checks import check_name
 from wyoming_qwen3.store.voice import KeptVoice, Manner
 from wyoming_qwen3.store.voices import VoiceStore
 
-from .content import Content, Entry, Stamp, look, read
+from .folder_content import Content, Entry, Stamp, look, read
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .core.defaults import Defaults
-from .core.effects import Effect
-from .core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
-from .core.request import Kept, Voice, VoiceFallback
-from .core.speakers import (
+from wyoming_qwen3.core.defaults import Defaults
+from wyoming_qwen3.core.effects import Effect
+from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
+from wyoming_qwen3.core.request import Kept, Voice, VoiceFallback
+from wyoming_qwen3.core.speakers import (
     MAX_NAME_CHARACTERS,
     Language,
     Speaker,
@@ -20,9 +20,9 @@ from .core.speakers import (
     quoted,
     split_language,
 )
-from .ops.logs import Faults
-from .store.voice import KeptVoice
-from .store.voices import VoiceStore
+from wyoming_qwen3.ops.logs import Faults
+from wyoming_qwen3.store.voice import KeptVoice
+from wyoming_qwen3.store.voices import VoiceStore
 
 Surface = Literal["wyoming", "http"]
 

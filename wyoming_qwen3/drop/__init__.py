@@ -1,1 +1,0 @@
-"""Voices by way of a folder: what a person puts there can be spoken with."""

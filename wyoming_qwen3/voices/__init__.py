@@ -1,0 +1,1 @@
+"""From a name to a voice, and from a clip to what clones it."""
