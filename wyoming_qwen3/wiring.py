@@ -8,16 +8,16 @@ from .cli.options import Settings
 from .core.checkpoints import Size
 from .models.manager import ModelManager, Policy
 from .models.state import State
+from .models.worker import Worker, download
 from .ops.metrics import Metrics, resident_bytes
 from .ops.slow_clients import Patience
-from .remote.servers import Servers
 from .speech.admission import Admission
 from .speech.backend_selector import Engines
 from .speech.session import Options, Synthesizer
 from .speech.standby import StandbyVoice
 from .text.language import LanguageGuesser
+from .vllm.servers import Servers
 from .voices.clone_prompts import ClonePrompts
-from .worker import Worker, download
 
 
 @dataclass(frozen=True)

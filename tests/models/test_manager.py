@@ -20,7 +20,7 @@ from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.models.state import State
-from wyoming_qwen3.worker import Worker, download
+from wyoming_qwen3.models.worker import Worker, download
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 DESIGN = Checkpoint("voice_design", "1.7B")

@@ -30,7 +30,7 @@ from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.models.state import EventKind, State, Status
-from wyoming_qwen3.worker import Worker
+from wyoming_qwen3.models.worker import Worker
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 DESIGN = Checkpoint("voice_design", "1.7B")

@@ -22,10 +22,10 @@ from wyoming_qwen3.core.request import Reference, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.state import State
+from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.ops.metrics import resident_bytes
 from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.wiring import make_parts
-from wyoming_qwen3.worker import Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

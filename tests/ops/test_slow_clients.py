@@ -23,9 +23,9 @@ from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.keys import Config, Services
 from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.engine.host.wire import Audio
+from wyoming_qwen3.models.worker import CREDIT, Row
 from wyoming_qwen3.ops.connection_limit import Door
 from wyoming_qwen3.ops.slow_clients import Patience
-from wyoming_qwen3.worker import CREDIT, Row
 from wyoming_qwen3.wyoming.handler import Handler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

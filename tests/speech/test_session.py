@@ -20,10 +20,10 @@ from wyoming_qwen3.core.request import FloatArray, Sampling, SpeechRequest, Turn
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.models.state import State
+from wyoming_qwen3.models.worker import Row, Worker
 from wyoming_qwen3.speech import backend
 from wyoming_qwen3.speech.session import SpeechSession
 from wyoming_qwen3.wiring import make_parts
-from wyoming_qwen3.worker import Row, Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,8 +12,8 @@ from aiohttp import ClientSession
 
 from tests.conftest import CUSTOM_VOICE, Server, StartServer, synthesize
 from tests.parts import make_services, stop
-from tests.remote.conftest import serving, speaking
 from tests.supervisor import TOKEN, SupervisorApi, supervisor_api
+from tests.vllm.conftest import serving, speaking
 from tests.waiting import until
 from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint
 from wyoming_qwen3.core.errors import ModelFailed, OutOfMemory, SpeechError

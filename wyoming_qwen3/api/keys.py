@@ -9,7 +9,6 @@ from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.ops.slow_clients import Patience
-from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.speech.admission import Admission
 from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.speech.standby import StandbyVoice
@@ -17,6 +16,7 @@ from wyoming_qwen3.speech.tts_cache import TtsCache
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.history import History
 from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.vllm.servers import Servers
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 from wyoming_qwen3.voices.resolver import Cast
 from wyoming_qwen3.voices.watched_folder import FolderDrop

@@ -19,10 +19,10 @@ from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest
+from wyoming_qwen3.models.worker import download
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.script import Script
-from wyoming_qwen3.worker import download
 
 _PIECE = 64 << 10
 

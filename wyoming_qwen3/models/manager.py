@@ -29,7 +29,7 @@ from wyoming_qwen3.core.errors import (
 from wyoming_qwen3.core.request import SpeechRequest, kind_for
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.host import wire
-from wyoming_qwen3.worker import Worker
+from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription
 from .files import Download, ModelFiles

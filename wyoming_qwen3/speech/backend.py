@@ -9,7 +9,7 @@ from typing import Protocol, Self
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import OutOfMemory
 from wyoming_qwen3.core.request import FloatArray, SpeechRequest, Turn
-from wyoming_qwen3.worker import Row, Worker
+from wyoming_qwen3.models.worker import Row, Worker
 
 _SIDE_BY_SIDE = 3
 """Pieces of one answer that are made at a time: more rows of a step gain little on a CPU."""

@@ -19,8 +19,8 @@ from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMo
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.models.manager import ModelManager, choose_model, choose_smaller
 from wyoming_qwen3.models.state import Model, State, Status
-from wyoming_qwen3.remote.servers import Servers
 from wyoming_qwen3.text.language import LanguageGuesser
+from wyoming_qwen3.vllm.servers import Servers
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 
 from .backend import Engaged, Local, Speaker

@@ -22,12 +22,12 @@ from wyoming_qwen3.core.errors import SpeechError, StorageFailed
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
 from wyoming_qwen3.core.speakers import find_language
+from wyoming_qwen3.models.worker import Row
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.history import History, Recording
 from wyoming_qwen3.text.live import LiveScript
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.script import Recital, Script, Segment, Spoken
-from wyoming_qwen3.worker import Row
 
 from .admission import Admission, Place
 from .backend import Engaged, Local, Sound

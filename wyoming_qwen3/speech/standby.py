@@ -9,7 +9,7 @@ from wyoming_qwen3.core.errors import EngineFailed, LanguageNotSupported, NotSup
 from wyoming_qwen3.core.request import SpeechRequest, StandbyMode
 from wyoming_qwen3.core.speakers import Language, Speaker
 from wyoming_qwen3.models.state import State
-from wyoming_qwen3.worker import Worker
+from wyoming_qwen3.models.worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.core.request import StandbyMode
-from wyoming_qwen3.remote.client import Timeouts
-from wyoming_qwen3.remote.servers import Servers
+from wyoming_qwen3.vllm.client import Timeouts
+from wyoming_qwen3.vllm.servers import Servers
 from wyoming_qwen3.wiring import make_parts
 
 PATIENT = Timeouts(connect=HANG_SECONDS, first=HANG_SECONDS, gap=HANG_SECONDS, probe=HANG_SECONDS)

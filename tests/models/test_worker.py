@@ -17,7 +17,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.core.request import CodeArray, FloatArray, Reference, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.worker import CREDIT, Row, Worker
+from wyoming_qwen3.models.worker import CREDIT, Row, Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

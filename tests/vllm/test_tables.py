@@ -23,13 +23,13 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import find_language, find_voice
-from wyoming_qwen3.remote.body import frame_limit, speech_body, voice_fields
-from wyoming_qwen3.remote.choice import choose_checkpoint, choose_server
-from wyoming_qwen3.remote.fault import Blame, broken, refusal
-from wyoming_qwen3.remote.server import Server
-from wyoming_qwen3.remote.serving import Unrecognised, recognise
-from wyoming_qwen3.remote.stream import Broken, EventReader, PcmReader, reader_for
-from wyoming_qwen3.remote.watch import retry_delay
+from wyoming_qwen3.vllm.body import frame_limit, speech_body, voice_fields
+from wyoming_qwen3.vllm.choice import choose_checkpoint, choose_server
+from wyoming_qwen3.vllm.fault import Blame, broken, refusal
+from wyoming_qwen3.vllm.server import Server
+from wyoming_qwen3.vllm.serving import Unrecognised, recognise
+from wyoming_qwen3.vllm.stream import Broken, EventReader, PcmReader, reader_for
+from wyoming_qwen3.vllm.watch import retry_delay
 from wyoming_qwen3.voices.clone_prompts import prepare
 
 RYAN = find_voice("ryan")[0]

@@ -19,11 +19,18 @@ from typing import Self
 
 import numpy as np
 
-from .core.checkpoints import Checkpoint
-from .core.errors import DownloadFailed, EngineFailed, OutOfMemory, SpeechError, TransientDownloadFailed, from_code
-from .core.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
-from .engine.guards import Fault
-from .engine.host import wire
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import (
+    DownloadFailed,
+    EngineFailed,
+    OutOfMemory,
+    SpeechError,
+    TransientDownloadFailed,
+    from_code,
+)
+from wyoming_qwen3.core.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
+from wyoming_qwen3.engine.guards import Fault
+from wyoming_qwen3.engine.host import wire
 
 _LOGGER = logging.getLogger(__name__)
 

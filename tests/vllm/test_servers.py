@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.conftest import over, patience, serving, speaking
+from tests.vllm.conftest import over, patience, serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone, vllm
 from tests.waiting import until
 from wyoming_qwen3.api.keys import Services
@@ -21,7 +21,7 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
-from wyoming_qwen3.remote.row import AHEAD
+from wyoming_qwen3.vllm.row import AHEAD
 
 RYAN = find_voice("ryan")[0]
 ENGLISH = find_language("en")

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.conftest import StartServer, environment, synthesize
-from tests.remote.conftest import serving
+from tests.vllm.conftest import serving
 from tests.vllm.server import tone, vllm
 from wyoming_qwen3.cli.options import Vllm, parse
 

@@ -23,7 +23,7 @@ from tests.api.quiet import Client
 from tests.api.quiet import serving as http_serving
 from tests.audio.sounds import speech
 from tests.ports import free_port
-from tests.remote.conftest import serving, speaking
+from tests.vllm.conftest import serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
