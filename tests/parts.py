@@ -10,7 +10,7 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.store.clips import Clips
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.voices.resolver import Cast
 from wyoming_qwen3.wiring import Parts, make_parts
 from wyoming_qwen3.wiring import make_services as wire

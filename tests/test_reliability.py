@@ -23,9 +23,9 @@ DATES = {
     "models/state.py": 1,
     "store/clips.py": 2,
     "store/database.py": 1,
-    "store/history.py": 1,
-    "store/recording.py": 1,
-    "store/voices.py": 3,
+    "store/history/store.py": 1,
+    "store/history/recording.py": 1,
+    "store/voices/store.py": 3,
 }
 """Where, and how often, it is asked what time it is: for dates that are shown, kept, or compared with files'."""
 

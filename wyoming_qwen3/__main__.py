@@ -34,10 +34,10 @@ from .ops.connection_limit import Door
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
 from .speech.tts_cache import TtsCache
-from .store.claim import claimed
 from .store.clips import Clips
-from .store.history import History, Limits
-from .store.voices import VoiceStore
+from .store.folder_lock import claimed
+from .store.history.store import History, Limits
+from .store.voices.store import VoiceStore
 from .text.language import LanguageGuesser
 from .text.script import Script
 from .voices.resolver import Cast, Replacements

@@ -49,8 +49,8 @@ from wyoming_qwen3.core.request import (
 )
 from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
 from wyoming_qwen3.ops.metrics import Metrics
-from wyoming_qwen3.store.voice import Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 from wyoming_qwen3.voices.resolver import Cast
 

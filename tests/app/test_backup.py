@@ -10,10 +10,10 @@ import pytest
 from tests.app.backup import FOLDER, back_up, excluded, restore
 from tests.app.files import CONFIG, HEALTHCHECK
 from tests.conftest import environment
-from tests.store.spoken import FACTS, noise, spoken
+from tests.store.history.spoken import FACTS, noise, spoken
 from tests.waiting import until
 from wyoming_qwen3.store.files import new_folder, write_file
-from wyoming_qwen3.store.history import History, Limits, Recording
+from wyoming_qwen3.store.history.store import History, Limits, Recording
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from wyoming_qwen3.core.request import ClonePrompt, Description, Kept, Reference
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.speech.replay import facts, from_json, to_json
 from wyoming_qwen3.speech.report import Report
-from wyoming_qwen3.store.voice import Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.text.script import Pause, Segment, Spoken
 
 RYAN = find_voice("ryan")[0]

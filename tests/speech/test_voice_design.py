@@ -11,7 +11,7 @@ from wyoming_qwen3.core.request import Reference, Sampling
 from wyoming_qwen3.core.speakers import LANGUAGES, Language, find_language
 from wyoming_qwen3.speech.voice_design import Designer, Sketch, Sketches, sample_text
 from wyoming_qwen3.store.clips import Clips
-from wyoming_qwen3.store.voice import Design, Manner
+from wyoming_qwen3.store.voices.voice import Design, Manner
 from wyoming_qwen3.text.script import Script, Spoken
 
 

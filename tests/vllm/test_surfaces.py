@@ -32,7 +32,7 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.ops.connection_limit import Door
-from wyoming_qwen3.store.voice import Manner as VoiceManner
+from wyoming_qwen3.store.voices.voice import Manner as VoiceManner
 from wyoming_qwen3.voices.resolver import Cast
 from wyoming_qwen3.wyoming.handler import Handler
 

@@ -9,7 +9,7 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.ops.metrics import Metrics
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 
 SMALL, LARGE = Checkpoint("base", "0.6B"), Checkpoint("base", "1.7B")

@@ -14,8 +14,8 @@ from wyoming_qwen3.core.request import Kept, Reference, VoiceFallback
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.ops import logs
 from wyoming_qwen3.ops.logs import Faults
-from wyoming_qwen3.store.voice import KeptVoice, Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 from wyoming_qwen3.voices import resolver
 from wyoming_qwen3.voices.resolver import Cast, Part, Replacements, Surface, Wish
 

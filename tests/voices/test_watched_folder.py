@@ -17,8 +17,8 @@ import soundfile
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.core.request import FloatArray
-from wyoming_qwen3.store.voice import Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.voices.watched_folder import FolderDrop, Problem
 
 TEXT = "She sells sea shells by the sea shore, and the shells are sea shells."

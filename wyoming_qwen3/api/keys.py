@@ -14,8 +14,8 @@ from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.speech.standby import StandbyVoice
 from wyoming_qwen3.speech.tts_cache import TtsCache
 from wyoming_qwen3.store.clips import Clips
-from wyoming_qwen3.store.history import History
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.history.store import History
+from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.vllm.servers import Servers
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 from wyoming_qwen3.voices.resolver import Cast

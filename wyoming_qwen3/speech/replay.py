@@ -12,8 +12,8 @@ from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
 from wyoming_qwen3.core.request import Description, Kept, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
-from wyoming_qwen3.store.history import Facts
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.history.store import Facts
+from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.script import Segment, Spoken
 

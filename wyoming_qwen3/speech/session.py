@@ -24,7 +24,7 @@ from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, S
 from wyoming_qwen3.core.speakers import find_language
 from wyoming_qwen3.models.worker import Row
 from wyoming_qwen3.ops.metrics import Metrics
-from wyoming_qwen3.store.history import History, Recording
+from wyoming_qwen3.store.history.store import History, Recording
 from wyoming_qwen3.text.live import LiveScript
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.script import Recital, Script, Segment, Spoken

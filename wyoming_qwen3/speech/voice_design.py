@@ -26,11 +26,11 @@ from wyoming_qwen3.core.request import (
 )
 from wyoming_qwen3.core.speakers import Language
 from wyoming_qwen3.models.manager import ModelManager
-from wyoming_qwen3.store import wav
-from wyoming_qwen3.store.checks import check_name
 from wyoming_qwen3.store.clips import Clip, Clips
-from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices import wav
+from wyoming_qwen3.store.voices.checks import check_name
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner
 from wyoming_qwen3.text.script import Script, Spoken
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts, prepare
 

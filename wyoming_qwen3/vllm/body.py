@@ -15,7 +15,7 @@ from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint
 from wyoming_qwen3.core.errors import InvalidRequest, NotSupported
 from wyoming_qwen3.core.request import ClonePrompt, Description, Kept, Reference, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import Speaker
-from wyoming_qwen3.store import wav
+from wyoming_qwen3.store.voices import wav
 
 _MOST_FRAMES = 4096
 """Its own bound for max_new_tokens."""

@@ -11,8 +11,8 @@ from wyoming_qwen3.core.errors import VoiceNotFound
 from wyoming_qwen3.core.request import ClonePrompt, Kept, Reference
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.ops.metrics import Metrics
-from wyoming_qwen3.store import wav
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices import wav
+from wyoming_qwen3.store.voices.store import VoiceStore
 
 _REMEMBERED = 64
 """Prompts held in memory: some 50 KB each."""

@@ -21,7 +21,7 @@ from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.reference import LONGEST_SECONDS, require_usable
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
-from wyoming_qwen3.store.checks import MOST_SAMPLES
+from wyoming_qwen3.store.voices.checks import MOST_SAMPLES
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Of each file its name, its bytes, and when its content and its facts were changed, in nanoseconds."""

@@ -21,8 +21,8 @@ from wyoming_qwen3.core.speakers import (
     split_language,
 )
 from wyoming_qwen3.ops.logs import Faults
-from wyoming_qwen3.store.voice import KeptVoice
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import KeptVoice
 
 Surface = Literal["wyoming", "http"]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.core.speakers import voice_key
-from wyoming_qwen3.store.checks import check_name
-from wyoming_qwen3.store.voice import KeptVoice, Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.checks import check_name
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 
 from .folder_content import Content, Entry, Stamp, look, read
 

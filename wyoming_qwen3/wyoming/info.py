@@ -6,7 +6,7 @@ from wyoming.info import Attribution, Info, TtsProgram, TtsVoice
 
 from wyoming_qwen3 import __version__
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, Language, Speaker, voice_name
-from wyoming_qwen3.store.voice import KeptVoice
+from wyoming_qwen3.store.voices.voice import KeptVoice
 
 PROGRAM = "qwen3-tts"
 

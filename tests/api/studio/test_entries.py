@@ -8,7 +8,7 @@ import pytest
 
 from wyoming_qwen3.api.studio.entries import HistoryQuery, entry_model, read_query, read_time
 from wyoming_qwen3.core.errors import InvalidRequest
-from wyoming_qwen3.store.history import Entry
+from wyoming_qwen3.store.history.store import Entry
 
 ENTRY = Entry(
     text="The door is open.",

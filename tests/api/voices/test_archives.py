@@ -15,8 +15,8 @@ from tests.api.voices.forms import TEXT, form, wav
 from tests.audio.sounds import quiet, speech
 from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.core.request import ClonePrompt, Reference
-from wyoming_qwen3.store.voice import Design, Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Design, Manner
 
 CLIP = Reference(speech(4.0), 24_000, TEXT)
 PROMPT = ClonePrompt(np.linspace(-1, 1, 1024, dtype=np.float32), np.full((50, 16), 7, np.int64), TEXT)

@@ -28,8 +28,8 @@ from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.core.checkpoints import Checkpoint, Size
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.speakers import find_voice
-from wyoming_qwen3.store.voice import Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.voices.resolver import Cast
 
 CREATE = "/api/voice-presets/create"

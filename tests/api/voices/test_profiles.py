@@ -17,8 +17,8 @@ from tests.parts import make_cast, make_services
 from wyoming_qwen3.api.app import make_app
 from wyoming_qwen3.api.keys import SERVICES, Config
 from wyoming_qwen3.core.request import ClonePrompt, Reference
-from wyoming_qwen3.store.voice import Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.voices.watched_folder import FolderDrop
 
 GOOD = wav(speech(4.0))

@@ -23,8 +23,8 @@ from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_language, find_voice
-from wyoming_qwen3.store.voice import Manner
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.voices.resolver import Cast
 
 VOICES = "/v1/audio/voices"

@@ -15,8 +15,8 @@ from wyoming_qwen3.api.voices.kept import language_name
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import find_language
-from wyoming_qwen3.store.entries import MOST_ITEMS
-from wyoming_qwen3.store.history import Entry, Page, Query
+from wyoming_qwen3.store.history.entries import MOST_ITEMS
+from wyoming_qwen3.store.history.store import Entry, Page, Query
 
 
 class HistoryEntry(BaseModel):

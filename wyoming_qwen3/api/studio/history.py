@@ -29,7 +29,7 @@ from wyoming_qwen3.audio.streaming import in_thread
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.speech import replay
-from wyoming_qwen3.store.history import Entry, History, Limits, Removed
+from wyoming_qwen3.store.history.store import Entry, History, Limits, Removed
 from wyoming_qwen3.text.script import Segment
 
 from .entries import HistoryEntry, HistoryPage, HistoryQuery, entry_model, page_json, read_query, read_time

@@ -1,6 +1,6 @@
 """/api/profiles/import and /export: voices as archives that a person can keep, hand on and bring in elsewhere.
 
-Knows not what is in an archive, which store/archive.py does. Packing and unpacking go on on threads.
+Knows not what is in an archive, which store/voices/archive.py does. Packing and unpacking go on on threads.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.parse import Query, parse_query
 from wyoming_qwen3.audio.reference import combine
 from wyoming_qwen3.core.checkpoints import SIZES
-from wyoming_qwen3.store import archive
-from wyoming_qwen3.store.members import MOST_BYTES
-from wyoming_qwen3.store.voices import VoiceStore
+from wyoming_qwen3.store.voices import archive
+from wyoming_qwen3.store.voices.archive_members import MOST_BYTES
+from wyoming_qwen3.store.voices.store import VoiceStore
 
 from .profile import Profile, answer_profile, check_unbound
 

@@ -22,8 +22,8 @@ from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import Language, find_language, find_voice
 from wyoming_qwen3.models.manager import choose_model
-from wyoming_qwen3.store.former_names import MAX_FORMER_NAMES
-from wyoming_qwen3.store.voice import KeptVoice, Manner, Sample, VoiceType
+from wyoming_qwen3.store.voices.former_names import MAX_FORMER_NAMES
+from wyoming_qwen3.store.voices.voice import KeptVoice, Manner, Sample, VoiceType
 
 FormerNames = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MAX_FORMER_NAMES, fail_fast=True)]
 

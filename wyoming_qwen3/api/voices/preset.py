@@ -9,7 +9,7 @@ from wyoming_qwen3.api.keys import Services
 from wyoming_qwen3.core.checkpoints import PUBLISHED, published
 from wyoming_qwen3.speech.voice_design import Sketch
 from wyoming_qwen3.store.clips import Clip
-from wyoming_qwen3.store.voice import KeptVoice
+from wyoming_qwen3.store.voices.voice import KeptVoice
 
 from .kept import KeptEntry, entry_fields, language_name, preview_url
 

@@ -19,7 +19,7 @@ from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
 from wyoming_qwen3.speech.voice_design import MOST_CHARACTERS, Designer, Sketch, Sketches, Stage, sample_text
-from wyoming_qwen3.store.voice import Manner
+from wyoming_qwen3.store.voices.voice import Manner
 
 from .kept import DeletedAnswer, FormerNamesFields, MannerFields, change_manner, find_kept, serve_sample
 from .preset import PresetEntry, PresetList, PreviewEntry, describe, describe_all, describe_preview

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from wyoming_qwen3.api.keys import SERVICES, Services
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.core.errors import InvalidRequest, StorageFailed
-from wyoming_qwen3.store.voice import KeptVoice
+from wyoming_qwen3.store.voices.voice import KeptVoice
 
 from .kept import KeptEntry, entry_fields, sample_url
 

@@ -18,7 +18,7 @@ from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.parse import ignored_headers, parse_body, parse_json
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.core.checkpoints import Size
-from wyoming_qwen3.store.voice import Manner
+from wyoming_qwen3.store.voices.voice import Manner
 
 from .kept import DeletedAnswer, FormerNamesFields, MannerFields, change_manner, find_kept, serve_sample
 from .profile import Profile, answer_profile, check_unbound, describe_all

@@ -21,7 +21,7 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
 from wyoming_qwen3.speech.voice_design import MOST_CHARACTERS, sample_text
-from wyoming_qwen3.store.voice import KeptVoice, Manner
+from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 
 from .kept import DeletedAnswer, language_name, preview_url
 from .presets import designer

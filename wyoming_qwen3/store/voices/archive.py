@@ -21,9 +21,9 @@ from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
 
 from . import prompts as prompt_files
 from . import wav
+from .archive_members import PARAM, read_members, write_members
 from .checks import check_name, check_words
 from .former_names import MAX_FORMER_NAMES
-from .members import PARAM, read_members, write_members
 from .record import write_manner
 from .voice import Design, KeptVoice, Manner, VoiceType
 

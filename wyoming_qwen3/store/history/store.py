@@ -18,12 +18,12 @@ from typing import TypeVar
 
 from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.core.request import SAMPLE_RATE
+from wyoming_qwen3.store.backup import Backup
+from wyoming_qwen3.store.database import Connection, Database
+from wyoming_qwen3.store.files import storing
 
 from . import entries
-from .backup import Backup
-from .database import Connection, Database
 from .entries import Entry, Limits, Page, Query, Removed, Usage
-from .files import storing
 from .recording import AudioFile, Facts, Recorder, Recording
 
 __all__ = ["Entry", "Facts", "History", "Limits", "Page", "Query", "Recording", "Removed", "Usage"]

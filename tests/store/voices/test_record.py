@@ -6,8 +6,8 @@ import pytest
 from wyoming_qwen3.core.effects import EFFECTS, read_effects
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
-from wyoming_qwen3.store.record import MIGRATIONS, Record, is_id, read_record, write_record
-from wyoming_qwen3.store.voice import Design, KeptVoice, Manner, Sample
+from wyoming_qwen3.store.voices.record import MIGRATIONS, Record, is_id, read_record, write_record
+from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner, Sample
 
 ID = "0b9a9d3e-6c3c-4f5b-9a5e-0d9f0a3c1b2d"
 VOICE = KeptVoice(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
+from wyoming_qwen3.store.database import Connection
 
-from .database import Connection
 from .recording import Facts
 
 MOST_ITEMS = 200

@@ -17,15 +17,15 @@ from wyoming_qwen3.core.checkpoints import SIZES, Size
 from wyoming_qwen3.core.errors import InvalidRequest, NameExists, NotFound, StorageFailed, VoiceNotFound
 from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.core.speakers import find_voice, voice_key
+from wyoming_qwen3.store.files import remove
 
 from .checks import check_name, check_voice
-from .files import remove
+from .folder import VoiceFolder
 from .former_names import merge, rename
-from .opening import finished_later, read_shelf, write_default
+from .index import Shelf
 from .record import MIGRATIONS, Migration
-from .shelf import Shelf
+from .startup import finished_later, read_shelf, write_default
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType
-from .voice_folder import VoiceFolder
 from .wav import check_clip
 
 MOST_VOICES = 1000

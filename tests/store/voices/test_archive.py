@@ -27,11 +27,11 @@ from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
-from wyoming_qwen3.store import prompts
-from wyoming_qwen3.store.archive import pack, unpack
-from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
-from wyoming_qwen3.store.voices import VoiceStore
-from wyoming_qwen3.store.wav import pack as pack_wav
+from wyoming_qwen3.store.voices import prompts
+from wyoming_qwen3.store.voices.archive import pack, unpack
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner
+from wyoming_qwen3.store.voices.wav import pack as pack_wav
 
 EFFECTS = read_effects([{"type": "reverb", "wet": 0.3}, {"type": "gain", "gain_db": -3.5}])
 MANNER = Manner("Großmutter, „laut“\n🎙", LANGUAGES[4], None, None, 1.25, EFFECTS, "She said yes.")

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from wyoming_qwen3.core.checkpoints import SIZES, Size
 from wyoming_qwen3.core.errors import InvalidRequest, StorageFailed
 from wyoming_qwen3.core.request import ClonePrompt
-from wyoming_qwen3.store import prompts
+from wyoming_qwen3.store.voices import prompts
 
 NOISE = np.random.default_rng(0)
 EMBEDDING = NOISE.standard_normal(1024).astype(np.float32)

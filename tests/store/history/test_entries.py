@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
-from wyoming_qwen3.store import entries
 from wyoming_qwen3.store.database import Connection
-from wyoming_qwen3.store.entries import Entry, Limits, Query
+from wyoming_qwen3.store.history import entries
+from wyoming_qwen3.store.history.entries import Entry, Limits, Query
 
 DAY = 86_400.0
 MANY = 10_000

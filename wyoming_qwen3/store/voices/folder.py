@@ -14,9 +14,9 @@ from typing import Any
 from wyoming_qwen3.core.checkpoints import SIZES, Size
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import ClonePrompt, Reference
+from wyoming_qwen3.store.files import new_folder, storing, sweep, write_file
 
 from . import prompts, wav
-from .files import new_folder, storing, sweep, write_file
 from .record import MIGRATIONS, Migration, read_record, write_record
 from .voice import KeptVoice, Sample
 

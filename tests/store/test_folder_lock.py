@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wyoming_qwen3.core.errors import StorageFailed
-from wyoming_qwen3.store.claim import claimed
+from wyoming_qwen3.store.folder_lock import claimed
 
 HOLDER = """
 import pathlib, sys

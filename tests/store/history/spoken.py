@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from wyoming_qwen3.core.request import FloatArray
-from wyoming_qwen3.store.history import Entry, Facts, History, Recording
+from wyoming_qwen3.store.history.store import Entry, Facts, History, Recording
 
 FACTS = Facts(
     text="The lights are on.",

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
-from wyoming_qwen3.store.wav import pack, unpack
+from wyoming_qwen3.store.voices.wav import pack, unpack
 
 
 def ramp(length: int = 2000) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from wyoming_qwen3.core.errors import SpeechError, StorageFailed
 from wyoming_qwen3.core.speakers import voice_key
+from wyoming_qwen3.store.files import remove, storing, sweep, write_file
 
-from .files import remove, storing, sweep, write_file
+from .folder import VoiceFolder
 from .former_names import settle
+from .index import Shelf
 from .record import Migration, is_id
-from .shelf import Shelf
 from .voice import KeptVoice
-from .voice_folder import VoiceFolder
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.store import crash
+from tests.store.disk import largest_file, names
 from wyoming_qwen3.core.checkpoints import SIZES
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import (
@@ -27,14 +29,12 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
-from wyoming_qwen3.store import checks, voices
-from wyoming_qwen3.store.former_names import MAX_FORMER_NAMES
-from wyoming_qwen3.store.record import Record
-from wyoming_qwen3.store.voice import Design, KeptVoice, Manner
-from wyoming_qwen3.store.voices import VoiceStore
-
-from . import crash
-from .disk import largest_file, names
+from wyoming_qwen3.store.voices import checks
+from wyoming_qwen3.store.voices import store as store_module
+from wyoming_qwen3.store.voices.former_names import MAX_FORMER_NAMES
+from wyoming_qwen3.store.voices.record import Record
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner
 
 PROMPT = ClonePrompt(
     np.linspace(-1, 1, 1024, dtype=np.float32), np.arange(160, dtype=np.int64).reshape(10, 16), "Good evening."
@@ -212,7 +212,7 @@ async def test_no_more_clips_than_a_voice_has(store: VoiceStore, folder: Path) -
 
 
 async def test_no_more_voices_than_are_kept(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voices, "MOST_VOICES", 2)
+    monkeypatch.setattr(store_module, "MOST_VOICES", 2)
     await make(store, "Anna")
     await make(store, "Berta")
     with pytest.raises(InvalidRequest, match="There are 2 voices"):

@@ -16,7 +16,7 @@ from tests.store.disk import largest_file
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.request import FloatArray
-from wyoming_qwen3.store.recording import AudioFile, Facts, Recorder, Recording
+from wyoming_qwen3.store.history.recording import AudioFile, Facts, Recorder, Recording
 
 FACTS = Facts(
     text="Hello.",

@@ -18,11 +18,11 @@ import pytest
 import soundfile
 
 from tests.store.disk import largest_file
-from tests.store.spoken import FACTS, noise, speak, spoken
+from tests.store.history.spoken import FACTS, noise, speak, spoken
 from tests.waiting import until
 from wyoming_qwen3.core.errors import NotFound, StorageFailed
 from wyoming_qwen3.store.backup import MARKER, Backup
-from wyoming_qwen3.store.history import Entry, Facts, History, Limits, Query, Removed
+from wyoming_qwen3.store.history.store import Entry, Facts, History, Limits, Query, Removed
 
 NO_LIMITS = Limits()
 

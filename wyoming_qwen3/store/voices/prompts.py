@@ -13,9 +13,9 @@ from wyoming_qwen3 import __version__
 from wyoming_qwen3.core.checkpoints import SIZES, Size
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray
+from wyoming_qwen3.store.files import storing
 
 from .checks import check_words
-from .files import storing
 
 MOST_BYTES = 1_000_000
 MOST_FRAMES = 400

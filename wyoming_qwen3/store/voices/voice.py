@@ -1,4 +1,4 @@
-"""What a kept voice is. Nouns alone: where they lie is voices.py's."""
+"""What a kept voice is. Nouns alone: where they lie is store.py's."""
 
 from dataclasses import dataclass
 from typing import Literal

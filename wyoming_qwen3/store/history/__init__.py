@@ -1,0 +1,1 @@
+"""What was spoken: FLAC files, and a database to search."""

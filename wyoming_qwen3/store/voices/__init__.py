@@ -1,0 +1,1 @@
+"""Kept voices: a folder each, with its clips and clone prompts; archives of them."""
