@@ -3,17 +3,17 @@
 import asyncio
 from pathlib import Path
 
-from wyoming_qwen3.api.keys import Services, Store
+from wyoming_qwen3.api.app_keys import Services, Store
 from wyoming_qwen3.cli.options import Settings, parse
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.models.worker import Worker
+from wyoming_qwen3.services import Parts, make_parts
+from wyoming_qwen3.services import make_services as wire
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.voices.resolver import Cast
-from wyoming_qwen3.wiring import Parts, make_parts
-from wyoming_qwen3.wiring import make_services as wire
 
 
 def make_settings(folder: Path, *options: str) -> Settings:

@@ -19,8 +19,8 @@ from wyoming.server import AsyncServer
 
 from .api.access import Access
 from .api.app import host_and_port, make_app, serving
+from .api.app_keys import Config, Services, Store
 from .api.ingress import Ingress
-from .api.keys import Config, Services, Store
 from .cli import say
 from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
@@ -33,6 +33,7 @@ from .engine.checkpoint import on_disk
 from .ops.connection_limit import Door
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
+from .services import make_parts, make_services
 from .speech.tts_cache import TtsCache
 from .store.clips import Clips
 from .store.folder_lock import claimed
@@ -42,7 +43,6 @@ from .text.language import LanguageGuesser
 from .text.script import Script
 from .voices.resolver import Cast, Replacements
 from .voices.watched_folder import FolderDrop
-from .wiring import make_parts, make_services
 from .wyoming.discovery import Announcement, default_name
 from .wyoming.handler import Handler
 from .wyoming.info import PROGRAM

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.parts import make_cast, make_services
 from wyoming_qwen3.api.app import make_app
-from wyoming_qwen3.api.keys import Config
+from wyoming_qwen3.api.app_keys import Config
 
 Client = TestClient[web.Request, web.Application]
 

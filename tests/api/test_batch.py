@@ -20,7 +20,7 @@ from tests.api.clips import SAID, data_url, silence_url
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import Server, StartServer
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SpeechRequest
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
 from wyoming_qwen3.text.script import Segment

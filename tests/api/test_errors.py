@@ -10,8 +10,8 @@ from aiohttp.test_utils import make_mocked_request
 
 from wyoming_qwen3.api.batch import BatchBody
 from wyoming_qwen3.api.errors import HttpError, error_body, error_headers, rule_for
-from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_json, parse_query
 from wyoming_qwen3.api.speech import SpeechBody, SpeechQuery
+from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_json, parse_query
 from wyoming_qwen3.core import errors
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 

@@ -13,8 +13,8 @@ from aiohttp import ClientSession
 from tests.api.quiet import quiet_app, serving
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.waiting import HANG_SECONDS
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.health import Health, Level, judge
-from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.models.state import State, Status

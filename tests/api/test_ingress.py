@@ -11,8 +11,8 @@ from tests.parts import make_cast, make_services
 from tests.ports import free_port
 from wyoming_qwen3.api.access import Access
 from wyoming_qwen3.api.app import make_app, serving
+from wyoming_qwen3.api.app_keys import Config
 from wyoming_qwen3.api.ingress import Ingress
-from wyoming_qwen3.api.keys import Config
 
 KEY = "s3cret"
 SUPERVISOR, STRANGER = "127.0.0.2", "127.0.0.3"

@@ -20,7 +20,7 @@ from tests.parts import make_cast, make_services, stop
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app, serving
-from wyoming_qwen3.api.keys import Config, Services
+from wyoming_qwen3.api.app_keys import Config, Services
 from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.engine.host.wire import Audio
 from wyoming_qwen3.models.worker import CREDIT, Row

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.api.keys import Services
+from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.errors import (
     InstructionsNotSupported,
     InvalidRequest,
@@ -25,12 +25,12 @@ from wyoming_qwen3.core.errors import (
 from wyoming_qwen3.core.request import SAMPLE_RATE, Description, FloatArray, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.models.worker import Worker
+from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech.admission import Admission
 from wyoming_qwen3.speech.conversation import Conversation, Line, Spoken
 from wyoming_qwen3.speech.session import Options, SpeechSession, Synthesizer
 from wyoming_qwen3.text.dialogue import MAX_TURNS
 from wyoming_qwen3.text.script import Segment
-from wyoming_qwen3.wiring import make_parts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

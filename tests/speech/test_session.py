@@ -14,16 +14,16 @@ import pytest_asyncio
 from tests.conftest import CUSTOM_VOICE
 from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS, until
-from wyoming_qwen3.api.keys import Services
+from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.errors import SpeechError, TextTimeout
 from wyoming_qwen3.core.request import FloatArray, Sampling, SpeechRequest, Turn
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.models.worker import Row, Worker
+from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech import backend
 from wyoming_qwen3.speech.session import SpeechSession
-from wyoming_qwen3.wiring import make_parts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

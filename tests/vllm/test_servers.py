@@ -9,7 +9,7 @@ import pytest
 from tests.vllm.conftest import over, patience, serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone, vllm
 from tests.waiting import until
-from wyoming_qwen3.api.keys import Services
+from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.errors import (
     BackendUnavailable,

@@ -27,7 +27,7 @@ from tests.vllm.conftest import serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
-from wyoming_qwen3.api.keys import Config, Services
+from wyoming_qwen3.api.app_keys import Config, Services
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_voice

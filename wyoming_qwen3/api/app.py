@@ -12,12 +12,12 @@ from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.speech.voice_design import Sketches
 
 from . import access, batch, health, machine, models, openapi, pages, speech, tokenizer
-from .answer import cut_on_failure
+from .app_keys import CONFIG, SERVICES, Config, Services
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
-from .keys import CONFIG, SERVICES, Config, Services
 from .operation import Handler
 from .realtime import connection as realtime
+from .speech_response import cut_on_failure
 from .stream import connection as stream
 from .studio import clips, compose, conversation, effects, history, sources
 from .voices import archives, presets, profiles, voices

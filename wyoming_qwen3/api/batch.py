@@ -17,13 +17,13 @@ from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.speech.batch import Item, Result, speak_all
 
-from .answer import STREAM_HEADERS, cut_on_failure, with_warnings
+from .app_keys import CONFIG, SERVICES, Config
 from .errors import error_body
-from .intent import SpeechFields, check_text, describe, understand
-from .keys import CONFIG, SERVICES, Config
 from .operation import Resource
-from .parse import Query, ignored_headers, parse_body, parse_query
 from .speech import MOST_BYTES, usage
+from .speech_request import SpeechFields, check_text, describe, understand
+from .speech_response import STREAM_HEADERS, cut_on_failure, with_warnings
+from .validation import Query, ignored_headers, parse_body, parse_query
 
 resource = Resource("Speech")
 

@@ -15,7 +15,7 @@ from wyoming_qwen3.models.state import State, Status
 from wyoming_qwen3.ops.metrics import CONTENT_TYPE
 from wyoming_qwen3.vllm.server import ServerStatus
 
-from .keys import CONFIG, SERVICES, Services
+from .app_keys import CONFIG, SERVICES, Services
 from .models import ModelEntry, ServerEntry, model_entry, server_entries
 from .operation import Resource
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.core.hardware import available_memory, probe, uses
 
-from .keys import SERVICES
+from .app_keys import SERVICES
 from .operation import Resource
 
 resource = Resource("Server")

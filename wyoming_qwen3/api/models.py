@@ -12,12 +12,12 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Backend
 from wyoming_qwen3.models.state import State, Status
 
-from .answer import EVENT_STREAM, STREAM_HEADERS, send_event
+from .app_keys import CONFIG, SERVICES, Services
 from .errors import error_body
-from .intent import MODEL, STANDBY, ModelWish, find_model, model_id
-from .keys import CONFIG, SERVICES, Services
 from .operation import Resource
-from .parse import Fields, ignored_headers, parse_body
+from .speech_request import MODEL, STANDBY, ModelWish, find_model, model_id
+from .speech_response import EVENT_STREAM, STREAM_HEADERS, send_event
+from .validation import Fields, ignored_headers, parse_body
 
 resource = Resource("Models")
 

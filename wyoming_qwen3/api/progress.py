@@ -11,9 +11,9 @@ from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.state import Event
 
-from .answer import EVENT_STREAM, STREAM_HEADERS, cut_on_failure, send_event
 from .errors import error_body
 from .models import model_entry
+from .speech_response import EVENT_STREAM, STREAM_HEADERS, cut_on_failure, send_event
 
 Told: TypeAlias = Mapping[str, Any]
 """An event, with its `type`."""

@@ -12,11 +12,11 @@ from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.speech.session import SpeechSession
 
-from .answer import EVENT_STREAM, stream_audio, stream_events, whole_audio
-from .intent import SpeechFields, check_text, describe, understand, voice_headers
-from .keys import CONFIG, SERVICES
+from .app_keys import CONFIG, SERVICES
 from .operation import Resource
-from .parse import Query, ignored_headers, parse_body, parse_query
+from .speech_request import SpeechFields, check_text, describe, understand, voice_headers
+from .speech_response import EVENT_STREAM, stream_audio, stream_events, whole_audio
+from .validation import Query, ignored_headers, parse_body, parse_query
 
 resource = Resource("Speech")
 

@@ -15,11 +15,11 @@ from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.core.errors import TooLarge
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
 
-from .answer import whole_audio
+from .app_keys import SERVICES, Services
 from .body import ONE_FILE, read_form
-from .keys import SERVICES, Services
 from .operation import Resource
-from .parse import Fields, Query, ignored_headers, parse_body, parse_query
+from .speech_response import whole_audio
+from .validation import Fields, Query, ignored_headers, parse_body, parse_query
 
 resource = Resource("Tokenizer")
 

@@ -23,7 +23,7 @@ from tests.api.stream.client import Talk, talking
 from tests.conftest import Server, StartServer
 from tests.parts import make_cast, make_services, stop
 from tests.waiting import HANG_SECONDS, at_rest, processor_seconds, until
-from wyoming_qwen3.api.keys import CONFIG, SERVICES, Config
+from wyoming_qwen3.api.app_keys import CONFIG, SERVICES, Config
 from wyoming_qwen3.api.stream import connection
 
 SENTENCE = "The front door is open."

@@ -21,7 +21,7 @@ from tests.api.clips import data_url
 from tests.api.quiet import Client, quiet_app, serving
 from tests.api.voices.forms import form, wav
 from tests.audio.encoded import FORMATS
-from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.studio.clips import CLIP_TYPES
 from wyoming_qwen3.audio.encode import encode
 from wyoming_qwen3.store.clips import EXTENSIONS, Clips

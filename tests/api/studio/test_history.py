@@ -28,7 +28,7 @@ from tests.api.stream.client import talking as streaming
 from tests.api.voices.forms import form
 from tests.conftest import Server, StartServer, collect, synthesize
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.store.history.store import History, Limits
 
 TEXT = "The front door is open."

@@ -13,7 +13,7 @@ import pytest
 from tests.api.quiet import Client, quiet_app, serving
 from tests.api.voices.forms import TEXT, form, wav
 from tests.audio.sounds import quiet, speech
-from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Design, Manner

@@ -23,8 +23,8 @@ from tests.engine.golden import GREEDY, load_golden, upstream_prompt
 from tests.parts import make_services
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
-from wyoming_qwen3.api.intent import SpeechFields, understand
-from wyoming_qwen3.api.keys import Config
+from wyoming_qwen3.api.app_keys import Config
+from wyoming_qwen3.api.speech_request import SpeechFields, understand
 from wyoming_qwen3.core.checkpoints import Checkpoint, Size
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.speakers import find_voice

@@ -15,7 +15,7 @@ from tests.api.voices.forms import TEXT, form, wav
 from tests.audio.sounds import clipped, quiet, speech
 from tests.parts import make_cast, make_services
 from wyoming_qwen3.api.app import make_app
-from wyoming_qwen3.api.keys import SERVICES, Config
+from wyoming_qwen3.api.app_keys import SERVICES, Config
 from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Manner

@@ -17,8 +17,8 @@ from tests.conftest import Server, StartServer
 from tests.parts import make_services
 from wyoming_qwen3.api.access import Access
 from wyoming_qwen3.api.app import make_app
-from wyoming_qwen3.api.intent import SpeechFields, understand
-from wyoming_qwen3.api.keys import Config
+from wyoming_qwen3.api.app_keys import Config
+from wyoming_qwen3.api.speech_request import SpeechFields, understand
 from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference

@@ -18,10 +18,10 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from pydantic import Field
 
 from wyoming_qwen3.api.access import SUBPROTOCOLS
+from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.errors import error_body
-from wyoming_qwen3.api.intent import MODEL, check_text, find_model, understand
-from wyoming_qwen3.api.keys import CONFIG, SERVICES
-from wyoming_qwen3.api.parse import Query, parse_json, parse_query
+from wyoming_qwen3.api.speech_request import MODEL, check_text, find_model, understand
+from wyoming_qwen3.api.validation import Query, parse_json, parse_query
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.voices.resolver import Wish

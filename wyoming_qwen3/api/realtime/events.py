@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from wyoming_qwen3.api.intent import MODEL, SpeechFields, VoiceId
-from wyoming_qwen3.api.parse import Fields
+from wyoming_qwen3.api.speech_request import MODEL, SpeechFields, VoiceId
+from wyoming_qwen3.api.validation import Fields
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE
 

@@ -34,9 +34,9 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from wyoming_qwen3.api.access import SUBPROTOCOLS
+from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.errors import error_body, rule_for
-from wyoming_qwen3.api.intent import understand
-from wyoming_qwen3.api.keys import CONFIG, SERVICES
+from wyoming_qwen3.api.speech_request import understand
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
 from wyoming_qwen3.core.request import SpeechRequest
 

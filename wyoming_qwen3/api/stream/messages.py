@@ -5,8 +5,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.intent import SpeechFields, describe
-from wyoming_qwen3.api.parse import parse_json
+from wyoming_qwen3.api.speech_request import SpeechFields, describe
+from wyoming_qwen3.api.validation import parse_json
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.core.checkpoints import KIND_NAMES
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge

@@ -10,12 +10,12 @@ from functools import partial
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.answer import private_file
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.body import FormShape, read_form
-from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body
 from wyoming_qwen3.api.speech import MOST_BYTES
+from wyoming_qwen3.api.speech_response import private_file
+from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body
 from wyoming_qwen3.api.voices.kept import DeletedAnswer
 from wyoming_qwen3.audio.containers import ACCEPTED, browsers_can_play
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip

@@ -8,12 +8,12 @@ import numpy as np
 from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
-from wyoming_qwen3.api.answer import whole_audio
-from wyoming_qwen3.api.intent import Effects
-from wyoming_qwen3.api.keys import SERVICES, Store
+from wyoming_qwen3.api.app_keys import SERVICES, Store
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body
 from wyoming_qwen3.api.speech import MOST_BYTES
+from wyoming_qwen3.api.speech_request import Effects
+from wyoming_qwen3.api.speech_response import whole_audio
+from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body
 from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.audio.mix import MAX_FADE_SECONDS, MAX_SECONDS, MAX_VOLUME, Track, mix, sequence

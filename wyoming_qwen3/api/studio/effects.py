@@ -8,12 +8,12 @@ from functools import partial
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.answer import MoreHeaders, stream_audio, whole_audio
-from wyoming_qwen3.api.intent import SpeechFields, understand, voice_headers
-from wyoming_qwen3.api.keys import CONFIG, SERVICES
+from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.parse import ignored_headers, parse_body
 from wyoming_qwen3.api.speech import MOST_BYTES, session_headers
+from wyoming_qwen3.api.speech_request import SpeechFields, understand, voice_headers
+from wyoming_qwen3.api.speech_response import MoreHeaders, stream_audio, whole_audio
+from wyoming_qwen3.api.validation import ignored_headers, parse_body
 from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.audio.mix import MAX_SECONDS

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.intent import model_id
-from wyoming_qwen3.api.parse import Query as QueryModel
+from wyoming_qwen3.api.speech_request import model_id
+from wyoming_qwen3.api.validation import Query as QueryModel
 from wyoming_qwen3.api.voices.kept import language_name
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.errors import InvalidRequest

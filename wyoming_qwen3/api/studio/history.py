@@ -15,13 +15,13 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.answer import private_file, stream_audio
-from wyoming_qwen3.api.intent import voice_headers
-from wyoming_qwen3.api.keys import SERVICES
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.parse import Fields, ignored_headers, parse_body, parse_query
-from wyoming_qwen3.api.parse import Query as QueryModel
 from wyoming_qwen3.api.speech import session_headers
+from wyoming_qwen3.api.speech_request import voice_headers
+from wyoming_qwen3.api.speech_response import private_file, stream_audio
+from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body, parse_query
+from wyoming_qwen3.api.validation import Query as QueryModel
 from wyoming_qwen3.api.voices.kept import DeletedAnswer
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode

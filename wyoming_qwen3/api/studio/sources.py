@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from aiohttp import web
 
-from wyoming_qwen3.api.keys import Store
+from wyoming_qwen3.api.app_keys import Store
 from wyoming_qwen3.api.speech import MOST_BYTES
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat

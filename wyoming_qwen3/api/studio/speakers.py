@@ -6,8 +6,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from wyoming_qwen3.api.intent import SpeechFields, understand
-from wyoming_qwen3.api.keys import Config
+from wyoming_qwen3.api.app_keys import Config
+from wyoming_qwen3.api.speech_request import SpeechFields, understand
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, VoiceNotFound
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, voice_key

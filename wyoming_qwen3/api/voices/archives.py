@@ -12,10 +12,10 @@ from urllib.parse import quote
 from aiohttp import web
 from pydantic import Field
 
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.body import ONE_FILE, read_form
-from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.parse import Query, parse_query
+from wyoming_qwen3.api.validation import Query, parse_query
 from wyoming_qwen3.audio.reference import combine
 from wyoming_qwen3.core.checkpoints import SIZES
 from wyoming_qwen3.store.voices import archive

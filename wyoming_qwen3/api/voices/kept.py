@@ -11,9 +11,9 @@ from urllib.parse import quote
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.intent import Effects
-from wyoming_qwen3.api.keys import SERVICES, Services
-from wyoming_qwen3.api.parse import Fields
+from wyoming_qwen3.api.app_keys import SERVICES, Services
+from wyoming_qwen3.api.speech_request import Effects
+from wyoming_qwen3.api.validation import Fields
 from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.checkpoints import Size

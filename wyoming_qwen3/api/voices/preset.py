@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from wyoming_qwen3.api.keys import Services
+from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import PUBLISHED, published
 from wyoming_qwen3.speech.voice_design import Sketch
 from wyoming_qwen3.store.clips import Clip

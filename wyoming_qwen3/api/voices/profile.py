@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from wyoming_qwen3.api.keys import SERVICES, Services
+from wyoming_qwen3.api.app_keys import SERVICES, Services
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.core.errors import InvalidRequest, StorageFailed
 from wyoming_qwen3.store.voices.voice import KeptVoice

@@ -11,11 +11,11 @@ from aiohttp import web
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import from_json
 
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.body import read_form
-from wyoming_qwen3.api.intent import Effects
-from wyoming_qwen3.api.keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.parse import ignored_headers, parse_body, parse_json
+from wyoming_qwen3.api.speech_request import Effects
+from wyoming_qwen3.api.validation import ignored_headers, parse_body, parse_json
 from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.store.voices.voice import Manner

@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic_core import from_json, to_json
 
 from wyoming_qwen3.api.body import Form, FormShape, read_form
-from wyoming_qwen3.api.parse import Fields, parse_json
+from wyoming_qwen3.api.validation import Fields, parse_json
 from wyoming_qwen3.audio.decode import Clip, read_clip
 from wyoming_qwen3.audio.reference import Finding, read_recording
 from wyoming_qwen3.core.errors import InvalidRequest

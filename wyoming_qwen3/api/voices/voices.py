@@ -11,11 +11,11 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from wyoming_qwen3.api.access import has_key
-from wyoming_qwen3.api.answer import with_warnings
+from wyoming_qwen3.api.app_keys import CONFIG, SERVICES, Services
 from wyoming_qwen3.api.body import FormShape, read_form
-from wyoming_qwen3.api.keys import CONFIG, SERVICES, Services
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.parse import Fields, Query, ignored_headers, parse_body, parse_json, parse_query
+from wyoming_qwen3.api.speech_response import with_warnings
+from wyoming_qwen3.api.validation import Fields, Query, ignored_headers, parse_body, parse_json, parse_query
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from .api.keys import Services, Store
+from .api.app_keys import Services, Store
 from .cli.options import Settings
 from .core.checkpoints import Size
 from .models.manager import ModelManager, Policy

@@ -23,9 +23,9 @@ from wyoming_qwen3.speech.report import voice_label
 from wyoming_qwen3.voices.clone_prompts import prepare
 from wyoming_qwen3.voices.resolver import Part, Wish
 
-from .answer import with_warnings
-from .keys import Config
-from .parse import Fields, header_text
+from .app_keys import Config
+from .speech_response import with_warnings
+from .validation import Fields, header_text
 
 MODEL = "qwen3-tts"
 STANDBY = "standby"

@@ -15,7 +15,8 @@ from tests.api.clips import SAID, data_url
 from tests.api.voices.forms import wav
 from tests.audio.sounds import CHINESE, ENGLISH, quiet, speech
 from tests.parts import make_cast
-from wyoming_qwen3.api.intent import (
+from wyoming_qwen3.api.app_keys import Config
+from wyoming_qwen3.api.speech_request import (
     ModelWish,
     SpeechFields,
     check_text,
@@ -24,7 +25,6 @@ from wyoming_qwen3.api.intent import (
     understand,
     voice_headers,
 )
-from wyoming_qwen3.api.keys import Config
 from wyoming_qwen3.api.voices.uploads import Sent, hear
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.defaults import Defaults

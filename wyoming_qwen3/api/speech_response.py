@@ -23,7 +23,7 @@ from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 from .errors import error_body
-from .parse import header_text
+from .validation import header_text
 
 _LOGGER = logging.getLogger(__name__)
 
