@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.__main__ import main
+from bench.floor import frame_shapes, parameters
+from bench.gates import check
+from bench.picture import Panel, draw
+from bench.random_weights import SIZES, build_model, talker_config
+from bench.systems import Ours, Weights, text_for
 from tests.tiny import build_checkpoint
-from wyoming_qwen3.bench.__main__ import main
-from wyoming_qwen3.bench.floor import frame_shapes, parameters
-from wyoming_qwen3.bench.gates import check
-from wyoming_qwen3.bench.picture import Panel, draw
-from wyoming_qwen3.bench.random_weights import SIZES, build_model, talker_config
-from wyoming_qwen3.bench.systems import Ours, Weights, text_for
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder
 from wyoming_qwen3.engine.codec.gpu_decoder import static_codec

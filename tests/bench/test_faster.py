@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 
+from bench import faster
+from bench.__main__ import main
+from bench.engine import Figures, Plan, Report, measure_faster
+from bench.picture import engine_panels
+from bench.report import to_json, to_text
+from bench.systems import Times, Weights
 from tests.tiny import build_checkpoint
-from wyoming_qwen3.bench import faster
-from wyoming_qwen3.bench.__main__ import main
-from wyoming_qwen3.bench.engine import Figures, Plan, Report, measure_faster
-from wyoming_qwen3.bench.picture import engine_panels
-from wyoming_qwen3.bench.report import to_json, to_text
-from wyoming_qwen3.bench.systems import Times, Weights
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 
 PEER = """

@@ -5,9 +5,9 @@ import io
 import json
 from pathlib import Path
 
-from wyoming_qwen3.bench.__main__ import main
-from wyoming_qwen3.bench.http import Figures, Report
-from wyoming_qwen3.bench.report import http_to_json, http_to_text
+from bench.__main__ import main
+from bench.http import Figures, Report
+from bench.report import http_to_json, http_to_text
 
 
 def test_it_measures_what_equals_single_requests(models_dir: Path, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ import io
 import json
 from pathlib import Path
 
-from wyoming_qwen3.bench.__main__ import main
-from wyoming_qwen3.bench.report import vllm_to_json, vllm_to_text
-from wyoming_qwen3.bench.vllm import Report
+from bench.__main__ import main
+from bench.report import vllm_to_json, vllm_to_text
+from bench.vllm import Report
 
 
 def test_it_measures_what_the_hop_adds(tmp_path: Path) -> None:

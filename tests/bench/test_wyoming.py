@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wyoming_qwen3.bench import texts
-from wyoming_qwen3.bench.__main__ import main
-from wyoming_qwen3.bench.listening import Chunk, Stalls, p50_p95, stalls, unfairness
-from wyoming_qwen3.bench.report import wyoming_to_json, wyoming_to_text
-from wyoming_qwen3.bench.wyoming import Heard, Plan, Report, Round, check
+from bench import texts
+from bench.__main__ import main
+from bench.listening import Chunk, Stalls, p50_p95, stalls, unfairness
+from bench.report import wyoming_to_json, wyoming_to_text
+from bench.wyoming import Heard, Plan, Report, Round, check
 
 
 @pytest.mark.parametrize(

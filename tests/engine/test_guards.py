@@ -13,10 +13,10 @@ from tests.tiny import build_checkpoint
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engine.guards import KEPT_SECONDS, LOOP_FRAMES, Ear, Fault, another_try, find_fault
-from wyoming_qwen3.engine.host.wire import Audio, Ended, Failed, Guarded, Submit
+from wyoming_qwen3.engine.guards import KEPT_SECONDS, LOOP_FRAMES, Ear, another_try, find_fault
 from wyoming_qwen3.engine.lm import decode
 from wyoming_qwen3.engine.native import NativeEngine
+from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Fault, Guarded, Submit
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 FRAME = 1920

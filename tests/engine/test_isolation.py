@@ -13,13 +13,13 @@ from wyoming_qwen3.core.request import ClonePrompt, Sampling, SpeechRequest
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
 from wyoming_qwen3.engine.codec.layers import History
-from wyoming_qwen3.engine.host.wire import Audio, Ended, Failed, Output, Submit
 from wyoming_qwen3.engine.lm import decode
 from wyoming_qwen3.engine.lm.decode import Row
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.gpu_slots import Slots
 from wyoming_qwen3.engine.lm.transformer import KvCache
 from wyoming_qwen3.engine.native import NativeEngine
+from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Output, Submit
 
 BASE = Checkpoint("base", "0.6B")
 TEXTS = {1: "The front door is open.", 2: "The light is on in the kitchen, and the window too.", 3: "Yes, it is warm."}

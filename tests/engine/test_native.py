@@ -15,8 +15,8 @@ from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Refer
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.engine import native
 from wyoming_qwen3.engine.codec.sound import chunk_frames
-from wyoming_qwen3.engine.host.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Output, Play, Submit
 from wyoming_qwen3.engine.native import NativeEngine
+from wyoming_qwen3.engine.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Output, Play, Submit
 
 from .golden import load_codec, load_golden
 

@@ -16,10 +16,10 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import ClonePrompt, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import native
-from wyoming_qwen3.engine.host.wire import Audio, Encode, Ended, Failed, Play, Submit
 from wyoming_qwen3.engine.lm import gpu_decode
 from wyoming_qwen3.engine.lm.gpu_slots import Buckets
 from wyoming_qwen3.engine.native import NativeEngine
+from wyoming_qwen3.engine.wire import Audio, Encode, Ended, Failed, Play, Submit
 
 from .replay import Replays
 

@@ -26,8 +26,8 @@ from wyoming_qwen3.core.errors import (
     SpeechError,
     TransientDownloadFailed,
 )
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.models.manager import ModelManager, Policy
 from wyoming_qwen3.models.state import EventKind, State, Status
 from wyoming_qwen3.models.worker import Worker

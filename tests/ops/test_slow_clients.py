@@ -22,7 +22,7 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.app_keys import Config, Services
 from wyoming_qwen3.core.request import SAMPLE_RATE
-from wyoming_qwen3.engine.host.wire import Audio
+from wyoming_qwen3.engine.wire import Audio
 from wyoming_qwen3.models.worker import CREDIT, Row
 from wyoming_qwen3.ops.connection_limit import Door
 from wyoming_qwen3.ops.slow_clients import Patience

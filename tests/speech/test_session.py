@@ -18,7 +18,7 @@ from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.errors import SpeechError, TextTimeout
 from wyoming_qwen3.core.request import FloatArray, Sampling, SpeechRequest, Turn
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engine.host import wire
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.models.worker import Row, Worker
 from wyoming_qwen3.services import make_parts

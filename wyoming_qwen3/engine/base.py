@@ -8,7 +8,7 @@ from typing import Protocol
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 
-from .host.wire import Job, Opening, Output, Result
+from .wire import Job, Opening, Output, Result
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Sampling
 
-Fault = Literal["limit", "silence", "loop"]
-"""What was wrong: no end within the frames that the text can need, only silence any more, one code again and again."""
+from .wire import Fault
 
 MESSAGES: dict[Fault, str] = {
     "limit": "The speech did not end within the frames that its text can need.",

@@ -28,28 +28,14 @@ from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
 from .codec.sound import Codec, FrameDecoder, Sound, decode_together, fingerprint
 from .cuda_graphs import Graphs, choose_graphs, streams_of
-from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, Fault, another_try, find_fault
-from .host.wire import (
-    Audio,
-    Clone,
-    Cloned,
-    Encode,
-    Encoded,
-    Ended,
-    Failed,
-    Guarded,
-    Job,
-    Opening,
-    Output,
-    Result,
-    Submit,
-)
+from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
 from .lm.language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
 from .out_of_memory import give_back, let_go, ran_out
 from .precision import compute_exactly, language_model_type
+from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
 
 _LOGGER = logging.getLogger(__name__)
 

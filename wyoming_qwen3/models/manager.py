@@ -27,8 +27,8 @@ from wyoming_qwen3.core.errors import (
     SpeechError,
 )
 from wyoming_qwen3.core.request import SpeechRequest, kind_for
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.engine.host import wire
 from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription

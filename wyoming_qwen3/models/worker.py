@@ -29,8 +29,7 @@ from wyoming_qwen3.core.errors import (
     from_code,
 )
 from wyoming_qwen3.core.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
-from wyoming_qwen3.engine.guards import Fault
-from wyoming_qwen3.engine.host import wire
+from wyoming_qwen3.engine import wire
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -125,7 +124,7 @@ class Worker:
         self.on_death: Callable[[], None] = lambda: None
         """Called when the process ends without having been told to."""
 
-        self.on_guard: Callable[[Fault, bool], None] = lambda _, __: None
+        self.on_guard: Callable[[wire.Fault, bool], None] = lambda _, __: None
         """Called with what went wrong with a row's speech, and whether it was begun anew."""
 
         self._arguments = arguments

@@ -15,7 +15,7 @@ import pytest
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engine.host import wire
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.host.process import Host
 
 CHECKPOINT = Checkpoint("base", "0.6B")

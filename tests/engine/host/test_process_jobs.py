@@ -19,7 +19,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engine.host import wire
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.host.process import Host
 from wyoming_qwen3.engine.host.standby import StandbyEngine
 

@@ -13,7 +13,7 @@ import pytest
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SpeechRequest, Turn
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engine.host import wire
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.host.process import Host
 from wyoming_qwen3.engine.host.schedule import ENOUGH, Costs, Standing, choose
 

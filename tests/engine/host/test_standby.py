@@ -11,7 +11,7 @@ from tests.examples import tried
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.host.standby import StandbyEngine, spell_numbers
-from wyoming_qwen3.engine.host.wire import Audio, Ended, Failed, Output, Submit
+from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Output, Submit
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from wyoming_qwen3.core.checkpoints import KINDS, SIZES, Checkpoint
 from wyoming_qwen3.core.errors import DownloadFailed
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import hub, on_disk
-
-from . import wire
 
 _LOGGER = logging.getLogger(__package__)
 

@@ -22,9 +22,9 @@ from typing import NoReturn, TypeVar
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import SAMPLE_RATE, Turn
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.base import STEP_FAILED, Engine, told
 
-from . import wire
 from .schedule import Costs, Standing, choose
 
 _LOGGER = logging.getLogger(__package__)

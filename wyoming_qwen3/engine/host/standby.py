@@ -18,8 +18,7 @@ from hibari.tts import MAX_PHONEMES
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.engine.base import told
-
-from .wire import Audio, Ended, Failed, Job, Opening, Output, Submit
+from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Job, Opening, Output, Submit
 
 _NAMED_DIGITS = 36
 """The library's names of numbers end with decillions."""

@@ -1,4 +1,4 @@
-"""Command line of the benchmark: `python -m wyoming_qwen3.bench engine|wyoming|http|vllm ...`."""
+"""Command line of the benchmark: `python -m bench engine|wyoming|http|vllm ...`."""
 
 import argparse
 import asyncio

@@ -17,17 +17,19 @@ import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
-from wyoming_qwen3.engine.guards import Fault
 
 _HEAD = struct.Struct("!II")
 """Bytes of the pickle, and how many arrays come after it."""
 
 _LENGTH = struct.Struct("!I")
 """Bytes of an array."""
+
+Fault = Literal["limit", "silence", "loop"]
+"""What was wrong: no end within the frames that the text can need, only silence any more, one code again and again."""
 
 
 # Server -> engine

@@ -25,8 +25,8 @@ from wyoming_qwen3.core.checkpoints import Checkpoint, Size
 from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
-from wyoming_qwen3.engine.host.wire import Audio, Submit
 from wyoming_qwen3.engine.native import NativeEngine, choose_quantize
+from wyoming_qwen3.engine.wire import Audio, Submit
 
 from . import texts
 from .fresh import in_fresh_process

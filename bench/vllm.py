@@ -99,7 +99,7 @@ async def run(plan: Plan, tell: Callable[[str], None]) -> Report:
     source_port = free_port()
     source_url = f"http://127.0.0.1:{source_port}"
     tell("Starting a source and a server before it")
-    async with process(sys.executable, "-m", "wyoming_qwen3.bench.source", str(source_port)):
+    async with process(sys.executable, "-m", "bench.source", str(source_port)):
         await _wait_for(source_url)
         options = ["--backend", "vllm", "--vllm-url", source_url, "--max-active", "1024"]
         async with serving(options) as server:

@@ -1,7 +1,7 @@
 """A source of PCM with the shape of a vLLM-Omni server: a load generator, to measure what is put before it.
 
 It speaks nothing. Whatever it is asked, it sends the same noise at a given pace: one frame first and then chunks, as
-`qwen3_tts.yaml` of vLLM-Omni has it. `python -m wyoming_qwen3.bench.source PORT` runs it.
+`qwen3_tts.yaml` of vLLM-Omni has it. `python -m bench.source PORT` runs it.
 """
 
 import asyncio
