@@ -82,7 +82,7 @@ import sys
 if "wyoming_qwen3.engine.host.process" in sys.orig_argv and "native" in sys.orig_argv:
     import os
     import torch
-    from wyoming_qwen3.engine.decode import Decoder
+    from wyoming_qwen3.engine.lm.decode import Decoder
     step = Decoder.step
     def broken(self, rows):
         if os.path.exists(os.environ["BREAK"]):

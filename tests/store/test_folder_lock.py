@@ -12,7 +12,7 @@ from wyoming_qwen3.store.folder_lock import claimed
 
 HOLDER = """
 import pathlib, sys
-from wyoming_qwen3.store.claim import claimed
+from wyoming_qwen3.store.folder_lock import claimed
 with claimed(pathlib.Path(sys.argv[1])):
     print(1, flush=True)
     input()

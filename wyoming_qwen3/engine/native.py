@@ -35,7 +35,22 @@ from .lm import decode
 from .lm.language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
 from .out_of_memory import give_back, let_go, ran_out
 from .precision import compute_exactly, language_model_type
-from .wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Guarded, Job, Opening, Output, Result, Submit
+from .wire import (
+    Audio,
+    Clone,
+    Cloned,
+    Encode,
+    Encoded,
+    Ended,
+    Failed,
+    Fault,
+    Guarded,
+    Job,
+    Opening,
+    Output,
+    Result,
+    Submit,
+)
 
 _LOGGER = logging.getLogger(__name__)
 

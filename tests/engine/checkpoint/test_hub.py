@@ -423,9 +423,9 @@ def run(code: str, **environment: str) -> str:
 def test_offline_is_obeyed(machine: Machine) -> None:
     code = f"""
 from pathlib import Path
-from wyoming_qwen3.checkpoints import Checkpoint
+from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.engine.checkpoint import hub
-from wyoming_qwen3.errors import DownloadFailed
+from wyoming_qwen3.core.errors import DownloadFailed
 try:
     hub.download(Checkpoint("custom_voice", "0.6B"), Path({str(machine.models_dir)!r}), report=print, log=print)
 except DownloadFailed as error:

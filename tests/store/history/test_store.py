@@ -264,7 +264,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 import numpy as np
-from wyoming_qwen3.store.history import Facts, History, Limits
+from wyoming_qwen3.store.history.store import Facts, History, Limits
 
 async def main():
     history = History(Path(sys.argv[1]), Limits())
