@@ -13,7 +13,7 @@ from wyoming_qwen3.services import Parts, make_parts
 from wyoming_qwen3.services import make_services as wire
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voices.store import VoiceStore
-from wyoming_qwen3.voices.resolver import Cast
+from wyoming_qwen3.voices.resolver import VoiceResolver
 
 
 def make_settings(folder: Path, *options: str) -> Settings:
@@ -41,6 +41,6 @@ async def stop(services: Services) -> None:
     await asyncio.gather(services.models.close(), services.standby.close())
 
 
-def make_cast(defaults: Defaults | None = None) -> Cast:
+def make_cast(defaults: Defaults | None = None) -> VoiceResolver:
     """The built-in voices, of which Ryan is the default."""
-    return Cast(defaults or Defaults(find_voice("ryan")[0]), VoiceStore(Path("nowhere")))
+    return VoiceResolver(defaults or Defaults(find_voice("ryan")[0]), VoiceStore(Path("nowhere")))

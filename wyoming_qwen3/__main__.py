@@ -30,7 +30,7 @@ from .core.hardware import choose_size, probe
 from .core.request import SpeechRequest
 from .core.speakers import SPEAKERS
 from .engine.checkpoint import on_disk
-from .ops.connection_limit import Door
+from .ops.connection_limit import ConnectionLimiter
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
 from .services import make_parts, make_services
@@ -41,8 +41,8 @@ from .store.history.store import History, Limits
 from .store.voices.store import VoiceStore
 from .text.language import LanguageGuesser
 from .text.script import Script
-from .voices.resolver import Cast, Replacements
-from .voices.watched_folder import FolderDrop
+from .voices.resolver import Replacements, VoiceResolver
+from .voices.watched_folder import WatchedFolder
 from .wyoming.discovery import Announcement, default_name
 from .wyoming.handler import Handler
 from .wyoming.info import PROGRAM
@@ -115,7 +115,7 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
         _make_voices_dir(settings)
         opened = [await _opened(one) for one in (voices, clips, history)]
         usable, faults = opened[-1][0], tuple(fault for _, fault in opened if fault)
-        drop = FolderDrop(settings.voices_dir, voices)
+        drop = WatchedFolder(settings.voices_dir, voices)
         looking = asyncio.create_task(drop.run())
         try:
             yield Store(voices, clips, history if usable else None, drop, faults)
@@ -201,11 +201,11 @@ async def _serve(settings: Settings) -> None:
         _clearing_cache(settings, speaking) as services,
     ):
         defaults = Defaults(settings.voice, settings.language, settings.sampling)
-        cast = Cast(defaults, store.voices, settings.voice_fallback, Replacements(services.faults))
+        cast = VoiceResolver(defaults, store.voices, settings.voice_fallback, Replacements(services.faults))
         async with _http(settings, services, cast):
             gc.collect()
             gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
-            door = Door("wyoming", services.metrics, services.faults)
+            door = ConnectionLimiter("wyoming", services.metrics, services.faults)
             services.patience.add("wyoming", lambda: door.transports)
             await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast, door))
 
@@ -226,7 +226,7 @@ async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterat
 
 
 @contextlib.asynccontextmanager
-async def _http(settings: Settings, services: Services, cast: Cast) -> AsyncIterator[None]:
+async def _http(settings: Settings, services: Services, cast: VoiceResolver) -> AsyncIterator[None]:
     """The HTTP server, if there is to be one. Raises SpeechError where its address can't be had."""
     ports = [port for port in (settings.http_port, settings.ingress_port) if port is not None]
     if not ports:

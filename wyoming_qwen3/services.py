@@ -10,9 +10,9 @@ from .models.manager import ModelManager, Policy
 from .models.state import State
 from .models.worker import Worker, download
 from .ops.metrics import Metrics, resident_bytes
-from .ops.slow_clients import Patience
+from .ops.slow_clients import SlowClients
 from .speech.admission import Admission
-from .speech.backend_selector import Engines
+from .speech.backend_selector import BackendSelector
 from .speech.session import Options, Synthesizer
 from .speech.standby import StandbyVoice
 from .text.language import LanguageGuesser
@@ -50,7 +50,7 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
     parts.native.on_guard = metrics.guarded
     _watch(metrics, admission, models, parts)
     prompts = ClonePrompts(store.voices, metrics)
-    engines = Engines(models, standby, LanguageGuesser(), prompts, servers=parts.servers, mode=settings.standby)
+    engines = BackendSelector(models, standby, LanguageGuesser(), prompts, servers=parts.servers, mode=settings.standby)
     options = Options(
         settings.text_streaming,
         settings.sentence_pause,
@@ -60,7 +60,7 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
         settings.history,
     )
     synthesizer = Synthesizer(engines, history=store.history, admission=admission, metrics=metrics, options=options)
-    patience = Patience(metrics)
+    patience = SlowClients(metrics)
     return Services(synthesizer, models, standby, prompts, admission, metrics, patience, store, parts.servers)
 
 

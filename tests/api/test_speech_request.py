@@ -52,7 +52,7 @@ from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
-from wyoming_qwen3.voices.resolver import Cast
+from wyoming_qwen3.voices.resolver import VoiceResolver
 
 RYAN = find_voice("ryan")[0]
 CLIP = data_url(2.0)
@@ -325,7 +325,7 @@ async def keeping(tmp_path: Path) -> Config:
     manner = Manner(speed=0.9, effects=read_effects([{"type": "gain", "gain_db": -3}]))
     await voices.create("Commander", "preset", manner, [clip])
     await voices.create("Whisper", "preset", Manner(speaker=RYAN, instructions="whispering"), [])
-    return Config(Cast(Defaults(RYAN), voices))
+    return Config(VoiceResolver(Defaults(RYAN), voices))
 
 
 async def test_a_kept_voice_brings_its_manner_along(keeping: Config) -> None:

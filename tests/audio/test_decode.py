@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import tried
-from wyoming_qwen3.audio.decode import Clip, parse_data_url, read_clip, resample
+from wyoming_qwen3.audio.decode import DecodedClip, parse_data_url, read_clip, resample
 from wyoming_qwen3.audio.encode import encode, open_encoder
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import FloatArray
@@ -109,7 +109,7 @@ def with_little_endian_samples() -> bytes:
     return file.getvalue()
 
 
-def read(data: bytes, max_seconds: float = 10.0, sample_rate: int | None = None) -> Clip:
+def read(data: bytes, max_seconds: float = 10.0, sample_rate: int | None = None) -> DecodedClip:
     return read_clip(data, max_seconds=max_seconds, param="ref_audio", sample_rate=sample_rate)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from wyoming_qwen3.engine.codec.cpu_kernels import FastLayer, FastLinear
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
-from wyoming_qwen3.engine.kernels.structures import CodecLayer, CodecTransformer
+from wyoming_qwen3.engine.kernels.structures import CodecLayerStruct, CodecTransformerStruct
 from wyoming_qwen3.engine.lm.cpu_packing import pack
 
 from .checkpoint.layouts import layout
@@ -55,7 +55,7 @@ def main(kind: str) -> None:
     assert kept
 
 
-def transformer(kernels: Kernels) -> tuple[CodecTransformer, object]:
+def transformer(kernels: Kernels) -> tuple[CodecTransformerStruct, object]:
     """One layer with one head, so that one member has all of the attention and the other waits for it."""
     products = {
         name: FastLinear(kernels, 0.1 * torch.randn(outputs, 16), None)
@@ -63,10 +63,10 @@ def transformer(kernels: Kernels) -> tuple[CodecTransformer, object]:
     }
     norm, frequencies = torch.ones(16), torch.ones(8)
     layer = FastLayer(norm, norm, **products)
-    layers = (CodecLayer * 1)(layer.layout)
+    layers = (CodecLayerStruct * 1)(layer.layout)
     sizes = {"count": 1, "hidden": 16, "inner": 16, "heads": 1, "kv_heads": 1, "head_dim": 16, "window": WINDOW}
     pointers = {"norm": norm.data_ptr(), "frequencies": frequencies.data_ptr()}
-    return CodecTransformer(layers=layers, eps=1e-6, **pointers, **sizes), (norm, frequencies, layer)
+    return CodecTransformerStruct(layers=layers, eps=1e-6, **pointers, **sizes), (norm, frequencies, layer)
 
 
 def limit_memory() -> None:

@@ -12,7 +12,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import ClonePrompt, Sampling, SpeechRequest
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
-from wyoming_qwen3.engine.codec.layers import History
+from wyoming_qwen3.engine.codec.layers import LayerHistory
 from wyoming_qwen3.engine.lm import decode
 from wyoming_qwen3.engine.lm.decode import Row
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
@@ -186,7 +186,7 @@ def break_codec(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
     assert isinstance(decoder, CodecDecoder)
     states: list[CodecState] = []  # those that this sound has had: after a failed try it goes on with a copy
 
-    def involved(_: Tensor, given: Sequence[History]) -> bool:
+    def involved(_: Tensor, given: Sequence[LayerHistory]) -> bool:
         states.append(sound.state)
         return any(state.decode_out in given for state in states)
 

@@ -17,7 +17,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.core.request import CodeArray, FloatArray, Reference, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.models.worker import CREDIT, Row, Worker
+from wyoming_qwen3.models.worker import CREDIT, EngineRow, Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,7 +44,7 @@ def random_codes(frames: int) -> CodeArray:
     return np.random.default_rng(frames).integers(0, CODES, (frames, 16))
 
 
-async def listen(row: Row) -> FloatArray:
+async def listen(row: EngineRow) -> FloatArray:
     with row:
         return np.concatenate([chunk async for chunk in row])
 

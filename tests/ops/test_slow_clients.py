@@ -23,9 +23,9 @@ from wyoming_qwen3.api.app import make_app, serving
 from wyoming_qwen3.api.app_keys import Config, Services
 from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.engine.wire import Audio
-from wyoming_qwen3.models.worker import CREDIT, Row
-from wyoming_qwen3.ops.connection_limit import Door
-from wyoming_qwen3.ops.slow_clients import Patience
+from wyoming_qwen3.models.worker import CREDIT, EngineRow
+from wyoming_qwen3.ops.connection_limit import ConnectionLimiter
+from wyoming_qwen3.ops.slow_clients import SlowClients
 from wyoming_qwen3.wyoming.handler import Handler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,7 +41,7 @@ class Running:
     """A server in this process."""
 
     services: Services
-    door: Door
+    door: ConnectionLimiter
     port: int
     http_port: int
 
@@ -54,8 +54,8 @@ class Running:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     services = make_services(tmp_path_factory.mktemp("models"), "--standby", "only")
-    services = replace(services, patience=Patience(services.metrics, PATIENCE))
-    door = Door("wyoming", services.metrics, services.faults)
+    services = replace(services, patience=SlowClients(services.metrics, PATIENCE))
+    door = ConnectionLimiter("wyoming", services.metrics, services.faults)
     services.patience.add("wyoming", lambda: door.transports)
     looking = asyncio.create_task(services.patience.run())
     wyoming = AsyncTcpServer("127.0.0.1", port := free_port())
@@ -90,7 +90,7 @@ async def ask(server: Running, surface: str) -> tuple[asyncio.StreamReader, asyn
     return reader, writer
 
 
-def samples_in(row: Row) -> int:
+def samples_in(row: EngineRow) -> int:
     """That have come from the engine, and were not taken."""
     outputs: Any = row._inbox
     return sum(len(output.samples) // 4 for output in outputs._queue if isinstance(output, Audio))

@@ -27,7 +27,7 @@ from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech.admission import Admission
-from wyoming_qwen3.speech.conversation import Conversation, Line, Spoken
+from wyoming_qwen3.speech.conversation import Conversation, ConversationTurn, TurnResult
 from wyoming_qwen3.speech.session import Options, SpeechSession, Synthesizer
 from wyoming_qwen3.text.dialogue import MAX_TURNS
 from wyoming_qwen3.text.script import Segment
@@ -87,7 +87,7 @@ async def listen(sound: Conversation | SpeechSession) -> FloatArray:
         return np.concatenate([chunk async for chunk in sound])
 
 
-async def alone(stage: Stage, line: Line) -> FloatArray:
+async def alone(stage: Stage, line: ConversationTurn) -> FloatArray:
     session = stage.open(line.request, "test")
     session.feed(line.text)
     session.finish()
@@ -101,7 +101,7 @@ async def settled(stage: Stage) -> None:
             await asyncio.sleep(0.01)
 
 
-def told(turns: list[Spoken]) -> list[tuple[str, int, int]]:
+def told(turns: list[TurnResult]) -> list[tuple[str, int, int]]:
     """Speaker, first sample and the one after the last."""
     assert all(
         time * SAMPLE_RATE == pytest.approx(round(time * SAMPLE_RATE))
@@ -112,12 +112,14 @@ def told(turns: list[Spoken]) -> list[tuple[str, int, int]]:
 
 
 LINES = (
-    Line("Ann", "The front door is open.", ANN, 0.25),
-    Line("Bob", "It is late. [pause:300ms] Good night.", BOB, 1 / 3),
-    Line("Ann", "[pause 1s] Two lights are on.", ANN, 0.0),
-    Line("Bob", "The kettle is boiling now.", dataclasses.replace(BOB, speed=1.25), 0.1),
-    Line("Crowd", "...", ANN, 0.5),
-    Line("Ann", "Somebody is at the gate.", dataclasses.replace(ANN, voice=Description("A deep voice.")), 9.0),
+    ConversationTurn("Ann", "The front door is open.", ANN, 0.25),
+    ConversationTurn("Bob", "It is late. [pause:300ms] Good night.", BOB, 1 / 3),
+    ConversationTurn("Ann", "[pause 1s] Two lights are on.", ANN, 0.0),
+    ConversationTurn("Bob", "The kettle is boiling now.", dataclasses.replace(BOB, speed=1.25), 0.1),
+    ConversationTurn("Crowd", "...", ANN, 0.5),
+    ConversationTurn(
+        "Ann", "Somebody is at the gate.", dataclasses.replace(ANN, voice=Description("A deep voice.")), 9.0
+    ),
 )
 
 
@@ -143,7 +145,7 @@ async def test_the_whole_is_the_turns_and_the_pauses_to_the_sample(stage: Stage)
 
 
 async def test_it_is_heard_while_it_is_made_and_its_turns_are_made_side_by_side(stage: Stage) -> None:
-    lines = [Line("Ann", LONG, ANN), *(Line("Bob", "Good night.", BOB) for _ in range(4))]
+    lines = [ConversationTurn("Ann", LONG, ANN), *(ConversationTurn("Bob", "Good night.", BOB) for _ in range(4))]
     conversation = Conversation(stage, lines, at_once=3)
     assert not stage.sessions
     begun = []
@@ -159,7 +161,7 @@ async def test_it_is_heard_while_it_is_made_and_its_turns_are_made_side_by_side(
 
 
 async def test_a_turn_begins_when_the_one_before_is_heard(stage: Stage) -> None:
-    conversation = Conversation(stage, [Line("Ann", LONG, ANN)] * 5, at_once=5)
+    conversation = Conversation(stage, [ConversationTurn("Ann", LONG, ANN)] * 5, at_once=5)
     async with asyncio.timeout(HANG_SECONDS), conversation:
         async for _ in conversation:
             sounding = [session.report.audio > 0 for session in stage.sessions]
@@ -171,7 +173,9 @@ async def test_a_turn_begins_when_the_one_before_is_heard(stage: Stage) -> None:
 async def test_a_slow_listener_bounds_what_is_made(stage: Stage) -> None:
     """Pauses are sound that costs nothing: 300 seconds of them at the most, and 120 are made."""
     quiet = "[pause:10s] " * 30
-    conversation = Conversation(stage, [Line("Ann", quiet + "It is late.", ANN), Line("Bob", f"Yes. {quiet}", BOB)], 2)
+    conversation = Conversation(
+        stage, [ConversationTurn("Ann", quiet + "It is late.", ANN), ConversationTurn("Bob", f"Yes. {quiet}", BOB)], 2
+    )
     async with asyncio.timeout(HANG_SECONDS), conversation:
         samples = (await anext(aiter(conversation))).size
         for _ in range(500):
@@ -190,7 +194,7 @@ async def test_a_slow_listener_bounds_what_is_made(stage: Stage) -> None:
 @pytest.mark.parametrize("after", [1, 4])
 async def test_closing_early_stops_all_turns(stage: Stage, after: int) -> None:
     before = asyncio.all_tasks()
-    conversation = Conversation(stage, [Line("Ann", LONG * 5, ANN)] * 6, at_once=4)
+    conversation = Conversation(stage, [ConversationTurn("Ann", LONG * 5, ANN)] * 6, at_once=4)
     async with asyncio.timeout(HANG_SECONDS), conversation:
         chunks = aiter(conversation)
         for _ in range(after):
@@ -203,7 +207,9 @@ async def test_closing_early_stops_all_turns(stage: Stage, after: int) -> None:
 
 
 async def test_a_listener_that_is_cancelled_stops_all_turns(stage: Stage) -> None:
-    listening = asyncio.create_task(listen(Conversation(stage, [Line("Ann", LONG * 5, ANN)] * 6, at_once=4)))
+    listening = asyncio.create_task(
+        listen(Conversation(stage, [ConversationTurn("Ann", LONG * 5, ANN)] * 6, at_once=4))
+    )
     async with asyncio.timeout(HANG_SECONDS):
         while len(stage.sessions) < 4:
             await asyncio.sleep(0.01)
@@ -225,7 +231,11 @@ async def test_a_listener_that_is_cancelled_stops_all_turns(stage: Stage) -> Non
 async def test_a_turn_that_fails_ends_the_whole_and_says_whose_it_is(
     stage: Stage, request_: SpeechRequest, error: type[SpeechError], message: str, at_once: int
 ) -> None:
-    lines = [Line("Ann", LONG, ANN), Line("Ivan", LONG, request_), Line("Bob", LONG, BOB)]
+    lines = [
+        ConversationTurn("Ann", LONG, ANN),
+        ConversationTurn("Ivan", LONG, request_),
+        ConversationTurn("Bob", LONG, BOB),
+    ]
     conversation = Conversation(stage, lines, at_once)
     with pytest.raises(error, match=rf"^Turn 2 \(Ivan\): .*{message}") as caught:
         await listen(conversation)
@@ -272,7 +282,8 @@ async def test_it_is_refused_where_others_took_the_place_between_two_turns(engin
 async def test_turns_without_a_seed_share_one(stage: Stage) -> None:
     drawn, given = Sampling(), Sampling(seed=7)
     lines = [
-        Line("Ann", "It is late.", dataclasses.replace(ANN, sampling=sampling)) for sampling in (drawn, given, drawn)
+        ConversationTurn("Ann", "It is late.", dataclasses.replace(ANN, sampling=sampling))
+        for sampling in (drawn, given, drawn)
     ]
     await listen(Conversation(stage, lines, at_once=3))
     first, second, third = (session.request.sampling.seed for session in stage.sessions)
@@ -283,18 +294,18 @@ async def test_turns_without_a_seed_share_one(stage: Stage) -> None:
 @pytest.mark.parametrize("pause", [-0.1, 10.1, math.nan, math.inf])
 async def test_a_pause_has_bounds(pause: float) -> None:
     with pytest.raises(InvalidRequest, match="between 0 and 10 seconds") as caught:
-        Line("Ann", "Hi.", ANN, pause)
+        ConversationTurn("Ann", "Hi.", ANN, pause)
     assert caught.value.param == "pause_after"
 
 
 @pytest.mark.parametrize(("speaker", "text"), [("", "Hi."), ("x" * 65, "Hi."), ("A\nB\0", "Hi."), ("Ann", " \n")])
 async def test_a_line_has_a_speaker_and_a_text(speaker: str, text: str) -> None:
     with pytest.raises(InvalidRequest):
-        Line(speaker, text, ANN)
+        ConversationTurn(speaker, text, ANN)
 
 
 async def test_a_conversation_has_turns_but_not_too_many(stage: Stage) -> None:
-    line = Line("Ann", "Hi.", ANN)
+    line = ConversationTurn("Ann", "Hi.", ANN)
     with pytest.raises(InvalidRequest, match="at least one turn"):
         Conversation(stage, [], at_once=1)
     with pytest.raises(TooLarge, match=f"at most {MAX_TURNS} turns"):

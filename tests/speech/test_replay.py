@@ -14,10 +14,10 @@ from wyoming_qwen3.speech.replay import facts, from_json, to_json
 from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Manner
-from wyoming_qwen3.text.script import Pause, Segment, Spoken
+from wyoming_qwen3.text.script import Pause, Segment, SpokenPiece
 
 RYAN = find_voice("ryan")[0]
-SAID: list[Segment] = [Spoken("The door is open."), Pause(0.5), Spoken("Close it.")]
+SAID: list[Segment] = [SpokenPiece("The door is open."), Pause(0.5), SpokenPiece("Close it.")]
 
 REQUESTS = [
     SpeechRequest(RYAN),

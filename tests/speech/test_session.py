@@ -16,11 +16,11 @@ from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.errors import SpeechError, TextTimeout
-from wyoming_qwen3.core.request import FloatArray, Sampling, SpeechRequest, Turn
+from wyoming_qwen3.core.request import FloatArray, Priority, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.models.state import State
-from wyoming_qwen3.models.worker import Row, Worker
+from wyoming_qwen3.models.worker import EngineRow, Worker
 from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech import backend
 from wyoming_qwen3.speech.session import SpeechSession
@@ -36,7 +36,7 @@ TEXT = " ".join(f"This is sentence number {number}, and it says that the front d
 class Watched(Worker):
     """The real one, which remembers when rows were begun and what was alive then."""
 
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[Priority] = field(default_factory=list)
     unmade: list[int] = field(default_factory=list)
     """Rows that were being made, when one was begun, with it."""
 
@@ -48,7 +48,7 @@ class Watched(Worker):
     def __post_init__(self) -> None:
         super().__init__("native", ["--device", "cpu", "--log-level", "WARNING"])
 
-    def submit(self, *given: Any, **more: Any) -> Row:
+    def submit(self, *given: Any, **more: Any) -> EngineRow:
         row = super().submit(*given, **more)
         self.turns.append(more["turn"])
         self.unmade.append(len(self._rows))
@@ -104,7 +104,7 @@ async def test_pieces_side_by_side_are_the_same_as_one_after_the_other(
     services: Services, worker: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = await listen(opened(services))
-    assert worker.turns == [Turn.NOW] + [Turn.NEXT] * 4
+    assert worker.turns == [Priority.NOW] + [Priority.NEXT] * 4
     assert max(worker.unmade) > 1, "Nothing was made side by side."
     assert max(worker.unmade) <= 3
     assert worker.sounds[0] == 0
@@ -140,7 +140,7 @@ async def test_an_abandoned_answer_drops_all_its_rows(services: Services, worker
 
 async def test_what_nobody_listens_to_has_the_last_turn(services: Services, worker: Watched) -> None:
     await listen(opened(services, behind=True))
-    assert set(worker.turns) == {Turn.LAST}
+    assert set(worker.turns) == {Priority.LAST}
 
 
 async def test_a_silence_is_where_it_was_asked_for(services: Services) -> None:
@@ -187,7 +187,7 @@ async def test_who_waits_for_text_holds_neither_a_place_nor_a_checkpoint(service
         heard += [await going_on, *[chunk async for chunk in chunks]]
     assert session.report.outcome == "whole"
     assert np.concatenate(heard).size > 0.5 * whole.size
-    assert worker.turns[-2:] == [Turn.NOW, Turn.NOW]
+    assert worker.turns[-2:] == [Priority.NOW, Priority.NOW]
 
 
 async def test_text_that_neither_goes_on_nor_ends_is_an_error(services: Services, worker: Watched) -> None:

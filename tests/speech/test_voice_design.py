@@ -9,18 +9,18 @@ from tests.parts import make_services
 from wyoming_qwen3.core.errors import InvalidRequest, ModelMissing, NameExists, NotFound
 from wyoming_qwen3.core.request import Reference, Sampling
 from wyoming_qwen3.core.speakers import LANGUAGES, Language, find_language
-from wyoming_qwen3.speech.voice_design import Designer, Sketch, Sketches, sample_text
+from wyoming_qwen3.speech.voice_design import VoiceDesigner, VoicePreview, VoicePreviews, sample_text
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voices.voice import Design, Manner
-from wyoming_qwen3.text.script import Script, Spoken
+from wyoming_qwen3.text.script import Script, SpokenPiece
 
 
-def sketch(number: int = 0) -> Sketch:
+def sketch(number: int = 0) -> VoicePreview:
     """Of two seconds, no two alike, as a file of 16 bits has it."""
     hum = np.sin(np.arange(48_000, dtype=np.float32) / (20 + number)) / 2
     samples = (np.rint(hum * 32768) / 32768).astype(np.float32)
     design = Design("A voice.", "**Hello** there.", number, "Qwen3-TTS-12Hz-1.7B-VoiceDesign")
-    return Sketch(Reference(samples, 24_000, "Hello there."), design, find_language("de"))
+    return VoicePreview(Reference(samples, 24_000, "Hello there."), design, find_language("de"))
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ async def clips(tmp_path: Path) -> Clips:
 
 
 @pytest.fixture
-def designer(tmp_path: Path) -> Designer:
+def designer(tmp_path: Path) -> VoiceDesigner:
     """One whose models folder is empty."""
     services = make_services(tmp_path, "--standby", "off")
-    return Designer(services.synthesizer, services.models, services.prompts, services.store.voices)
+    return VoiceDesigner(services.synthesizer, services.models, services.prompts, services.store.voices)
 
 
 @pytest.mark.parametrize("language", [*LANGUAGES, None])
@@ -44,14 +44,14 @@ def test_there_is_something_to_say_in_every_language(language: Language | None) 
     script.feed(sample_text(language))
     script.finish()
     (piece,) = iter(script.take, None)
-    assert isinstance(piece, Spoken)
+    assert isinstance(piece, SpokenPiece)
     assert piece.text[-1] in "?？。"
     characters_a_second = 5 if language and language.code in ("zh", "ja", "ko") else 15
     assert 5 <= len(piece.text) / characters_a_second <= 15
 
 
 async def test_a_sketch_is_found_as_it_was_drawn(clips: Clips) -> None:
-    sketches = Sketches(clips)
+    sketches = VoicePreviews(clips)
     clip = await sketches.add(sketch(3))
     assert (clip.extension, clip.seconds) == ("wav", 2.0)
     found = await sketches.get(clip.id)
@@ -60,7 +60,7 @@ async def test_a_sketch_is_found_as_it_was_drawn(clips: Clips) -> None:
 
 
 async def test_a_sketch_goes_with_its_clip_and_with_the_program(clips: Clips) -> None:
-    sketches = Sketches(clips)
+    sketches = VoicePreviews(clips)
     deleted, lost, unknown = [await sketches.add(sketch(number)) for number in range(3)]
     await clips.delete(deleted.id)
     clips.path(lost.id).unlink()
@@ -68,20 +68,20 @@ async def test_a_sketch_goes_with_its_clip_and_with_the_program(clips: Clips) ->
         with pytest.raises(NotFound, match="preview"):
             await sketches.get(clip_id)
     with pytest.raises(NotFound, match="preview"):
-        await Sketches(clips).get(unknown.id)
+        await VoicePreviews(clips).get(unknown.id)
 
 
 async def test_only_the_latest_sketches_are_remembered(clips: Clips) -> None:
-    sketches = Sketches(clips)
+    sketches = VoicePreviews(clips)
     first, *others = [await sketches.add(sketch(number)) for number in range(65)]
     with pytest.raises(NotFound):
         await sketches.get(first.id)
     assert [(await sketches.get(clip.id)).design.seed for clip in others] == list(range(1, 65))
 
 
-async def test_names_are_refused_before_models(designer: Designer, tmp_path: Path) -> None:
+async def test_names_are_refused_before_models(designer: VoiceDesigner, tmp_path: Path) -> None:
     services = make_services(tmp_path, "--standby", "off")
-    designer = Designer(services.synthesizer, services.models, services.prompts, services.store.voices)
+    designer = VoiceDesigner(services.synthesizer, services.models, services.prompts, services.store.voices)
     await services.store.voices.create("Taken", "profile", Manner(), [])
     with pytest.raises(NameExists):
         await designer.check("taken")
@@ -91,7 +91,7 @@ async def test_names_are_refused_before_models(designer: Designer, tmp_path: Pat
         await designer.check("taken", overwrite=True)
 
 
-async def test_a_text_that_says_nothing_is_refused_before_models(designer: Designer) -> None:
+async def test_a_text_that_says_nothing_is_refused_before_models(designer: VoiceDesigner) -> None:
     with pytest.raises(InvalidRequest) as refused:
         await designer.sketch("A voice.", " 🙂 ... ", None, Sampling())
     assert refused.value.param == "sample_text"

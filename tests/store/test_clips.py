@@ -10,7 +10,7 @@ import pytest
 
 from tests.store.disk import largest_file
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
-from wyoming_qwen3.store.clips import EXTENSIONS, Clip, Clips
+from wyoming_qwen3.store.clips import EXTENSIONS, Clips, StoredClip
 
 
 async def opened(folder: Path, most_bytes: int = 1000, keep_seconds: float = 24 * 3600.0) -> Clips:
@@ -23,7 +23,7 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def age(clips: Clips, clip: Clip, seconds: float) -> None:
+def age(clips: Clips, clip: StoredClip, seconds: float) -> None:
     """Have it come so much earlier, as a server that starts sees it."""
     then = time.time() - seconds
     os.utime(clips.path(clip.id), (then, then))

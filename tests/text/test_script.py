@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from tests.examples import tried
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.script import Script, Spoken
+from wyoming_qwen3.text.script import Script, SpokenPiece
 
 
 def drain(script: Script) -> list[str | float]:
     """All that can be taken now: texts, and pauses as seconds."""
     taken: list[str | float] = []
     while (segment := script.take()) is not None:
-        taken.append(segment.text if isinstance(segment, Spoken) else segment.seconds)
+        taken.append(segment.text if isinstance(segment, SpokenPiece) else segment.seconds)
     return taken
 
 
@@ -52,15 +52,15 @@ def test_the_first_piece_is_a_clause_while_text_still_comes() -> None:
     script.feed("Good morning everyone")
     assert script.take() is None
     script.feed(", the lights are")
-    assert script.take() == Spoken("Good morning everyone,")
+    assert script.take() == SpokenPiece("Good morning everyone,")
     script.feed(" on, and the doors are closed, too")
     assert script.take() is None
     script.feed(". Good")
     script.feed("bye now. And")
     script.feed(" so")
-    assert script.take() == Spoken("the lights are on, and the doors are closed, too. Goodbye now.")
+    assert script.take() == SpokenPiece("the lights are on, and the doors are closed, too. Goodbye now.")
     script.finish()
-    assert script.take() == Spoken("And so")
+    assert script.take() == SpokenPiece("And so")
     assert script.done
 
 

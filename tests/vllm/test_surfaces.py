@@ -31,9 +31,9 @@ from wyoming_qwen3.api.app_keys import Config, Services
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_voice
-from wyoming_qwen3.ops.connection_limit import Door
+from wyoming_qwen3.ops.connection_limit import ConnectionLimiter
 from wyoming_qwen3.store.voices.voice import Manner as VoiceManner
-from wyoming_qwen3.voices.resolver import Cast
+from wyoming_qwen3.voices.resolver import VoiceResolver
 from wyoming_qwen3.wyoming.handler import Handler
 
 TEXT = "The front door is open."
@@ -58,8 +58,8 @@ async def house(folder: Path, manner: Manner | None = None) -> AsyncIterator[Hou
     for server in servers:
         server.manner = manner or server.manner
     async with speaking(folder, *servers) as services:
-        cast = Cast(Defaults(find_voice("ryan")[0]), services.store.voices)
-        door = Door("wyoming", services.metrics, services.faults)
+        cast = VoiceResolver(Defaults(find_voice("ryan")[0]), services.store.voices)
+        door = ConnectionLimiter("wyoming", services.metrics, services.faults)
         wyoming = AsyncTcpServer("127.0.0.1", port := free_port())
         await wyoming.start(partial(Handler, services.synthesizer, cast, door))
         async with http_serving(make_app(services, Config(cast))) as http:

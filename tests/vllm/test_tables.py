@@ -28,7 +28,7 @@ from wyoming_qwen3.vllm.choice import choose_checkpoint, choose_server
 from wyoming_qwen3.vllm.fault import Blame, broken, refusal
 from wyoming_qwen3.vllm.server import Server
 from wyoming_qwen3.vllm.serving import Unrecognised, recognise
-from wyoming_qwen3.vllm.stream import Broken, EventReader, PcmReader, reader_for
+from wyoming_qwen3.vllm.stream import PcmReader, SseReader, StreamError, reader_for
 from wyoming_qwen3.vllm.watch import retry_delay
 from wyoming_qwen3.voices.clone_prompts import prepare
 
@@ -249,7 +249,7 @@ DONE = b': still here\n\ndata: {"type":"speech.audio.done","usage":{}}\n\ndata: 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_events_cut_anywhere(size: int) -> None:
-    reader, stream = EventReader(), DELTA * 2 + DONE
+    reader, stream = SseReader(), DELTA * 2 + DONE
     pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
     chunks = [chunk for piece in pieces for chunk in reader.feed(piece)]
     assert b"".join(map(pcm.to_int16, chunks)) == b"\1\0\2\0" * 2
@@ -270,15 +270,15 @@ def test_events_cut_anywhere(size: int) -> None:
     ],
 )
 def test_events_that_are_wrong(stream: bytes, said: str) -> None:
-    reader = EventReader()
-    with pytest.raises(Broken, match=said):  # noqa: PT012  whichever of the two finds it
+    reader = SseReader()
+    with pytest.raises(StreamError, match=said):  # noqa: PT012  whichever of the two finds it
         list(reader.feed(stream))
         reader.finish()
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", "audio/wav", "audio/mpeg", ""])
 def test_what_is_no_stream_of_pcm(content_type: str) -> None:
-    with pytest.raises(Broken, match="instead of PCM"):
+    with pytest.raises(StreamError, match="instead of PCM"):
         reader_for(content_type)
 
 

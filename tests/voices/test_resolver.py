@@ -17,14 +17,14 @@ from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 from wyoming_qwen3.voices import resolver
-from wyoming_qwen3.voices.resolver import Cast, Part, Replacements, Surface, Wish
+from wyoming_qwen3.voices.resolver import Replacements, ResolvedVoice, Surface, VoiceNames, VoiceResolver
 
 CLIP = Reference(np.zeros(24_000, np.float32), 24_000, "Hello.")
 RYAN = find_voice("ryan")[0]
 
 
 @pytest.fixture
-async def cast(tmp_path: Path) -> Cast:
+async def cast(tmp_path: Path) -> VoiceResolver:
     """Commander (cloned, German), Whisper (Ryan with a style) and Nobody (empty)."""
     voices = VoiceStore(tmp_path)
     await voices.open()
@@ -32,18 +32,18 @@ async def cast(tmp_path: Path) -> Cast:
     await voices.create("Commander", "preset", german, [CLIP])
     await voices.create("Whisper", "preset", Manner(speaker=RYAN, instructions="whispering"), [])
     await voices.create("Nobody", "profile", Manner(), [])
-    return Cast(Defaults(find_voice("aiden")[0], find_language("fr")), voices)
+    return VoiceResolver(Defaults(find_voice("aiden")[0], find_language("fr")), voices)
 
 
-def kept(cast: Cast, name: str) -> KeptVoice:
+def kept(cast: VoiceResolver, name: str) -> KeptVoice:
     return cast.voices.get(name)
 
 
-def spoken(part: Part) -> str | None:
+def spoken(part: ResolvedVoice) -> str | None:
     return part.language.code if part.language else None
 
 
-async def test_a_kept_voice_is_found_by_name_in_any_case_and_by_id(cast: Cast) -> None:
+async def test_a_kept_voice_is_found_by_name_in_any_case_and_by_id(cast: VoiceResolver) -> None:
     voice = kept(cast, "Commander")
     for name in ("Commander", "commander", " COMMANDER ", voice.id):
         part = cast.choose(name, None)
@@ -65,41 +65,41 @@ async def test_a_kept_voice_is_found_by_name_in_any_case_and_by_id(cast: Cast) -
     ],
 )
 async def test_its_language_is_what_was_asked_for_or_its_own(
-    cast: Cast, name: str, language: str | None, expected: str
+    cast: VoiceResolver, name: str, language: str | None, expected: str
 ) -> None:
     assert spoken(cast.choose(name, language)) == expected
 
 
-async def test_two_languages_at_once_are_refused(cast: Cast) -> None:
+async def test_two_languages_at_once_are_refused(cast: VoiceResolver) -> None:
     with pytest.raises(InvalidRequest, match="speaks Japanese, but the language asked for is 'de'"):
         cast.choose("commander-ja", "de")
     with pytest.raises(LanguageNotSupported):
         cast.choose("commander", "nl")
 
 
-async def test_a_style_is_a_voice(cast: Cast) -> None:
+async def test_a_style_is_a_voice(cast: VoiceResolver) -> None:
     part = cast.choose("whisper", None)
     assert (part.voice, part.instruct, part.name) == (RYAN, "whispering", "Whisper")
 
 
-async def test_built_in_voices_are_as_ever(cast: Cast) -> None:
-    assert cast.choose("ryan-de", None) == Part(RYAN, find_language("de"))
+async def test_built_in_voices_are_as_ever(cast: VoiceResolver) -> None:
+    assert cast.choose("ryan-de", None) == ResolvedVoice(RYAN, find_language("de"))
     assert cast.choose(None, None).label == "Aiden"
     assert cast.choose(None, "ja").label == "Ono_Anna"
 
 
-async def test_an_unknown_voice_is_answered_with_all_there_are(cast: Cast) -> None:
+async def test_an_unknown_voice_is_answered_with_all_there_are(cast: VoiceResolver) -> None:
     for name in ("admiral", "admiral-de", "commander-xx"):
         with pytest.raises(VoiceNotFound, match=r"choose one of Vivian, .* Kept voices: Commander, Whisper\."):
             cast.choose(name, None)
 
 
-async def test_a_voice_without_clips_says_so(cast: Cast) -> None:
+async def test_a_voice_without_clips_says_so(cast: VoiceResolver) -> None:
     with pytest.raises(InvalidRequest, match="Nobody has no clip yet"):
         cast.choose("nobody", None)
 
 
-async def test_the_chosen_default_speaks_until_it_is_deleted(cast: Cast) -> None:
+async def test_the_chosen_default_speaks_until_it_is_deleted(cast: VoiceResolver) -> None:
     await cast.voices.set_default("commander")
     assert [cast.choose(voice, None).label for voice in (None, "")] == ["Commander", "Commander"]
     assert (cast.choose(None, "ko").label, spoken(cast.choose(None, "ko"))) == ("Commander", "ko")
@@ -107,7 +107,7 @@ async def test_the_chosen_default_speaks_until_it_is_deleted(cast: Cast) -> None
     assert cast.choose(None, None).label == "Aiden"
 
 
-async def test_a_built_in_speaker_can_be_the_chosen_default(cast: Cast) -> None:
+async def test_a_built_in_speaker_can_be_the_chosen_default(cast: VoiceResolver) -> None:
     await cast.voices.set_default("sohee")
     assert cast.choose(None, None).label == "Sohee"
     assert cast.choose(None, "ja").label == "Ono_Anna"
@@ -115,7 +115,7 @@ async def test_a_built_in_speaker_can_be_the_chosen_default(cast: Cast) -> None:
     assert cast.choose(None, None).label == "Aiden"
 
 
-async def test_an_exact_name_wins_over_a_reading_with_a_language_in_it(cast: Cast) -> None:
+async def test_an_exact_name_wins_over_a_reading_with_a_language_in_it(cast: VoiceResolver) -> None:
     await cast.voices.create("Anna", "profile", Manner(), [CLIP])
     for name in ("anna-de", "Anna (de)", "anna_de", "Anna de", "anna-german", "ANNA-DE-AT"):
         part = cast.choose(name, None)
@@ -135,7 +135,7 @@ async def test_an_exact_name_wins_over_a_reading_with_a_language_in_it(cast: Cas
         assert (part.name, spoken(part)) == (found, language), name
 
 
-async def test_an_old_name_is_found_after_all_present_ones(cast: Cast) -> None:
+async def test_an_old_name_is_found_after_all_present_ones(cast: VoiceResolver) -> None:
     commander = kept(cast, "commander")
     await cast.voices.change(commander.id, name="Admiral")
     for name, language in [("Commander", "de"), ("commander", "de"), ("commander-ja", "ja"), ("Commander (it)", "it")]:
@@ -146,7 +146,7 @@ async def test_an_old_name_is_found_after_all_present_ones(cast: Cast) -> None:
     assert cast.choose("commander-ja", None).name == "commander"
 
 
-async def test_a_present_name_with_a_language_wins_over_an_old_name(cast: Cast) -> None:
+async def test_a_present_name_with_a_language_wins_over_an_old_name(cast: VoiceResolver) -> None:
     old = await cast.voices.create("Anna-de", "profile", Manner(), [CLIP])
     await cast.voices.change(old.id, name="Berta")
     assert cast.choose("Anna-de", None).name == "Berta"
@@ -154,7 +154,7 @@ async def test_a_present_name_with_a_language_wins_over_an_old_name(cast: Cast) 
     assert cast.choose("Anna-de", None).name == "Anna"
 
 
-async def test_a_speaker_is_the_voice_itself_or_none(cast: Cast) -> None:
+async def test_a_speaker_is_the_voice_itself_or_none(cast: VoiceResolver) -> None:
     assert cast.choose("ryan-de", None, "Ryan") == cast.choose("ryan-de", None)
     for speaker in ("vivian", "nobody at all", "0"):
         with pytest.raises(InvalidRequest, match="Ryan has no speaker") as caught:
@@ -165,43 +165,63 @@ async def test_a_speaker_is_the_voice_itself_or_none(cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("wish", "label", "language", "warning"),
     [
-        (Wish("nosuch"), "Aiden", "fr", "There is no voice 'nosuch'; Aiden speaks instead, in French"),
-        (Wish("nosuch-de"), "Aiden", "de", "There is no voice 'nosuch-de'; Aiden speaks instead, in German"),
-        (Wish("nosuch (pt-BR)"), "Aiden", "pt", "There is no voice 'nosuch (pt-BR)'; "),
-        (Wish("nosuch-ja"), "Ono_Anna", "ja", "There is no voice 'nosuch-ja'; Ono_Anna speaks instead, in Japanese"),
-        (Wish("de_DE-thorsten-medium"), "Aiden", "de", "There is no voice"),
-        (Wish("af_sky"), "Aiden", "fr", "There is no voice"),
-        (Wish("ryan-nl"), "Aiden", "fr", "There is no voice"),
-        (Wish("nosuch-de", "it"), "Aiden", "it", "There is no voice"),
-        (Wish("nosuch-de", "nl"), "Aiden", "de", "The language 'nl' is not supported; there is no voice 'nosuch-de'; "),
-        (Wish("nosuch", None, "vivian"), "Aiden", "fr", "There is no voice 'nosuch'; Aiden speaks instead"),
-        (Wish("x" * 100_000), "Aiden", "fr", f"There is no voice '{'x' * 64}...'; Aiden"),
-        (Wish("\ud800\n"), "Aiden", "fr", r"There is no voice '\ud800\n'; Aiden"),
-        (Wish("nobody"), "Aiden", "fr", "The voice 'Nobody' has no clip; Aiden speaks instead, in French"),
-        (Wish("nobody-de"), "Aiden", "de", "The voice 'Nobody' has no clip; Aiden speaks instead, in German"),
-        (Wish("mute"), "Vivian", "zh", "The voice 'Mute' has no clip; Vivian speaks instead, in Chinese"),
-        (Wish("ryan", "nl"), "Ryan", "fr", "The language 'nl' is not supported; Ryan speaks, in French"),
-        (Wish(None, "nl"), "Aiden", "fr", "The language 'nl' is not supported; Aiden speaks, in French"),
-        (Wish("ryan-de", "it"), "Ryan", "de", "The voice 'ryan-de' does not speak 'it'; Ryan speaks, in German"),
-        (Wish("commander-ja", "it"), "Commander", "ja", "The voice 'commander-ja' does not speak 'it'; Commander"),
+        (VoiceNames("nosuch"), "Aiden", "fr", "There is no voice 'nosuch'; Aiden speaks instead, in French"),
+        (VoiceNames("nosuch-de"), "Aiden", "de", "There is no voice 'nosuch-de'; Aiden speaks instead, in German"),
+        (VoiceNames("nosuch (pt-BR)"), "Aiden", "pt", "There is no voice 'nosuch (pt-BR)'; "),
         (
-            Wish("nobody-ja", "it"),
+            VoiceNames("nosuch-ja"),
+            "Ono_Anna",
+            "ja",
+            "There is no voice 'nosuch-ja'; Ono_Anna speaks instead, in Japanese",
+        ),
+        (VoiceNames("de_DE-thorsten-medium"), "Aiden", "de", "There is no voice"),
+        (VoiceNames("af_sky"), "Aiden", "fr", "There is no voice"),
+        (VoiceNames("ryan-nl"), "Aiden", "fr", "There is no voice"),
+        (VoiceNames("nosuch-de", "it"), "Aiden", "it", "There is no voice"),
+        (
+            VoiceNames("nosuch-de", "nl"),
+            "Aiden",
+            "de",
+            "The language 'nl' is not supported; there is no voice 'nosuch-de'; ",
+        ),
+        (VoiceNames("nosuch", None, "vivian"), "Aiden", "fr", "There is no voice 'nosuch'; Aiden speaks instead"),
+        (VoiceNames("x" * 100_000), "Aiden", "fr", f"There is no voice '{'x' * 64}...'; Aiden"),
+        (VoiceNames("\ud800\n"), "Aiden", "fr", r"There is no voice '\ud800\n'; Aiden"),
+        (VoiceNames("nobody"), "Aiden", "fr", "The voice 'Nobody' has no clip; Aiden speaks instead, in French"),
+        (VoiceNames("nobody-de"), "Aiden", "de", "The voice 'Nobody' has no clip; Aiden speaks instead, in German"),
+        (VoiceNames("mute"), "Vivian", "zh", "The voice 'Mute' has no clip; Vivian speaks instead, in Chinese"),
+        (VoiceNames("ryan", "nl"), "Ryan", "fr", "The language 'nl' is not supported; Ryan speaks, in French"),
+        (VoiceNames(None, "nl"), "Aiden", "fr", "The language 'nl' is not supported; Aiden speaks, in French"),
+        (VoiceNames("ryan-de", "it"), "Ryan", "de", "The voice 'ryan-de' does not speak 'it'; Ryan speaks, in German"),
+        (
+            VoiceNames("commander-ja", "it"),
+            "Commander",
+            "ja",
+            "The voice 'commander-ja' does not speak 'it'; Commander",
+        ),
+        (
+            VoiceNames("nobody-ja", "it"),
             "Ono_Anna",
             "ja",
             "The voice 'nobody-ja' does not speak 'it'; the voice 'Nobody' has",
         ),
-        (Wish("ryan-de", None, "vivian"), "Ryan", "de", "The voice 'ryan-de' has no speaker 'vivian'; Ryan speaks, in"),
-        (Wish(None, None, "0"), "Aiden", "fr", "The default voice has no speaker '0'; Aiden speaks, in French"),
-        (Wish("ryan", "pt-BR"), "Ryan", "pt", None),
-        (Wish("ryan-pt", "pt-BR"), "Ryan", "pt", None),
-        (Wish("ryan-de", "auto"), "Ryan", "de", None),
-        (Wish(" ", " ", " "), "Aiden", "fr", None),
-        (Wish(), "Aiden", "fr", None),
-        (Wish("Commander", None, "commander"), "Commander", "de", None),
+        (
+            VoiceNames("ryan-de", None, "vivian"),
+            "Ryan",
+            "de",
+            "The voice 'ryan-de' has no speaker 'vivian'; Ryan speaks, in",
+        ),
+        (VoiceNames(None, None, "0"), "Aiden", "fr", "The default voice has no speaker '0'; Aiden speaks, in French"),
+        (VoiceNames("ryan", "pt-BR"), "Ryan", "pt", None),
+        (VoiceNames("ryan-pt", "pt-BR"), "Ryan", "pt", None),
+        (VoiceNames("ryan-de", "auto"), "Ryan", "de", None),
+        (VoiceNames(" ", " ", " "), "Aiden", "fr", None),
+        (VoiceNames(), "Aiden", "fr", None),
+        (VoiceNames("Commander", None, "commander"), "Commander", "de", None),
     ],
 )
 async def test_what_can_not_be_had_is_replaced_and_told(
-    cast: Cast, wish: Wish, label: str, language: str, warning: str | None
+    cast: VoiceResolver, wish: VoiceNames, label: str, language: str, warning: str | None
 ) -> None:
     await cast.voices.create("Mute", "profile", Manner(language=find_language("zh")), [])
     part = cast.choose_for("wyoming", wish)
@@ -210,24 +230,24 @@ async def test_what_can_not_be_had_is_replaced_and_told(
     assert (part.warning is None) == (warning is None)
 
 
-async def test_a_default_voice_that_lost_its_clip_does_not_mute_who_asks_for_none(cast: Cast) -> None:
+async def test_a_default_voice_that_lost_its_clip_does_not_mute_who_asks_for_none(cast: VoiceResolver) -> None:
     await cast.voices.create("Lost", "profile", Manner(language=find_language("ko")), [CLIP])
     await cast.voices.set_default("Lost")
     lost = kept(cast, "Lost")
     await cast.voices.remove_sample(lost.id, lost.samples[0].id)
     with pytest.raises(InvalidRequest, match="Lost has no clip yet"):
         cast.choose(None, None)
-    part = cast.choose_for("wyoming", Wish())
+    part = cast.choose_for("wyoming", VoiceNames())
     assert (part.label, spoken(part)) == ("Sohee", "ko")
     assert part.warning == "The voice 'Lost' has no clip; Sohee speaks instead, in Korean."
-    part = cast.choose_for("wyoming", Wish("nosuch"))
+    part = cast.choose_for("wyoming", VoiceNames("nosuch"))
     assert part.warning == (
         "There is no voice 'nosuch'; the voice 'Lost' has no clip; Sohee speaks instead, in Korean."
     )
 
 
-async def test_without_a_language_the_text_tells_it(cast: Cast) -> None:
-    part = Cast(Defaults(RYAN), cast.voices).choose_for("wyoming", Wish("nosuch"))
+async def test_without_a_language_the_text_tells_it(cast: VoiceResolver) -> None:
+    part = VoiceResolver(Defaults(RYAN), cast.voices).choose_for("wyoming", VoiceNames("nosuch"))
     assert part.warning == "There is no voice 'nosuch'; Ryan speaks instead, in the language of the text."
 
 
@@ -243,24 +263,24 @@ async def test_without_a_language_the_text_tells_it(cast: Cast) -> None:
     ],
 )
 async def test_where_unknown_voices_are_replaced(
-    cast: Cast, fallback: VoiceFallback, surface: Surface, speaks: bool
+    cast: VoiceResolver, fallback: VoiceFallback, surface: Surface, speaks: bool
 ) -> None:
     cast = replace(cast, fallback=fallback)
     if speaks:
-        assert cast.choose_for(surface, Wish("nosuch")).label == "Aiden"
+        assert cast.choose_for(surface, VoiceNames("nosuch")).label == "Aiden"
         return
     with pytest.raises(VoiceNotFound):
-        cast.choose_for(surface, Wish("nosuch"))
+        cast.choose_for(surface, VoiceNames("nosuch"))
     assert cast.faults() == []
 
 
 async def test_what_was_replaced_is_told_once_for_each_client_and_voice(
-    cast: Cast, caplog: pytest.LogCaptureFixture
+    cast: VoiceResolver, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(100):
         for client in ("10.0.0.2", "10.0.0.3"):
-            cast.choose_for("wyoming", Wish("nosuch"), client)
-            cast.choose_for("wyoming", Wish("other-de"), client)
+            cast.choose_for("wyoming", VoiceNames("nosuch"), client)
+            cast.choose_for("wyoming", VoiceNames("other-de"), client)
     first = "Replaced source=wyoming client=10.0.0.2: There is no voice 'nosuch'; Aiden speaks instead, in French."
     assert len(caplog.messages) == 4
     assert caplog.messages[0] == first
@@ -272,17 +292,17 @@ async def test_what_was_replaced_is_told_once_for_each_client_and_voice(
 
 
 async def test_a_fault_is_over_when_the_voice_is_there_or_is_not_asked_for_any_more(
-    cast: Cast,
+    cast: VoiceResolver,
 ) -> None:
     now = 1_000.0
     cast = replace(cast, replacements=Replacements(Faults(), lambda: now))
-    cast.choose_for("wyoming", Wish("Anna"))
-    cast.choose_for("wyoming", Wish("Berta"))
+    cast.choose_for("wyoming", VoiceNames("Anna"))
+    cast.choose_for("wyoming", VoiceNames("Berta"))
     await cast.voices.create("Anna", "profile", Manner(), [CLIP])
     assert [fault.partition(";")[0] for fault in cast.faults()] == ["There is no voice 'Berta'"]
     now += resolver.REMEMBERED_SECONDS - 1
     assert len(cast.faults()) == 1
-    cast.choose_for("wyoming", Wish("Berta"))
+    cast.choose_for("wyoming", VoiceNames("Berta"))
     now += resolver.REMEMBERED_SECONDS - 1
     assert len(cast.faults()) == 1
     now += 2
@@ -290,11 +310,11 @@ async def test_a_fault_is_over_when_the_voice_is_there_or_is_not_asked_for_any_m
 
 
 async def test_who_asks_for_ever_other_voices_fills_neither_memory_nor_log(
-    cast: Cast, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    cast: VoiceResolver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "_MINUTE", 3600.0)
     for number in range(1_000):
-        cast.choose_for("wyoming", Wish(f"nosuch {number}"), "10.0.0.2")
+        cast.choose_for("wyoming", VoiceNames(f"nosuch {number}"), "10.0.0.2")
     assert len(caplog.messages) == 30
     assert len(cast.faults()) == resolver.MAX_REMEMBERED
     assert "'nosuch 999'" in cast.faults()[-1]

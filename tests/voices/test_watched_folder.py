@@ -19,7 +19,7 @@ from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.core.request import FloatArray
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Manner
-from wyoming_qwen3.voices.watched_folder import FolderDrop, Problem
+from wyoming_qwen3.voices.watched_folder import FolderProblem, WatchedFolder
 
 TEXT = "She sells sea shells by the sea shore, and the shells are sea shells."
 
@@ -63,8 +63,8 @@ async def store(tmp_path: Path) -> VoiceStore:
 
 
 @pytest.fixture
-def drop(folder: Path, store: VoiceStore) -> FolderDrop:
-    return FolderDrop(folder, store, quiet_seconds=0)
+def drop(folder: Path, store: VoiceStore) -> WatchedFolder:
+    return WatchedFolder(folder, store, quiet_seconds=0)
 
 
 @pytest.fixture
@@ -83,12 +83,12 @@ def opened(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
     return names
 
 
-def message(problems: list[Problem]) -> str:
+def message(problems: list[FolderProblem]) -> str:
     (problem,) = problems
     return problem.message
 
 
-async def test_folders_and_single_clips_become_profiles(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
+async def test_folders_and_single_clips_become_profiles(folder: Path, store: VoiceStore, drop: WatchedFolder) -> None:
     put(folder, "Anna/b.mp3", b"\xef\xbb\xbf  She sells sea shells by the sea shore,\r\n and she sells sea shells. ")
     put(folder, "Anna/a.wav")
     put(folder, "Bob.flac")
@@ -111,7 +111,7 @@ async def test_folders_and_single_clips_become_profiles(folder: Path, store: Voi
 
 @pytest.mark.parametrize("name", ["Bob.aiff", "Bob.AIF", "Bob.au", "Bob.caf", "Bob.amr"])
 async def test_what_phones_and_macs_record_is_read(
-    folder: Path, store: VoiceStore, drop: FolderDrop, name: str
+    folder: Path, store: VoiceStore, drop: WatchedFolder, name: str
 ) -> None:
     """Also one without a text is an entry, and is told so."""
     kind = {".aif": "AIFF"}.get(Path(name).suffix.lower(), Path(name).suffix[1:].upper())
@@ -133,7 +133,7 @@ async def test_what_phones_and_macs_record_is_read(
     assert clip.samples.size / clip.sample_rate == pytest.approx(4.0, abs=0.1)
 
 
-async def test_an_m4a_is_read(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
+async def test_an_m4a_is_read(folder: Path, store: VoiceStore, drop: WatchedFolder) -> None:
     with av.open(str(folder / "Bob.m4a"), "w") as container:
         stream = container.add_stream("aac", rate=24_000, layout="mono")
         frame = av.AudioFrame.from_ndarray(speech()[np.newaxis], format="fltp", layout="mono")
@@ -146,7 +146,7 @@ async def test_an_m4a_is_read(folder: Path, store: VoiceStore, drop: FolderDrop)
 
 
 async def test_names_match_whatever_their_case_and_composition(
-    folder: Path, store: VoiceStore, drop: FolderDrop
+    folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     put(folder, "Chloe\N{COMBINING ACUTE ACCENT}.wav", None)
     (folder / "chloé.TXT").write_text(TEXT)
@@ -155,7 +155,7 @@ async def test_names_match_whatever_their_case_and_composition(
 
 
 async def test_changed_clips_replace_the_old_ones_and_nothing_else(
-    folder: Path, store: VoiceStore, drop: FolderDrop
+    folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     put(folder, "Anna/a.wav")
     put(folder, "Anna/b.wav", seed=1)
@@ -174,7 +174,7 @@ async def test_changed_clips_replace_the_old_ones_and_nothing_else(
 
 
 async def test_as_many_clips_as_a_voice_can_have_are_replaced(
-    folder: Path, store: VoiceStore, drop: FolderDrop
+    folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     for number in range(32):
         put(folder, f"Anna/{number:02}.wav", "She sells shells.", seed=number, seconds=1.2)
@@ -185,7 +185,7 @@ async def test_as_many_clips_as_a_voice_can_have_are_replaced(
     np.testing.assert_allclose((await store.recordings(store.all()[0].id))[0].samples, speech(1.2, 99), atol=1e-4)
 
 
-async def test_another_text_is_another_content(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
+async def test_another_text_is_another_content(folder: Path, store: VoiceStore, drop: WatchedFolder) -> None:
     put(folder, "Bob.wav")
     await drop.scan()
     (folder / "Bob.txt").write_text(TEXT.replace("shore", "store"))
@@ -193,7 +193,7 @@ async def test_another_text_is_another_content(folder: Path, store: VoiceStore, 
     assert [sample.text for sample in store.all()[0].samples] == [TEXT.replace("shore", "store")]
 
 
-async def test_what_is_gone_from_the_folder_is_deleted(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
+async def test_what_is_gone_from_the_folder_is_deleted(folder: Path, store: VoiceStore, drop: WatchedFolder) -> None:
     put(folder, "Anna.wav")
     put(folder, "Bob.wav")
     await store.create("Kept", "profile", Manner(), [])
@@ -203,7 +203,7 @@ async def test_what_is_gone_from_the_folder_is_deleted(folder: Path, store: Voic
     assert [voice.name for voice in store.all()] == ["Anna", "Kept"]
 
 
-async def test_a_single_clip_may_become_a_folder(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
+async def test_a_single_clip_may_become_a_folder(folder: Path, store: VoiceStore, drop: WatchedFolder) -> None:
     put(folder, "Bob.wav")
     await drop.scan()
     before = store.all()[0].id
@@ -215,7 +215,7 @@ async def test_a_single_clip_may_become_a_folder(folder: Path, store: VoiceStore
 
 
 async def test_a_missing_folder_is_no_voices_and_deletes_none(
-    folder: Path, store: VoiceStore, drop: FolderDrop
+    folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     put(folder, "Bob.wav")
     await drop.scan()
@@ -225,7 +225,7 @@ async def test_a_missing_folder_is_no_voices_and_deletes_none(
 
 
 async def test_an_unreadable_folder_is_a_problem_and_deletes_none(
-    folder: Path, store: VoiceStore, drop: FolderDrop
+    folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     put(folder, "Bob.wav")
     await drop.scan()
@@ -258,7 +258,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def test_what_is_still_being_copied_waits(folder: Path, store: VoiceStore, clock: Clock) -> None:
-    drop = FolderDrop(folder, store)
+    drop = WatchedFolder(folder, store)
     for seed in range(3):
         put(folder, "Bob.wav", seed=seed)
         assert await drop.scan() == []
@@ -273,7 +273,7 @@ async def test_what_is_still_being_copied_waits(folder: Path, store: VoiceStore,
 async def test_what_was_there_long_before_does_not_wait(folder: Path, store: VoiceStore, clock: Clock) -> None:
     put(folder, "Bob.wav")
     clock.wall = 4e9
-    await FolderDrop(folder, store).scan()
+    await WatchedFolder(folder, store).scan()
     assert [voice.name for voice in store.all()] == ["Bob"]
 
 
@@ -284,11 +284,11 @@ async def test_an_old_time_that_a_copy_keeps_is_not_taken_for_its_end(
     for file in folder.iterdir():
         os.utime(file, (1e9, 1e9))
     clock.wall = 1.1e9
-    await FolderDrop(folder, store).scan()
+    await WatchedFolder(folder, store).scan()
     assert store.all() == []
 
 
-async def test_what_is_unchanged_is_not_opened(folder: Path, drop: FolderDrop, opened: list[str]) -> None:
+async def test_what_is_unchanged_is_not_opened(folder: Path, drop: WatchedFolder, opened: list[str]) -> None:
     put(folder, "Bob.wav")
     put(folder, "Eve.wav", seconds=0.5)
     opened.clear()
@@ -300,17 +300,17 @@ async def test_what_is_unchanged_is_not_opened(folder: Path, drop: FolderDrop, o
 
 
 async def test_after_a_restart_the_same_content_is_the_same_voice(
-    folder: Path, store: VoiceStore, drop: FolderDrop, tmp_path: Path
+    folder: Path, store: VoiceStore, drop: WatchedFolder, tmp_path: Path
 ) -> None:
     put(folder, "Bob.wav")
     await drop.scan()
     again = VoiceStore(tmp_path / "voices")
     await again.open()
-    await FolderDrop(folder, again, quiet_seconds=0).scan()
+    await WatchedFolder(folder, again, quiet_seconds=0).scan()
     assert again.all() == store.all()
 
 
-async def test_a_mirror_that_was_deleted_comes_back(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
+async def test_a_mirror_that_was_deleted_comes_back(folder: Path, store: VoiceStore, drop: WatchedFolder) -> None:
     put(folder, "Bob.wav")
     await drop.scan()
     await store.delete(store.all()[0].id)
@@ -401,7 +401,7 @@ def too_many(folder: Path) -> None:
     ],
 )
 async def test_what_is_wrong_is_one_sentence_and_costs_nobody_else(
-    make: Callable[[Path], None], sentence: str, folder: Path, store: VoiceStore, drop: FolderDrop
+    make: Callable[[Path], None], sentence: str, folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     make(folder)
     put(folder, "Zoe.wav")
@@ -415,7 +415,7 @@ async def test_what_is_wrong_is_one_sentence_and_costs_nobody_else(
 
 
 async def test_an_entry_gone_bad_leaves_its_voice_until_it_is_good_again(
-    folder: Path, store: VoiceStore, drop: FolderDrop
+    folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     put(folder, "Bob.wav")
     await drop.scan()
@@ -429,7 +429,7 @@ async def test_an_entry_gone_bad_leaves_its_voice_until_it_is_good_again(
 
 @pytest.mark.parametrize(("name", "sentence"), [("Vivian", "reserved"), ("alloy", "reserved"), ("a+b", "letters")])
 async def test_a_name_that_no_voice_can_have_is_told(
-    name: str, sentence: str, folder: Path, drop: FolderDrop, opened: list[str]
+    name: str, sentence: str, folder: Path, drop: WatchedFolder, opened: list[str]
 ) -> None:
     put(folder, f"{name}.wav")
     opened.clear()
@@ -438,7 +438,7 @@ async def test_a_name_that_no_voice_can_have_is_told(
 
 
 async def test_another_voices_name_is_taken_until_that_is_gone(
-    folder: Path, store: VoiceStore, drop: FolderDrop
+    folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     mine = await store.create("bob", "profile", Manner(), [])
     put(folder, "Bob.wav")
@@ -450,7 +450,7 @@ async def test_another_voices_name_is_taken_until_that_is_gone(
 
 
 async def test_of_two_entries_with_the_same_name_one_is_told_to_go(
-    folder: Path, store: VoiceStore, drop: FolderDrop
+    folder: Path, store: VoiceStore, drop: WatchedFolder
 ) -> None:
     put(folder, "Bob/a.wav")
     put(folder, "Bob.wav", seed=1)
@@ -462,7 +462,7 @@ async def test_of_two_entries_with_the_same_name_one_is_told_to_go(
     assert [voice.folder for voice in store.all()] == ["Bob"]
 
 
-async def test_what_nobody_means_to_be_a_voice_is_ignored(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
+async def test_what_nobody_means_to_be_a_voice_is_ignored(folder: Path, store: VoiceStore, drop: WatchedFolder) -> None:
     for name in (".hidden.wav", "._Bob.wav", ".stfolder/x.wav", "@eaDir/x.wav", "__MACOSX/x.wav", "~x.wav"):
         put(folder, name)
     put(folder, "Bob.sync-conflict-20261122-101010-ABCDEFG.wav")
@@ -474,7 +474,7 @@ async def test_what_nobody_means_to_be_a_voice_is_ignored(folder: Path, store: V
 
 
 async def test_links_that_lead_out_or_nowhere_are_ignored(
-    folder: Path, store: VoiceStore, drop: FolderDrop, tmp_path: Path
+    folder: Path, store: VoiceStore, drop: WatchedFolder, tmp_path: Path
 ) -> None:
     put(tmp_path, "secret/a.wav")
     put(folder, "Bob/a.wav")
@@ -490,7 +490,7 @@ async def test_links_that_lead_out_or_nowhere_are_ignored(
 
 
 async def test_a_problem_is_logged_once_until_it_is_another(
-    folder: Path, drop: FolderDrop, caplog: pytest.LogCaptureFixture
+    folder: Path, drop: WatchedFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(folder, "Bob.wav", None)
     with caplog.at_level(logging.WARNING):
@@ -506,7 +506,7 @@ async def test_a_problem_is_logged_once_until_it_is_another(
 
 
 async def test_a_disk_that_is_full_for_a_while_is_tried_again(
-    folder: Path, store: VoiceStore, drop: FolderDrop, monkeypatch: pytest.MonkeyPatch
+    folder: Path, store: VoiceStore, drop: WatchedFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object, **__: object) -> None:
         raise StorageFailed("The disk is full.")
@@ -514,13 +514,13 @@ async def test_a_disk_that_is_full_for_a_while_is_tried_again(
     put(folder, "Bob.wav")
     with monkeypatch.context() as context:
         context.setattr(store, "create", full)
-        assert await drop.scan() == [Problem("Bob", "The disk is full.")]
+        assert await drop.scan() == [FolderProblem("Bob", "The disk is full.")]
     assert await drop.scan() == []
     assert [voice.name for voice in store.all()] == ["Bob"]
 
 
 async def test_a_replacement_that_failed_is_tried_again(
-    folder: Path, store: VoiceStore, drop: FolderDrop, monkeypatch: pytest.MonkeyPatch
+    folder: Path, store: VoiceStore, drop: WatchedFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object, **__: object) -> None:
         raise StorageFailed("The disk is full.")
@@ -530,7 +530,7 @@ async def test_a_replacement_that_failed_is_tried_again(
     put(folder, "Bob.wav", seed=1)
     with monkeypatch.context() as context:
         context.setattr(store, "replace_samples", full)
-        assert await drop.scan() == [Problem("Bob", "The disk is full.")]
+        assert await drop.scan() == [FolderProblem("Bob", "The disk is full.")]
     (clip,) = await store.recordings(store.all()[0].id)
     np.testing.assert_allclose(clip.samples, speech(), atol=1e-4)
     assert await drop.scan() == []
@@ -538,7 +538,7 @@ async def test_a_replacement_that_failed_is_tried_again(
     np.testing.assert_allclose(clip.samples, speech(seed=1), atol=1e-4)
 
 
-async def test_it_runs_until_it_is_cancelled(folder: Path, store: VoiceStore, drop: FolderDrop) -> None:
+async def test_it_runs_until_it_is_cancelled(folder: Path, store: VoiceStore, drop: WatchedFolder) -> None:
     running = asyncio.create_task(drop.run(0.01))
     put(folder, "Bob.wav")
     async with asyncio.timeout(HANG_SECONDS):
@@ -550,7 +550,7 @@ async def test_it_runs_until_it_is_cancelled(folder: Path, store: VoiceStore, dr
 
 
 async def test_an_entry_that_can_not_be_read_leaves_its_voice(
-    folder: Path, store: VoiceStore, drop: FolderDrop, monkeypatch: pytest.MonkeyPatch
+    folder: Path, store: VoiceStore, drop: WatchedFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(folder, "Bob/a.wav")
     await drop.scan()

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from wyoming_qwen3.core.errors import SpeechError
-from wyoming_qwen3.speech.voice_design import Sketches
+from wyoming_qwen3.speech.voice_design import VoicePreviews
 
 from . import access, batch, health, machine, models, openapi, pages, speech, tokenizer
 from .app_keys import CONFIG, SERVICES, Config, Services
@@ -58,7 +58,7 @@ def make_app(services: Services, config: Config) -> web.Application:
     app = web.Application(middlewares=[_tell_errors], handler_args=PARSER_OPTIONS)
     app[SERVICES] = services
     app[CONFIG] = config
-    app[presets.SKETCHES] = Sketches(services.store.clips)
+    app[presets.SKETCHES] = VoicePreviews(services.store.clips)
     app[sources.DESK] = sources.Desk()
     app.on_response_prepare.append(_start)
     access.install(app, config.access)

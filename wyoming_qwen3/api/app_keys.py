@@ -8,7 +8,7 @@ from aiohttp import web
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.ops.metrics import Metrics
-from wyoming_qwen3.ops.slow_clients import Patience
+from wyoming_qwen3.ops.slow_clients import SlowClients
 from wyoming_qwen3.speech.admission import Admission
 from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.speech.standby import StandbyVoice
@@ -18,8 +18,8 @@ from wyoming_qwen3.store.history.store import History
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.vllm.servers import Servers
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
-from wyoming_qwen3.voices.resolver import Cast
-from wyoming_qwen3.voices.watched_folder import FolderDrop
+from wyoming_qwen3.voices.resolver import VoiceResolver
+from wyoming_qwen3.voices.watched_folder import WatchedFolder
 
 from .access import Access
 
@@ -33,7 +33,7 @@ class Store:
     history: History | None
     """None where it can't be used, as the log tells."""
 
-    drop: FolderDrop | None = None
+    drop: WatchedFolder | None = None
     """Voices that a person puts into a folder."""
 
     faults: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Services:
     prompts: ClonePrompts
     admission: Admission
     metrics: Metrics
-    patience: Patience
+    patience: SlowClients
     store: Store
     servers: Servers | None = None
     """vLLM servers that speak for this one, if there are any."""
@@ -66,7 +66,7 @@ class Services:
 class Config:
     """How HTTP is served."""
 
-    cast: Cast
+    cast: VoiceResolver
     standby_only: bool = False
     """Whether there is nothing but the standby voice."""
 

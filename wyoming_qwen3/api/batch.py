@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.core.request import SpeechRequest
-from wyoming_qwen3.speech.batch import Item, Result, speak_all
+from wyoming_qwen3.speech.batch import BatchSpeech, BatchText, speak_all
 
 from .app_keys import CONFIG, SERVICES, Config
 from .errors import error_body
@@ -112,7 +112,7 @@ def _wishes(body: BatchBody) -> list[BatchItem]:
     return [BatchItem.model_construct(**(shared | fields)) for fields in own]
 
 
-async def _understand(wishes: Iterable[BatchItem], config: Config) -> list[Item]:
+async def _understand(wishes: Iterable[BatchItem], config: Config) -> list[BatchText]:
     """What is to be spoken, or why it can't be. Manners that are the same are understood once: a clip can be large."""
     known: list[tuple[BatchItem, SpeechRequest | SpeechError]] = []
     items = []
@@ -133,21 +133,21 @@ async def _meaning(manner: BatchItem, config: Config) -> SpeechRequest | SpeechE
         return error
 
 
-def _item(wish: BatchItem, meaning: SpeechRequest | SpeechError, config: Config) -> Item:
+def _item(wish: BatchItem, meaning: SpeechRequest | SpeechError, config: Config) -> BatchText:
     try:
         text = check_text(wish.input, config.max_input)
     except SpeechError as error:
         meaning, text = error, ""
     if isinstance(meaning, SpeechError):
-        return Item(None, text, wish.response_format, meaning)
-    return Item(meaning, text, wish.response_format)
+        return BatchText(None, text, wish.response_format, meaning)
+    return BatchText(meaning, text, wish.response_format)
 
 
 async def _answer_json(
     request: web.Request,
     wishes: list[BatchItem],
-    items: list[Item],
-    results: AsyncIterator[Result],
+    items: list[BatchText],
+    results: AsyncIterator[BatchSpeech],
     headers: dict[str, str],
 ) -> web.StreamResponse:
     """Sent item by item, so that its base64 is never held as a whole."""
@@ -174,7 +174,7 @@ def _with_audio(told: BatchResult, audio: bytes) -> bytes:
 
 
 async def _answer_zip(
-    wishes: list[BatchItem], items: list[Item], results: AsyncIterator[Result], headers: dict[str, str]
+    wishes: list[BatchItem], items: list[BatchText], results: AsyncIterator[BatchSpeech], headers: dict[str, str]
 ) -> web.StreamResponse:
     """A file for each item, and manifest.json, which is the JSON answer without the audio."""
     manifest, files = [], {}
@@ -203,7 +203,7 @@ def _new_id() -> str:
     return f"batch_{secrets.token_hex(12)}"
 
 
-def _told(index: int, wish: BatchItem, item: Item, result: Result) -> BatchResult:
+def _told(index: int, wish: BatchItem, item: BatchText, result: BatchSpeech) -> BatchResult:
     """A result in words, without its audio."""
     if result.error:
         error = error_body(result.error)["error"]

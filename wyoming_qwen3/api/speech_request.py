@@ -21,7 +21,7 @@ from wyoming_qwen3.core.request import Description, Reference, Sampling, SpeechR
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language
 from wyoming_qwen3.speech.report import voice_label
 from wyoming_qwen3.voices.clone_prompts import prepare
-from wyoming_qwen3.voices.resolver import Part, Wish
+from wyoming_qwen3.voices.resolver import ResolvedVoice, VoiceNames
 
 from .app_keys import Config
 from .speech_response import with_warnings
@@ -167,9 +167,9 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
     words = one_of(fields, "instructions", "voice_design", "instruct")
     reference, warnings = await _reference(fields)
     if reference:
-        part = Part(reference, _language(fields, config), words)
+        part = ResolvedVoice(reference, _language(fields, config), words)
     elif words and name.lower() in ("", _DESIGN):
-        part = Part(Description(words), _language(fields, config))
+        part = ResolvedVoice(Description(words), _language(fields, config))
     else:
         part = _named(fields, config, name)
         part = replace(part, instruct=" ".join(filter(None, (part.instruct, words))) or None)
@@ -229,10 +229,10 @@ def _language(fields: SpeechFields, config: Config) -> Language | None:
     return find_language(fields.language) if fields.language else config.cast.defaults.language
 
 
-def _named(fields: SpeechFields, config: Config, name: str) -> Part:
+def _named(fields: SpeechFields, config: Config, name: str) -> ResolvedVoice:
     if name.lower() == _DESIGN:
         raise InvalidRequest(f"voice is {_DESIGN}, but no instructions describe it.", param="instructions")
-    return config.cast.choose_for("http", Wish(None if name.lower() == _DEFAULT else name, fields.language))
+    return config.cast.choose_for("http", VoiceNames(None if name.lower() == _DEFAULT else name, fields.language))
 
 
 async def _reference(fields: SpeechFields) -> tuple[Reference | None, tuple[str, ...]]:

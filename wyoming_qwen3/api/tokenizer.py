@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, FailFast, Field
 
 from wyoming_qwen3.audio.containers import ACCEPTED
-from wyoming_qwen3.audio.decode import Clip, parse_data_url, read_clip
+from wyoming_qwen3.audio.decode import DecodedClip, parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
 from wyoming_qwen3.core.errors import TooLarge
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
@@ -121,7 +121,7 @@ async def decode(request: web.Request) -> web.StreamResponse:
     return await whole_audio(_play(request.app[SERVICES], codes), body.response_format, lambda: ignored_headers(body))
 
 
-async def _encode(services: Services, clip: Clip) -> CodeArray:
+async def _encode(services: Services, clip: DecodedClip) -> CodeArray:
     async with services.models.use_codec() as (worker, checkpoint), services.admission.place():
         return await worker.encode(checkpoint, clip.samples, clip.sample_rate)
 
@@ -133,7 +133,7 @@ async def _play(services: Services, codes: CodeArray) -> AsyncIterator[FloatArra
                 yield chunk
 
 
-def _tokens(codes: CodeArray, clip: Clip) -> str:
+def _tokens(codes: CodeArray, clip: DecodedClip) -> str:
     return Tokens(
         tokens=codes.tolist(),
         frames=len(codes),

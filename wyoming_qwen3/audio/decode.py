@@ -25,7 +25,7 @@ from .containers import ACCEPTED, MAX_STREAMS, check_cookie, check_tables, decod
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class DecodedClip:
     """Sound as it was uploaded: mono float32 [samples] in [-1, 1] at `sample_rate`, at least one sample."""
 
     samples: FloatArray
@@ -60,7 +60,7 @@ def parse_data_url(text: str, max_bytes: int, param: str) -> bytes:
         raise InvalidRequest(_NOT_BASE64.format(param), param=param) from error
 
 
-def read_clip(data: bytes, *, max_seconds: float, param: str, sample_rate: int | None = None) -> Clip:
+def read_clip(data: bytes, *, max_seconds: float, param: str, sample_rate: int | None = None) -> DecodedClip:
     """Decode a file that is ACCEPTED, of one or two channels at 8 to 192 kHz.
 
     Two channels are averaged. With `sample_rate` the samples are resampled to it. Raises TooLarge as soon as more
@@ -77,7 +77,7 @@ def read_clip(data: bytes, *, max_seconds: float, param: str, sample_rate: int |
         raise InvalidRequest(f"{param} is damaged or is not {ACCEPTED}.", param=param) from error
     if sample_rate is None:
         return clip
-    return Clip(resample(clip.samples, clip.sample_rate, sample_rate), sample_rate)
+    return DecodedClip(resample(clip.samples, clip.sample_rate, sample_rate), sample_rate)
 
 
 def resample(samples: FloatArray, from_rate: int, to_rate: int) -> FloatArray:
@@ -129,7 +129,7 @@ _PACKETS_PER_SECOND = 400
 """Of the shortest packets there are: 2.5 ms, in Opus."""
 
 
-def _decode(data: bytes, demuxer: str, max_seconds: float, param: str) -> Clip:
+def _decode(data: bytes, demuxer: str, max_seconds: float, param: str) -> DecodedClip:
     """Raises av.FFmpegError for what libav can't read, besides what `read_clip` raises."""
     first: av.AudioFrame | None = None
     parts: list[FloatArray] = []
@@ -149,7 +149,7 @@ def _decode(data: bytes, demuxer: str, max_seconds: float, param: str) -> Clip:
             parts.append(_mono(frame, param))
     if first is None or not total:
         raise InvalidRequest(f"{param} has no sound in it.", param=param)
-    return Clip(np.concatenate(parts), first.sample_rate)
+    return DecodedClip(np.concatenate(parts), first.sample_rate)
 
 
 def _frames(

@@ -40,7 +40,7 @@ FRAME_SAMPLES = 1_920
 """Samples of one codec frame: 80 ms, 12.5 frames a second."""
 
 
-class Turn(IntEnum):
+class Priority(IntEnum):
     """When a row's sound is wanted."""
 
     NOW = 0

@@ -26,13 +26,13 @@ from .checkpoint.on_disk import checkpoint_name
 from .checkpoint.published import Published, open_checkpoint, open_codec, reading
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
-from .codec.sound import Codec, FrameDecoder, Sound, decode_together, fingerprint
+from .codec.sound import Codec, FrameDecoder, RowSound, decode_together, fingerprint
 from .cuda_graphs import Graphs, choose_graphs, streams_of
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
-from .lm.language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded, load_static
+from .lm.language_model import LoadedLanguageModel, Quantize, load_exact, load_quantized, load_rounded, load_static
 from .out_of_memory import give_back, let_go, ran_out
 from .precision import compute_exactly, language_model_type
 from .wire import (
@@ -80,7 +80,7 @@ class _Speech:
     request: SpeechRequest
     live: bool
     codes: decode.Row
-    sound: Sound
+    sound: RowSound
     ear: Ear
     text: str
     """All of it so far."""
@@ -109,7 +109,7 @@ class _Playback:
     """A row that plays codes, int64 [frames, codebooks], of which `played` are sound."""
 
     codes: Tensor
-    sound: Sound
+    sound: RowSound
     played: int = 0
 
 
@@ -279,7 +279,7 @@ class NativeEngine:
             raise EngineFailed("The checkpoint for this request is not loaded.")
         return model
 
-    def _language_model(self, path: Path) -> Loaded:
+    def _language_model(self, path: Path) -> LoadedLanguageModel:
         published = open_checkpoint(path)
         if self._kernels and self._quantize != "none":
             return load_quantized(published, self._quantize, self._kernels)
@@ -337,7 +337,7 @@ class NativeEngine:
         return choose_graphs(self.device, wanted=self._graphs, streams=self._streams)
 
 
-def _warm_up(checkpoint: Checkpoint, loaded: Loaded) -> None:
+def _warm_up(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> None:
     """Make a few frames for nobody: first calls allocate, and choose their kernels.
 
     Not their sound: others may be speaking with the codec, which is theirs then.
@@ -370,11 +370,11 @@ def _ear(request: SpeechRequest, *, retried: bool = False) -> Ear:
     return Ear(whole=request.whole, leading=SILENT_SECONDS if retried else LEADING_SECONDS)
 
 
-def _sound(codec: Codec, voice: Voice | None = None) -> Sound:
+def _sound(codec: Codec, voice: Voice | None = None) -> RowSound:
     """Sound from its beginning, or as it goes on after the clip of a cloned voice."""
     if isinstance(voice, ClonePrompt) and voice.codes is not None:
-        return Sound(codec.decoder, codec.state_after(voice.codes))
-    return Sound(codec.decoder, codec.decoder.new_state())
+        return RowSound(codec.decoder, codec.state_after(voice.codes))
+    return RowSound(codec.decoder, codec.decoder.new_state())
 
 
 def _gather(
@@ -436,7 +436,7 @@ def _play(number: int, playback: _Playback) -> Iterator[Output]:
         yield Ended(number, frames=playback.played)
 
 
-def _any_voice(checkpoint: Checkpoint, loaded: Loaded) -> Voice:
+def _any_voice(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> Voice:
     match checkpoint.kind:
         case "custom_voice":
             return SPEAKERS[0]

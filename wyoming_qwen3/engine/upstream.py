@@ -15,7 +15,7 @@ from torch import nn
 
 from .checkpoint.config import read_json
 from .checkpoint.published import Published, PublishedCodec, reading
-from .checkpoint.tensors import Reader
+from .checkpoint.tensors import TensorReader
 
 _UNUSED_TOKENIZER = "qwen_tts.core.tokenizer_25hz"
 
@@ -58,7 +58,7 @@ def load_speaker_encoder(published: Published, device: str, dtype: torch.dtype) 
         with without_weights():
             config = configs.Qwen3TTSSpeakerEncoderConfig(**published.config.speaker_encoder_config)
             encoder = models.Qwen3TTSSpeakerEncoder(config)
-        _fill(encoder, Reader(published.tensors, device, dtype, "speaker_encoder."))
+        _fill(encoder, TensorReader(published.tensors, device, dtype, "speaker_encoder."))
 
     class SpeakerEncoder:
         """As much of upstream's model as its method asks for."""
@@ -85,14 +85,14 @@ def load_clip_encoder(codec: PublishedCodec, device: str) -> Any:
         with without_weights():
             tokenizer.model = core.Qwen3TTSTokenizerV2Model(config)
         del tokenizer.model.decoder  # nothing was put into its memory yet
-        _fill(tokenizer.model.encoder, Reader(codec.tensors, device, torch.float32, "encoder."))
+        _fill(tokenizer.model.encoder, TensorReader(codec.tensors, device, torch.float32, "encoder."))
         tokenizer.model.to(device)
     tokenizer.config = config
     tokenizer.device = torch.device(device)
     return tokenizer
 
 
-def _fill(module: nn.Module, read: Reader) -> None:
+def _fill(module: nn.Module, read: TensorReader) -> None:
     """Put a checkpoint's tensors into a module, all that it keeps in one."""
     state = {name: read(name, *tensor.shape) for name, tensor in module.state_dict().items()}
     module.load_state_dict(state, assign=True)

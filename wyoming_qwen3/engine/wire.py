@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
+from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Priority, Reference, SpeechRequest
 
 _HEAD = struct.Struct("!II")
 """Bytes of the pickle, and how many arrays come after it."""
@@ -60,7 +60,7 @@ class Submit:
     text: str
     live: bool
     credit: int
-    turn: Turn = Turn.NOW
+    turn: Priority = Priority.NOW
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,15 @@ from wyoming_qwen3.core.errors import (
     TransientDownloadFailed,
     from_code,
 )
-from wyoming_qwen3.core.request import SAMPLE_RATE, ClonePrompt, CodeArray, FloatArray, Reference, SpeechRequest, Turn
+from wyoming_qwen3.core.request import (
+    SAMPLE_RATE,
+    ClonePrompt,
+    CodeArray,
+    FloatArray,
+    Priority,
+    Reference,
+    SpeechRequest,
+)
 from wyoming_qwen3.engine import wire
 
 _LOGGER = logging.getLogger(__name__)
@@ -50,7 +58,7 @@ _DEATH = "The speech engine stopped unexpectedly."
 _KILLED = "the speech engine was killed, as it is when memory runs out."
 
 
-class Row:
+class EngineRow:
     """One piece of sound being made. Iterate it for float32 chunks; close it to stop it.
 
     Raises a SpeechError where the audio can't be completed.
@@ -137,7 +145,7 @@ class Worker:
         self._child: _Child | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, EngineRow] = {}
         self._answers: dict[Checkpoint | int, asyncio.Future[wire.FromEngine]] = {}
         """Who waits for an answer about a checkpoint, or to a job, by its number."""
 
@@ -210,12 +218,12 @@ class Worker:
         text: str,
         *,
         live: bool = False,
-        turn: Turn = Turn.NOW,
-    ) -> Row:
+        turn: Priority = Priority.NOW,
+    ) -> EngineRow:
         """Start a row; use it as a context manager, so that it stops when it is not wanted any more."""
         return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT, turn))
 
-    def play(self, checkpoint: Checkpoint, codes: CodeArray) -> Row:
+    def play(self, checkpoint: Checkpoint, codes: CodeArray) -> EngineRow:
         """Start a row that makes codes, int64 [frames, codebooks], sound again; use it as one that speaks."""
         return self._open(wire.Play(next(self._numbers), checkpoint, codes, CREDIT))
 
@@ -254,8 +262,8 @@ class Worker:
             if child := self._child:
                 await child.stop()
 
-    def _open(self, opening: wire.Opening) -> Row:
-        row = Row(self, opening.row)
+    def _open(self, opening: wire.Opening) -> EngineRow:
+        row = EngineRow(self, opening.row)
         if self._child is None:
             row.deliver(_dead(opening.row))
         else:

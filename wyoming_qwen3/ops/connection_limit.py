@@ -29,7 +29,7 @@ _SILENT_SECONDS, _PROBE_SECONDS, _PROBES = 60, 20, 3
 """A peer that has lost power says no goodbye: after so long it is asked whether it is there, so often."""
 
 
-class Visitor(Protocol):
+class LimitedConnection(Protocol):
     """A connection, as far as it matters whether it may stay."""
 
     @property
@@ -43,10 +43,10 @@ class Visitor(Protocol):
 @dataclass(frozen=True, eq=False)
 class _Entry:
     address: str
-    visitor: Visitor
+    visitor: LimitedConnection
 
 
-class Door:
+class ConnectionLimiter:
     """Counts connections of one kind, and keeps them to a number."""
 
     def __init__(self, source: str, metrics: Metrics, faults: Faults) -> None:
@@ -63,7 +63,7 @@ class Door:
         return self._inside.keys()
 
     @contextlib.contextmanager
-    def enter(self, address: str, transport: asyncio.WriteTransport, visitor: Visitor) -> Iterator[None]:
+    def enter(self, address: str, transport: asyncio.WriteTransport, visitor: LimitedConnection) -> Iterator[None]:
         """Hold a place for a connection from this address, "" where there is none.
 
         Where there is none left, the connection that has waited longest for its client is dismissed. Raises QueueFull

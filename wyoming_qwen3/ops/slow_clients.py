@@ -23,7 +23,7 @@ Transports = Callable[[], Iterable[asyncio.WriteTransport | None]]
 """The connections that are open now."""
 
 
-class Patience:
+class SlowClients:
     """Looks after the connections of all surfaces while `run` runs."""
 
     def __init__(self, metrics: Metrics, seconds: float = _SECONDS) -> None:

@@ -8,14 +8,14 @@ from typing import Protocol, Self
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import OutOfMemory
-from wyoming_qwen3.core.request import FloatArray, SpeechRequest, Turn
-from wyoming_qwen3.models.worker import Row, Worker
+from wyoming_qwen3.core.request import FloatArray, Priority, SpeechRequest
+from wyoming_qwen3.models.worker import EngineRow, Worker
 
 _SIDE_BY_SIDE = 3
 """Pieces of one answer that are made at a time: more rows of a step gain little on a CPU."""
 
 
-class Sound(Protocol):
+class PieceAudio(Protocol):
     """One piece of text being spoken; leave its context to stop it.
 
     Iterating raises a SpeechError where the audio can't be completed.
@@ -44,7 +44,7 @@ class Sound(Protocol):
     ) -> None: ...
 
 
-class Engaged(Protocol):
+class Backend(Protocol):
     """Who speaks one utterance, piece after piece."""
 
     @property
@@ -55,12 +55,12 @@ class Engaged(Protocol):
     def side_by_side(self) -> int:
         """How many pieces may be made at a time, without changing any of them."""
 
-    def submit(self, text: str, turn: Turn = ...) -> Sound:
+    def submit(self, text: str, turn: Priority = ...) -> PieceAudio:
         """Have a piece of text spoken; use it as a context manager."""
 
 
 @dataclass(frozen=True)
-class Speaker:
+class EngineBackend:
     """An engine process that speaks with a checkpoint, which is None for the standby voice."""
 
     worker: Worker
@@ -73,22 +73,25 @@ class Speaker:
         hello = self.worker.hello
         return _SIDE_BY_SIDE if self.checkpoint and hello and hello.apart else 1
 
-    def submit(self, text: str, turn: Turn = Turn.NOW, *, live: bool = False) -> Row:
+    def submit(self, text: str, turn: Priority = Priority.NOW, *, live: bool = False) -> EngineRow:
         """Have a piece of text spoken; one that is `live` is fed more of it."""
         return self.worker.submit(self.checkpoint, self.request, text, live=live, turn=turn)
 
 
-class Local:
+class ShrinkingBackend:
     """An engine process for one utterance. Where memory runs out, what `find_less` gives goes on with it."""
 
     def __init__(
-        self, speaker: Speaker, make_room: Callable[[], Awaitable[None]], find_less: Callable[[], Awaitable[Engaged]]
+        self,
+        speaker: EngineBackend,
+        make_room: Callable[[], Awaitable[None]],
+        find_less: Callable[[], Awaitable[Backend]],
     ) -> None:
         self.speaker = speaker
         self.make_room = make_room
         """Drops what can be dropped, for now and for who comes next."""
 
-        self.less: Engaged | None = None
+        self.less: Backend | None = None
         """What speaks now instead."""
 
         self._find_less = find_less
@@ -105,11 +108,11 @@ class Local:
         """How many pieces may be made at a time, without changing any of them."""
         return (self.less or self.speaker).side_by_side
 
-    def submit(self, text: str, turn: Turn = Turn.NOW) -> Sound:
+    def submit(self, text: str, turn: Priority = Priority.NOW) -> PieceAudio:
         """Have a piece of text spoken."""
         return self.less.submit(text, turn) if self.less else Piece(self, text, turn)
 
-    def submit_live(self, text: str) -> Row:
+    def submit_live(self, text: str) -> EngineRow:
         """Have a piece of text spoken that is fed more of it, by this engine alone."""
         return self.speaker.submit(text, live=True)
 
@@ -121,10 +124,10 @@ class Local:
 class Piece:
     """A piece of text being spoken, which is begun by another if memory runs out before any of it was heard."""
 
-    def __init__(self, local: Local, text: str, turn: Turn) -> None:
+    def __init__(self, local: ShrinkingBackend, text: str, turn: Priority) -> None:
         self._local = local
         self._text = text
-        self._sound: Sound = local.speaker.submit(text, turn)
+        self._sound: PieceAudio = local.speaker.submit(text, turn)
         self._in_hand: float | None = None
         self._heard = self._moved = False
 

@@ -23,7 +23,7 @@ from wyoming_qwen3.text.language import LanguageGuesser
 from wyoming_qwen3.vllm.servers import Servers
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 
-from .backend import Engaged, Local, Speaker
+from .backend import Backend, EngineBackend, ShrinkingBackend
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
@@ -66,7 +66,7 @@ class _Engagement:
     """Whether it is fed words."""
 
 
-class Engines:
+class BackendSelector:
     """Chooses for each utterance among what there is: the native engine where it is ready, then servers, then others.
 
     Without `servers` there is the native engine alone, and where `models` has no engine the servers alone, each beside
@@ -134,7 +134,7 @@ class Engines:
     @contextlib.asynccontextmanager
     async def engage(
         self, request: SpeechRequest, text: str, aside: Aside = contextlib.nullcontext, *, live: bool = False
-    ) -> AsyncIterator[Engaged]:
+    ) -> AsyncIterator[Backend]:
         """Who speaks this request, whose next piece is `text`.
 
         A checkpoint is loaded, and a clip read, with `aside` entered. A `live` one is fed words, which only the native
@@ -143,14 +143,14 @@ class Engines:
         async with contextlib.AsyncExitStack() as held:
             yield await self._engage(_Engagement(held, request, text, aside, live))
 
-    async def _engage(self, engagement: "_Engagement", ran_out: int = 0) -> Engaged:
+    async def _engage(self, engagement: "_Engagement", ran_out: int = 0) -> Backend:
         """What can be had, after memory has run out so many times in this utterance."""
         for tries in range(ran_out, _MOST_RUN_OUT):
             with contextlib.suppress(OutOfMemory):  # the books have it, so that asking again finds something smaller
                 return await self._choose(engagement, tries)
         return await self._choose(engagement, _MOST_RUN_OUT)
 
-    async def _choose(self, engagement: "_Engagement", ran_out: int) -> Engaged:
+    async def _choose(self, engagement: "_Engagement", ran_out: int) -> Backend:
         held, request, text = engagement.held, engagement.request, engagement.text
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
@@ -171,7 +171,7 @@ class Engines:
         if chosen == "standby":
             if model and mode == "auto":
                 self._models.load_soon(model.checkpoint)
-            speaker = Speaker(await held.enter_async_context(self._standby.use()), None, request)
+            speaker = EngineBackend(await held.enter_async_context(self._standby.use()), None, request)
         elif model and chosen == "qwen3":
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with engagement.aside() if waits else contextlib.nullcontext():
@@ -185,12 +185,12 @@ class Engines:
                 give_up = ran_out > 0 or choose_smaller(request, speaker.checkpoint) is not None
                 await self._models.relieve(speaker.checkpoint, give_up=give_up)
 
-        async def find_less() -> Engaged:
+        async def find_less() -> Backend:
             if ran_out == _MOST_RUN_OUT:
                 raise OutOfMemory("Memory ran out while this was spoken.")
             return await self._engage(replace(engagement, live=False), ran_out + 1)
 
-        return Local(speaker, make_room, find_less)
+        return ShrinkingBackend(speaker, make_room, find_less)
 
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """The native engine's checkpoint as it is now, if it has one for the request, else why it hasn't."""
@@ -207,11 +207,13 @@ class Engines:
             model = await self._models.look_aside(smaller) or model
         return model, None
 
-    async def _load(self, held: contextlib.AsyncExitStack, checkpoint: Checkpoint, request: SpeechRequest) -> Speaker:
+    async def _load(
+        self, held: contextlib.AsyncExitStack, checkpoint: Checkpoint, request: SpeechRequest
+    ) -> EngineBackend:
         worker = await held.enter_async_context(self._models.use(checkpoint))
         if isinstance(request.voice, Reference | Kept):
             request = replace(request, voice=await self._prompts.prompt(worker, checkpoint, request.voice))
-        return Speaker(worker, checkpoint, request)
+        return EngineBackend(worker, checkpoint, request)
 
     async def _with_clips(self, request: SpeechRequest) -> SpeechRequest:
         """The same with a kept voice as its clips: what the native engine reads out of them is of no use elsewhere."""

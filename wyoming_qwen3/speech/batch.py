@@ -18,7 +18,7 @@ from .session import Synthesizer
 
 
 @dataclass(frozen=True)
-class Item:
+class BatchText:
     """One text and how it is spoken; an `error` where it can't be, which is then its result."""
 
     request: SpeechRequest | None
@@ -28,7 +28,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Result:
+class BatchSpeech:
     """What became of an item: all of its audio, or why there is none."""
 
     audio: bytes = b""
@@ -36,14 +36,16 @@ class Result:
     error: SpeechError | None = None
 
 
-async def speak_all(synthesizer: Synthesizer, items: Sequence[Item], at_once: int) -> AsyncGenerator[Result, None]:
+async def speak_all(
+    synthesizer: Synthesizer, items: Sequence[BatchText], at_once: int
+) -> AsyncGenerator[BatchSpeech, None]:
     """Speak the items, so many side by side, and yield their results in the items' order.
 
     One item's SpeechError is that item's result. Closing the iterator stops what is still being spoken.
     """
     places = asyncio.Semaphore(at_once)
 
-    async def speak(item: Item) -> Result:
+    async def speak(item: BatchText) -> BatchSpeech:
         async with places:
             return await _speak(synthesizer, item)
 
@@ -58,9 +60,9 @@ async def speak_all(synthesizer: Synthesizer, items: Sequence[Item], at_once: in
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _speak(synthesizer: Synthesizer, item: Item) -> Result:
+async def _speak(synthesizer: Synthesizer, item: BatchText) -> BatchSpeech:
     if item.request is None:
-        return Result(error=item.error)
+        return BatchSpeech(error=item.error)
     try:
         async with synthesizer.open(replace(item.request, whole=True), "batch", behind=True) as session:
             session.feed(item.text)
@@ -68,5 +70,5 @@ async def _speak(synthesizer: Synthesizer, item: Item) -> Result:
             async with contextlib.aclosing(encoded(session, item.format)) as pieces:
                 audio = b"".join([piece async for piece in pieces])
     except SpeechError as error:
-        return Result(error=error)
-    return Result(audio, session.report)
+        return BatchSpeech(error=error)
+    return BatchSpeech(audio, session.report)

@@ -27,7 +27,7 @@ _MOST_AHEAD = 120 * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class Line:
+class ConversationTurn:
     """One turn: what is said, how, and how many seconds of silence follow unless it is the last.
 
     Raises InvalidRequest for a name that `check_speaker` refuses, no text, or a pause of less than 0 or more than
@@ -51,7 +51,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Spoken:
+class TurnResult:
     """A turn that was delivered: where it begins and ends in the whole, in seconds, and what became of it.
 
     Both are whole samples divided by SAMPLE_RATE. Silence that the text itself asks for is part of the turn; the pause
@@ -79,7 +79,7 @@ class Conversation:
     """
 
     def __init__(
-        self, synthesizer: Synthesizer, lines: Sequence[Line], at_once: int, source: str = "conversation"
+        self, synthesizer: Synthesizer, lines: Sequence[ConversationTurn], at_once: int, source: str = "conversation"
     ) -> None:
         if not lines:
             raise InvalidRequest("A conversation has at least one turn.", param="turns")
@@ -87,13 +87,13 @@ class Conversation:
             raise TooLarge(
                 f"A conversation has at most {MAX_TURNS} turns, but this one has {len(lines)}.", param="turns"
             )
-        self.turns: list[Spoken] = []
+        self.turns: list[TurnResult] = []
         """What has been delivered so far."""
 
         self._synthesizer = synthesizer
         self._source = source
         seed = secrets.randbits(48)
-        self._speeches = [_Speech(number, _seeded(line, seed)) for number, line in enumerate(lines, start=1)]
+        self._speeches = [_TurnAudio(number, _seeded(line, seed)) for number, line in enumerate(lines, start=1)]
         self._tasks: list[asyncio.Task[None]] = []
         self._places = asyncio.Semaphore(at_once)
         self._failed: asyncio.Task[None] | None = None
@@ -126,7 +126,7 @@ class Conversation:
                     yield chunk
                 self._places.release()
                 line = speech.line
-                self.turns.append(Spoken(line.speaker, start / SAMPLE_RATE, samples / SAMPLE_RATE, speech.report))
+                self.turns.append(TurnResult(line.speaker, start / SAMPLE_RATE, samples / SAMPLE_RATE, speech.report))
                 pause = pcm.silence(line.pause_after, SAMPLE_RATE)
                 if pause.size and speech is not self._speeches[-1]:
                     samples += pause.size
@@ -136,24 +136,24 @@ class Conversation:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _start(self, speech: "_Speech") -> asyncio.Task[None]:
+    def _start(self, speech: "_TurnAudio") -> asyncio.Task[None]:
         task = asyncio.create_task(self._speak(speech), name=f"conversation turn {speech.number}")
         task.add_done_callback(partial(self._ended, speech))
         return task
 
-    def _ended(self, speech: "_Speech", task: asyncio.Task[None]) -> None:
+    def _ended(self, speech: "_TurnAudio", task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception():
             self._failed = self._failed or task
         speech.end()
 
-    async def _take(self, speech: "_Speech") -> FloatArray | None:
+    async def _take(self, speech: "_TurnAudio") -> FloatArray | None:
         """The next chunk of a turn, None at its end. Raises what any turn has failed with: the whole has, too."""
         chunk = await speech.take()
         if self._failed:
             self._failed.result()
         return chunk
 
-    async def _speak(self, speech: "_Speech") -> None:
+    async def _speak(self, speech: "_TurnAudio") -> None:
         """Speak a turn when it is time to. Raises the session's error, which then says whose it is."""
         await self._places.acquire()  # who came first gets one first, and that is the earlier turn
         if speech.number > 1:
@@ -165,7 +165,7 @@ class Conversation:
             message = f"Turn {speech.number} ({speech.line.speaker}): {error}"
             raise type(error)(message, param=error.param) from error
 
-    async def _spoke(self, speech: "_Speech") -> bool:
+    async def _spoke(self, speech: "_TurnAudio") -> bool:
         """Speak a turn; false where there was no place for it, but an earlier turn has given one back since then."""
         line = speech.line
         try:
@@ -184,10 +184,10 @@ class Conversation:
         return True
 
 
-class _Speech:
+class _TurnAudio:
     """One turn's sound between the task that makes it and whoever it is delivered to."""
 
-    def __init__(self, number: int, line: Line) -> None:
+    def __init__(self, number: int, line: ConversationTurn) -> None:
         self.number = number
         self.line = line
         self.report = Report()
@@ -229,7 +229,7 @@ class _Speech:
         return chunk
 
 
-def _seeded(line: Line, seed: int) -> Line:
+def _seeded(line: ConversationTurn, seed: int) -> ConversationTurn:
     """The line, with a seed where it has none."""
     sampling = line.request.sampling
     if sampling.seed is not None:

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from wyoming_qwen3.core.request import Turn
-from wyoming_qwen3.text.script import Segment, Spoken
+from wyoming_qwen3.core.request import Priority
+from wyoming_qwen3.text.script import Segment, SpokenPiece
 
-from .backend import Engaged, Sound
+from .backend import Backend, PieceAudio
 
 
-class Lineup:
+class PieceQueue:
     """Iterate it for segments in order, those to be spoken each with its row; close it to stop all rows.
 
     It ends with the text, and where no more text has come when all before it was heard: who waits for text keeps no
@@ -28,7 +28,7 @@ class Lineup:
 
     def __init__(
         self,
-        engaged: Engaged,
+        engaged: Backend,
         first: Segment,
         following: Callable[[], Awaitable[Segment | None]],
         complete: asyncio.Event,
@@ -48,7 +48,7 @@ class Lineup:
         """Whether there are none."""
 
         self._rows = contextlib.ExitStack()
-        self._line: asyncio.Queue[tuple[Segment, Sound | None] | None] = asyncio.Queue()
+        self._line: asyncio.Queue[tuple[Segment, PieceAudio | None] | None] = asyncio.Queue()
         self._places = asyncio.Semaphore(max(engaged.side_by_side, 2) - 1)
         self._running = asyncio.create_task(self._run(first), name="lineup")
 
@@ -66,7 +66,7 @@ class Lineup:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> tuple[Segment, Sound | None]:
+    async def __anext__(self) -> tuple[Segment, PieceAudio | None]:
         entry = await self._line.get()
         if entry is None:
             await self._running
@@ -84,15 +84,15 @@ class Lineup:
         self._rows.close()
 
     async def _run(self, segment: Segment | None) -> None:
-        turn = Turn.LAST if self._behind else Turn.NOW
+        turn = Priority.LAST if self._behind else Priority.NOW
         try:
             while segment is not None:
-                if isinstance(segment, Spoken):
+                if isinstance(segment, SpokenPiece):
                     row = self._rows.enter_context(self._engaged.submit(segment.text, turn))
                     self._begun += 1
                     self._drained.clear()
                     self._line.put_nowait((segment, row))
-                    turn = max(turn, Turn.NEXT)
+                    turn = max(turn, Priority.NEXT)
                     await self._next_may_begin(row)
                 else:
                     self._line.put_nowait((segment, None))
@@ -108,7 +108,7 @@ class Lineup:
         await _first(following, self._drained.wait())
         return following.result() if not following.cancelled() else None
 
-    async def _next_may_begin(self, row: Sound) -> None:
+    async def _next_may_begin(self, row: PieceAudio) -> None:
         if self._engaged.side_by_side > 1:
             await _first(row.made.wait(), self._all_known())
         else:

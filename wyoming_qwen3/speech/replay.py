@@ -15,7 +15,7 @@ from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
 from wyoming_qwen3.store.history.store import Facts
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.script import Segment, Spoken
+from wyoming_qwen3.text.script import Segment, SpokenPiece
 
 from .report import Report, voice_label
 
@@ -104,8 +104,8 @@ def _voice_from_json(told: dict[str, str], name: str | None, voices: VoiceStore)
 
 
 def _segment_to_json(segment: Segment) -> str | float:
-    return segment.text if isinstance(segment, Spoken) else segment.seconds
+    return segment.text if isinstance(segment, SpokenPiece) else segment.seconds
 
 
 def _segments(told: Sequence[str | float]) -> list[Segment]:
-    return [Spoken(one) if isinstance(one, str) else Pause(one) for one in told]
+    return [SpokenPiece(one) if isinstance(one, str) else Pause(one) for one in told]

@@ -22,17 +22,17 @@ from wyoming_qwen3.core.errors import SpeechError, StorageFailed
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
 from wyoming_qwen3.core.speakers import find_language
-from wyoming_qwen3.models.worker import Row
+from wyoming_qwen3.models.worker import EngineRow
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.history.store import History, Recording
 from wyoming_qwen3.text.live import LiveScript
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.script import Recital, Script, Segment, Spoken
+from wyoming_qwen3.text.script import KnownPieces, Script, Segment, SpokenPiece
 
 from .admission import Admission, Place
-from .backend import Engaged, Local, Sound
-from .backend_selector import Engines
-from .pieces import Lineup
+from .backend import Backend, PieceAudio, ShrinkingBackend
+from .backend_selector import BackendSelector
+from .pieces import PieceQueue
 from .playback_buffer import MAX_HOLD_SECONDS, PlaybackBuffer, expected_seconds
 from .replay import facts
 from .report import Report, log_line
@@ -79,7 +79,7 @@ class Synthesizer:
 
     def __init__(
         self,
-        engines: Engines,
+        engines: BackendSelector,
         *,
         history: History | None,
         admission: Admission,
@@ -130,10 +130,10 @@ class Synthesizer:
     @contextlib.asynccontextmanager
     async def engage(
         self, caller: Caller, request: SpeechRequest, text: str, *, live: bool, resumed: bool
-    ) -> AsyncIterator[tuple[Engaged, Place]]:
+    ) -> AsyncIterator[tuple[Backend, Place]]:
         """Who speaks this request, from `text` on, when its turn has come; at once as can be where it is `resumed`.
 
-        Raises QueueFull, and what Engines.engage raises.
+        Raises QueueFull, and what BackendSelector.engage raises.
         """
         async with (
             self._admission.place(behind=caller.behind, client=caller.client, resumed=resumed) as place,
@@ -201,8 +201,8 @@ class SpeechSession:
         self._text: list[str] = []
         self._said: list[Segment] = []
         self._replay = segments is not None
-        self._script: Script | LiveScript | Recital = (
-            Script(ssml=request.ssml) if segments is None else Recital(segments)
+        self._script: Script | LiveScript | KnownPieces = (
+            Script(ssml=request.ssml) if segments is None else KnownPieces(segments)
         )
         self._incoming = TextFeed(options.text_timeout)
         self._place: Place | None = None
@@ -319,7 +319,7 @@ class SpeechSession:
         if silence:
             yield pcm.silence(silence, SAMPLE_RATE)
 
-    async def _speak_from(self, first: Spoken, silence: float, *, live: bool) -> AsyncGenerator[FloatArray, None]:
+    async def _speak_from(self, first: SpokenPiece, silence: float, *, live: bool) -> AsyncGenerator[FloatArray, None]:
         """Silence, a segment and those that follow it, as long as there is text; on the engine that spoke before."""
         resumed = self._buffer is not None
         request = self.request
@@ -332,7 +332,7 @@ class SpeechSession:
                 self._buffer = self._synthesizer.buffer(self._caller, request, engaged.model)
             if silence:  # not before there is an engine: who hears the beginning is to hear the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
-            if live and isinstance(engaged, Local):
+            if live and isinstance(engaged, ShrinkingBackend):
                 speech = self._speak_live(engaged, first)
             else:
                 speech = self._speak_pieces(engaged, first, self._buffer)
@@ -343,12 +343,12 @@ class SpeechSession:
         self._place = None
 
     async def _speak_pieces(
-        self, engaged: Engaged, first: Segment, buffer: PlaybackBuffer
+        self, engaged: Backend, first: Segment, buffer: PlaybackBuffer
     ) -> AsyncGenerator[FloatArray, None]:
         """Piece after piece, each with all its text, and begun before its turn has come."""
         buffer.restart(time.monotonic())
         known, behind = self._incoming.finished, self._caller.behind
-        async with Lineup(engaged, first, self._next_segment, known, behind=behind) as lineup:
+        async with PieceQueue(engaged, first, self._next_segment, known, behind=behind) as lineup:
             async for segment, row in lineup:
                 silence = self._silence_before(segment)
                 for chunk in buffer.add(silence) if silence.size else ():
@@ -373,12 +373,12 @@ class SpeechSession:
 
     def _silence_before(self, segment: Segment) -> FloatArray:
         """The silence, [samples], that a pause is, or that parts a piece of speech from the one before."""
-        after_speech, self._after_speech = self._after_speech, isinstance(segment, Spoken)
+        after_speech, self._after_speech = self._after_speech, isinstance(segment, SpokenPiece)
         if isinstance(segment, Pause):
             return pcm.silence(segment.seconds, SAMPLE_RATE)
         return pcm.silence(self._options.sentence_pause if after_speech else 0.0, SAMPLE_RATE)
 
-    async def _speak_live(self, engaged: Local, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
+    async def _speak_live(self, engaged: ShrinkingBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Stretch after stretch, the words of each fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
@@ -395,10 +395,10 @@ class SpeechSession:
                 finally:
                     feeding.cancel()
 
-    async def _feed_stretch(self, row: Row) -> Segment | None:
+    async def _feed_stretch(self, row: EngineRow) -> Segment | None:
         """Feed a row to the end of its stretch, and return what follows: a pause, or nothing."""
         try:
-            while isinstance(segment := await self._next_segment(), Spoken):
+            while isinstance(segment := await self._next_segment(), SpokenPiece):
                 row.feed(segment.text)
         finally:
             row.finish()
@@ -428,7 +428,7 @@ class SpeechSession:
             self._said.append(segment)
         return segment
 
-    def _add_cost(self, row: Sound) -> None:
+    def _add_cost(self, row: PieceAudio) -> None:
         self.report.text_tokens += row.text_tokens
         self.report.frames += row.frames
 

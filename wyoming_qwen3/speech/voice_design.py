@@ -26,12 +26,12 @@ from wyoming_qwen3.core.request import (
 )
 from wyoming_qwen3.core.speakers import Language
 from wyoming_qwen3.models.manager import ModelManager
-from wyoming_qwen3.store.clips import Clip, Clips
+from wyoming_qwen3.store.clips import Clips, StoredClip
 from wyoming_qwen3.store.voices import wav
 from wyoming_qwen3.store.voices.checks import check_name
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner
-from wyoming_qwen3.text.script import Script, Spoken
+from wyoming_qwen3.text.script import Script, SpokenPiece
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts, prepare
 
 from .session import Synthesizer
@@ -59,7 +59,7 @@ _SAMPLE_TEXTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Sketch:
+class VoicePreview:
     """A voice that was made from words and is not kept yet: how, and the clip, as it would be kept."""
 
     clip: Reference
@@ -81,7 +81,7 @@ def _untold(_: Stage) -> None:
     """For who does not ask how far it is."""
 
 
-class Designer:
+class VoiceDesigner:
     """Makes voices from words and keeps them. `tell` hears of each stage when it begins."""
 
     def __init__(
@@ -114,7 +114,7 @@ class Designer:
         language: Language | None,
         sampling: Sampling,
         tell: Callable[[Stage], None] = _untold,
-    ) -> Sketch:
+    ) -> VoicePreview:
         """Have `text` spoken by a voice as described. The same seed gives the same voice.
 
         Raises a SpeechError where it can't be spoken, and InvalidRequest where the clip would be of no use.
@@ -131,7 +131,7 @@ class Designer:
         )
         chunks: list[FloatArray] = []
         tell("loading")
-        async with self._synthesizer.open(request, "design", [Spoken(said)]) as session:
+        async with self._synthesizer.open(request, "design", [SpokenPiece(said)]) as session:
             session.feed(said)
             session.finish()
             async for chunk in session:
@@ -141,12 +141,12 @@ class Designer:
         samples = np.concatenate(chunks)
         _check_length(samples.size / SAMPLE_RATE, cut=session.report.outcome == "cut")
         clip = await asyncio.to_thread(_as_kept, Reference(samples, SAMPLE_RATE, said))
-        return Sketch(clip, Design(description, text, seed, session.report.model), language)
+        return VoicePreview(clip, Design(description, text, seed, session.report.model), language)
 
     async def keep(
         self,
         name: str,
-        sketch: Sketch,
+        sketch: VoicePreview,
         manner: Manner,
         tell: Callable[[Stage], None] = _untold,
         *,
@@ -173,7 +173,7 @@ class Designer:
         """Whether it is this machine's engine that will clone the voice, and not a server that hears the clip anew."""
         return self._models.has_engine and (await self._models.look(base)).available
 
-    async def _prompt(self, base: Checkpoint, sketch: Sketch, tell: Callable[[Stage], None]) -> ClonePrompt:
+    async def _prompt(self, base: Checkpoint, sketch: VoicePreview, tell: Callable[[Stage], None]) -> ClonePrompt:
         """What the checkpoint reads out of the clip."""
         reference = await asyncio.to_thread(prepare, [sketch.clip])
         tell("loading")
@@ -189,7 +189,7 @@ class Designer:
             )
 
 
-class Sketches:
+class VoicePreviews:
     """Sketches that somebody has heard and may want to keep: their clips are among `clips`, and go as those go.
 
     Only the latest are remembered, and none after a restart.
@@ -199,7 +199,7 @@ class Sketches:
         self._clips = clips
         self._drawn: OrderedDict[str, tuple[Design, Language | None, str | None]] = OrderedDict()
 
-    async def add(self, sketch: Sketch) -> Clip:
+    async def add(self, sketch: VoicePreview) -> StoredClip:
         """Put its clip where it can be heard; by the clip's id the sketch is found. Raises StorageFailed."""
         clip = await self._clips.add(await asyncio.to_thread(wav.pack, sketch.clip), "wav", sketch.seconds)
         self._drawn[clip.id] = sketch.design, sketch.language, sketch.clip.text
@@ -207,7 +207,7 @@ class Sketches:
             self._drawn.popitem(last=False)
         return clip
 
-    async def get(self, clip_id: str) -> Sketch:
+    async def get(self, clip_id: str) -> VoicePreview:
         """The sketch of that clip. Raises NotFound."""
         try:
             design, language, said = self._drawn[clip_id]
@@ -216,7 +216,7 @@ class Sketches:
             raise NotFound(
                 "There is no preview of that id, or not any more; make another one.", param="preview_id"
             ) from None
-        return Sketch(await asyncio.to_thread(wav.unpack, data, said), design, language)
+        return VoicePreview(await asyncio.to_thread(wav.unpack, data, said), design, language)
 
 
 _REMEMBERED = 64
@@ -228,7 +228,7 @@ def _said(text: str) -> str:
     script = Script(max_chars=max(len(text), 1))
     script.feed(text)
     script.finish()
-    said = " ".join(segment.text for segment in iter(script.take, None) if isinstance(segment, Spoken))
+    said = " ".join(segment.text for segment in iter(script.take, None) if isinstance(segment, SpokenPiece))
     if not said:
         raise InvalidRequest(
             "There is nothing to speak in the sample text; send a sentence or two.", param="sample_text"

@@ -23,7 +23,7 @@ _NAME = re.compile(rf"(?P<id>[0-9a-f-]{{36}})_(?P<milliseconds>\d+)\.(?P<extensi
 
 
 @dataclass(frozen=True)
-class Clip:
+class StoredClip:
     """One clip: its id, a UUID; the extension of its type; its size, length, and when it came (since 1970)."""
 
     id: str
@@ -44,7 +44,7 @@ class Clips:
         self._folder = folder
         self._most_bytes = most_bytes
         self._keep_seconds = keep_seconds
-        self._clips: dict[str, Clip] = {}  # oldest first
+        self._clips: dict[str, StoredClip] = {}  # oldest first
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
@@ -54,7 +54,7 @@ class Clips:
         async with self._changing:
             await self._make_room()
 
-    async def add(self, data: bytes, extension: str, seconds: float) -> Clip:
+    async def add(self, data: bytes, extension: str, seconds: float) -> StoredClip:
         """Keep a clip of that type and length.
 
         Raises InvalidRequest for a type that is not taken, TooLarge for what would never fit, and StorageFailed; then
@@ -64,11 +64,11 @@ class Clips:
             raise InvalidRequest(f"A clip must be one of {', '.join(EXTENSIONS)}, not {extension}.")
         if len(data) > self._most_bytes:
             raise TooLarge(f"A clip may have at most {self._most_bytes} bytes, but this one has {len(data)}.")
-        clip = Clip(str(uuid.uuid4()), extension, len(data), round(seconds, 3), time.time())
+        clip = StoredClip(str(uuid.uuid4()), extension, len(data), round(seconds, 3), time.time())
         await asyncio.shield(self._add(clip, data))  # a file without its clip would stay
         return clip
 
-    def get(self, clip_id: str) -> Clip:
+    def get(self, clip_id: str) -> StoredClip:
         """One clip. Raises NotFound, also when its time is over."""
         clip = self._clips.get(clip_id)
         if clip is None or self._expired(clip):
@@ -80,7 +80,7 @@ class Clips:
         """Where its file lies, to be opened soon: it may go at any time. Raises NotFound."""
         return self._path(self.get(clip_id))
 
-    def expires_at(self, clip: Clip) -> float:
+    def expires_at(self, clip: StoredClip) -> float:
         """Until when it is given out, in seconds since 1970."""
         return clip.created_at + self._keep_seconds
 
@@ -89,7 +89,7 @@ class Clips:
         async with self._changing:
             await asyncio.shield(self._remove([self.get(clip_id)]))
 
-    async def _add(self, clip: Clip, data: bytes) -> None:
+    async def _add(self, clip: StoredClip, data: bytes) -> None:
         async with self._changing:
             await asyncio.to_thread(files.write_file, self._path(clip), data)
             self._clips[clip.id] = clip
@@ -106,19 +106,19 @@ class Clips:
             room += clip.bytes
         await self._remove(leaving)
 
-    async def _remove(self, clips: Iterable[Clip]) -> None:
+    async def _remove(self, clips: Iterable[StoredClip]) -> None:
         for clip in clips:
             await asyncio.to_thread(_unlink, self._path(clip))
             del self._clips[clip.id]
 
-    def _expired(self, clip: Clip) -> bool:
+    def _expired(self, clip: StoredClip) -> bool:
         return self.expires_at(clip) < time.time()
 
-    def _path(self, clip: Clip) -> Path:
+    def _path(self, clip: StoredClip) -> Path:
         return self._folder / f"{clip.id}_{round(clip.seconds * 1000)}.{clip.extension}"
 
 
-def _find(folder: Path) -> list[Clip]:
+def _find(folder: Path) -> list[StoredClip]:
     """The clips in a folder, which is made if need be; what was half-written goes."""
     found = []
     with files.storing():
@@ -128,7 +128,7 @@ def _find(folder: Path) -> list[Clip]:
             if match := _NAME.fullmatch(path.name):
                 state = path.stat()
                 found.append(
-                    Clip(
+                    StoredClip(
                         match["id"],
                         match["extension"],
                         state.st_size,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import regex
 
 from .markup import Pause, Stretch
-from .script import Segment, Spoken
+from .script import Segment, SpokenPiece
 from .sentences import speakable
 from .stretches import Stretches
 
@@ -19,7 +19,7 @@ _SPACE = regex.compile(r"\s+")
 
 
 class LiveScript:
-    """Words to be said, in order. Each Spoken goes on where the one before ended; a Pause ends a stretch of speech.
+    """Words to be said, in order. A SpokenPiece goes on where the one before ended; a Pause ends a stretch of speech.
 
     A stretch ends of itself (a Pause of no length) at the first sentence's end beyond `max_chars`, because a model
     drifts when it speaks for minutes on end, and where `flush` ends it.
@@ -81,7 +81,7 @@ class LiveScript:
             self._held = self._held.lstrip()
         words = self._held.rstrip()
         if words and (self._length or speakable(words)):
-            self._ready.append(Spoken(words))
+            self._ready.append(SpokenPiece(words))
             self._length += len(words)
             self._held = self._held[len(words) :]
 

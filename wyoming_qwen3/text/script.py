@@ -17,17 +17,17 @@ from .markup import Pause, Stretch
 from .sentences import Sentences, clause_end, speakable, split_point
 from .stretches import Stretches
 
-__all__ = ["Pause", "Recital", "Script", "Segment", "Spoken"]
+__all__ = ["KnownPieces", "Pause", "Script", "Segment", "SpokenPiece"]
 
 
 @dataclass(frozen=True)
-class Spoken:
+class SpokenPiece:
     """One piece to speak: clean, and with at least one letter or digit."""
 
     text: str
 
 
-Segment: TypeAlias = Spoken | Pause
+Segment: TypeAlias = SpokenPiece | Pause
 
 
 class Script:
@@ -73,7 +73,7 @@ class Script:
                 return head
             if speakable(piece := self._group(head)):
                 self._spoke = True
-                return Spoken(_with_end(piece) if len(piece) < self._max_chars else piece)
+                return SpokenPiece(_with_end(piece) if len(piece) < self._max_chars else piece)
         return None
 
     def flush(self) -> None:
@@ -127,7 +127,7 @@ class Script:
         return " ".join(text.split())
 
 
-class Recital:
+class KnownPieces:
     """Segments that are known already, said again as they are; it takes no text and has Script's verbs."""
 
     unflushed = False

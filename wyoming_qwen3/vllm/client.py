@@ -14,7 +14,7 @@ from wyoming_qwen3.core.request import FloatArray
 
 from .fault import Fault, away, broken, refusal
 from .server import Server
-from .stream import Broken, reader_for
+from .stream import StreamError, reader_for
 
 _KEEP_ALIVE_SECONDS = 4.0
 """For so long an idle connection is kept. vLLM closes one after 5, and what is sent just then is lost."""
@@ -80,8 +80,8 @@ class Client:
                 limit = asyncio.get_running_loop().time() + self._timeouts.gap
             reader.finish()
             if silent:
-                raise Broken("sent no sound")
-        except Broken as error:
+                raise StreamError("sent no sound")
+        except StreamError as error:
             raise broken(server.name, str(error)) from error
         finally:
             answer.close()

@@ -17,7 +17,7 @@ AHEAD = 20 * SAMPLE_RATE
 """Samples that it may be ahead of its listener; then nothing is read any more, and the server has to wait."""
 
 
-class RemoteRow:
+class VllmRow:
     """Iterate it for float32 chunks; leave its context to stop it, which closes the request at the server.
 
     It is read ahead from the beginning, listened to or not. Raises a SpeechError where the audio can't be completed.

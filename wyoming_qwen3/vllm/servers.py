@@ -10,13 +10,13 @@ from typing import Any
 
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.core.errors import BackendUnavailable, RunawaySpeech
-from wyoming_qwen3.core.request import FRAME_SAMPLES, FloatArray, Reference, SpeechRequest, Turn
+from wyoming_qwen3.core.request import FRAME_SAMPLES, FloatArray, Priority, Reference, SpeechRequest
 
 from .body import speech_body, voice_fields
 from .choice import choose_checkpoint, choose_server
 from .client import Client, Timeouts
 from .fault import Blame, Fault
-from .row import RemoteRow
+from .row import VllmRow
 from .server import Server, ServerStatus
 from .watch import Watch
 
@@ -78,14 +78,14 @@ class Servers:
             raise BackendUnavailable(f"{error} {self._whys()}") from None
 
     @contextlib.asynccontextmanager
-    async def speaker(self, request: SpeechRequest, text: str) -> AsyncIterator["Speaker"]:
+    async def speaker(self, request: SpeechRequest, text: str) -> AsyncIterator["VllmBackend"]:
         """Who speaks the request, from when the first sound of `text`, its first piece, is there.
 
         Raises Unavailable or EngineFailed where none of the servers can, and InvalidRequest where none ever will.
         """
         checkpoint, voice = self.choose(request), request.voice
         encoded = await asyncio.to_thread(voice_fields, voice) if isinstance(voice, Reference) else voice_fields(voice)
-        speaker = Speaker(self, checkpoint, request, encoded)
+        speaker = VllmBackend(self, checkpoint, request, encoded)
         with speaker.begin(text) as first:
             await first.begun()
             yield speaker
@@ -139,7 +139,7 @@ class Servers:
 
 
 @dataclass
-class Speaker:
+class VllmBackend:
     """A request's voice, piece after piece."""
 
     servers: Servers
@@ -151,24 +151,24 @@ class Speaker:
     side_by_side: int = field(default=1, init=False)
     """A server has others to speak for."""
 
-    _first: RemoteRow | None = field(default=None, init=False)
+    _first: VllmRow | None = field(default=None, init=False)
 
     @property
     def model(self) -> str:
         """What speaks."""
         return self.checkpoint.name
 
-    def begin(self, text: str) -> RemoteRow:
+    def begin(self, text: str) -> VllmRow:
         """Have the first piece spoken, which is the next that is submitted."""
         self._first = self.submit(text)
         return self._first
 
-    def submit(self, text: str, turn: Turn = Turn.NOW) -> RemoteRow:  # noqa: ARG002
+    def submit(self, text: str, turn: Priority = Priority.NOW) -> VllmRow:  # noqa: ARG002
         """Start a row; servers know no turns."""
         if self._first:
             row, self._first = self._first, None
             return row
-        return RemoteRow(self.servers.speak(self.checkpoint, self.request, text, self.voice))
+        return VllmRow(self.servers.speak(self.checkpoint, self.request, text, self.voice))
 
 
 def _check_end(samples: int, limit: int) -> None:

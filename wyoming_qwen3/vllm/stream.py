@@ -15,28 +15,28 @@ from wyoming_qwen3.core.request import FloatArray
 _LONGEST_LINE = 16 << 20
 
 
-class Broken(Exception):
+class StreamError(Exception):
     """The stream is not what it should be; the message completes "The server ..."."""
 
 
-class Reader(Protocol):
+class SampleReader(Protocol):
     """Takes bytes cut anywhere and gives float32 samples."""
 
     def feed(self, data: bytes) -> Iterator[FloatArray]:
-        """The samples that are complete with these bytes. Raises Broken."""
+        """The samples that are complete with these bytes. Raises StreamError."""
 
     def finish(self) -> None:
-        """The stream is over. Raises Broken where that is too early."""
+        """The stream is over. Raises StreamError where that is too early."""
 
 
-def reader_for(content_type: str) -> Reader:
-    """The reader for an answer's media type. Raises Broken for one that is no stream of PCM."""
+def reader_for(content_type: str) -> SampleReader:
+    """The reader for an answer's media type. Raises StreamError for one that is no stream of PCM."""
     match content_type:
         case "audio/pcm" | "audio/x-pcm":
             return PcmReader()
         case "text/event-stream":
-            return EventReader()
-    raise Broken(f"answered with {content_type or 'nothing'} instead of PCM")
+            return SseReader()
+    raise StreamError(f"answered with {content_type or 'nothing'} instead of PCM")
 
 
 class PcmReader:
@@ -46,7 +46,7 @@ class PcmReader:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[FloatArray]:
-        """As Reader says."""
+        """As SampleReader says."""
         data = self._rest + data if self._rest else data
         whole = len(data) & ~1
         self._rest = data[whole:]
@@ -54,12 +54,12 @@ class PcmReader:
             yield pcm.from_int16(data[:whole])
 
     def finish(self) -> None:
-        """As Reader says."""
+        """As SampleReader says."""
         if self._rest:
-            raise Broken("ended its sound within a sample")
+            raise StreamError("ended its sound within a sample")
 
 
-class EventReader:
+class SseReader:
     """speech.audio.delta, .done and .error; what else comes is passed over."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class EventReader:
         self._done = False
 
     def feed(self, data: bytes) -> Iterator[FloatArray]:
-        """As Reader says."""
+        """As SampleReader says."""
         *lines, rest = data.split(b"\n")
         for line in lines:
             self._line += line
@@ -77,12 +77,12 @@ class EventReader:
             self._line.clear()
         self._line += rest
         if len(self._line) > _LONGEST_LINE:
-            raise Broken("sent an event without an end")
+            raise StreamError("sent an event without an end")
 
     def finish(self) -> None:
-        """As Reader says."""
+        """As SampleReader says."""
         if not self._done:
-            raise Broken("broke off its stream of events")
+            raise StreamError("broke off its stream of events")
         self._pcm.finish()
 
     def _take(self, line: bytes) -> Iterator[FloatArray]:
@@ -100,14 +100,14 @@ class EventReader:
                 try:
                     audio = base64.b64decode(event["audio"], validate=True)
                 except (KeyError, TypeError, binascii.Error):
-                    raise Broken("sent an event without sound") from None
+                    raise StreamError("sent an event without sound") from None
                 yield from self._pcm.feed(audio)
             case "speech.audio.done":
                 self._done = True
             case "speech.audio.error":
                 error = event.get("error")
                 told = error.get("message") if isinstance(error, dict) else error
-                raise Broken(f"failed: {' '.join(str(told).split())[:300]}")
+                raise StreamError(f"failed: {' '.join(str(told).split())[:300]}")
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
@@ -116,5 +116,5 @@ def _parsed(data: bytes) -> dict[str, Any]:
     except ValueError:
         event = None
     if not isinstance(event, dict):
-        raise Broken("sent an event that is no JSON")
+        raise StreamError("sent an event that is no JSON")
     return event

@@ -28,7 +28,7 @@ Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True)
-class File:
+class FolderFile:
     """A plain file, as it was when it was looked at."""
 
     path: Path
@@ -46,13 +46,13 @@ class File:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FolderEntry:
     """A voice to be. `problem` is one sentence on what is wrong with it without any of it being read."""
 
     name: str
     """In NFC."""
 
-    clips: tuple[tuple[File, File | None], ...]
+    clips: tuple[tuple[FolderFile, FolderFile | None], ...]
     """Each with its text, by name."""
 
     stamp: Stamp
@@ -63,28 +63,28 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
+class FolderContent:
     """What the files of an entry hold; no recordings where the digest was the known one."""
 
     digest: str
     recordings: tuple[Reference, ...]
 
 
-def look(folder: Path) -> list[Entry]:
+def look(folder: Path) -> list[FolderEntry]:
     """The entries: folders by name, then single clips. Nothing is read but what the file system says of the files.
 
     Left out are hidden, half-copied and system files, and links that lead out of the folder. Raises OSError.
     """
     root = folder.resolve()
     files, folders = _list(root, root)
-    by_stem: dict[str, list[File]] = {}
+    by_stem: dict[str, list[FolderFile]] = {}
     for file in files:
         by_stem.setdefault(file.stem, []).append(file)
     singles = [_entry(group) for group in by_stem.values()]
     return [_folder_entry(path, root) for path in folders] + [entry for entry in singles if entry.clips]
 
 
-def read(entry: Entry, known: str | None) -> Content:
+def read(entry: FolderEntry, known: str | None) -> FolderContent:
     """Digest and recordings of an entry without a problem; nothing is decoded if the digest is the `known` one.
 
     Recordings are at `SAMPLE_RATE`: what is cloned is at that, and more would be kept for nothing. Raises OSError,
@@ -96,8 +96,8 @@ def read(entry: Entry, known: str | None) -> Content:
         digest.update(hashlib.sha256(_bytes(clip, _MOST_BYTES)).digest())
         digest.update(hashlib.sha256(_bytes(text, _MOST_TEXT_BYTES)).digest())
     if digest.hexdigest() == known:
-        return Content(known, ())
-    return Content(digest.hexdigest(), tuple(_recording(clip, text) for clip, text in pairs))
+        return FolderContent(known, ())
+    return FolderContent(digest.hexdigest(), tuple(_recording(clip, text) for clip, text in pairs))
 
 
 _MOST_BYTES = 50 << 20
@@ -116,15 +116,15 @@ _LITTER = frozenset("__macosx @eadir #recycle #snapshot $recycle.bin lost+found 
 _UNFINISHED = (".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp", "~")
 
 
-def _folder_entry(path: Path, root: Path) -> Entry:
+def _folder_entry(path: Path, root: Path) -> FolderEntry:
     try:
         files, _ = _list(path, root)
         return _entry(files, path)
     except OSError as error:
-        return Entry(_nfc(path.name), (), (), 0.0, f"The folder can't be read: {error.strerror}.")
+        return FolderEntry(_nfc(path.name), (), (), 0.0, f"The folder can't be read: {error.strerror}.")
 
 
-def _list(folder: Path, root: Path) -> tuple[list[File], list[Path]]:
+def _list(folder: Path, root: Path) -> tuple[list[FolderFile], list[Path]]:
     """Files and folders in a folder, by name. Raises OSError."""
     files, folders = [], []
     with os.scandir(folder) as found:
@@ -133,7 +133,7 @@ def _list(folder: Path, root: Path) -> tuple[list[File], list[Path]]:
             if facts is not None and stat.S_ISDIR(facts.st_mode):
                 folders.append(Path(item.path))
             elif facts is not None and stat.S_ISREG(facts.st_mode):
-                files.append(File(Path(item.path), facts))
+                files.append(FolderFile(Path(item.path), facts))
     return files, folders
 
 
@@ -154,14 +154,14 @@ def _facts(item: "os.DirEntry[str]", root: Path) -> os.stat_result | None:
         raise
 
 
-def _entry(files: Sequence[File], folder: Path | None = None) -> Entry:
+def _entry(files: Sequence[FolderFile], folder: Path | None = None) -> FolderEntry:
     """What the files in a folder make, or those of one stem, at least one."""
     texts = {file.stem: file for file in files if file.ending == ".txt"}
     others = [file for file in files if file.ending != ".txt"]
     clips = tuple((file, texts.get(file.stem)) for file in others if file.ending in _ENDINGS or file.stem in texts)
     used = [file for pair in clips for file in pair if file is not None]
     times = [max(file.facts.st_mtime, file.facts.st_ctime) for file in used]
-    return Entry(
+    return FolderEntry(
         name=_nfc(folder.name if folder else [*others, *files][0].path.stem),
         clips=clips,
         stamp=tuple(
@@ -172,7 +172,7 @@ def _entry(files: Sequence[File], folder: Path | None = None) -> Entry:
     )
 
 
-def _problem(clips: Sequence[tuple[File, File | None]]) -> str | None:
+def _problem(clips: Sequence[tuple[FolderFile, FolderFile | None]]) -> str | None:
     if not clips:
         return "There is no clip in it; put one there, and a .txt of the same name that says what the clip says."
     if len(clips) > MOST_SAMPLES:
@@ -188,7 +188,7 @@ def _nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _bytes(file: File, most: int) -> bytes:
+def _bytes(file: FolderFile, most: int) -> bytes:
     with file.path.open("rb") as opened:
         data = opened.read(most + 1)
     if len(data) > most:
@@ -196,7 +196,7 @@ def _bytes(file: File, most: int) -> bytes:
     return data
 
 
-def _recording(clip: File, text: File) -> Reference:
+def _recording(clip: FolderFile, text: FolderFile) -> Reference:
     name = clip.path.name
     said = _text(text, name)
     sound = read_clip(_bytes(clip, _MOST_BYTES), max_seconds=LONGEST_SECONDS, param=name, sample_rate=SAMPLE_RATE)
@@ -207,7 +207,7 @@ def _recording(clip: File, text: File) -> Reference:
     return Reference(sound.samples, sound.sample_rate, said)
 
 
-def _text(file: File, clip: str) -> str:
+def _text(file: FolderFile, clip: str) -> str:
     try:
         text = " ".join(_bytes(file, _MOST_TEXT_BYTES).decode("utf-8-sig").split())
     except UnicodeDecodeError as error:

@@ -34,7 +34,7 @@ REMEMBERED_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class VoiceNames:
     """The names that a client sent; None or blanks are no wish."""
 
     voice: str | None = None
@@ -44,7 +44,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Part:
+class ResolvedVoice:
     """What a voice's name and a language mean together."""
 
     voice: Voice
@@ -71,9 +71,9 @@ class Replacements:
         """`clock` gives seconds that never go back."""
         self._faults = faults
         self._clock = clock
-        self._seen: OrderedDict[tuple[Surface, str, Wish], float] = OrderedDict()
+        self._seen: OrderedDict[tuple[Surface, str, VoiceNames], float] = OrderedDict()
 
-    def add(self, surface: Surface, client: str, wish: Wish, warning: str) -> None:
+    def add(self, surface: Surface, client: str, wish: VoiceNames, warning: str) -> None:
         """Remember that a client's wish was met otherwise, and log it once."""
         self._forget()
         key = surface, client, wish
@@ -84,7 +84,7 @@ class Replacements:
         if len(self._seen) > MAX_REMEMBERED:
             self._seen.popitem(last=False)
 
-    def wishes(self) -> list[tuple[Surface, Wish]]:
+    def wishes(self) -> list[tuple[Surface, VoiceNames]]:
         """The wishes and where they came in, each once."""
         self._forget()
         return list(dict.fromkeys((surface, wish) for surface, _, wish in self._seen))
@@ -96,7 +96,7 @@ class Replacements:
 
 
 @dataclass(frozen=True)
-class Cast:
+class VoiceResolver:
     """All voices that can be asked for, and the ones that speak where none is."""
 
     defaults: Defaults
@@ -104,7 +104,7 @@ class Cast:
     fallback: VoiceFallback = "auto"
     replacements: Replacements = field(default_factory=lambda: Replacements(Faults()))
 
-    def choose(self, voice: str | None, language: str | None, speaker: str | None = None) -> Part:
+    def choose(self, voice: str | None, language: str | None, speaker: str | None = None) -> ResolvedVoice:
         """The part for the names that were asked for; None or "" is no wish.
 
         A kept voice is found by its name or id, alone or with a language as in "commander-de", and after all of these
@@ -113,16 +113,18 @@ class Cast:
         that can't be met.
         """
         try:
-            return self._choose(Wish(voice, language, speaker), self.voices.default)
+            return self._choose(VoiceNames(voice, language, speaker), self.voices.default)
         except VoiceNotFound as error:
             kept = ", ".join(one.name for one in self.voices.all() if one.speaks)
             raise VoiceNotFound(f"{error} Kept voices: {kept}." if kept else str(error), param="voice") from None
 
-    def choose_for(self, surface: Surface, wish: Wish, client: str = "") -> Part:
+    def choose_for(self, surface: Surface, wish: VoiceNames, client: str = "") -> ResolvedVoice:
         """As `choose`; but what can't be had is replaced where `fallback` says so, and told in `warning`."""
         if self.fallback == "off" or (self.fallback == "auto" and surface == "http"):
             return self.choose(wish.voice, wish.language, wish.speaker)
-        wish = Wish(*(name and name[: MAX_NAME_CHARACTERS + 1] for name in (wish.voice, wish.language, wish.speaker)))
+        wish = VoiceNames(
+            *(name and name[: MAX_NAME_CHARACTERS + 1] for name in (wish.voice, wish.language, wish.speaker))
+        )
         part = self._choose_or_replace(wish)
         if part.warning:
             self.replacements.add(surface, client, wish, part.warning)
@@ -133,7 +135,7 @@ class Cast:
         warnings = [(surface, self._choose_or_replace(wish).warning) for surface, wish in self.replacements.wishes()]
         return [f"{warning} Asked for over {_SURFACES[surface]}." for surface, warning in warnings if warning]
 
-    def _choose_or_replace(self, wish: Wish) -> Part:
+    def _choose_or_replace(self, wish: VoiceNames) -> ResolvedVoice:
         """The part for what is left of a wish when all that can't be met is taken out of it."""
         default, rest, reasons, instead = self.voices.default, wish, [], ""
         while True:
@@ -150,14 +152,14 @@ class Cast:
                     instead = " instead"
                     spoken = rest.language or self._language_of(rest.voice or default or "")
                     default = default if rest.voice else None
-                    rest = Wish(None, spoken)
+                    rest = VoiceNames(None, spoken)
         if not reasons:
             return part
         language = part.language.name.title() if part.language else "the language of the text"
         told = "; ".join(reasons)
         return replace(part, warning=f"{told[0].upper()}{told[1:]}; {part.label} speaks{instead}, in {language}.")
 
-    def _choose(self, wish: Wish, default: str | None) -> Part:
+    def _choose(self, wish: VoiceNames, default: str | None) -> ResolvedVoice:
         """As `choose`; `default` is the id of the kept voice or speaker that speaks where none is asked for."""
         voice, language, speaker = (name if name and name.strip() else None for name in vars(wish).values())
         if language:
@@ -169,7 +171,7 @@ class Cast:
             )
         return part
 
-    def _part(self, voice: str | None, language: str | None, default: str | None) -> Part:
+    def _part(self, voice: str | None, language: str | None, default: str | None) -> ResolvedVoice:
         wanted = voice or default
         if wanted and (found := self._find(wanted)):
             return _cast(*found, language, self.defaults)
@@ -177,7 +179,7 @@ class Cast:
         if not voice and wanted:  # a built-in speaker was made the default
             defaults = replace(defaults, speaker=find_voice(wanted)[0])
         try:
-            return Part(*defaults.choose(voice, language))
+            return ResolvedVoice(*defaults.choose(voice, language))
         except VoiceNotFound:
             if voice and (found := self._find_former(voice)):
                 return _cast(*found, language, self.defaults)
@@ -204,7 +206,7 @@ class Cast:
             language = language_in(voice)
         return language.code if language else None
 
-    def _reason(self, error: InvalidRequest, wish: Wish, default: str | None) -> str:
+    def _reason(self, error: InvalidRequest, wish: VoiceNames, default: str | None) -> str:
         """Why a wish can't be met, as part of a sentence."""
         asked = f"the voice {quoted(wish.voice)}" if wish.voice else "the default voice"
         match error.param:
@@ -231,7 +233,7 @@ def _read(name: str, find: Callable[[str], KeptVoice | None]) -> tuple[KeptVoice
     return next(((kept, language) for base, language in split_language(name) if (kept := find(base))), None)
 
 
-def _cast(kept: KeptVoice, named: Language | None, language: str | None, defaults: Defaults) -> Part:
+def _cast(kept: KeptVoice, named: Language | None, language: str | None, defaults: Defaults) -> ResolvedVoice:
     manner = kept.manner
     asked = find_language(language) if language else None
     if named and asked not in (None, named):
@@ -244,4 +246,4 @@ def _cast(kept: KeptVoice, named: Language | None, language: str | None, default
         raise InvalidRequest(f"Voice {kept.name} has no clip yet; add one to its profile.", param="voice")
     voice: Voice = manner.speaker or Kept(kept.id, kept.revision)
     spoken = asked or named or manner.language or defaults.language
-    return Part(voice, spoken, manner.instructions, manner.speed, manner.effects, kept.name)
+    return ResolvedVoice(voice, spoken, manner.instructions, manner.speed, manner.effects, kept.name)

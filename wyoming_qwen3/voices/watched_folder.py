@@ -20,20 +20,20 @@ from wyoming_qwen3.store.voices.checks import check_name
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 
-from .folder_content import Content, Entry, Stamp, look, read
+from .folder_content import FolderContent, FolderEntry, Stamp, look, read
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Problem:
+class FolderProblem:
     """One sentence on why an entry of the folder is no voice, or its voice is still as the entry was before."""
 
     entry: str
     message: str
 
 
-class FolderDrop:
+class WatchedFolder:
     """Keeps a profile in the store for each entry of a folder, and has it follow what is in there.
 
     A profile's id, name and manner stay when its clips change. An entry with a problem leaves its voice as it was.
@@ -45,13 +45,13 @@ class FolderDrop:
         self._folder = folder
         self._store = store
         self._quiet_seconds = quiet_seconds
-        self._problems: tuple[Problem, ...] = ()
+        self._problems: tuple[FolderProblem, ...] = ()
         self._first_seen: dict[str, tuple[Stamp, float]] = {}
         self._settled: dict[str, tuple[Stamp, str | None]] = {}
         self._scanning = asyncio.Lock()
 
     @property
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[FolderProblem]:
         """What the last scan found."""
         return list(self._problems)
 
@@ -61,7 +61,7 @@ class FolderDrop:
             await self.scan()
             await asyncio.sleep(interval)
 
-    async def scan(self) -> list[Problem]:
+    async def scan(self) -> list[FolderProblem]:
         """Bring the store's voices in line with the folder; gives its problems, and logs those that are new.
 
         Of an entry that is as it was, only the files' sizes and times are looked at.
@@ -70,9 +70,9 @@ class FolderDrop:
             try:
                 entries = await asyncio.to_thread(look, self._folder)
             except FileNotFoundError:
-                found: list[Problem] = []
+                found: list[FolderProblem] = []
             except OSError as error:
-                found = [Problem(self._folder.name, f"The folder can't be read: {error.strerror}.")]
+                found = [FolderProblem(self._folder.name, f"The folder can't be read: {error.strerror}.")]
             else:
                 found = [*await self._forget(entries), *await self._mirror_all(entries)]
             known = set(self._problems)
@@ -82,7 +82,7 @@ class FolderDrop:
             self._problems = tuple(found)
             return found
 
-    async def _forget(self, entries: Sequence[Entry]) -> list[Problem]:
+    async def _forget(self, entries: Sequence[FolderEntry]) -> list[FolderProblem]:
         """Delete the voices whose entries are gone."""
         names = {entry.name for entry in entries}
         self._first_seen = {name: seen for name, seen in self._first_seen.items() if name in names}
@@ -93,12 +93,12 @@ class FolderDrop:
                 try:
                     await self._store.delete(voice.id)
                 except SpeechError as error:
-                    problems.append(Problem(voice.folder, str(error)))
+                    problems.append(FolderProblem(voice.folder, str(error)))
                 else:
                     _LOGGER.info("The voice %s is gone, as what was dropped is", voice.name)
         return problems
 
-    async def _mirror_all(self, entries: Sequence[Entry]) -> list[Problem]:
+    async def _mirror_all(self, entries: Sequence[FolderEntry]) -> list[FolderProblem]:
         mirrors = {voice.folder: voice for voice in self._store.all()}
         problems, keys = [], set()
         for entry in entries:
@@ -109,11 +109,11 @@ class FolderDrop:
                 message = await self._mirror(entry, mirrors.get(entry.name))
             keys.add(key)
             if message is not None:
-                problems.append(Problem(entry.name, message))
+                problems.append(FolderProblem(entry.name, message))
             await asyncio.sleep(0)  # there may be thousands
         return problems
 
-    async def _mirror(self, entry: Entry, voice: KeptVoice | None) -> str | None:
+    async def _mirror(self, entry: FolderEntry, voice: KeptVoice | None) -> str | None:
         """Have the store follow an entry, if it is another than before. Gives what is wrong with it."""
         if not self._is_quiet(entry):
             return None
@@ -139,7 +139,7 @@ class FolderDrop:
         self._settled[entry.name] = entry.stamp, None
         return None
 
-    def _is_quiet(self, entry: Entry) -> bool:
+    def _is_quiet(self, entry: FolderEntry) -> bool:
         """Whether nobody writes to it any more, by the files' times or, where that clock is another, by ours."""
         now = time.monotonic()
         stamp, since = self._first_seen.get(entry.name, (None, now))
@@ -156,7 +156,7 @@ class FolderDrop:
         taken = self._store.find(name)
         return f"There is another voice {taken.name!r} already; choose another name." if taken else None
 
-    async def _keep(self, name: str, voice: KeptVoice | None, content: Content) -> None:
+    async def _keep(self, name: str, voice: KeptVoice | None, content: FolderContent) -> None:
         digest, recordings = content.digest, content.recordings
         if voice is None:
             await self._store.create(name, "profile", Manner(), recordings, folder=name, digest=digest)

@@ -35,9 +35,9 @@ from wyoming.tts import (
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge, Unavailable
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, SpeechRequest
-from wyoming_qwen3.ops.connection_limit import Door, address_of, watch_for_loss
+from wyoming_qwen3.ops.connection_limit import ConnectionLimiter, address_of, watch_for_loss
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
-from wyoming_qwen3.voices.resolver import Cast, Wish
+from wyoming_qwen3.voices.resolver import VoiceNames, VoiceResolver
 
 from .event_reader import EventReader
 from .info import build_info
@@ -79,8 +79,8 @@ class Handler(AsyncEventHandler):
     def __init__(
         self,
         synthesizer: Synthesizer,
-        cast: Cast,
-        door: Door,
+        cast: VoiceResolver,
+        door: ConnectionLimiter,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
@@ -324,12 +324,12 @@ class Handler(AsyncEventHandler):
         await self.write_event(message.event())
 
 
-def _request(cast: Cast, client: str, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
-    """What a Wyoming client at that address asked for. Raises InvalidRequest, or as Cast.choose_for does."""
+def _request(cast: VoiceResolver, client: str, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
+    """What a Wyoming client at that address asked for. Raises InvalidRequest, or as VoiceResolver.choose_for does."""
     if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
         raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
     wanted = voice or SynthesizeVoice()
-    part = cast.choose_for("wyoming", Wish(wanted.name, wanted.language, wanted.speaker), client)
+    part = cast.choose_for("wyoming", VoiceNames(wanted.name, wanted.language, wanted.speaker), client)
     return SpeechRequest(
         part.voice,
         part.language,

@@ -1,6 +1,6 @@
 import pytest
 
-from wyoming_qwen3.api.realtime.conversation import MOST_ITEMS, Conversation, Item, joined
+from wyoming_qwen3.api.realtime.conversation import MOST_ITEMS, Item, RealtimeConversation, joined
 from wyoming_qwen3.api.realtime.dialects import BetaDialect, Dialect
 from wyoming_qwen3.api.realtime.events import Message
 from wyoming_qwen3.core.errors import InvalidRequest
@@ -12,7 +12,7 @@ def said(*texts: str, item_id: str | None = None) -> Message:
 
 
 def test_beyond_the_bound_the_oldest_is_forgotten() -> None:
-    conversation = Conversation(Dialect())
+    conversation = RealtimeConversation(Dialect())
     for number in range(MOST_ITEMS + 2):
         conversation.create(said("Hi."), f"item {number - 1}" if number else None)[0].id = f"item {number}"
     kept = conversation.unspoken()
@@ -20,14 +20,14 @@ def test_beyond_the_bound_the_oldest_is_forgotten() -> None:
 
 
 def test_ids_are_unique() -> None:
-    conversation = Conversation(Dialect())
+    conversation = RealtimeConversation(Dialect())
     conversation.create(said("Hi.", item_id="mine"), None)
     with pytest.raises(InvalidRequest, match="'mine' already"):
         conversation.create(said("Ho.", item_id="mine"), None)
 
 
 def test_parts_are_lines_and_items_are_paragraphs() -> None:
-    conversation = Conversation(Dialect())
+    conversation = RealtimeConversation(Dialect())
     items = [conversation.create(message, None)[0] for message in (said("One ", "two."), said(" "), said("Three."))]
     spoken = Item("a", "assistant", [{"type": "output_audio", "transcript": "Four."}])
     assert joined([*items, spoken]) == "One \ntwo.\n\nThree.\n\nFour."
@@ -37,4 +37,4 @@ def test_parts_are_lines_and_items_are_paragraphs() -> None:
 def test_text_has_the_type_that_the_dialect_gives_it(dialect: Dialect, kind: str) -> None:
     """However the client called it: an SDK knows no other for that role."""
     message = Message.model_validate({"role": "assistant", "content": [{"type": "input_text", "text": "Hi."}]})
-    assert Conversation(dialect).create(message, None)[0].content == [{"type": kind, "text": "Hi."}]
+    assert RealtimeConversation(dialect).create(message, None)[0].content == [{"type": kind, "text": "Hi."}]

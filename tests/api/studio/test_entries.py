@@ -8,9 +8,9 @@ import pytest
 
 from wyoming_qwen3.api.studio.entries import HistoryQuery, entry_model, read_query, read_time
 from wyoming_qwen3.core.errors import InvalidRequest
-from wyoming_qwen3.store.history.store import Entry
+from wyoming_qwen3.store.history.store import StoredGeneration
 
-ENTRY = Entry(
+ENTRY = StoredGeneration(
     text="The door is open.",
     source="speech",
     voice="Ryan",

@@ -30,7 +30,7 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Manner
-from wyoming_qwen3.voices.resolver import Cast
+from wyoming_qwen3.voices.resolver import VoiceResolver
 
 CREATE = "/api/voice-presets/create"
 SENTENCE = "The front door is open."
@@ -365,7 +365,7 @@ async def client(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
 
 def quiet(folder: Path, size: Size) -> tuple[Any, Config]:
     services = make_services(folder, "--standby", "off", size=size)
-    return services, Config(Cast(Defaults(find_voice("ryan")[0]), services.store.voices))
+    return services, Config(VoiceResolver(Defaults(find_voice("ryan")[0]), services.store.voices))
 
 
 WHISPERER = {"name": "Whisperer", "voice": "ryan-de", "instructions": "whispering", "description": "My Ryan"}

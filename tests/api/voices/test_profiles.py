@@ -19,7 +19,7 @@ from wyoming_qwen3.api.app_keys import SERVICES, Config
 from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Manner
-from wyoming_qwen3.voices.watched_folder import FolderDrop
+from wyoming_qwen3.voices.watched_folder import WatchedFolder
 
 GOOD = wav(speech(4.0))
 LONG = wav(speech(6.0))
@@ -493,7 +493,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 async def dropped(tmp_path: Path, folder: Path) -> AsyncIterator[Client]:
     services = make_services(tmp_path / "voices", "--standby", "off")
-    drop = FolderDrop(folder, services.store.voices, quiet_seconds=0)
+    drop = WatchedFolder(folder, services.store.voices, quiet_seconds=0)
     services = replace(services, store=replace(services.store, drop=drop))
     async with serving(make_app(services, Config(make_cast()))) as client:
         await services.store.voices.open()

@@ -25,7 +25,7 @@ from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Manner
-from wyoming_qwen3.voices.resolver import Cast
+from wyoming_qwen3.voices.resolver import VoiceResolver
 
 VOICES = "/v1/audio/voices"
 DEFAULT = "/api/voices/default"
@@ -39,7 +39,7 @@ class House:
     def __init__(self, folder: Path, api_key: str | None = None) -> None:
         self.services = make_services(folder, "--standby", "off")
         self.voices: VoiceStore = self.services.store.voices
-        cast = Cast(Defaults(find_voice("ryan")[0]), self.voices)
+        cast = VoiceResolver(Defaults(find_voice("ryan")[0]), self.voices)
         self.config = Config(cast, access=Access(api_key))
 
     async def keep(self, name: str, *, clips: int = 0, **manner: Any) -> str:

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.kernels.structures import Linear
-from wyoming_qwen3.engine.lm.cpu_packing import BLOCK, Packed
+from wyoming_qwen3.engine.kernels.structures import LinearStruct
+from wyoming_qwen3.engine.lm.cpu_packing import BLOCK, PackedLinear
 
 
-def layout(packed: Packed, bias: Tensor | None = None) -> Linear:
+def layout(packed: PackedLinear, bias: Tensor | None = None) -> LinearStruct:
     """A linear layer of these weights."""
-    return Linear(
+    return LinearStruct(
         weights=packed.data.data_ptr(),
         scales=None if packed.scales is None else packed.scales.data_ptr(),
         bias=None if bias is None else bias.data_ptr(),
@@ -25,7 +25,7 @@ def separate(rows: Tensor, inner: int) -> Tensor:
     return rows.view(-1, 2, BLOCK // 2, rows.shape[1]).transpose(0, 1).flatten(1, 2)[:, :inner].flatten(0, 1)
 
 
-def unpack(packed: Packed) -> Tensor:
+def unpack(packed: PackedLinear) -> Tensor:
     """The matrix that the packed numbers mean, float32 [outputs, inputs]."""
     blocks, groups = -(-packed.outputs // BLOCK), -(-packed.inputs // BLOCK)
     if packed.scales is not None:

@@ -108,7 +108,7 @@ def test_retries_wait_longer_and_longer_up_to_a_quarter_of_an_hour() -> None:
 
 
 def test_looking_at_checkpoints_imports_neither_torch_nor_the_hubs_client() -> None:
-    code = "import sys; from wyoming_qwen3.engine.checkpoint import on_disk; print(*{m.split('.')[0] for m in sys.modules})"
+    code = "import sys, wyoming_qwen3.engine.checkpoint.on_disk; print(*{m.split('.')[0] for m in sys.modules})"
     program = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = set(program.stdout.split())
     assert "wyoming_qwen3" in loaded

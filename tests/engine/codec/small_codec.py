@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wyoming_qwen3.engine.checkpoint.config import CodecConfig
-from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder
 from wyoming_qwen3.engine.codec.sound import FrameDecoder
 from wyoming_qwen3.engine.kernels.library import Kernels
@@ -57,7 +57,7 @@ def upstream_decoder(*, loudness: float = 0.1, dtype: torch.dtype = torch.float3
 
 def ours(upstream: Any, dtype: torch.dtype | None = None, kernels: Kernels | None = None) -> CodecDecoder:
     """Our decoder with the same weights."""
-    read = Reader(upstream.state_dict(), dtype=dtype)
+    read = TensorReader(upstream.state_dict(), dtype=dtype)
     return CodecDecoder(read, CodecConfig.pick(upstream.config.to_dict()), kernels)
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.core.request import FRAME_SAMPLES, SpeechRequest, Turn
+from wyoming_qwen3.core.request import FRAME_SAMPLES, Priority, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.host.process import Host
 from wyoming_qwen3.engine.host.schedule import ENOUGH, Costs, Standing, choose
 
-NOW, NEXT, LAST = Turn
+NOW, NEXT, LAST = Priority
 
 
 def slow(rows: int) -> float:
@@ -57,7 +57,7 @@ def middling(rows: int) -> float:
     ],
 )
 def test_who_is_stepped(
-    cost: Callable[[int], float], standings: list[tuple[int, Turn, float | None]], chosen: list[int]
+    cost: Callable[[int], float], standings: list[tuple[int, Priority, float | None]], chosen: list[int]
 ) -> None:
     assert choose([Standing(*standing) for standing in standings], cost) == chosen
 
@@ -123,7 +123,7 @@ class SlowEngine:
                 yield wire.Ended(row)
 
 
-def opening(row: int, turn: Turn) -> wire.Submit:
+def opening(row: int, turn: Priority) -> wire.Submit:
     return wire.Submit(row, None, SpeechRequest(SPEAKERS[0]), "Hi.", live=False, credit=10**9, turn=turn)
 
 

@@ -25,14 +25,20 @@ from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.lm.cpu_pack_file import packed_tensors
 from wyoming_qwen3.engine.lm.cpu_packing import pack
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
-from wyoming_qwen3.engine.lm.language_model import Loaded, Quantize, load_exact, load_quantized, load_rounded
+from wyoming_qwen3.engine.lm.language_model import (
+    LoadedLanguageModel,
+    Quantize,
+    load_exact,
+    load_quantized,
+    load_rounded,
+)
 from wyoming_qwen3.engine.lm.predictor import CodePredictor
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 TEXTS = (LONG, "Hello there.", "你好，世界。")
 KINDS: list[tuple[Kind, Size]] = [("custom_voice", "0.6B"), ("voice_design", "1.7B"), ("base", "0.6B")]
 
-Load = Callable[[Kind, Size, Quantize], Loaded]
+Load = Callable[[Kind, Size, Quantize], LoadedLanguageModel]
 
 
 @pytest.fixture(scope="module", params=[kind.name for kind in kinds_here()])

@@ -21,7 +21,7 @@ from wyoming_qwen3.core.request import Sampling
 from wyoming_qwen3.engine.cuda_graphs import CudaGraphs, Direct, choose_graphs, reason
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
-from wyoming_qwen3.engine.lm.gpu_slots import Buckets, Part
+from wyoming_qwen3.engine.lm.gpu_slots import Buckets, SlotStep
 from wyoming_qwen3.engine.lm.language_model import load_exact, load_static
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it sleeps."
@@ -229,7 +229,7 @@ def test_a_slot_without_a_part_keeps_what_it_has(pair: Pair) -> None:
     slots.text.fill_(1)
     kept = (slots._seen, slots.sums, slots._hidden)
     with torch.inference_mode():
-        slots.advance([Part(3, 5, talks=True, speaks=True), Part(4, 5, talks=False, speaks=False)])
+        slots.advance([SlotStep(3, 5, talks=True, speaks=True), SlotStep(4, 5, talks=False, speaks=False)])
     assert all(tensor[0].any() for tensor in kept)
     assert not any(tensor[1].any() for tensor in kept)
 
@@ -243,7 +243,7 @@ def test_the_end_is_not_drawn_in_the_first_two_frames(pair: Pair, monkeypatch: p
     slots = StaticDecoder(pair.published, pair.decoder.model, Replays(), SMALL).slots
     for drawn in range(4):
         with torch.inference_mode():
-            slots.advance([Part(0, drawn, talks=False, speaks=True)])
+            slots.advance([SlotStep(0, drawn, talks=False, speaks=True)])
         assert (slots.codes[0, 0].item() == end) == (drawn >= 2)
 
 

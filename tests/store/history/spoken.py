@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from wyoming_qwen3.core.request import FloatArray
-from wyoming_qwen3.store.history.store import Entry, Facts, History, Recording
+from wyoming_qwen3.store.history.store import Facts, History, Recording, StoredGeneration
 
 FACTS = Facts(
     text="The lights are on.",
@@ -36,6 +36,6 @@ def speak(history: History, samples: FloatArray, **facts: Any) -> Recording:
     return recording
 
 
-async def spoken(history: History, seconds: float = 0.1, **facts: Any) -> Entry:
+async def spoken(history: History, seconds: float = 0.1, **facts: Any) -> StoredGeneration:
     """The entry of an utterance that has just been spoken."""
     return await history.get(speak(history, noise(seconds), **facts).id)

@@ -13,15 +13,15 @@ import pytest
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
 from wyoming_qwen3.store.database import Connection
 from wyoming_qwen3.store.history import entries
-from wyoming_qwen3.store.history.entries import Entry, Limits, Query
+from wyoming_qwen3.store.history.entries import GenerationQuery, Limits, StoredGeneration
 
 DAY = 86_400.0
 MANY = 10_000
 
 
-def entry(number: int, **more: Any) -> Entry:
+def entry(number: int, **more: Any) -> StoredGeneration:
     """Entry `number`, of second `number` since 1970."""
-    plain = Entry(
+    plain = StoredGeneration(
         id=f"{number:08}-0000-4000-8000-000000000000",
         created_at=float(number),
         duration=2.0,
@@ -66,7 +66,7 @@ def many() -> Iterator[Connection]:
 
 def numbers(connection: Connection, **query: Any) -> list[int]:
     """Of the entries found, in order."""
-    page = entries.search(connection, Query(**query))
+    page = entries.search(connection, GenerationQuery(**query))
     assert page.total == len(page.items)
     return [round(item.created_at) for item in page.items]
 
@@ -187,9 +187,9 @@ def test_order_and_pages(connection: Connection) -> None:
     assert numbers(connection, descending=False) == [0, 1, 2, 3]
     assert numbers(connection, sort="duration") == [0, 2, 3, 1]
     assert numbers(connection, sort="duration", descending=False) == [1, 3, 2, 0]
-    page = entries.search(connection, Query(limit=2, offset=1))
+    page = entries.search(connection, GenerationQuery(limit=2, offset=1))
     assert ([item.created_at for item in page.items], page.total) == ([2.0, 1.0], 4)
-    beyond = entries.search(connection, Query(offset=100))
+    beyond = entries.search(connection, GenerationQuery(offset=100))
     assert (beyond.items, beyond.total) == ((), 4)
 
 
@@ -206,7 +206,7 @@ def test_order_and_pages(connection: Connection) -> None:
 )
 def test_what_is_out_of_range_is_refused(query: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        Query(**query)
+        GenerationQuery(**query)
     assert caught.value.param == param
 
 
@@ -234,7 +234,7 @@ def test_ten_thousand_entries_are_searched_by_an_index(
     statements: list[str] = []
     many.set_trace_callback(statements.append)
     begun = time.perf_counter()
-    page = entries.search(many, Query(**query))
+    page = entries.search(many, GenerationQuery(**query))
     print(f"{(time.perf_counter() - begun) * 1000:.1f} ms for {page.total} entries by {query}")
     many.set_trace_callback(None)
     assert page.items
@@ -266,7 +266,9 @@ def test_clean_up_takes_the_oldest_beyond_the_limits_and_no_favorite(
     for number in range(1, 7):
         entries.insert(connection, entry(number, created_at=number * DAY, favorite=number == 2))
     removed = entries.delete_beyond(connection, limits, now=7.4 * DAY)
-    assert [round(item.created_at / DAY) for item in entries.search(connection, Query(descending=False)).items] == left
+    assert [
+        round(item.created_at / DAY) for item in entries.search(connection, GenerationQuery(descending=False)).items
+    ] == left
     assert removed == {entry(number).id: 100 for number in range(1, 7) if number not in left}
 
 

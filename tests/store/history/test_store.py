@@ -22,7 +22,7 @@ from tests.store.history.spoken import FACTS, noise, speak, spoken
 from tests.waiting import until
 from wyoming_qwen3.core.errors import NotFound, StorageFailed
 from wyoming_qwen3.store.backup import MARKER, Backup
-from wyoming_qwen3.store.history.store import Entry, Facts, History, Limits, Query, Removed
+from wyoming_qwen3.store.history.store import Facts, GenerationQuery, History, Limits, Removed, StoredGeneration
 
 NO_LIMITS = Limits()
 
@@ -46,7 +46,7 @@ async def opened(folder: Path, limits: Limits = NO_LIMITS, **more: Any) -> Histo
 
 
 async def found(history: History, **query: Any) -> list[str]:
-    return [entry.id for entry in (await history.search(Query(**query))).items]
+    return [entry.id for entry in (await history.search(GenerationQuery(**query))).items]
 
 
 def audio(folder: Path) -> set[str]:
@@ -83,7 +83,7 @@ async def test_an_entry_is_there_as_soon_as_its_recording_is_finished(history: H
         assert (await history.set_favorite(recording.id, True)).favorite
         recording = speak(history, noise(0.5))
         await history.delete(recording.id)
-    assert (await history.search(Query())).total == 10
+    assert (await history.search(GenerationQuery())).total == 10
 
 
 async def test_sixteen_speak_at_once(folder: Path, history: History) -> None:
@@ -299,8 +299,8 @@ async def test_kill_9_in_the_middle_of_fifty_recordings_leaves_whole_entries_onl
     assert child.returncode == -signal.SIGKILL
     told = {line.strip() for line in lines if re.fullmatch(r"[0-9a-f-]{36}\n", line)}
     history = await opened(folder)
-    kept: list[Entry] = []
-    while page := (await history.search(Query(limit=200, offset=len(kept)))).items:
+    kept: list[StoredGeneration] = []
+    while page := (await history.search(GenerationQuery(limit=200, offset=len(kept)))).items:
         kept += page
     assert told <= {entry.id for entry in kept}, "what get() has answered stays"
     assert audio(folder) == {f"{entry.id}.flac" for entry in kept}

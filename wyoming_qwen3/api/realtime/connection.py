@@ -24,23 +24,23 @@ from wyoming_qwen3.api.speech_request import MODEL, check_text, find_model, unde
 from wyoming_qwen3.api.validation import Query, parse_json, parse_query
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
-from wyoming_qwen3.voices.resolver import Wish
+from wyoming_qwen3.voices.resolver import VoiceNames
 
-from .conversation import Conversation, Item, joined
+from .conversation import Item, RealtimeConversation, joined
 from .dialects import BetaDialect, Dialect
 from .events import (
     ClientEvent,
     EventRefused,
     ItemCreate,
     ItemEvent,
+    ItemReference,
     ItemTruncate,
     Message,
-    Reference,
     ResponseCancel,
     ResponseCreate,
     ResponseFields,
+    SessionSettings,
     SessionUpdate,
-    Settings,
     fresh_id,
 )
 from .response import Response, Speaking
@@ -91,7 +91,7 @@ def add_to(app: web.Application) -> None:
         _keep_little_in_flight(request)
         websockets.add(websocket)
         try:
-            await _Connection(websocket, request, settings).run()
+            await _RealtimeConnection(websocket, request, settings).run()
         finally:
             websockets.discard(websocket)
         return websocket
@@ -103,10 +103,10 @@ def add_to(app: web.Application) -> None:
     app.on_shutdown.append(hang_up)
 
 
-def _first_settings(request: web.Request) -> Settings:
+def _first_settings(request: web.Request) -> SessionSettings:
     """What is spoken with until the client says otherwise. Raises ModelNotFound."""
-    part = request.app[CONFIG].cast.choose_for("http", Wish())
-    settings = Settings(voice=part.label, model=parse_query(request, RealtimeQuery).model or MODEL)
+    part = request.app[CONFIG].cast.choose_for("http", VoiceNames())
+    settings = SessionSettings(voice=part.label, model=parse_query(request, RealtimeQuery).model or MODEL)
     find_model(settings.speech_fields().model)
     return settings
 
@@ -129,10 +129,10 @@ async def _say_goodbye(websocket: web.WebSocketResponse) -> None:
             await websocket.close(code=WSCloseCode.GOING_AWAY, message=b"The server is stopping.")
 
 
-class _Connection:
+class _RealtimeConnection:
     """One client."""
 
-    def __init__(self, websocket: web.WebSocketResponse, request: web.Request, settings: Settings) -> None:
+    def __init__(self, websocket: web.WebSocketResponse, request: web.Request, settings: SessionSettings) -> None:
         self._id = fresh_id("sess")
         self._websocket = websocket
         self._client = request.remote
@@ -140,7 +140,7 @@ class _Connection:
         self._settings = settings
         self._services = request.app[SERVICES]
         self._config = request.app[CONFIG]
-        self._conversation = Conversation(dialect)
+        self._conversation = RealtimeConversation(dialect)
         self._speaking: Speaking | None = None
 
     async def run(self) -> None:
@@ -252,12 +252,12 @@ class _Connection:
         session.finish()
         self._speaking = Speaking(response, session, items)
 
-    def _items(self, given: list[Message | Reference]) -> list[Item]:
+    def _items(self, given: list[Message | ItemReference]) -> list[Item]:
         """A response's own input, which leaves the conversation alone. Raises InvalidRequest."""
-        scratch = Conversation(self._dialect)
+        scratch = RealtimeConversation(self._dialect)
         return [
             self._conversation.find(entry.id, "reference", "response.input")
-            if isinstance(entry, Reference)
+            if isinstance(entry, ItemReference)
             else scratch.create(entry, None)[0]
             for entry in given
         ]
@@ -268,7 +268,7 @@ class _Connection:
         if not (active and speaking and await speaking.cancel()):
             raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
 
-    async def _understand(self, settings: Settings) -> SpeechRequest:
+    async def _understand(self, settings: SessionSettings) -> SpeechRequest:
         """The request for speech that these settings mean. Raises InvalidRequest for one that nobody ever can meet."""
         request = await understand(settings.speech_fields(), self._config)
         self._services.synthesizer.check(request)

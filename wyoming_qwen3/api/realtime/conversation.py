@@ -41,7 +41,7 @@ class Item:
         }
 
 
-class Conversation:
+class RealtimeConversation:
     """Items in their order."""
 
     def __init__(self, dialect: Dialect) -> None:

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/realtime-server-events
 from collections.abc import Mapping
 from typing import Any
 
-from .events import GENERAL_FORMATS, Settings
+from .events import GENERAL_FORMATS, SessionSettings
 
 
 class Dialect:
@@ -19,7 +19,7 @@ class Dialect:
         """What an event is called here; None where there is no such event."""
         return event
 
-    def session(self, session_id: str, settings: Settings) -> dict[str, Any]:
+    def session(self, session_id: str, settings: SessionSettings) -> dict[str, Any]:
         """A whole session. What a client might set beside these has no effect, and says so."""
         return {
             "type": "realtime",
@@ -42,11 +42,11 @@ class Dialect:
             "max_output_tokens": "inf",
         }
 
-    def response(self, settings: Settings) -> dict[str, Any]:
+    def response(self, settings: SessionSettings) -> dict[str, Any]:
         """What a response tells of its settings."""
         return {"output_modalities": ["audio"], "audio": {"output": self._output(settings)}}
 
-    def _output(self, settings: Settings) -> dict[str, Any]:
+    def _output(self, settings: SessionSettings) -> dict[str, Any]:
         return {"format": GENERAL_FORMATS[settings.format], "voice": settings.voice}
 
 
@@ -68,7 +68,7 @@ class BetaDialect(Dialect):
         """What an event is called here; None where there is no such event."""
         return self._NAMES.get(event, event)
 
-    def session(self, session_id: str, settings: Settings) -> dict[str, Any]:
+    def session(self, session_id: str, settings: SessionSettings) -> dict[str, Any]:
         """A whole session."""
         return self.response(settings) | {
             "object": "realtime.session",
@@ -85,7 +85,7 @@ class BetaDialect(Dialect):
             "max_response_output_tokens": "inf",
         }
 
-    def response(self, settings: Settings) -> dict[str, Any]:
+    def response(self, settings: SessionSettings) -> dict[str, Any]:
         """What a response tells of its settings."""
         return {
             "modalities": ["audio", "text"],

@@ -123,7 +123,7 @@ class Message(Fields):
     content: list[Part] = Field(min_length=1, max_length=100)
 
 
-class Reference(Fields):
+class ItemReference(Fields):
     """An item that the conversation has already."""
 
     type: Literal["item_reference"]
@@ -154,7 +154,7 @@ class ResponseFields(SettingsFields):
     """What is different about one response."""
 
     conversation: Literal["auto", "none"] | None = None
-    input: list[Annotated[Message | Reference, Field(discriminator="type")]] | None = None
+    input: list[Annotated[Message | ItemReference, Field(discriminator="type")]] | None = None
     metadata: (
         Annotated[
             dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
@@ -179,7 +179,7 @@ class ResponseCancel(ClientEvent):
 
 
 @dataclass(frozen=True)
-class Settings:
+class SessionSettings:
     """How a session or a response speaks."""
 
     voice: str
@@ -188,7 +188,7 @@ class Settings:
     speed: float = 1.0
     format: Format = "pcm16"
 
-    def updated(self, fields: SettingsFields) -> "Settings":
+    def updated(self, fields: SettingsFields) -> "SessionSettings":
         """With what these fields change. Raises InvalidRequest for what can't be had."""
         modalities = fields.output_modalities if fields.modalities is None else fields.modalities
         if modalities is not None and "audio" not in modalities:

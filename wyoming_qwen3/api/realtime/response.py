@@ -17,9 +17,9 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.speech.session import SpeechSession
 
-from .conversation import Conversation, Item
+from .conversation import Item, RealtimeConversation
 from .dialects import Dialect
-from .events import Format, Settings, fresh_id
+from .events import Format, SessionSettings, fresh_id
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ class Response:
     def __init__(
         self,
         text: str,
-        settings: Settings,
-        conversation: Conversation | None,
+        settings: SessionSettings,
+        conversation: RealtimeConversation | None,
         *,
         metadata: dict[str, str] | None,
         warnings: Sequence[str],

@@ -40,7 +40,7 @@ from wyoming_qwen3.api.speech_request import understand
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
 from wyoming_qwen3.core.request import SpeechRequest
 
-from .messages import Message, SessionConfig, check_task, configured, parse_any
+from .messages import SessionConfig, StreamMessage, check_task, configured, parse_any
 from .utterance import Utterance
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: 
     audio leaves it is disconnected, unless it waits for audio. A text that was begun and neither goes on nor ends fails
     by the session's own limit, which is longer, and then the connection is closed.
     """
-    connections: set[_Connection] = set()
+    connections: set[_StreamConnection] = set()
 
     async def serve(request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(
@@ -73,7 +73,7 @@ def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: 
         if not socket.can_prepare(request):
             raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
         await socket.prepare(request)
-        connection = _Connection(socket, request, config_seconds, idle_seconds)
+        connection = _StreamConnection(socket, request, config_seconds, idle_seconds)
         connections.add(connection)
         try:
             await connection.run()
@@ -97,7 +97,7 @@ class _HangUp(Exception):
         self.error = error
 
 
-class _Connection:
+class _StreamConnection:
     """One client. Reading and speaking are separate tasks, so that a session.close is seen while it is spoken."""
 
     def __init__(
@@ -191,7 +191,7 @@ class _Connection:
 
     async def _dispatch(self, data: str) -> None:
         """Act on one message. Raises SpeechError for what leaves things as they were."""
-        kind = (await parse_any(data, Message)).type
+        kind = (await parse_any(data, StreamMessage)).type
         if kind == "session.config":
             await self._configure(await parse_any(data, SessionConfig))
         elif kind == "session.close":

@@ -32,7 +32,7 @@ class SessionConfig(SpeechFields):
     split_granularity: Literal["none", "sentence", "clause"] | None = None
 
 
-class Message(BaseModel):
+class StreamMessage(BaseModel):
     """Any message of a client."""
 
     type: Literal["session.config", "input.text", "input.done", "session.close"]

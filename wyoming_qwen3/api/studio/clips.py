@@ -23,7 +23,7 @@ from wyoming_qwen3.audio.encode import MEDIA_TYPES, encode
 from wyoming_qwen3.audio.streaming import in_thread
 from wyoming_qwen3.core.errors import NotFound
 from wyoming_qwen3.core.request import SAMPLE_RATE
-from wyoming_qwen3.store.clips import Clip, Clips
+from wyoming_qwen3.store.clips import Clips, StoredClip
 
 from .sources import DESK, MOST_SECONDS
 
@@ -111,7 +111,7 @@ async def delete_clip(request: web.Request) -> web.StreamResponse:
     return web.json_response(text=DeletedAnswer(id=clip_id).model_dump_json())
 
 
-def clip_entry(clips: Clips, clip: Clip) -> ClipEntry:
+def clip_entry(clips: Clips, clip: StoredClip) -> ClipEntry:
     """One of the clips, for JSON."""
     return ClipEntry(
         id=clip.id,

@@ -26,7 +26,7 @@ from wyoming_qwen3.core.effects import Effect, needs_whole, read_effects, stretc
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import FloatArray, SpeechRequest
 from wyoming_qwen3.core.speakers import voice_key
-from wyoming_qwen3.speech.conversation import Conversation, Line, Spoken
+from wyoming_qwen3.speech.conversation import Conversation, ConversationTurn, TurnResult
 from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
 from wyoming_qwen3.text.markup import MAX_PAUSE
 
@@ -193,8 +193,10 @@ def _read_turn(number: int, turn: TurnFields) -> Turn:
     return Turn(speaker, turn.text, None if turn.pause_after_ms is None else turn.pause_after_ms / 1000)
 
 
-def _line(turn: Turn, request: SpeechRequest, pause_ms: float) -> Line:
-    return Line(turn.speaker, turn.text, request, pause_ms / 1000 if turn.pause_after is None else turn.pause_after)
+def _line(turn: Turn, request: SpeechRequest, pause_ms: float) -> ConversationTurn:
+    return ConversationTurn(
+        turn.speaker, turn.text, request, pause_ms / 1000 if turn.pause_after is None else turn.pause_after
+    )
 
 
 def _warnings(turns: Sequence[Turn], company: Mapping[str, SpeechRequest]) -> list[str]:
@@ -230,7 +232,9 @@ async def _telling(
         yield chunk
 
 
-def _told(lines: Sequence[Line], spoken: Sequence[Spoken], seconds: float, speed: float) -> list[SpokenTurn]:
+def _told(
+    lines: Sequence[ConversationTurn], spoken: Sequence[TurnResult], seconds: float, speed: float
+) -> list[SpokenTurn]:
     """The turns as they are in a file of so many seconds that was made `speed` times as fast."""
     return [
         SpokenTurn(

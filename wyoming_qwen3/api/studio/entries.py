@@ -16,7 +16,7 @@ from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import find_language
 from wyoming_qwen3.store.history.entries import MOST_ITEMS
-from wyoming_qwen3.store.history.store import Entry, Page, Query
+from wyoming_qwen3.store.history.store import GenerationQuery, Page, StoredGeneration
 
 
 class HistoryEntry(BaseModel):
@@ -82,10 +82,10 @@ class HistoryQuery(QueryModel):
     offset: int = Field(0, ge=0, lt=2**31)
 
 
-def read_query(query: HistoryQuery) -> Query:
+def read_query(query: HistoryQuery) -> GenerationQuery:
     """The store's query for that. Raises InvalidRequest."""
     models = {model_id(one): one.name for one in PUBLISHED}
-    return Query(
+    return GenerationQuery(
         q=query.q or None,
         voice=query.voice or None,
         model=models.get(query.model.lower(), query.model) or None,
@@ -121,13 +121,13 @@ def read_time(text: str, param: str, *, whole_day: bool = False) -> float:
     return moment + _DAY if whole_day and _DATE.fullmatch(text) else moment
 
 
-def page_json(page: Page, query: Query) -> str:
+def page_json(page: Page, query: GenerationQuery) -> str:
     """What was found, as JSON; takes milliseconds where texts are long."""
     items = [entry_model(entry) for entry in page.items]
     return HistoryPage(items=items, total=page.total, limit=query.limit, offset=query.offset).model_dump_json()
 
 
-def entry_model(entry: Entry) -> HistoryEntry:
+def entry_model(entry: StoredGeneration) -> HistoryEntry:
     """An entry in a person's units."""
     return HistoryEntry(
         id=entry.id,

@@ -29,7 +29,7 @@ from wyoming_qwen3.audio.streaming import in_thread
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.speech import replay
-from wyoming_qwen3.store.history.store import Entry, History, Limits, Removed
+from wyoming_qwen3.store.history.store import History, Limits, Removed, StoredGeneration
 from wyoming_qwen3.text.script import Segment
 
 from .entries import HistoryEntry, HistoryPage, HistoryQuery, entry_model, page_json, read_query, read_time
@@ -283,7 +283,7 @@ async def _parse_optional(request: web.Request, model: type[_Model]) -> _Model:
     return await parse_body(request, model, _SMALL_BODY) if request.body_exists else model()
 
 
-def _told(entry: Entry, headers: dict[str, str] | None = None) -> web.Response:
+def _told(entry: StoredGeneration, headers: dict[str, str] | None = None) -> web.Response:
     return web.json_response(text=entry_model(entry).model_dump_json(), headers=headers)
 
 

@@ -13,7 +13,7 @@ from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, voice_key
 from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.text.dialogue import check_speaker
-from wyoming_qwen3.voices.resolver import Cast
+from wyoming_qwen3.voices.resolver import VoiceResolver
 
 MOST_SPEAKERS = 64
 
@@ -77,7 +77,7 @@ def _given(speakers: Speakers) -> dict[str, SpeechFields]:
     return given
 
 
-def _is_voice(among: Cast, name: str) -> bool:
+def _is_voice(among: VoiceResolver, name: str) -> bool:
     try:
         among.choose(name, None)
     except VoiceNotFound:
@@ -87,7 +87,7 @@ def _is_voice(among: Cast, name: str) -> bool:
     return True
 
 
-def _without_voice(names: Sequence[str], among: Cast) -> InvalidRequest:
+def _without_voice(names: Sequence[str], among: VoiceResolver) -> InvalidRequest:
     there = [speaker.name for speaker in SPEAKERS] + [voice.name for voice in among.voices.all() if voice.speaks]
     more = f" and {len(there) - _MOST_TOLD} more" if len(there) > _MOST_TOLD else ""
     who = f"{', '.join(names[:_MOST_TOLD])} {'has' if len(names) == 1 else 'have'} no voice"

@@ -98,7 +98,7 @@ async def export_profile(request: web.Request) -> web.StreamResponse:
     )
 
 
-def _unpacked(data: bytes) -> archive.Packed:
+def _unpacked(data: bytes) -> archive.VoiceArchive:
     """What is in an archive, if it can be spoken with. Raises InvalidRequest or TooLarge."""
     packed = archive.unpack(data)
     if packed.recordings:

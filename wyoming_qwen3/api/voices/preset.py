@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import PUBLISHED, published
-from wyoming_qwen3.speech.voice_design import Sketch
-from wyoming_qwen3.store.clips import Clip
+from wyoming_qwen3.speech.voice_design import VoicePreview
+from wyoming_qwen3.store.clips import StoredClip
 from wyoming_qwen3.store.voices.voice import KeptVoice
 
 from .kept import KeptEntry, entry_fields, language_name, preview_url
@@ -57,7 +57,7 @@ async def describe_all(services: Services, voices: Sequence[KeptVoice]) -> list[
     return [_describe(services, voice, fields) for voice, fields in zip(voices, told, strict=True)]
 
 
-def describe_preview(clip: Clip, sketch: Sketch) -> PreviewEntry:
+def describe_preview(clip: StoredClip, sketch: VoicePreview) -> PreviewEntry:
     """What was sketched, and the clip to hear it by, as JSON."""
     return PreviewEntry(
         preview_id=clip.id,

@@ -18,7 +18,14 @@ from wyoming_qwen3.api.validation import Query, ignored_headers, parse_body, par
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
-from wyoming_qwen3.speech.voice_design import MOST_CHARACTERS, Designer, Sketch, Sketches, Stage, sample_text
+from wyoming_qwen3.speech.voice_design import (
+    MOST_CHARACTERS,
+    Stage,
+    VoiceDesigner,
+    VoicePreview,
+    VoicePreviews,
+    sample_text,
+)
 from wyoming_qwen3.store.voices.voice import Manner
 
 from .kept import DeletedAnswer, FormerNamesFields, MannerFields, change_manner, find_kept, serve_sample
@@ -27,7 +34,7 @@ from .profile import check_unbound
 
 resource = Resource("Presets")
 
-SKETCHES = web.AppKey("sketches", Sketches)
+SKETCHES = web.AppKey("sketches", VoicePreviews)
 """The previews that may still be kept."""
 
 _MOST_BYTES = 256 * 1024
@@ -161,9 +168,9 @@ async def delete_preset(request: web.Request) -> web.StreamResponse:
     return web.json_response(text=DeletedAnswer(id=voice.id).model_dump_json())
 
 
-def designer(services: Services) -> Designer:
+def designer(services: Services) -> VoiceDesigner:
     """Who makes voices from words."""
-    return Designer(services.synthesizer, services.models, services.prompts, services.store.voices)
+    return VoiceDesigner(services.synthesizer, services.models, services.prompts, services.store.voices)
 
 
 _PROGRESS = "preset.progress"
@@ -221,7 +228,7 @@ async def _design(request: web.Request, body: PresetBody) -> _Make:
     return make
 
 
-async def _heard(sketches: Sketches, body: PresetBody) -> Sketch | None:
+async def _heard(sketches: VoicePreviews, body: PresetBody) -> VoicePreview | None:
     """The preview to keep, if one is named. Raises NotFound, and InvalidRequest where it is not what is asked for."""
     if body.preview_id is None:
         return None
@@ -235,7 +242,7 @@ async def _heard(sketches: Sketches, body: PresetBody) -> Sketch | None:
     return heard
 
 
-async def _draw(by: Designer, defaults: Defaults, body: PresetBody, manner: Manner, tell: _Tell) -> Sketch:
+async def _draw(by: VoiceDesigner, defaults: Defaults, body: PresetBody, manner: Manner, tell: _Tell) -> VoicePreview:
     language = manner.language or defaults.language
     text = (body.sample_text or "").strip() or sample_text(language)
     given: dict[str, Any] = {"seed": body.seed, "temperature": body.temperature}

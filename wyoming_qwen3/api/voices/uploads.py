@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 
 from wyoming_qwen3.api.body import Form, FormShape, read_form
 from wyoming_qwen3.api.validation import Fields, parse_json
-from wyoming_qwen3.audio.decode import Clip, read_clip
+from wyoming_qwen3.audio.decode import DecodedClip, read_clip
 from wyoming_qwen3.audio.reference import Finding, read_recording
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
@@ -85,7 +85,7 @@ def sent_several(files: Sequence[bytes], texts: Sequence[str], *, timbre: bool) 
     ]
 
 
-def decode(data: bytes) -> Clip:
+def decode(data: bytes) -> DecodedClip:
     """A clip to be looked at. Takes tens of milliseconds. Raises InvalidRequest, and TooLarge beyond a minute."""
     return read_clip(data, max_seconds=_DECODED_SECONDS, param="audio")
 

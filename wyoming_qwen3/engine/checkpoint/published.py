@@ -23,7 +23,7 @@ from wyoming_qwen3.core.errors import ModelFailed
 
 from .config import CodecConfig, FileError, ModelConfig, read_json
 from .on_disk import checkpoint_name, weight_files
-from .tensors import Reader, TensorFiles
+from .tensors import TensorFiles, TensorReader
 
 _PRE_TOKENS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -77,9 +77,9 @@ class PublishedCodec:
         """Where all of its tensors are."""
         return self.path / CODEC_FILE
 
-    def decoder(self, device: str) -> Reader:
+    def decoder(self, device: str) -> TensorReader:
         """Its decoder's tensors, in float32."""
-        return Reader(self.tensors, device, torch.float32, _DECODER)
+        return TensorReader(self.tensors, device, torch.float32, _DECODER)
 
     def decoder_bytes(self) -> int:
         """Memory of these."""

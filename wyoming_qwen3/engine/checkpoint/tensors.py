@@ -48,7 +48,7 @@ class TensorFiles(Mapping[str, Tensor]):
 
 
 @dataclass(frozen=True, eq=False)
-class Reader:
+class TensorReader:
     """Takes copies of the tensors whose names begin with a prefix: on a device, and of a type unless that is None."""
 
     tensors: Mapping[str, Tensor]
@@ -56,7 +56,7 @@ class Reader:
     dtype: torch.dtype | None = None
     prefix: str = ""
 
-    def below(self, prefix: str) -> "Reader":
+    def below(self, prefix: str) -> "TensorReader":
         """The same for names that go on with `prefix`."""
         return replace(self, prefix=self.prefix + prefix)
 

@@ -14,11 +14,11 @@ from wyoming_qwen3.engine.checkpoint.config import CodecConfig
 from wyoming_qwen3.engine.kernels import structures
 from wyoming_qwen3.engine.kernels.library import Kernels
 
-from .layers import Affine, History
+from .layers import Affine, LayerHistory
 
 
 class FastConv:
-    """codec_layers.CausalConv, for a weight [out, in, kernel]; with a frequency and gain, behind a SnakeBeta."""
+    """layers.CausalConv, for a weight [out, in, kernel]; with a frequency and gain, behind a SnakeBeta."""
 
     def __init__(
         self,
@@ -32,45 +32,45 @@ class FastConv:
         kept = [None if tensor is None else tensor.float().contiguous() for tensor in (bias, *(snake or (None, None)))]
         pointers = [None if tensor is None else tensor.data_ptr() for tensor in kept]
         self.kernels = kernels
-        self.layout = structures.Convolution(None, *pointers, inputs, outputs, taps, dilation)
+        self.layout = structures.ConvolutionStruct(None, *pointers, inputs, outputs, taps, dilation)
         packed = kernels.pack(self.layout, weight.float().contiguous())
         self.layout.weights = packed.data_ptr()
         self._kept = [packed, *kept]
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
-        return History(self.kernels.history(self.layout))
+        return LayerHistory(self.kernels.history(self.layout))
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, in] -> [steps, out]."""
         return self.kernels.convolve(self.layout, x.contiguous(), [state.rows for state in states])
 
 
 class FastLinear(FastConv):
-    """codec_layers.Linear, for a weight [out, in]."""
+    """layers.Linear, for a weight [out, in]."""
 
     def __init__(self, kernels: Kernels, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(kernels, weight[:, :, None], bias)
         self._no_past = [self.new_state()]
 
-    def __call__(self, x: Tensor, states: Sequence[History] = ()) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory] = ()) -> Tensor:
         """[steps, in] -> [steps, out]."""
         return super().__call__(x, states or self._no_past)
 
 
 class FastResidualUnit:
-    """codec_layers.ResidualUnit, each activation being part of the convolution behind it."""
+    """layers.ResidualUnit, each activation being part of the convolution behind it."""
 
     def __init__(self, wide: FastConv, narrow: FastConv) -> None:
         self._kernels = wide.kernels
         self._wide = wide
         self._narrow = narrow
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
         return self._wide.new_state()
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
         return self._kernels.refine(self._wide.layout, self._narrow.layout, x, [state.rows for state in states])
 
@@ -84,12 +84,12 @@ class FastTransformerState:
 
 
 class FastLayer:
-    """codec_transformer.TransformerLayer, of its products and norms' weights."""
+    """transformer.TransformerLayer, of its products and norms' weights."""
 
     def __init__(self, attention_norm: Tensor, mlp_norm: Tensor, **products: FastLinear) -> None:
         """The products are `qkv`, `out`, `gate_up` and `down`."""
         norms = {"attention_norm": attention_norm.float().contiguous(), "mlp_norm": mlp_norm.float().contiguous()}
-        self.layout = structures.CodecLayer(
+        self.layout = structures.CodecLayerStruct(
             **{name: product.layout for name, product in products.items()},
             **{name: norm.data_ptr() for name, norm in norms.items()},
         )
@@ -97,7 +97,7 @@ class FastLayer:
 
 
 class FastTransformer:
-    """codec_transformer.Transformer, its layers being one call."""
+    """transformer.CodecTransformer, its layers being one call."""
 
     def __init__(
         self,
@@ -115,8 +115,8 @@ class FastTransformer:
         self._kernels = kernels
         self._project = project
         self._out = out
-        self._layout = structures.CodecTransformer(
-            layers=(structures.CodecLayer * len(layers))(*(layer.layout for layer in layers)),
+        self._layout = structures.CodecTransformerStruct(
+            layers=(structures.CodecLayerStruct * len(layers))(*(layer.layout for layer in layers)),
             norm=norm.data_ptr(),
             frequencies=frequencies.data_ptr(),
             count=len(layers),

@@ -16,10 +16,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.engine.checkpoint.config import CodecConfig
-from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.kernels.library import Kernels
 
-from .layers import History, UpsamplingState
+from .layers import LayerHistory, UpsamplingState
 from .transformer import AnyTransformerState
 from .weights import CodecWeights
 
@@ -31,12 +31,12 @@ _FRAMES_AT_ONCE = 16
 class CodecState:
     """All that a stream's past means for its next frame; of a constant size, some 5 MB in float32."""
 
-    widen: History
+    widen: LayerHistory
     transformer: AnyTransformerState
     upsamplings: tuple[UpsamplingState, ...]
-    decode_in: History
+    decode_in: LayerHistory
     decode_blocks: tuple[UpsamplingState, ...]
-    decode_out: History
+    decode_out: LayerHistory
 
     @property
     def frames(self) -> int:
@@ -51,7 +51,7 @@ class CodecState:
 class CodecDecoder:
     """Weights of the decoder; any number of streams, each with a state of its own, can share it."""
 
-    def __init__(self, read: Reader, config: CodecConfig, kernels: Kernels | None = None) -> None:
+    def __init__(self, read: TensorReader, config: CodecConfig, kernels: Kernels | None = None) -> None:
         """Compute where `read` puts the weights, and in their type; kernels compute in float32, on a CPU.
 
         Raises TensorError.

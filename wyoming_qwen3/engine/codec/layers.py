@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class LayerHistory:
     """The last `rows` of a stream, [rows, ...]."""
 
     rows: Tensor
@@ -31,8 +31,8 @@ class History:
         return joined
 
 
-def extend_each(states: Sequence[History], signal: Tensor) -> list[Tensor]:
-    """Past and piece of each stream, as History.extend gives them."""
+def extend_each(states: Sequence[LayerHistory], signal: Tensor) -> list[Tensor]:
+    """Past and piece of each stream, as LayerHistory.extend gives them."""
     return [state.extend(piece) for state, piece in zip(states, signal.chunk(len(states)), strict=True)]
 
 
@@ -51,10 +51,10 @@ class Affine(Protocol):
 class Conv(Protocol):
     """A causal convolution, however it is computed."""
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, in] -> [steps, out]."""
 
 
@@ -80,12 +80,12 @@ class CausalConv:
         self._bias = bias
         self._dilation = dilation
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
         kernel, channels, _ = self._taps.shape
-        return History(self._taps.new_zeros((kernel - 1) * self._dilation, channels))
+        return LayerHistory(self._taps.new_zeros((kernel - 1) * self._dilation, channels))
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, in] -> [steps, out]."""
         steps = x.shape[0] // len(states)
         return together([self._convolve(joined, steps) for joined in extend_each(states, x)])
@@ -106,12 +106,12 @@ class DepthwiseCausalConv:
         self._taps = weight[:, 0].t().contiguous()
         self._bias = bias
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
         kernel, channels = self._taps.shape
-        return History(self._taps.new_zeros(kernel - 1, channels))
+        return LayerHistory(self._taps.new_zeros(kernel - 1, channels))
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
         steps = x.shape[0] // len(states)
         return together([self._convolve(joined, steps) for joined in extend_each(states, x)])
@@ -142,11 +142,11 @@ class CausalTransposedConv:
         phases = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2)
         return torch.stack(phases.unbind(3)[::-1], dim=3).flatten(0, 1), bias.repeat(stride)
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
         return self._conv.new_state()
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, in] -> [steps * stride, out]."""
         return self._conv(x, states).view(x.shape[0] * self._stride, -1)
 
@@ -187,11 +187,11 @@ class ConvNeXt:
         self._wide = wide
         self._narrow = narrow
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
         return self._conv.new_state()
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
         return x + self._narrow(F.gelu(self._wide(self._norm(self._conv(x, states)))))
 
@@ -203,11 +203,11 @@ class ActivatedConv:
         self._act = act
         self._conv = conv
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
         return self._conv.new_state()
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, in] -> [steps, out]."""
         return self._conv(self._act(x), states)
 
@@ -220,11 +220,11 @@ class ResidualUnit:
         self._narrow = narrow
         self._no_past = narrow.new_state()
 
-    def new_state(self) -> History:
+    def new_state(self) -> LayerHistory:
         """State of a stream's start."""
         return self._wide.new_state()
 
-    def __call__(self, x: Tensor, states: Sequence[History]) -> Tensor:
+    def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, channels] -> [steps, channels]."""
         return x + self._narrow(self._wide(x, states), [self._no_past])
 
@@ -233,8 +233,8 @@ class ResidualUnit:
 class UpsamplingState:
     """What an Upsampling remembers of a stream."""
 
-    up: History
-    refine: tuple[History, ...]
+    up: LayerHistory
+    refine: tuple[LayerHistory, ...]
 
 
 class Upsampling:

@@ -87,7 +87,7 @@ class Codec:
 
 
 @dataclass(eq=False)
-class Sound:
+class RowSound:
     """The samples of one row, chunk by chunk."""
 
     decoder: FrameDecoder
@@ -105,7 +105,7 @@ class Sound:
         return samples
 
 
-def decode_together(parts: Sequence[tuple[Sound, Tensor]]) -> list[bytes]:
+def decode_together(parts: Sequence[tuple[RowSound, Tensor]]) -> list[bytes]:
     """float32 samples of the next frames of each sound, which have one codec and as many frames each.
 
     If that fails, several sounds are as they were. A single one is half decoded then.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from .layers import Affine, History, extend_each, together
+from .layers import Affine, LayerHistory, extend_each, together
 
 
 class RMSNorm:
@@ -41,8 +41,8 @@ class Rotation:
 class AttentionState:
     """Turned keys and the values of the last window - 1 steps, each [window - 1, key_heads, head_dim]."""
 
-    keys: History
-    values: History
+    keys: LayerHistory
+    values: LayerHistory
 
 
 class Attention:
@@ -63,7 +63,7 @@ class Attention:
     def new_state(self) -> AttentionState:
         """State of a stream's start."""
         shape = (self._window - 1, self._key_heads, self._head_dim)
-        return AttentionState(*(History(self._like.new_zeros(shape)) for _ in range(2)))
+        return AttentionState(*(LayerHistory(self._like.new_zeros(shape)) for _ in range(2)))
 
     def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, states: Sequence[AttentionState]) -> Tensor:
         """[steps, channels] -> [steps, channels].
@@ -148,13 +148,13 @@ class AnyTransformerState(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TransformerState:
-    """What a Transformer remembers of a stream."""
+    """What a CodecTransformer remembers of a stream."""
 
     position: Tensor
     layers: tuple[AttentionState, ...]
 
 
-class Transformer:
+class CodecTransformer:
     """Causal transformer with a sliding window.
 
     Positions count from the stream's start and are turned to angles in float32, because upstream does so and a result

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.checkpoint.config import CodecConfig
-from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.kernels.library import Kernels
 
 from .cpu_kernels import FastConv, FastLayer, FastLinear, FastResidualUnit, FastTransformer
@@ -29,7 +29,7 @@ from .layers import (
     SnakeBeta,
     Upsampling,
 )
-from .transformer import AnyTransformer, Attention, GatedMLP, RMSNorm, Transformer, TransformerLayer
+from .transformer import AnyTransformer, Attention, CodecTransformer, GatedMLP, RMSNorm, TransformerLayer
 
 _KERNEL = 7
 """Of all convolutions that keep the number of steps, but those of 1."""
@@ -58,7 +58,7 @@ class _LayerParts(NamedTuple):
 class CodecWeights:
     """Makes the layers of the decoder that `read` reads. They compute in its type, or with kernels in float32."""
 
-    def __init__(self, read: Reader, config: CodecConfig, kernels: Kernels | None) -> None:
+    def __init__(self, read: TensorReader, config: CodecConfig, kernels: Kernels | None) -> None:
         if config.hidden_act != "silu":
             raise ModelFailed("The codec has an activation that is not supported.")
         self._read = read
@@ -97,7 +97,7 @@ class CodecWeights:
             return FastTransformer(self._kernels, project, fast, norm, out, frequencies=frequencies, config=config)
         layers = [self._transformer_layer(part) for part in parts]
         eps, window = config.rms_norm_eps, config.sliding_window
-        return Transformer(project, layers, RMSNorm(norm, eps), out, frequencies=frequencies, window=window)
+        return CodecTransformer(project, layers, RMSNorm(norm, eps), out, frequencies=frequencies, window=window)
 
     def upsamplings(self) -> list[Upsampling]:
         """From frames to more steps, each with a block that refines them."""
@@ -137,16 +137,18 @@ class CodecWeights:
         act = self._snake(self._read.below(f"decoder.{blocks + 1}."), channels)
         return self._conv(self._read.below(f"decoder.{blocks + 2}."), (1, channels, _KERNEL), act=act)
 
-    def _table(self, read: Reader) -> Tensor:
+    def _table(self, read: TensorReader) -> Tensor:
         codes, half = self._config.codebook_size, self._config.codebook_dim // 2
         usage = read("cluster_usage", codes).clamp(min=_LEAST_USAGE)
         return read("embedding_sum", codes, half) / usage[:, None]
 
-    def _conv(self, read: Reader, shape: Shape, dilation: int = 1, act: Snake | None = None) -> Conv:
+    def _conv(self, read: TensorReader, shape: Shape, dilation: int = 1, act: Snake | None = None) -> Conv:
         """Of a weight of this shape, [outputs, inputs, kernel]."""
         return self._made_conv(read("conv.weight", *shape), read("conv.bias", shape[0]), dilation, act)
 
-    def _transposed(self, read: Reader, shape: Shape, stride: int, act: Snake | None = None) -> CausalTransposedConv:
+    def _transposed(
+        self, read: TensorReader, shape: Shape, stride: int, act: Snake | None = None
+    ) -> CausalTransposedConv:
         """Of a weight of this shape, [inputs, outputs, kernel]."""
         weight, bias = read("conv.weight", *shape), read("conv.bias", shape[1])
         return CausalTransposedConv(
@@ -162,12 +164,12 @@ class CodecWeights:
     def _affine(self, weight: Tensor, bias: Tensor | None) -> Affine:
         return FastLinear(self._kernels, weight, bias) if self._kernels else Linear(weight, bias)
 
-    def _snake(self, read: Reader, channels: int) -> Snake:
+    def _snake(self, read: TensorReader, channels: int) -> Snake:
         """Frequency and gain of an activation."""
         gain = 1.0 / (read("beta", channels).exp() + _NO_DIVISION_BY_ZERO)
         return read("alpha", channels).exp(), gain
 
-    def _conv_next(self, read: Reader) -> ConvNeXt:
+    def _conv_next(self, read: TensorReader) -> ConvNeXt:
         dim, scale = self._config.latent_dim, read("gamma", self._config.latent_dim)
         taps, bias = read("dwconv.conv.weight", dim, 1, _KERNEL), read("dwconv.conv.bias", dim)
         norm = read("norm.weight", dim), read("norm.bias", dim)
@@ -179,7 +181,7 @@ class CodecWeights:
             self._affine(*narrow),
         )
 
-    def _residual_unit(self, read: Reader, channels: int, dilation: int) -> Conv:
+    def _residual_unit(self, read: TensorReader, channels: int, dilation: int) -> Conv:
         acts = [self._snake(read.below(f"act{number}."), channels) for number in (1, 2)]
         wide = self._conv(read.below("conv1."), (channels, channels, _KERNEL), dilation, acts[0])
         narrow = self._conv(read.below("conv2."), (channels, channels, 1), 1, acts[1])
@@ -187,10 +189,10 @@ class CodecWeights:
             return FastResidualUnit(wide, narrow)
         return ResidualUnit(wide, narrow)
 
-    def _norm(self, read: Reader, name: str) -> Tensor:
+    def _norm(self, read: TensorReader, name: str) -> Tensor:
         return read(name, self._config.hidden_size)
 
-    def _layer_parts(self, read: Reader) -> _LayerParts:
+    def _layer_parts(self, read: TensorReader) -> _LayerParts:
         config = self._config
         hidden, inner = config.hidden_size, config.intermediate_size
         attention, mlp = read.below("self_attn."), read.below("mlp.")
@@ -219,7 +221,7 @@ class CodecWeights:
         norms = [RMSNorm(weight, config.rms_norm_eps) for weight in (parts.attention_norm, parts.mlp_norm)]
         return TransformerLayer(norms[0], attention, norms[1], GatedMLP(parts.gate_up, F.silu, parts.down))
 
-    def _linear(self, read: Reader, parts: dict[str, int], inputs: int, scale: Tensor | None = None) -> Affine:
+    def _linear(self, read: TensorReader, parts: dict[str, int], inputs: int, scale: Tensor | None = None) -> Affine:
         """One layer for several of the same input; `scale` multiplies each channel of the output."""
         weight = torch.cat([read(f"{part}.weight", outputs, inputs) for part, outputs in parts.items()])
         biased = self._config.attention_bias and read.prefix.endswith("self_attn.")

@@ -21,7 +21,7 @@ from typing import NoReturn, TypeVar
 
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
 from wyoming_qwen3.core.playback import Playback
-from wyoming_qwen3.core.request import SAMPLE_RATE, Turn
+from wyoming_qwen3.core.request import SAMPLE_RATE, Priority
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.base import STEP_FAILED, Engine, told
 
@@ -73,7 +73,7 @@ class _Seat:
     """One row as the host sees it."""
 
     credit: int
-    turn: Turn
+    turn: Priority
     opening: wire.Opening | None
     """What the engine is told of it when it is stepped first: reading a text takes time that others may need."""
 
@@ -90,13 +90,13 @@ class _Seat:
         """So much was sent."""
         self.credit -= samples
         self.sent += samples / SAMPLE_RATE
-        if self.turn is Turn.NOW:
+        if self.turn is Priority.NOW:
             self.playback.take(samples / SAMPLE_RATE, now)
 
     def hear(self, in_hand: float, now: float) -> None:
         """It is listened to from now on."""
-        if self.turn is Turn.NEXT:
-            self.turn = Turn.NOW
+        if self.turn is Priority.NEXT:
+            self.turn = Priority.NOW
             self.playback.take(max(in_hand, 0.0) + self.sent, now)
 
 
@@ -144,7 +144,7 @@ class Host:
         admitted, unhurried = [], 0
         for row in rows:
             seat = self._seats[row]
-            if seat.opening and seat.turn is not Turn.NOW:
+            if seat.opening and seat.turn is not Priority.NOW:
                 unhurried += 1
                 if unhurried > 1:
                     continue
@@ -214,7 +214,7 @@ class Host:
                 self._answer(message.result())
 
     def _take_in(self, row: int, opening: wire.Opening) -> None:
-        turn = opening.turn if isinstance(opening, wire.Submit) else Turn.LAST
+        turn = opening.turn if isinstance(opening, wire.Submit) else Priority.LAST
         self._seats[row] = seat = _Seat(opening.credit, turn, opening)
         if isinstance(opening, wire.Submit) and opening.live:  # more of its text may come at once
             self._admit(row, seat)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Turn
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Priority
 
 ENOUGH = 2.0
 """Seconds of sound in hand with which a listener can wait."""
@@ -25,7 +25,7 @@ class Standing:
     """A row that could go on. `in_hand` is in seconds, None before its first sound; it counts for turn NOW alone."""
 
     row: int
-    turn: Turn
+    turn: Priority
     in_hand: float | None
 
 
@@ -35,7 +35,7 @@ def choose(standings: Sequence[Standing], cost: Callable[[int], float]) -> list[
     Who has no sound yet, or not enough in hand, goes first; the others come along where a step stays short, or when
     all who listen have enough. Before a first sound nobody comes along who has any: that sound is waited for.
     """
-    needy = [one for one in standings if one.turn is Turn.NOW and (one.in_hand is None or one.in_hand < ENOUGH)]
+    needy = [one for one in standings if one.turn is Priority.NOW and (one.in_hand is None or one.in_hand < ENOUGH)]
     if not needy:
         return [one.row for one in standings]
     chosen = [one.row for one in needy]
@@ -48,7 +48,7 @@ def choose(standings: Sequence[Standing], cost: Callable[[int], float]) -> list[
     return chosen
 
 
-def _urgency(one: Standing) -> tuple[Turn, float]:
+def _urgency(one: Standing) -> tuple[Priority, float]:
     return one.turn, one.in_hand or 0.0
 
 

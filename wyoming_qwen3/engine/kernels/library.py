@@ -17,15 +17,15 @@ from wyoming_qwen3.engine.memory import huge_pages
 
 from .build import Kind, kinds_here, library_file
 from .structures import (
-    CodecTransformer,
-    Convolution,
-    Linear,
-    Past,
-    Predictor,
-    Stack,
-    Stream,
-    Token,
-    Warp,
+    CodecTransformerStruct,
+    ConvolutionStruct,
+    LinearStruct,
+    PastStruct,
+    PredictorStruct,
+    StackStruct,
+    StreamStruct,
+    TokenStruct,
+    WarpStruct,
     check_layouts,
 )
 
@@ -42,23 +42,23 @@ class Kernels:
         library.crew_new.restype = c_void_p
         library.crew_new.argtypes = [c_int32]
         library.crew_delete.argtypes = [c_void_p]
-        library.stack_advance.argtypes = [c_void_p, POINTER(Stack), POINTER(Token), c_int32, c_void_p]
-        library.linear_apply.argtypes = [c_void_p, POINTER(Linear), c_int32, c_void_p, c_void_p]
+        library.stack_advance.argtypes = [c_void_p, POINTER(StackStruct), POINTER(TokenStruct), c_int32, c_void_p]
+        library.linear_apply.argtypes = [c_void_p, POINTER(LinearStruct), c_int32, c_void_p, c_void_p]
         library.predictor_frame.argtypes = [
-            *(c_void_p, POINTER(Predictor), c_int32, c_void_p, POINTER(Warp), c_void_p, c_void_p, c_void_p)
+            *(c_void_p, POINTER(PredictorStruct), c_int32, c_void_p, POINTER(WarpStruct), c_void_p, c_void_p, c_void_p)
         ]
-        library.convolution_apply.argtypes = [c_void_p, POINTER(Convolution), POINTER(Stream), c_int32]
+        library.convolution_apply.argtypes = [c_void_p, POINTER(ConvolutionStruct), POINTER(StreamStruct), c_int32]
         library.residual_apply.argtypes = [
-            *(c_void_p, POINTER(Convolution), POINTER(Convolution), POINTER(Stream), c_int32)
+            *(c_void_p, POINTER(ConvolutionStruct), POINTER(ConvolutionStruct), POINTER(StreamStruct), c_int32)
         ]
         library.codec_transformer_apply.argtypes = [
-            *(c_void_p, POINTER(CodecTransformer), POINTER(Past), c_int32, c_int32, c_void_p)
+            *(c_void_p, POINTER(CodecTransformerStruct), POINTER(PastStruct), c_int32, c_int32, c_void_p)
         ]
-        library.codec_transformer_head_width.argtypes = [POINTER(CodecTransformer)]
+        library.codec_transformer_head_width.argtypes = [POINTER(CodecTransformerStruct)]
         library.convolution_size.restype = c_int64
-        library.convolution_size.argtypes = [POINTER(Convolution)]
-        library.convolution_row_width.argtypes = [POINTER(Convolution)]
-        library.convolution_pack.argtypes = [c_void_p, POINTER(Convolution), c_void_p, c_void_p]
+        library.convolution_size.argtypes = [POINTER(ConvolutionStruct)]
+        library.convolution_row_width.argtypes = [POINTER(ConvolutionStruct)]
+        library.convolution_pack.argtypes = [c_void_p, POINTER(ConvolutionStruct), c_void_p, c_void_p]
         library.read_through.argtypes = [c_void_p, c_void_p, c_int64, POINTER(c_uint64)]
         self.kind: str = library.kind().decode()
         if not library.allowed():
@@ -77,19 +77,19 @@ class Kernels:
         if crew := getattr(self, "_crew", None):
             self._library.crew_delete(crew)
 
-    def advance(self, stack: Stack, tokens: Sequence[Token], states: Tensor) -> None:
+    def advance(self, stack: StackStruct, tokens: Sequence[TokenStruct], states: Tensor) -> None:
         """Inputs float32 [tokens, hidden] become hidden states in place; keys and values are written."""
-        array = (Token * len(tokens))(*tokens)
+        array = (TokenStruct * len(tokens))(*tokens)
         self._call(self._library.stack_advance, byref(stack), array, len(tokens), _pointer(states))
 
-    def apply(self, linear: Linear, rows: Tensor) -> Tensor:
+    def apply(self, linear: LinearStruct, rows: Tensor) -> Tensor:
         """float32 [rows, inputs] -> [rows, outputs]."""
         outputs = torch.empty(len(rows), linear.outputs)
         self._call(self._library.linear_apply, byref(linear), len(rows), _pointer(rows), _pointer(outputs))
         return outputs
 
     def frame(
-        self, predictor: Predictor, hidden: Tensor, firsts: Tensor, warps: Sequence[Warp], uniforms: Tensor
+        self, predictor: PredictorStruct, hidden: Tensor, firsts: Tensor, warps: Sequence[WarpStruct], uniforms: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Complete a frame of each row, `uniforms` [rows, codebooks - 1] deciding the draws.
 
@@ -99,7 +99,7 @@ class Kernels:
         codes = torch.empty(rows, predictor.codebooks, dtype=torch.int64)
         codes[:, 0] = firsts
         sums = torch.empty(rows, predictor.width)
-        array = (Warp * rows)(*warps)
+        array = (WarpStruct * rows)(*warps)
         self._call(
             self._library.predictor_frame,
             *(byref(predictor), rows, _pointer(hidden), array),
@@ -107,38 +107,40 @@ class Kernels:
         )
         return codes, sums
 
-    def pack(self, layer: Convolution, weight: Tensor) -> Tensor:
+    def pack(self, layer: ConvolutionStruct, weight: Tensor) -> Tensor:
         """Weights float32 [outputs, inputs, taps] as the kernels multiply them, for `layer.weights` to point to."""
         packed = huge_pages(4 * self._library.convolution_size(byref(layer))).view(torch.float32)
         self._call(self._library.convolution_pack, byref(layer), _pointer(weight), _pointer(packed))
         return packed
 
-    def history(self, layer: Convolution) -> Tensor:
+    def history(self, layer: ConvolutionStruct) -> Tensor:
         """History of a signal's start."""
         return torch.zeros((layer.taps - 1) * layer.dilation, self._library.convolution_row_width(byref(layer)))
 
-    def convolve(self, layer: Convolution, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
+    def convolve(self, layer: ConvolutionStruct, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
         """float32 [steps, inputs] -> [steps, outputs]: a piece of as many steps for each history, which moves on."""
         out = x.new_empty(len(x), layer.outputs)
         streams = _streams(x, histories, out)
         self._call(self._library.convolution_apply, byref(layer), streams, len(streams))
         return out
 
-    def refine(self, wide: Convolution, narrow: Convolution, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
+    def refine(
+        self, wide: ConvolutionStruct, narrow: ConvolutionStruct, x: Tensor, histories: Sequence[Tensor]
+    ) -> Tensor:
         """[steps, channels] -> the same, through a residual unit of two convolutions; pieces as for `convolve`."""
         out = torch.empty_like(x)
         streams = _streams(x, histories, out)
         self._call(self._library.residual_apply, byref(wide), byref(narrow), streams, len(streams))
         return out
 
-    def past(self, stack: CodecTransformer) -> Tensor:
+    def past(self, stack: CodecTransformerStruct) -> Tensor:
         """Keys and values of a stream's start, float32."""
         width = self._library.codec_transformer_head_width(byref(stack))
         return torch.zeros(stack.count, 2, stack.kv_heads, stack.window - 1, width)
 
-    def transform(self, stack: CodecTransformer, x: Tensor, pasts: Sequence[tuple[Tensor, int]]) -> None:
+    def transform(self, stack: CodecTransformerStruct, x: Tensor, pasts: Sequence[tuple[Tensor, int]]) -> None:
         """Inputs float32 [steps, hidden] become hidden states in place, as many of each past and its place."""
-        array = (Past * len(pasts))(*(Past(_pointer(rows), position) for rows, position in pasts))
+        array = (PastStruct * len(pasts))(*(PastStruct(_pointer(rows), position) for rows, position in pasts))
         steps = len(x) // len(pasts)
         self._call(self._library.codec_transformer_apply, byref(stack), array, len(pasts), steps, _pointer(x))
 
@@ -168,7 +170,7 @@ def _load(kind: Kind, threads: int) -> Kernels | None:
 
 def _streams(x: Tensor, histories: Sequence[Tensor], out: Tensor) -> Any:
     pieces = zip(x.chunk(len(histories)), histories, out.chunk(len(histories)), strict=True)
-    return (Stream * len(histories))(*(Stream(*map(_pointer, piece), len(piece[0])) for piece in pieces))
+    return (StreamStruct * len(histories))(*(StreamStruct(*map(_pointer, piece), len(piece[0])) for piece in pieces))
 
 
 def _pointer(tensor: Tensor) -> Any:

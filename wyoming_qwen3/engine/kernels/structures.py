@@ -8,8 +8,8 @@ from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_int64, c_vo
 from typing import ClassVar
 
 
-class Linear(Structure):
-    """linear.h, Linear."""
+class LinearStruct(Structure):
+    """Linear of linear.h."""
 
     _fields_: ClassVar = [
         ("weights", c_void_p),
@@ -22,14 +22,14 @@ class Linear(Structure):
     ]
 
 
-class Layer(Structure):
-    """stack.h, Layer."""
+class LayerStruct(Structure):
+    """Layer of stack.h."""
 
     _fields_: ClassVar = [
-        ("qkv", Linear),
-        ("out", Linear),
-        ("gate_up", Linear),
-        ("down", Linear),
+        ("qkv", LinearStruct),
+        ("out", LinearStruct),
+        ("gate_up", LinearStruct),
+        ("down", LinearStruct),
         ("attention_norm", c_void_p),
         ("query_norm", c_void_p),
         ("key_norm", c_void_p),
@@ -37,11 +37,11 @@ class Layer(Structure):
     ]
 
 
-class Stack(Structure):
-    """stack.h, Stack."""
+class StackStruct(Structure):
+    """Stack of stack.h."""
 
     _fields_: ClassVar = [
-        ("layers", POINTER(Layer)),
+        ("layers", POINTER(LayerStruct)),
         ("norm", c_void_p),
         ("cosines", c_void_p),
         ("sines", c_void_p),
@@ -55,8 +55,8 @@ class Stack(Structure):
     ]
 
 
-class Token(Structure):
-    """stack.h, Token."""
+class TokenStruct(Structure):
+    """Token of stack.h."""
 
     _fields_: ClassVar = [
         ("keys", c_void_p),
@@ -66,33 +66,33 @@ class Token(Structure):
     ]
 
 
-class Warp(Structure):
-    """sampling.h, Warp."""
+class WarpStruct(Structure):
+    """Warp of sampling.h."""
 
     _fields_: ClassVar = [("temperature", c_float), ("top_p", c_float), ("top_k", c_int32)]
 
 
-class Table(Structure):
-    """kernels.cpp, Table."""
+class TableStruct(Structure):
+    """Table of kernels.cpp."""
 
     _fields_: ClassVar = [("rows", c_void_p), ("bfloat16", c_int32)]
 
 
-class Predictor(Structure):
-    """kernels.cpp, Predictor."""
+class PredictorStruct(Structure):
+    """Predictor of kernels.cpp."""
 
     _fields_: ClassVar = [
-        ("stack", Stack),
-        ("projection", Linear),
-        ("heads", POINTER(Linear)),
-        ("tables", POINTER(Table)),
+        ("stack", StackStruct),
+        ("projection", LinearStruct),
+        ("heads", POINTER(LinearStruct)),
+        ("tables", POINTER(TableStruct)),
         ("codebooks", c_int32),
         ("width", c_int32),
     ]
 
 
-class Convolution(Structure):
-    """convolution.h, Convolution."""
+class ConvolutionStruct(Structure):
+    """Convolution of convolution.h."""
 
     _fields_: ClassVar = [
         ("weights", c_void_p),
@@ -106,8 +106,8 @@ class Convolution(Structure):
     ]
 
 
-class Stream(Structure):
-    """convolution.h, Stream."""
+class StreamStruct(Structure):
+    """Stream of convolution.h."""
 
     _fields_: ClassVar = [
         ("input", c_void_p),
@@ -117,24 +117,24 @@ class Stream(Structure):
     ]
 
 
-class CodecLayer(Structure):
-    """codec_transformer.h, CodecLayer."""
+class CodecLayerStruct(Structure):
+    """CodecLayer of codec_transformer.h."""
 
     _fields_: ClassVar = [
-        ("qkv", Convolution),
-        ("out", Convolution),
-        ("gate_up", Convolution),
-        ("down", Convolution),
+        ("qkv", ConvolutionStruct),
+        ("out", ConvolutionStruct),
+        ("gate_up", ConvolutionStruct),
+        ("down", ConvolutionStruct),
         ("attention_norm", c_void_p),
         ("mlp_norm", c_void_p),
     ]
 
 
-class CodecTransformer(Structure):
-    """codec_transformer.h, CodecTransformer."""
+class CodecTransformerStruct(Structure):
+    """CodecTransformer of codec_transformer.h."""
 
     _fields_: ClassVar = [
-        ("layers", POINTER(CodecLayer)),
+        ("layers", POINTER(CodecLayerStruct)),
         ("norm", c_void_p),
         ("frequencies", c_void_p),
         ("count", c_int32),
@@ -148,27 +148,27 @@ class CodecTransformer(Structure):
     ]
 
 
-class Past(Structure):
-    """codec_transformer.h, Past."""
+class PastStruct(Structure):
+    """Past of codec_transformer.h."""
 
     _fields_: ClassVar = [("rows", c_void_p), ("position", c_int64)]
 
 
-class Field(Structure):
-    """kernels.cpp, Field."""
+class FieldStruct(Structure):
+    """Field of kernels.cpp."""
 
     _fields_: ClassVar = [("structure", c_char_p), ("name", c_char_p), ("offset", c_int64), ("size", c_int64)]
 
 
 MIRRORED: tuple[type[Structure], ...] = (
-    *(Linear, Layer, Stack, Token, Warp, Table, Predictor),
-    *(Convolution, Stream, CodecLayer, CodecTransformer, Past),
+    *(LinearStruct, LayerStruct, StackStruct, TokenStruct, WarpStruct, TableStruct, PredictorStruct),
+    *(ConvolutionStruct, StreamStruct, CodecLayerStruct, CodecTransformerStruct, PastStruct),
 )
 
 
 def check_layouts(library: ctypes.CDLL) -> None:
     """Compare sizes and offsets with a library's. Raises OSError that names what differs."""
-    library.fields.restype = POINTER(Field)
+    library.fields.restype = POINTER(FieldStruct)
     theirs: dict[str, tuple[int, int]] = {}
     for field in library.fields():
         if field.structure is None:
@@ -176,10 +176,10 @@ def check_layouts(library: ctypes.CDLL) -> None:
         theirs[_full(field.structure.decode(), field.name.decode())] = field.offset, field.size
     ours = {}
     for mirrored in MIRRORED:
-        ours[_full(mirrored.__name__, "")] = 0, ctypes.sizeof(mirrored)
+        ours[_full(mirrored.__name__.removesuffix("Struct"), "")] = 0, ctypes.sizeof(mirrored)
         for name, *_ in mirrored._fields_:
             place = getattr(mirrored, name)
-            ours[_full(mirrored.__name__, name)] = place.offset, place.size
+            ours[_full(mirrored.__name__.removesuffix("Struct"), name)] = place.offset, place.size
     if differing := sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)):
         raise OSError(f"the library lays out in another way: {', '.join(differing)}")
 

@@ -60,8 +60,8 @@ class QuantizedTransformer:
         self._config = config
         self._tables = rotary_table(positions, config.head_dim, config.rope_theta)
         layers = [_layer(tensors, f"{prefix}{number}.", config) for number in range(config.num_hidden_layers)]
-        self.layout = structures.Stack(
-            layers=(structures.Layer * len(layers))(*layers),
+        self.layout = structures.StackStruct(
+            layers=(structures.LayerStruct * len(layers))(*layers),
             norm=tensors[f"{prefix}norm"].data_ptr(),
             cosines=self._tables[0].data_ptr(),
             sines=self._tables[1].data_ptr(),
@@ -112,15 +112,15 @@ class QuantizedPredictor:
         self._transformer = QuantizedTransformer(kernels, tensors, "predictor.", own, self.codebooks)
         hidden = own.hidden_size
         heads = [_linear(tensors, f"predictor.heads.{i}", own.vocab_size, hidden) for i in range(self.codebooks - 1)]
-        tables = [structures.Table(table.data_ptr(), table.dtype == torch.bfloat16) for table in self._tables]
+        tables = [structures.TableStruct(table.data_ptr(), table.dtype == torch.bfloat16) for table in self._tables]
         projects = config.hidden_size != hidden
-        self._layout = structures.Predictor(
+        self._layout = structures.PredictorStruct(
             stack=self._transformer.layout,
             projection=_linear(tensors, "predictor.projection", hidden, config.hidden_size)
             if projects
-            else structures.Linear(),
-            heads=(structures.Linear * len(heads))(*heads),
-            tables=(structures.Table * len(tables))(*tables),
+            else structures.LinearStruct(),
+            heads=(structures.LinearStruct * len(heads))(*heads),
+            tables=(structures.TableStruct * len(tables))(*tables),
             codebooks=self.codebooks,
             width=config.hidden_size,
         )
@@ -133,7 +133,7 @@ class QuantizedPredictor:
         if not hidden.isfinite().all():
             raise ValueError("The talker's state is not finite.")
         warps = [sampler.choice.predictor for sampler in samplers]
-        layouts = [structures.Warp(warp.temperature, warp.top_p, warp.top_k) for warp in warps]
+        layouts = [structures.WarpStruct(warp.temperature, warp.top_p, warp.top_k) for warp in warps]
         uniforms = torch.stack([torch.rand(self.codebooks - 1, generator=sampler.generator) for sampler in samplers])
         return self._kernels.frame(self._layout, hidden.contiguous(), first_codes, layouts, uniforms)
 
@@ -143,14 +143,14 @@ class QuantizedPredictor:
         return torch.stack(embedded, dim=1).sum(1)
 
 
-def _token(cache: KvCache, position: int) -> structures.Token:
+def _token(cache: KvCache, position: int) -> structures.TokenStruct:
     assert cache.rows == 1
-    return structures.Token(cache.keys.data_ptr(), cache.values.data_ptr(), cache.capacity, position)
+    return structures.TokenStruct(cache.keys.data_ptr(), cache.values.data_ptr(), cache.capacity, position)
 
 
-def _linear(tensors: Mapping[str, Tensor], name: str, outputs: int, inputs: int) -> structures.Linear:
+def _linear(tensors: Mapping[str, Tensor], name: str, outputs: int, inputs: int) -> structures.LinearStruct:
     scales, bias = tensors.get(f"{name}.scales"), tensors.get(f"{name}.bias")
-    return structures.Linear(
+    return structures.LinearStruct(
         weights=tensors[f"{name}.data"].data_ptr(),
         scales=None if scales is None else scales.data_ptr(),
         bias=None if bias is None else bias.data_ptr(),
@@ -161,13 +161,13 @@ def _linear(tensors: Mapping[str, Tensor], name: str, outputs: int, inputs: int)
     )
 
 
-def _layer(tensors: Mapping[str, Tensor], name: str, config: Any) -> structures.Layer:
+def _layer(tensors: Mapping[str, Tensor], name: str, config: Any) -> structures.LayerStruct:
     hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     norms = {
         norm: tensors[f"{name}{norm}"].data_ptr() for norm in ("attention_norm", "query_norm", "key_norm", "mlp_norm")
     }
-    return structures.Layer(
+    return structures.LayerStruct(
         qkv=_linear(tensors, f"{name}qkv", (heads + 2 * kv_heads) * dim, hidden),
         out=_linear(tensors, f"{name}out", hidden, heads * dim),
         gate_up=_linear(tensors, f"{name}gate_up", 2 * inner, hidden),

@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 from wyoming_qwen3.engine.checkpoint.config import StackConfig, TalkerConfig
 from wyoming_qwen3.engine.checkpoint.on_disk import weight_files
 from wyoming_qwen3.engine.checkpoint.published import Published
-from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.memory import huge_pages
 
 from .cpu_packing import BLOCK, interleave, interleaved, pack, packed_sizes
@@ -116,7 +116,7 @@ def _source(path: Path, config: TalkerConfig) -> str:
 
 def _parts(published: Published, bits: int) -> Iterator[_Part]:
     """All of the pack, in the order in which a frame reads it."""
-    read, config = Reader(published.tensors, prefix="talker."), published.config.talker_config
+    read, config = TensorReader(published.tensors, prefix="talker."), published.config.talker_config
     own, predictor = config.code_predictor_config, read.below("code_predictor.")
     width, hidden, others = config.hidden_size, own.hidden_size, range(config.num_code_groups - 1)
     yield from _stack(read.below("model."), "talker.", config, bits)
@@ -135,13 +135,13 @@ def _parts(published: Published, bits: int) -> Iterator[_Part]:
         yield _table(f"predictor.tables.{number + 1}", predictor, name, own.vocab_size, width)
 
 
-def _stack(read: Reader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
+def _stack(read: TensorReader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
     for number in range(config.num_hidden_layers):
         yield from _layer(read.below(f"layers.{number}."), f"{name}{number}.", config, bits)
     yield _norm(f"{name}norm", read, "norm.weight", config.hidden_size)
 
 
-def _layer(read: Reader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
+def _layer(read: TensorReader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
     attention, mlp = read.below("self_attn."), read.below("mlp.")
     hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
     queries, keys = config.num_attention_heads * dim, config.num_key_value_heads * dim
@@ -163,15 +163,15 @@ def _layer(read: Reader, name: str, config: StackConfig, bits: int) -> Iterator[
     yield _norm(f"{name}mlp_norm", read, "post_attention_layernorm.weight", hidden)
 
 
-def _matrix(name: str, bits: int, read: Reader, source: str, shape: tuple[int, int]) -> _Part:
+def _matrix(name: str, bits: int, read: TensorReader, source: str, shape: tuple[int, int]) -> _Part:
     return _Matrix(name, *shape, bits, partial(read, source, *shape))
 
 
-def _norm(name: str, read: Reader, source: str, size: int) -> _Part:
+def _norm(name: str, read: TensorReader, source: str, size: int) -> _Part:
     return _Plain(name, [size], partial(read, source, size))
 
 
-def _table(name: str, read: Reader, source: str, rows: int, columns: int) -> _Part:
+def _table(name: str, read: TensorReader, source: str, rows: int, columns: int) -> _Part:
     stored = read.view(source, rows, columns).dtype
     kept = torch.bfloat16 if stored == torch.bfloat16 else torch.float32
     return _Plain(name, [rows, columns], partial(read.view, source, rows, columns), kept)

@@ -17,7 +17,7 @@ _HALF = BLOCK // 2
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
+class PackedLinear:
     """A matrix [outputs, inputs]: its bytes, uint8 [n], and for 8 bits the scales, float32 [outputs, padded]."""
 
     data: Tensor
@@ -26,14 +26,14 @@ class Packed:
     inputs: int
 
 
-def pack(weight: Tensor, bits: int) -> Packed:
+def pack(weight: Tensor, bits: int) -> PackedLinear:
     """Round a matrix [outputs, inputs] to 8 or 4 bits."""
     outputs, inputs = weight.shape
     weight = F.pad(weight.float(), (0, -inputs % BLOCK, 0, -outputs % BLOCK))
     if bits == 8:
         scales = weight.abs().amax(1) / 127
         numbers = (weight / _divisor(scales[:, None])).round().clamp(-127, 127)
-        return Packed(_bytes_in_order((numbers + 128).to(torch.uint8), 4).flatten(), scales, outputs, inputs)
+        return PackedLinear(_bytes_in_order((numbers + 128).to(torch.uint8), 4).flatten(), scales, outputs, inputs)
     groups = weight.view(len(weight), -1, BLOCK)
     largest = groups.gather(2, groups.abs().argmax(2, keepdim=True))
     scale = (largest / -8).bfloat16()
@@ -41,7 +41,7 @@ def pack(weight: Tensor, bits: int) -> Packed:
     ordered = _bytes_in_order(numbers.flatten(1).to(torch.uint8), 8)
     nibbles = ordered[..., :4] | ordered[..., 4:] << 4
     beside = scale.view(-1, BLOCK, groups.shape[1]).transpose(1, 2).contiguous().view(torch.uint8)
-    return Packed(torch.cat((beside, nibbles.flatten(2)), dim=2).flatten(), None, outputs, inputs)
+    return PackedLinear(torch.cat((beside, nibbles.flatten(2)), dim=2).flatten(), None, outputs, inputs)
 
 
 def packed_sizes(outputs: int, inputs: int, bits: int) -> tuple[int, int]:

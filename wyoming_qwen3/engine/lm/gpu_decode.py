@@ -17,7 +17,7 @@ from wyoming_qwen3.engine.cuda_graphs import Graphs, read_back
 from wyoming_qwen3.engine.isolation import attempt
 
 from .decode import Decoder, Frame, LanguageModel, Row, Speech, failed_frame
-from .gpu_slots import NO_PART, Buckets, Part, Slots
+from .gpu_slots import NO_STEP, Buckets, Slots, SlotStep
 from .predictor import CodePredictor
 from .prompt import Prompt
 from .text_track import TextTrack
@@ -25,7 +25,7 @@ from .transformer import KvCache
 
 
 @dataclass(eq=False)
-class _Seat:
+class _SlotRow:
     """A slot, and the row in it, whose talker is before `position`."""
 
     slot: int
@@ -54,7 +54,7 @@ class StaticDecoder(Decoder):
         assert isinstance(self._predictor, CodePredictor)
         self._remembers_heads = True
         self.slots = Slots(self._talker, self._predictor, self._banned, graphs=graphs, buckets=buckets or Buckets())
-        self._seats = [_Seat(slot) for slot in range(self.slots.buckets.slots)]
+        self._seats = [_SlotRow(slot) for slot in range(self.slots.buckets.slots)]
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[Frame]:
@@ -109,19 +109,19 @@ class StaticDecoder(Decoder):
                     row.end("error")
         return failed
 
-    def _part_or_none(self, seat: _Seat, group: Sequence[Row], failed: dict[Row, Exception]) -> Part:
+    def _part_or_none(self, seat: _SlotRow, group: Sequence[Row], failed: dict[Row, Exception]) -> SlotStep:
         """What a seat does in the next step; none, and its row among the `failed`, if that can't be prepared."""
         part = attempt(partial(self._part, seat, group))
         if isinstance(part, Exception) and (row := seat.sitter):
             failed[row] = part
             row.end("error")
-        return NO_PART if isinstance(part, Exception) else part
+        return NO_STEP if isinstance(part, Exception) else part
 
-    def _part(self, seat: _Seat, group: Sequence[Row]) -> Part:
+    def _part(self, seat: _SlotRow, group: Sequence[Row]) -> SlotStep:
         """What a seat does in the next step, for which its text and its numbers are put in place."""
         row = seat.sitter
         if row is None:
-            return NO_PART
+            return NO_STEP
         speech = _speech(row)
         speaks = row in group
         talks = speaks and speech.codes_embedding is not None
@@ -129,9 +129,9 @@ class StaticDecoder(Decoder):
             self.slots.text[seat.slot] = text
         if speaks:
             self.slots.roll(seat.slot, row.sampler)
-        return Part(seat.position, row.sampler.drawn, talks, speaks)
+        return SlotStep(seat.position, row.sampler.drawn, talks, speaks)
 
-    def _go_on(self, seat: _Seat, part: Part, codes: Callable[[], Tensor]) -> None:
+    def _go_on(self, seat: _SlotRow, part: SlotStep, codes: Callable[[], Tensor]) -> None:
         """Account for a step that is under way."""
         row = seat.sitter
         assert row is not None
@@ -169,7 +169,7 @@ class StaticDecoder(Decoder):
                 row.end("error")
         return failed
 
-    def _move(self, row: Row, seat: _Seat | None, best: Sequence[_Seat], group: Sequence[Row]) -> None:
+    def _move(self, row: Row, seat: _SlotRow | None, best: Sequence[_SlotRow], group: Sequence[Row]) -> None:
         """Have a row sit in one of the best seats: a free one, or that of a row that is not of the group."""
         if seat:
             self._leave(seat)
@@ -179,13 +179,13 @@ class StaticDecoder(Decoder):
             self._leave(better)
         self._sit(row, better)
 
-    def _sit(self, row: Row, seat: _Seat) -> None:
+    def _sit(self, row: Row, seat: _SlotRow) -> None:
         speech = _speech(row)
         self.slots.put(seat.slot, speech.cache, speech.hidden, speech.codes_embedding, row.sampler)
         seat.position = speech.cache.length
         seat.row = weakref.ref(row)
 
-    def _leave(self, seat: _Seat) -> None:
+    def _leave(self, seat: _SlotRow) -> None:
         """Give a seat's row all that is its own, so that it can go on anywhere."""
         row = seat.sitter
         assert row is not None

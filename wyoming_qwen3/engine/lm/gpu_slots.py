@@ -51,7 +51,7 @@ class Buckets:
 
 
 @dataclass(frozen=True)
-class Part:
+class SlotStep:
     """A slot in the next steps. `talks` lets its talker take in the last frame, `speaks` draws the next.
 
     `position` is where it takes in, `drawn` the number of its frames so far.
@@ -63,7 +63,7 @@ class Part:
     speaks: bool
 
 
-NO_PART = Part(0, 0, talks=False, speaks=False)
+NO_STEP = SlotStep(0, 0, talks=False, speaks=False)
 
 
 class Slots:
@@ -154,10 +154,10 @@ class Slots:
         elif not others:
             self._other_noise[slot].exponential_(generator=sampler.generator)
 
-    def advance(self, parts: Sequence[Part]) -> int:
+    def advance(self, parts: Sequence[SlotStep]) -> int:
         """Take the steps for the first slots, each with its part; returns how many slots took them."""
         rows = self.buckets.holding_rows(len(parts))
-        parts = [*parts, *[NO_PART] * (self.buckets.slots - len(parts))]
+        parts = [*parts, *[NO_STEP] * (self.buckets.slots - len(parts))]
         upload(
             [
                 [part.position for part in parts],

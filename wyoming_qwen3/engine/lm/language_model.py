@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from wyoming_qwen3.engine.checkpoint.published import Published, reading
-from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
 from wyoming_qwen3.engine.kernels.library import Kernels
 
@@ -33,7 +33,7 @@ _TALKER = "talker."
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class LoadedLanguageModel:
     """A checkpoint that can make codes, and the bytes that it takes in memory."""
 
     published: Published
@@ -41,13 +41,13 @@ class Loaded:
     footprint: int
 
 
-def load_exact(published: Published, device: str, dtype: torch.dtype) -> Loaded:
+def load_exact(published: Published, device: str, dtype: torch.dtype) -> LoadedLanguageModel:
     """As it was published, computed in `dtype`. Raises ModelFailed."""
-    model = _model(published, Reader(published.tensors, device, dtype, _TALKER), linear_layer)
-    return Loaded(published, Decoder(published, model), _footprint(model))
+    model = _model(published, TensorReader(published.tensors, device, dtype, _TALKER), linear_layer)
+    return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
-def load_static(published: Published, device: str, dtype: torch.dtype, graphs: Graphs) -> Loaded:
+def load_static(published: Published, device: str, dtype: torch.dtype, graphs: Graphs) -> LoadedLanguageModel:
     """As load_exact, with captured steps unless memory is too short for them. Raises ModelFailed."""
     loaded = load_exact(published, device, dtype)
     try:
@@ -55,32 +55,32 @@ def load_static(published: Published, device: str, dtype: torch.dtype, graphs: G
     except (CaptureFailed, torch.OutOfMemoryError) as error:
         _LOGGER.warning("Speaking without CUDA graphs, several times slower: %s", reason(error))
         return loaded
-    return Loaded(published, decoder, loaded.footprint + decoder.slots.footprint)
+    return LoadedLanguageModel(published, decoder, loaded.footprint + decoder.slots.footprint)
 
 
-def load_rounded(published: Published) -> Loaded:
+def load_rounded(published: Published) -> LoadedLanguageModel:
     """In 8 bits without kernels. Raises ModelFailed."""
-    model = _model(published, Reader(published.tensors, "cpu", torch.float32, _TALKER), RoundedLinear)
-    return Loaded(published, Decoder(published, model), _footprint(model))
+    model = _model(published, TensorReader(published.tensors, "cpu", torch.float32, _TALKER), RoundedLinear)
+    return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
-def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> Loaded:
+def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> LoadedLanguageModel:
     """In 8 or 4 bits; of the published tensors only the text's are read, if the pack is there. Raises ModelFailed."""
     config = published.config.talker_config
     with reading(published.name):
         tensors = packed_tensors(published, 4 if quantize == "int4" else 8)
         talker = Talker(
-            Reader(published.tensors, "cpu", torch.float32, _TALKER),
+            TensorReader(published.tensors, "cpu", torch.float32, _TALKER),
             config,
             QuantizedTransformer(kernels, tensors, "talker.", config, config.max_position_embeddings),
             QuantizedLinear(kernels, tensors, "talker.head", config.vocab_size, config.hidden_size),
         )
     predictor = QuantizedPredictor(kernels, tensors, config)
     footprint = sum(tensor.nbytes for tensor in tensors.values()) + _tensor_bytes(talker)
-    return Loaded(published, Decoder(published, LanguageModel(talker, predictor)), footprint)
+    return LoadedLanguageModel(published, Decoder(published, LanguageModel(talker, predictor)), footprint)
 
 
-def _model(published: Published, read: Reader, linear: MakeLinear) -> LanguageModel:
+def _model(published: Published, read: TensorReader, linear: MakeLinear) -> LanguageModel:
     config = published.config.talker_config
     with reading(published.name):
         head = linear_layer(read("codec_head.weight", config.vocab_size, config.hidden_size))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
-from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 
 from .sampling import Sampler, draw_residual
 from .transformer import MakeLinear, Transformer, embedding_layer, linear_layer
@@ -30,7 +30,7 @@ class CodePredictor(nn.Module):
     """The code predictor of a checkpoint, in the type and on the device of `read`, which reads below "talker."."""
 
     def __init__(
-        self, read: Reader, talker: TalkerConfig, first: nn.Embedding, linear: MakeLinear = linear_layer
+        self, read: TensorReader, talker: TalkerConfig, first: nn.Embedding, linear: MakeLinear = linear_layer
     ) -> None:
         """`first` embeds codebook 0, `linear` makes a linear layer of its weight."""
         super().__init__()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
-from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 
 from .transformer import KvCache, embedding_layer, linear_layer
 
@@ -37,7 +37,7 @@ class Talker(nn.Module):
     """
 
     def __init__(
-        self, read: Reader, config: TalkerConfig, transformer: Layers, head: Callable[[Tensor], Tensor]
+        self, read: TensorReader, config: TalkerConfig, transformer: Layers, head: Callable[[Tensor], Tensor]
     ) -> None:
         super().__init__()
         hidden, width = config.hidden_size, config.text_hidden_size
@@ -83,5 +83,5 @@ class Talker(nn.Module):
         return torch.tensor(ids, dtype=torch.long, device=self.device)
 
 
-def _projection(read: Reader, outputs: int, inputs: int) -> nn.Linear:
+def _projection(read: TensorReader, outputs: int, inputs: int) -> nn.Linear:
     return linear_layer(read("weight", outputs, inputs), read("bias", outputs))

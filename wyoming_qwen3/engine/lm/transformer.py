@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.checkpoint.config import StackConfig
-from wyoming_qwen3.engine.checkpoint.tensors import Reader
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 
 MakeLinear = Callable[[Tensor], nn.Module]
 
@@ -127,7 +127,9 @@ class Transformer(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, read: Reader, config: StackConfig, positions: int, linear: MakeLinear = linear_layer) -> None:
+    def __init__(
+        self, read: TensorReader, config: StackConfig, positions: int, linear: MakeLinear = linear_layer
+    ) -> None:
         super().__init__()
         if config.attention_bias or config.sliding_window is not None or config.hidden_act != "silu":
             raise ModelFailed("The checkpoint has decoder layers of a kind that is not supported.")
@@ -204,7 +206,7 @@ class _Norm(nn.Module):
 class _Layer(nn.Module):
     """One decoder layer with packed projections; queries and keys are normed and rotated together."""
 
-    def __init__(self, read: Reader, config: StackConfig, linear: MakeLinear) -> None:
+    def __init__(self, read: TensorReader, config: StackConfig, linear: MakeLinear) -> None:
         super().__init__()
         self.heads: int = config.num_attention_heads
         self.kv_heads: int = config.num_key_value_heads

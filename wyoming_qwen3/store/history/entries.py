@@ -63,7 +63,7 @@ MIGRATIONS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry(Facts):
+class StoredGeneration(Facts):
     """One generation that is kept."""
 
     id: str
@@ -91,7 +91,7 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Query:
+class GenerationQuery:
     """What to look for. None leaves a condition out; raises InvalidRequest for what is out of range."""
 
     q: str | None = None
@@ -127,7 +127,7 @@ class Query:
 class Page:
     """Some of what was found, and how many there are."""
 
-    items: tuple[Entry, ...]
+    items: tuple[StoredGeneration, ...]
     total: int
 
 
@@ -148,10 +148,10 @@ class Removed:
     bytes: int
 
 
-_COLUMNS = tuple(field.name for field in fields(Entry))
+_COLUMNS = tuple(field.name for field in fields(StoredGeneration))
 
 
-def insert(connection: Connection, entry: Entry) -> None:
+def insert(connection: Connection, entry: StoredGeneration) -> None:
     """Add a row."""
     values = [getattr(entry, column) for column in _COLUMNS]
     values[_COLUMNS.index("params")] = json.dumps(entry.params)
@@ -161,7 +161,7 @@ def insert(connection: Connection, entry: Entry) -> None:
     )
 
 
-def get(connection: Connection, entry_id: str) -> Entry:
+def get(connection: Connection, entry_id: str) -> StoredGeneration:
     """The row of that id. Raises NotFound."""
     row = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE id = ?", (entry_id,)).fetchone()
     if row is None:
@@ -169,13 +169,13 @@ def get(connection: Connection, entry_id: str) -> Entry:
     return _entry(row)
 
 
-def set_favorite(connection: Connection, entry_id: str, favorite: bool) -> Entry:
+def set_favorite(connection: Connection, entry_id: str, favorite: bool) -> StoredGeneration:
     """The row as it is now. Raises NotFound."""
     connection.execute("UPDATE entries SET favorite = ? WHERE id = ?", (favorite, entry_id))
     return get(connection, entry_id)
 
 
-def search(connection: Connection, query: Query) -> Page:
+def search(connection: Connection, query: GenerationQuery) -> Page:
     """One page of what matches."""
     where, values = _conditions(query)
     direction = "DESC" if query.descending else "ASC"
@@ -232,7 +232,7 @@ def not_found() -> NotFound:
     return NotFound("The history has no entry of that id; it may have been deleted or cleaned up.")
 
 
-def _conditions(query: Query) -> tuple[str, list[Any]]:
+def _conditions(query: GenerationQuery) -> tuple[str, list[Any]]:
     """What follows WHERE, and the values of its places."""
     conditions = {
         "voice = ?": query.voice,
@@ -261,6 +261,6 @@ def _storable(value: Any) -> Any:
     return value.encode(errors="replace").decode().replace("\0", " ") if isinstance(value, str) else value
 
 
-def _entry(row: Sequence[Any]) -> Entry:
+def _entry(row: Sequence[Any]) -> StoredGeneration:
     values = dict(zip(_COLUMNS, row, strict=True))
-    return Entry(**values | {"params": json.loads(values["params"]), "favorite": bool(values["favorite"])})
+    return StoredGeneration(**values | {"params": json.loads(values["params"]), "favorite": bool(values["favorite"])})

@@ -23,10 +23,10 @@ from wyoming_qwen3.store.database import Connection, Database
 from wyoming_qwen3.store.files import storing
 
 from . import entries
-from .entries import Entry, Limits, Page, Query, Removed, Usage
+from .entries import GenerationQuery, Limits, Page, Removed, StoredGeneration, Usage
 from .recording import AudioFile, Facts, Recorder, Recording
 
-__all__ = ["Entry", "Facts", "History", "Limits", "Page", "Query", "Recording", "Removed", "Usage"]
+__all__ = ["Facts", "GenerationQuery", "History", "Limits", "Page", "Recording", "Removed", "StoredGeneration", "Usage"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class History:
         self._begun.add(recording)
         return recording
 
-    async def search(self, query: Query) -> Page:
+    async def search(self, query: GenerationQuery) -> Page:
         """What matches, page by page; what has just been spoken is waited for, for a moment."""
         if self._keeping:
             await asyncio.wait(self._keeping.values(), timeout=_SETTLE_SECONDS)
@@ -109,7 +109,7 @@ class History:
         """How much there is."""
         return await self._database.read(entries.usage)
 
-    async def get(self, entry_id: str) -> Entry:
+    async def get(self, entry_id: str) -> StoredGeneration:
         """One entry, also one that is being written just now."""
         await self._settled(entry_id)
         return await self._database.read(lambda connection: entries.get(connection, entry_id))
@@ -120,7 +120,7 @@ class History:
             raise entries.not_found()
         return self._audio / f"{entry_id}.flac"
 
-    async def set_favorite(self, entry_id: str, favorite: bool) -> Entry:
+    async def set_favorite(self, entry_id: str, favorite: bool) -> StoredGeneration:
         """Mark it, so that no automatic clean-up removes it, or no longer."""
         await self._settled(entry_id)
         return await self._database.write(lambda connection: entries.set_favorite(connection, entry_id, favorite))
@@ -165,7 +165,7 @@ class History:
         file = await asyncio.wrap_future(completing)
         if file is None:
             return
-        entry = Entry(
+        entry = StoredGeneration(
             **vars(facts),
             id=recording.id,
             created_at=recording.created_at,

@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
+class VoiceArchive:
     """What an archive holds, checked."""
 
     name: str
@@ -63,7 +63,7 @@ def pack(voice: KeptVoice, recordings: Sequence[Reference], prompts: Mapping[Siz
     return write_members(members)
 
 
-def unpack(data: bytes) -> Packed:
+def unpack(data: bytes) -> VoiceArchive:
     """What is in the bytes of an archive.
 
     Raises TooLarge for one with more, larger or longer members than a voice has, and InvalidRequest for what is not
@@ -76,7 +76,7 @@ def unpack(data: bytes) -> Packed:
     _check_version(manifest)
     manifest.check_names(*_FIELDS)
     manifest.number("created_at", 0, 1e12)
-    return Packed(
+    return VoiceArchive(
         name=check_name(manifest.text("name")),
         type=manifest.choice("type", {name: name for name in get_args(VoiceType)}),
         manner=_read_manner(manifest),

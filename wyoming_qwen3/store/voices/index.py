@@ -8,7 +8,7 @@ from wyoming_qwen3.core.speakers import SPEAKERS, voice_key
 from .voice import KeptVoice
 
 
-class Shelf:
+class VoiceIndex:
     """All voices at one moment, by name, and the default among them and the speakers. It never changes.
 
     No two of `voices` have one `voice_key`. A default that is not there is None. Nobody writes to `by_id`.
@@ -22,15 +22,15 @@ class Shelf:
         self.voices = tuple(voice for _, voice in keyed)
         self.default = default if default in self.by_id or default in _SPEAKER_IDS else None
 
-    def put(self, voice: KeptVoice, *, instead_of: str | None = None) -> "Shelf":
+    def put(self, voice: KeptVoice, *, instead_of: str | None = None) -> "VoiceIndex":
         """Another shelf, with a voice that is new or changed, or overwrites one, also as the default."""
         kept = {key: one for key, one in self.by_id.items() if key != instead_of} | {voice.id: voice}
         overwrites_default = instead_of is not None and instead_of == self.default
-        return Shelf(kept.values(), voice.id if overwrites_default else self.default)
+        return VoiceIndex(kept.values(), voice.id if overwrites_default else self.default)
 
-    def without(self, voice_id: str) -> "Shelf":
+    def without(self, voice_id: str) -> "VoiceIndex":
         """Another shelf, without a voice."""
-        return Shelf((voice for voice in self.voices if voice.id != voice_id), self.default)
+        return VoiceIndex((voice for voice in self.voices if voice.id != voice_id), self.default)
 
     def named(self, name: str) -> KeptVoice | None:
         """The voice whose name has the same `voice_key`."""

@@ -12,14 +12,14 @@ from wyoming_qwen3.store.files import remove, storing, sweep, write_file
 
 from .folder import VoiceFolder
 from .former_names import settle
-from .index import Shelf
+from .index import VoiceIndex
 from .record import Migration, is_id
 from .voice import KeptVoice
 
 _LOGGER = logging.getLogger(__name__)
 
 
-def read_shelf(folder: Path, migrations: Sequence[Migration]) -> Shelf:
+def read_shelf(folder: Path, migrations: Sequence[Migration]) -> VoiceIndex:
     """All voices in a folder, which is made if need be, and their default.
 
     A voice that can't be read, or has a newer schema, is logged and stays as it is. Voices that had been overwritten
@@ -36,7 +36,7 @@ def read_shelf(folder: Path, migrations: Sequence[Migration]) -> Shelf:
             remove(folder / voice_id)
     default = _read_default(folder)
     voices = _unambiguous(voice for voice, _ in found if voice.id not in overwritten)
-    shelf = Shelf(settle(voices), _followed(default, overwritten))
+    shelf = VoiceIndex(settle(voices), _followed(default, overwritten))
     if shelf.default != default and shelf.default is not None:
         with finished_later("The default voice could not be written"):
             write_default(folder, shelf.default)

@@ -22,7 +22,7 @@ from wyoming_qwen3.store.files import remove
 from .checks import check_name, check_voice
 from .folder import VoiceFolder
 from .former_names import merge, rename
-from .index import Shelf
+from .index import VoiceIndex
 from .record import MIGRATIONS, Migration
 from .startup import finished_later, read_shelf, write_default
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType
@@ -45,7 +45,7 @@ class VoiceStore:
     def __init__(self, folder: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         self._folder = folder
         self._migrations = migrations
-        self._shelf = Shelf((), None)
+        self._shelf = VoiceIndex((), None)
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
@@ -297,7 +297,7 @@ class VoiceStore:
     def _set_default(self, name_or_id: str | None) -> None:
         default = None if name_or_id is None else self._resolve(name_or_id)
         write_default(self._folder, default)
-        self._shelf = Shelf(self._shelf.voices, default)
+        self._shelf = VoiceIndex(self._shelf.voices, default)
 
     def _resolve(self, name_or_id: str) -> str:
         if voice := self.find(name_or_id):
