@@ -115,10 +115,10 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
         _make_voices_dir(settings)
         opened = [await _opened(one) for one in (voices, clips, history)]
         usable, faults = opened[-1][0], tuple(fault for _, fault in opened if fault)
-        drop = WatchedFolder(settings.voices_dir, voices)
-        looking = asyncio.create_task(drop.run())
+        watched_folder = WatchedFolder(settings.voices_dir, voices)
+        looking = asyncio.create_task(watched_folder.run())
         try:
-            yield Store(voices, clips, history if usable else None, drop, faults)
+            yield Store(voices, clips, history if usable else None, watched_folder, faults)
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
@@ -160,7 +160,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         _check_models_dir(settings, make=preload)
     services = make_services(settings, await _size(settings), store, make_parts(settings))
     models, standby, servers = services.models, services.standby, services.servers
-    warming = [asyncio.create_task(asyncio.to_thread(_warm_text, services.synthesizer.engines.guesser))]
+    warming = [asyncio.create_task(asyncio.to_thread(_warm_text, services.synthesizer.backends.guesser))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
     if servers:
@@ -169,7 +169,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         await asyncio.wait(warming, timeout=_HEAD_START)
         if preload and settings.standby != "only" and models.has_engine:
             models.start(published(kind, models.size) for kind in settings.preload)
-        looking = asyncio.create_task(services.patience.run(), name="patience")
+        looking = asyncio.create_task(services.slow_clients.run(), name="slow clients")
         yield services
         looking.cancel()
     finally:
@@ -201,13 +201,13 @@ async def _serve(settings: Settings) -> None:
         _clearing_cache(settings, speaking) as services,
     ):
         defaults = Defaults(settings.voice, settings.language, settings.sampling)
-        cast = VoiceResolver(defaults, store.voices, settings.voice_fallback, Replacements(services.faults))
-        async with _http(settings, services, cast):
+        resolver = VoiceResolver(defaults, store.voices, settings.voice_fallback, Replacements(services.faults))
+        async with _http(settings, services, resolver):
             gc.collect()
             gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
-            door = ConnectionLimiter("wyoming", services.metrics, services.faults)
-            services.patience.add("wyoming", lambda: door.transports)
-            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, cast, door))
+            limiter = ConnectionLimiter("wyoming", services.metrics, services.faults)
+            services.slow_clients.add("wyoming", lambda: limiter.transports)
+            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, resolver, limiter))
 
 
 @contextlib.asynccontextmanager
@@ -215,7 +215,7 @@ async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterat
     """The services with what looks after Home Assistant's cache."""
     access = settings.supervisor if settings.clear_cache else None
     supervisor = Supervisor(access.url, access.token) if access else None
-    cache = TtsCache(settings.data_dir / "store" / "tts-cache", services.synthesizer.engines.qwen3_speaks, supervisor)
+    cache = TtsCache(settings.data_dir / "store" / "tts-cache", services.synthesizer.backends.qwen3_speaks, supervisor)
     services.synthesizer.on_spoken = cache.spoke
     looking = asyncio.create_task(cache.run(), name="tts cache")
     try:
@@ -226,7 +226,7 @@ async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterat
 
 
 @contextlib.asynccontextmanager
-async def _http(settings: Settings, services: Services, cast: VoiceResolver) -> AsyncIterator[None]:
+async def _http(settings: Settings, services: Services, resolver: VoiceResolver) -> AsyncIterator[None]:
     """The HTTP server, if there is to be one. Raises SpeechError where its address can't be had."""
     ports = [port for port in (settings.http_port, settings.ingress_port) if port is not None]
     if not ports:
@@ -234,7 +234,7 @@ async def _http(settings: Settings, services: Services, cast: VoiceResolver) -> 
         return
     ingress = Ingress(settings.ingress_port, settings.ingress_address) if settings.ingress_port else None
     config = Config(
-        cast,
+        resolver,
         standby_only=settings.standby == "only",
         max_input=settings.max_input,
         access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts, ingress),

@@ -60,8 +60,8 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
         settings.history,
     )
     synthesizer = Synthesizer(engines, history=store.history, admission=admission, metrics=metrics, options=options)
-    patience = SlowClients(metrics)
-    return Services(synthesizer, models, standby, prompts, admission, metrics, patience, store, parts.servers)
+    slow_clients = SlowClients(metrics)
+    return Services(synthesizer, models, standby, prompts, admission, metrics, slow_clients, store, parts.servers)
 
 
 def _policy(settings: Settings, size: Size) -> Policy:

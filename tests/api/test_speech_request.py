@@ -301,7 +301,7 @@ async def test_else_an_unknown_voice_is_an_error(fallback: VoiceFallback) -> Non
             await meaning(strict, **fields)
     with pytest.raises(LanguageNotSupported):
         await meaning(strict, voice="ryan", language="nl")
-    assert strict.cast.faults() == []
+    assert strict.resolver.faults() == []
 
 
 async def test_the_servers_defaults_hold_for_what_is_left_out() -> None:

@@ -208,7 +208,7 @@ async def test_a_text_that_cant_be_spoken_costs_one_row_of_the_standby_voice() -
 
 async def test_an_engine_that_is_stuck_is_ended_and_started_again() -> None:
     """Its rows fail, and so does who waits for a load; one that merely has nothing to say is left alone."""
-    worker = Worker("standby", patience=1.0)
+    worker = Worker("standby", timeout=1.0)
     deaths: list[None] = []
     worker.on_death = lambda: deaths.append(None)
     await worker.start()

@@ -54,10 +54,10 @@ class Running:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     services = make_services(tmp_path_factory.mktemp("models"), "--standby", "only")
-    services = replace(services, patience=SlowClients(services.metrics, PATIENCE))
+    services = replace(services, slow_clients=SlowClients(services.metrics, PATIENCE))
     door = ConnectionLimiter("wyoming", services.metrics, services.faults)
-    services.patience.add("wyoming", lambda: door.transports)
-    looking = asyncio.create_task(services.patience.run())
+    services.slow_clients.add("wyoming", lambda: door.transports)
+    looking = asyncio.create_task(services.slow_clients.run())
     wyoming = AsyncTcpServer("127.0.0.1", port := free_port())
     await wyoming.start(partial(Handler, services.synthesizer, make_cast(), door))
     config = Config(make_cast(), standby_only=True, max_input=10_000)

@@ -131,7 +131,7 @@ async def test_one_client_leaves_room_for_others(crowd: Crowd) -> None:
 
 
 async def test_a_listener_who_takes_nothing_loses_the_place_to_one_who_waits(crowd: Crowd) -> None:
-    admission = Admission(1, 4, patience=0.02)
+    admission = Admission(1, 4, listener_seconds=0.02)
     await crowd.ask(admission, *"ab")
     crowd.places["a"].pause()
     async with asyncio.timeout(HANG_SECONDS):
@@ -147,7 +147,7 @@ async def test_a_listener_who_takes_nothing_loses_the_place_to_one_who_waits(cro
 
 
 async def test_a_listener_who_takes_in_time_keeps_the_place(crowd: Crowd) -> None:
-    admission = Admission(1, 4, patience=0.05)
+    admission = Admission(1, 4, listener_seconds=0.05)
     await crowd.ask(admission, *"ab")
     crowd.places["a"].pause()
     crowd.places["a"].resume()
@@ -156,7 +156,7 @@ async def test_a_listener_who_takes_in_time_keeps_the_place(crowd: Crowd) -> Non
 
 
 async def test_those_who_lost_their_places_are_bounded_too(crowd: Crowd) -> None:
-    admission = Admission(1, 4, patience=0.0)
+    admission = Admission(1, 4, listener_seconds=0.0)
     await crowd.ask(admission, *"abc")
     for name in "ac":  # c is the newest
         crowd.places[name].pause()

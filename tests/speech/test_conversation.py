@@ -64,7 +64,7 @@ class Stage(Synthesizer):
     """The real one, which remembers the sessions that were opened."""
 
     def __init__(self, engine: Engine, admission: Admission) -> None:
-        engines, metrics = engine.services.synthesizer.engines, engine.services.metrics
+        engines, metrics = engine.services.synthesizer.backends, engine.services.metrics
         super().__init__(engines, history=None, admission=admission, metrics=metrics, options=Options())
         self.worker = engine.worker
         self.admission = admission

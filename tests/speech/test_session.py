@@ -217,7 +217,7 @@ async def test_a_place_is_set_aside_while_a_checkpoint_is_loaded(services: Servi
     with contextlib.suppress(SpeechError):
         await services.models.unload(CUSTOM_VOICE)
     for _ in range(2):  # the second time it is loaded
-        async with services.synthesizer.engines.engage(RYAN, "Hi.", aside):
+        async with services.synthesizer.backends.engage(RYAN, "Hi.", aside):
             pass
     assert entered == ["aside", "ready"]
 

@@ -351,7 +351,7 @@ async def test_the_standby_voice_stands_in_for_a_vllm_server_until_that_is_up_ag
     """What the real voice spoke meanwhile is cleared then, and what the server itself spoke is no reason to."""
     named = serving()
     async with speaking(tmp_path, named, standby="auto") as services, watched(tmp_path, api) as one:
-        engines = services.synthesizer.engines
+        engines = services.synthesizer.backends
         services.synthesizer.on_spoken = one.cache.spoke
         assert engines.qwen3_speaks()
         await speak(services.synthesizer)
@@ -371,12 +371,12 @@ async def test_the_standby_voice_stands_in_for_a_vllm_server_until_that_is_up_ag
 
 async def test_a_vllm_server_of_another_kind_does_not_speak_for_named_speakers(tmp_path: Path) -> None:
     async with speaking(tmp_path, serving("base"), standby="auto") as services:
-        assert not services.synthesizer.engines.qwen3_speaks()
+        assert not services.synthesizer.backends.qwen3_speaks()
 
 
 async def test_where_there_is_the_standby_voice_alone_qwen3_never_speaks(tmp_path: Path) -> None:
     services = make_services(tmp_path, "--standby", "only")
-    assert not services.synthesizer.engines.qwen3_speaks()
+    assert not services.synthesizer.backends.qwen3_speaks()
     await stop(services)
 
 

@@ -15,7 +15,7 @@ from wyoming_qwen3.store.voices.voice import Design, Manner
 from wyoming_qwen3.text.script import Script, SpokenPiece
 
 
-def sketch(number: int = 0) -> VoicePreview:
+def preview(number: int = 0) -> VoicePreview:
     """Of two seconds, no two alike, as a file of 16 bits has it."""
     hum = np.sin(np.arange(48_000, dtype=np.float32) / (20 + number)) / 2
     samples = (np.rint(hum * 32768) / 32768).astype(np.float32)
@@ -51,32 +51,32 @@ def test_there_is_something_to_say_in_every_language(language: Language | None) 
 
 
 async def test_a_sketch_is_found_as_it_was_drawn(clips: Clips) -> None:
-    sketches = VoicePreviews(clips)
-    clip = await sketches.add(sketch(3))
+    previews = VoicePreviews(clips)
+    clip = await previews.add(preview(3))
     assert (clip.extension, clip.seconds) == ("wav", 2.0)
-    found = await sketches.get(clip.id)
-    assert (found.design, found.language, found.clip.text) == (sketch(3).design, sketch(3).language, "Hello there.")
-    assert np.array_equal(found.clip.samples, sketch(3).clip.samples)
+    found = await previews.get(clip.id)
+    assert (found.design, found.language, found.clip.text) == (preview(3).design, preview(3).language, "Hello there.")
+    assert np.array_equal(found.clip.samples, preview(3).clip.samples)
 
 
 async def test_a_sketch_goes_with_its_clip_and_with_the_program(clips: Clips) -> None:
-    sketches = VoicePreviews(clips)
-    deleted, lost, unknown = [await sketches.add(sketch(number)) for number in range(3)]
+    previews = VoicePreviews(clips)
+    deleted, lost, unknown = [await previews.add(preview(number)) for number in range(3)]
     await clips.delete(deleted.id)
     clips.path(lost.id).unlink()
     for clip_id in (deleted.id, lost.id, "nobody"):
         with pytest.raises(NotFound, match="preview"):
-            await sketches.get(clip_id)
+            await previews.get(clip_id)
     with pytest.raises(NotFound, match="preview"):
         await VoicePreviews(clips).get(unknown.id)
 
 
 async def test_only_the_latest_sketches_are_remembered(clips: Clips) -> None:
-    sketches = VoicePreviews(clips)
-    first, *others = [await sketches.add(sketch(number)) for number in range(65)]
+    previews = VoicePreviews(clips)
+    first, *others = [await previews.add(preview(number)) for number in range(65)]
     with pytest.raises(NotFound):
-        await sketches.get(first.id)
-    assert [(await sketches.get(clip.id)).design.seed for clip in others] == list(range(1, 65))
+        await previews.get(first.id)
+    assert [(await previews.get(clip.id)).design.seed for clip in others] == list(range(1, 65))
 
 
 async def test_names_are_refused_before_models(designer: VoiceDesigner, tmp_path: Path) -> None:
@@ -93,5 +93,5 @@ async def test_names_are_refused_before_models(designer: VoiceDesigner, tmp_path
 
 async def test_a_text_that_says_nothing_is_refused_before_models(designer: VoiceDesigner) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        await designer.sketch("A voice.", " 🙂 ... ", None, Sampling())
+        await designer.preview("A voice.", " 🙂 ... ", None, Sampling())
     assert refused.value.param == "sample_text"

@@ -147,12 +147,12 @@ def test_a_payload_is_passed_over_and_never_held() -> None:
 @pytest.mark.parametrize("sent", [b"", b"{", event("describe", data_length=5), event("describe", payload_length=5)])
 async def test_what_does_not_go_on_is_given_up(sent: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"within 0\.05 seconds"):
-        await asyncio.wait_for(EventReader(reader(sent, ended=False), patience=0.05).read(), HANG_SECONDS)
+        await asyncio.wait_for(EventReader(reader(sent, ended=False), timeout=0.05).read(), HANG_SECONDS)
 
 
 async def test_who_has_said_something_may_be_silent() -> None:
     stream = reader(event("describe"), ended=False)
-    source = EventReader(stream, patience=0.05)
+    source = EventReader(stream, timeout=0.05)
     assert await source.read() == Event("describe")
     waiting = asyncio.create_task(source.read())
     await asyncio.sleep(0.2)

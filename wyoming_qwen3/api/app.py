@@ -58,7 +58,7 @@ def make_app(services: Services, config: Config) -> web.Application:
     app = web.Application(middlewares=[_tell_errors], handler_args=PARSER_OPTIONS)
     app[SERVICES] = services
     app[CONFIG] = config
-    app[presets.SKETCHES] = VoicePreviews(services.store.clips)
+    app[presets.PREVIEWS] = VoicePreviews(services.store.clips)
     app[sources.DESK] = sources.Desk()
     app.on_response_prepare.append(_start)
     access.install(app, config.access)
@@ -80,7 +80,7 @@ async def serving(app: web.Application, host: str, *ports: int) -> AsyncIterator
     )
     await runner.setup()
     if (server := runner.server) is not None:
-        app[SERVICES].patience.add("http", lambda: [connection.transport for connection in server.connections])
+        app[SERVICES].slow_clients.add("http", lambda: [connection.transport for connection in server.connections])
     try:
         for port in ports:
             try:

@@ -33,7 +33,7 @@ class Store:
     history: History | None
     """None where it can't be used, as the log tells."""
 
-    drop: WatchedFolder | None = None
+    watched_folder: WatchedFolder | None = None
     """Voices that a person puts into a folder."""
 
     faults: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Services:
     prompts: ClonePrompts
     admission: Admission
     metrics: Metrics
-    patience: SlowClients
+    slow_clients: SlowClients
     store: Store
     servers: Servers | None = None
     """vLLM servers that speak for this one, if there are any."""
@@ -66,7 +66,7 @@ class Services:
 class Config:
     """How HTTP is served."""
 
-    cast: VoiceResolver
+    resolver: VoiceResolver
     standby_only: bool = False
     """Whether there is nothing but the standby voice."""
 

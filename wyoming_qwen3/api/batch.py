@@ -95,7 +95,7 @@ async def speak_batch(request: web.Request) -> web.StreamResponse:
     items = await _understand(wishes, request.app[CONFIG])
     warnings = dict.fromkeys(warning for item in items if item.request for warning in describe(item.request).warnings)
     headers = with_warnings(ignored_headers(body, *wishes), tuple(warnings))
-    at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text
+    at_once = max(services.admission.max_active // 2, 1)  # the other half is for those who wait for a single text
     async with contextlib.aclosing(speak_all(services.synthesizer, items, at_once)) as results:
         if query.format == "zip":
             return await _answer_zip(wishes, items, results, headers)

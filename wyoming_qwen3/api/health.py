@@ -87,7 +87,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         standby=services.standby.ready,
         models=[model_entry(status) for status in services.models.statuses()],
         servers=server_entries(services),
-        faults=[*services.store.faults, *config.cast.faults()],
+        faults=[*services.store.faults, *config.resolver.faults()],
         notes=_notes(services),
         active=services.admission.active,
         queue=services.admission.waiting,

@@ -181,7 +181,7 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
         part.voice,
         part.language,
         part.instruct,
-        _sampling(fields, config.cast.defaults.sampling),
+        _sampling(fields, config.resolver.defaults.sampling),
         speed=fields.speed or part.speed,
         length=fields.max_new_tokens,
         size=wish.size,
@@ -226,13 +226,13 @@ def _standby(wish: ModelWish, config: Config) -> StandbyMode:
 
 
 def _language(fields: SpeechFields, config: Config) -> Language | None:
-    return find_language(fields.language) if fields.language else config.cast.defaults.language
+    return find_language(fields.language) if fields.language else config.resolver.defaults.language
 
 
 def _named(fields: SpeechFields, config: Config, name: str) -> ResolvedVoice:
     if name.lower() == _DESIGN:
         raise InvalidRequest(f"voice is {_DESIGN}, but no instructions describe it.", param="instructions")
-    return config.cast.choose_for("http", VoiceNames(None if name.lower() == _DEFAULT else name, fields.language))
+    return config.resolver.choose_for("http", VoiceNames(None if name.lower() == _DEFAULT else name, fields.language))
 
 
 async def _reference(fields: SpeechFields) -> tuple[Reference | None, tuple[str, ...]]:

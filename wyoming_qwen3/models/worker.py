@@ -48,7 +48,7 @@ _STOP_SECONDS = 2.0
 
 _PING_SECONDS = 5.0
 
-_PATIENCE_SECONDS = 90.0
+_ANSWER_TIMEOUT = 90.0
 """Without any word from an engine that is up, though it was asked for one between two steps, it is stuck.
 
 A step takes milliseconds, but reading a long reference takes a slow processor half a minute.
@@ -127,7 +127,7 @@ class EngineRow:
 class Worker:
     """One engine process. It is started by `start`, may be stopped and started again, and may die at any time."""
 
-    def __init__(self, engine: str, arguments: Sequence[str] = (), *, patience: float = _PATIENCE_SECONDS) -> None:
+    def __init__(self, engine: str, arguments: Sequence[str] = (), *, timeout: float = _ANSWER_TIMEOUT) -> None:
         self.engine = engine
         self.on_death: Callable[[], None] = lambda: None
         """Called when the process ends without having been told to."""
@@ -136,7 +136,7 @@ class Worker:
         """Called with what went wrong with a row's speech, and whether it was begun anew."""
 
         self._arguments = arguments
-        self._patience = patience
+        self._timeout = timeout
         self._heard = 0.0
         """When the process last said anything, by the loop's clock."""
 
@@ -291,11 +291,11 @@ class Worker:
 
     async def _watch(self, child: "_Child") -> None:
         """Ask an engine for a word now and then, and end it when it has none for too long."""
-        loop, every = asyncio.get_running_loop(), min(_PING_SECONDS, self._patience / 4)
+        loop, every = asyncio.get_running_loop(), min(_PING_SECONDS, self._timeout / 4)
         asked = self._heard
         while True:
-            if asked - self._heard > self._patience:
-                _LOGGER.error("The %s engine is stuck: no answer in %.0f s. It is ended", self.engine, self._patience)
+            if asked - self._heard > self._timeout:
+                _LOGGER.error("The %s engine is stuck: no answer in %.0f s. It is ended", self.engine, self._timeout)
                 self._stuck = True
                 child.kill()
                 return

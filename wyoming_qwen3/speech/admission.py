@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from wyoming_qwen3.core.errors import QueueFull
 
-_PATIENCE = 5.0
+_LISTENER_SECONDS = 5.0
 """Seconds for which a place is kept for a listener that takes nothing while others wait."""
 
 
@@ -30,7 +30,7 @@ class Place:
 
     def pause(self) -> None:
         """There is sound, and the listener has yet to take it."""
-        self._timer = asyncio.get_running_loop().call_later(self._admission.patience, self._yield)
+        self._timer = asyncio.get_running_loop().call_later(self._admission.listener_seconds, self._yield)
 
     def resume(self) -> None:
         """The listener has taken it: the holder goes on, even if that makes one more than there should be."""
@@ -59,13 +59,13 @@ class Admission:
     at most, in the order in which they came. One client, where it is named, never has all places or all of the queue.
     """
 
-    def __init__(self, most_active: int, most_waiting: int, patience: float = _PATIENCE) -> None:
-        self.most_active = most_active
-        self.patience = patience
-        self._most_waiting = most_waiting
-        self._most_behind = max(most_active // 2, 1)
-        self._most_active_of_one = most_active - most_active // 8
-        self._most_waiting_of_one = (most_waiting + 1) // 2
+    def __init__(self, max_active: int, max_waiting: int, listener_seconds: float = _LISTENER_SECONDS) -> None:
+        self.max_active = max_active
+        self.listener_seconds = listener_seconds
+        self._max_waiting = max_waiting
+        self._max_behind = max(max_active // 2, 1)
+        self._max_active_of_one = max_active - max_active // 8
+        self._max_waiting_of_one = (max_waiting + 1) // 2
         self._holders: set[Place] = set()
         self._queue: dict[Place, asyncio.Future[None]] = {}
 
@@ -128,19 +128,19 @@ class Admission:
 
     def _has_room(self, place: Place) -> bool:
         speaking = [holder for holder in self._holders if not holder.yielded]
-        if len(speaking) >= self.most_active or len(self._holders) >= 2 * self.most_active:
+        if len(speaking) >= self.max_active or len(self._holders) >= 2 * self.max_active:
             return False
-        if place.behind and sum(holder.behind for holder in speaking) >= self._most_behind:
+        if place.behind and sum(holder.behind for holder in speaking) >= self._max_behind:
             return False
-        return place.client is None or _of(place.client, speaking) < self._most_active_of_one
+        return place.client is None or _of(place.client, speaking) < self._max_active_of_one
 
     def _check_queue(self, client: str | None) -> None:
-        if sum(not place.resumed for place in self._queue) >= self._most_waiting:
+        if sum(not place.resumed for place in self._queue) >= self._max_waiting:
             raise QueueFull(
                 f"{self.active} texts are being spoken and {self.waiting} wait, so that this would be number "
                 f"{self.waiting + 1} in the queue; ask again when some are done."
             )
-        if client is not None and (waiting := _of(client, self._queue)) >= self._most_waiting_of_one:
+        if client is not None and (waiting := _of(client, self._queue)) >= self._max_waiting_of_one:
             raise QueueFull(f"{waiting} texts of this client wait already; ask again when some of them are done.")
 
 

@@ -28,7 +28,7 @@ class PieceQueue:
 
     def __init__(
         self,
-        engaged: Backend,
+        backend: Backend,
         first: Segment,
         following: Callable[[], Awaitable[Segment | None]],
         complete: asyncio.Event,
@@ -36,7 +36,7 @@ class PieceQueue:
         behind: bool,
     ) -> None:
         """`following` waits for the next segment, None at the end; `complete` is set when it waits no more."""
-        self._engaged = engaged
+        self._backend = backend
         self._following = following
         self._complete = complete
         self._behind = behind
@@ -49,8 +49,8 @@ class PieceQueue:
 
         self._rows = contextlib.ExitStack()
         self._line: asyncio.Queue[tuple[Segment, PieceAudio | None] | None] = asyncio.Queue()
-        self._places = asyncio.Semaphore(max(engaged.side_by_side, 2) - 1)
-        self._running = asyncio.create_task(self._run(first), name="lineup")
+        self._places = asyncio.Semaphore(max(backend.side_by_side, 2) - 1)
+        self._running = asyncio.create_task(self._run(first), name="pieces")
 
     def sound(self) -> None:
         """There was sound."""
@@ -88,7 +88,7 @@ class PieceQueue:
         try:
             while segment is not None:
                 if isinstance(segment, SpokenPiece):
-                    row = self._rows.enter_context(self._engaged.submit(segment.text, turn))
+                    row = self._rows.enter_context(self._backend.submit(segment.text, turn))
                     self._begun += 1
                     self._drained.clear()
                     self._line.put_nowait((segment, row))
@@ -109,7 +109,7 @@ class PieceQueue:
         return following.result() if not following.cancelled() else None
 
     async def _next_may_begin(self, row: PieceAudio) -> None:
-        if self._engaged.side_by_side > 1:
+        if self._backend.side_by_side > 1:
             await _first(row.made.wait(), self._all_known())
         else:
             await row.made.wait()

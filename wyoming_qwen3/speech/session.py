@@ -79,14 +79,14 @@ class Synthesizer:
 
     def __init__(
         self,
-        engines: BackendSelector,
+        backends: BackendSelector,
         *,
         history: History | None,
         admission: Admission,
         metrics: Metrics,
         options: Options,
     ) -> None:
-        self.engines = engines
+        self.backends = backends
         self._admission = admission
         self._metrics = metrics
         self._options = options
@@ -121,11 +121,11 @@ class Synthesizer:
     def check(self, request: SpeechRequest) -> None:
         """Raise what would come of it if nobody could ever speak it here, before anything is spoken."""
         check_installed(request.effects)
-        self.engines.check(request)
+        self.backends.check(request)
 
     async def reads_along(self, request: SpeechRequest) -> bool:
         """Whether text that still comes is fed to the model's own text track."""
-        return self._options.text_streaming == "token" and await self.engines.reads_along(request)
+        return self._options.text_streaming == "token" and await self.backends.reads_along(request)
 
     @contextlib.asynccontextmanager
     async def engage(
@@ -137,9 +137,9 @@ class Synthesizer:
         """
         async with (
             self._admission.place(behind=caller.behind, client=caller.client, resumed=resumed) as place,
-            self.engines.engage(request, text, place.aside, live=live) as engaged,
+            self.backends.engage(request, text, place.aside, live=live) as backend,
         ):
-            yield engaged, place
+            yield backend, place
 
     def buffer(self, caller: Caller, request: SpeechRequest, model: str) -> PlaybackBuffer:
         """What tells when the sound of a model is sent."""
@@ -326,30 +326,30 @@ class SpeechSession:
         if resumed and self.report.model == "standby":  # the voice stays the same to the end
             request = replace(request, standby="only", language=request.language or find_language("en"))
         engaging = self._synthesizer.engage(self._caller, request, first.text, live=live, resumed=resumed)
-        async with engaging as (engaged, self._place):
-            self.report.model = engaged.model
+        async with engaging as (backend, self._place):
+            self.report.model = backend.model
             if self._buffer is None:
-                self._buffer = self._synthesizer.buffer(self._caller, request, engaged.model)
+                self._buffer = self._synthesizer.buffer(self._caller, request, backend.model)
             if silence:  # not before there is an engine: who hears the beginning is to hear the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
-            if live and isinstance(engaged, ShrinkingBackend):
-                speech = self._speak_live(engaged, first)
+            if live and isinstance(backend, ShrinkingBackend):
+                speech = self._speak_live(backend, first)
             else:
-                speech = self._speak_pieces(engaged, first, self._buffer)
+                speech = self._speak_pieces(backend, first, self._buffer)
             async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
-                    self.report.model = engaged.model  # memory that ran out may have changed it
+                    self.report.model = backend.model  # memory that ran out may have changed it
                     yield chunk
         self._place = None
 
     async def _speak_pieces(
-        self, engaged: Backend, first: Segment, buffer: PlaybackBuffer
+        self, backend: Backend, first: Segment, buffer: PlaybackBuffer
     ) -> AsyncGenerator[FloatArray, None]:
         """Piece after piece, each with all its text, and begun before its turn has come."""
         buffer.restart(time.monotonic())
         known, behind = self._incoming.finished, self._caller.behind
-        async with PieceQueue(engaged, first, self._next_segment, known, behind=behind) as lineup:
-            async for segment, row in lineup:
+        async with PieceQueue(backend, first, self._next_segment, known, behind=behind) as pieces:
+            async for segment, row in pieces:
                 silence = self._silence_before(segment)
                 for chunk in buffer.add(silence) if silence.size else ():
                     yield chunk
@@ -359,17 +359,17 @@ class SpeechSession:
                 row.hear(self._playback.in_hand(time.monotonic()))
                 expected = expected_seconds(segment.text)
                 async for made in row:
-                    lineup.sound()
+                    pieces.sound()
                     now = time.monotonic()
                     for chunk in buffer.take(made, self._expected, expected, self._playback.in_hand(now), now):
                         yield chunk
                 self._add_cost(row)
-                lineup.heard()
+                pieces.heard()
                 for chunk in buffer.end(known=known.is_set()):  # the next piece may be long in coming
                     yield chunk
         for chunk in buffer.release():
             yield chunk
-        self._synthesizer.measured(engaged.model, buffer.speed)
+        self._synthesizer.measured(backend.model, buffer.speed)
 
     def _silence_before(self, segment: Segment) -> FloatArray:
         """The silence, [samples], that a pause is, or that parts a piece of speech from the one before."""
@@ -378,14 +378,14 @@ class SpeechSession:
             return pcm.silence(segment.seconds, SAMPLE_RATE)
         return pcm.silence(self._options.sentence_pause if after_speech else 0.0, SAMPLE_RATE)
 
-    async def _speak_live(self, engaged: ShrinkingBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
+    async def _speak_live(self, backend: ShrinkingBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Stretch after stretch, the words of each fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
                 segment = await self._take_segment()
                 continue
-            with engaged.submit_live(segment.text) as row:
+            with backend.submit_live(segment.text) as row:
                 feeding = asyncio.create_task(self._feed_stretch(row))
                 try:
                     async for chunk in row:

@@ -103,11 +103,11 @@ class VoiceDesigner:
         if name is not None:
             self._check_name(name, overwrite=overwrite)
         needed = self.checkpoints if name is not None else self.checkpoints[:1]
-        missing = [await self._synthesizer.engines.missing(checkpoint) for checkpoint in needed]
+        missing = [await self._synthesizer.backends.missing(checkpoint) for checkpoint in needed]
         if first := next(filter(None, missing), None):
             raise first
 
-    async def sketch(
+    async def preview(
         self,
         description: str,
         text: str,
@@ -146,25 +146,25 @@ class VoiceDesigner:
     async def keep(
         self,
         name: str,
-        sketch: VoicePreview,
+        preview: VoicePreview,
         manner: Manner,
         tell: Callable[[Stage], None] = _untold,
         *,
         overwrite: bool = False,
     ) -> KeptVoice:
-        """Keep a sketch as a preset that is ready to speak.
+        """Keep a preview as a preset that is ready to speak.
 
         Raises a SpeechError where that fails; nothing is kept then, and what was to be overwritten stays.
         """
         base = self.checkpoints[1]
-        prompt = (base.size, await self._prompt(base, sketch, tell)) if await self._extracts(base) else None
+        prompt = (base.size, await self._prompt(base, preview, tell)) if await self._extracts(base) else None
         tell("saving")
         return await self._voices.create(
             name,
             "preset",
             manner,
-            [sketch.clip],
-            design=sketch.design,
+            [preview.clip],
+            design=preview.design,
             prompt=prompt,
             overwrite=overwrite,
         )
@@ -173,9 +173,9 @@ class VoiceDesigner:
         """Whether it is this machine's engine that will clone the voice, and not a server that hears the clip anew."""
         return self._models.has_engine and (await self._models.look(base)).available
 
-    async def _prompt(self, base: Checkpoint, sketch: VoicePreview, tell: Callable[[Stage], None]) -> ClonePrompt:
+    async def _prompt(self, base: Checkpoint, preview: VoicePreview, tell: Callable[[Stage], None]) -> ClonePrompt:
         """What the checkpoint reads out of the clip."""
-        reference = await asyncio.to_thread(prepare, [sketch.clip])
+        reference = await asyncio.to_thread(prepare, [preview.clip])
         tell("loading")
         async with self._models.use(base) as worker:
             tell("cloning")
@@ -199,16 +199,16 @@ class VoicePreviews:
         self._clips = clips
         self._drawn: OrderedDict[str, tuple[Design, Language | None, str | None]] = OrderedDict()
 
-    async def add(self, sketch: VoicePreview) -> StoredClip:
-        """Put its clip where it can be heard; by the clip's id the sketch is found. Raises StorageFailed."""
-        clip = await self._clips.add(await asyncio.to_thread(wav.pack, sketch.clip), "wav", sketch.seconds)
-        self._drawn[clip.id] = sketch.design, sketch.language, sketch.clip.text
+    async def add(self, preview: VoicePreview) -> StoredClip:
+        """Put its clip where it can be heard; by the clip's id the preview is found. Raises StorageFailed."""
+        clip = await self._clips.add(await asyncio.to_thread(wav.pack, preview.clip), "wav", preview.seconds)
+        self._drawn[clip.id] = preview.design, preview.language, preview.clip.text
         if len(self._drawn) > _REMEMBERED:
             self._drawn.popitem(last=False)
         return clip
 
     async def get(self, clip_id: str) -> VoicePreview:
-        """The sketch of that clip. Raises NotFound."""
+        """The preview of that clip. Raises NotFound."""
         try:
             design, language, said = self._drawn[clip_id]
             data = await asyncio.to_thread(self._clips.path(clip_id).read_bytes)

@@ -21,7 +21,7 @@ MAX_DATA = 256 << 10
 MAX_PAYLOAD = 1 << 20
 """Bytes after that. A server that speaks needs none; they are passed over, and never held."""
 
-PATIENCE = 30.0
+EVENT_TIMEOUT = 30.0
 """Seconds for an event from its first byte to its last, and for a client that says nothing to say it."""
 
 _MAX_BRACKETS = 2_000
@@ -40,9 +40,9 @@ _NO_EVENT = "That was no Wyoming event: a line of JSON with a type is expected."
 class EventReader:
     """Reads one client's events, no faster than at a bearable rate; what comes faster waits in its socket."""
 
-    def __init__(self, reader: asyncio.StreamReader, patience: float = PATIENCE) -> None:
+    def __init__(self, reader: asyncio.StreamReader, timeout: float = EVENT_TIMEOUT) -> None:
         self._reader = reader
-        self._patience = patience
+        self._timeout = timeout
         self._heard = False
         self._due = 0.0
 
@@ -52,17 +52,17 @@ class EventReader:
         Raises InvalidRequest for what is no event or does not go on, and TooLarge.
         """
         try:
-            async with asyncio.timeout(None if self._heard else self._patience):
+            async with asyncio.timeout(None if self._heard else self._timeout):
                 first = await self._reader.read(1)
             if not first:
                 return None
             self._heard = True
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 return await self._read_event(first)
         except TimeoutError as error:
             if error.errno:  # the system's own: the other end is gone
                 raise ConnectionResetError(error.errno, error.strerror) from error
-            raise InvalidRequest(f"No whole event came within {self._patience:g} seconds.") from error
+            raise InvalidRequest(f"No whole event came within {self._timeout:g} seconds.") from error
         except asyncio.IncompleteReadError:
             return None
 

@@ -79,8 +79,8 @@ class Handler(AsyncEventHandler):
     def __init__(
         self,
         synthesizer: Synthesizer,
-        cast: VoiceResolver,
-        door: ConnectionLimiter,
+        resolver: VoiceResolver,
+        limiter: ConnectionLimiter,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
@@ -88,8 +88,8 @@ class Handler(AsyncEventHandler):
     ) -> None:
         super().__init__(reader, writer)
         self._synthesizer = synthesizer
-        self._cast = cast
-        self._door = door
+        self._resolver = resolver
+        self._limiter = limiter
         self._address = address_of(writer)
         self._events = EventReader(reader)
         self._patient = patient
@@ -110,15 +110,15 @@ class Handler(AsyncEventHandler):
         """Read events until the client leaves, sends what is no event, or an answer fails."""
         self._is_running = True
         try:
-            with self._door.enter(self._address, self.writer.transport, self):
+            with self._limiter.enter(self._address, self.writer.transport, self):
                 await self._converse()
         except QueueFull as error:
-            with self._door.outside() as patiently:
+            with self._limiter.outside() as patiently:
                 if patiently:
                     await self._tell(error)
                     await self._hang_up()
                 else:
-                    self._door.turned_away(self._address, error)
+                    self._limiter.turned_away(self._address, error)
                     self.writer.transport.abort()
 
     async def _converse(self) -> None:
@@ -207,7 +207,7 @@ class Handler(AsyncEventHandler):
 
     async def _dispatch(self, event: Event) -> None:
         if Describe.is_type(event.type):
-            await self._reply(build_info(self._cast.voices.all()))
+            await self._reply(build_info(self._resolver.voices.all()))
         elif Ping.is_type(event.type):
             await self._reply(pong(event))
         elif self._refused:
@@ -242,7 +242,7 @@ class Handler(AsyncEventHandler):
             raise InvalidRequest("There was text in a synthesize-chunk without a synthesize-start before it.")
 
     def _answer(self, voice: SynthesizeVoice | None, text_format: str | None, *, streamed: bool) -> SpeechSession:
-        session = self._synthesizer.open(_request(self._cast, self._address, voice, text_format), "wyoming")
+        session = self._synthesizer.open(_request(self._resolver, self._address, voice, text_format), "wyoming")
         self._waiting.append(_Answer(session, streamed))
         if self._speaking is None or self._speaking.done():
             self._speaking = asyncio.create_task(self._speak(), name="wyoming speaker")
@@ -309,7 +309,7 @@ class Handler(AsyncEventHandler):
         await super().stop()
 
     async def _tell(self, error: SpeechError) -> None:
-        self._door.turned_away(self._address, error)
+        self._limiter.turned_away(self._address, error)
         if self._hung_up:
             return
         with contextlib.suppress(ConnectionError, TimeoutError):
@@ -324,17 +324,19 @@ class Handler(AsyncEventHandler):
         await self.write_event(message.event())
 
 
-def _request(cast: VoiceResolver, client: str, voice: SynthesizeVoice | None, text_format: str | None) -> SpeechRequest:
+def _request(
+    resolver: VoiceResolver, client: str, voice: SynthesizeVoice | None, text_format: str | None
+) -> SpeechRequest:
     """What a Wyoming client at that address asked for. Raises InvalidRequest, or as VoiceResolver.choose_for does."""
     if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
         raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
     wanted = voice or SynthesizeVoice()
-    part = cast.choose_for("wyoming", VoiceNames(wanted.name, wanted.language, wanted.speaker), client)
+    part = resolver.choose_for("wyoming", VoiceNames(wanted.name, wanted.language, wanted.speaker), client)
     return SpeechRequest(
         part.voice,
         part.language,
         part.instruct,
-        cast.defaults.sampling,
+        resolver.defaults.sampling,
         ssml=text_format == SynthesizeTextFormat.SSML,
         speed=part.speed,
         effects=part.effects,

@@ -494,7 +494,7 @@ def folder(tmp_path: Path) -> Path:
 async def dropped(tmp_path: Path, folder: Path) -> AsyncIterator[Client]:
     services = make_services(tmp_path / "voices", "--standby", "off")
     drop = WatchedFolder(folder, services.store.voices, quiet_seconds=0)
-    services = replace(services, store=replace(services.store, drop=drop))
+    services = replace(services, store=replace(services.store, watched_folder=drop))
     async with serving(make_app(services, Config(make_cast()))) as client:
         await services.store.voices.open()
         await drop.scan()

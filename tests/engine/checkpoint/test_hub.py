@@ -49,7 +49,7 @@ class Machine:
         checksum = hashlib.sha256((self.hub.root / CHECKPOINT.repository / MODEL).read_bytes()).hexdigest()
         return self.folder / ".download" / f"{checksum}.part"
 
-    def download(self, *, revision: str = "main", patience: float = 5.0, endpoint: str | None = None) -> Path:
+    def download(self, *, revision: str = "main", read_timeout: float = 5.0, endpoint: str | None = None) -> Path:
         return client.download(
             CHECKPOINT,
             self.models_dir,
@@ -57,13 +57,15 @@ class Machine:
             report=self.reports.append,
             log=self.log.append,
             endpoint=endpoint or self.hub.url,
-            patience=patience,
+            read_timeout=read_timeout,
         )
 
-    def fails(self, *, patience: float = 5.0, revision: str = "main", endpoint: str | None = None) -> DownloadFailed:
+    def fails(
+        self, *, read_timeout: float = 5.0, revision: str = "main", endpoint: str | None = None
+    ) -> DownloadFailed:
         """The failure of a download, as one sentence without secrets and without what caused it."""
         with pytest.raises(DownloadFailed) as caught:
-            self.download(patience=patience, revision=revision, endpoint=endpoint)
+            self.download(read_timeout=read_timeout, revision=revision, endpoint=endpoint)
         message = str(caught.value)
         assert message.endswith((".", "?"))
         assert "\n" not in message
@@ -298,7 +300,7 @@ def test_answer_that_is_no_hubs(machine: Machine, body: bytes) -> None:
 @pytest.mark.parametrize("after", [0, 600_000])
 def test_silent_hub_is_given_up(machine: Machine, after: int) -> None:
     machine.hub.faults.stall[MODEL] = after
-    error = machine.fails(patience=0.5)
+    error = machine.fails(read_timeout=0.5)
     assert isinstance(error, TransientDownloadFailed)
     assert str(error) == f"The hub at {machine.hub.host} broke off or fell silent in the middle of {MODEL}."
 

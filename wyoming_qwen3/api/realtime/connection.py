@@ -105,7 +105,7 @@ def add_to(app: web.Application) -> None:
 
 def _first_settings(request: web.Request) -> SessionSettings:
     """What is spoken with until the client says otherwise. Raises ModelNotFound."""
-    part = request.app[CONFIG].cast.choose_for("http", VoiceNames())
+    part = request.app[CONFIG].resolver.choose_for("http", VoiceNames())
     settings = SessionSettings(voice=part.label, model=parse_query(request, RealtimeQuery).model or MODEL)
     find_model(settings.speech_fields().model)
     return settings

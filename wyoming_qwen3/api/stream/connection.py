@@ -172,9 +172,9 @@ class _StreamConnection:
     async def _receive(self) -> WSMessage:
         """The next message. The socket's own timeout would begin anew with each ping."""
         while (now := self._now()) < self._deadline or self._busy:
-            patience = self._idle_seconds if self._busy else self._deadline - now
+            timeout = self._idle_seconds if self._busy else self._deadline - now
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(timeout):
                     return await self._socket.receive()
         wanted = "text came" if self._config else "session.config came first"
         error = InvalidRequest(f"No {wanted} in time, so this connection is closed.")
@@ -186,7 +186,7 @@ class _StreamConnection:
         return self._owed > 0 or (self._open is not None and not self._open.over)
 
     def _stay(self) -> None:
-        """Something happened: patience begins anew."""
+        """Something happened: the idle timeout begins anew."""
         self._deadline = self._now() + self._idle_seconds
 
     async def _dispatch(self, data: str) -> None:

@@ -31,7 +31,7 @@ from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_scr
 from wyoming_qwen3.text.markup import MAX_PAUSE
 
 from .sources import bounded, keep
-from .speakers import SpeakerFields, Speakers, cast
+from .speakers import SpeakerFields, Speakers, assign_voices
 
 resource = Resource("Speech")
 
@@ -122,11 +122,11 @@ async def converse(request: web.Request) -> web.StreamResponse:
     effects = read_effects(body.effects or [])
     check_installed(effects)
     turns = await asyncio.to_thread(_read_turns, body, config.max_input)
-    company = await cast([turn.speaker for turn in turns], body.speakers, body, config, services.synthesizer)
+    company = await assign_voices([turn.speaker for turn in turns], body.speakers, body, config, services.synthesizer)
     lines = [_line(turn, company[voice_key(turn.speaker)], body.pause_ms) for turn in turns]
     warnings = _warnings(turns, company)
     headers = with_warnings(_ignored(body) | {"X-Turns": str(len(lines))}, warnings)
-    at_once = max(services.admission.most_active // 2, 1)  # the other half is for those who wait for a single text
+    at_once = max(services.admission.max_active // 2, 1)  # the other half is for those who wait for a single text
     told = body.return_ == "json"
 
     async def gather(tell: Callable[[str], None]) -> ConversationAnswer:

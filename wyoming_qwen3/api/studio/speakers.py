@@ -36,7 +36,7 @@ Speakers: TypeAlias = Annotated[
 """A speaker's name -> a voice, or how that speaker speaks."""
 
 
-async def cast(
+async def assign_voices(
     names: Iterable[str], speakers: Speakers, shared: SpeechFields, config: Config, synthesizer: Synthesizer
 ) -> dict[str, SpeechRequest]:
     """How each of the names speaks, by its `voice_key`: case and blanks make no other speaker.
@@ -47,11 +47,11 @@ async def cast(
     """
     named = {voice_key(name): name for name in names}
     given = _given(speakers)
-    known = {key for key, name in named.items() if _is_voice(config.cast, name)}
-    if config.cast.fallback == "on":
+    known = {key for key, name in named.items() if _is_voice(config.resolver, name)}
+    if config.resolver.fallback == "on":
         known |= named.keys() - given.keys()  # the default voice speaks for those that there are not
     if unknown := [name for key, name in named.items() if key not in known and key not in given]:
-        raise _without_voice(unknown, config.cast)
+        raise _without_voice(unknown, config.resolver)
     company = {}
     for key, name in named.items():
         fields = _merged(shared, given.get(key), name if key in known else None)

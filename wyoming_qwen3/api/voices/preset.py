@@ -57,16 +57,16 @@ async def describe_all(services: Services, voices: Sequence[KeptVoice]) -> list[
     return [_describe(services, voice, fields) for voice, fields in zip(voices, told, strict=True)]
 
 
-def describe_preview(clip: StoredClip, sketch: VoicePreview) -> PreviewEntry:
+def describe_preview(clip: StoredClip, preview: VoicePreview) -> PreviewEntry:
     """What was sketched, and the clip to hear it by, as JSON."""
     return PreviewEntry(
         preview_id=clip.id,
         preview_url=f"/api/clips/{clip.id}",
-        seed=sketch.design.seed,
-        description=sketch.design.description,
-        sample_text=sketch.design.sample_text,
-        language=language_name(sketch.language),
-        duration_ms=round(1000 * sketch.seconds),
+        seed=preview.design.seed,
+        description=preview.design.description,
+        sample_text=preview.design.sample_text,
+        language=language_name(preview.language),
+        duration_ms=round(1000 * preview.seconds),
     )
 
 

@@ -34,7 +34,7 @@ from .profile import check_unbound
 
 resource = Resource("Presets")
 
-SKETCHES = web.AppKey("sketches", VoicePreviews)
+PREVIEWS = web.AppKey("previews", VoicePreviews)
 """The previews that may still be kept."""
 
 _MOST_BYTES = 256 * 1024
@@ -202,13 +202,13 @@ async def _design(request: web.Request, body: PresetBody) -> _Make:
 
     Raises a SpeechError for all that can be found out before anything is spoken.
     """
-    services, sketches = request.app[SERVICES], request.app[SKETCHES]
+    services, previews = request.app[SERVICES], request.app[PREVIEWS]
     if body.instructions:
         raise InvalidRequest(
             "instructions are for a built-in voice: send voice too, or put all of it into description.",
             param="instructions",
         )
-    heard = await _heard(sketches, body)
+    heard = await _heard(previews, body)
     before = Manner(heard.design.description, heard.language) if heard else Manner()
     manner = change_manner(before, body, services.models.size)
     if not manner.description:
@@ -220,21 +220,21 @@ async def _design(request: web.Request, body: PresetBody) -> _Make:
     await by.check(name, overwrite=body.overwrite)
 
     async def make(tell: _Tell) -> PresetEntry | PreviewEntry:
-        sketch = heard or await _draw(by, request.app[CONFIG].cast.defaults, body, manner, tell)
+        preview = heard or await _draw(by, request.app[CONFIG].resolver.defaults, body, manner, tell)
         if name is None:
-            return describe_preview(await sketches.add(sketch), sketch)
-        return await describe(services, await by.keep(name, sketch, manner, tell, overwrite=body.overwrite))
+            return describe_preview(await previews.add(preview), preview)
+        return await describe(services, await by.keep(name, preview, manner, tell, overwrite=body.overwrite))
 
     return make
 
 
-async def _heard(sketches: VoicePreviews, body: PresetBody) -> VoicePreview | None:
+async def _heard(previews: VoicePreviews, body: PresetBody) -> VoicePreview | None:
     """The preview to keep, if one is named. Raises NotFound, and InvalidRequest where it is not what is asked for."""
     if body.preview_id is None:
         return None
     if body.preview:
         raise InvalidRequest("preview_id keeps a preview; leave preview out.", param="preview")
-    heard = await sketches.get(body.preview_id)
+    heard = await previews.get(body.preview_id)
     for field in ("description", "sample_text", "seed"):
         given = getattr(body, field)
         if given is not None and str(given).strip() != str(getattr(heard.design, field)):
@@ -247,7 +247,7 @@ async def _draw(by: VoiceDesigner, defaults: Defaults, body: PresetBody, manner:
     text = (body.sample_text or "").strip() or sample_text(language)
     given: dict[str, Any] = {"seed": body.seed, "temperature": body.temperature}
     sampling = replace(defaults.sampling, **{name: value for name, value in given.items() if value is not None})
-    return await by.sketch(manner.description, text, language, sampling, tell)
+    return await by.preview(manner.description, text, language, sampling, tell)
 
 
 def _name(services: Services, body: PresetBody) -> str:

@@ -150,7 +150,10 @@ async def list_profiles(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     store = services.store
     profiles = await describe_all(services, [voice for voice in store.voices.all() if voice.type == "profile"])
-    problems = [Problem(entry=one.entry, message=one.message) for one in (store.drop.problems if store.drop else ())]
+    problems = [
+        Problem(entry=one.entry, message=one.message)
+        for one in (store.watched_folder.problems if store.watched_folder else ())
+    ]
     return web.json_response(text=ProfileList(profiles=profiles, problems=problems).model_dump_json())
 
 

@@ -148,7 +148,7 @@ async def create_voice(request: web.Request) -> web.StreamResponse:
     body, clip = await _read_new(request)
     services, headers = request.app[SERVICES], ignored_headers(body)
     if body.type == "prompt" or (body.type is None and body.prompt):
-        voice = await _from_words(services, request.app[CONFIG].cast.defaults, body, clip)
+        voice = await _from_words(services, request.app[CONFIG].resolver.defaults, body, clip)
     else:
         voice, warnings = await _from_clip(services, body, clip)
         headers = with_warnings(headers, warnings)
@@ -222,8 +222,8 @@ async def _from_words(services: Services, defaults: Defaults, body: NewVoice, cl
         raise InvalidRequest("A voice of type prompt has a prompt, and no audio_sample.", param="prompt")
     made_by, language = designer(services), defaults.language
     await made_by.check(body.name)
-    sketch = await made_by.sketch(description, text or sample_text(language), language, defaults.sampling)
-    return await made_by.keep(body.name, sketch, Manner(description))
+    preview = await made_by.preview(description, text or sample_text(language), language, defaults.sampling)
+    return await made_by.keep(body.name, preview, Manner(description))
 
 
 async def _from_clip(services: Services, body: NewVoice, clip: bytes | None) -> tuple[KeptVoice, list[str]]:
@@ -247,9 +247,9 @@ def _hear(clip: bytes, text: str | None) -> tuple[Reference, list[str]]:
 
 
 def _default(request: web.Request) -> DefaultVoice:
-    cast = request.app[CONFIG].cast
-    configured, chosen = cast.defaults.speaker.name, cast.voices.default
-    names = {speaker.id: speaker.name for speaker in SPEAKERS} | {kept.id: kept.name for kept in cast.voices.all()}
+    resolver = request.app[CONFIG].resolver
+    configured, chosen = resolver.defaults.speaker.name, resolver.voices.default
+    names = {speaker.id: speaker.name for speaker in SPEAKERS} | {kept.id: kept.name for kept in resolver.voices.all()}
     return DefaultVoice(voice=names.get(chosen or "", configured), configured=configured)
 
 

@@ -47,19 +47,19 @@ def download(
     report: Callable[[Progress], None],
     log: Callable[[str], None],
     endpoint: str | None = None,
-    patience: float = 30.0,
+    read_timeout: float = 30.0,
 ) -> Path:
     """Fetch what the checkpoint's folder lacks of `revision` (a branch, tag or commit), and return the folder.
 
     Goes on where an earlier try stopped, even inside a file. Takes safetensors, JSON and text, never pickles or code,
     and checks each file by the hub's checksum before it appears in its place. It is one try, that ends after
-    `patience` seconds without a byte: the caller repeats it, waiting `retry_delay`. `report` is called about twice a
+    `read_timeout` seconds without a byte: the caller repeats it, waiting `retry_delay`. `report` is called twice a
     second, and at the end. HF_ENDPOINT (unless `endpoint` is given), HF_TOKEN and HF_HUB_OFFLINE hold.
 
     Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
     """
     path = folder(models_dir, checkpoint)
-    _fetch(checkpoint.repository, revision, path, report=report, log=log, endpoint=endpoint, patience=patience)
+    _fetch(checkpoint.repository, revision, path, report=report, log=log, endpoint=endpoint, read_timeout=read_timeout)
     if missing := missing_files(path):
         raise DownloadFailed(f"{checkpoint.repository} at {revision} is not whole: it lacks {', '.join(missing)}.")
     return path
@@ -73,13 +73,13 @@ def _fetch(
     report: Callable[[Progress], None],
     log: Callable[[str], None],
     endpoint: str | None = None,
-    patience: float,
+    read_timeout: float,
 ) -> None:
     """Make `path` hold the checkpoint's files of `revision`, as `download` says.
 
     Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
     """
-    hub = _Hub(repository, revision, endpoint.rstrip("/") if endpoint else None, patience)
+    hub = _Hub(repository, revision, endpoint.rstrip("/") if endpoint else None, read_timeout)
     with _in_one_sentence(hub, path.parent):
         commit, files = hub.listing()
         parts = path / PARTS
@@ -124,7 +124,7 @@ class _Hub:
     repository: str
     revision: str
     endpoint: str | None
-    patience: float
+    read_timeout: float
 
     @property
     def host(self) -> str:
@@ -137,7 +137,7 @@ class _Hub:
 
     @property
     def connect_seconds(self) -> float:
-        return min(_CONNECT_SECONDS, self.patience)
+        return min(_CONNECT_SECONDS, self.read_timeout)
 
     def listing(self) -> tuple[str, list[_File]]:
         """Commit that the revision stands for, and its files of the kinds that are taken, smallest first."""
@@ -159,7 +159,7 @@ class _Hub:
         if start:
             headers["Range"] = f"bytes={start}-"
         url = hf_hub_url(self.repository, name, revision=commit, endpoint=self.endpoint)
-        timeout = (self.connect_seconds, self.patience)
+        timeout = (self.connect_seconds, self.read_timeout)
         with get_session().get(url, headers=headers, stream=True, timeout=timeout) as response:
             hf_raise_for_status(response)
             try:

@@ -1,4 +1,4 @@
-"""Layers of the codec over compiled kernels, each used as its namesake in codec_layers is: exact, and faster on a CPU.
+"""Layers of the codec over compiled kernels, each used as its namesake in layers.py is: exact, and faster on a CPU.
 
 Sums are float32 as there, in an order of their own: results are equal within rounding, and do not depend on pieces,
 threads and the signals beside. Knows matrices and what the kernels need.

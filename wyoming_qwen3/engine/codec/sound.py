@@ -31,7 +31,7 @@ def chunk_frames(chunks_sent: int) -> int:
 
 
 class FrameDecoder(Protocol):
-    """What is needed of the codec's decoder, however it computes; see codec.CodecDecoder."""
+    """What is needed of the codec's decoder, however it computes; see decoder.CodecDecoder."""
 
     side_by_side: bool
     """Whether several streams are decoded faster together than one after the other."""

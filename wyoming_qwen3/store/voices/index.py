@@ -23,13 +23,13 @@ class VoiceIndex:
         self.default = default if default in self.by_id or default in _SPEAKER_IDS else None
 
     def put(self, voice: KeptVoice, *, instead_of: str | None = None) -> "VoiceIndex":
-        """Another shelf, with a voice that is new or changed, or overwrites one, also as the default."""
+        """Another index, with a voice that is new or changed, or overwrites one, also as the default."""
         kept = {key: one for key, one in self.by_id.items() if key != instead_of} | {voice.id: voice}
         overwrites_default = instead_of is not None and instead_of == self.default
         return VoiceIndex(kept.values(), voice.id if overwrites_default else self.default)
 
     def without(self, voice_id: str) -> "VoiceIndex":
-        """Another shelf, without a voice."""
+        """Another index, without a voice."""
         return VoiceIndex((voice for voice in self.voices if voice.id != voice_id), self.default)
 
     def named(self, name: str) -> KeptVoice | None:

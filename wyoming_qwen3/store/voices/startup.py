@@ -19,7 +19,7 @@ from .voice import KeptVoice
 _LOGGER = logging.getLogger(__name__)
 
 
-def read_shelf(folder: Path, migrations: Sequence[Migration]) -> VoiceIndex:
+def read_index(folder: Path, migrations: Sequence[Migration]) -> VoiceIndex:
     """All voices in a folder, which is made if need be, and their default.
 
     A voice that can't be read, or has a newer schema, is logged and stays as it is. Voices that had been overwritten
@@ -36,13 +36,13 @@ def read_shelf(folder: Path, migrations: Sequence[Migration]) -> VoiceIndex:
             remove(folder / voice_id)
     default = _read_default(folder)
     voices = _unambiguous(voice for voice, _ in found if voice.id not in overwritten)
-    shelf = VoiceIndex(settle(voices), _followed(default, overwritten))
-    if shelf.default != default and shelf.default is not None:
+    index = VoiceIndex(settle(voices), _followed(default, overwritten))
+    if index.default != default and index.default is not None:
         with finished_later("The default voice could not be written"):
-            write_default(folder, shelf.default)
-    for voice in shelf.voices:
+            write_default(folder, index.default)
+    for voice in index.voices:
         VoiceFolder(folder / voice.id).tidy(voice)
-    return shelf
+    return index
 
 
 def write_default(folder: Path, default: str | None) -> None:

@@ -24,7 +24,7 @@ from .folder import VoiceFolder
 from .former_names import merge, rename
 from .index import VoiceIndex
 from .record import MIGRATIONS, Migration
-from .startup import finished_later, read_shelf, write_default
+from .startup import finished_later, read_index, write_default
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType
 from .wav import check_clip
 
@@ -45,7 +45,7 @@ class VoiceStore:
     def __init__(self, folder: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         self._folder = folder
         self._migrations = migrations
-        self._shelf = VoiceIndex((), None)
+        self._index = VoiceIndex((), None)
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
@@ -57,19 +57,19 @@ class VoiceStore:
 
     def all(self) -> list[KeptVoice]:
         """All voices by name."""
-        return list(self._shelf.voices)
+        return list(self._index.voices)
 
     def find(self, name_or_id: str) -> KeptVoice | None:
         """The voice with that id, or with that name as `voice_key` compares them."""
-        return self._shelf.find(name_or_id)
+        return self._index.find(name_or_id)
 
     def find_former(self, name: str) -> KeptVoice | None:
         """The voice that had that name before it was renamed, where no voice has it now."""
-        return self._shelf.find_former(name)
+        return self._index.find_former(name)
 
     def get(self, name_or_id: str) -> KeptVoice:
         """As `find`. Raises VoiceNotFound, naming what there is."""
-        return self._shelf.get(name_or_id)
+        return self._index.get(name_or_id)
 
     async def create(
         self,
@@ -150,7 +150,7 @@ class VoiceStore:
 
     def sample_path(self, voice_id: str, sample_id: str) -> Path:
         """The WAV file of a clip. Raises VoiceNotFound, NotFound, StorageFailed where the file is lost."""
-        voice = self._shelf.with_id(voice_id)
+        voice = self._index.with_id(voice_id)
         path = self._at(voice).sample_path(_sample(voice, sample_id).id)
         if not path.is_file():
             raise StorageFailed(f"The server has lost a recording of the voice {voice.name!r}; add it again.")
@@ -158,7 +158,7 @@ class VoiceStore:
 
     async def prompt(self, voice_id: str, revision: str, size: Size) -> ClonePrompt | None:
         """The clone prompt kept for a revision; None where there is none that can be used."""
-        voice = self._shelf.by_id.get(voice_id)
+        voice = self._index.by_id.get(voice_id)
         if voice is None or voice.revision != revision or size not in SIZES:
             return None
         return await asyncio.to_thread(self._at(voice).read_prompt, revision, size)
@@ -179,7 +179,7 @@ class VoiceStore:
     @property
     def default(self) -> str | None:
         """Id of the voice or of the speaker that speaks when none is asked for."""
-        return self._shelf.default
+        return self._index.default
 
     async def set_default(self, name_or_id: str | None) -> None:
         """Make a kept voice or a speaker the default. Raises VoiceNotFound, InvalidRequest."""
@@ -195,7 +195,7 @@ class VoiceStore:
         return await asyncio.shield(hold())  # a thread can't be cancelled, and must not go on without the lock
 
     def _open(self) -> None:
-        self._shelf = read_shelf(self._folder, self._migrations)
+        self._index = read_index(self._folder, self._migrations)
 
     def _create(
         self,
@@ -206,19 +206,19 @@ class VoiceStore:
     ) -> KeptVoice:
         voice = replace(draft, samples=_samples(recordings))
         check_voice(voice)
-        shelf = self._shelf
-        old = shelf.named(voice.name)
+        index = self._index
+        old = index.named(voice.name)
         if old is not None and not overwrite:
             raise NameExists(f"There is a voice {old.name!r} already; choose another name.", param="name")
-        if old is None and len(shelf.voices) >= MOST_VOICES:
+        if old is None and len(index.voices) >= MOST_VOICES:
             raise InvalidRequest(f"There are {MOST_VOICES} voices, and no more are kept; delete one first.")
         voice = replace(voice, former_names=self._free_names(voice, old))
         self._at(voice).create(voice, recordings, prompt, old.id if old else None)
-        self._shelf = shelf.put(voice, instead_of=old.id if old else None)
+        self._index = index.put(voice, instead_of=old.id if old else None)
         self._take_name(voice)
         if old is not None:
             with finished_later("An overwritten voice could not be removed"):
-                if self._shelf.default != shelf.default:
+                if self._index.default != index.default:
                     write_default(self._folder, voice.id)
                 remove(self._at(old).path)
         return voice
@@ -226,10 +226,10 @@ class VoiceStore:
     def _change(
         self, voice_id: str, name: str | None, kept: Sequence[str] | None, given: Mapping[str, object]
     ) -> KeptVoice:
-        old = rename(self._shelf.with_id(voice_id), name, kept)
+        old = rename(self._index.with_id(voice_id), name, kept)
         voice = replace(old, **given, updated_at=time.time())  # type: ignore[arg-type]
         check_voice(voice)
-        namesake = self._shelf.named(voice.name)
+        namesake = self._index.named(voice.name)
         if namesake is not None and namesake.id != voice.id:
             raise NameExists(f"There is a voice {namesake.name!r} already; choose another name.", param="name")
         self._write(voice)
@@ -238,13 +238,13 @@ class VoiceStore:
 
     def _free_names(self, voice: KeptVoice, old: KeptVoice | None) -> tuple[str, ...]:
         """The old names of a new voice: those of the one that it overwrites, and its own that no other voice has."""
-        others = [one for one in self._shelf.voices if one is not old]
+        others = [one for one in self._index.voices if one is not old]
         taken = {voice_key(name) for one in others for name in (one.name, *one.former_names)}
         return merge(voice.name, [*voice.former_names, *(old.former_names if old else ())], taken)
 
     def _take_name(self, voice: KeptVoice) -> None:
         """Remove the name of a voice from the old names of the others."""
-        for other in self._shelf.voices:
+        for other in self._index.voices:
             names = merge(other.name, other.former_names, {voice_key(voice.name)})
             if other.id != voice.id and names != other.former_names:
                 with finished_later("The old name of a voice could not be removed"):
@@ -253,7 +253,7 @@ class VoiceStore:
     def _take_samples(
         self, voice_id: str, recordings: Sequence[Reference], *, instead: bool = False, digest: str | None = None
     ) -> KeptVoice:
-        old = self._shelf.with_id(voice_id)
+        old = self._index.with_id(voice_id)
         added = _samples(recordings)
         if not added:
             raise InvalidRequest("At least one recording is needed.", param="samples")
@@ -263,22 +263,22 @@ class VoiceStore:
             self._at(voice).write_clips(added, recordings)
             self._write(voice)
         finally:
-            self._at(voice).tidy(self._shelf.with_id(voice_id))
+            self._at(voice).tidy(self._index.with_id(voice_id))
         return voice
 
     def _remove_sample(self, voice_id: str, sample_id: str) -> KeptVoice:
-        old = self._shelf.with_id(voice_id)
+        old = self._index.with_id(voice_id)
         gone = _sample(old, sample_id)
         voice = self._write(_revised(old, tuple(sample for sample in old.samples if sample != gone)))
         self._at(voice).tidy(voice)
         return voice
 
     def _delete(self, voice_id: str) -> None:
-        remove(self._at(self._shelf.with_id(voice_id)).path)
-        self._shelf = self._shelf.without(voice_id)
+        remove(self._at(self._index.with_id(voice_id)).path)
+        self._index = self._index.without(voice_id)
 
     def _recordings(self, voice_id: str) -> list[Reference]:
-        voice = self._shelf.with_id(voice_id)
+        voice = self._index.with_id(voice_id)
         try:
             return self._at(voice).read_clips(voice.samples)
         except (OSError, InvalidRequest) as error:
@@ -287,7 +287,7 @@ class VoiceStore:
             ) from error
 
     def _keep_prompt(self, voice_id: str, revision: str, size: Size, prompt: ClonePrompt) -> None:
-        voice = self._shelf.by_id.get(voice_id)
+        voice = self._index.by_id.get(voice_id)
         if voice is not None and voice.revision == revision:
             try:
                 self._at(voice).write_prompt(revision, size, prompt)
@@ -297,7 +297,7 @@ class VoiceStore:
     def _set_default(self, name_or_id: str | None) -> None:
         default = None if name_or_id is None else self._resolve(name_or_id)
         write_default(self._folder, default)
-        self._shelf = VoiceIndex(self._shelf.voices, default)
+        self._index = VoiceIndex(self._index.voices, default)
 
     def _resolve(self, name_or_id: str) -> str:
         if voice := self.find(name_or_id):
@@ -313,7 +313,7 @@ class VoiceStore:
 
     def _write(self, voice: KeptVoice) -> KeptVoice:
         self._at(voice).write(voice)
-        self._shelf = self._shelf.put(voice)
+        self._index = self._index.put(voice)
         return voice
 
     def _at(self, voice: KeptVoice) -> VoiceFolder:
