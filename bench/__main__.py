@@ -28,7 +28,7 @@ from .report import (
     wyoming_to_json,
     wyoming_to_text,
 )
-from .source import LONGEST_SECONDS
+from .source import MAX_SECONDS
 from .systems import Weights
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -215,8 +215,8 @@ def _positive(text: str) -> int:
 
 def _seconds(text: str) -> float:
     seconds = float(text)
-    if not 1 <= seconds <= LONGEST_SECONDS:
-        raise argparse.ArgumentTypeError(f"a number between 1 and {LONGEST_SECONDS:g} is expected, not {text}")
+    if not 1 <= seconds <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"a number between 1 and {MAX_SECONDS:g} is expected, not {text}")
     return seconds
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE
 
-LONGEST_SECONDS = 15.0
+MAX_SECONDS = 15.0
 
 _FRAME_BYTES = 2 * FRAME_SAMPLES
 _BYTES_A_SECOND = 2 * SAMPLE_RATE
@@ -31,7 +31,7 @@ def make_app() -> web.Application:
 
     The pace is times real time, 0 for at once.
     """
-    noise = sound(LONGEST_SECONDS)
+    noise = sound(MAX_SECONDS)
 
     async def tell(_: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": Checkpoint("custom_voice", "1.7B").repository}]})

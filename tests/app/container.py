@@ -24,7 +24,7 @@ from tests.app.files import HEALTHCHECK, ROOT, ROOTFS
 
 HERE = Path(__file__).parent
 NEEDED = ("s6-svscan", "execlineb", "jq", "curl", "unshare", "chroot")
-PATIENCE_SECONDS = 120.0
+START_TIMEOUT = 120.0
 """Far longer than anything takes: a test that waits so long has failed."""
 
 # https://github.com/home-assistant/docker-base, debian/Dockerfile
@@ -71,10 +71,10 @@ class Container:
 
     def wait_for(self, condition: Callable[[], object], what: str) -> None:
         """Wait until something is so. Fails where the container ends before that."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + START_TIMEOUT
         while not condition():
             assert self.process.poll() is None, f"The container ended before {what}:\n{self.log}"
-            assert time.monotonic() < end, f"Not within {PATIENCE_SECONDS} s: {what}\n{self.log}"
+            assert time.monotonic() < end, f"Not within {START_TIMEOUT} s: {what}\n{self.log}"
             time.sleep(0.02)
 
     def wait_for_log(self, text: str) -> None:
@@ -104,13 +104,13 @@ class Container:
     def ended(self) -> int:
         """The exit code, once the container has stopped. Fails where it does not stop."""
         try:
-            return self.process.wait(PATIENCE_SECONDS)
+            return self.process.wait(START_TIMEOUT)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"The container does not stop:\n{self.log}") from None
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(PATIENCE_SECONDS)
+        self.process.wait(START_TIMEOUT)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio.sounds import CHINESE, ENGLISH, clipped, quiet, speech
-from wyoming_qwen3.audio.reference import LONGEST_SECONDS, check, combine, require_usable
+from wyoming_qwen3.audio.reference import MAX_SECONDS, check, combine, require_usable
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Reference
 
@@ -296,7 +296,7 @@ def test_clips_that_do_not_fit_are_left_out_whole_with_their_texts(seconds: tupl
     assert combined.reference.text == " ".join(f"Number {number}." for number in used)
     whole = sum(seconds[number] for number in used) + 0.2 * (len(used) - 1) + 0.5
     assert combined.reference.samples.size / SAMPLE_RATE == pytest.approx(whole, abs=0.05 * len(used))
-    assert combined.reference.samples.size <= (LONGEST_SECONDS + 0.5) * SAMPLE_RATE
+    assert combined.reference.samples.size <= (MAX_SECONDS + 0.5) * SAMPLE_RATE
 
 
 def test_a_clip_without_text_that_is_left_out_does_not_matter() -> None:

@@ -73,8 +73,8 @@ async def empty(services: Services) -> None:
 async def test_one_address_has_so_many_connections_and_others_have_theirs(
     port: int, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_limit, "MOST_OF_ONE", 3)
-    monkeypatch.setattr(connection_limit, "MOST", 5)
+    monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS_OF_ADDRESS", 3)
+    monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS", 5)
     inside = [await Caller.at(port) for _ in range(3)]
     for caller in inside:
         assert (await caller.ask(event("ping")))["type"] == "pong"
@@ -153,7 +153,7 @@ async def test_the_connection_that_was_idle_the_longest_makes_room(
     port: int, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A text that was begun and not ended is idle, too; one that is spoken is not."""
-    monkeypatch.setattr(connection_limit, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS_OF_ADDRESS", 3)
     monkeypatch.setattr(connection_limit, "_IDLE_SECONDS", 0.0)
     busy = await Caller.at(port)
     busy.writer.write(event("synthesize", {"text": "The front door is open. " * 200}))
@@ -176,7 +176,7 @@ async def test_the_connection_that_was_idle_the_longest_makes_room(
 async def test_where_all_are_busy_a_new_connection_is_refused(
     port: int, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_limit, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS_OF_ADDRESS", 2)
     monkeypatch.setattr(connection_limit, "_IDLE_SECONDS", 0.0)
     busy = [await Caller.at(port) for _ in range(2)]
     for caller in busy:

@@ -47,7 +47,7 @@ def test_a_fault_is_a_line_with_what_a_machine_may_want(caplog: pytest.LogCaptur
 def test_clients_faults_do_not_fill_the_log_and_hide_none_of_ours(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "_MOST_A_MINUTE", 3)
+    monkeypatch.setattr(logs, "_MAX_A_MINUTE", 3)
     faults, garbage = Faults(), InvalidRequest("No event.")
     for _ in range(1_000):
         faults.tell("wyoming", garbage, theirs=True)

@@ -30,7 +30,7 @@ from wyoming_qwen3.wyoming.handler import Handler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PATIENCE = 0.6
+STALL_SECONDS = 0.6
 SENTENCE = "The front door is open and nobody is at home. "
 LONG = SENTENCE * 40
 """Two minutes: more than a client's and the kernel's buffers take, and more than a row may be ahead."""
@@ -54,7 +54,7 @@ class Running:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     services = make_services(tmp_path_factory.mktemp("models"), "--standby", "only")
-    services = replace(services, slow_clients=SlowClients(services.metrics, PATIENCE))
+    services = replace(services, slow_clients=SlowClients(services.metrics, STALL_SECONDS))
     door = ConnectionLimiter("wyoming", services.metrics, services.faults)
     services.slow_clients.add("wyoming", lambda: door.transports)
     looking = asyncio.create_task(services.slow_clients.run())
@@ -134,7 +134,7 @@ async def test_who_reads_slowly_hears_all(server: Running) -> None:
     reader, writer = await ask(server, "http")
     started, read = asyncio.get_running_loop().time(), 0
     async with asyncio.timeout(HANG_SECONDS):
-        while asyncio.get_running_loop().time() < started + 4 * PATIENCE:
+        while asyncio.get_running_loop().time() < started + 4 * STALL_SECONDS:
             read += len(await reader.read(4096))
             await asyncio.sleep(0.01)
         while some := await reader.read(65536):

@@ -23,13 +23,13 @@ PARALLEL = 96
 ADDRESSES = 4
 """Of this machine's own, from which they come: less than is taken from one."""
 
-_MOST_SECONDS = 40.0
+_MAX_SECONDS = 40.0
 """After which a connection that the server has not closed hangs."""
 
 _GROWTH = 12 << 20
 """Bytes of memory that are not yet growth: what was freed is not always given back."""
 
-_LEAST_WARM_UP = 1_000
+_MIN_WARM_UP = 1_000
 
 
 @dataclass
@@ -57,7 +57,7 @@ async def storm(server: Server, connections: int, seed: int) -> Outcome:
         for number in numbers:
             garbage = attack(Random(seed * 1_000_003 + number))
             try:
-                async with asyncio.timeout(_MOST_SECONDS):
+                async with asyncio.timeout(_MAX_SECONDS):
                     outcome.ends[await connect(server, garbage, f"127.0.0.{2 + worker % ADDRESSES}")] += 1
             except TimeoutError:
                 outcome.hung.append(f"{number}: {garbage.name}")
@@ -127,7 +127,7 @@ def problems(server_log: str, outcome: Outcome, before: Held, after: Held) -> li
 async def run(server: Server, connections: int, *, seed: int = 1) -> list[str]:
     """Warm up with a tenth of the connections, look, make them all, look again, and print it."""
     await synthesize(server.uri, "Warm.", "ryan-en")
-    await storm(server, max(connections // 10, _LEAST_WARM_UP), seed + 1)
+    await storm(server, max(connections // 10, _MIN_WARM_UP), seed + 1)
     await settle(server)
     before = await Held.by(server)
     outcome = await storm(server, connections, seed)

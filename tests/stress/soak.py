@@ -22,7 +22,7 @@ DESCRIBE_SECONDS = 0.1
 OPTIONS = ("--text-timeout", "10")
 """Of its server: what is abandoned is ended before the soak is."""
 
-_MOST_WARM_UP = 120.0
+_MAX_WARM_UP = 120.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     seconds = parser.parse_args().minutes * 60
     with tiny_server(*OPTIONS) as server:
-        result = asyncio.run(soak(server, min(seconds / 5, _MOST_WARM_UP), seconds))
+        result = asyncio.run(soak(server, min(seconds / 5, _MAX_WARM_UP), seconds))
     print(result.table(), *result.problems(), sep="\n")
     sys.exit(bool(result.problems()))
 

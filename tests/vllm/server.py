@@ -27,7 +27,7 @@ from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
 
 _CHUNK_FRAMES = 4
-_MOST_INSTRUCTIONS = 500
+_MAX_INSTRUCTIONS = 500
 
 
 def tone(text: str, seed: int | None, frames: int | None = None) -> bytes:
@@ -180,8 +180,8 @@ class VllmServer:
             return f"Invalid voice '{wanted.voice}'."
         if task == "VoiceDesign" and not wanted.instructions:
             return "VoiceDesign task requires 'instructions' to describe the voice"
-        if wanted.instructions and len(wanted.instructions) > _MOST_INSTRUCTIONS:
-            return f"Instructions too long (max {_MOST_INSTRUCTIONS} characters)"
+        if wanted.instructions and len(wanted.instructions) > _MAX_INSTRUCTIONS:
+            return f"Instructions too long (max {_MAX_INSTRUCTIONS} characters)"
         if wanted.max_new_tokens is not None and wanted.max_new_tokens > 4096:
             return "max_new_tokens cannot exceed 4096"
         if task != "Base" and (wanted.ref_text is not None or wanted.x_vector_only_mode is not None):

@@ -20,14 +20,14 @@ from wyoming_qwen3.speech.batch import BatchSpeech, BatchText, speak_all
 from .app_keys import CONFIG, SERVICES, Config
 from .errors import error_body
 from .operation import Resource
-from .speech import MOST_BYTES, usage
+from .speech import MAX_BYTES, usage
 from .speech_request import SpeechFields, check_text, describe, understand
 from .speech_response import STREAM_HEADERS, cut_on_failure, with_warnings
 from .validation import Query, ignored_headers, parse_body, parse_query
 
 resource = Resource("Speech")
 
-MOST_ITEMS = 32
+MAX_ITEMS = 32
 
 
 class BatchItem(SpeechFields):
@@ -37,7 +37,7 @@ class BatchItem(SpeechFields):
     custom_id: str | None = Field(None, max_length=200, description="Given back with the result.")
 
 
-_Items = Annotated[list[BatchItem], Field(min_length=1, max_length=MOST_ITEMS)]
+_Items = Annotated[list[BatchItem], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
 class BatchBody(SpeechFields):
@@ -89,7 +89,7 @@ class BatchAnswer(BaseModel):
 async def speak_batch(request: web.Request) -> web.StreamResponse:
     """Up to 32 texts are spoken side by side; one that fails is told in its place, and does not hold up the others."""
     query = parse_query(request, BatchQuery)
-    body = await parse_body(request, BatchBody, MOST_BYTES)
+    body = await parse_body(request, BatchBody, MAX_BYTES)
     wishes = _wishes(body)
     services = request.app[SERVICES]
     items = await _understand(wishes, request.app[CONFIG])
@@ -106,7 +106,7 @@ def _wishes(body: BatchBody) -> list[BatchItem]:
     """The items with what all of them share. Raises InvalidRequest."""
     given = [items for items in (body.items, body.requests) if items is not None]
     if len(given) != 1:
-        raise InvalidRequest(f"Send items, a list of 1 to {MOST_ITEMS} objects with an input each.", param="items")
+        raise InvalidRequest(f"Send items, a list of 1 to {MAX_ITEMS} objects with an input each.", param="items")
     shared = {name: getattr(body, name) for name in body.model_fields_set if name in SpeechFields.model_fields}
     own = [{name: getattr(item, name) for name in item.model_fields_set} for item in given[0]]
     return [BatchItem.model_construct(**(shared | fields)) for fields in own]

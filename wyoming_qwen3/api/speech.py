@@ -20,7 +20,7 @@ from .validation import Query, ignored_headers, parse_body, parse_query
 
 resource = Resource("Speech")
 
-MOST_BYTES = 25 * 1024 * 1024
+MAX_BYTES = 25 * 1024 * 1024
 """Of a JSON body that may hold clips."""
 
 
@@ -50,7 +50,7 @@ class SpeechQuery(Query):
 async def speak(request: web.Request) -> web.StreamResponse:
     """Sends audio while it is generated; `stream: false` waits for all of it."""
     query = parse_query(request, SpeechQuery)
-    body = await parse_body(request, SpeechBody, MOST_BYTES)
+    body = await parse_body(request, SpeechBody, MAX_BYTES)
     config = request.app[CONFIG]
     text = check_text(body.input, config.max_input)
     wanted = await understand(body, config)

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.audio.encode import AudioFormat
-from wyoming_qwen3.audio.reference import LONGEST_SECONDS, read_recording
+from wyoming_qwen3.audio.reference import MAX_SECONDS, read_recording
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, ModelNotFound
@@ -259,7 +259,7 @@ def read_reference(url: str, text: str | None) -> tuple[Reference, tuple[str, ..
     either, and TooLarge.
     """
     data = parse_data_url(url, _REFERENCE_BYTES, "ref_audio")
-    recording, findings = read_recording(data, text, "ref_audio", max_seconds=LONGEST_SECONDS)
+    recording, findings = read_recording(data, text, "ref_audio", max_seconds=MAX_SECONDS)
     return prepare([recording]), tuple(finding.message for finding in findings)
 
 

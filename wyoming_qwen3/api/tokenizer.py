@@ -24,10 +24,10 @@ from .validation import Fields, Query, ignored_headers, parse_body, parse_query
 resource = Resource("Tokenizer")
 
 CODEBOOKS, CODEBOOK_SIZE = 16, 2048
-MOST_FRAMES = 4096
+MAX_FRAMES = 4096
 """Of one decode: five and a half minutes."""
 
-MOST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 """Of one encode."""
 
 _UPLOAD_BYTES = 10 * 1024 * 1024
@@ -63,7 +63,7 @@ class Tokens(BaseModel):
 # To fail fast: a long list of errors would take the event loop longer to tell than anything else does.
 _Token = Annotated[int, Field(strict=True, ge=0, lt=CODEBOOK_SIZE)]
 _Frame = Annotated[list[_Token], Field(min_length=CODEBOOKS, max_length=CODEBOOKS), FailFast()]
-_Frames = Annotated[list[_Frame], Field(min_length=1, json_schema_extra={"maxItems": MOST_FRAMES}), FailFast()]
+_Frames = Annotated[list[_Frame], Field(min_length=1, json_schema_extra={"maxItems": MAX_FRAMES}), FailFast()]
 
 
 class DecodeBody(Fields):
@@ -94,7 +94,7 @@ async def encode(request: web.Request) -> web.StreamResponse:
             await asyncio.to_thread(parse_data_url, body.audio, _UPLOAD_BYTES, "audio"),
             ignored_headers(body),
         )
-    clip = await asyncio.to_thread(read_clip, data, max_seconds=MOST_SECONDS, param="audio")
+    clip = await asyncio.to_thread(read_clip, data, max_seconds=MAX_SECONDS, param="audio")
     codes = await _encode(request.app[SERVICES], clip)
     if query.format == "npz":
         disposition = {"Content-Disposition": 'attachment; filename="tokens.npz"'}
@@ -115,8 +115,8 @@ async def encode(request: web.Request) -> web.StreamResponse:
 async def decode(request: web.Request) -> web.StreamResponse:
     """At most 4096 frames."""
     body = await parse_body(request, DecodeBody, _DECODE_BYTES)
-    if len(body.tokens) > MOST_FRAMES:
-        raise TooLarge(f"tokens has {len(body.tokens)} frames; at most {MOST_FRAMES} are taken.", param="tokens")
+    if len(body.tokens) > MAX_FRAMES:
+        raise TooLarge(f"tokens has {len(body.tokens)} frames; at most {MAX_FRAMES} are taken.", param="tokens")
     codes = await asyncio.to_thread(np.array, body.tokens, np.int64)
     return await whole_audio(_play(request.app[SERVICES], codes), body.response_format, lambda: ignored_headers(body))
 

@@ -24,18 +24,18 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _SMALL = 64 * 1024
 """Bytes of JSON that take the event loop less than a millisecond."""
 
-_MOST_VALUES = 200_000
+_MAX_VALUES = 200_000
 """Three times what the longest list of tokens has."""
 
 _SLICE = 256 * 1024
 
-_MOST_TOLD = 5
+_MAX_TOLD = 5
 """Sentences in one error."""
 
-_MOST_NAMES = 100
+_MAX_NAMES = 100
 """Ignored fields that are looked at."""
 
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 """Characters of a value or a name that came from outside."""
 
 _HEADER_LENGTH = 500
@@ -80,7 +80,7 @@ def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
 def ignored_headers(*models: BaseModel) -> dict[str, str]:
     """Header that names the fields nobody looked at, whatever is in their names."""
     given = itertools.chain.from_iterable(model.model_extra or () for model in models)
-    names = sorted({name[:_MOST_SHOWN] for name in itertools.islice(given, _MOST_NAMES)})
+    names = sorted({name[:_MAX_SHOWN] for name in itertools.islice(given, _MAX_NAMES)})
     listed = header_text(", ".join(names))
     return {"X-Ignored-Fields": listed[:_HEADER_LENGTH]} if names else {}
 
@@ -98,8 +98,8 @@ def _parse_large(data: bytes, model: type[_Model]) -> _Model:
     values = 0
     for start in range(0, len(data), _SLICE):
         values += data.count(b",", start, start + _SLICE)
-        if values > _MOST_VALUES:
-            raise TooLarge(f"The body has more than {_MOST_VALUES:,} values.")
+        if values > _MAX_VALUES:
+            raise TooLarge(f"The body has more than {_MAX_VALUES:,} values.")
     return parse_json(data, model)
 
 
@@ -109,7 +109,7 @@ def _invalid(error: ValidationError) -> InvalidRequest:
         found.setdefault(_name(detail["loc"]), _sentence(detail))
     # Of a union the branch that fits but for one field says more than those that don't fit at all.
     told = {name: found[name] for name in found if not any(other.startswith(f"{name}.") for other in found)}
-    return InvalidRequest(" ".join(list(told.values())[:_MOST_TOLD]), param=next(iter(told)) or None)
+    return InvalidRequest(" ".join(list(told.values())[:_MAX_TOLD]), param=next(iter(told)) or None)
 
 
 def _sentence(detail: ErrorDetails) -> str:
@@ -139,6 +139,6 @@ def _shown(value: object) -> str:
     """A value from outside in JSON's spelling, in brief."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    if isinstance(value, str) and len(value) > _MOST_SHOWN:
-        value = value[:_MOST_SHOWN] + "…"
+    if isinstance(value, str) and len(value) > _MAX_SHOWN:
+        value = value[:_MAX_SHOWN] + "…"
     return json.dumps(value, ensure_ascii=False)

@@ -65,7 +65,7 @@ def find_speech(samples: FloatArray, sample_rate: int) -> Activity | None:
 _SILENCE = 1e-6
 """-60 dBFS."""
 
-_LONGEST_GAP = 10
+_MAX_GAP = 10
 """Blocks, 0.2 s: a plosive is not closed for longer, so a longer gap is a pause."""
 
 
@@ -73,6 +73,6 @@ def _bridged(blocks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The same with short gaps closed."""
     bridged = blocks.copy()
     for before, after in pairwise(np.flatnonzero(blocks)):
-        if after - before <= _LONGEST_GAP + 1:
+        if after - before <= _MAX_GAP + 1:
             bridged[before:after] = True
     return bridged

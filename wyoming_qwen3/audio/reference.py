@@ -19,8 +19,8 @@ from .activity import HOP_SECONDS, Activity, find_speech
 from .decode import read_clip, resample
 from .pcm import silence
 
-SHORTEST_SECONDS = 1.0
-LONGEST_SECONDS = 30.0
+MIN_SECONDS = 1.0
+MAX_SECONDS = 30.0
 GOOD_SECONDS = 3.0
 """Of speech."""
 
@@ -46,10 +46,10 @@ def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[Find
     mean squares over the speech, in dB below full scale.
     """
     seconds = samples.size / sample_rate
-    if seconds < SHORTEST_SECONDS:
-        return (_error("too_short", f"The clip has {seconds:.1f} s, but at least {SHORTEST_SECONDS:g} s is needed."),)
-    if seconds > LONGEST_SECONDS:
-        return (_error("too_long", f"The clip has {seconds:.1f} s, but at most {LONGEST_SECONDS:g} s is taken."),)
+    if seconds < MIN_SECONDS:
+        return (_error("too_short", f"The clip has {seconds:.1f} s, but at least {MIN_SECONDS:g} s is needed."),)
+    if seconds > MAX_SECONDS:
+        return (_error("too_long", f"The clip has {seconds:.1f} s, but at most {MAX_SECONDS:g} s is taken."),)
     speech = find_speech(samples, sample_rate)
     if speech is None or speech.level < _SILENT:
         level = _decibels(speech.level if speech else float(np.square(samples).mean()))
@@ -107,7 +107,7 @@ def combine(clips: Sequence[Reference]) -> Combined:
 
     Silence around each is cut off, never sound. Between two there is a short pause. Several are brought to the same
     level: the median of theirs, or as near to it as the loudest peak lets them all; one keeps its own. Those that
-    would make the whole longer than `LONGEST_SECONDS` are left out with their texts. Where all that are used have a
+    would make the whole longer than `MAX_SECONDS` are left out with their texts. Where all that are used have a
     text, half a second of silence follows, which keeps the last sound from going on in what is spoken next; where
     one has none, the timbre alone is left to clone. Raises InvalidRequest for no clips and for a silent one, and
     TooLarge if all are too long.
@@ -117,7 +117,7 @@ def combine(clips: Sequence[Reference]) -> Combined:
     trimmed = [_trimmed(clip) for clip in clips]
     used = _fitting([clip.samples.size for clip in trimmed])
     if not used:
-        raise TooLarge(f"A clip has more than {LONGEST_SECONDS:g} s of speech.")
+        raise TooLarge(f"A clip has more than {MAX_SECONDS:g} s of speech.")
     pause = silence(_PAUSE_SECONDS, SAMPLE_RATE)
     parts = [part for clip in _matched([trimmed[number] for number in used]) for part in (pause, clip)][1:]
     text = _joined([clips[number].text for number in used])
@@ -140,7 +140,7 @@ _CUT_OFF = 10**-1.5
 """15 dB below the speech: speech that ends by itself has died away further."""
 
 _LONG_SILENCE = 1.0
-_LEAST_SHARE = 0.5
+_MIN_SHARE = 0.5
 
 
 def _decibels(power: float) -> float:
@@ -188,8 +188,8 @@ def _check_silence(seconds: float, speech: Activity) -> list[Finding]:
         )
         findings.append(_warning("silence_at_ends", message))
     share = speech.seconds / ((speech.end - speech.first) * HOP_SECONDS)
-    if share < _LEAST_SHARE:
-        message = f"Only {share:.0%} of the time from first to last word is speech; {_LEAST_SHARE:.0%} or more is good."
+    if share < _MIN_SHARE:
+        message = f"Only {share:.0%} of the time from first to last word is speech; {_MIN_SHARE:.0%} or more is good."
         findings.append(_warning("mostly_pauses", message))
     if speech.last_level > speech.level * _CUT_OFF:
         message = (
@@ -281,7 +281,7 @@ def _trimmed(clip: Reference) -> _Trimmed:
 def _fitting(sizes: Sequence[int]) -> tuple[int, ...]:
     """Numbers of those that fit, each taken in turn where there is still room for all of it."""
     used: list[int] = []
-    room = round(LONGEST_SECONDS * SAMPLE_RATE)
+    room = round(MAX_SECONDS * SAMPLE_RATE)
     for number, size in enumerate(sizes):
         needed = size + (round(_PAUSE_SECONDS * SAMPLE_RATE) if used else 0)
         if needed <= room:

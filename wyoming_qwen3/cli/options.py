@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 _BY_CHECKPOINT = " (default: as the checkpoint says)"
 
-_MOST_ACTIVE: dict[Backend, int] = {"native": 16, "vllm": 64}
+_MAX_ACTIVE: dict[Backend, int] = {"native": 16, "vllm": 64}
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str]) -> Sett
         allowed_hosts=given.allowed_hosts,
         voice_fallback=given.voice_fallback,
         max_input=given.max_input,
-        max_active=given.max_active or _MOST_ACTIVE[given.backend],
+        max_active=given.max_active or _MAX_ACTIVE[given.backend],
         max_waiting=given.max_waiting,
         data_dir=data_dir,
         voices_dir=given.voices_dir or data_dir / "voices",

@@ -13,13 +13,13 @@ from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError
 from .logs import Faults
 from .metrics import Metrics
 
-MOST = 256
+MAX_CONNECTIONS = 256
 """Connections at a time: each may hold some 400 KB of what its client sent."""
 
-MOST_OF_ONE = 64
+MAX_CONNECTIONS_OF_ADDRESS = 64
 """Of these from one address. All of a house's satellites come from Home Assistant's."""
 
-_MOST_OUTSIDE = 64
+_MAX_REFUSED = 64
 """Connections that are told why they are turned away, at a time; the others are cut."""
 
 _IDLE_SECONDS = 10.0
@@ -70,9 +70,9 @@ class ConnectionLimiter:
         where none has.
         """
         same = [one for one, entry in self._inside.items() if entry.address == address]
-        if address and len(same) >= MOST_OF_ONE:
+        if address and len(same) >= MAX_CONNECTIONS_OF_ADDRESS:
             self._make_room(same, f"{len(same)} of yours")
-        elif len(self._inside) >= MOST:
+        elif len(self._inside) >= MAX_CONNECTIONS:
             self._make_room(self._inside, f"{len(self._inside)}")
         self._inside[transport] = _Entry(address, visitor)
         try:
@@ -95,7 +95,7 @@ class ConnectionLimiter:
         """Around what is done about a connection that may not enter: whether there is time to tell it why."""
         self._outside += 1
         try:
-            yield self._outside <= _MOST_OUTSIDE
+            yield self._outside <= _MAX_REFUSED
         finally:
             self._outside -= 1
 

@@ -10,10 +10,10 @@ from wyoming_qwen3.core.errors import SpeechError
 _LOGGER = logging.getLogger(__name__)
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_MOST_CHARACTERS = 1_000
+_MAX_CHARACTERS = 1_000
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]")
 
-_MOST_A_MINUTE = 30
+_MAX_A_MINUTE = 30
 _MINUTE = 60.0
 
 
@@ -28,8 +28,8 @@ class Lines(logging.Formatter):
 
 def one_line(text: str) -> str:
     """Text with escapes for what is not to be printed, cut where it is too long."""
-    if len(text) > _MOST_CHARACTERS:
-        text = f"{text[:_MOST_CHARACTERS]}... ({len(text):,} characters)"
+    if len(text) > _MAX_CHARACTERS:
+        text = f"{text[:_MAX_CHARACTERS]}... ({len(text):,} characters)"
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
@@ -74,7 +74,7 @@ class Faults:
         if (now := time.monotonic()) - self._since > _MINUTE:
             self._since, self._told = now, 0
         self._told += 1
-        return self._told <= _MOST_A_MINUTE
+        return self._told <= _MAX_A_MINUTE
 
 
 def _known(facts: Mapping[str, object]) -> str:

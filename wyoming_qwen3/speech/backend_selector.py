@@ -29,7 +29,7 @@ from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 Aside = Callable[[], AbstractAsyncContextManager[None]]
 """What a caller has to have entered while something is waited for that is no speech, so that others speak meanwhile."""
 
-_MOST_RUN_OUT = 2
+_MAX_RUN_OUT = 2
 """How often memory may run out in one utterance: with a large checkpoint and a small one, or twice with a small one."""
 
 
@@ -145,10 +145,10 @@ class BackendSelector:
 
     async def _engage(self, engagement: "_Engagement", ran_out: int = 0) -> Backend:
         """What can be had, after memory has run out so many times in this utterance."""
-        for tries in range(ran_out, _MOST_RUN_OUT):
+        for tries in range(ran_out, _MAX_RUN_OUT):
             with contextlib.suppress(OutOfMemory):  # the books have it, so that asking again finds something smaller
                 return await self._choose(engagement, tries)
-        return await self._choose(engagement, _MOST_RUN_OUT)
+        return await self._choose(engagement, _MAX_RUN_OUT)
 
     async def _choose(self, engagement: "_Engagement", ran_out: int) -> Backend:
         held, request, text = engagement.held, engagement.request, engagement.text
@@ -186,7 +186,7 @@ class BackendSelector:
                 await self._models.relieve(speaker.checkpoint, give_up=give_up)
 
         async def find_less() -> Backend:
-            if ran_out == _MOST_RUN_OUT:
+            if ran_out == _MAX_RUN_OUT:
                 raise OutOfMemory("Memory ran out while this was spoken.")
             return await self._engage(replace(engagement, live=False), ran_out + 1)
 

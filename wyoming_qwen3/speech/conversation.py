@@ -22,7 +22,7 @@ from wyoming_qwen3.text.markup import MAX_PAUSE
 from .report import Report
 from .session import Synthesizer
 
-_MOST_AHEAD = 120 * SAMPLE_RATE
+_MAX_AHEAD = 120 * SAMPLE_RATE
 """Samples of one turn that wait to be delivered, 11 MB; a turn that has so many is not made on."""
 
 
@@ -202,7 +202,7 @@ class _TurnAudio:
 
     async def put(self, chunk: FloatArray) -> None:
         """Sound that was made; waits while there is much of it."""
-        while self._held >= _MOST_AHEAD:
+        while self._held >= _MAX_AHEAD:
             self._taken.clear()
             await self._taken.wait()
         self._chunks.append(chunk)

@@ -41,7 +41,7 @@ Stage = Literal["loading", "speaking", "cloning", "saving"]
 SHORTEST, LONGEST = 1.0, 30.0
 """Seconds of a sample that a voice can be read from."""
 
-MOST_CHARACTERS = 1000
+MAX_CHARACTERS = 1000
 """Of a sample text: more than anybody says in that time."""
 
 _SAMPLE_TEXTS = {
@@ -126,7 +126,7 @@ class VoiceDesigner:
             language,
             sampling=replace(sampling, seed=seed),
             standby="off",
-            length=_MOST_FRAMES,
+            length=_MAX_FRAMES,
             save=False,
         )
         chunks: list[FloatArray] = []
@@ -220,7 +220,7 @@ class VoicePreviews:
 
 
 _REMEMBERED = 64
-_MOST_FRAMES = round(LONGEST * SAMPLE_RATE / FRAME_SAMPLES)
+_MAX_FRAMES = round(LONGEST * SAMPLE_RATE / FRAME_SAMPLES)
 
 
 def _said(text: str) -> str:

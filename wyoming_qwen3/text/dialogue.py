@@ -86,7 +86,7 @@ _NOT_IN_NAMES = ("Cc", "Cs")
 _COMMENTS = ("#", "//")
 _OPENING = ("[", "【", "［")
 _CLOSING = re.compile("[]】］]")
-_LONGEST_MARK = 40
+_MAX_MARK = 40
 """Characters of the longest pause that is read as one, and a few more."""
 
 
@@ -149,7 +149,7 @@ def _split_speaker(line: str) -> tuple[str, str]:
 def _leading_pauses(line: str) -> tuple[_Quiet | None, str]:
     """The pauses that a line begins with, and what follows them."""
     at, seconds = 0, 0.0
-    while line.startswith("[", at) and (end := line.find("]", at, at + _LONGEST_MARK) + 1):
+    while line.startswith("[", at) and (end := line.find("]", at, at + _MAX_MARK) + 1):
         pause = _pause(line[at:end])
         if pause is None:
             break

@@ -17,10 +17,10 @@ from wyoming_qwen3.core.request import ClonePrompt, Description, Kept, Reference
 from wyoming_qwen3.core.speakers import Speaker
 from wyoming_qwen3.store.voices import wav
 
-_MOST_FRAMES = 4096
+_MAX_FRAMES = 4096
 """Its own bound for max_new_tokens."""
 
-_LEAST_FRAMES = 192
+_MIN_FRAMES = 192
 _FRAMES_PER_LETTER = 4
 _FRAMES_PER_SYLLABLE = 12
 """Three to four times what is needed at an ordinary pace, as for the native engine."""
@@ -104,5 +104,5 @@ def frame_limit(text: str, most: int | None) -> int:
     Digits, and characters that stand for a syllable or a word, take longer to say than letters.
     """
     long = sum(char.isdigit() or unicodedata.east_asian_width(char) in "WF" for char in text)
-    limit = max(_LEAST_FRAMES, _FRAMES_PER_SYLLABLE * long + _FRAMES_PER_LETTER * (len(text) - long))
-    return min(limit, most or _MOST_FRAMES, _MOST_FRAMES)
+    limit = max(_MIN_FRAMES, _FRAMES_PER_SYLLABLE * long + _FRAMES_PER_LETTER * (len(text) - long))
+    return min(limit, most or _MAX_FRAMES, _MAX_FRAMES)

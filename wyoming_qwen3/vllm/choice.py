@@ -15,7 +15,7 @@ from wyoming_qwen3.core.request import SpeechRequest, kind_for
 from .fault import Blame
 from .server import Server
 
-_MOST_BROKEN = 2
+_MAX_BROKEN = 2
 """A request that two servers have broken off, or one of them twice, may be what breaks them."""
 
 
@@ -66,7 +66,7 @@ def choose_server(
     Of those that are up one that has not just broken off, then the one with the fewest requests of ours, then the one
     that was asked longest ago. Each is asked once; but what only one can speak and it breaks off, it is asked again.
     """
-    if sum(blame is Blame.BROKEN for _, blame in tried) >= _MOST_BROKEN:
+    if sum(blame is Blame.BROKEN for _, blame in tried) >= _MAX_BROKEN:
         return None
     up = [server for server in servers if server.up and checkpoint in server.serves]
     asked = [server for server, _ in tried]

@@ -19,7 +19,7 @@ from .stream import StreamError, reader_for
 _KEEP_ALIVE_SECONDS = 4.0
 """For so long an idle connection is kept. vLLM closes one after 5, and what is sent just then is lost."""
 
-_MOST_ERROR_BYTES = 64 * 1024
+_MAX_ERROR_BYTES = 64 * 1024
 _LARGE_BODY = 64 * 1024
 
 
@@ -118,7 +118,7 @@ async def _encoded(body: dict[str, Any]) -> bytes | io.BytesIO:
 
 
 async def _error_text(answer: aiohttp.ClientResponse) -> str:
-    return (await answer.content.read(_MOST_ERROR_BYTES)).decode(errors="replace")
+    return (await answer.content.read(_MAX_ERROR_BYTES)).decode(errors="replace")
 
 
 def _lost(server: Server, error: Exception) -> Fault:

@@ -12,7 +12,7 @@ from wyoming_qwen3.core.errors import (
     SpeechError,
 )
 
-_MOST_TOLD = 300
+_MAX_TOLD = 300
 """Characters of a server's own words that are passed on."""
 
 _RUNAWAY = "did not emit codec EOS"
@@ -83,4 +83,4 @@ def _message(body: str) -> str:
     except (ValueError, TypeError, KeyError):
         told = body
     text = " ".join(str(told).split())
-    return text if len(text) <= _MOST_TOLD else f"{text[:_MOST_TOLD]}…"
+    return text if len(text) <= _MAX_TOLD else f"{text[:_MAX_TOLD]}…"

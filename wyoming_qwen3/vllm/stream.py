@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.request import FloatArray
 
-_LONGEST_LINE = 16 << 20
+_MAX_LINE = 16 << 20
 
 
 class StreamError(Exception):
@@ -76,7 +76,7 @@ class SseReader:
             yield from self._take(bytes(self._line).rstrip(b"\r"))
             self._line.clear()
         self._line += rest
-        if len(self._line) > _LONGEST_LINE:
+        if len(self._line) > _MAX_LINE:
             raise StreamError("sent an event without an end")
 
     def finish(self) -> None:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wyoming_qwen3.audio.decode import read_clip
-from wyoming_qwen3.audio.reference import LONGEST_SECONDS, require_usable
+from wyoming_qwen3.audio.reference import MAX_SECONDS, require_usable
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
-from wyoming_qwen3.store.voices.checks import MOST_SAMPLES
+from wyoming_qwen3.store.voices.checks import MAX_SAMPLES
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Of each file its name, its bytes, and when its content and its facts were changed, in nanoseconds."""
@@ -93,17 +93,17 @@ def read(entry: FolderEntry, known: str | None) -> FolderContent:
     pairs = [(clip, text) for clip, text in entry.clips if text is not None]
     digest = hashlib.sha256()
     for clip, text in pairs:
-        digest.update(hashlib.sha256(_bytes(clip, _MOST_BYTES)).digest())
-        digest.update(hashlib.sha256(_bytes(text, _MOST_TEXT_BYTES)).digest())
+        digest.update(hashlib.sha256(_bytes(clip, _MAX_BYTES)).digest())
+        digest.update(hashlib.sha256(_bytes(text, _MAX_TEXT_BYTES)).digest())
     if digest.hexdigest() == known:
         return FolderContent(known, ())
     return FolderContent(digest.hexdigest(), tuple(_recording(clip, text) for clip, text in pairs))
 
 
-_MOST_BYTES = 50 << 20
+_MAX_BYTES = 50 << 20
 """In a clip: half a minute of two channels in 32 bits at 192 kHz."""
 
-_MOST_TEXT_BYTES = 1 << 16
+_MAX_TEXT_BYTES = 1 << 16
 
 _ENDINGS = frozenset(
     ".wav .flac .mp3 .ogg .oga .opus .m4a .mp4 .mov .aac .webm .aif .aiff .aifc .au .snd .caf .amr .awb .3gp".split()
@@ -175,8 +175,8 @@ def _entry(files: Sequence[FolderFile], folder: Path | None = None) -> FolderEnt
 def _problem(clips: Sequence[tuple[FolderFile, FolderFile | None]]) -> str | None:
     if not clips:
         return "There is no clip in it; put one there, and a .txt of the same name that says what the clip says."
-    if len(clips) > MOST_SAMPLES:
-        return f"It has {len(clips)} clips, but a voice has at most {MOST_SAMPLES}."
+    if len(clips) > MAX_SAMPLES:
+        return f"It has {len(clips)} clips, but a voice has at most {MAX_SAMPLES}."
     for clip, text in clips:
         if text is None:
             return f"{clip.path.name} has no text; put what it says into {clip.path.stem}.txt."
@@ -199,7 +199,7 @@ def _bytes(file: FolderFile, most: int) -> bytes:
 def _recording(clip: FolderFile, text: FolderFile) -> Reference:
     name = clip.path.name
     said = _text(text, name)
-    sound = read_clip(_bytes(clip, _MOST_BYTES), max_seconds=LONGEST_SECONDS, param=name, sample_rate=SAMPLE_RATE)
+    sound = read_clip(_bytes(clip, _MAX_BYTES), max_seconds=MAX_SECONDS, param=name, sample_rate=SAMPLE_RATE)
     try:
         require_usable(sound.samples, sound.sample_rate, said, name)
     except InvalidRequest as error:
@@ -209,7 +209,7 @@ def _recording(clip: FolderFile, text: FolderFile) -> Reference:
 
 def _text(file: FolderFile, clip: str) -> str:
     try:
-        text = " ".join(_bytes(file, _MOST_TEXT_BYTES).decode("utf-8-sig").split())
+        text = " ".join(_bytes(file, _MAX_TEXT_BYTES).decode("utf-8-sig").split())
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{file.path.name} must be UTF-8.") from error
     if not text:

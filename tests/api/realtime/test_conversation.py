@@ -1,6 +1,6 @@
 import pytest
 
-from wyoming_qwen3.api.realtime.conversation import MOST_ITEMS, Item, RealtimeConversation, joined
+from wyoming_qwen3.api.realtime.conversation import MAX_ITEMS, Item, RealtimeConversation, joined
 from wyoming_qwen3.api.realtime.dialects import BetaDialect, Dialect
 from wyoming_qwen3.api.realtime.events import Message
 from wyoming_qwen3.core.errors import InvalidRequest
@@ -13,10 +13,10 @@ def said(*texts: str, item_id: str | None = None) -> Message:
 
 def test_beyond_the_bound_the_oldest_is_forgotten() -> None:
     conversation = RealtimeConversation(Dialect())
-    for number in range(MOST_ITEMS + 2):
+    for number in range(MAX_ITEMS + 2):
         conversation.create(said("Hi."), f"item {number - 1}" if number else None)[0].id = f"item {number}"
     kept = conversation.unspoken()
-    assert (kept[0].id, kept[-1].id, len(kept)) == ("item 2", f"item {MOST_ITEMS + 1}", MOST_ITEMS)
+    assert (kept[0].id, kept[-1].id, len(kept)) == ("item 2", f"item {MAX_ITEMS + 1}", MAX_ITEMS)
 
 
 def test_ids_are_unique() -> None:

@@ -47,7 +47,7 @@ def test_a_timbre_alone_comes_back_bit_for_bit() -> None:
 
 
 def test_all_of_a_large_prompt_fits() -> None:
-    codes = NOISE.integers(0, 2048, (prompts.MOST_FRAMES, 16))
+    codes = NOISE.integers(0, 2048, (prompts.MAX_FRAMES, 16))
     large = ClonePrompt(NOISE.standard_normal(8192).astype(np.float32), codes, "🎙" * 10_000)
     assert same(large, prompts.unpack(prompts.pack(large, "1.7B"))[0])
 

@@ -182,7 +182,7 @@ async def test_instructions_need_a_speaker_and_a_speaker_has_no_clips(store: Voi
     [
         Manner(speed=0.1),
         Manner(speed=float("nan")),
-        Manner(description="x" * (checks.MOST_CHARACTERS + 1)),
+        Manner(description="x" * (checks.MAX_CHARACTERS + 1)),
         Manner(consent="\udfff"),
     ],
 )
@@ -199,7 +199,7 @@ async def test_a_folder_whose_name_is_no_text_is_refused(store: VoiceStore, fold
 
 
 async def test_no_more_clips_than_a_voice_has(store: VoiceStore, folder: Path) -> None:
-    tiny = [clip(seconds=0.001)] * checks.MOST_SAMPLES
+    tiny = [clip(seconds=0.001)] * checks.MAX_SAMPLES
     with pytest.raises(InvalidRequest, match="at most 32"):
         await store.create("Anna", "profile", Manner(), [*tiny, clip()])
     voice = await store.create("Anna", "profile", Manner(), tiny)
@@ -212,7 +212,7 @@ async def test_no_more_clips_than_a_voice_has(store: VoiceStore, folder: Path) -
 
 
 async def test_no_more_voices_than_are_kept(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "MOST_VOICES", 2)
+    monkeypatch.setattr(store_module, "MAX_VOICES", 2)
     await make(store, "Anna")
     await make(store, "Berta")
     with pytest.raises(InvalidRequest, match="There are 2 voices"):

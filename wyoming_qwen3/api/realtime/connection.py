@@ -49,10 +49,10 @@ _LOGGER = logging.getLogger(__name__)
 
 PATH = "/v1/realtime"
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 """Of one event."""
 
-_MOST_RECEIVED = 4 * 1024 * 1024
+_MAX_RECEIVED = 4 * 1024 * 1024
 """Bytes of a message beyond which the connection is closed with code 1009: it can't be skipped without taking it in."""
 
 _IN_FLIGHT = 64 * 1024
@@ -83,7 +83,7 @@ def add_to(app: web.Application) -> None:
             timeout=_GOODBYE_SECONDS,
             heartbeat=_HEARTBEAT_SECONDS,
             compress=False,  # base64 of sound does not shrink, and a message must be written before anything is awaited
-            max_msg_size=_MOST_RECEIVED,
+            max_msg_size=_MAX_RECEIVED,
         )
         if not websocket.can_prepare(request):
             raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
@@ -293,8 +293,8 @@ def _text_of(message: WSMessage) -> str:
     if message.type is not WSMsgType.TEXT:
         raise InvalidRequest("An event is a text message with JSON, not a binary one.")
     text: str = message.data
-    if len(text) > MOST_BYTES:
-        raise TooLarge(f"An event must not have more than {MOST_BYTES} characters, but this has {len(text)}.")
+    if len(text) > MAX_BYTES:
+        raise TooLarge(f"An event must not have more than {MAX_BYTES} characters, but this has {len(text)}.")
     return text
 
 

@@ -9,7 +9,7 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from .dialects import Dialect
 from .events import EventRefused, Message, fresh_id
 
-MOST_ITEMS = 1000
+MAX_ITEMS = 1000
 """Items kept; beyond these the oldest are forgotten."""
 
 
@@ -90,7 +90,7 @@ class RealtimeConversation:
     def _insert(self, at: int, item: Item) -> str | None:
         before = self._items[at - 1].id if at else None
         self._items.insert(at, item)
-        del self._items[:-MOST_ITEMS]
+        del self._items[:-MAX_ITEMS]
         return before
 
 

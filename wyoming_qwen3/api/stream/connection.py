@@ -47,10 +47,10 @@ _LOGGER = logging.getLogger(__name__)
 
 PATH = "/v1/audio/speech/stream"
 
-_MOST_CONFIG = 4 * 1024 * 1024
+_MAX_CONFIG = 4 * 1024 * 1024
 """Bytes of a session.config, which may hold a clip."""
 
-_MOST_WAITING = 8
+_MAX_WAITING = 8
 """Utterances that may wait behind the one being spoken on a connection."""
 
 _GOODBYE_SECONDS = 1.0
@@ -68,7 +68,7 @@ def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: 
 
     async def serve(request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(
-            protocols=SUBPROTOCOLS, max_msg_size=_MOST_CONFIG, compress=False, timeout=_GOODBYE_SECONDS
+            protocols=SUBPROTOCOLS, max_msg_size=_MAX_CONFIG, compress=False, timeout=_GOODBYE_SECONDS
         )
         if not socket.can_prepare(request):
             raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
@@ -217,8 +217,8 @@ class _StreamConnection:
     def _begin(self) -> Utterance:
         if self._config is None:
             raise InvalidRequest("The first message must be a session.config.")
-        if len(self._waiting) >= _MOST_WAITING:
-            message = f"More than {_MOST_WAITING} utterances are waiting on this connection already."
+        if len(self._waiting) >= _MAX_WAITING:
+            message = f"More than {_MAX_WAITING} utterances are waiting on this connection already."
             raise _HangUp(WSCloseCode.POLICY_VIOLATION, InvalidRequest(message))
         config, request = self._config
         session = self._synthesizer.open(request, "stream", client=self._client)

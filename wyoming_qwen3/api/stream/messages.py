@@ -12,10 +12,10 @@ from wyoming_qwen3.core.checkpoints import KIND_NAMES
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest, kind_for
 
-_MOST_TEXT = 128 * 1024
+_MAX_TEXT = 128 * 1024
 """Characters of a message that is no config."""
 
-_MOST_NAMES = 50
+_MAX_NAMES = 50
 """Ignored fields that are told."""
 
 _Task = Literal["CustomVoice", "VoiceDesign", "Base"]
@@ -46,15 +46,15 @@ class InputText(BaseModel):
 
 async def parse_any(data: str, model: type[_Model]) -> _Model:
     """A message of any size. Raises InvalidRequest."""
-    if len(data) <= _MOST_TEXT:
+    if len(data) <= _MAX_TEXT:
         return parse_json(data, model)
     return await asyncio.to_thread(parse_json, data, model)
 
 
 def parse_text(data: str) -> str:
     """The text of an input.text. Raises InvalidRequest, TooLarge."""
-    if len(data) > _MOST_TEXT:
-        raise TooLarge(f"The message is larger than the {_MOST_TEXT:,} characters that are taken here.")
+    if len(data) > _MAX_TEXT:
+        raise TooLarge(f"The message is larger than the {_MAX_TEXT:,} characters that are taken here.")
     return parse_json(data, InputText).text
 
 
@@ -74,6 +74,6 @@ def configured(config: SessionConfig, request: SpeechRequest) -> dict[str, Any]:
         "language": told.language,
         "format": config.response_format,
         "sample_rate": SAMPLE_RATE,
-        "ignored_fields": [name[:100] for name in sorted(config.model_extra or {})[:_MOST_NAMES]],
+        "ignored_fields": [name[:100] for name in sorted(config.model_extra or {})[:_MAX_NAMES]],
         **({"warning": " ".join(told.warnings), "warnings": list(told.warnings)} if told.warnings else {}),
     }

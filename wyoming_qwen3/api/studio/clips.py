@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.body import FormShape, read_form
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.speech import MOST_BYTES
+from wyoming_qwen3.api.speech import MAX_BYTES
 from wyoming_qwen3.api.speech_response import private_file
 from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body
 from wyoming_qwen3.api.voices.kept import DeletedAnswer
@@ -25,7 +25,7 @@ from wyoming_qwen3.core.errors import NotFound
 from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.store.clips import Clips, StoredClip
 
-from .sources import DESK, MOST_SECONDS
+from .sources import DESK, MAX_SECONDS
 
 resource = Resource("Clips")
 
@@ -37,8 +37,8 @@ CLIP_TYPES: dict[str, str] = MEDIA_TYPES | {
 }
 """Media types of clips by their extension."""
 
-_FORM_BYTES = MOST_BYTES + 64 * 1024
-_FILE = FormShape({"file": 1}, ("file",), file_bytes=MOST_BYTES)
+_FORM_BYTES = MAX_BYTES + 64 * 1024
+_FILE = FormShape({"file": 1}, ("file",), file_bytes=MAX_BYTES)
 
 
 class ClipBody(Fields):
@@ -71,8 +71,8 @@ async def add_clip(request: web.Request) -> web.StreamResponse:
     if request.content_type.startswith("multipart/"):
         data, headers = (await read_form(request, _FORM_BYTES, _FILE)).files["file"][0], {}
     else:
-        body = await parse_body(request, ClipBody, MOST_BYTES)
-        data = await asyncio.to_thread(parse_data_url, body.audio, MOST_BYTES, "audio")
+        body = await parse_body(request, ClipBody, MAX_BYTES)
+        data = await asyncio.to_thread(parse_data_url, body.audio, MAX_BYTES, "audio")
         headers = ignored_headers(body)
     async with request.app[DESK].place():
         kept, seconds = await in_thread(partial(_playable, data))
@@ -128,8 +128,8 @@ def _playable(data: bytes) -> tuple[bytes, float]:
     Raises InvalidRequest where there is no sound in it, and TooLarge.
     """
     if browsers_can_play(data):
-        return data, read_clip(data, max_seconds=MOST_SECONDS, param="audio").seconds
-    clip = read_clip(data, max_seconds=MOST_SECONDS, param="audio", sample_rate=SAMPLE_RATE)
+        return data, read_clip(data, max_seconds=MAX_SECONDS, param="audio").seconds
+    clip = read_clip(data, max_seconds=MAX_SECONDS, param="audio", sample_rate=SAMPLE_RATE)
     return encode(clip.samples, "flac"), clip.seconds
 
 

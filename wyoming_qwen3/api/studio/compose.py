@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from wyoming_qwen3.api.app_keys import SERVICES, Store
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.speech import MOST_BYTES
+from wyoming_qwen3.api.speech import MAX_BYTES
 from wyoming_qwen3.api.speech_request import Effects
 from wyoming_qwen3.api.speech_response import whole_audio
 from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body
@@ -26,9 +26,9 @@ from .sources import DESCRIPTION, DESK, hear, keep
 
 resource = Resource("Studio")
 
-MOST_TRACKS = 64
+MAX_TRACKS = 64
 
-_MOST_MS = 1000.0 * MAX_SECONDS
+_MAX_MS = 1000.0 * MAX_SECONDS
 _FADE_MS = 1000.0 * MAX_FADE_SECONDS
 
 
@@ -37,7 +37,7 @@ class TrackFields(Fields):
 
     audio: str = Field(description=DESCRIPTION)
     offset_ms: float = Field(
-        0, ge=0, le=_MOST_MS, description="Silence before it; in a sequence from the end of the track before."
+        0, ge=0, le=_MAX_MS, description="Silence before it; in a sequence from the end of the track before."
     )
     volume: float = Field(1, ge=0, le=MAX_VOLUME, description="2 is 6 dB louder.")
     fade_in_ms: float = Field(0, ge=0, le=_FADE_MS)
@@ -47,7 +47,7 @@ class TrackFields(Fields):
 class ComposeBody(Fields):
     """Sounds and how they become one; or just the list of the tracks."""
 
-    tracks: list[TrackFields] = Field(min_length=1, max_length=MOST_TRACKS, fail_fast=True)
+    tracks: list[TrackFields] = Field(min_length=1, max_length=MAX_TRACKS, fail_fast=True)
     mode: Literal["mix", "sequence"] = Field("mix", description="Side by side, or one after the other.")
     crossfade_ms: float = Field(
         0, ge=0, le=_FADE_MS, description="Overlap in a sequence, where no offset lies between two tracks."
@@ -81,7 +81,7 @@ class ComposeAnswer(BaseModel):
 )
 async def compose(request: web.Request) -> web.StreamResponse:
     """At most 64 sounds of 10 minutes each, of 30 minutes all together, and so is what becomes of them."""
-    body = await parse_body(request, ComposeBody, MOST_BYTES)
+    body = await parse_body(request, ComposeBody, MAX_BYTES)
     if body.crossfade_ms and body.mode == "mix":
         raise InvalidRequest("crossfade_ms is for tracks that follow each other; set mode to sequence.", param="mode")
     effects = read_effects(body.effects or [])

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.progress import Told, stream_progress, wants_events
-from wyoming_qwen3.api.speech import MOST_BYTES
+from wyoming_qwen3.api.speech import MAX_BYTES
 from wyoming_qwen3.api.speech_request import Effects, SpeechFields, describe
 from wyoming_qwen3.api.speech_response import EVENT_STREAM, stream_audio, whole_audio, with_warnings
 from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body
@@ -38,7 +38,7 @@ resource = Resource("Speech")
 SCRIPT_INPUTS = 5
 """How many times as many characters all turns may have as one request for speech."""
 
-_MOST_SCRIPT = 200_000
+_MAX_SCRIPT = 200_000
 """Characters of a script with its names and comments."""
 
 _PAUSE_MS = 1000 * MAX_PAUSE
@@ -48,7 +48,7 @@ class TurnFields(Fields):
     """What a speaker says in one go."""
 
     speaker: str = Field(max_length=200)
-    text: str = Field(max_length=_MOST_SCRIPT)
+    text: str = Field(max_length=_MAX_SCRIPT)
     pause_after_ms: float | None = Field(None, ge=0, le=_PAUSE_MS, description="Silence after it, if not pause_ms.")
 
 
@@ -63,7 +63,7 @@ _OfOneSpeaker: TypeAlias = Annotated[None, BeforeValidator(_refuse_for_all)]
 class ConversationBody(SpeechFields):
     """Who says what, and how all of them speak unless a speaker's own fields say otherwise."""
 
-    script: str | None = Field(None, max_length=_MOST_SCRIPT, description="Lines of the form [Speaker] text.")
+    script: str | None = Field(None, max_length=_MAX_SCRIPT, description="Lines of the form [Speaker] text.")
     turns: list[TurnFields] | None = Field(
         None, min_length=1, max_length=MAX_TURNS, fail_fast=True, description="The same, instead of a script."
     )
@@ -117,7 +117,7 @@ async def converse(request: web.Request) -> web.StreamResponse:
     effects speed alone changes them. With `Accept: text/event-stream` the server tells how many turns are spoken until
     it sends that JSON as the last event.
     """
-    body = await parse_body(request, ConversationBody, MOST_BYTES)
+    body = await parse_body(request, ConversationBody, MAX_BYTES)
     services, config = request.app[SERVICES], request.app[CONFIG]
     effects = read_effects(body.effects or [])
     check_installed(effects)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.speech import MOST_BYTES, session_headers
+from wyoming_qwen3.api.speech import MAX_BYTES, session_headers
 from wyoming_qwen3.api.speech_request import SpeechFields, understand, voice_headers
 from wyoming_qwen3.api.speech_response import MoreHeaders, stream_audio, whole_audio
 from wyoming_qwen3.api.validation import ignored_headers, parse_body
@@ -27,7 +27,7 @@ from .sources import DESCRIPTION, DESK, bounded, hear
 
 resource = Resource("Studio")
 
-MOST_CHARACTERS = 300
+MAX_CHARACTERS = 300
 """Of a text to preview effects with."""
 
 
@@ -63,7 +63,7 @@ class EffectList(BaseModel):
 class PreviewBody(SpeechFields):
     """Effects, and what is heard with them: a text in a voice, or a sound; else the voice says a sentence of ours."""
 
-    text: str | None = Field(None, max_length=MOST_CHARACTERS, description="What the voice says.")
+    text: str | None = Field(None, max_length=MAX_CHARACTERS, description="What the voice says.")
     audio: str | None = Field(None, description=f"A sound, instead of a voice: {DESCRIPTION}")
     stream: bool | None = Field(None, description="true sends it while it is made, and can't tell of a failure then.")
 
@@ -84,7 +84,7 @@ async def list_effects(_: web.Request) -> web.StreamResponse:
 )
 async def preview_effects(request: web.Request) -> web.StreamResponse:
     """A voice says a text with effects, or a sound is heard with them. No history has it unless `save` is true."""
-    body = await parse_body(request, PreviewBody, MOST_BYTES)
+    body = await parse_body(request, PreviewBody, MAX_BYTES)
     if body.audio is not None:
         return await _preview_sound(request, body, body.audio)
     services, config = request.app[SERVICES], request.app[CONFIG]

@@ -15,7 +15,7 @@ from wyoming_qwen3.api.voices.kept import language_name
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import find_language
-from wyoming_qwen3.store.history.entries import MOST_ITEMS
+from wyoming_qwen3.store.history.entries import MAX_ITEMS
 from wyoming_qwen3.store.history.store import GenerationQuery, Page, StoredGeneration
 
 
@@ -78,7 +78,7 @@ class HistoryQuery(QueryModel):
     favorite: bool | None = None
     sort: Literal["created_at", "duration"] = "created_at"
     order: Literal["asc", "desc"] = "desc"
-    limit: int = Field(50, ge=1, le=MOST_ITEMS)
+    limit: int = Field(50, ge=1, le=MAX_ITEMS)
     offset: int = Field(0, ge=0, lt=2**31)
 
 

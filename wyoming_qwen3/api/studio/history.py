@@ -33,7 +33,7 @@ from wyoming_qwen3.store.history.store import History, Limits, Removed, StoredGe
 from wyoming_qwen3.text.script import Segment
 
 from .entries import HistoryEntry, HistoryPage, HistoryQuery, entry_model, page_json, read_query, read_time
-from .sources import DESK, MOST_SECONDS
+from .sources import DESK, MAX_SECONDS
 
 resource = Resource("History")
 
@@ -232,9 +232,9 @@ async def entry_audio(request: web.Request) -> web.StreamResponse:
         raise NotFound("The audio of this entry is missing on the server's disk; it can be generated again.")
     if query.format == "flac":
         return web.FileResponse(path, headers=headers)
-    if entry.duration > MOST_SECONDS:
+    if entry.duration > MAX_SECONDS:
         raise TooLarge(
-            f"This entry is longer than the {MOST_SECONDS:g} seconds that are converted; fetch it as flac.",
+            f"This entry is longer than the {MAX_SECONDS:g} seconds that are converted; fetch it as flac.",
             param="format",
         )
     async with request.app[DESK].place():
@@ -295,7 +295,7 @@ def _removed(removed: Removed, headers: dict[str, str] | None = None) -> web.Res
 def _convert(path: Path, audio_format: AudioFormat) -> bytes:
     """A kept file in another format, sample for sample. Raises StorageFailed where it can't be read."""
     try:
-        clip = read_clip(path.read_bytes(), max_seconds=MOST_SECONDS + 1, param="id")
+        clip = read_clip(path.read_bytes(), max_seconds=MAX_SECONDS + 1, param="id")
     except (OSError, InvalidRequest) as error:
         raise StorageFailed("The audio of this entry can't be read.") from error
     samples = clip.samples * (32768 / 32767)  # libav has a scale of 32768 where ours of 16 bits is 32767

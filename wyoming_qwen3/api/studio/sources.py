@@ -14,7 +14,7 @@ import numpy as np
 from aiohttp import web
 
 from wyoming_qwen3.api.app_keys import Store
-from wyoming_qwen3.api.speech import MOST_BYTES
+from wyoming_qwen3.api.speech import MAX_BYTES
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.audio.streaming import in_thread, whole
@@ -23,22 +23,22 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.speech.admission import Admission
 from wyoming_qwen3.store.clips import Clips
 
-MOST_SECONDS = 600.0
+MAX_SECONDS = 600.0
 """Of one sound."""
 
 DESCRIPTION = "history:ID, preset:NAME (or ID) for a kept voice's sample, clip:ID, or a data: URL; 10 minutes at most."
 
-_MOST_CHARACTERS = 300
+_MAX_CHARACTERS = 300
 """Of what is not a data: URL."""
 
-_MOST_WAITING = 16
+_MAX_WAITING = 16
 
 
 class Desk:
     """Where long sounds are decoded and put together: by one request at a time, as each may take a gigabyte."""
 
     def __init__(self) -> None:
-        self._places = Admission(1, _MOST_WAITING)
+        self._places = Admission(1, _MAX_WAITING)
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -48,7 +48,7 @@ class Desk:
                 await held.enter_async_context(self._places.place())
             except QueueFull:
                 raise QueueFull(
-                    f"{_MOST_WAITING} requests wait to work on sounds; ask again when some are done."
+                    f"{_MAX_WAITING} requests wait to work on sounds; ask again when some are done."
                 ) from None
             yield
 
@@ -68,13 +68,13 @@ async def hear(store: Store, source: str, param: str) -> FloatArray:
     """The sound that `source` names, as DESCRIPTION says: mono float32 [samples] at SAMPLE_RATE, one at least.
 
     `param` is the field of the request that it came in. Raises NotFound, StorageFailed, TooLarge for more than
-    MOST_SECONDS, and InvalidRequest for what is no sound or is named otherwise.
+    MAX_SECONDS, and InvalidRequest for what is no sound or is named otherwise.
     """
     if source[:5].lower() == "data:":
         return await in_thread(partial(_decode_url, source, param))
-    kind, _, name = source[:_MOST_CHARACTERS].partition(":")
+    kind, _, name = source[:_MAX_CHARACTERS].partition(":")
     find = _FINDERS.get(kind)
-    if find is None or len(source) > _MOST_CHARACTERS:
+    if find is None or len(source) > _MAX_CHARACTERS:
         raise InvalidRequest(
             f"{param} must be history:ID, preset:NAME, clip:ID or a data: URL; no other URL or path is read.",
             param=param,
@@ -83,8 +83,8 @@ async def hear(store: Store, source: str, param: str) -> FloatArray:
         file = await find(store, name)
     except (NotFound, VoiceNotFound) as error:
         raise NotFound(f"{param}: {error}", param=param) from None
-    if file.seconds > MOST_SECONDS:
-        raise TooLarge(f"{param} must not be longer than {MOST_SECONDS:g} seconds.", param=param)
+    if file.seconds > MAX_SECONDS:
+        raise TooLarge(f"{param} must not be longer than {MAX_SECONDS:g} seconds.", param=param)
     return await in_thread(partial(_read, file.path, param))
 
 
@@ -149,8 +149,8 @@ def _read(path: Path, param: str) -> FloatArray:
 
 
 def _decode_url(url: str, param: str) -> FloatArray:
-    return _decode(parse_data_url(url, MOST_BYTES, param), param)
+    return _decode(parse_data_url(url, MAX_BYTES, param), param)
 
 
 def _decode(data: bytes, param: str) -> FloatArray:
-    return read_clip(data, max_seconds=MOST_SECONDS, param=param, sample_rate=SAMPLE_RATE).samples
+    return read_clip(data, max_seconds=MAX_SECONDS, param=param, sample_rate=SAMPLE_RATE).samples

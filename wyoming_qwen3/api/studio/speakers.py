@@ -15,7 +15,7 @@ from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.text.dialogue import check_speaker
 from wyoming_qwen3.voices.resolver import VoiceResolver
 
-MOST_SPEAKERS = 64
+MAX_SPEAKERS = 64
 
 
 class SpeakerFields(SpeechFields):
@@ -23,14 +23,14 @@ class SpeakerFields(SpeechFields):
 
 
 def _refuse_a_crowd(given: object) -> object:
-    if isinstance(given, dict) and len(given) > MOST_SPEAKERS:  # before each of them is looked at
-        raise PydanticCustomError("crowd", "Input should have at most {most} speakers", {"most": MOST_SPEAKERS})
+    if isinstance(given, dict) and len(given) > MAX_SPEAKERS:  # before each of them is looked at
+        raise PydanticCustomError("crowd", "Input should have at most {most} speakers", {"most": MAX_SPEAKERS})
     return given
 
 
 Speakers: TypeAlias = Annotated[
     dict[str, Annotated[str, Field(max_length=200)] | SpeakerFields],
-    Field(json_schema_extra={"maxProperties": MOST_SPEAKERS}),
+    Field(json_schema_extra={"maxProperties": MAX_SPEAKERS}),
     BeforeValidator(_refuse_a_crowd),
 ]
 """A speaker's name -> a voice, or how that speaker speaks."""
@@ -89,14 +89,14 @@ def _is_voice(among: VoiceResolver, name: str) -> bool:
 
 def _without_voice(names: Sequence[str], among: VoiceResolver) -> InvalidRequest:
     there = [speaker.name for speaker in SPEAKERS] + [voice.name for voice in among.voices.all() if voice.speaks]
-    more = f" and {len(there) - _MOST_TOLD} more" if len(there) > _MOST_TOLD else ""
-    who = f"{', '.join(names[:_MOST_TOLD])} {'has' if len(names) == 1 else 'have'} no voice"
+    more = f" and {len(there) - _MAX_TOLD} more" if len(there) > _MAX_TOLD else ""
+    who = f"{', '.join(names[:_MAX_TOLD])} {'has' if len(names) == 1 else 'have'} no voice"
     return InvalidRequest(
-        f"{who}; give each one in speakers. There is {', '.join(there[:_MOST_TOLD])}{more}.", param="speakers"
+        f"{who}; give each one in speakers. There is {', '.join(there[:_MAX_TOLD])}{more}.", param="speakers"
     )
 
 
-_MOST_TOLD = 40
+_MAX_TOLD = 40
 """Names in a message."""
 
 _WORDS = frozenset({"instructions", "voice_design", "instruct"})

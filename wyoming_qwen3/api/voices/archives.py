@@ -19,7 +19,7 @@ from wyoming_qwen3.api.validation import Query, parse_query
 from wyoming_qwen3.audio.reference import combine
 from wyoming_qwen3.core.checkpoints import SIZES
 from wyoming_qwen3.store.voices import archive
-from wyoming_qwen3.store.voices.archive_members import MOST_BYTES
+from wyoming_qwen3.store.voices.archive_members import MAX_BYTES
 from wyoming_qwen3.store.voices.store import VoiceStore
 
 from .profile import Profile, answer_profile, check_unbound
@@ -29,7 +29,7 @@ resource = Resource("Profiles")
 _FORM_BYTES = 64 << 10
 """Of what is around the archive."""
 
-_LONGEST_NAME = 64
+_MAX_NAME = 64
 """Characters; voices.py's."""
 
 
@@ -53,7 +53,7 @@ async def import_profile(request: web.Request) -> web.StreamResponse:
     """The archive of a preset becomes a preset again. `replace` takes the place of whichever voice has the name."""
     query = parse_query(request, ImportQuery)
     voices = request.app[SERVICES].store.voices
-    form = await read_form(request, MOST_BYTES + _FORM_BYTES, ONE_FILE)
+    form = await read_form(request, MAX_BYTES + _FORM_BYTES, ONE_FILE)
     packed = await asyncio.to_thread(_unpacked, form.files["file"][0])
     name, old = packed.name, voices.find(packed.name)
     if old and query.on_conflict == "replace":
@@ -109,5 +109,5 @@ def _unpacked(data: bytes) -> archive.VoiceArchive:
 def _free_name(name: str, voices: VoiceStore) -> str:
     """The name with the first number behind it that no voice has."""
     endings = (f" {number}" for number in itertools.count(2))
-    names = (name[: _LONGEST_NAME - len(ending)] + ending for ending in endings)
+    names = (name[: _MAX_NAME - len(ending)] + ending for ending in endings)
     return next(free for free in names if voices.find(free) is None)

@@ -19,7 +19,7 @@ from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
 from wyoming_qwen3.speech.voice_design import (
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     Stage,
     VoiceDesigner,
     VoicePreview,
@@ -37,7 +37,7 @@ resource = Resource("Presets")
 PREVIEWS = web.AppKey("previews", VoicePreviews)
 """The previews that may still be kept."""
 
-_MOST_BYTES = 256 * 1024
+_MAX_BYTES = 256 * 1024
 
 
 class PresetBody(MannerFields):
@@ -45,7 +45,7 @@ class PresetBody(MannerFields):
 
     name: str | None = Field(None, max_length=200, description="Needed unless it is a preview.")
     sample_text: str | None = Field(
-        None, max_length=MOST_CHARACTERS, description="What the voice says to be cloned of it; 5 to 15 s are best."
+        None, max_length=MAX_CHARACTERS, description="What the voice says to be cloned of it; 5 to 15 s are best."
     )
     seed: int | None = Field(None, ge=0, le=2**63 - 1, description="The same seed and words give the same voice.")
     temperature: float | None = Field(None, ge=0, le=5, description="0 takes the likeliest code each time.")
@@ -86,7 +86,7 @@ async def create_preset(request: web.Request) -> web.StreamResponse:
     that voice with `instructions`, which the server's model must follow.
     """
     query = parse_query(request, PresetQuery)
-    body = await parse_body(request, PresetBody, _MOST_BYTES)
+    body = await parse_body(request, PresetBody, _MAX_BYTES)
     services = request.app[SERVICES]
     make = _style(services, body) if body.voice is not None else await _design(request, body)
     headers = ignored_headers(body)
@@ -143,7 +143,7 @@ async def preset_audio(request: web.Request) -> web.StreamResponse:
 )
 async def change_preset(request: web.Request) -> web.StreamResponse:
     """What is left out stays as it is; so does the sound of a voice from words, whatever its description says."""
-    body = await parse_body(request, PresetChange, _MOST_BYTES)
+    body = await parse_body(request, PresetChange, _MAX_BYTES)
     services = request.app[SERVICES]
     voice = find_kept(request, "preset")
     manner = change_manner(voice.manner, body, services.models.size)

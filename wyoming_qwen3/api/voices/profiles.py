@@ -25,8 +25,8 @@ from .profile import Profile, answer_profile, check_unbound, describe_all
 from .uploads import (
     CLIP,
     CLIPS,
-    MOST_BYTES,
-    MOST_CLIPS,
+    MAX_BYTES,
+    MAX_CLIPS,
     ClipFields,
     Sent,
     decode,
@@ -80,7 +80,7 @@ class NewProfileForm(NewProfile):
 
     effects: _EffectsText = Field(None, validation_alias=_EFFECTS_NAMES, description="The list of effects as JSON.")
     ref_texts: list[Annotated[str, Field(max_length=2000)]] = Field(
-        [], max_length=MOST_CLIPS, fail_fast=True, description="What each clip says; once for each, or one JSON list."
+        [], max_length=MAX_CLIPS, fail_fast=True, description="What each clip says; once for each, or one JSON list."
     )
     x_vector_only_mode: bool = Field(False, description="Clone the timbre of the clips alone, without ref_texts.")
 
@@ -264,7 +264,7 @@ async def _read_new(request: web.Request) -> tuple[NewProfile, list[Sent]]:
     """What a new profile is to be, and its clips, from JSON or a form."""
     if not request.content_type.startswith("multipart/"):
         return await parse_body(request, NewProfile, _JSON_BYTES), []
-    form = await read_form(request, MOST_BYTES, CLIPS)
+    form = await read_form(request, MAX_BYTES, CLIPS)
     fields = parse_json(fields_json(form, CLIPS), NewProfileForm)
     files = form.files.get("samples", [])
     return fields, sent_several(files, fields.ref_texts, timbre=fields.x_vector_only_mode)

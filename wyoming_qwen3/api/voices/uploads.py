@@ -18,17 +18,17 @@ from wyoming_qwen3.audio.reference import Finding, read_recording
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
 
-MOST_CLIPS = 16
+MAX_CLIPS = 16
 """Of one form."""
 
-MOST_BYTES = 60 << 20
+MAX_BYTES = 60 << 20
 """Of a form with several clips."""
 
 _CLIP_BYTES = 10 << 20
 _FIELDS_BYTES = 64 << 10
 """Of what is in a form besides its clip."""
 
-CLIPS = FormShape({"samples": MOST_CLIPS}, repeated={"ref_texts": MOST_CLIPS}, file_bytes=_CLIP_BYTES)
+CLIPS = FormShape({"samples": MAX_CLIPS}, repeated={"ref_texts": MAX_CLIPS}, file_bytes=_CLIP_BYTES)
 CLIP = FormShape({"audio": 1, "file": 1}, file_bytes=_CLIP_BYTES)
 
 _DECODED_SECONDS = 60.0

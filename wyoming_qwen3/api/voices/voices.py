@@ -20,7 +20,7 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
-from wyoming_qwen3.speech.voice_design import MOST_CHARACTERS, sample_text
+from wyoming_qwen3.speech.voice_design import MAX_CHARACTERS, sample_text
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 
 from .kept import DeletedAnswer, language_name, preview_url
@@ -71,7 +71,7 @@ class NewVoice(Fields):
     name: str = Field(max_length=200)
     type: Literal["prompt", "audio_sample"] | None = None
     prompt: str | None = Field(None, max_length=2000, description="The voice in words.")
-    script_hint: str | None = Field(None, max_length=MOST_CHARACTERS, description="What it says to be cloned of it.")
+    script_hint: str | None = Field(None, max_length=MAX_CHARACTERS, description="What it says to be cloned of it.")
     ref_text: str | None = Field(
         None, max_length=2000, description="What the clip says; else its timbre alone is cloned."
     )

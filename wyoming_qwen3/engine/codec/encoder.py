@@ -13,7 +13,7 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, ClonePrompt, CodeArray, Floa
 from wyoming_qwen3.engine.checkpoint.published import Published, PublishedCodec
 from wyoming_qwen3.engine.upstream import load_clip_encoder, load_speaker_encoder
 
-_SHORTEST_SECONDS = 0.5
+_MIN_SECONDS = 0.5
 
 
 @torch.inference_mode()
@@ -31,8 +31,8 @@ def clone_prompt(
     if text == "":
         raise InvalidRequest("The text of the reference clip is empty; leave it out to clone the timbre alone.")
     samples = _checked(reference.samples)
-    if len(samples) < _SHORTEST_SECONDS * reference.sample_rate:
-        raise InvalidRequest(f"A reference clip must last at least {_SHORTEST_SECONDS} seconds.")
+    if len(samples) < _MIN_SECONDS * reference.sample_rate:
+        raise InvalidRequest(f"A reference clip must last at least {_MIN_SECONDS} seconds.")
     encoder = load_speaker_encoder(published, device, dtype)
     embedding = encoder.extract_speaker_embedding(audio=_resampled(samples, reference.sample_rate), sr=SAMPLE_RATE)
     speaker = embedding.float().cpu().numpy()

@@ -37,7 +37,7 @@ _KERNEL = 7
 _WIDENING_KERNEL = 3
 _DILATIONS = (1, 3, 9)
 _CONV_NEXT_EPS = 1e-6
-_LEAST_USAGE = 1e-5
+_MIN_USAGE = 1e-5
 _NO_DIVISION_BY_ZERO = 1e-9
 
 Shape = tuple[int, int, int]
@@ -139,7 +139,7 @@ class CodecWeights:
 
     def _table(self, read: TensorReader) -> Tensor:
         codes, half = self._config.codebook_size, self._config.codebook_dim // 2
-        usage = read("cluster_usage", codes).clamp(min=_LEAST_USAGE)
+        usage = read("cluster_usage", codes).clamp(min=_MIN_USAGE)
         return read("embedding_sum", codes, half) / usage[:, None]
 
     def _conv(self, read: TensorReader, shape: Shape, dilation: int = 1, act: Snake | None = None) -> Conv:

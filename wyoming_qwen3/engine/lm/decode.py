@@ -26,7 +26,7 @@ from .transformer import KvCache
 
 Ending = Literal["eos", "limit", "error"]
 
-_LEAST_FRAMES = 100
+_MIN_FRAMES = 100
 _FRAMES_PER_TOKEN = 10
 _FRAMES_AROUND_A_WORD = 50
 
@@ -46,7 +46,7 @@ def frame_limit(text_tokens: int, max_frames: int | None) -> int:
     A token takes 3 to 4 frames at an ordinary pace, so speech beyond the limit is a runaway. A short text has up to 50
     more, for what is around its words, but not more than 100 by that.
     """
-    around = min(_LEAST_FRAMES, _FRAMES_AROUND_A_WORD + _FRAMES_PER_TOKEN * text_tokens)
+    around = min(_MIN_FRAMES, _FRAMES_AROUND_A_WORD + _FRAMES_PER_TOKEN * text_tokens)
     limit = max(around, _FRAMES_PER_TOKEN * text_tokens)
     return limit if max_frames is None else min(limit, max_frames)
 

@@ -13,10 +13,10 @@ from wyoming_qwen3.store.database import Connection
 
 from .recording import Facts
 
-MOST_ITEMS = 200
+MAX_ITEMS = 200
 """Entries on one page."""
 
-_MOST_QUERY = 200
+_MAX_QUERY = 200
 """Characters to search for; each word of them is a condition, and SQLite takes some hundreds."""
 
 _GRAM = 3
@@ -113,12 +113,12 @@ class GenerationQuery:
     offset: int = 0
 
     def __post_init__(self) -> None:
-        if self.q is not None and len(self.q) > _MOST_QUERY:
-            raise InvalidRequest(f"q must have at most {_MOST_QUERY} characters, but has {len(self.q)}.", param="q")
+        if self.q is not None and len(self.q) > _MAX_QUERY:
+            raise InvalidRequest(f"q must have at most {_MAX_QUERY} characters, but has {len(self.q)}.", param="q")
         if self.sort not in ("created_at", "duration"):  # it becomes SQL
             raise InvalidRequest("sort must be created_at or duration.", param="sort")
-        if not 1 <= self.limit <= MOST_ITEMS:
-            raise InvalidRequest(f"limit must be between 1 and {MOST_ITEMS}, but is {self.limit}.", param="limit")
+        if not 1 <= self.limit <= MAX_ITEMS:
+            raise InvalidRequest(f"limit must be between 1 and {MAX_ITEMS}, but is {self.limit}.", param="limit")
         if not 0 <= self.offset < 2**31:
             raise InvalidRequest("offset must be 0 or more, and below 2147483648.", param="offset")
 

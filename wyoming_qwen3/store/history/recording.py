@@ -22,7 +22,7 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 _LOGGER = logging.getLogger(__name__)
 
-_MOST_WAITING = 32 * 2**20
+_MAX_WAITING = 32 * 2**20
 """Bytes of float32 samples, of all recordings together, that may wait for the disk: five and a half minutes."""
 
 _COMPLAIN_SECONDS = 60.0
@@ -83,7 +83,7 @@ class Recorder:
         """Have `work` done, in order. None when `size` more bytes are too many, or after close()."""
         if self._emptied is not None:
             return None
-        if size and self._taken - self._done + size > _MOST_WAITING:
+        if size and self._taken - self._done + size > _MAX_WAITING:
             self.complain("The disk is slower than the speech.")
             return None
         self._taken += size

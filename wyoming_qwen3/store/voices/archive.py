@@ -29,7 +29,7 @@ from .voice import Design, KeptVoice, Manner, VoiceType
 
 MEDIA_TYPE = "application/zip"
 
-MOST_SECONDS = 60
+MAX_SECONDS = 60
 """Of one clip."""
 
 MAX_NAME_CHARACTERS = 64
@@ -199,8 +199,8 @@ def _read_recording(data: bytes, name: str, text: str | None) -> Reference:
         raise InvalidRequest(
             f"{name} in the archive must be a mono WAV file of 16 bits at 8 to 192 kHz.", param=PARAM
         ) from error
-    if recording.samples.size > MOST_SECONDS * recording.sample_rate:
-        raise TooLarge(f"{name} in the archive must not be longer than {MOST_SECONDS} seconds.", param=PARAM)
+    if recording.samples.size > MAX_SECONDS * recording.sample_rate:
+        raise TooLarge(f"{name} in the archive must not be longer than {MAX_SECONDS} seconds.", param=PARAM)
     return recording
 
 

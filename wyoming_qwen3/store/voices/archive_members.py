@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from wyoming_qwen3.core.checkpoints import SIZES
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
-MOST_BYTES = 50 << 20
+MAX_BYTES = 50 << 20
 """Of an archive, packed and unpacked alike."""
 
 PARAM = "file"
@@ -35,8 +35,8 @@ def write_members(members: Mapping[str, bytes]) -> bytes:
             info.create_system = 3  # Unix, whose file modes these are
             archive.writestr(info, data)
     packed = file.getvalue()
-    if len(packed) > MOST_BYTES or any(len(data) > _most_in(name) for name, data in members.items()):
-        raise TooLarge(f"The voice does not fit into an archive, which takes {MOST_BYTES >> 20} MiB.")
+    if len(packed) > MAX_BYTES or any(len(data) > _most_in(name) for name, data in members.items()):
+        raise TooLarge(f"The voice does not fit into an archive, which takes {MAX_BYTES >> 20} MiB.")
     return packed
 
 
@@ -65,9 +65,9 @@ _KNOWN = re.compile(
     rf"manifest\.json|samples/[1-9][0-9]?\.wav|prompts/({'|'.join(map(re.escape, SIZES))})\.safetensors"
 )
 
-_MOST_MEMBERS = 64
+_MAX_MEMBERS = 64
 
-_MOST_RATIO = 100
+_MAX_RATIO = 100
 """Bytes that one deflated byte may become; a bomb reaches ten times as many."""
 
 _FLAGS = 0b1000_0000_1110
@@ -87,24 +87,24 @@ _LOCATOR_BYTES = 20
 
 def _check_directory(data: bytes) -> None:
     """Hold the directory to its bounds before it is read, which takes memory for each entry."""
-    if len(data) > MOST_BYTES:
-        raise TooLarge(f"An archive must not have more than {MOST_BYTES >> 20} MiB.", param=PARAM)
+    if len(data) > MAX_BYTES:
+        raise TooLarge(f"An archive must not have more than {MAX_BYTES >> 20} MiB.", param=PARAM)
     if len(data) < _END.size or data[:2] != b"PK" or data[-_END.size :][:4] != b"PK\5\6":
         raise InvalidRequest("The file is not a zip archive, or is not whole.", param=PARAM)
     _, disk, first_disk, here, count, size, offset, _ = _END.unpack_from(data, len(data) - _END.size)
     if disk or first_disk or here != count or data[-_END.size - _LOCATOR_BYTES :][:4] == b"PK\6\7":
         raise InvalidRequest("The archive must be a single zip file, not one in parts or of zip64.", param=PARAM)
-    if count > _MOST_MEMBERS or size > _MOST_MEMBERS * 1024:
+    if count > _MAX_MEMBERS or size > _MAX_MEMBERS * 1024:
         raise TooLarge(_TOO_MANY, param=PARAM)
     if offset + size + _END.size != len(data):
         raise InvalidRequest("The archive has something before or behind it, or is damaged.", param=PARAM)
 
 
-_TOO_MANY = f"An archive must not have more than {_MOST_MEMBERS} members."
+_TOO_MANY = f"An archive must not have more than {_MAX_MEMBERS} members."
 
 
 def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
-    if len(members) > _MOST_MEMBERS:  # the end of the directory had said fewer
+    if len(members) > _MAX_MEMBERS:  # the end of the directory had said fewer
         raise TooLarge(_TOO_MANY, param=PARAM)
     names = [member.orig_filename for member in members]
     if len({name.casefold() for name in names}) < len(names):
@@ -144,7 +144,7 @@ def _check_places(members: Iterable[zipfile.ZipInfo], end: int) -> None:
 
 def _contents(archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo]) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
-    left = MOST_BYTES
+    left = MAX_BYTES
     for member in members:
         contents[member.filename] = content = _content(archive, member, left)
         left -= len(content)
@@ -154,7 +154,7 @@ def _contents(archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo]) -> d
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> bytes:
     """What is in a member, read until it ends or is more than may be: not even its header is believed."""
     name = member.filename
-    most = min(left, _most_in(name), _MOST_RATIO * member.compress_size)
+    most = min(left, _most_in(name), _MAX_RATIO * member.compress_size)
     with archive.open(member) as file:
         content = file.read(most + 1)
     if len(content) > most:

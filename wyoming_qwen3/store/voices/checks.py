@@ -6,10 +6,10 @@ from wyoming_qwen3.core.speakers import check_voice_name
 from .record import is_id
 from .voice import KeptVoice
 
-MOST_CHARACTERS = 10_000
+MAX_CHARACTERS = 10_000
 """Of a text."""
 
-MOST_SAMPLES = 32
+MAX_SAMPLES = 32
 """Of one voice."""
 
 
@@ -24,8 +24,8 @@ def check_name(name: str) -> str:
 def check_voice(voice: KeptVoice) -> None:
     """Raise InvalidRequest or InstructionsNotSupported for a voice that can't be kept, or not spoken with."""
     manner, design = voice.manner, voice.design
-    if len(voice.samples) > MOST_SAMPLES:
-        raise InvalidRequest(f"A voice has at most {MOST_SAMPLES} recordings.", param="samples")
+    if len(voice.samples) > MAX_SAMPLES:
+        raise InvalidRequest(f"A voice has at most {MAX_SAMPLES} recordings.", param="samples")
     if manner.speaker is not None and voice.samples:
         raise InvalidRequest("A voice has a speaker or recordings, not both.", param="voice")
     if manner.instructions and manner.speaker is None:
@@ -44,10 +44,10 @@ def check_voice(voice: KeptVoice) -> None:
 
 
 def check_words(text: str | None, param: str) -> None:
-    """Raise InvalidRequest for text of more than MOST_CHARACTERS, or with lone surrogates, which no file can hold."""
+    """Raise InvalidRequest for text of more than MAX_CHARACTERS, or with lone surrogates, which no file can hold."""
     if text is None:
         return
-    if len(text) > MOST_CHARACTERS:
-        raise InvalidRequest(f"{param} has at most {MOST_CHARACTERS} characters.", param=param)
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidRequest(f"{param} has at most {MAX_CHARACTERS} characters.", param=param)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidRequest(f"{param} must be valid Unicode.", param=param)

@@ -59,12 +59,12 @@ class VoiceIndex:
 
     def _not_found(self, asked: str) -> VoiceNotFound:
         names = [voice.name for voice in self.voices]
-        kept = ", ".join(names[:_MOST_NAMED]) or "none yet"
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        kept = ", ".join(names[:_MAX_NAMED]) or "none yet"
+        more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
         return VoiceNotFound(f"No voice {asked[:64]!r} is kept; there is {kept}{more}.", param="voice")
 
 
-_MOST_NAMED = 30
+_MAX_NAMED = 30
 """In a message."""
 
 _SPEAKER_IDS = frozenset(speaker.id for speaker in SPEAKERS)

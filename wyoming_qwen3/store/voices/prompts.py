@@ -17,8 +17,8 @@ from wyoming_qwen3.store.files import storing
 
 from .checks import check_words
 
-MOST_BYTES = 1_000_000
-MOST_FRAMES = 400
+MAX_BYTES = 1_000_000
+MAX_FRAMES = 400
 """32 seconds of reference."""
 
 FORMAT = "1"
@@ -53,7 +53,7 @@ def unpack(data: bytes) -> tuple[ClonePrompt, Size]:
     Codes may be int16 or int64 there. Raises InvalidRequest for anything that `pack` would not have written,
     whoever wrote it; StorageFailed where the disk is full.
     """
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_BYTES:
         raise InvalidRequest(_TOO_LARGE, param="prompt")
     # Only from a file does safetensors read the metadata, and a second parser of the header may read another one.
     with storing(), tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
@@ -64,7 +64,7 @@ def unpack(data: bytes) -> tuple[ClonePrompt, Size]:
 
 def load(path: Path) -> tuple[ClonePrompt, Size]:
     """As `unpack`, of a file that nobody changes meanwhile. Raises InvalidRequest, OSError."""
-    if path.stat().st_size > MOST_BYTES:
+    if path.stat().st_size > MAX_BYTES:
         raise InvalidRequest(_TOO_LARGE, param="prompt")
     try:
         with safe_open(path, "numpy") as opened:
@@ -73,7 +73,7 @@ def load(path: Path) -> tuple[ClonePrompt, Size]:
         raise InvalidRequest("The clone prompt is not a whole safetensors file.", param="prompt") from error
 
 
-_TOO_LARGE = f"A clone prompt has at most {MOST_BYTES} bytes."
+_TOO_LARGE = f"A clone prompt has at most {MAX_BYTES} bytes."
 
 
 def _read(opened: Any) -> tuple[ClonePrompt, Size]:
@@ -122,9 +122,9 @@ def _check_embedding(embedding: FloatArray) -> None:
 
 
 def _check_codes(codes: CodeArray) -> None:
-    if codes.ndim != 2 or not 1 <= codes.shape[0] <= MOST_FRAMES or codes.shape[1] != _CODEBOOKS:
+    if codes.ndim != 2 or not 1 <= codes.shape[0] <= MAX_FRAMES or codes.shape[1] != _CODEBOOKS:
         raise InvalidRequest(
-            f"A clone prompt has 1 to {MOST_FRAMES} frames of {_CODEBOOKS} codes, which is up to 32 seconds.",
+            f"A clone prompt has 1 to {MAX_FRAMES} frames of {_CODEBOOKS} codes, which is up to 32 seconds.",
             param="codes",
         )
     if not np.issubdtype(codes.dtype, np.integer) or codes.min() < 0 or codes.max() >= _CODES:

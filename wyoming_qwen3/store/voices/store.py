@@ -28,7 +28,7 @@ from .startup import finished_later, read_index, write_default
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType
 from .wav import check_clip
 
-MOST_VOICES = 1000
+MAX_VOICES = 1000
 
 _LOGGER = logging.getLogger(__name__)
 _Parameters = ParamSpec("_Parameters")
@@ -210,8 +210,8 @@ class VoiceStore:
         old = index.named(voice.name)
         if old is not None and not overwrite:
             raise NameExists(f"There is a voice {old.name!r} already; choose another name.", param="name")
-        if old is None and len(index.voices) >= MOST_VOICES:
-            raise InvalidRequest(f"There are {MOST_VOICES} voices, and no more are kept; delete one first.")
+        if old is None and len(index.voices) >= MAX_VOICES:
+            raise InvalidRequest(f"There are {MAX_VOICES} voices, and no more are kept; delete one first.")
         voice = replace(voice, former_names=self._free_names(voice, old))
         self._at(voice).create(voice, recordings, prompt, old.id if old else None)
         self._index = index.put(voice, instead_of=old.id if old else None)
