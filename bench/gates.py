@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from wyoming_qwen3.engine.codec.sound import FrameDecoder
+from wyoming_qwen3.engine.codec.chunks import FrameDecoder
 from wyoming_qwen3.engine.precision import compute_exactly
 
 from .systems import Ours, Stock, Weights, text_for

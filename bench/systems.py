@@ -21,9 +21,9 @@ from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint, open_codec
+from wyoming_qwen3.engine.codec.chunks import FrameDecoder, chunk_frames
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
-from wyoming_qwen3.engine.codec.sound import FrameDecoder, chunk_frames
 from wyoming_qwen3.engine.cuda_graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.lm.decode import Decoder, Row

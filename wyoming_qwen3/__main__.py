@@ -40,7 +40,7 @@ from .store.folder_lock import claimed
 from .store.history.store import History, Limits
 from .store.voices.store import VoiceStore
 from .text.language import LanguageGuesser
-from .text.script import Script
+from .text.pieces import Script
 from .voices.resolver import Replacements, VoiceResolver
 from .voices.watched_folder import WatchedFolder
 from .wyoming.discovery import Announcement, default_name

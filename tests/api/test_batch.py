@@ -23,7 +23,7 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SpeechRequest
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
-from wyoming_qwen3.text.script import Segment
+from wyoming_qwen3.text.pieces import Segment
 
 TEXTS = (
     "The front door is open.",

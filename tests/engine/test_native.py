@@ -14,7 +14,7 @@ from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest, ModelFailed,
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.engine import native
-from wyoming_qwen3.engine.codec.sound import chunk_frames
+from wyoming_qwen3.engine.codec.chunks import chunk_frames
 from wyoming_qwen3.engine.native import NativeEngine
 from wyoming_qwen3.engine.wire import Audio, Clone, Cloned, Encode, Encoded, Ended, Failed, Output, Play, Submit
 

@@ -10,7 +10,10 @@ from wyoming_qwen3.core.errors import (
     TransientDownloadFailed,
 )
 from wyoming_qwen3.engine.checkpoint.on_disk import Progress
-from wyoming_qwen3.models.state import Books, Model, State, choose_codec, choose_evictions, restart_delay
+from wyoming_qwen3.models.eviction import choose_evictions
+from wyoming_qwen3.models.model_choice import choose_codec
+from wyoming_qwen3.models.restart import restart_delay
+from wyoming_qwen3.models.state import Books, Model, State
 
 CUSTOM = Checkpoint("custom_voice", "1.7B")
 

@@ -30,7 +30,7 @@ from wyoming_qwen3.speech.admission import Admission
 from wyoming_qwen3.speech.conversation import Conversation, ConversationTurn, TurnResult
 from wyoming_qwen3.speech.session import Options, SpeechSession, Synthesizer
 from wyoming_qwen3.text.dialogue import MAX_TURNS
-from wyoming_qwen3.text.script import Segment
+from wyoming_qwen3.text.pieces import Segment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,7 +14,7 @@ from wyoming_qwen3.speech.replay import facts, from_json, to_json
 from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Manner
-from wyoming_qwen3.text.script import Pause, Segment, SpokenPiece
+from wyoming_qwen3.text.pieces import Pause, Segment, SpokenPiece
 
 RYAN = find_voice("ryan")[0]
 SAID: list[Segment] = [SpokenPiece("The door is open."), Pause(0.5), SpokenPiece("Close it.")]

@@ -12,7 +12,7 @@ from wyoming_qwen3.core.speakers import LANGUAGES, Language, find_language
 from wyoming_qwen3.speech.voice_design import VoiceDesigner, VoicePreview, VoicePreviews, sample_text
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voices.voice import Design, Manner
-from wyoming_qwen3.text.script import Script, SpokenPiece
+from wyoming_qwen3.text.pieces import Script, SpokenPiece
 
 
 def preview(number: int = 0) -> VoicePreview:

@@ -2,7 +2,7 @@ import pytest
 
 from wyoming_qwen3.text.live import LiveScript
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.script import Segment
+from wyoming_qwen3.text.pieces import Segment
 
 
 def take_all(script: LiveScript) -> list[Segment]:

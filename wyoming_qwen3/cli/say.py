@@ -22,7 +22,7 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest
 from wyoming_qwen3.models.worker import download
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.script import Script
+from wyoming_qwen3.text.pieces import Script
 
 _PIECE = 64 << 10
 

@@ -24,9 +24,9 @@ from wyoming_qwen3.core.speakers import SPEAKERS
 from .base import STEP_FAILED, told
 from .checkpoint.on_disk import checkpoint_name
 from .checkpoint.published import Published, open_checkpoint, open_codec, reading
+from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, fingerprint
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
-from .codec.sound import Codec, FrameDecoder, RowSound, decode_together, fingerprint
 from .cuda_graphs import Graphs, choose_graphs, streams_of
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone

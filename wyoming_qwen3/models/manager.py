@@ -12,28 +12,28 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Size, published
+from wyoming_qwen3.core.checkpoints import Checkpoint, Size, published
 from wyoming_qwen3.core.errors import (
     EngineFailed,
-    InstructionsNotSupported,
     InvalidRequest,
     ModelDamaged,
     ModelFailed,
     ModelInUse,
     ModelMissing,
-    ModelNotFound,
     NotSupported,
     OutOfMemory,
     SpeechError,
 )
-from wyoming_qwen3.core.request import SpeechRequest, kind_for
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription
+from .eviction import choose_evictions
 from .files import Download, ModelFiles
-from .state import Books, Event, Model, State, Status, choose_codec, choose_evictions, restart_delay
+from .model_choice import choose_codec
+from .restart import restart_delay
+from .state import Books, Event, Model, State, Status
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -48,35 +48,6 @@ _PUBLISHED_WEIGHT_BYTES = 2
 
 _CALM_SECONDS = 120.0
 """An engine that lives that long has got over what killed the one before."""
-
-
-def choose_model(request: SpeechRequest, size: Size) -> Checkpoint:
-    """The checkpoint for what is asked: a named speaker, a description, or a voice to clone.
-
-    It has the size that the request asks for, else the server's own, `size`; VoiceDesign exists in 1.7B only and has
-    that where the request leaves it open. Raises ModelNotFound where the request asks for a VoiceDesign of 0.6B, and
-    InstructionsNotSupported.
-    """
-    chosen = published(kind_for(request.voice), request.size or size)
-    if request.size not in (None, chosen.size):
-        raise ModelNotFound(f"A voice is made from a description in {chosen.size} only.", param="model")
-    if request.instruct and not chosen.follows_instructions:
-        raise InstructionsNotSupported(
-            f"{chosen.name} does not follow instructions; use the 1.7B model and a named speaker, or none.",
-            param="instructions",
-        )
-    return chosen
-
-
-def choose_smaller(request: SpeechRequest, checkpoint: Checkpoint) -> Checkpoint | None:
-    """The checkpoint that could speak a request where there is too little memory for another; None for none.
-
-    A size that the request itself asks for is kept, and so is one that alone follows its instruction.
-    """
-    smaller = Checkpoint(checkpoint.kind, "0.6B")
-    if request.size or request.instruct or smaller == checkpoint or smaller not in PUBLISHED:
-        return None
-    return smaller
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import enum
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -206,39 +205,3 @@ class Books:
     def close(self) -> None:
         """End what is watched."""
         self._events.end()
-
-
-def choose_evictions(models: Iterable[Model], need: int, budget: int) -> list[Model]:
-    """The idle checkpoints to drop, longest unused first, so that `need` bytes more stay within the budget.
-
-    All idle ones, where even that is not enough.
-    """
-    models = list(models)
-    surplus = sum(model.footprint for model in models) + need - budget
-    chosen = []
-    for model in sorted(models, key=lambda model: model.last_used):
-        if surplus <= 0:
-            break
-        if model.state is State.READY and not model.users:
-            chosen.append(model)
-            surplus -= model.footprint
-    return chosen
-
-
-def choose_codec(models: Iterable[Model], default: Checkpoint) -> Checkpoint:
-    """The checkpoint whose speech tokenizer to use, for all have the same one.
-
-    One that is loaded, best one in use, then the latest used; one that is being loaded; one on disk, best the default,
-    then the smallest. The default where there is none.
-    """
-    models = list(models)
-    for state in (State.READY, State.LOADING):
-        if there := [model for model in models if model.state is state]:
-            return max(there, key=lambda model: (model.users > 0, model.last_used)).checkpoint
-    on_disk = [model.checkpoint for model in models if model.state is State.ON_DISK]
-    return min(on_disk, key=lambda checkpoint: (checkpoint != default, checkpoint.size), default=default)
-
-
-def restart_delay(deaths: int) -> float:
-    """Seconds to wait before an engine that has died so many times in a row is started again."""
-    return 0.0 if deaths <= 1 else min(2.0 ** (deaths - 1), 60.0)

@@ -371,7 +371,7 @@ async def download(arguments: Sequence[str], report: Callable[[int, int], None])
     def died(expected: bool) -> None:  # noqa: ARG001
         _resolve(over, TransientDownloadFailed("The download process stopped unexpectedly."))
 
-    child = await _Child.spawn("wyoming_qwen3.engine.host.download", arguments, hear, died)
+    child = await _Child.spawn("wyoming_qwen3.engine.host.download_process", arguments, hear, died)
     try:
         await over
     finally:

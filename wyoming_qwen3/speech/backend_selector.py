@@ -17,7 +17,8 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.models.manager import ModelManager, choose_model, choose_smaller
+from wyoming_qwen3.models.manager import ModelManager
+from wyoming_qwen3.models.model_choice import choose_model, choose_smaller
 from wyoming_qwen3.models.state import Model, State, Status
 from wyoming_qwen3.text.language import LanguageGuesser
 from wyoming_qwen3.vllm.servers import Servers

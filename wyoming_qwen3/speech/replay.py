@@ -15,7 +15,7 @@ from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
 from wyoming_qwen3.store.history.store import Facts
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.script import Segment, SpokenPiece
+from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 
 from .report import Report, voice_label
 

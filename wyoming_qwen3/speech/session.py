@@ -27,12 +27,12 @@ from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.history.store import History, Recording
 from wyoming_qwen3.text.live import LiveScript
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.script import KnownPieces, Script, Segment, SpokenPiece
+from wyoming_qwen3.text.pieces import KnownPieces, Script, Segment, SpokenPiece
 
 from .admission import Admission, Place
 from .backend import Backend, PieceAudio, ShrinkingBackend
 from .backend_selector import BackendSelector
-from .pieces import PieceQueue
+from .piece_queue import PieceQueue
 from .playback_buffer import MAX_HOLD_SECONDS, PlaybackBuffer, expected_seconds
 from .replay import facts
 from .report import Report, log_line

@@ -31,7 +31,7 @@ from wyoming_qwen3.store.voices import wav
 from wyoming_qwen3.store.voices.checks import check_name
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner
-from wyoming_qwen3.text.script import Script, SpokenPiece
+from wyoming_qwen3.text.pieces import Script, SpokenPiece
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts, prepare
 
 from .session import Synthesizer

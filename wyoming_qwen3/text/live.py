@@ -1,7 +1,7 @@
 """The text of one utterance for a voice that reads along: clean words as soon as they are there, not whole sentences.
 
 Feeds a model's own text track, which takes a token a frame and waits when there is none. Synchronous, and knows no
-clock, like script.py, whose verbs it has.
+clock, like pieces.py, whose verbs it has.
 """
 
 from collections import deque
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import regex
 
 from .markup import Pause, Stretch
-from .script import Segment, SpokenPiece
+from .pieces import Segment, SpokenPiece
 from .sentences import speakable
 from .stretches import Stretches
 

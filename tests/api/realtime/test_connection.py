@@ -375,12 +375,19 @@ async def test_cancel_ends_what_was_begun(server: Server, headers: dict[str, str
 
 async def test_cancel_at_once_ends_a_response_of_which_nothing_was_heard(server: Server) -> None:
     async with talking(server) as talk:
+        await talk.speak("Warm.")
         await talk.ask("conversation.item.create", item=message(SENTENCE))
         await talk.until("conversation.item.done")
-        await talk.socket.send_json({"type": "response.create"})
-        await talk.socket.send_json({"type": "response.cancel"})
-        done = await talk.until("response.done")
-        assert order(talk.said[3:]) == ["response.created", "response.done"]
+        talk.said.clear()
+        (engine,) = server.children("engine.host.process")
+        os.kill(engine, signal.SIGSTOP)  # no sound comes before the cancel
+        try:
+            await talk.socket.send_json({"type": "response.create"})
+            await talk.socket.send_json({"type": "response.cancel"})
+            done = await talk.until("response.done")
+        finally:
+            os.kill(engine, signal.SIGCONT)
+        assert order(talk.said) == ["response.created", "response.done"]
         assert (done["response"]["status"], done["response"]["output"]) == ("cancelled", [])
 
 

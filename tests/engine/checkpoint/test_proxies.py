@@ -9,7 +9,7 @@ import requests.adapters
 from tests.hub import Hub
 from tests.socks import Socks
 from wyoming_qwen3.core.errors import DownloadFailed
-from wyoming_qwen3.engine.checkpoint import hub as client
+from wyoming_qwen3.engine.checkpoint import download as client
 from wyoming_qwen3.engine.checkpoint import on_disk
 
 from .checkpoint_files import CHECKPOINT, same_files, write_checkpoint

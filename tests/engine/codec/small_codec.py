@@ -11,8 +11,8 @@ from torch import Tensor
 
 from wyoming_qwen3.engine.checkpoint.config import CodecConfig
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
+from wyoming_qwen3.engine.codec.chunks import FrameDecoder
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder
-from wyoming_qwen3.engine.codec.sound import FrameDecoder
 from wyoming_qwen3.engine.kernels.library import Kernels
 from wyoming_qwen3.engine.upstream import import_qwen_tts
 

@@ -30,7 +30,7 @@ from wyoming_qwen3.core.errors import InvalidRequest, NotFound, StorageFailed, T
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.speech import replay
 from wyoming_qwen3.store.history.store import History, Limits, Removed, StoredGeneration
-from wyoming_qwen3.text.script import Segment
+from wyoming_qwen3.text.pieces import Segment
 
 from .entries import HistoryEntry, HistoryPage, HistoryQuery, entry_model, page_json, read_query, read_time
 from .sources import DESK, MAX_SECONDS

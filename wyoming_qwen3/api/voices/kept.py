@@ -21,7 +21,7 @@ from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import Language, find_language, find_voice
-from wyoming_qwen3.models.manager import choose_model
+from wyoming_qwen3.models.model_choice import choose_model
 from wyoming_qwen3.store.voices.former_names import MAX_FORMER_NAMES
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner, Sample, VoiceType
 

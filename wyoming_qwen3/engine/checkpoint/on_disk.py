@@ -1,7 +1,7 @@
 """Checkpoints on disk: where they are, whether they are whole, and how large.
 
-Knows files only. Does not know torch, nor what the tensors mean, nor how the hub is spoken to (hub.py), so that the
-light server process may import it.
+Knows files only. Does not know torch, nor what the tensors mean, nor how the hub is spoken to (download.py): the light
+server process imports it.
 
 A checkpoint is whole by what lies in its folder, without any marker: one that was copied there counts.
 """

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from wyoming_qwen3.core.request import Priority
-from wyoming_qwen3.text.script import Segment, SpokenPiece
+from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 
 from .backend import Backend, PieceAudio
 

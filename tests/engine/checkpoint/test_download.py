@@ -24,7 +24,7 @@ from tests.engine.checkpoint.checkpoint_files import (
 )
 from tests.hub import Hub
 from wyoming_qwen3.core.errors import DownloadFailed, TransientDownloadFailed, from_code
-from wyoming_qwen3.engine.checkpoint import hub as client
+from wyoming_qwen3.engine.checkpoint import download as client
 from wyoming_qwen3.engine.checkpoint import on_disk
 
 SECRET = "hf_secret"
@@ -159,7 +159,7 @@ def test_download_survives_a_killed_process(machine: Machine) -> None:
     machine.hub.faults.held = {MODEL}
     script = (
         "import sys, pathlib\n"
-        "from wyoming_qwen3.engine.checkpoint import hub\n"
+        "from wyoming_qwen3.engine.checkpoint import download as hub\n"
         "from wyoming_qwen3.core.checkpoints import Checkpoint\n"
         "hub.download(Checkpoint('custom_voice', '0.6B'), pathlib.Path(sys.argv[1]), log=print,"
         " report=lambda progress: print(progress.done, flush=True))"
@@ -426,7 +426,7 @@ def test_offline_is_obeyed(machine: Machine) -> None:
     code = f"""
 from pathlib import Path
 from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.engine.checkpoint import hub
+from wyoming_qwen3.engine.checkpoint import download as hub
 from wyoming_qwen3.core.errors import DownloadFailed
 try:
     hub.download(Checkpoint("custom_voice", "0.6B"), Path({str(machine.models_dir)!r}), report=print, log=print)

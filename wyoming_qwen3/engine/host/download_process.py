@@ -11,13 +11,13 @@ from pathlib import Path
 from wyoming_qwen3.core.checkpoints import KINDS, SIZES, Checkpoint
 from wyoming_qwen3.core.errors import DownloadFailed
 from wyoming_qwen3.engine import wire
-from wyoming_qwen3.engine.checkpoint import hub, on_disk
+from wyoming_qwen3.engine.checkpoint import download, on_disk
 
 _LOGGER = logging.getLogger(__package__)
 
 
 def main() -> None:
-    """Entry point of `python -m wyoming_qwen3.engine.host.download`; started by the server alone."""
+    """Entry point of `python -m wyoming_qwen3.engine.host.download_process`; started by the server alone."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--pipe", type=int, required=True)
     parser.add_argument("--models-dir", type=Path, required=True)
@@ -38,7 +38,7 @@ def _download(pipe: socket.socket, arguments: argparse.Namespace) -> wire.FromEn
         pipe.sendall(wire.pack(wire.Downloading(progress.done, progress.total)))
 
     try:
-        hub.download(
+        download.download(
             Checkpoint(arguments.kind, arguments.size),
             arguments.models_dir,
             revision=arguments.revision,

@@ -5,7 +5,7 @@ from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.core.errors import InstructionsNotSupported, ModelNotFound
 from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.models.manager import choose_model, choose_smaller
+from wyoming_qwen3.models.model_choice import choose_model, choose_smaller
 
 RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
 DEEP = Description("a deep, calm voice")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.examples import tried
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.script import Script, SpokenPiece
+from wyoming_qwen3.text.pieces import Script, SpokenPiece
 
 
 def drain(script: Script) -> list[str | float]:
