@@ -26,7 +26,7 @@ GOOD_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class ClipFinding:
     """One thing about a clip that makes it useless (an error) or worse than it could be (a warning).
 
     `code` is stable; `message` is one sentence for a person with what was measured and what is good.
@@ -37,7 +37,7 @@ class Finding:
     message: str
 
 
-def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[Finding, ...]:
+def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[ClipFinding, ...]:
     """What is wrong with a clip, errors first; nothing if it is good.
 
     `samples` is finite mono float32 in [-1, 1], `text` what it says, None to clone the timbre alone. Errors are
@@ -62,7 +62,7 @@ def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[Find
     return tuple(sorted(findings, key=lambda finding: finding.severity))
 
 
-def require_usable(samples: FloatArray, sample_rate: int, text: str | None, param: str) -> tuple[Finding, ...]:
+def require_usable(samples: FloatArray, sample_rate: int, text: str | None, param: str) -> tuple[ClipFinding, ...]:
     """The warnings of `check`. Raises InvalidRequest for its first error; `param` names the field of the request."""
     findings = check(samples, sample_rate, text)
     for finding in findings:
@@ -77,7 +77,7 @@ MAX_RATE = 48_000
 
 def read_recording(
     data: bytes, text: str | None, param: str, *, max_seconds: float
-) -> tuple[Reference, tuple[Finding, ...]]:
+) -> tuple[Reference, tuple[ClipFinding, ...]]:
     """Return the clip in a file, at `MAX_RATE` or less, and the warnings of `check`; `text` is what it says.
 
     Whoever takes a clip to clone from a client takes it by this. `param` names the field of the request, and begins
@@ -147,15 +147,15 @@ def _decibels(power: float) -> float:
     return float(10 * np.log10(max(power, 1e-10)))
 
 
-def _error(code: str, message: str) -> Finding:
-    return Finding("error", code, message)
+def _error(code: str, message: str) -> ClipFinding:
+    return ClipFinding("error", code, message)
 
 
-def _warning(code: str, message: str) -> Finding:
-    return Finding("warning", code, message)
+def _warning(code: str, message: str) -> ClipFinding:
+    return ClipFinding("warning", code, message)
 
 
-def _check_sound(samples: FloatArray, speech: Activity) -> list[Finding]:
+def _check_sound(samples: FloatArray, speech: Activity) -> list[ClipFinding]:
     findings = []
     if speech.level < _QUIET:
         message = f"The speech is quiet ({_decibels(speech.level):.0f} dBFS); -30 to -15 dBFS is good."
@@ -175,7 +175,7 @@ def _clipped(samples: FloatArray) -> int:
     return int(lengths[lengths >= _CLIPPED_RUN].sum())
 
 
-def _check_silence(seconds: float, speech: Activity) -> list[Finding]:
+def _check_silence(seconds: float, speech: Activity) -> list[ClipFinding]:
     findings = []
     if speech.seconds < GOOD_SECONDS:
         message = f"The clip has {speech.seconds:.1f} s of speech; {GOOD_SECONDS:g} s or more is better."
@@ -221,7 +221,7 @@ _KINDS = {
 """First word of a letter's Unicode name -> how fast it is read."""
 
 
-def _check_text(text: str, seconds: float) -> list[Finding]:
+def _check_text(text: str, seconds: float) -> list[ClipFinding]:
     """Whether a text can be what is said in so many seconds of speech."""
     kinds = [_kind(character) for character in unicodedata.normalize("NFKC", text) if character.isalnum()]
     if not kinds:

@@ -120,13 +120,13 @@ def _read(text: str) -> str:
     return sys.stdin.read() if text == "-" else text
 
 
-class _Sink(Protocol):
+class _SampleSink(Protocol):
     def write(self, audio: bytes, /) -> object:
         """Take s16le mono audio."""
 
 
 @contextlib.contextmanager
-def _sink(output: Path | None) -> Iterator[_Sink]:
+def _sink(output: Path | None) -> Iterator[_SampleSink]:
     if output is None:
         with _player() as player:
             yield player
@@ -136,7 +136,7 @@ def _sink(output: Path | None) -> Iterator[_Sink]:
 
 
 @contextlib.contextmanager
-def _wave_file(path: Path) -> Iterator[_Sink]:
+def _wave_file(path: Path) -> Iterator[_SampleSink]:
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as raw, wave.open(raw, "wb") as file:

@@ -57,7 +57,7 @@ DESK = web.AppKey("desk", Desk)
 
 
 @dataclass(frozen=True)
-class _File:
+class _SentFile:
     """A sound that is kept."""
 
     path: Path
@@ -109,26 +109,26 @@ async def bounded(chunks: AsyncGenerator[FloatArray, None], seconds: float) -> A
             yield chunk
 
 
-async def _from_history(store: Store, entry_id: str) -> _File:
+async def _from_history(store: Store, entry_id: str) -> _SentFile:
     if store.history is None:
         raise StorageFailed("The history can't be used, as the log tells.")
     entry = await store.history.get(entry_id)
-    return _File(store.history.audio_path(entry.id), entry.duration)
+    return _SentFile(store.history.audio_path(entry.id), entry.duration)
 
 
-async def _from_voice(store: Store, name: str) -> _File:
+async def _from_voice(store: Store, name: str) -> _SentFile:
     voice = store.voices.get(name)
     if not voice.samples:
         raise NotFound(f"The voice {voice.name!r} has no sample.")
     sample = voice.samples[0]
-    return _File(await asyncio.to_thread(store.voices.sample_path, voice.id, sample.id), sample.seconds)
+    return _SentFile(await asyncio.to_thread(store.voices.sample_path, voice.id, sample.id), sample.seconds)
 
 
-async def _from_clips(store: Store, clip_id: str) -> _File:
-    return _File(store.clips.path(clip_id), store.clips.get(clip_id).seconds)
+async def _from_clips(store: Store, clip_id: str) -> _SentFile:
+    return _SentFile(store.clips.path(clip_id), store.clips.get(clip_id).seconds)
 
 
-_FINDERS: Mapping[str, Callable[[Store, str], Awaitable[_File]]] = {
+_FINDERS: Mapping[str, Callable[[Store, str], Awaitable[_SentFile]]] = {
     "history": _from_history,
     "preset": _from_voice,
     "clip": _from_clips,

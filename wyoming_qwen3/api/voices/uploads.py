@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from wyoming_qwen3.api.body import Form, FormShape, read_form
 from wyoming_qwen3.api.validation import Fields, parse_json
 from wyoming_qwen3.audio.decode import DecodedClip, read_clip
-from wyoming_qwen3.audio.reference import Finding, read_recording
+from wyoming_qwen3.audio.reference import ClipFinding, read_recording
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
 
@@ -98,7 +98,7 @@ def hear(sent: Sequence[Sent]) -> list[Reference]:
     return [hear_one(one)[0] for one in sent]
 
 
-def hear_one(sent: Sent) -> tuple[Reference, tuple[Finding, ...]]:
+def hear_one(sent: Sent) -> tuple[Reference, tuple[ClipFinding, ...]]:
     """One of them, and what could be better about it. Raises as `hear` does."""
     return read_recording(sent.data, sent.text, sent.param, max_seconds=_DECODED_SECONDS)
 

@@ -98,7 +98,7 @@ def _fetch(
 
 
 @dataclass(frozen=True)
-class _File:
+class _HubFile:
     """A file on the hub. `checksum` is the SHA-256 of its content in LFS, else the SHA-1 of its git blob; in hex."""
 
     name: str
@@ -139,7 +139,7 @@ class _Hub:
     def connect_seconds(self) -> float:
         return min(_CONNECT_SECONDS, self.read_timeout)
 
-    def listing(self) -> tuple[str, list[_File]]:
+    def listing(self) -> tuple[str, list[_HubFile]]:
         """Commit that the revision stands for, and its files of the kinds that are taken, smallest first."""
         try:
             info = HfApi(endpoint=self.endpoint, library_name=_CLIENT).model_info(
@@ -169,7 +169,7 @@ class _Hub:
                     f"The hub at {self.host} broke off or fell silent in the middle of {name}."
                 ) from None
 
-    def _file(self, sibling: Any) -> _File:
+    def _file(self, sibling: Any) -> _HubFile:
         """One file of the listing, which is as trustworthy as whoever answers at the hub's address."""
         name, lfs = sibling.rfilename, sibling.lfs
         parts = PurePosixPath(name).parts
@@ -178,7 +178,7 @@ class _Hub:
         size, checksum = (lfs.size, lfs.sha256) if lfs else (sibling.size, sibling.blob_id)
         if not isinstance(size, int) or not isinstance(checksum, str) or not checksum.isalnum():
             raise DownloadFailed(f"The hub at {self.host} does not tell the size and checksum of {name}.")
-        return _File(name, size, checksum, lfs is not None)
+        return _HubFile(name, size, checksum, lfs is not None)
 
 
 @dataclass
@@ -200,7 +200,7 @@ class _Meter:
         self.report(Progress(self.done, self.total))
 
 
-def _take(hub: _Hub, commit: str, file: _File, path: Path, meter: _Meter) -> None:
+def _take(hub: _Hub, commit: str, file: _HubFile, path: Path, meter: _Meter) -> None:
     """Bring one file into its place, checked."""
     part = _part(file, path / PARTS)
     begun = _begun(file, path / PARTS)
@@ -230,12 +230,12 @@ def _append(response: requests.Response, part: Path, meter: _Meter) -> None:
         os.fsync(sink.fileno())  # else a power cut soon after the move could leave a hollow file in its place
 
 
-def _part(file: _File, parts: Path) -> Path:
+def _part(file: _HubFile, parts: Path) -> Path:
     """Where a file grows: named by its content, so that what another revision left is not continued."""
     return parts / f"{file.checksum}.part"
 
 
-def _begun(file: _File, parts: Path) -> int:
+def _begun(file: _HubFile, parts: Path) -> int:
     """Bytes of the file that an earlier try left; if there are more than the file has, they are dropped."""
     part = _part(file, parts)
     if part.exists() and part.stat().st_size > file.size:

@@ -207,7 +207,7 @@ class _Flac:
     """A new FLAC file: 16 bits, 24 kHz, mono."""
 
     def __init__(self, path: Path) -> None:
-        self._sink = _Sink(path)
+        self._sink = _FlacFile(path)
         try:
             self._sound = soundfile.SoundFile(self._sink, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC")
         except BaseException:
@@ -235,7 +235,7 @@ class _Flac:
             self._sink.close()
 
 
-class _Sink:
+class _FlacFile:
     """A file as libsndfile wants it, which loses the errors of what it writes while closing. Here they are kept."""
 
     def __init__(self, path: Path) -> None:
