@@ -33,12 +33,8 @@ class Parts:
 
 def make_parts(settings: Settings) -> Parts:
     """As the settings say, and not started yet."""
-    arguments = ["--log-level", settings.log_level]
-    computing = ["--device", settings.device, "--dtype", settings.dtype]
-    computing += ["--quantize", settings.quantize, "--threads", str(settings.threads)]
-    computing += [] if settings.graphs else ["--no-graphs"]
     servers = Servers(settings.vllm.urls, settings.vllm.api_key, settings.model) if settings.vllm else None
-    return Parts(Worker("native", [*computing, *arguments]), Worker("standby", arguments), servers)
+    return Parts(Worker("native", settings.engine_arguments), Worker("standby", settings.engine_arguments), servers)
 
 
 def make_services(settings: Settings, size: Size, store: Store, parts: Parts) -> Services:

@@ -1,8 +1,12 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from wyoming_qwen3.cli.option_table import OPTIONS
 from wyoming_qwen3.cli.options import SupervisorAccess, parse
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_defaults() -> None:
@@ -29,10 +33,12 @@ def test_http_can_be_off() -> None:
     assert parse(["--uri", "stdio://"], {}).http_port is None
 
 
-def test_graphs_can_be_off() -> None:
-    assert parse([], {}).graphs
-    assert not parse(["--no-graphs"], {}).graphs
-    assert not parse([], {"TTS_QWEN3_NO_GRAPHS": "true"}).graphs
+def test_the_engine_is_started_with_the_options_that_are_its_own() -> None:
+    as_told = ("--device", "auto", "--dtype", "auto", "--quantize", "auto", "--threads", "0")
+    assert parse([], {}).engine_arguments == (*as_told, "--log-level", "INFO")
+    chosen = ["--no-graphs", "--dtype", "bfloat16", "--threads", "3", "--debug", "--quantize", "int4"]
+    expected = ("--device", "auto", "--dtype", "bfloat16", "--quantize", "int4", "--threads", "3", "--no-graphs")
+    assert parse(chosen, {}).engine_arguments == (*expected, "--log-level", "DEBUG")
 
 
 def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
@@ -52,7 +58,6 @@ def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
         ("--model", "1.7b", "model", "1.7B"),
         ("--model", "AUTO", "model", None),
         ("--device", "cuda:1", "device", "cuda:1"),
-        ("--dtype", "bfloat16", "dtype", "bfloat16"),
         ("--standby", "ONLY", "standby", "only"),
         ("--text-streaming", "token", "text_streaming", "token"),
         ("--start", "ASAP", "start", "asap"),
@@ -177,3 +182,12 @@ def test_what_is_not_understood_is_one_line_and_exit_code_2(
     printed = capsys.readouterr().err
     assert said in printed
     assert printed.count("\n") == 1
+
+
+def test_every_option_is_documented_and_no_other() -> None:
+    documents = [ROOT / "README.md", ROOT / "docs" / "scaling.md"]
+    table = "\n".join(file.read_text() for file in documents)
+    assert [option.flag for option in OPTIONS if not re.search(rf"{option.flag}(?![\w-])", table)] == []
+    named = re.findall(r"^\| .*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    flags = {flag for row in named for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", row.split("|")[1])}
+    assert flags <= {option.flag for option in OPTIONS}
