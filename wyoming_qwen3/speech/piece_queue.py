@@ -1,6 +1,6 @@
-"""The pieces of one answer, begun before they are heard, and heard in order.
+"""Generates the pieces of one answer ahead of playback, and yields them in order.
 
-Knows neither text nor sound: segments come from whoever knows them, rows from whoever speaks.
+Segments come from the caller, rows from the backend; this module reads neither text nor audio.
 """
 
 import asyncio
@@ -16,14 +16,13 @@ from .backend import Backend, PieceAudio
 
 
 class PieceQueue:
-    """Iterate it for segments in order, those to be spoken each with its row; close it to stop all rows.
+    """Iterate it for (segment, row) in order; row is None for a pause. Leaving its context stops all rows.
 
-    It ends with the text, and where no more text has come when all before it was heard: who waits for text keeps no
-    engine.
+    Iteration ends with the text. It also ends when all submitted pieces were heard and no more text has come, so that
+    a session that waits for text keeps no engine.
 
-    A piece is begun when those before it are made. Once the text is complete and the first sound was heard, some are
-    made side by side: before that, taking a piece early would make it shorter, or the first sound late. Never more
-    than a few are begun and not heard to their end.
+    A piece is submitted when the ones before it are generated. When the text is complete and the first audio was sent,
+    some are generated side by side: earlier, that would cut pieces shorter or delay the first audio.
     """
 
     def __init__(
@@ -35,17 +34,17 @@ class PieceQueue:
         *,
         behind: bool,
     ) -> None:
-        """`following` waits for the next segment, None at the end; `complete` is set when it waits no more."""
+        """`following` returns the next segment, None at the end. `complete` is set once it no longer has to wait."""
         self._backend = backend
         self._following = following
         self._complete = complete
         self._behind = behind
         self._sounding = asyncio.Event()
         self._begun = 0
-        """Pieces that are begun and not heard to their end."""
+        """Pieces that were submitted and not yet heard to their end."""
 
         self._drained = asyncio.Event()
-        """Whether there are none."""
+        """Set while there are none."""
 
         self._rows = contextlib.ExitStack()
         self._line: asyncio.Queue[tuple[Segment, PieceAudio | None] | None] = asyncio.Queue()
@@ -53,11 +52,11 @@ class PieceQueue:
         self._running = asyncio.create_task(self._run(first), name="pieces")
 
     def sound(self) -> None:
-        """There was sound."""
+        """Note that audio was sent."""
         self._sounding.set()
 
     def heard(self) -> None:
-        """A piece was heard to its end."""
+        """Note that a piece was heard to its end."""
         self._places.release()
         self._begun -= 1
         if not self._begun:
@@ -101,7 +100,7 @@ class PieceQueue:
             self._line.put_nowait(None)
 
     async def _next(self) -> Segment | None:
-        """The next segment; None at the end, and where none has come when all that is begun was heard."""
+        """Return the next segment; None at the end, or if none came before all submitted pieces were heard."""
         if self._complete.is_set():
             return await self._following()
         following = asyncio.ensure_future(self._following())
@@ -121,7 +120,7 @@ class PieceQueue:
 
 
 async def _first(*ways: Awaitable[object]) -> None:
-    """Wait until one of them is done, and cancel the others."""
+    """Wait until one of `ways` is done, and cancel the others."""
     tasks = [asyncio.ensure_future(way) for way in ways]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,6 @@
-"""When sound that is still being made is sent: at once, or when playback will not stall, or else between two words.
+"""Decides when audio that is still being generated is sent: when playback will not stall, or after `max_hold` seconds.
 
-Times and sound are in seconds; the clock is told. Sound is float32 [samples] at 24 kHz.
+Lengths and times are in seconds; callers pass the current time. Audio is float32 [samples] at 24 kHz.
 """
 
 from collections import deque
@@ -10,15 +10,18 @@ import numpy as np
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 
 MAX_HOLD_SECONDS = 8.0
-"""How long sound is held back at most. Home Assistant sends a player nothing before the first sound, and ESPHome's give
-up after 27 to 30 seconds, of which the recognition of speech, the assistant and the first chunk take their part."""
+"""Default limit on how long audio is held back.
+
+Home Assistant sends a player nothing before the first audio, and ESPHome's players give up after 27 to 30 seconds.
+Speech recognition, the assistant and the first chunk need part of that time.
+"""
 
 _MAX_CHUNK = 4 * FRAME_SAMPLES / SAMPLE_RATE
 _CAUTION = 0.95
-"""Of the speed measured, what is counted on."""
+"""Share of the measured speed that is relied on."""
 
 _LETTER, _SYLLABLE = 0.065, 0.22
-"""How long a character takes to say: one of an alphabet, and one of those that stand for a syllable."""
+"""Seconds that a character takes to say: of an alphabet, and of a script whose characters are syllables."""
 
 _FIRST_OF_EAST_ASIA = "\u2e80"
 
@@ -27,22 +30,22 @@ _QUIET_BLOCKS = 6
 """60 ms: the closure of a plosive, inside a word, is rarely longer."""
 
 _QUIET = 0.03
-"""Of the loudest block's level: 30 dB below it."""
+"""Share of the loudest block's level below which a block is quiet: -30 dB."""
 
 _SILENT = 1e-3
-"""A level, -60 dBFS, below which there is no speech at all."""
+"""Level below which a block is quiet whatever is beside it: -60 dBFS."""
 
 
 def expected_seconds(text: str) -> float:
-    """About how long a text takes to say."""
+    """Return roughly how many seconds a text takes to say."""
     return sum(_SYLLABLE if character >= _FIRST_OF_EAST_ASIA else _LETTER for character in text)
 
 
 def plays_through(made: float, expected: float, speed: float, chunk: float) -> bool:
-    """Whether playback that begins now will not stall.
+    """Return whether playback that begins now will reach the end without a stall.
 
-    `made` is there of the `expected` sound, and more is made at `speed`, seconds of sound a second, and comes in chunks
-    of which the last had the length `chunk`; the next may be twice as long.
+    `made` seconds of `expected` are there. The rest is generated at `speed` seconds of audio per second and arrives in
+    chunks; the last one was `chunk` seconds long, and the next may be twice as long.
     """
     rest, speed = expected - made, speed * _CAUTION
     if rest <= 0:
@@ -52,7 +55,7 @@ def plays_through(made: float, expected: float, speed: float, chunk: float) -> b
 
 
 def last_pause(samples: FloatArray) -> int:
-    """Where the last pause between words in it is, in samples: its middle; 0 where there is none."""
+    """Return the middle of the last pause between words, as an index of a sample; 0 where there is no pause."""
     blocks = samples[: samples.size // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
     if not blocks.size:
         return 0
@@ -64,47 +67,47 @@ def last_pause(samples: FloatArray) -> int:
 
 
 class PlaybackBuffer:
-    """Holds sound back until playback will not stall, and measures how fast it is made.
+    """Holds audio back until playback will not stall, and measures how fast audio is generated.
 
-    At first the whole answer is to play through; where a later piece comes too late for that, it is held at its
-    beginning. What has been held for `max_hold` seconds, in which nothing could be heard, is sent up to its last pause
-    between words.
+    Before anything is sent, the whole answer must be able to play through. When a later piece arrives too late for
+    that, its beginning is held back. After `max_hold` seconds without audible audio, what is held is sent up to its last
+    pause between words.
     """
 
     def __init__(self, speed: float | None, max_hold: float = MAX_HOLD_SECONDS, tempo: float = 1.0) -> None:
-        """`speed` is how fast it will be made, as far as is known: infinite sends at once.
+        """`speed` is the expected seconds of audio generated per second: None if unknown; infinity sends at once.
 
-        `tempo` is how fast it is played, where 1 is as fast as it was made to be.
+        `tempo` is the playback speed; 1 is the speed at which the audio was generated.
         """
         self.speed = speed
         self._max_hold = max_hold
         self._tempo = tempo
         self._held: deque[FloatArray] = deque()
         self._sent = False
-        """Whether anything was; until then the whole answer is waited for."""
+        """Whether any audio was sent; until then the whole answer must play through."""
 
         self._begun = float("inf")
         self._piece_begun = 0.0
         self._made = 0.0
         self._of_piece = 0.0
         self._first: tuple[float, float] | None = None
-        """Sound made with the first chunk that is measured, and when that came."""
+        """Seconds of audio after the first measured chunk, and the time of that chunk."""
 
     def begin(self, now: float) -> None:
-        """A piece begins to be waited for."""
+        """Note that a piece is now being generated."""
         self._begun = min(self._begun, now)
         self._piece_begun, self._of_piece = now, 0.0
 
     def restart(self, now: float) -> None:
-        """There was nothing to make for a while, which says nothing of how fast it is made."""
+        """Begin to measure the speed anew after a time in which there was nothing to generate."""
         if self._first:
             self._first = self._made, now
 
     def take(self, chunk: FloatArray, whole: float, piece: float, in_hand: float, now: float) -> list[FloatArray]:
-        """Add a chunk and return what may be sent now.
+        """Add a chunk of a piece and return the chunks that may be sent now.
 
-        `whole` and `piece` are the expected lengths of the answer and of the piece that the chunk is part of; the
-        listener has sound for `in_hand` seconds, which are below 0 where it has waited so long.
+        `whole` and `piece` are the expected lengths of the answer and of this piece. `in_hand` is how many seconds of
+        audio the listener has left to play; below 0, how long it has been waiting.
         """
         length = chunk.size / SAMPLE_RATE
         self._made += length
@@ -122,31 +125,37 @@ class PlaybackBuffer:
         return self._release_words() if waited >= self._max_hold else []
 
     def add(self, silence: FloatArray) -> list[FloatArray]:
-        """Add silence, which takes no time to make, and return what may be sent now."""
+        """Add silence, which takes no time to generate, and return the chunks that may be sent now."""
         if self._sent and not self._held:
             return [silence]
         self._held.append(silence)
         return []
 
     def end(self, *, known: bool) -> list[FloatArray]:
-        """A piece is complete: return what may be sent. `known` is whether all of the text to come is known."""
+        """Note that a piece is complete and return the chunks that may be sent now.
+
+        `known` tells whether all of the text is known; where it is not, nothing is held back for what may follow.
+        """
         return self.release() if self._sent or not known else []
 
     def release(self) -> list[FloatArray]:
-        """Return all that is held."""
+        """Stop holding back and return all held chunks."""
         held, self._held = list(self._held), deque()
         self._sent |= bool(held)
         return held
 
     def _release_words(self) -> list[FloatArray]:
-        """All of the words that are complete; everything where no end of a word can be found."""
+        """Return the held audio up to its last pause between words; all of it where there is none."""
         held = np.concatenate(self.release())
         if end := last_pause(held):
             self._held.append(held[end:])
         return [held[: end or None]]
 
     def _measure(self, length: float, now: float) -> float:
-        """The first chunk took time to be begun, so that it tells the least that the speed may be."""
+        """Return the generation speed after a chunk of `length` seconds.
+
+        The first chunk includes the time to begin, so it gives a lower bound.
+        """
         if self._first is None:
             self._first = self._made, now
             return self.speed or length / max(now - self._begun, 1e-6)
