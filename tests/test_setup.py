@@ -44,7 +44,8 @@ def copy_sources(folder: Path) -> None:
         package / "engine/kernels",
         ignore=shutil.ignore_patterns("*.so", "__pycache__"),
     )
-    for name in ("__init__.py", "core/errors.py", "engine/__init__.py"):
+    (package / "core").mkdir()
+    for name in ("__init__.py", "core/__init__.py", "core/errors.py", "engine/__init__.py"):
         shutil.copy(ROOT / "wyoming_qwen3" / name, package / name)
     shutil.copy(ROOT / "setup.cfg", folder)
 

@@ -70,7 +70,7 @@ class PlaybackBuffer:
     """Holds audio back until playback will not stall, and measures how fast audio is generated.
 
     Before anything is sent, the whole answer must be able to play through. When a later piece arrives too late for
-    that, its beginning is held back. After `max_hold` seconds without audible audio, what is held is sent up to its last
+        """`speed` is the expected seconds of audio generated per second; None if unknown, infinity to send at once.
     pause between words.
     """
 
