@@ -1,1 +1,1 @@
-"""The checkpoints: which one speaks, what is known of each, and their lives between hub, disk and memory."""
+"""The checkpoints: which one speaks, the state of each, and how they get from the hub to disk and into memory."""

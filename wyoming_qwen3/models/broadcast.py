@@ -1,4 +1,4 @@
-"""Tell everybody who listens, without ever waiting for anybody. Knows nothing of what is told."""
+"""Publishes items to all subscribers without ever waiting for one. Knows nothing about the items."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,10 @@ _T = TypeVar("_T")
 
 
 class Subscription(Generic[_T]):
-    """What one listener has not heard yet. Iterate it; it ends when nothing more is told, or it fell too far behind."""
+    """The items that one listener has not received yet. Iterate it.
+
+    The iterator ends when nothing more is published, or when the listener has fallen too far behind.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -19,7 +22,7 @@ class Subscription(Generic[_T]):
         self._ended = False
 
     def put(self, item: _T) -> None:
-        """Tell this listener, or give it up where it has `limit` items waiting already."""
+        """Add an item, or end the subscription if `limit` items wait already."""
         if len(self._unheard) >= self._limit:
             self.end()
         if not self._ended:
@@ -27,7 +30,7 @@ class Subscription(Generic[_T]):
             self._changed.set()
 
     def end(self) -> None:
-        """Nothing more is told; what waits is still heard."""
+        """Accept no more items; those that wait are still delivered."""
         self._ended = True
         self._changed.set()
 
@@ -54,7 +57,7 @@ class Broadcast(Generic[_T]):
 
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[Subscription[_T]]:
-        """Hear what is told from now on, for as long as the context lasts."""
+        """Yield a subscription to what is published within the context."""
         listener = Subscription[_T](self._limit)
         if self._ended:
             listener.end()
@@ -65,12 +68,12 @@ class Broadcast(Generic[_T]):
             self._listeners.discard(listener)
 
     def publish(self, item: _T) -> None:
-        """Tell all who listen."""
+        """Add an item to all subscriptions."""
         for listener in self._listeners:
             listener.put(item)
 
     def end(self) -> None:
-        """End all subscriptions, and those to come."""
+        """End all subscriptions, including those that start later."""
         self._ended = True
         for listener in self._listeners:
             listener.end()

@@ -1,4 +1,4 @@
-"""Which checkpoints leave memory for others: a pure function."""
+"""Which checkpoints are unloaded to make room for others: a pure function."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,9 @@ from .state import Model, State
 
 
 def choose_evictions(models: Iterable[Model], need: int, budget: int) -> list[Model]:
-    """The idle checkpoints to drop, longest unused first, so that `need` bytes more stay within the budget.
+    """Return the idle checkpoints to unload, longest unused first, so that `need` more bytes fit into `budget` bytes.
 
-    All idle ones, where even that is not enough.
+    Returns all idle ones if even that is not enough.
     """
     models = list(models)
     surplus = sum(model.footprint for model in models) + need - budget

@@ -1,6 +1,6 @@
-"""Checkpoints on disk, as the manager's books have them: looked at, and downloaded.
+"""Looks at the checkpoints on disk, downloads them, and records both in the manager's books.
 
-Knows no engine and no request. Each try of a download is a process of its own, started by who is passed in.
+Knows no engine and no request. Each try of a download is a process of its own, started by the function passed in.
 """
 
 import asyncio
@@ -36,16 +36,16 @@ class ModelFiles:
         self._download = download
 
     def path(self, model: Model) -> Path:
-        """Where the checkpoint lies or will lie."""
+        """Return the folder where the checkpoint is or will be."""
         return model.path or on_disk.folder(self._models_dir, model.checkpoint)
 
     async def look(self, models: Iterable[Model]) -> None:
-        """Put down which of them are on disk, for models that are neither being downloaded nor in memory."""
+        """Record which of these checkpoints are on disk. They must be neither being downloaded nor in memory."""
         before = [(model, model.state) for model in models]
         look = partial(_look, self._models_dir, self._revision)
         found = await asyncio.to_thread(lambda: [look(model.checkpoint) for model, _ in before])
         for (model, state), folder in zip(before, found, strict=True):
-            if model.state is state:  # else somebody else was faster
+            if model.state is state:  # else it has changed meanwhile
                 self._put_down(model, folder)
 
     def _put_down(self, model: Model, folder: "_Folder") -> None:
@@ -62,9 +62,9 @@ class ModelFiles:
             self._books.change(model, "missing", State.MISSING)
 
     async def fetch(self, model: Model) -> bool:
-        """Download it, from state DOWNLOADING on, try after try, until it is whole or can't be; whether it is whole.
+        """Download it, try after try, until it is complete or fails for good. Its state must be DOWNLOADING.
 
-        Also ends, with False, where it is found on disk between two tries.
+        Return whether it is complete; False also if its state changes between two tries, as when it is found on disk.
         """
         for attempt in itertools.count(1):
             error = await self._try(model)
@@ -107,7 +107,7 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class _Folder:
-    """What lies in a checkpoint's folder: how many bytes, whether all that it needs, or why it is of no use."""
+    """The content of a checkpoint's folder: its size in bytes, whether it is complete, or why it can't be used."""
 
     path: Path
     size: int = 0
@@ -116,7 +116,10 @@ class _Folder:
 
 
 def _look(models_dir: Path, revision: str, checkpoint: Checkpoint) -> _Folder:
-    """The first whole one of the checkpoint's places, else the first that holds anything, else that of a download."""
+    """Return the first complete one of the checkpoint's possible folders.
+
+    If none is complete, return the first that holds anything, else the one that a download uses.
+    """
     folders = [_look_at(path, checkpoint) for path in on_disk.places(models_dir, checkpoint, revision)]
     whole = [folder for folder in folders if folder.whole]
     filled = [folder for folder in folders if folder.failure or folder.size]
@@ -129,13 +132,13 @@ def _look_at(path: Path, checkpoint: Checkpoint) -> _Folder:
     except OSError as error:
         return _Folder(path, failure=ModelFailed(f"{checkpoint.name} can't be read: {error.strerror}."))
     absent = not any(os.path.lexists(path / defect.file) for defect in defects)
-    if not defects or not size or (absent and (path / on_disk.PARTS).is_dir()):  # the latter of an unfinished download
+    if not defects or not size or (absent and (path / on_disk.PARTS).is_dir()):  # the latter: an unfinished download
         return _Folder(path, size, whole=not defects)
     return _Folder(path, size, failure=_damage(path, checkpoint, defects))
 
 
 def _damage(path: Path, checkpoint: Checkpoint, defects: Sequence[Defect]) -> ModelDamaged:
-    """What is wrong, and what a person can do about it."""
+    """Return the error that says what is wrong and what a person can do about it."""
     advice = "Copy that again"
     if any(defect.pointer for defect in defects):
         advice = "Run git lfs pull there"
@@ -146,13 +149,13 @@ def _damage(path: Path, checkpoint: Checkpoint, defects: Sequence[Defect]) -> Mo
 def _bytes_below(path: Path) -> int:
     total = 0
     for file in path.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # a download has moved it to its place
+        with contextlib.suppress(FileNotFoundError):  # a download has moved it to its final place
             total += file.stat().st_size if file.is_file() else 0
     return total
 
 
 class _ProgressLog:
-    """A line for every tenth of a download."""
+    """Logs a line for every tenth of a download."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,7 +1,6 @@
-"""Which checkpoint speaks a request, and the life of checkpoints: downloaded, loaded, counted, evicted.
+"""Manages the checkpoints: has them downloaded and loaded, counts their users and their memory, and evicts them.
 
-Knows no protocol and no text. What is known of each checkpoint is in state.py, what lies on disk is for
-files.py.
+Knows no protocol and no text. state.py holds the state of each checkpoint, and files.py handles what is on disk.
 """
 
 import asyncio
@@ -38,47 +37,47 @@ from .state import Books, Event, Model, State, Status
 _LOGGER = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30.0
-"""How long a checkpoint that failed is left alone, unless a person asks for it."""
+"""Seconds before a checkpoint that failed is tried again, unless a person asks for it."""
 
 _RETRY_MEMORY_SECONDS = 300.0
-"""The same for one that did not fit into memory: trying costs many seconds, and others their place."""
+"""The same for one that did not fit into memory: a try takes many seconds and evicts other checkpoints."""
 
 _PUBLISHED_WEIGHT_BYTES = 2
-"""Checkpoints are published in bfloat16; the estimate of what they take is a little high for what is not."""
+"""Checkpoints are published in bfloat16. For tensors that are not, the estimated size in memory is a little high."""
 
 _CALM_SECONDS = 120.0
-"""An engine that lives that long has got over what killed the one before."""
+"""An engine that lives this long is no longer affected by what killed the one before."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the manager may do and keep."""
+    """What the manager may download and keep in memory."""
 
     models_dir: Path
     size: Size
     download: bool = True
-    """Whether what a request needs is downloaded by itself."""
+    """Whether a request makes the checkpoint that it needs download."""
 
     revision: str = "main"
     idle_unload: float = 0.0
-    """Seconds after its last use that a checkpoint is dropped; 0 keeps it."""
+    """Seconds after its last use at which a checkpoint is unloaded; 0 keeps it."""
 
     memory_budget: int | None = None
-    """Bytes of checkpoints in memory at once. None leaves it to what the engine finds free."""
+    """Limit on the bytes of all checkpoints in memory. None is the memory that the engine finds free."""
 
     offline: bool = False
-    """Whether the hub is never asked, not even where a person wants it."""
+    """Whether the hub is never contacted, not even if a person asks for a download."""
 
     engine: bool = True
-    """Whether there is an engine here; without one checkpoints are of no use."""
+    """Whether this server has an engine; without one it needs no checkpoints."""
 
 
 class ModelManager:
     """Owns the engine process and what is loaded in it.
 
-    Requests speak through `look` and `use`. A person's wishes are `load`, `unload`, `fetch` and `cancel_fetch`, which
-    raise ModelNotFound where no such checkpoint is published. Who shows the checkpoints has `statuses`, `survey` and
-    `watch`.
+    Requests to speak use `look` and `use`. `load`, `unload`, `fetch` and `cancel_fetch` are for a person's requests,
+    and raise ModelNotFound if no such checkpoint is published. `statuses`, `survey` and `watch` are for showing the
+    checkpoints.
     """
 
     def __init__(self, policy: Policy, worker: Worker, download: Download) -> None:
@@ -89,36 +88,36 @@ class ModelManager:
         self._looked = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._engine_lock = asyncio.Lock()
-        """Held by who changes what is loaded."""
+        """Held while checkpoints are loaded or unloaded."""
 
         self._recovering: asyncio.Task[None] | None = None
-        """What loads again what was lost with the engine."""
+        """The task that reloads what was lost when the engine died."""
 
         self._deaths = 0
         self._last_death = -_CALM_SECONDS
 
     @property
     def size(self) -> Size:
-        """The size that is spoken with, where a kind exists in it."""
+        """Size of the checkpoints that speak, if their kind exists in it."""
         return self._policy.size
 
     @property
     def has_engine(self) -> bool:
-        """Whether it has an engine at all; without one nothing is loaded or downloaded here."""
+        """Whether this server has an engine; without one nothing is loaded or downloaded here."""
         return self._policy.engine
 
     @property
     def looked(self) -> bool:
-        """Whether it has seen yet what is on disk; until then all that is said to be missing may be there."""
+        """Whether the disk has been looked at; until then, a checkpoint shown as missing may be there."""
         return self._looked
 
     @property
     def engine(self) -> wire.Hello | None:
-        """What the engine process told of itself, while there is one."""
+        """What the engine process reported about itself; None while it is not up."""
         return self._worker.hello
 
     def start(self, preload: Iterable[Checkpoint]) -> None:
-        """Look at what is on disk, and begin to fetch and load what should be ready before anybody asks."""
+        """Look at what is on disk, and start to download and load the checkpoints in `preload`, before any request."""
         self._spawn(self._look_on_disk())
         for checkpoint in preload:
             self._spawn(self._preload(checkpoint))
@@ -126,9 +125,9 @@ class ModelManager:
             self._spawn(self._unload_idle())
 
     async def look(self, checkpoint: Checkpoint) -> Model:
-        """The checkpoint's state as it is now on disk and in memory, for who would speak with it.
+        """Return the checkpoint in its current state, on disk and in memory, for a request that would speak with it.
 
-        A missing one begins to be downloaded, if the policy is so and no person has stopped its download.
+        If it is missing, its download starts, unless the policy forbids that or a person has stopped the download.
         """
         model = self._books.find(checkpoint)
         await self._look_again(model)
@@ -140,30 +139,32 @@ class ModelManager:
         return model
 
     async def look_aside(self, checkpoint: Checkpoint) -> Model | None:
-        """A checkpoint that would do instead, if it can speak; it is not downloaded for that."""
+        """Return a checkpoint that can replace another; None if it is not at least on disk. It is never downloaded."""
         model = self._books.find(checkpoint)
         await self._look_again(model)
         return model if model.available else None
 
     def load_soon(self, checkpoint: Checkpoint) -> None:
-        """Begin to load it if it is on disk: something else speaks for it now, and it should be ready for the next.
+        """Start to load it if it is on disk: another backend speaks now, and it should be ready for the next request.
 
-        After the engine has died that waits, as `engine_died` says.
+        Do nothing while `engine_died` reloads what was lost.
         """
         model = self._books.find(checkpoint)
         if model.state is State.ON_DISK and not _active(self._recovering):
             self._load(model)
 
     async def relieve(self, checkpoint: Checkpoint, *, give_up: bool) -> None:
-        """Memory ran out while it spoke: drop what is idle. With `give_up` it has failed, if it was idle too."""
+        """Note that memory ran out while the checkpoint spoke, and unload all idle checkpoints.
+
+        With `give_up`, mark it as failed, if it was idle and so unloaded, too.
+        """
         await asyncio.shield(self._spawn(self._relieve(self._books.find(checkpoint), give_up=give_up)))
 
     @contextlib.asynccontextmanager
     async def use(self, checkpoint: Checkpoint) -> AsyncIterator[Worker]:
-        """The engine with the checkpoint loaded, which stays so until the caller leaves.
+        """Wait until the checkpoint is loaded, and yield the engine. It stays loaded within the context.
 
-        Waits while it is loaded. Raises Unavailable where it is not on disk or can't be loaded, NotSupported without an
-        engine.
+        Raises Unavailable if it is not on disk or can't be loaded, and NotSupported without an engine.
         """
         self._require_engine()
         model = await self.look(checkpoint)
@@ -182,9 +183,9 @@ class ModelManager:
 
     @contextlib.asynccontextmanager
     async def use_codec(self) -> AsyncIterator[tuple[Worker, Checkpoint]]:
-        """The engine with any checkpoint loaded, for the speech tokenizer that all of them share.
+        """Yield the engine and a loaded checkpoint, for the speech tokenizer that all checkpoints share.
 
-        Takes what is in memory before it loads another. Raises as `use` does.
+        Prefers a checkpoint that is in memory already. Raises what `use` raises.
         """
         self._require_engine()
         if not self._books.in_state(State.READY, State.LOADING):
@@ -194,25 +195,25 @@ class ModelManager:
             yield worker, checkpoint
 
     def statuses(self) -> list[Status]:
-        """All published checkpoints as far as is known, without looking anywhere; none without an engine."""
+        """Return the last known status of each published checkpoint without a look on disk; none without an engine."""
         return self._books.statuses() if self._policy.engine else []
 
     async def survey(self) -> list[Status]:
-        """The same after a look on disk. It begins no download."""
+        """Look on disk and return the status of each published checkpoint. No download starts."""
         await self._look_on_disk()
         return self.statuses()
 
     def watch(self) -> contextlib.AbstractContextManager[Subscription[Event]]:
-        """What happens to the checkpoints, from entering the context on: take `statuses` after that.
+        """Return a context with an iterator over what happens to the checkpoints. Call `statuses` after entering it.
 
         The iterator ends when the manager is closed, or when the listener does not keep up.
         """
         return self._books.watch()
 
     async def load(self, checkpoint: Checkpoint) -> Status:
-        """Load it, as a person asks for it, and wait until it is ready. What has failed is tried again at once.
+        """Load it at a person's request, and wait until it is ready. One that has failed is tried again at once.
 
-        Raises Unavailable where it can't be loaded or is not on disk; it is downloaded then, if the policy is so.
+        Raises Unavailable if it can't be loaded or is not on disk; its download then starts, if the policy allows that.
         """
         self._require_engine()
         model = self._books.find(checkpoint)
@@ -225,21 +226,21 @@ class ModelManager:
         return model.status()
 
     async def unload(self, checkpoint: Checkpoint) -> Status:
-        """Drop it from memory, and end an engine process that then holds nothing.
+        """Unload it from memory, and end the engine process if that then holds nothing.
 
-        Raises ModelInUse while it is in use or being loaded, and InvalidRequest where it is not loaded.
+        Raises ModelInUse while it is in use or being loaded, and InvalidRequest if it is not loaded.
         """
         model = self._books.find(checkpoint)
         _check_idle(model)
-        await asyncio.shield(self._spawn(self._unload_asked(model)))  # who asked may leave; the engine is heard out
+        await asyncio.shield(self._spawn(self._unload_asked(model)))  # goes on if the caller leaves
         return model.status()
 
     async def fetch(self, checkpoint: Checkpoint) -> Status:
-        """Begin to download it, as a person asks for it, whether or not requests may. It is not loaded for that.
+        """Start to download it at a person's request, even if requests to speak may not. This does not load it.
 
-        What is on disk or being downloaded stays as it is. What could not be loaded is checked by the hub's checksums
-        and mended, and a download that waits for its next try is tried at once. Raises NotSupported where the hub is
-        never asked, or there is no engine.
+        One that is on disk or being downloaded stays as it is. One that could not be loaded is checked against the
+        hub's checksums and repaired, and a download that waits for its next try is tried at once. Raises NotSupported
+        if the server is offline or has no engine.
         """
         self._require_engine()
         model = self._books.find(checkpoint)
@@ -254,9 +255,9 @@ class ModelManager:
         return model.status()
 
     async def cancel_fetch(self, checkpoint: Checkpoint) -> Status:
-        """Stop its download, and keep what is fetched. Only `fetch` and `load` begin it again, not a request to speak.
+        """Stop its download, and keep what is fetched. Only `fetch` and `load` start it again, not a request to speak.
 
-        Raises InvalidRequest where it is not being downloaded.
+        Raises InvalidRequest if it is not being downloaded.
         """
         model = self._books.find(checkpoint)
         if model.state not in (State.DOWNLOADING, State.MISSING) or not _active(model.fetching):
@@ -267,7 +268,10 @@ class ModelManager:
         return model.status()
 
     def engine_died(self) -> None:
-        """Told by the worker. What was loaded is loaded again, at once the first time and ever later after that."""
+        """Note that the engine died, and reload what was loaded. Called by the worker.
+
+        The first time this happens at once; if engines keep dying, after growing delays.
+        """
         now = time.monotonic()
         self._deaths = self._deaths + 1 if now - self._last_death < _CALM_SECONDS else 1
         self._last_death = now
@@ -278,7 +282,7 @@ class ModelManager:
             self._recovering = self._spawn(self._recover(lost, restart_delay(self._deaths)))
 
     async def close(self) -> None:
-        """Stop everything."""
+        """Stop all tasks and the engine process."""
         self._books.close()
         for task in self._tasks:
             task.cancel()
@@ -316,7 +320,7 @@ class ModelManager:
                 self._books.fail(model, OutOfMemory(f"{name} is too large: memory ran out while it spoke."))
 
     async def _unload_all_idle(self) -> bool:
-        """Whether there was anything to drop."""
+        """Unload all idle checkpoints. Return whether there were any."""
         idle = [model for model in self._books.in_state(State.READY) if not model.users]
         for model in idle:
             await self._unload(model, "because memory has run out")
@@ -334,7 +338,7 @@ class ModelManager:
                 await self._rest()
 
     async def _look_again(self, model: Model) -> None:
-        """Look for one that was missing, or has failed and been left alone for long enough."""
+        """Look on disk for a checkpoint that was missing or damaged, or that failed long enough ago."""
         rest = _RETRY_MEMORY_SECONDS if isinstance(model.error, OutOfMemory) else _RETRY_SECONDS
         rested = model.state is State.FAILED and time.monotonic() - model.failed > rest
         if model.state is State.MISSING or rested or isinstance(model.error, ModelDamaged):
@@ -351,7 +355,7 @@ class ModelManager:
             model.fetching = self._spawn(self._fetch(model), model)
 
     async def _hurry_fetch(self, model: Model) -> None:
-        """Begin a download again at once that waits for its next try, or is being stopped."""
+        """Restart a download at once if it waits for its next try or is being stopped."""
         if model.state is State.MISSING and _active(model.fetching):
             await _stop(model.fetching)
             self._begin_fetch(model)
@@ -368,7 +372,7 @@ class ModelManager:
         return model.loading
 
     async def _load_now(self, model: Model) -> None:
-        """Make room and load; what goes wrong is put down in the books."""
+        """Make room and load the checkpoint. A failure is recorded as its state, and not raised."""
         name, started = model.checkpoint.name, time.monotonic()
         try:
             async with self._engine_lock:
@@ -389,7 +393,10 @@ class ModelManager:
             _LOGGER.info("%s is ready: loaded in %.1f s, %.2f GB", name, model.last_used - started, footprint / 1e9)
 
     async def _load_or_make_room(self, model: Model) -> int:
-        """Its footprint, when it is loaded; where memory runs out once more, with nothing idle beside it."""
+        """Load the checkpoint and return its size in memory in bytes.
+
+        If memory runs out, unload all idle checkpoints and try once more.
+        """
         path = self._files.path(model)
         try:
             return await self._worker.load(model.checkpoint, path)
@@ -401,7 +408,7 @@ class ModelManager:
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.
 
-        Raises ModelFailed where it would not fit alone.
+        Raises ModelFailed if it would not fit even alone.
         """
         hello = await self._worker.start()
         stored = await asyncio.to_thread(on_disk.footprint, self._files.path(model))
@@ -421,19 +428,20 @@ class ModelManager:
             await self._books.changed.wait()
 
     async def _unload(self, model: Model, why: str) -> None:
-        self._books.change(model, "evicted", State.ON_DISK)  # first, so that nobody begins to speak with it
+        self._books.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
         await self._worker.unload(model.checkpoint)
         _LOGGER.info("%s was unloaded %s", model.checkpoint.name, why)
 
     async def _rest(self) -> None:
-        """End an engine process that holds nothing: only that gives all of its memory back."""
+        """End the engine process if it holds nothing: only that gives all of its memory back."""
         if self._worker.running and not self._books.in_state(State.READY):
             await self._worker.stop()
 
     def _spawn(self, work: Coroutine[None, None, None], model: Model | None = None) -> "asyncio.Task[None]":
-        """Run it until it ends or the manager is closed. A SpeechError is for who waits for it; any other is logged.
+        """Run `work` as a task until it ends or the manager is closed.
 
-        Where a model is given, it must not be left halfway: it has failed.
+        A SpeechError is left to whoever waits for the task; any other error is logged. If `model` is given, any error
+        is logged and marks the model as failed, so that it is not left in an intermediate state.
         """
 
         def done(task: "asyncio.Task[None]") -> None:
@@ -461,7 +469,7 @@ def _check_idle(model: Model) -> None:
 
 
 def _load_failure(name: str, error: SpeechError | OSError) -> SpeechError:
-    """A load that fails is the model's fault to who asked, though it were the engine's or the disk's."""
+    """Return the error that the caller gets for a failed load: engine and disk errors become ModelFailed."""
     if isinstance(error, OSError):
         return ModelFailed(f"{name} can't be read: {error.strerror}.")
     return ModelFailed(str(error)) if isinstance(error, EngineFailed) else error
@@ -473,6 +481,6 @@ def _active(task: "asyncio.Task[None] | None") -> bool:
 
 async def _stop(task: "asyncio.Task[None] | None") -> None:
     if task is not None:
-        if not task.cancelling():  # a second time would cut short how it ends its process
+        if not task.cancelling():  # a second cancel would interrupt how it ends its process
             task.cancel()
         await asyncio.wait([task])

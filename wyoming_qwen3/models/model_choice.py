@@ -1,4 +1,4 @@
-"""Which checkpoint speaks a request, and which codec it uses: pure functions."""
+"""Which checkpoint speaks a request, and which one's codec is used: pure functions."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from .state import Model, State
 
 
 def choose_model(request: SpeechRequest, size: Size) -> Checkpoint:
-    """The checkpoint for what is asked: a named speaker, a description, or a voice to clone.
+    """Return the checkpoint for the request's voice: a named speaker, a description, or a voice to clone.
 
-    It has the size that the request asks for, else the server's own, `size`; VoiceDesign exists in 1.7B only and has
-    that where the request leaves it open. Raises ModelNotFound where the request asks for a VoiceDesign of 0.6B, and
-    InstructionsNotSupported.
+    It has the size that the request asks for, else the server's own, `size`. VoiceDesign exists in 1.7B only, and is
+    chosen in that size if the request leaves it open. Raises ModelNotFound if the request asks for VoiceDesign in 0.6B,
+    and InstructionsNotSupported if it has an instruction that the checkpoint can't follow.
     """
     chosen = published(kind_for(request.voice), request.size or size)
     if request.size not in (None, chosen.size):
@@ -28,9 +28,10 @@ def choose_model(request: SpeechRequest, size: Size) -> Checkpoint:
 
 
 def choose_smaller(request: SpeechRequest, checkpoint: Checkpoint) -> Checkpoint | None:
-    """The checkpoint that could speak a request where there is too little memory for another; None for none.
+    """Return the smaller checkpoint that can speak a request if there is too little memory for `checkpoint`.
 
-    A size that the request itself asks for is kept, and so is one that alone follows its instruction.
+    None if there is none, if the request itself asks for a size, or if it has an instruction, which smaller ones can't
+    follow.
     """
     smaller = Checkpoint(checkpoint.kind, "0.6B")
     if request.size or request.instruct or smaller == checkpoint or smaller not in PUBLISHED:
@@ -39,10 +40,10 @@ def choose_smaller(request: SpeechRequest, checkpoint: Checkpoint) -> Checkpoint
 
 
 def choose_codec(models: Iterable[Model], default: Checkpoint) -> Checkpoint:
-    """The checkpoint whose speech tokenizer to use, for all have the same one.
+    """Return the checkpoint whose speech tokenizer to use; all have the same one.
 
-    One that is loaded, best one in use, then the latest used; one that is being loaded; one on disk, best the default,
-    then the smallest. The default where there is none.
+    In this order: one that is loaded, preferably in use, then the last used; one that is being loaded; one on disk,
+    preferably the default, then the smallest. The default if there is none of these.
     """
     models = list(models)
     for state in (State.READY, State.LOADING):

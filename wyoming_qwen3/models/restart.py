@@ -2,5 +2,5 @@
 
 
 def restart_delay(deaths: int) -> float:
-    """Seconds to wait before an engine that has died so many times in a row is started again."""
+    """Return the seconds to wait before an engine that has died `deaths` times in a row is started again."""
     return 0.0 if deaths <= 1 else min(2.0 ** (deaths - 1), 60.0)

@@ -1,4 +1,4 @@
-"""What is known of each checkpoint and told about it, and what follows from it. Knows no process, disk or protocol."""
+"""The state of each checkpoint, its events, and the error that follows from it. Knows no process, disk or protocol."""
 
 import asyncio
 import contextlib
@@ -22,10 +22,10 @@ from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 from .broadcast import Broadcast, Subscription
 
 DOWNLOAD_IT = "have it downloaded (by the download command, or models/download over HTTP)"
-"""What a person can do about a checkpoint that is not there."""
+"""What a person can do about a missing checkpoint, as part of a sentence."""
 
 _UNHEARD_EVENTS = 256
-"""Events that may wait for one listener: some 25 seconds of five downloads, each telling twice a second."""
+"""Events that may wait for one listener: about 25 seconds of five downloads, each reporting twice a second."""
 
 
 class State(enum.Enum):
@@ -42,34 +42,35 @@ class State(enum.Enum):
 EventKind = Literal["missing", "found", "download", "downloaded", "loading", "ready", "evicted", "lost", "failed"]
 """What happened to a checkpoint.
 
-`missing` it is not on disk, or a try to download it failed or was stopped; `found` on disk by itself; `download`
-begun or further; `evicted` unloaded for room, for want of use or as asked; `lost` with the engine process.
+`missing`: it is not on disk, or a try to download it failed or was stopped. `found`: it is on disk without a download
+by this server. `download`: its download started or progressed. `evicted`: it was unloaded to make room, after idle time
+or on request. `lost`: the engine process died.
 """
 
 
 @dataclass(frozen=True)
 class Status:
-    """One checkpoint as it was at a moment, for whoever shows it."""
+    """A snapshot of one checkpoint, for whoever shows it."""
 
     checkpoint: Checkpoint
     state: State
     progress: Progress | None
-    """While downloading, once the hub has told."""
+    """Progress of the download; None if there is none, and until the hub has reported the size."""
 
     error: SpeechError | None
-    """Why it is missing or failed, where something went wrong."""
+    """Why it is missing or failed; None if nothing went wrong."""
 
     footprint: int
-    """Bytes in memory; 0 where it is not ready."""
+    """Bytes in memory; 0 if it is not ready."""
 
     disk: int
-    """Bytes in its folder when that was last looked at, parts of a download included."""
+    """Bytes in its folder when that was last looked at, including parts of a download."""
 
     users: int
-    """How many speak with it, or wait to."""
+    """How many callers use it or wait for it."""
 
     last_used: float | None
-    """When it was last used or loaded, in seconds since 1970; None for never."""
+    """When it was last used or loaded, in seconds since 1970; None if never."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Event:
 
 @dataclass
 class Model:
-    """One checkpoint, as the manager keeps it and others may read it."""
+    """One checkpoint's state. The manager changes it; others may only read it."""
 
     checkpoint: Checkpoint
     state: State
@@ -92,7 +93,7 @@ class Model:
     disk: int = 0
     users: int = 0
     last_used: float = 0.0
-    """By time.monotonic(); 0 before its first use. Being loaded counts."""
+    """When it was last used or loaded, by time.monotonic(); 0 before the first time."""
 
     failed: float = 0.0
     """When it failed, by time.monotonic()."""
@@ -101,33 +102,33 @@ class Model:
     """Whether somebody asked to speak with it while it was missing: it is loaded once it is downloaded."""
 
     path: Path | None = None
-    """Where it lay when it was last looked for; None before that."""
+    """Where it was when it was last looked for; None before that."""
 
     damage: ModelDamaged | None = None
-    """What was wrong with its files when they were last looked at, until they are downloaded anew."""
+    """What was wrong with its files when they were last looked at, until they are downloaded again."""
 
     declined: bool = False
-    """Whether a person stopped its download: only a person begins it again."""
+    """Whether a person stopped its download: then only a person starts it again."""
 
     fetching: "asyncio.Task[None] | None" = None
     loading: "asyncio.Task[None] | None" = None
 
     @property
     def available(self) -> bool:
-        """Whether it speaks, or would after some seconds of loading."""
+        """Whether it can speak now, or after some seconds of loading."""
         return self.state in (State.ON_DISK, State.LOADING, State.READY)
 
     def status(self) -> Status:
-        """A snapshot."""
+        """Return a snapshot."""
         used = round(time.time() - time.monotonic() + self.last_used, 3) if self.last_used else None
         return Status(
             self.checkpoint, self.state, self.progress, self.error, self.footprint, self.disk, self.users, used
         )
 
     def explain(self) -> SpeechError:
-        """Why it can't speak now, for whoever asked it to."""
+        """Return the error that tells the caller why it can't speak now."""
         name = self.checkpoint.name
-        missing = "" if self.damage else f"{name} is missing: "  # the error itself tells of damage
+        missing = "" if self.damage else f"{name} is missing: "  # the error itself mentions the damage
         match self.state:
             case State.DOWNLOADING if self.progress and self.progress.total:
                 share = 100 * self.progress.done / self.progress.total
@@ -158,12 +159,12 @@ class Books:
     def __init__(self) -> None:
         self.models = tuple(Model(checkpoint, State.MISSING) for checkpoint in PUBLISHED)
         self.changed = asyncio.Event()
-        """Set with each change; whoever waits for one clears it."""
+        """Set on each change; whoever waits for one clears it first."""
 
         self._events = Broadcast[Event](_UNHEARD_EVENTS)
 
     def find(self, checkpoint: Checkpoint) -> Model:
-        """What is known of it. Raises ModelNotFound where no such checkpoint is published."""
+        """Return the checkpoint's state. Raises ModelNotFound if no such checkpoint is published."""
         for model in self.models:
             if model.checkpoint == checkpoint:
                 return model
@@ -171,15 +172,15 @@ class Books:
         raise ModelNotFound(f"There is no {checkpoint.name}; there are {names}.", param="model")
 
     def in_state(self, *states: State) -> list[Model]:
-        """All that are in one of these states."""
+        """Return all checkpoints that are in one of these states."""
         return [model for model in self.models if model.state in states]
 
     def statuses(self) -> list[Status]:
-        """Snapshots of all."""
+        """Return snapshots of all checkpoints."""
         return [model.status() for model in self.models]
 
     def watch(self) -> contextlib.AbstractContextManager[Subscription[Event]]:
-        """What changes, from entering the context on."""
+        """Return a context with an iterator over the events from entering it on."""
         return self._events.subscribe()
 
     def change(
@@ -192,16 +193,16 @@ class Books:
         progress: Progress | None = None,
         footprint: int = 0,
     ) -> None:
-        """Put a new state down, with what belongs to it alone, and tell who watches."""
+        """Set a new state with the values that belong to it, and publish an event."""
         model.state, model.error, model.progress, model.footprint = state, error, progress, footprint
         self.changed.set()
         self._events.publish(Event(kind, model.status()))
 
     def fail(self, model: Model, error: SpeechError) -> None:
-        """Put down that it can't be downloaded or loaded."""
+        """Mark a checkpoint as failed, because it can't be downloaded or loaded."""
         model.failed = time.monotonic()
         self.change(model, "failed", State.FAILED, error=error)
 
     def close(self) -> None:
-        """End what is watched."""
+        """End all subscriptions."""
         self._events.end()

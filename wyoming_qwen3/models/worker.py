@@ -1,7 +1,7 @@
-"""An engine process, seen from the server: start it, load models, open rows, have jobs done, hear when it dies.
+"""The server's side of an engine process: starts it, loads models, opens rows, runs jobs, and notices when it dies.
 
-Also the download process. Beside process.py and download.py of engine/host this is the only file that knows their
-messages, and the only one of the server that starts processes.
+The download process is here too. Apart from process.py and download.py of engine/host this is the only file that knows
+their messages, and the only one of the server that starts processes.
 """
 
 import asyncio
@@ -42,14 +42,14 @@ from wyoming_qwen3.engine import wire
 _LOGGER = logging.getLogger(__name__)
 
 CREDIT = 20 * SAMPLE_RATE
-"""Samples that a row may be ahead of its listener: 2 MB."""
+"""Samples that a row may be ahead of its listener: 20 seconds, 2 MB."""
 
 _STOP_SECONDS = 2.0
 
 _PING_SECONDS = 5.0
 
 _ANSWER_TIMEOUT = 90.0
-"""Without any word from an engine that is up, though it was asked for one between two steps, it is stuck.
+"""Seconds without any message after which an engine that is up counts as stuck; it answers pings between steps.
 
 A step takes milliseconds, but reading a long reference takes a slow processor half a minute.
 """
@@ -59,20 +59,20 @@ _KILLED = "the speech engine was killed, as it is when memory runs out."
 
 
 class EngineRow:
-    """One piece of sound being made. Iterate it for float32 chunks; close it to stop it.
+    """The audio of one row. Iterate it for float32 24 kHz chunks; leaving its context stops it.
 
-    Raises a SpeechError where the audio can't be completed.
+    Iterating raises a SpeechError if the audio can't be completed.
     """
 
     def __init__(self, worker: "Worker", number: int) -> None:
         self.text_tokens = 0
-        """Tokens of its text; 0 before the end, and where no text was spoken."""
+        """Number of tokens of its text; 0 before the end, and if no text was spoken."""
 
         self.frames = 0
-        """Codec frames of its audio; 0 before the end."""
+        """Number of codec frames of its audio; 0 before the end."""
 
         self.made = asyncio.Event()
-        """Whether all of it is made, though its listener may not be through with it."""
+        """Set when all of its audio is generated, though the listener may not have taken all of it."""
 
         self._worker = worker
         self._number = number
@@ -80,19 +80,22 @@ class EngineRow:
         self._taken = 0
 
     def feed(self, text: str) -> None:
-        """More text of a live row."""
+        """Add text to a live row."""
         self._worker.send(wire.Feed(self._number, text))
 
     def finish(self) -> None:
-        """A live row's text is complete."""
+        """Note that a live row's text is complete."""
         self._worker.send(wire.Finish(self._number))
 
     def hear(self, in_hand: float) -> None:
-        """Its turn has come: who listens has so many seconds in hand beside what it has sent."""
+        """Note that it is this row's turn to be played.
+
+        `in_hand` is how many seconds of audio the listener has left to play, without what this row has sent.
+        """
         self._worker.send(wire.Hear(self._number, in_hand))
 
     def deliver(self, output: wire.ForRow) -> None:
-        """Called by the worker with what the engine sent."""
+        """Add a message from the engine. Called by the worker."""
         self._inbox.put_nowait(output)
         if isinstance(output, wire.Ended):
             self.made.set()
@@ -101,7 +104,7 @@ class EngineRow:
         return self
 
     async def __anext__(self) -> FloatArray:
-        if self._taken:  # asking for the next chunk says that the last one is out of the way
+        if self._taken:  # asking for the next chunk means that the last one was taken
             self._worker.send(wire.Credit(self._number, self._taken))
             self._taken = 0
         match await self._inbox.get():
@@ -125,20 +128,20 @@ class EngineRow:
 
 
 class Worker:
-    """One engine process. It is started by `start`, may be stopped and started again, and may die at any time."""
+    """One engine process. `start` starts it; it may be stopped and started again, and may die at any time."""
 
     def __init__(self, engine: str, arguments: Sequence[str] = (), *, timeout: float = _ANSWER_TIMEOUT) -> None:
         self.engine = engine
         self.on_death: Callable[[], None] = lambda: None
-        """Called when the process ends without having been told to."""
+        """Called when the process ends without having been stopped."""
 
         self.on_guard: Callable[[wire.Fault, bool], None] = lambda _, __: None
-        """Called with what went wrong with a row's speech, and whether it was begun anew."""
+        """Called with what went wrong with a row's speech, and whether the engine started it again."""
 
         self._arguments = arguments
         self._timeout = timeout
         self._heard = 0.0
-        """When the process last said anything, by the loop's clock."""
+        """When the last message came from the process, by the event loop's clock."""
 
         self._watching: asyncio.Task[None] | None = None
         self._stuck = False
@@ -147,15 +150,15 @@ class Worker:
         self._numbers = itertools.count(1)
         self._rows: dict[int, EngineRow] = {}
         self._answers: dict[Checkpoint | int, asyncio.Future[wire.FromEngine]] = {}
-        """Who waits for an answer about a checkpoint, or to a job, by its number."""
+        """Pending answers, by the checkpoint or by the number of the job."""
 
         self._hello: asyncio.Future[wire.Hello] | None = None
         self._killed = False
-        """Whether the last process was ended from outside."""
+        """Whether the last process was killed from outside."""
 
     @property
     def hello(self) -> wire.Hello | None:
-        """What the process said of itself, while it is up."""
+        """What the process reported about itself; None while it is not up."""
         if self._child is None or self._hello is None or not self._hello.done():
             return None
         return self._hello.result()
@@ -167,13 +170,13 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Process id while there is a process."""
+        """Process ID; None while there is no process."""
         return self._child.process.pid if self._child else None
 
     async def start(self) -> wire.Hello:
-        """Start the process if it is not up, and wait until it is.
+        """Start the process if it is not up, wait until it is, and return what it reports about itself.
 
-        Raises EngineFailed when it dies instead.
+        Raises EngineFailed if it dies instead.
         """
         async with self._starting:
             if self._child is None:
@@ -189,10 +192,10 @@ class Worker:
         return await asyncio.shield(hello)
 
     async def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Load a checkpoint and return the bytes that it takes.
+        """Load a checkpoint and return its size in memory in bytes.
 
-        Raises ModelFailed where it can't be used, OutOfMemory where it does not fit or the process was killed, and
-        EngineFailed where that died otherwise.
+        Raises ModelFailed if it can't be used, OutOfMemory if it does not fit or the process was killed, and
+        EngineFailed if the process died otherwise.
         """
         await self.start()
         try:
@@ -207,7 +210,7 @@ class Worker:
         return answer.footprint
 
     async def unload(self, checkpoint: Checkpoint) -> None:
-        """Drop a checkpoint that no row uses; a job that runs is waited for."""
+        """Unload a checkpoint that no row uses. Waits for a job that runs."""
         with contextlib.suppress(EngineFailed):  # a dead engine holds nothing
             await self._ask(checkpoint, wire.Unload(checkpoint))
 
@@ -220,38 +223,38 @@ class Worker:
         live: bool = False,
         turn: Priority = Priority.NOW,
     ) -> EngineRow:
-        """Start a row; use it as a context manager, so that it stops when it is not wanted any more."""
+        """Start a row; use it as a context manager, so that it stops when it is no longer wanted."""
         return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT, turn))
 
     def play(self, checkpoint: Checkpoint, codes: CodeArray) -> EngineRow:
-        """Start a row that makes codes, int64 [frames, codebooks], sound again; use it as one that speaks."""
+        """Start a row that decodes codes, int64 [frames, codebooks], to audio; use it like one from `submit`."""
         return self._open(wire.Play(next(self._numbers), checkpoint, codes, CREDIT))
 
     async def clone(self, checkpoint: Checkpoint, reference: Reference) -> ClonePrompt:
         """Extract from a clip what the Base checkpoint needs to speak with its voice.
 
-        Raises InvalidRequest where the clip won't do, EngineFailed where the process died of it.
+        Raises InvalidRequest if the clip is not usable, and EngineFailed if the process died meanwhile.
         """
         answer = await self._compute(wire.Clone(next(self._numbers), checkpoint, reference))
         assert isinstance(answer, wire.Cloned)
         return answer.prompt
 
     async def encode(self, checkpoint: Checkpoint, samples: FloatArray, sample_rate: int) -> CodeArray:
-        """Codes, int64 [frames, codebooks], of mono samples [n] at any rate.
+        """Return the codes, int64 [frames, codebooks], of mono float32 samples [n] at any sample rate.
 
-        Raises InvalidRequest where the samples won't do, EngineFailed where the process died of them.
+        Raises InvalidRequest if the samples are not usable, and EngineFailed if the process died meanwhile.
         """
         answer = await self._compute(wire.Encode(next(self._numbers), checkpoint, samples, sample_rate))
         assert isinstance(answer, wire.Encoded)
         return answer.codes
 
     def cancel(self, number: int) -> None:
-        """Stop a row, if it is not over."""
+        """Stop a row if it is not over."""
         if number in self._rows:
             self.send(wire.Cancel(number))
 
     def send(self, message: wire.ToEngine) -> None:
-        """Messages are few, so they are not waited for; a dead process is told by `_died`."""
+        """Send a message without waiting, as messages are few. If the process dies, `_died` ends all that waits."""
         if self._child is not None:
             for part in wire.parts(message):
                 self._child.writer.write(part)
@@ -275,7 +278,7 @@ class Worker:
         try:
             answer = await self._ask(job.job, job)
         finally:
-            if self._answers.pop(job.job, None):  # no answer has come: the caller doesn't wait for it any more
+            if self._answers.pop(job.job, None):  # no answer has come: the caller no longer waits for it
                 self.send(wire.Cancel(job.job))
         if isinstance(answer, wire.JobFailed):
             raise from_code(answer.code, answer.message)
@@ -290,7 +293,7 @@ class Worker:
         return await future
 
     async def _watch(self, child: "_Child") -> None:
-        """Ask an engine for a word now and then, and end it when it has none for too long."""
+        """Ping the engine now and then, and kill it if no message has come from it for too long."""
         loop, every = asyncio.get_running_loop(), min(_PING_SECONDS, self._timeout / 4)
         asked = self._heard
         while True:
@@ -301,7 +304,8 @@ class Worker:
                 return
             self.send(wire.Ping())
             await asyncio.sleep(every)
-            asked = max(self._heard, min(loop.time(), asked + 2 * every))  # not while we stood still
+            # the limit leaves out time in which this process itself did not run
+            asked = max(self._heard, min(loop.time(), asked + 2 * every))
 
     def _hear(self, message: wire.FromEngine) -> None:
         self._heard = asyncio.get_running_loop().time()
@@ -346,15 +350,15 @@ class Worker:
         for future in (*answers.values(), self._hello):
             if future is not None and not future.done():
                 future.set_exception(failure)
-                future.exception()  # whoever waits raises it; nobody may be waiting
+                future.exception()  # mark it as retrieved: nobody may be waiting for it
         if not expected:
             self.on_death()
 
 
 async def download(arguments: Sequence[str], report: Callable[[int, int], None]) -> None:
-    """Download one checkpoint in a process of its own, telling `report` bytes done and in total.
+    """Download one checkpoint in a process of its own, and call `report` with the bytes done and in total.
 
-    Raises DownloadFailed, or TransientDownloadFailed where trying again later may help. Cancelling ends the process;
+    Raises DownloadFailed, or TransientDownloadFailed if another try later may help. Cancelling ends the process;
     what it has fetched stays for the next try.
     """
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -427,7 +431,7 @@ class _Child:
             while (message := await wire.receive(reader)) is not None:
                 hear(message)
             writer.close()
-            _signal(process, signal.SIGKILL)  # it closed its end or broke the pipe: it is of no use any more
+            _signal(process, signal.SIGKILL)  # it closed its end or broke the pipe: it is no longer usable
             await process.wait()
             died(child._stopping)
 
@@ -436,11 +440,11 @@ class _Child:
         return child
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process at once."""
         _signal(self.process, signal.SIGKILL)
 
     async def stop(self) -> None:
-        """Close the pipe, which ends the process, and see that it is gone."""
+        """Ask the process to end with SIGTERM, kill it after `_STOP_SECONDS`, and wait until it is gone."""
         self._stopping = True
         _signal(self.process, signal.SIGTERM)
         try:
@@ -454,8 +458,8 @@ class _Child:
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     """Send a signal if the process still runs.
 
-    Not by the process's own methods: they ask whether it has ended and so take the answer away from the event loop,
-    which then knows no exit code.
+    The process's own methods are not used: they check whether it has ended, and then the event loop can no longer get
+    its exit code.
     """
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
