@@ -1,4 +1,7 @@
-"""How many texts are spoken side by side, who is next, and how many may wait: a bound on what clients can pile up."""
+"""Limits how many texts are spoken at a time and how many may wait, and decides which one is next.
+
+This bounds the work that clients can pile up.
+"""
 
 import asyncio
 import contextlib
@@ -7,40 +10,43 @@ from collections.abc import AsyncIterator, Iterable
 from wyoming_qwen3.core.errors import QueueFull
 
 _LISTENER_SECONDS = 5.0
-"""Seconds for which a place is kept for a listener that takes nothing while others wait."""
+"""Seconds for which a place is kept for a listener that takes no audio while others wait."""
 
 
 class Place:
-    """What one who speaks holds. `behind` are those that nobody listens to yet; `client` is who asked, if that counts.
+    """The right to speak, or a request for it. The holder calls `pause` while it waits for its listener.
 
-    Its holder says when it waits for its listener, so that others may speak meanwhile.
+    `behind` marks an utterance that nobody listens to yet. `client` is who asked; None if clients are not told apart.
     """
 
     def __init__(self, admission: "Admission", *, behind: bool, client: str | None, resumed: bool) -> None:
         self.behind = behind
         self.client = client
         self.resumed = resumed
-        """Whether its holder had a place before, and so comes before those that have not begun."""
+        """Whether the holder had a place before, and so comes before those that have not started."""
 
         self.yielded = False
-        """Whether somebody else may have it for now."""
+        """Whether another utterance may use the place for now."""
 
         self._admission = admission
         self._timer: asyncio.TimerHandle | None = None
 
     def pause(self) -> None:
-        """There is sound, and the listener has yet to take it."""
+        """Note that the listener has not taken the last audio yet.
+
+        After `listener_seconds` of that, others may use the place until `resume`.
+        """
         self._timer = asyncio.get_running_loop().call_later(self._admission.listener_seconds, self._yield)
 
     def resume(self) -> None:
-        """The listener has taken it: the holder goes on, even if that makes one more than there should be."""
+        """Note that the listener has taken the audio. The holder goes on, even if that exceeds `max_active`."""
         if self._timer:
             self._timer.cancel()
         self._timer, self.yielded = None, False
 
     @contextlib.asynccontextmanager
     async def aside(self) -> AsyncIterator[None]:
-        """Give the place up while the holder waits for something else; wait for one again after that."""
+        """Give the place up while the holder waits for something else, and wait for one again on leaving."""
         self._admission.leave(self)
         yield
         self.resumed = True
@@ -52,11 +58,12 @@ class Place:
 
 
 class Admission:
-    """Places for those that speak, and a bounded number of those that wait: the newest first, those behind last.
+    """Gives out places to speak, and keeps a bounded queue: resumed requests first, then the newest, those behind last.
 
-    Who asks now is listened to now; who has waited longest has most likely gone. Before both come those who were
-    speaking, and gave their place up while they waited for something else. Those behind have half of the places
-    at most, in the order in which they came. One client, where it is named, never has all places or all of the queue.
+    The newest request is the one that somebody listens to now; whoever has waited longest has most likely gone.
+    Resumed requests were speaking and gave their place up while they waited for something else. Requests that are
+    behind hold at most half of the places and are served in the order in which they came. One named client holds at
+    most seven eighths of the places, rounded up, and half of the queue, rounded up.
     """
 
     def __init__(self, max_active: int, max_waiting: int, listener_seconds: float = _LISTENER_SECONDS) -> None:
@@ -71,19 +78,22 @@ class Admission:
 
     @property
     def active(self) -> int:
-        """Texts being spoken."""
+        """Number of texts being spoken."""
         return len(self._holders)
 
     @property
     def waiting(self) -> int:
-        """Texts that wait for their turn."""
+        """Number of texts that wait for a place."""
         return len(self._queue)
 
     @contextlib.asynccontextmanager
     async def place(
         self, *, behind: bool = False, client: str | None = None, resumed: bool = False
     ) -> AsyncIterator[Place]:
-        """Wait for a place and hold it. Raises QueueFull where too many wait already, unless it is `resumed`."""
+        """Wait for a place and hold it within the context.
+
+        Raises QueueFull if too many wait already, unless it is `resumed`.
+        """
         place = Place(self, behind=behind, client=client, resumed=resumed)
         await self.enter(place)
         try:
@@ -92,14 +102,14 @@ class Admission:
             self.leave(place)
 
     def let_in(self) -> None:
-        """Give places to those that wait, as far as there are any."""
+        """Give free places to those that wait."""
         for place in self._in_turn():
             if self._has_room(place):
                 self._holders.add(place)
                 self._queue.pop(place).set_result(None)
 
     async def enter(self, place: Place) -> None:
-        """Wait until it is held. Raises QueueFull where too many wait already, unless it is `resumed`."""
+        """Wait until the place is held. Raises QueueFull if too many wait already, unless the place is `resumed`."""
         if self._has_room(place):
             self._holders.add(place)
             return
@@ -114,14 +124,14 @@ class Admission:
             raise
 
     def _in_turn(self) -> list[Place]:
-        """Those that wait, who is next first."""
+        """Return the waiting places, the next one first."""
         resumed = [place for place in self._queue if place.resumed and not place.behind]
         newest = [place for place in reversed(self._queue) if not (place.resumed or place.behind)]
         behind = sorted((place for place in self._queue if place.behind), key=lambda place: not place.resumed)
         return [*resumed, *newest, *behind]
 
     def leave(self, place: Place) -> None:
-        """Give it to one that waits; a place that is not held stays so."""
+        """Stop holding a place, and give free places to those that wait. Harmless if the place is not held."""
         place.resume()
         self._holders.discard(place)
         self.let_in()

@@ -1,4 +1,4 @@
-"""Who speaks one utterance, and the pieces of it: what a session holds while it speaks."""
+"""The backend of one utterance and the audio of its pieces: what a session holds while it speaks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,28 +12,31 @@ from wyoming_qwen3.core.request import FloatArray, Priority, SpeechRequest
 from wyoming_qwen3.models.worker import EngineRow, Worker
 
 _SIDE_BY_SIDE = 3
-"""Pieces of one answer that are made at a time: more rows of a step gain little on a CPU."""
+"""Pieces of one answer that are generated at a time: on a CPU, more rows per step gain little."""
 
 
 class PieceAudio(Protocol):
-    """One piece of text being spoken; leave its context to stop it.
+    """The audio of one piece of text; iterate it for float32 24 kHz chunks. Leaving its context stops it.
 
-    Iterating raises a SpeechError where the audio can't be completed.
+    Iterating raises a SpeechError if the audio can't be completed.
     """
 
     made: asyncio.Event
-    """Whether all of it is made, though its listener may not be through with it."""
+    """Set when all audio of the piece is generated, though the listener may not have taken all of it."""
 
     @property
     def text_tokens(self) -> int:
-        """Tokens of its text; 0 before the end."""
+        """Number of tokens of its text; 0 before the end."""
 
     @property
     def frames(self) -> int:
-        """Codec frames of its audio."""
+        """Number of codec frames of its audio."""
 
     def hear(self, in_hand: float) -> None:
-        """Its turn has come; who listens has so many seconds of sound in hand beside what is there of this."""
+        """Note that it is this piece's turn to be played.
+
+        `in_hand` is how many seconds of audio the listener has left to play, without what is there of this piece.
+        """
 
     def __aiter__(self) -> AsyncIterator[FloatArray]: ...
 
@@ -45,7 +48,7 @@ class PieceAudio(Protocol):
 
 
 class Backend(Protocol):
-    """Who speaks one utterance, piece after piece."""
+    """What speaks one utterance, piece after piece."""
 
     @property
     def model(self) -> str:
@@ -53,15 +56,15 @@ class Backend(Protocol):
 
     @property
     def side_by_side(self) -> int:
-        """How many pieces may be made at a time, without changing any of them."""
+        """How many pieces may be generated at a time without changing the audio of any."""
 
     def submit(self, text: str, turn: Priority = ...) -> PieceAudio:
-        """Have a piece of text spoken; use it as a context manager."""
+        """Start to speak a piece of text and return its audio, to be used as a context manager."""
 
 
 @dataclass(frozen=True)
 class EngineBackend:
-    """An engine process that speaks with a checkpoint, which is None for the standby voice."""
+    """An engine process that speaks with `checkpoint`, which is None for the standby voice."""
 
     worker: Worker
     checkpoint: Checkpoint | None
@@ -69,17 +72,17 @@ class EngineBackend:
 
     @property
     def side_by_side(self) -> int:
-        """How many pieces may be made at a time, without changing any of them."""
+        """How many pieces may be generated at a time without changing the audio of any."""
         hello = self.worker.hello
         return _SIDE_BY_SIDE if self.checkpoint and hello and hello.apart else 1
 
     def submit(self, text: str, turn: Priority = Priority.NOW, *, live: bool = False) -> EngineRow:
-        """Have a piece of text spoken; one that is `live` is fed more of it."""
+        """Start to speak a piece of text and return its row. More text may be fed to a row that is `live`."""
         return self.worker.submit(self.checkpoint, self.request, text, live=live, turn=turn)
 
 
 class ShrinkingBackend:
-    """An engine process for one utterance. Where memory runs out, what `find_less` gives goes on with it."""
+    """An engine process for one utterance. When memory runs out, the backend that `find_less` returns takes over."""
 
     def __init__(
         self,
@@ -89,10 +92,10 @@ class ShrinkingBackend:
     ) -> None:
         self.speaker = speaker
         self.make_room = make_room
-        """Drops what can be dropped, for now and for who comes next."""
+        """Frees memory, for this utterance and for the next ones."""
 
         self.less: Backend | None = None
-        """What speaks now instead."""
+        """The backend that has taken over; None while the engine itself speaks."""
 
         self._find_less = find_less
 
@@ -105,24 +108,24 @@ class ShrinkingBackend:
 
     @property
     def side_by_side(self) -> int:
-        """How many pieces may be made at a time, without changing any of them."""
+        """How many pieces may be generated at a time without changing the audio of any."""
         return (self.less or self.speaker).side_by_side
 
     def submit(self, text: str, turn: Priority = Priority.NOW) -> PieceAudio:
-        """Have a piece of text spoken."""
+        """Start to speak a piece of text and return its audio."""
         return self.less.submit(text, turn) if self.less else Piece(self, text, turn)
 
     def submit_live(self, text: str) -> EngineRow:
-        """Have a piece of text spoken that is fed more of it, by this engine alone."""
+        """Start to speak a piece of text to which more may be fed. No other backend takes over from the engine."""
         return self.speaker.submit(text, live=True)
 
     async def take_less(self) -> None:
-        """Have something else speak from now on. Raises a SpeechError where nothing can."""
+        """Let another backend speak from now on. Raises a SpeechError if there is none."""
         self.less = await self._find_less()
 
 
 class Piece:
-    """A piece of text being spoken, which is begun by another if memory runs out before any of it was heard."""
+    """The audio of a piece of text. If memory runs out before its first chunk, another backend starts it again."""
 
     def __init__(self, local: ShrinkingBackend, text: str, turn: Priority) -> None:
         self._local = local
@@ -133,7 +136,7 @@ class Piece:
 
     @property
     def made(self) -> asyncio.Event:
-        """Whether all of it is made."""
+        """Set when all audio of the piece is generated."""
         return self._sound.made
 
     @made.setter
@@ -142,16 +145,19 @@ class Piece:
 
     @property
     def text_tokens(self) -> int:
-        """Tokens of its text; 0 before the end."""
+        """Number of tokens of its text; 0 before the end."""
         return self._sound.text_tokens
 
     @property
     def frames(self) -> int:
-        """Codec frames of its audio; 0 before the end."""
+        """Number of codec frames of its audio; 0 before the end."""
         return self._sound.frames
 
     def hear(self, in_hand: float) -> None:
-        """Its turn has come; who listens has so many seconds of sound in hand beside what is there of this."""
+        """Note that it is this piece's turn to be played.
+
+        `in_hand` is how many seconds of audio the listener has left to play, without what is there of this piece.
+        """
         self._in_hand = in_hand
         self._sound.hear(in_hand)
 
@@ -169,7 +175,10 @@ class Piece:
         return chunk
 
     async def _move(self) -> bool:
-        """Have room made, and begin anew with what needs less, if nothing was heard; whether it could."""
+        """Free memory and, if no chunk was returned yet, start again with a backend that needs less memory.
+
+        Return whether the piece was started again. Raises a SpeechError if there is no such backend.
+        """
         if not self._local.less:
             await self._local.make_room()
         if self._heard:
@@ -177,7 +186,7 @@ class Piece:
         if not self._local.less:  # a piece beside this one may have moved before
             await self._local.take_less()
         made, self._sound = self._sound.made, self._local.submit(self._text)
-        self._sound.made = made  # who waits for the first is told of the second
+        self._sound.made = made  # whoever waits for the first is woken by the second
         self._moved = True
         if self._in_hand is not None:
             self._sound.hear(self._in_hand)

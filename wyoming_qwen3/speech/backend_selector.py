@@ -1,4 +1,4 @@
-"""Who speaks an utterance: the engine process, vLLM servers, or the standby voice."""
+"""Chooses the backend of an utterance: the engine process, a vLLM server, or the standby voice."""
 
 import asyncio
 import contextlib
@@ -28,20 +28,21 @@ from .backend import Backend, EngineBackend, ShrinkingBackend
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
-"""What a caller has to have entered while something is waited for that is no speech, so that others speak meanwhile."""
+"""Returns a context to enter while waiting for something other than speech, so that others may speak meanwhile."""
 
 _MAX_RUN_OUT = 2
 """How often memory may run out in one utterance: with a large checkpoint and a small one, or twice with a small one."""
 
 
 _PLAIN = SpeechRequest(SPEAKERS[0])
-"""A request for which the standby voice could stand in."""
+"""A request that the standby voice could speak instead of Qwen3."""
 
 
 def speakers_ready(statuses: Iterable[Status], size: Size) -> bool:
-    """Whether the checkpoint that speaks for a named speaker is in memory; `statuses` are of all that are published.
+    """Return whether the checkpoint that speaks for a named speaker is in memory.
 
-    That is the one of the server's `size`, or the smaller one where memory did not suffice for that.
+    That is the one of the server's `size`, or the smaller one if there was too little memory for that. `statuses`
+    must contain all published checkpoints.
     """
     found = {status.checkpoint: status for status in statuses}
     main = choose_model(_PLAIN, size)
@@ -53,25 +54,26 @@ def speakers_ready(statuses: Iterable[Status], size: Size) -> bool:
 
 @dataclass(frozen=True)
 class _Engagement:
-    """What is to be spoken, and what is held and entered for it."""
+    """What is to be spoken, and the contexts that are entered for it."""
 
     held: contextlib.AsyncExitStack
-    """What is in use as long as it is spoken."""
+    """Contexts that stay entered while the utterance is spoken."""
 
     request: SpeechRequest
     text: str
-    """Its next piece."""
+    """The next piece of the utterance."""
 
     aside: Aside
     live: bool
-    """Whether it is fed words."""
+    """Whether words are fed to the model while it speaks."""
 
 
 class BackendSelector:
-    """Chooses for each utterance among what there is: the native engine where it is ready, then servers, then others.
+    """Chooses a backend for each utterance: the native engine if it is ready, else a vLLM server if one can speak.
 
-    Without `servers` there is the native engine alone, and where `models` has no engine the servers alone, each beside
-    the standby voice.
+    Otherwise the request waits until the native engine is loaded, or the standby voice speaks (see `choose_engine`).
+    Without `servers` there are only the native engine and the standby voice. If `models` has no engine there are only
+    the servers and the standby voice.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class BackendSelector:
         self._mode = mode
 
     def check(self, request: SpeechRequest) -> None:
-        """Raise what would come of it if nobody could ever speak it here."""
+        """Raise InvalidRequest if no backend of this server could ever speak the request."""
         if standby_mode(self._mode, request.standby) == "only":
             return
         try:
@@ -107,7 +109,7 @@ class BackendSelector:
                 self._servers.choose(request)
 
     def qwen3_speaks(self) -> bool:
-        """Whether Qwen3 would speak for a named speaker now, so that the standby voice would not."""
+        """Return whether Qwen3, and not the standby voice, would speak for a named speaker now."""
         if self._mode == "only":
             return False
         if self._servers:
@@ -117,14 +119,17 @@ class BackendSelector:
         return self._models.has_engine and speakers_ready(self._models.statuses(), self._models.size)
 
     async def reads_along(self, request: SpeechRequest) -> bool:
-        """Whether text that still comes can be fed to the model's own text track."""
+        """Return whether text that still arrives can be fed to the model's own text track."""
         if standby_mode(self._mode, request.standby) == "only":
             return False
         model, _ = await self._look(request)
         return model is not None and model.state is State.READY
 
     async def missing(self, checkpoint: Checkpoint) -> SpeechError | None:
-        """Why nothing speaks with such a checkpoint now, if so; its download begins, if the server may."""
+        """Return why no backend can speak with a checkpoint of this kind now; None if one can.
+
+        If it is missing here, its download starts, unless the server may not download it or a person stopped that.
+        """
         if self._servers and any(up and one.kind == checkpoint.kind for one, up in self._servers.served().items()):
             return None
         if not self._models.has_engine:
@@ -136,18 +141,19 @@ class BackendSelector:
     async def engage(
         self, request: SpeechRequest, text: str, aside: Aside = contextlib.nullcontext, *, live: bool = False
     ) -> AsyncIterator[Backend]:
-        """Who speaks this request, whose next piece is `text`.
+        """Yield the backend that speaks this request, whose next piece is `text`.
 
-        A checkpoint is loaded, and a clip read, with `aside` entered. A `live` one is fed words, which only the native
-        engine takes. Raises Unavailable where nobody can speak it now, InvalidRequest where nobody ever can.
+        `aside` is entered while a checkpoint is loaded or a clip is read. For a `live` request, words are fed to the
+        model, which only the native engine supports. Raises Unavailable if no backend can speak it now, and
+        InvalidRequest if none ever can.
         """
         async with contextlib.AsyncExitStack() as held:
             yield await self._engage(_Engagement(held, request, text, aside, live))
 
     async def _engage(self, engagement: "_Engagement", ran_out: int = 0) -> Backend:
-        """What can be had, after memory has run out so many times in this utterance."""
+        """Return the best available backend. `ran_out` is how often memory has run out in this utterance so far."""
         for tries in range(ran_out, _MAX_RUN_OUT):
-            with contextlib.suppress(OutOfMemory):  # the books have it, so that asking again finds something smaller
+            with contextlib.suppress(OutOfMemory):  # it is recorded, so the next try finds something smaller
                 return await self._choose(engagement, tries)
         return await self._choose(engagement, _MAX_RUN_OUT)
 
@@ -181,7 +187,7 @@ class BackendSelector:
             raise model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
 
         async def make_room() -> None:
-            await held.aclose()  # it may be what has to make room
+            await held.aclose()  # the checkpoint it keeps in use may be the one to unload
             if speaker.checkpoint:
                 give_up = ran_out > 0 or choose_smaller(request, speaker.checkpoint) is not None
                 await self._models.relieve(speaker.checkpoint, give_up=give_up)
@@ -194,7 +200,10 @@ class BackendSelector:
         return ShrinkingBackend(speaker, make_room, find_less)
 
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
-        """The native engine's checkpoint as it is now, if it has one for the request, else why it hasn't."""
+        """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
+
+        Both are None if there is no native engine.
+        """
         if not self._models.has_engine:
             return None, None
         try:
@@ -217,7 +226,10 @@ class BackendSelector:
         return EngineBackend(worker, checkpoint, request)
 
     async def _with_clips(self, request: SpeechRequest) -> SpeechRequest:
-        """The same with a kept voice as its clips: what the native engine reads out of them is of no use elsewhere."""
+        """Return the request with a kept voice replaced by its clips.
+
+        vLLM servers need those: the clone prompt that the native engine extracts is of no use to them.
+        """
         if isinstance(request.voice, Kept):
             return replace(request, voice=await self._prompts.reference(request.voice))
         return request

@@ -1,6 +1,6 @@
-"""The one way to make speech. Every surface opens a session, feeds it text, and iterates its audio.
+"""The one path from text to speech: every surface opens a session, feeds it text, and iterates its audio.
 
-Knows neither protocol nor tensors: text goes through text/, audio comes from whoever `engines` finds.
+Knows neither protocol nor tensors: text goes through text/, audio comes from the backend that BackendSelector chooses.
 """
 
 import asyncio
@@ -41,33 +41,40 @@ from .text_feed import TEXT_TIMEOUT_SECONDS, TextFeed
 _LOGGER = logging.getLogger(__name__)
 
 _UNSPEAKABLE_SECONDS = 0.2
-"""Home Assistant stores an answer without samples and never asks again; this much silence it accepts."""
+"""Seconds of silence sent for a text with nothing to speak.
+
+Home Assistant caches an answer without samples and never asks for it again; it accepts this much silence.
+"""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How texts become speech, whoever asks."""
+    """Settings for all utterances, whichever surface they come from."""
 
     text_streaming: TextStreaming = "sentence"
     sentence_pause: float = 0.2
     """Seconds of silence between two pieces."""
 
     start: StartMode = "auto"
-    """When the first sound is sent."""
+    """When the first audio is sent."""
 
     max_hold: float = MAX_HOLD_SECONDS
-    """Seconds for which sound is held back at most."""
+    """Longest time that audio is held back, in seconds."""
 
     text_timeout: float = TEXT_TIMEOUT_SECONDS
-    """Seconds for which more text is waited for at most."""
+    """Longest wait for more text, in seconds."""
 
     save: bool = False
-    """Whether what is spoken is kept in the history where a request does not say."""
+    """Whether speech is kept in the history if the request leaves `save` open."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the surface, its client if that is to be told from others, and whether it gives way to listeners."""
+    """Where an utterance comes from.
+
+    `source` is the surface. `client` identifies one of its clients; None if they are not told apart. `behind` means
+    that the utterance gives way to those that somebody listens to.
+    """
 
     source: str
     client: str | None
@@ -75,7 +82,7 @@ class Caller:
 
 
 class Synthesizer:
-    """Opens sessions on the engines that there are."""
+    """Opens sessions on the available backends."""
 
     def __init__(
         self,
@@ -92,10 +99,10 @@ class Synthesizer:
         self._options = options
         self._history = history
         self.on_spoken: Callable[[str, Report], None] | None = None
-        """Told of each utterance that is over: its source and its report."""
+        """Called at the end of each utterance with its source and its report."""
 
         self._speeds: dict[str, float] = {}
-        """How fast each model spoke lately, in seconds of sound a second."""
+        """The last measured generation speed of each model, in seconds of audio per second."""
 
     def open(
         self,
@@ -106,10 +113,12 @@ class Synthesizer:
         behind: bool = False,
         client: str | None = None,
     ) -> "SpeechSession":
-        """A session for one utterance, which `source` asks for. Nothing is done before it is iterated.
+        """Return a session for one utterance from the surface `source`. No work starts before it is iterated.
 
-        With `segments` it says those, whatever text it is fed. One that is `behind` gives way to those that somebody
-        listens to; a `client` that is named can't have all places. Raises NotSupported for effects that can't be had.
+        With `segments`, the session speaks those, whatever text it is fed. A session that is `behind` gives way to
+        those that somebody listens to. Admission limits the places and the queue that a named `client` can take.
+        Raises NotSupported if an effect is not available, and StorageFailed if the request asks to be saved and the
+        history can't be used.
         """
         check_installed(request.effects)
         if request.sampling.seed is None:  # one seed for all pieces: the voice stays the same from piece to piece
@@ -119,21 +128,22 @@ class Synthesizer:
         return SpeechSession(request, caller, self, self._options, recording=recording, segments=segments)
 
     def check(self, request: SpeechRequest) -> None:
-        """Raise what would come of it if nobody could ever speak it here, before anything is spoken."""
+        """Raise an error if no backend of this server could ever speak the request. Nothing is spoken for that."""
         check_installed(request.effects)
         self.backends.check(request)
 
     async def reads_along(self, request: SpeechRequest) -> bool:
-        """Whether text that still comes is fed to the model's own text track."""
+        """Return whether text that still arrives is fed to the model's own text track."""
         return self._options.text_streaming == "token" and await self.backends.reads_along(request)
 
     @contextlib.asynccontextmanager
     async def engage(
         self, caller: Caller, request: SpeechRequest, text: str, *, live: bool, resumed: bool
     ) -> AsyncIterator[tuple[Backend, Place]]:
-        """Who speaks this request, from `text` on, when its turn has come; at once as can be where it is `resumed`.
+        """Wait for a place, and yield it with the backend that speaks this request from `text` on.
 
-        Raises QueueFull, and what BackendSelector.engage raises.
+        With `resumed`, the request had a place before and comes before those that have not started. Raises QueueFull
+        if too many wait already, and what BackendSelector.engage raises.
         """
         async with (
             self._admission.place(behind=caller.behind, client=caller.client, resumed=resumed) as place,
@@ -142,18 +152,24 @@ class Synthesizer:
             yield backend, place
 
     def buffer(self, caller: Caller, request: SpeechRequest, model: str) -> PlaybackBuffer:
-        """What tells when the sound of a model is sent."""
+        """Return a new playback buffer for audio of `model`."""
         asap = caller.behind or self._options.start == "asap"
         speed = float("inf") if asap else self._speeds.get(model)
         return PlaybackBuffer(speed, self._options.max_hold, request.speed)
 
     def measured(self, model: str, speed: float | None) -> None:
-        """So fast a model has just spoken, which is of use for the next answer."""
+        """Store a model's generation speed for the next answer, in seconds of audio per second.
+
+        None and infinity are not measurements and are ignored.
+        """
         if speed is not None and speed != float("inf"):
             self._speeds[model] = speed
 
     def _record(self, request: SpeechRequest) -> Recording | None:
-        """Of the speech, if it is to be kept. Raises StorageFailed where it was asked for and can't be."""
+        """Return a new recording if the speech is to be kept in the history.
+
+        Raises StorageFailed if the request asks for that and the history can't be used.
+        """
         if not (self._options.save if request.save is None else request.save):
             return None
         if self._history is None and request.save:
@@ -161,7 +177,7 @@ class Synthesizer:
         return self._history.begin() if self._history else None
 
     def account(self, source: str, request: SpeechRequest, report: Report) -> None:
-        """An utterance is over."""
+        """Note that an utterance is over: log it, count it, and call `on_spoken`."""
         _LOGGER.info("%s", log_line(source, request, report))
         self._metrics.spoke(
             source,
@@ -176,10 +192,9 @@ class Synthesizer:
 
 
 class SpeechSession:
-    """One utterance: `feed` text as it comes, `finish`, and iterate float32 24 kHz chunks. Close it when done.
+    """One utterance: `feed` text as it arrives, `finish`, and iterate float32 24 kHz chunks. Close it when done.
 
-    Iterating raises a SpeechError where the audio can't be completed. A text with nothing speakable in it is a
-    short silence.
+    Iterating raises a SpeechError if the audio can't be completed. A text with nothing to speak gives a short silence.
     """
 
     def __init__(
@@ -209,10 +224,10 @@ class SpeechSession:
         self._buffer: PlaybackBuffer | None = None
         self._playback = Playback()
         self._after_speech = False
-        """Whether a piece of speech came last, and no pause since."""
+        """Whether the last segment was a piece of speech and not a pause."""
 
         self._expected = 0.0
-        """Seconds that the text known so far will take, about."""
+        """Roughly how many seconds of audio the text known so far takes."""
 
         self._started = 0.0
         self._cut_short = False
@@ -220,11 +235,11 @@ class SpeechSession:
 
     @property
     def history_id(self) -> str | None:
-        """Under which it will be kept, if it is and goes well."""
+        """ID under which the history keeps this speech if it succeeds; None if it is not kept."""
         return self._recording.id if self._recording else None
 
     def feed(self, text: str) -> None:
-        """More text, cut anywhere."""
+        """Add text, split anywhere."""
         if self._recording:
             self._text.append(text)
         self._started = self._started or time.monotonic()
@@ -232,7 +247,7 @@ class SpeechSession:
         self._incoming.feed(text)
 
     def finish(self) -> None:
-        """The text is complete."""
+        """Note that the text is complete."""
         self._incoming.finish()
 
     def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
@@ -247,7 +262,7 @@ class SpeechSession:
         await self.close()
 
     async def close(self) -> None:
-        """Stop the engine's work for this session, and account for it."""
+        """Stop the backend's work for this session, account for the utterance, and keep or discard its recording."""
         await self._chunks.aclose()
         self._synthesizer.account(self._caller.source, self.request, self.report)
         if self._recording:
@@ -279,7 +294,7 @@ class SpeechSession:
 
     @contextlib.contextmanager
     def _paused(self) -> Iterator[None]:
-        """While the listener has a chunk, and has not asked for more."""
+        """Mark the place as paused while the listener has a chunk and has not asked for more."""
         if self._place:
             self._place.pause()
         try:
@@ -289,7 +304,7 @@ class SpeechSession:
                 self._place.resume()
 
     async def _cut(self, speech: AsyncGenerator[FloatArray, None], frames: int) -> AsyncGenerator[FloatArray, None]:
-        """The beginning of it, so many frames at the most."""
+        """Yield at most the first `frames` codec frames of the speech."""
         wanted = frames * FRAME_SAMPLES
         async with contextlib.aclosing(speech) as chunks:
             async for chunk in chunks:
@@ -301,7 +316,7 @@ class SpeechSession:
                 wanted -= chunk.size
 
     async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
-        """All segments in order. While it waits for text it holds neither a place nor an engine."""
+        """Yield the audio of all segments in order. Hold neither a place nor a backend while no segment is there."""
         known = self._replay or self._incoming.finished.is_set()
         live = not known and await self._synthesizer.reads_along(self.request)
         if live:
@@ -320,7 +335,10 @@ class SpeechSession:
             yield pcm.silence(silence, SAMPLE_RATE)
 
     async def _speak_from(self, first: SpokenPiece, silence: float, *, live: bool) -> AsyncGenerator[FloatArray, None]:
-        """Silence, a segment and those that follow it, as long as there is text; on the engine that spoke before."""
+        """Yield `silence` seconds, then the audio of `first` and of the segments that follow while there is text.
+
+        If the standby voice spoke the beginning of the utterance, it speaks the rest as well.
+        """
         resumed = self._buffer is not None
         request = self.request
         if resumed and self.report.model == "standby":  # the voice stays the same to the end
@@ -330,7 +348,7 @@ class SpeechSession:
             self.report.model = backend.model
             if self._buffer is None:
                 self._buffer = self._synthesizer.buffer(self._caller, request, backend.model)
-            if silence:  # not before there is an engine: who hears the beginning is to hear the rest
+            if silence:  # only once there is a backend: a listener who gets the beginning is to get the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
             if live and isinstance(backend, ShrinkingBackend):
                 speech = self._speak_live(backend, first)
@@ -338,14 +356,14 @@ class SpeechSession:
                 speech = self._speak_pieces(backend, first, self._buffer)
             async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
-                    self.report.model = backend.model  # memory that ran out may have changed it
+                    self.report.model = backend.model  # it changes when memory runs out
                     yield chunk
         self._place = None
 
     async def _speak_pieces(
         self, backend: Backend, first: Segment, buffer: PlaybackBuffer
     ) -> AsyncGenerator[FloatArray, None]:
-        """Piece after piece, each with all its text, and begun before its turn has come."""
+        """Yield the audio of piece after piece. All text of a piece is known, and it is submitted before its turn."""
         buffer.restart(time.monotonic())
         known, behind = self._incoming.finished, self._caller.behind
         async with PieceQueue(backend, first, self._next_segment, known, behind=behind) as pieces:
@@ -365,21 +383,21 @@ class SpeechSession:
                         yield chunk
                 self._add_cost(row)
                 pieces.heard()
-                for chunk in buffer.end(known=known.is_set()):  # the next piece may be long in coming
+                for chunk in buffer.end(known=known.is_set()):  # the next piece may take long to arrive
                     yield chunk
         for chunk in buffer.release():
             yield chunk
         self._synthesizer.measured(backend.model, buffer.speed)
 
     def _silence_before(self, segment: Segment) -> FloatArray:
-        """The silence, [samples], that a pause is, or that parts a piece of speech from the one before."""
+        """Return the silence [samples] of a pause, or the one between two consecutive pieces of speech."""
         after_speech, self._after_speech = self._after_speech, isinstance(segment, SpokenPiece)
         if isinstance(segment, Pause):
             return pcm.silence(segment.seconds, SAMPLE_RATE)
         return pcm.silence(self._options.sentence_pause if after_speech else 0.0, SAMPLE_RATE)
 
     async def _speak_live(self, backend: ShrinkingBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
-        """Stretch after stretch, the words of each fed to the model while it speaks."""
+        """Yield the audio of stretch after stretch. The words of each are fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
@@ -396,7 +414,7 @@ class SpeechSession:
                     feeding.cancel()
 
     async def _feed_stretch(self, row: EngineRow) -> Segment | None:
-        """Feed a row to the end of its stretch, and return what follows: a pause, or nothing."""
+        """Feed a row to the end of its stretch, and return what follows: a pause, or None at the end of the text."""
         try:
             while isinstance(segment := await self._next_segment(), SpokenPiece):
                 row.feed(segment.text)
@@ -405,14 +423,17 @@ class SpeechSession:
         return segment
 
     async def _next_segment(self) -> Segment | None:
-        """The next segment as soon as there is one; None at the end of the text. Raises TextTimeout."""
+        """Wait for the next segment; return None at the end of the text.
+
+        Raises TextTimeout if no text comes for `Options.text_timeout` seconds.
+        """
         while (segment := await self._take_segment()) is None and not self._script.done:
             if await self._incoming.wait(for_pause=self._script.unflushed):
                 self._script.flush()
         return segment
 
     async def _take_segment(self) -> Segment | None:
-        """The next segment if there is one."""
+        """Return the next segment; None if there is none yet."""
         while self._incoming.waiting:
             text = self._incoming.take()
             if text is None:
@@ -440,10 +461,10 @@ class SpeechSession:
         self.report.wall = now - self._started
 
     def _keep(self, recording: Recording) -> None:
-        """Put what was said into the history; a part of it, and nothing, are not kept."""
+        """Store the recording in the history. Discard it if the speech is incomplete or empty."""
         report, request = self.report, self.request
         if report.outcome not in ("whole", "cut") or not report.audio:
             recording.discard()
             return
-        said = None if isinstance(self._script, LiveScript) else self._said  # words that were fed are no pieces
+        said = None if isinstance(self._script, LiveScript) else self._said  # words fed one by one are no pieces
         recording.finish(facts("".join(self._text), said, self._caller.source, request, report))

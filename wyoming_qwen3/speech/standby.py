@@ -1,4 +1,7 @@
-"""The standby voice's process, for the server: up from the start, so that it can speak before anything else can."""
+"""The standby voice on the server's side: its process, and when it speaks instead of Qwen3.
+
+The process is started with the server, so that it can speak before anything else can.
+"""
 
 import contextlib
 import logging
@@ -15,18 +18,18 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class StandbyVoice:
-    """Starts the standby engine when told to or when needed, and again if it died."""
+    """Starts the standby engine on `warm` or when it is needed, and again if it died."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
     @property
     def ready(self) -> bool:
-        """Whether it could speak at once."""
+        """Whether it can speak at once."""
         return self._worker.running
 
     async def warm(self) -> None:
-        """Have it ready before the first request."""
+        """Start the engine before the first request. A failure is only logged."""
         try:
             await self._worker.start()
         except EngineFailed:
@@ -34,12 +37,12 @@ class StandbyVoice:
 
     @contextlib.asynccontextmanager
     async def use(self) -> AsyncIterator[Worker]:
-        """The engine, running."""
+        """Start the engine if it is not running, and yield it. Raises EngineFailed if it dies instead."""
         await self._worker.start()
         yield self._worker
 
     async def close(self) -> None:
-        """End its process."""
+        """Stop its process."""
         await self._worker.stop()
 
 
@@ -56,21 +59,24 @@ def standby_mode(configured: StandbyMode, asked: StandbyMode | None) -> StandbyM
 
 
 def language_matters(mode: StandbyMode, state: State | None) -> bool:
-    """Whether who speaks depends on the text's language: not where only Qwen3 may speak, nor where it is ready to."""
+    """Return whether the choice of backend depends on the text's language.
+
+    It does not if only Qwen3 may speak, or if Qwen3 is ready and may speak.
+    """
     return mode == "only" or (mode == "auto" and state is not State.READY)
 
 
 def choose_engine(
     mode: StandbyMode, state: State | None, request: SpeechRequest, guessed: Language | None
 ) -> Literal["qwen3", "standby"] | None:
-    """Who speaks this request; None for nobody, now.
+    """Return what speaks this request; None if nothing can now.
 
-    The standby voice stands in for a named speaker, in English, while the checkpoint is not ready. A designed or
-    cloned voice is never replaced, nor one that follows an instruction, nor one that is a few seconds of loading away
-    from a language that only Qwen3 speaks. `guessed` is the language that the text seems to be in, for requests that
-    leave it open; `state` is None where nobody has looked, because there is only the standby voice.
+    The standby voice replaces a named speaker, in English, while the checkpoint is not ready. It never replaces a
+    designed or cloned voice, or one that follows an instruction. A language that only Qwen3 speaks waits for the
+    checkpoint if that is on disk or being loaded. `guessed` is the language that the text seems to be in, for requests
+    that leave it open. `state` is that of the checkpoint; None if there is none to look at.
 
-    Raises LanguageNotSupported or NotSupported when there is only the standby voice and it can't do what is asked.
+    Raises LanguageNotSupported or NotSupported if only the standby voice may speak and it can't do what is asked.
     """
     plain = isinstance(request.voice, Speaker) and not request.instruct
     language = request.language or guessed

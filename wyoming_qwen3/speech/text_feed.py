@@ -1,4 +1,4 @@
-"""The text of one utterance on its way from whoever writes it to the script: slices in order, pauses, and its end."""
+"""Passes the text of one utterance from its writer to the script: slices in order, pauses, and the end."""
 
 import asyncio
 import time
@@ -7,36 +7,38 @@ from collections import deque
 from wyoming_qwen3.core.errors import TextTimeout
 
 TEXT_TIMEOUT_SECONDS = 300.0
-"""How long an utterance waits for more text, or for its end: an assistant may call a tool that takes a minute or two,
-and its own requests rarely last longer than five. Home Assistant never ends the text of an answer that was cancelled.
+"""How long an utterance waits for more text or for its end.
+
+An assistant may call a tool that takes a minute or two, and its own requests rarely last longer than five. Home
+Assistant never ends the text of an answer that was cancelled.
 """
 
 _PAUSE_SECONDS = 1.0
-"""The shortest wait that counts as a pause."""
+"""Shortest wait that counts as a pause."""
 
 _MAX_PAUSE_SECONDS = 5.0
 _GAPS = 4.0
-"""How many times the usual wait between two pieces of this text a pause lasts: some models write a word a second."""
+"""A pause is at least this many usual gaps between two parts of the text: some models write a word a second."""
 
 _MAX_GAP_SECONDS = 1.5
-"""What a longer wait counts in the usual one: it is rather a pause than the pace of a slow model."""
+"""Longer gaps count as this much in the usual gap: they are pauses rather than the pace of a slow model."""
 
 _NEWEST = 0.3
-"""Weight of the newest wait in the usual one."""
+"""Weight of the newest gap in the moving average."""
 
 _SLICE = 200
-"""Characters of text cleaned at once, some 3 ms at the worst, so that a long text does not hold up the event loop."""
+"""Characters of text cleaned at a time, about 3 ms at worst, so that a long text does not block the event loop."""
 
 
 class TextFeed:
-    """Takes text as it comes, cut anywhere; gives slices of it, and None where the text has paused.
+    """Takes text as it arrives, split anywhere, and returns slices of it, and None where the text has paused.
 
-    A pause is a wait that is long beside those before it: what came before is a sentence of its own then, though no
-    full stop may show it, because an assistant was away calling a tool.
+    A pause is a wait that is long compared with those before it, such as when an assistant calls a tool. The text
+    before a pause is then a sentence of its own, even without a full stop.
     """
 
     def __init__(self, timeout: float = TEXT_TIMEOUT_SECONDS) -> None:
-        """`timeout` is the most seconds that `wait` waits for text."""
+        """`timeout` is how long `wait` waits for text, in seconds."""
         self.finished = asyncio.Event()
         """Set when the text is complete."""
 
@@ -45,7 +47,7 @@ class TextFeed:
         self._changed = asyncio.Event()
         self._last = 0.0
         self._usual = 0.0
-        """Seconds between two pieces of text, a moving average."""
+        """Moving average of the gap between two parts of the text, in seconds."""
 
     def feed(self, text: str) -> None:
         """Add text."""
@@ -60,7 +62,7 @@ class TextFeed:
         self._changed.set()
 
     def finish(self) -> None:
-        """The text is complete."""
+        """Note that the text is complete."""
         self.finished.set()
         self._changed.set()
 
@@ -70,13 +72,13 @@ class TextFeed:
         return bool(self._slices)
 
     def take(self) -> str | None:
-        """The next slice, None for a pause. Raises IndexError where nothing has come."""
+        """Return the next slice, None for a pause. Raises IndexError if there is nothing to take."""
         return self._slices.popleft()
 
     async def wait(self, *, for_pause: bool) -> bool:
-        """Wait for text, for its end or, with `for_pause`, for a pause in it; whether it has paused.
+        """Wait for text, for its end or, with `for_pause`, for a pause in it. Return whether the text has paused.
 
-        Raises TextTimeout.
+        Raises TextTimeout if neither text nor its end comes in time; not with `for_pause`.
         """
         if self._slices or self.finished.is_set():
             return False
