@@ -1,1 +1,1 @@
-"""From a name to a voice, and from a clip to what clones it."""
+"""From a name to a voice, and from a clip to a clone prompt."""

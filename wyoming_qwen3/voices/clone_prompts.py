@@ -1,4 +1,4 @@
-"""Clone prompts, found wherever they are: remembered, kept on disk, or extracted from clips, once."""
+"""Finds clone prompts: in memory, on disk, or by extracting them from clips, once."""
 
 import asyncio
 import hashlib
@@ -15,24 +15,25 @@ from wyoming_qwen3.store.voices import wav
 from wyoming_qwen3.store.voices.store import VoiceStore
 
 _REMEMBERED = 64
-"""Prompts held in memory: some 50 KB each."""
+"""Number of prompts held in memory, about 50 KB each."""
 
 _REMEMBERED_CLIPS = 8
-"""Of kept voices, as they are cloned from: some 3 MB each."""
+"""Number of prepared clips of kept voices held in memory, about 3 MB each."""
 
 
 def prepare(clips: Sequence[Reference]) -> Reference:
-    """Return what is cloned of the clips of a voice: one clip at `SAMPLE_RATE`, as `audio.reference.combine` makes it.
+    """Combine the clips of a voice into the one that is cloned, at `SAMPLE_RATE`, with `audio.reference.combine`.
 
-    Clips that are kept and clips that come with a request are both cloned by this. The clips are rounded to 16 bits
-    first, as they are kept, so that the same clip always gives the same samples. Takes tens of milliseconds a clip: not
-    for an event loop. Raises InvalidRequest where a clip is silent or its text can't be kept, and TooLarge.
+    Both kept clips and clips that come with a request go through this. They are rounded to 16 bits first, as kept clips
+    are, so that the same clip always gives the same samples. Takes tens of milliseconds per clip, so don't call it on
+    an event loop. Raises InvalidRequest if a clip is silent or its text can't be kept, and TooLarge if all clips are
+    too long.
     """
     return combine([wav.unpack(wav.pack(clip), clip.text) for clip in clips]).reference
 
 
 class ClonePrompts:
-    """Has a voice extracted once, whoever asks and how often: programs send the same clip along with every text."""
+    """Extracts the clone prompt of each voice only once: programs send the same clip along with every text."""
 
     def __init__(self, voices: VoiceStore, metrics: Metrics) -> None:
         self._voices = voices
@@ -42,22 +43,26 @@ class ClonePrompts:
         self._extracting = asyncio.Lock()
 
     async def prompt(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt:
-        """What `checkpoint` needs to speak with that voice.
+        """Return the clone prompt with which `checkpoint` speaks in that voice.
 
-        Raises InvalidRequest, EngineFailed, and VoiceNotFound where it was deleted meanwhile.
+        Raises InvalidRequest if the clip is not usable, EngineFailed if the engine process died, and VoiceNotFound if
+        the voice was deleted meanwhile.
         """
         key = await asyncio.to_thread(_key, checkpoint, voice)
         if key not in self._prompts and (prompt := await self._kept(checkpoint, voice)):
             self._remember(key, prompt)
         if key not in self._prompts:
             async with self._extracting:
-                if key not in self._prompts:  # nobody has extracted it while this one waited
+                if key not in self._prompts:  # no other call extracted it while this one waited
                     self._remember(key, await self._extract(worker, checkpoint, voice))
         self._prompts.move_to_end(key)
         return self._prompts[key]
 
     async def reference(self, voice: Kept) -> Reference:
-        """The clips of a kept voice as one, prepared. Raises VoiceNotFound where it was deleted, StorageFailed."""
+        """Return the clips of a kept voice combined into one by `prepare`.
+
+        Raises VoiceNotFound if the voice was deleted, and StorageFailed if a clip of it is lost or damaged.
+        """
         if self._voices.find(voice.id) is None:
             raise VoiceNotFound("The voice was deleted.", param="voice")
         if voice not in self._clips:

@@ -1,10 +1,10 @@
-"""What lies in the folder that voices are dropped into: which files make a voice, and what is in them.
+"""Reads the folder that voices are dropped into: which files make up a voice, and what they contain.
 
     anna/first.wav  anna/first.txt  anna/second.mp3  anna/second.txt     one voice of several clips
     bob.flac        bob.txt                                              one of a single clip
 
-Each text says, in UTF-8, what the clip of the same name says. All functions wait for the disk: not for an event loop.
-Nothing is ever written. Knows neither the store's voices nor what became of an entry before.
+Each text file contains, in UTF-8, the words of the clip of the same name. All functions wait for the disk, so don't
+call them on an event loop. Nothing is ever written. Knows neither the store's voices nor earlier scans.
 """
 
 import errno
@@ -24,56 +24,58 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
 from wyoming_qwen3.store.voices.checks import MAX_SAMPLES
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
-"""Of each file its name, its bytes, and when its content and its facts were changed, in nanoseconds."""
+"""For each file: path, size in bytes, and the times of its last content and metadata changes, in nanoseconds."""
 
 
 @dataclass(frozen=True)
 class FolderFile:
-    """A plain file, as it was when it was looked at."""
+    """A regular file, with its metadata at the time of the look."""
 
     path: Path
     facts: os.stat_result
 
     @property
     def stem(self) -> str:
-        """Its name without ending, as a clip's and its text's are compared: whatever the case and composition."""
+        """Name without extension, in NFC and case-folded. A clip and its text have the same."""
         return _nfc(self.path.stem).casefold()
 
     @property
     def ending(self) -> str:
-        """With the dot, in lower case."""
+        """Extension with the dot, in lower case."""
         return self.path.suffix.lower()
 
 
 @dataclass(frozen=True)
 class FolderEntry:
-    """A voice to be. `problem` is one sentence on what is wrong with it without any of it being read."""
+    """The files that make up one voice."""
 
     name: str
-    """In NFC."""
+    """Name of the voice, in NFC."""
 
     clips: tuple[tuple[FolderFile, FolderFile | None], ...]
-    """Each with its text, by name."""
+    """Each clip with its text file, None if that is missing; sorted by name."""
 
     stamp: Stamp
     changed_at: float
-    """Seconds since 1970."""
+    """Time of the last change, in seconds since 1970."""
 
     problem: str | None
+    """What is wrong with the entry, in one sentence, as far as it shows without reading the files; None if nothing."""
 
 
 @dataclass(frozen=True, eq=False)
 class FolderContent:
-    """What the files of an entry hold; no recordings where the digest was the known one."""
+    """The content of an entry's files; no recordings if the digest is the known one."""
 
     digest: str
     recordings: tuple[Reference, ...]
 
 
 def look(folder: Path) -> list[FolderEntry]:
-    """The entries: folders by name, then single clips. Nothing is read but what the file system says of the files.
+    """Return the entries: folders by name, then single clips. Reads only the metadata of the files.
 
-    Left out are hidden, half-copied and system files, and links that lead out of the folder. Raises OSError.
+    Hidden, half-copied and system files are left out, as are links that lead out of the folder. Raises OSError if the
+    folder can't be read.
     """
     root = folder.resolve()
     files, folders = _list(root, root)
@@ -85,10 +87,11 @@ def look(folder: Path) -> list[FolderEntry]:
 
 
 def read(entry: FolderEntry, known: str | None) -> FolderContent:
-    """Digest and recordings of an entry without a problem; nothing is decoded if the digest is the `known` one.
+    """Return the digest and the recordings of an entry without a problem.
 
-    Recordings are at `SAMPLE_RATE`: what is cloned is at that, and more would be kept for nothing. Raises OSError,
-    and InvalidRequest for what is no text, or no clip to clone.
+    If the digest is the `known` one, nothing is decoded. Recordings are at `SAMPLE_RATE`, the rate of what is cloned; a
+    higher one would take space without benefit. Raises OSError if a file can't be read, and InvalidRequest if a text is
+    no text or a clip can't be cloned.
     """
     pairs = [(clip, text) for clip, text in entry.clips if text is not None]
     digest = hashlib.sha256()
@@ -101,17 +104,17 @@ def read(entry: FolderEntry, known: str | None) -> FolderContent:
 
 
 _MAX_BYTES = 50 << 20
-"""In a clip: half a minute of two channels in 32 bits at 192 kHz."""
+"""Largest clip file: half a minute of two channels in 32 bits at 192 kHz."""
 
 _MAX_TEXT_BYTES = 1 << 16
 
 _ENDINGS = frozenset(
     ".wav .flac .mp3 .ogg .oga .opus .m4a .mp4 .mov .aac .webm .aif .aiff .aifc .au .snd .caf .amr .awb .3gp".split()
 )
-"""Of clips, with or without a text. Any other file with a text is taken for one too, whatever then is said of it."""
+"""Extensions of clips, with or without a text. Any other file that has a text counts as a clip too."""
 
 _LITTER = frozenset("__macosx @eadir #recycle #snapshot $recycle.bin lost+found thumbs.db desktop.ini".split())
-"""Of macOS, of network storage and of Windows."""
+"""Files and folders that macOS, network storage and Windows create."""
 
 _UNFINISHED = (".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp", "~")
 
@@ -125,7 +128,7 @@ def _folder_entry(path: Path, root: Path) -> FolderEntry:
 
 
 def _list(folder: Path, root: Path) -> tuple[list[FolderFile], list[Path]]:
-    """Files and folders in a folder, by name. Raises OSError."""
+    """Return the files and folders in a folder, sorted by name. Raises OSError."""
     files, folders = [], []
     with os.scandir(folder) as found:
         for item in sorted(found, key=lambda item: item.name):
@@ -143,7 +146,10 @@ def _is_litter(name: str) -> bool:
 
 
 def _facts(item: "os.DirEntry[str]", root: Path) -> os.stat_result | None:
-    """Of a file or folder; of a link's target, where that lies in the folder. None of what is gone meanwhile."""
+    """Return the metadata of a file or folder, or of a link's target.
+
+    None if the item is gone meanwhile, or if it is a link that leads out of `root`.
+    """
     try:
         if item.is_symlink() and not Path(os.path.realpath(item.path)).is_relative_to(root):
             return None
@@ -155,7 +161,7 @@ def _facts(item: "os.DirEntry[str]", root: Path) -> os.stat_result | None:
 
 
 def _entry(files: Sequence[FolderFile], folder: Path | None = None) -> FolderEntry:
-    """What the files in a folder make, or those of one stem, at least one."""
+    """Return the entry that the files in `folder` make up; without it, that of one or more files with the same stem."""
     texts = {file.stem: file for file in files if file.ending == ".txt"}
     others = [file for file in files if file.ending != ".txt"]
     clips = tuple((file, texts.get(file.stem)) for file in others if file.ending in _ENDINGS or file.stem in texts)
@@ -184,7 +190,7 @@ def _problem(clips: Sequence[tuple[FolderFile, FolderFile | None]]) -> str | Non
 
 
 def _nfc(name: str) -> str:
-    """As macOS does not write names, but everybody else does."""
+    """Return the name in NFC, as most systems write names; macOS does not."""
     return unicodedata.normalize("NFC", name)
 
 

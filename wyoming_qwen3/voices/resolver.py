@@ -1,4 +1,4 @@
-"""Who speaks when asked for by name: one rule for every surface, over built-in and kept voices."""
+"""Resolves the name of a voice: one rule for all surfaces, for built-in and kept voices."""
 
 import time
 from collections import OrderedDict
@@ -27,25 +27,25 @@ from wyoming_qwen3.store.voices.voice import KeptVoice
 Surface = Literal["wyoming", "http"]
 
 MAX_REMEMBERED = 32
-"""Wishes that could not be met and are told at /health."""
+"""How many wishes that could not be met are remembered, to be shown at /health."""
 
 REMEMBERED_SECONDS = 24 * 3600.0
-"""How long such a wish is told after it came last."""
+"""How long such a wish is remembered after it was last received."""
 
 
 @dataclass(frozen=True)
 class VoiceNames:
-    """The names that a client sent; None or blanks are no wish."""
+    """The names that a client sent: its wish. A name that is None or blank is not part of the wish."""
 
     voice: str | None = None
     language: str | None = None
     speaker: str | None = None
-    """Wyoming's name for one of several speakers of a voice. Here each speaker is a voice of its own."""
+    """Wyoming's field for one of several speakers of a voice. Here each speaker is a voice of its own."""
 
 
 @dataclass(frozen=True)
 class ResolvedVoice:
-    """What a voice's name and a language mean together."""
+    """What a voice's name and a language resolve to."""
 
     voice: Voice
     language: Language | None
@@ -53,28 +53,28 @@ class ResolvedVoice:
     speed: float = 1.0
     effects: tuple[Effect, ...] = ()
     name: str | None = None
-    """The voice's own, where it is kept."""
+    """The voice's own name if it is a kept voice, else None."""
 
     warning: str | None = None
-    """What can't be had and who speaks instead, in one sentence."""
+    """What is not available and which voice speaks instead, in one sentence; None if the wish was met."""
 
     @property
     def label(self) -> str:
-        """By which it can be asked for again."""
+        """Name by which the voice can be asked for again; "" if it has none."""
         return self.name or (self.voice.name if isinstance(self.voice, Speaker) else "")
 
 
 class Replacements:
-    """Wishes that could not be met, of the last day; each client's is logged when it is new. Bounded."""
+    """The last day's wishes that could not be met, at most `MAX_REMEMBERED`. Each is logged once for each client."""
 
     def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` gives seconds that never go back."""
+        """`clock` returns monotonic time in seconds."""
         self._faults = faults
         self._clock = clock
         self._seen: OrderedDict[tuple[Surface, str, VoiceNames], float] = OrderedDict()
 
     def add(self, surface: Surface, client: str, wish: VoiceNames, warning: str) -> None:
-        """Remember that a client's wish was met otherwise, and log it once."""
+        """Remember that a client's wish was met in another way, and log it once."""
         self._forget()
         key = surface, client, wish
         if key not in self._seen:
@@ -85,7 +85,7 @@ class Replacements:
             self._seen.popitem(last=False)
 
     def wishes(self) -> list[tuple[Surface, VoiceNames]]:
-        """The wishes and where they came in, each once."""
+        """Return each wish once, with the surface that received it."""
         self._forget()
         return list(dict.fromkeys((surface, wish) for surface, _, wish in self._seen))
 
@@ -97,7 +97,7 @@ class Replacements:
 
 @dataclass(frozen=True)
 class VoiceResolver:
-    """All voices that can be asked for, and the ones that speak where none is."""
+    """Resolves names to voices, built-in and kept, and provides the defaults where no name is given."""
 
     defaults: Defaults
     voices: VoiceStore
@@ -105,12 +105,12 @@ class VoiceResolver:
     replacements: Replacements = field(default_factory=lambda: Replacements(Faults()))
 
     def choose(self, voice: str | None, language: str | None, speaker: str | None = None) -> ResolvedVoice:
-        """The part for the names that were asked for; None or "" is no wish.
+        """Return the voice for these names; a name that is None or "" leaves the choice to the defaults.
 
-        A kept voice is found by its name or id, alone or with a language as in "commander-de", and after all of these
-        by a name that it had before; it speaks its own language unless another is asked for. Built-in names are as
-        Defaults.choose takes them. Raises VoiceNotFound, LanguageNotSupported and InvalidRequest; `param` is the wish
-        that can't be met.
+        A kept voice is found by its name or ID, alone or with a language as in "commander-de", and if no voice has that
+        name, by a former name. It speaks its own language unless another is asked for. Built-in names are resolved by
+        Defaults.choose. Raises VoiceNotFound, LanguageNotSupported or InvalidRequest; the error's `param` is the name
+        that can't be resolved.
         """
         try:
             return self._choose(VoiceNames(voice, language, speaker), self.voices.default)
@@ -119,7 +119,10 @@ class VoiceResolver:
             raise VoiceNotFound(f"{error} Kept voices: {kept}." if kept else str(error), param="voice") from None
 
     def choose_for(self, surface: Surface, wish: VoiceNames, client: str = "") -> ResolvedVoice:
-        """As `choose`; but what can't be had is replaced where `fallback` says so, and told in `warning`."""
+        """Return the voice as `choose` does, but replace what is not available if `fallback` allows that.
+
+        The result's `warning` then says what was replaced. Otherwise raises what `choose` raises.
+        """
         if self.fallback == "off" or (self.fallback == "auto" and surface == "http"):
             return self.choose(wish.voice, wish.language, wish.speaker)
         wish = VoiceNames(
@@ -131,12 +134,12 @@ class VoiceResolver:
         return part
 
     def faults(self) -> list[str]:
-        """What was asked for and still can't be had, in sentences for a person."""
+        """Return a sentence for a person about each remembered wish that still can't be met."""
         warnings = [(surface, self._choose_or_replace(wish).warning) for surface, wish in self.replacements.wishes()]
         return [f"{warning} Asked for over {_SURFACES[surface]}." for surface, warning in warnings if warning]
 
     def _choose_or_replace(self, wish: VoiceNames) -> ResolvedVoice:
-        """The part for what is left of a wish when all that can't be met is taken out of it."""
+        """Return the voice for what is left of a wish after the names that can't be resolved are removed."""
         default, rest, reasons, instead = self.voices.default, wish, [], ""
         while True:
             try:
@@ -160,7 +163,7 @@ class VoiceResolver:
         return replace(part, warning=f"{told[0].upper()}{told[1:]}; {part.label} speaks{instead}, in {language}.")
 
     def _choose(self, wish: VoiceNames, default: str | None) -> ResolvedVoice:
-        """As `choose`; `default` is the id of the kept voice or speaker that speaks where none is asked for."""
+        """Return the voice as `choose` does. `default` is the ID of the kept voice or speaker if none is asked for."""
         voice, language, speaker = (name if name and name.strip() else None for name in vars(wish).values())
         if language:
             find_language(language)
@@ -198,7 +201,7 @@ class VoiceResolver:
         return _read(name, self.voices.find_former)
 
     def _language_of(self, voice: str) -> str | None:
-        """Code of the language that a voice would have spoken, as far as its name or the kept voice tells."""
+        """Return the code of the language that a voice would have spoken; None if neither its name nor it tells."""
         if found := self._find(voice) or self._find_former(voice):
             kept, named = found
             language = named or kept.manner.language
@@ -207,7 +210,7 @@ class VoiceResolver:
         return language.code if language else None
 
     def _reason(self, error: InvalidRequest, wish: VoiceNames, default: str | None) -> str:
-        """Why a wish can't be met, as part of a sentence."""
+        """Return why a wish can't be met, as part of a sentence."""
         asked = f"the voice {quoted(wish.voice)}" if wish.voice else "the default voice"
         match error.param:
             case "speaker":
@@ -225,7 +228,10 @@ _SURFACES: dict[Surface, str] = {"wyoming": "Wyoming", "http": "HTTP"}
 
 
 def _read(name: str, find: Callable[[str], KeptVoice | None]) -> tuple[KeptVoice, Language | None] | None:
-    """The kept voice that a name means, and the language in the name where it is not the voice's own name."""
+    """Return the kept voice of a name, and the language that the name ends with; None if there is no such voice.
+
+    The language is None if the name is the voice's own.
+    """
     if len(name) > MAX_NAME_CHARACTERS:
         return None
     if kept := find(name):

@@ -1,10 +1,10 @@
-"""Voices by way of a folder: what a person puts there can be spoken with, what is taken away is gone.
+"""Voices from a folder: a clip or subfolder that a person puts there becomes a voice; removing it deletes the voice.
 
     anna/first.wav  anna/first.txt  anna/second.mp3  anna/second.txt     one voice of several clips
     bob.flac        bob.txt                                              one of a single clip
 
-Each text says, in UTF-8, what the clip of the same name says. The folder is only read, never written to. Knows neither
-protocols nor the engine.
+Each text file contains, in UTF-8, the words of the clip of the same name. The folder is only read, never written to.
+Knows neither protocols nor the engine.
 """
 
 import asyncio
@@ -27,21 +27,21 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FolderProblem:
-    """One sentence on why an entry of the folder is no voice, or its voice is still as the entry was before."""
+    """Why an entry of the folder did not become a voice or its voice was not updated, in one sentence."""
 
     entry: str
     message: str
 
 
 class WatchedFolder:
-    """Keeps a profile in the store for each entry of a folder, and has it follow what is in there.
+    """Keeps a profile in the store for each entry of a folder, and updates it when the entry changes.
 
-    A profile's id, name and manner stay when its clips change. An entry with a problem leaves its voice as it was.
-    While the folder itself is not there, like a share that is not mounted, all voices stay.
+    A profile's ID, name and manner stay when its clips change. If an entry has a problem, its voice stays as it was.
+    While the folder itself is missing, like a share that is not mounted, all voices stay.
     """
 
     def __init__(self, folder: Path, store: VoiceStore, quiet_seconds: float = 2.0) -> None:
-        """What somebody has written to less than `quiet_seconds` ago is perhaps not whole, and waits."""
+        """An entry that changed less than `quiet_seconds` ago may be incomplete, and waits for a later scan."""
         self._folder = folder
         self._store = store
         self._quiet_seconds = quiet_seconds
@@ -52,19 +52,19 @@ class WatchedFolder:
 
     @property
     def problems(self) -> list[FolderProblem]:
-        """What the last scan found."""
+        """The problems that the last scan found."""
         return list(self._problems)
 
     async def run(self, interval: float = 10.0) -> None:
-        """Scan for ever, so many seconds apart."""
+        """Scan forever, with a pause of `interval` seconds after each scan."""
         while True:
             await self.scan()
             await asyncio.sleep(interval)
 
     async def scan(self) -> list[FolderProblem]:
-        """Bring the store's voices in line with the folder; gives its problems, and logs those that are new.
+        """Update the store's voices from the folder. Return all problems, and log those that are new.
 
-        Of an entry that is as it was, only the files' sizes and times are looked at.
+        Of an entry that has not changed, only the sizes and times of the files are read.
         """
         async with self._scanning:
             try:
@@ -114,7 +114,7 @@ class WatchedFolder:
         return problems
 
     async def _mirror(self, entry: FolderEntry, voice: KeptVoice | None) -> str | None:
-        """Have the store follow an entry, if it is another than before. Gives what is wrong with it."""
+        """Update the store from an entry if that has changed. Return what is wrong with it, None if nothing."""
         if not self._is_quiet(entry):
             return None
         message = entry.problem or (self._name_problem(entry.name) if voice is None else None)
@@ -125,7 +125,7 @@ class WatchedFolder:
             return message
         try:
             content = await asyncio.to_thread(read, entry, voice.digest if voice else None)
-        except FileNotFoundError:  # taken away just now
+        except FileNotFoundError:  # deleted just now
             return None
         except OSError as error:
             return f"It can't be read: {error.strerror}."
@@ -140,7 +140,10 @@ class WatchedFolder:
         return None
 
     def _is_quiet(self, entry: FolderEntry) -> bool:
-        """Whether nobody writes to it any more, by the files' times or, where that clock is another, by ours."""
+        """Return whether the entry is no longer written to.
+
+        Both the files' times and our own clock are used, as the files' times may come from another clock; one suffices.
+        """
         now = time.monotonic()
         stamp, since = self._first_seen.get(entry.name, (None, now))
         if stamp != entry.stamp:
