@@ -1,1 +1,1 @@
-"""What keeps a server up: metrics, logs, limits on connections, clients that read nothing, the Supervisor."""
+"""What running a server needs: metrics, logs, limits on connections, dropping of slow clients, the Supervisor."""

@@ -1,4 +1,4 @@
-"""How many may be connected at a time, and what is told of those who are turned away."""
+"""Limits how many clients may be connected at a time, and reports those that are turned away."""
 
 import asyncio
 import contextlib
@@ -14,27 +14,27 @@ from .logs import Faults
 from .metrics import Metrics
 
 MAX_CONNECTIONS = 256
-"""Connections at a time: each may hold some 400 KB of what its client sent."""
+"""Most connections at a time: each may hold about 400 KB that its client sent."""
 
 MAX_CONNECTIONS_OF_ADDRESS = 64
-"""Of these from one address. All of a house's satellites come from Home Assistant's."""
+"""Most of these from one address. All satellites of a house connect from Home Assistant's address."""
 
 _MAX_REFUSED = 64
-"""Connections that are told why they are turned away, at a time; the others are cut."""
+"""Most connections at a time that are told why they are turned away; others are closed without a reason."""
 
 _IDLE_SECONDS = 10.0
-"""A connection that has waited so long for its client makes room for another when there is none left."""
+"""Seconds that a connection must have waited for its client before it is closed to make room for another."""
 
 _SILENT_SECONDS, _PROBE_SECONDS, _PROBES = 60, 20, 3
-"""A peer that has lost power says no goodbye: after so long it is asked whether it is there, so often."""
+"""TCP keepalive, for peers that lost power: seconds before the first probe and between probes, number of probes."""
 
 
 class LimitedConnection(Protocol):
-    """A connection, as far as it matters whether it may stay."""
+    """A connection, as far as the limiter needs it."""
 
     @property
     def waiting_since(self) -> float | None:
-        """Monotonic time since which it has waited for its client; None while it owes its client something."""
+        """Monotonic time in seconds since which it has waited for its client; None while the client waits for it."""
 
     def dismiss(self, error: SpeechError) -> None:
         """Tell the client why, and close the connection soon."""
@@ -47,7 +47,7 @@ class _Entry:
 
 
 class ConnectionLimiter:
-    """Counts connections of one kind, and keeps them to a number."""
+    """Counts and limits the connections of one surface."""
 
     def __init__(self, source: str, metrics: Metrics, faults: Faults) -> None:
         self._source = source
@@ -59,15 +59,15 @@ class ConnectionLimiter:
 
     @property
     def transports(self) -> Collection[asyncio.WriteTransport]:
-        """Of those that are open."""
+        """The transports of all open connections."""
         return self._inside.keys()
 
     @contextlib.contextmanager
     def enter(self, address: str, transport: asyncio.WriteTransport, visitor: LimitedConnection) -> Iterator[None]:
-        """Hold a place for a connection from this address, "" where there is none.
+        """Count a connection as open within the context. `address` is "" if it has none.
 
-        Where there is none left, the connection that has waited longest for its client is dismissed. Raises QueueFull
-        where none has.
+        If a limit is reached, the connection that has waited longest for its client is dismissed. Raises QueueFull if
+        none has waited long enough.
         """
         same = [one for one, entry in self._inside.items() if entry.address == address]
         if address and len(same) >= MAX_CONNECTIONS_OF_ADDRESS:
@@ -81,7 +81,7 @@ class ConnectionLimiter:
             self._inside.pop(transport, None)
 
     def _make_room(self, among: Collection[asyncio.WriteTransport], whose: str) -> None:
-        """Dismiss the one of these that has waited longest for its client. Raises QueueFull where none has."""
+        """Dismiss the one that has waited longest for its client. Raises QueueFull if none has waited long enough."""
         since = {one: self._inside[one].visitor.waiting_since for one in among}
         idle = {one: start for one, start in since.items() if start and time.monotonic() - start > _IDLE_SECONDS}
         if not idle:
@@ -92,7 +92,7 @@ class ConnectionLimiter:
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[bool]:
-        """Around what is done about a connection that may not enter: whether there is time to tell it why."""
+        """Enter this while a connection is turned away. Yields whether the client may be told why, or is just cut."""
         self._outside += 1
         try:
             yield self._outside <= _MAX_REFUSED
@@ -100,24 +100,24 @@ class ConnectionLimiter:
             self._outside -= 1
 
     def turned_away(self, address: str, error: SpeechError) -> None:
-        """A client got an error and then a closed connection: count it, and say so."""
+        """Count and log that a client's connection was closed with an error."""
         self._metrics.hung_up(self._source, error.code)
         theirs = isinstance(error, InvalidRequest | QueueFull)
         self._faults.tell(self._source, error, theirs=theirs, client=address or "local")
 
 
 def address_of(writer: asyncio.StreamWriter) -> str:
-    """The other end's, "" where it has none: a Unix socket, standard input."""
+    """Return the peer's address; "" if it has none, as for a Unix socket or standard input."""
     peer = writer.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def watch_for_loss(writer: asyncio.StreamWriter) -> None:
-    """Have the system notice when the other end is gone without a word; only TCP needs that."""
+    """Turn TCP keepalive on, so that the system notices when the peer vanishes. Does nothing for other sockets."""
     connection = writer.get_extra_info("socket")
     if connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
         return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("IDLE", _SILENT_SECONDS), ("INTVL", _PROBE_SECONDS), ("CNT", _PROBES)):
-        with contextlib.suppress(AttributeError):  # where the system has no such setting, its own is used
+        with contextlib.suppress(AttributeError):  # a system without this setting uses its own value
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_KEEP{name}"), value)

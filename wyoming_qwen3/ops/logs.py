@@ -1,4 +1,4 @@
-"""How the log is written: a record is a line, whatever a client put into it, and no client fills it."""
+"""Log format and rate limit: a record is one line, whatever a client puts into it, and no client can flood the log."""
 
 import logging
 import re
@@ -18,32 +18,35 @@ _MINUTE = 60.0
 
 
 class Lines(logging.Formatter):
-    """Messages without what breaks or turns a line, and not longer than a person reads. A traceback keeps its lines."""
+    """Formats messages without characters that break or reverse a line, and cuts long ones.
+
+    A traceback keeps its lines.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        """The line."""
+        """Return the line."""
         record.message = one_line(record.message)
         return super().formatMessage(record)
 
 
 def one_line(text: str) -> str:
-    """Text with escapes for what is not to be printed, cut where it is too long."""
+    """Return the text cut to `_MAX_CHARACTERS`, with unprintable characters escaped."""
     if len(text) > _MAX_CHARACTERS:
         text = f"{text[:_MAX_CHARACTERS]}... ({len(text):,} characters)"
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def write_lines(level: str) -> None:
-    """Set the log up for this process."""
+    """Set up logging for this process."""
     handler = logging.StreamHandler()
     handler.setFormatter(Lines(_FORMAT))
     logging.basicConfig(level=level, handlers=[handler])
 
 
 class Faults:
-    """What was answered with an error or otherwise than asked, a line each.
+    """Logs a line for each request that was answered with an error or in another way than it asked for.
 
-    Of clients' own faults so many a minute; the rest are counted.
+    Faults of clients and replaced requests get at most `_MAX_A_MINUTE` lines a minute; the rest are counted.
     """
 
     def __init__(self) -> None:
@@ -52,14 +55,17 @@ class Faults:
         self._untold = 0
 
     def replaced(self, source: str, warning: str, **facts: object) -> None:
-        """A request to `source` was met in another way than it asked for, as this sentence says."""
+        """Log that a request to `source` was met in another way than it asked for; `warning` is the sentence on it."""
         if self._may_tell():
             _LOGGER.warning("Replaced source=%s%s: %s%s", source, _known(facts), warning, self._more())
         else:
             self._untold += 1
 
     def tell(self, source: str, error: SpeechError, *, theirs: bool, **facts: object) -> None:
-        """A request to `source` was answered with this error, `theirs` or ours; `facts` say which request."""
+        """Log that a request to `source` was answered with an error.
+
+        `theirs` tells whether that is the client's fault; `facts` identify the request.
+        """
         if theirs and not self._may_tell():
             self._untold += 1
             return

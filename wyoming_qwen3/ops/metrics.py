@@ -1,4 +1,4 @@
-"""What is counted and measured, for Prometheus. Knows neither protocol nor engine."""
+"""Metrics for Prometheus. Knows neither protocol nor engine."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ _SPEEDS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 
 
 class Metrics:
-    """One registry with all of it; passed to whoever has something to tell."""
+    """One registry with all metrics. It is passed to everything that reports some."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -36,7 +36,7 @@ class Metrics:
         )
 
     def spoke(self, source: str, model: str, outcome: str, *, first_audio: float, audio: float, wall: float) -> None:
-        """One utterance is over. Times in seconds; `outcome` is whole, cut, stopped, or an error's code."""
+        """Count an utterance that is over. Times are in seconds; `outcome` is whole, cut, stopped or an error code."""
         self._spoken.labels(source, model, outcome).inc()
         if audio:
             self._audio.labels(model).inc(audio)
@@ -45,37 +45,37 @@ class Metrics:
             self._speed.labels(model).observe(audio / wall)
 
     def guarded(self, fault: str, retried: bool) -> None:
-        """A piece of speech has gone wrong (limit, silence or loop) and was begun anew, or ended with an error."""
+        """Count a piece of speech that went wrong (limit, silence or loop) and was restarted or ended with an error."""
         self._guarded.labels(fault, "retried" if retried else "ended").inc()
 
     def read_clip(self) -> None:
-        """A voice is extracted from a clip."""
+        """Count a clip from which a voice is extracted."""
         self._clips.inc()
 
     def dropped(self, surface: str) -> None:
-        """A client was dropped because it took nothing of what was there for it."""
+        """Count a client that was dropped because it took none of its data."""
         self._dropped.labels(surface).inc()
 
     def answered(self, method: str, route: str, status: int) -> None:
-        """One HTTP request was answered; `route` is the pattern, not the path."""
+        """Count an HTTP request that was answered. `route` is the pattern, not the path."""
         self._answers.labels(method, route, status).inc()
 
     def hung_up(self, source: str, code: str) -> None:
-        """A client's connection was closed with an error."""
+        """Count a client's connection that was closed with an error."""
         self._hung_up.labels(source, code).inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A gauge that is read when somebody looks."""
+        """Add a gauge whose value `read` returns whenever the metrics are collected."""
         Gauge(f"tts_{name}", text, registry=self._registry).set_function(read)
 
     def watch_each(self, name: str, text: str, label: str, reads: Mapping[str, Callable[[], float]]) -> None:
-        """The same with a gauge for each value of a label."""
+        """Add such a gauge for each value of a label."""
         gauge = Gauge(f"tts_{name}", text, [label], registry=self._registry)
         for value, read in reads.items():
             gauge.labels(value).set_function(read)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def _counter(self, name: str, text: str, labels: str) -> Counter:
@@ -86,7 +86,7 @@ class Metrics:
 
 
 def resident_bytes(pid: int | None) -> int:
-    """Memory that a process holds now; 0 where there is no such process, and without a /proc to ask."""
+    """Return the resident memory of a process in bytes; 0 if there is no such process or no /proc."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
     except (FileNotFoundError, ProcessLookupError):

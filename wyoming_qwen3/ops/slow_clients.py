@@ -1,6 +1,6 @@
-"""Clients that take nothing of what is there for them: after a minute they are dropped.
+"""Drops clients that take none of their data for a minute.
 
-Until then they cost no more than full buffers: whoever writes waits, and what is made for them waits for credit.
+Until then they cost no more than full buffers: writers wait, and their speech is not generated further without credit.
 """
 
 import asyncio
@@ -17,28 +17,28 @@ _LOGGER = logging.getLogger(__name__)
 
 _SECONDS = 60.0
 _LOOKS = 12
-"""How often a client is looked at before it is dropped."""
+"""Number of checks in a row without progress after which a client is dropped."""
 
 Transports = Callable[[], Iterable[asyncio.WriteTransport | None]]
-"""The connections that are open now."""
+"""Returns the transports of the connections that are open now."""
 
 
 class SlowClients:
-    """Looks after the connections of all surfaces while `run` runs."""
+    """Watches the connections of all surfaces while `run` runs."""
 
     def __init__(self, metrics: Metrics, seconds: float = _SECONDS) -> None:
         self._metrics = metrics
         self._seconds = seconds
         self._surfaces: dict[str, Transports] = {}
         self._seen: dict[asyncio.WriteTransport, tuple[int, int]] = {}
-        """Bytes that wait to be taken, and how many looks ago that number was another."""
+        """For each connection, the bytes that wait to be taken, and for how many checks that number has not changed."""
 
     def add(self, surface: str, transports: Transports) -> None:
-        """Look after the connections of a surface."""
+        """Watch the connections of a surface."""
         self._surfaces[surface] = transports
 
     async def run(self) -> None:
-        """Look at all of them, for ever."""
+        """Check all connections regularly, forever."""
         while True:
             await asyncio.sleep(self._seconds / _LOOKS)
             self._seen = {
@@ -49,7 +49,10 @@ class SlowClients:
             }
 
     def _look(self, surface: str, transport: asyncio.WriteTransport) -> tuple[int, int] | None:
-        """What is to be remembered of a connection, if something waits there."""
+        """Check a connection, and drop it if it has taken nothing for too long.
+
+        Return what to remember of it; None if it was dropped or nothing waits there.
+        """
         size = _waiting(transport)
         before, looks = self._seen.get(transport, (size, -1))
         looks = looks + 1 if size == before else 0
@@ -62,9 +65,10 @@ class SlowClients:
 
 
 def _waiting(transport: asyncio.WriteTransport) -> int:
-    """Bytes that a client has yet to take, with those in the kernel: it may be through with a few of some megabytes.
+    """Return how many bytes a client has yet to take, including those in the kernel's send buffer.
 
-    0 where they all have left this process, who then waits for nobody.
+    The latter count because a slow client may have taken only a few of some megabytes. 0 if all bytes have left this
+    process, which then waits for nobody.
     """
     size, connection = transport.get_write_buffer_size(), transport.get_extra_info("socket")
     if not size or connection is None:

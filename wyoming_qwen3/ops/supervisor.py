@@ -1,4 +1,4 @@
-"""Home Assistant's API, which an app reaches through the Supervisor. The only place that sends anything to either.
+"""Calls Home Assistant's API, which an app reaches through the Supervisor. No other module sends anything to either.
 
 https://developers.home-assistant.io/docs/apps/communication
 """
@@ -8,13 +8,13 @@ import os
 import aiohttp
 
 _TIMEOUT_SECONDS = 60.0
-"""For one call: Home Assistant answers when the action is done, here when thousands of files are deleted."""
+"""Time limit of one call. Home Assistant answers when the action is done, here after deleting thousands of files."""
 
 _NOT_ALLOWED = frozenset({401, 403})
 
 
 class CallFailed(Exception):
-    """A call that had no effect, and a clause that says why. `final` is whether trying again can't help."""
+    """A call had no effect; the message is a clause that says why. `final` means that another try can't help."""
 
     def __init__(self, why: str, *, final: bool = False) -> None:
         super().__init__(why)
@@ -22,16 +22,16 @@ class CallFailed(Exception):
 
 
 class Supervisor:
-    """Calls actions of Home Assistant as the app that `token` stands for."""
+    """Calls actions of Home Assistant as the app that `token` belongs to."""
 
     def __init__(self, url: str, token: str, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
-        """`url` is that of the Supervisor's API, without a slash at the end."""
+        """`url` is the one of the Supervisor's API, without a slash at the end."""
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
 
     async def clear_tts_cache(self) -> None:
-        """Have Home Assistant forget all speech that it has kept, and return when it has. Raises CallFailed."""
+        """Have Home Assistant clear its TTS cache, and wait until that is done. Raises CallFailed."""
         await self._call("tts", "clear_cache")
 
     async def _call(self, domain: str, action: str) -> None:
