@@ -56,7 +56,7 @@ class Policy:
     models_dir: Path
     size: Size
     download: bool = True
-    """Whether a request makes the checkpoint that it needs download."""
+    """Whether a request starts the download of the checkpoint that it needs."""
 
     revision: str = "main"
     idle_unload: float = 0.0

@@ -1,1 +1,1 @@
-"""From text to sound: sessions, who speaks them, when, and what is made of several of them."""
+"""From text to audio: sessions, their backends and order, and what consists of several sessions."""

@@ -1,4 +1,4 @@
-"""Many texts at once: they are rows of the same decode steps, so they cost little more than one.
+"""Speaks many texts at once: as rows of the same decode steps they cost little more than one.
 
 Knows no protocol; each text is an ordinary speech session.
 """
@@ -19,7 +19,7 @@ from .session import Synthesizer
 
 @dataclass(frozen=True)
 class BatchText:
-    """One text and how it is spoken; an `error` where it can't be, which is then its result."""
+    """One text and how to speak it. If it can't be spoken, `request` is None and `error` is its result."""
 
     request: SpeechRequest | None
     text: str
@@ -29,7 +29,7 @@ class BatchText:
 
 @dataclass(frozen=True)
 class BatchSpeech:
-    """What became of an item: all of its audio, or why there is none."""
+    """The result of one item: all of its audio, encoded, or the error if there is none."""
 
     audio: bytes = b""
     report: Report = field(default_factory=Report)
@@ -39,9 +39,9 @@ class BatchSpeech:
 async def speak_all(
     synthesizer: Synthesizer, items: Sequence[BatchText], at_once: int
 ) -> AsyncGenerator[BatchSpeech, None]:
-    """Speak the items, so many side by side, and yield their results in the items' order.
+    """Speak the items, at most `at_once` at a time, and yield their results in the order of the items.
 
-    One item's SpeechError is that item's result. Closing the iterator stops what is still being spoken.
+    A SpeechError of one item is that item's result. Closing the iterator stops what is still being spoken.
     """
     places = asyncio.Semaphore(at_once)
 
@@ -52,7 +52,7 @@ async def speak_all(
     tasks = [asyncio.create_task(speak(item), name="batch item") for item in items]
     try:
         for task in tasks:
-            await asyncio.wait([task])  # not the task itself: cancelled first, it would let another one begin
+            await asyncio.wait([task])  # not `await task`: that would cancel it first, and so let another start
             yield task.result()
     finally:
         for task in tasks:

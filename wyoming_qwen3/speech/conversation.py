@@ -1,7 +1,7 @@
-"""A conversation: the turns of several speakers as one sound, in order, with silence between them.
+"""A conversation: the turns of several speakers as one stream of audio, in order, with silence between them.
 
 Each turn is an ordinary speech session. Some are spoken side by side, as rows of the same decode steps, while the first
-of them is being listened to. Knows no protocol and no script.
+of them is played. Knows no protocol and no script.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from .report import Report
 from .session import Synthesizer
 
 _MAX_AHEAD = 120 * SAMPLE_RATE
-"""Samples of one turn that wait to be delivered, 11 MB; a turn that has so many is not made on."""
+"""Samples of one turn that may wait to be delivered: 120 seconds, 11 MB. Beyond that, generation of the turn waits."""
 
 
 @dataclass(frozen=True)
 class ConversationTurn:
     """One turn: what is said, how, and how many seconds of silence follow unless it is the last.
 
-    Raises InvalidRequest for a name that `check_speaker` refuses, no text, or a pause of less than 0 or more than
+    Raises InvalidRequest if `check_speaker` refuses the name, the text is blank, or the pause is not within 0 and
     MAX_PAUSE.
     """
 
@@ -52,10 +52,10 @@ class ConversationTurn:
 
 @dataclass(frozen=True)
 class TurnResult:
-    """A turn that was delivered: where it begins and ends in the whole, in seconds, and what became of it.
+    """A turn that was delivered: its report, and where it starts and ends in the conversation, in seconds.
 
-    Both are whole samples divided by SAMPLE_RATE. Silence that the text itself asks for is part of the turn; the pause
-    after it is not.
+    Both times are whole samples divided by SAMPLE_RATE. Silence that the text itself asks for is part of the turn; the
+    pause after it is not.
     """
 
     speaker: str
@@ -65,17 +65,17 @@ class TurnResult:
 
 
 class Conversation:
-    """Iterate it for float32 24 kHz chunks of the whole, and close it when done.
+    """All turns of a conversation. Iterate it for float32 24 kHz chunks, and close it when done.
 
-    Turns begin in order, each when the one before has begun to sound, and at most `at_once` (1 or more) have begun and
-    are not delivered. So the first is not slowed by the others, and who waits, for a place in Admission or for the
-    listener, waits for an earlier turn that has its place: one place is enough for the whole. A turn that Admission
-    refuses is asked for again when an earlier one is over.
+    Turns start in order, each when the one before has its first audio, and at most `at_once` (1 or more) have started
+    without being delivered. So the others do not delay the first, and a turn that waits, for a place in Admission or
+    for the listener, waits for an earlier turn that has its place: one place is enough for the conversation. A turn
+    that Admission refuses is tried again when an earlier one is over.
 
-    Iterating raises a SpeechError where the whole can't be completed: the error of a turn, as soon as it is known, with
-    the turn and its speaker in the message. Turns without a seed share one, so that a speaker has one voice throughout.
+    Iterating raises a SpeechError if a turn fails, as soon as that is known, with the turn and its speaker in the
+    message. Turns without a seed share one, so that a speaker keeps the same voice throughout.
 
-    Raises InvalidRequest for no lines and TooLarge for more than MAX_TURNS.
+    Raises InvalidRequest if there are no lines, and TooLarge if there are more than MAX_TURNS.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Conversation:
                 f"A conversation has at most {MAX_TURNS} turns, but this one has {len(lines)}.", param="turns"
             )
         self.turns: list[TurnResult] = []
-        """What has been delivered so far."""
+        """The turns that have been delivered so far."""
 
         self._synthesizer = synthesizer
         self._source = source
@@ -111,11 +111,11 @@ class Conversation:
         await self.close()
 
     async def close(self) -> None:
-        """Stop what is still being spoken."""
+        """Stop all turns that are still being spoken."""
         await self._chunks.aclose()
 
     async def _deliver(self) -> AsyncGenerator[FloatArray, None]:
-        """Turn after turn, while tasks speak the next ones."""
+        """Yield the audio of turn after turn, while tasks speak the next ones."""
         samples = 0
         try:
             self._tasks = [self._start(speech) for speech in self._speeches]
@@ -147,15 +147,15 @@ class Conversation:
         speech.end()
 
     async def _take(self, speech: "_TurnAudio") -> FloatArray | None:
-        """The next chunk of a turn, None at its end. Raises what any turn has failed with: the whole has, too."""
+        """Return the next chunk of a turn, None at its end. Raises the error of any turn that has failed."""
         chunk = await speech.take()
         if self._failed:
             self._failed.result()
         return chunk
 
     async def _speak(self, speech: "_TurnAudio") -> None:
-        """Speak a turn when it is time to. Raises the session's error, which then says whose it is."""
-        await self._places.acquire()  # who came first gets one first, and that is the earlier turn
+        """Speak a turn when it is time to. Raises the session's error with the turn and its speaker in the message."""
+        await self._places.acquire()  # first come, first served: earlier turns get theirs first
         if speech.number > 1:
             await self._speeches[speech.number - 2].begun.wait()
         try:
@@ -166,7 +166,11 @@ class Conversation:
             raise type(error)(message, param=error.param) from error
 
     async def _spoke(self, speech: "_TurnAudio") -> bool:
-        """Speak a turn; false where there was no place for it, but an earlier turn has given one back since then."""
+        """Speak a turn and return True.
+
+        If Admission refuses it, wait until an earlier turn ends and return False: it can be tried again. Raises
+        QueueFull if no earlier turn is being spoken.
+        """
         line = speech.line
         try:
             async with self._synthesizer.open(line.request, self._source, behind=True) as session:
@@ -175,7 +179,7 @@ class Conversation:
                 session.finish()
                 async for chunk in session:
                     await speech.put(chunk)
-        except QueueFull:  # raised before there is any sound
+        except QueueFull:  # raised before there is any audio
             speaking = [task for task in self._tasks[: speech.number - 1] if not task.done()]
             if not speaking:
                 raise
@@ -185,14 +189,14 @@ class Conversation:
 
 
 class _TurnAudio:
-    """One turn's sound between the task that makes it and whoever it is delivered to."""
+    """One turn's audio between the task that speaks it and its delivery."""
 
     def __init__(self, number: int, line: ConversationTurn) -> None:
         self.number = number
         self.line = line
         self.report = Report()
         self.begun = asyncio.Event()
-        """Whether there is sound of it, and so a place in Admission, or it is over already."""
+        """Set once it has audio, and so a place in Admission, or once it is over."""
 
         self._chunks: deque[FloatArray] = deque()
         self._held = 0
@@ -201,7 +205,7 @@ class _TurnAudio:
         self._made = asyncio.Event()
 
     async def put(self, chunk: FloatArray) -> None:
-        """Sound that was made; waits while there is much of it."""
+        """Add a chunk. Waits while `_MAX_AHEAD` samples or more are waiting to be taken."""
         while self._held >= _MAX_AHEAD:
             self._taken.clear()
             await self._taken.wait()
@@ -211,13 +215,13 @@ class _TurnAudio:
         self.begun.set()
 
     def end(self) -> None:
-        """No more will be made."""
+        """Note that no more chunks will come."""
         self._over = True
         self._made.set()
         self.begun.set()
 
     async def take(self) -> FloatArray | None:
-        """The next chunk, None after the last."""
+        """Return the next chunk, None after the last."""
         while not self._chunks:
             if self._over:
                 return None
@@ -230,7 +234,7 @@ class _TurnAudio:
 
 
 def _seeded(line: ConversationTurn, seed: int) -> ConversationTurn:
-    """The line, with a seed where it has none."""
+    """Return the line, with `seed` if it has none."""
     sampling = line.request.sampling
     if sampling.seed is not None:
         return line

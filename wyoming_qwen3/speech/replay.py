@@ -1,6 +1,6 @@
-"""An utterance as the history keeps it, and back again: what is needed to have it spoken once more.
+"""Converts an utterance to what the history keeps of it, and back, so that it can be spoken again.
 
-Knows no database. A clip that came with a request is not part of it: whose voice it was is not ours to keep.
+Knows no database. A clip that came with a request is left out: the voice in it is not ours to keep.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _PLAIN = ("instruct", "ssml", "speed", "length", "size", "standby", "voice_name"
 
 
 def facts(text: str, segments: Iterable[Segment] | None, source: str, request: SpeechRequest, report: Report) -> Facts:
-    """What the history is to know of an utterance, but for its sound. Its size is that which spoke."""
+    """Return what the history keeps of an utterance besides its audio. The size is that of the model that spoke."""
     size = next((one.size for one in PUBLISHED if one.name == report.model), request.size)
     return Facts(
         text=text,
@@ -41,7 +41,10 @@ def facts(text: str, segments: Iterable[Segment] | None, source: str, request: S
 
 
 def to_json(request: SpeechRequest, segments: Iterable[Segment] | None) -> dict[str, Any]:
-    """A request and what was said by it, piece by piece, if it was said so; what has its default is left out."""
+    """Return a request and its spoken segments as JSON, without fields that have their default.
+
+    `segments` is None if the text was not spoken in pieces.
+    """
     plain = {name: getattr(request, name) for name in _PLAIN}
     sampling = asdict(request.sampling)
     told = {
@@ -58,10 +61,10 @@ def to_json(request: SpeechRequest, segments: Iterable[Segment] | None) -> dict[
 def from_json(
     params: dict[str, Any], voices: VoiceStore, seed: int | None = None
 ) -> tuple[SpeechRequest, list[Segment] | None]:
-    """The request again, with another seed if one is given, and its segments; None where there is only the text.
+    """Return the request, with another seed if one is given, and its segments; None if only the text was kept.
 
-    A kept voice speaks as it is now. Raises VoiceNotFound where it was deleted, and InvalidRequest where the voice was
-    that of a clip which was not kept.
+    A kept voice is used as it is now. Raises VoiceNotFound if it was deleted, and InvalidRequest if the voice came from
+    a clip that was not kept.
     """
     sampling = Sampling(**params.get("sampling", {}))
     request = SpeechRequest(

@@ -1,4 +1,4 @@
-"""What became of an utterance, and the line about it in the log."""
+"""The outcome and figures of an utterance, and its line in the log."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ _VERBS = {"whole": "Spoke", "cut": "Spoke the beginning", "stopped": "Stopped"}
 
 @dataclass
 class Report:
-    """What one utterance was."""
+    """The outcome and figures of one utterance."""
 
     model: str = "none"
     """Name of the checkpoint that spoke, or "standby"."""
 
     characters: int = 0
     text_tokens: int = 0
-    """Tokens of the text, as the checkpoint cuts it."""
+    """Tokens of the text, by the checkpoint's tokenizer."""
 
     frames: int = 0
-    """Codec frames made."""
+    """Number of codec frames generated."""
 
     first_audio: float = 0.0
     """Seconds from the first text to the first audio."""
@@ -32,11 +32,11 @@ class Report:
     """Seconds from the first text to the last audio."""
 
     outcome: str = "stopped"
-    """whole, cut at the length that was asked for, stopped before its end, or the code of the error that ended it."""
+    """How it ended: "whole"; "cut" at the length that was asked for; "stopped" before its end; or an error's code."""
 
 
 def voice_label(request: SpeechRequest) -> str:
-    """What a person calls the voice of a request: its name, or what kind of a nameless one it is."""
+    """Return the name of a request's voice for a person; "design" or "clone" if it has none."""
     if request.voice_name:
         return request.voice_name
     if isinstance(request.voice, Speaker):
@@ -45,7 +45,7 @@ def voice_label(request: SpeechRequest) -> str:
 
 
 def log_line(source: str, request: SpeechRequest, report: Report) -> str:
-    """One line for a person, with what a machine may want as key=value."""
+    """Return one log line for a person, with the values that a machine may want as key=value."""
     voice = voice_label(request).replace(" ", "_").lower()
     language = request.language.code if request.language else "auto"
     speed = report.audio / report.wall if report.wall else 0.0

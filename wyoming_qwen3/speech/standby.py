@@ -47,9 +47,10 @@ class StandbyVoice:
 
 
 def standby_mode(configured: StandbyMode, asked: StandbyMode | None) -> StandbyMode:
-    """When the standby voice speaks for one request: a server that has nothing else, or has it not, stays so.
+    """Return when the standby voice speaks for one request: as `asked`, else as the server is `configured`.
 
-    Raises NotSupported where it is asked for and is switched off.
+    A server with only the standby voice always uses it. Raises NotSupported if the request asks for the standby voice
+    and it is switched off.
     """
     if asked is None or configured == "only":
         return configured

@@ -1,8 +1,8 @@
-"""What the standby voice leaves in Home Assistant's cache of speech, and how it gets out of there.
+"""Has the standby voice's speech removed from Home Assistant's TTS cache.
 
-Home Assistant keeps the speech of a whole text on its disk and never asks for that text again: what the standby voice
-spoke while Qwen3 could not would be heard for ever. So as soon as Qwen3 can speak, Home Assistant is asked to clear its
-cache, or a person is told to. Knows neither how Home Assistant is asked nor who shows what a person is told.
+Home Assistant caches the speech of a whole text on disk and never asks for that text again, so it would play what the
+standby voice spoke while Qwen3 could not for ever. As soon as Qwen3 can speak, Home Assistant is therefore asked to
+clear its cache, or a person is told to do that. Knows neither how Home Assistant is asked nor how the note is shown.
 """
 
 import asyncio
@@ -24,41 +24,42 @@ NOTE = (
     "The standby voice spoke while Qwen3 could not, and Home Assistant goes on playing that speech for the same texts: "
     "call its action tts.clear_cache (Developer tools > Actions)."
 )
-"""What a person should do, where nobody does it for them."""
+"""What a person should do if the server can't do it."""
 
 CLEAN, STALE, TOLD = b"clean\n", b"stale\n", b"told.\n"
-"""What the file holds: the cache holds no speech of the standby voice; it may; it may, and a person was told so.
+"""Contents of the file.
 
-All have one length, so that the file never shrinks while a backup reads it. Anything else is taken for `STALE`.
+`CLEAN`: the cache holds no speech of the standby voice. `STALE`: it may. `TOLD`: it may, and a person was told so. All
+have the same length, so that the file never shrinks while a backup reads it. Anything else counts as `STALE`.
 """
 
 
 def retry_pause(failures: int) -> float | None:
-    """Return the seconds to wait after so many failed calls in a row; None to give up, after half an hour in all.
+    """Return the seconds to wait after `failures` failed calls in a row; None to give up, after half an hour in all.
 
-    Home Assistant takes a minute to restart, and longer where it is updated.
+    Home Assistant takes a minute to restart, and longer for an update.
     """
     return None if failures > 11 else min(5.0 * 2.0 ** (failures - 1), 300.0)
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds."""
+    """Waiting times, in seconds."""
 
     look: float = 2.0
-    """Between two looks at whether Qwen3 can speak."""
+    """Time between two checks whether Qwen3 can speak."""
 
     settle: float = 5.0
-    """After the standby voice's last speech: Home Assistant stores speech when it has ended."""
+    """Time after the standby voice's last speech: Home Assistant caches speech only when it has ended."""
 
     retry_pause: Callable[[int], float | None] = retry_pause
 
 
 class TtsCache:
-    """Notes what the standby voice speaks, and has the cache cleared once Qwen3 can speak, for as long as `run` runs.
+    """Notes when the standby voice speaks and, while `run` runs, has the cache cleared once Qwen3 can speak.
 
-    `file` keeps over a restart whether there is something to clear. `can_speak` tells whether Qwen3 can speak now.
-    Without a `supervisor` a person is told what to do, in the log and by `note`.
+    `file` stores across restarts whether there is something to clear. `can_speak` returns whether Qwen3 can speak now.
+    Without a `supervisor`, a person is told what to do, in the log and by `note`.
     """
 
     def __init__(
@@ -69,37 +70,37 @@ class TtsCache:
         self._supervisor = supervisor
         self._timing = timing or Timing()
         self._stale = asyncio.Event()
-        """Set while the cache may hold speech of the standby voice about which nothing was done."""
+        """Set while the cache may hold speech of the standby voice and nothing has been done about it."""
 
         self._told = False
         self._texts = 0
-        """How many the standby voice has spoken."""
+        """How many texts the standby voice has spoken."""
 
         self._last_speech = float("-inf")
-        """When it spoke last, by the event loop's clock."""
+        """When the standby voice last finished a text, by the event loop's clock."""
 
         self._written: bytes | None = None
         self._writing = asyncio.Lock()
 
     @property
     def note(self) -> str | None:
-        """A sentence on what a person should do; None where nothing is to be done, or the note was dismissed."""
+        """A sentence that says what a person should do; None if there is nothing to do or the note was dismissed."""
         return NOTE if self._told else None
 
     def spoke(self, source: str, report: Report) -> None:
-        """Take note of an utterance that is over: of those that the standby voice spoke to the end over Wyoming."""
+        """Note that an utterance is over. Only those that the standby voice spoke to the end over Wyoming count."""
         if (source, report.model, report.outcome) == ("wyoming", "standby", "whole"):
             self._texts += 1
             self._last_speech = asyncio.get_running_loop().time()
             self._stale.set()
 
     async def dismiss(self) -> None:
-        """Drop the note: a person has done what it says, or does not want to see it."""
+        """Remove the note, because a person has done what it says or does not want to see it."""
         self._told = False
         await self._write()
 
     async def run(self) -> None:
-        """Act whenever it is time, until cancelled."""
+        """Clear the cache, or tell a person to, whenever it is needed and Qwen3 can speak. Runs until cancelled."""
         await self._read()
         while True:
             await self._stale.wait()
@@ -114,7 +115,7 @@ class TtsCache:
         return waited >= self._timing.settle and self._can_speak()
 
     async def _act(self) -> None:
-        """Clear the cache, or say that a person has to. What is spoken meanwhile has its turn after that."""
+        """Clear the cache, or tell a person to. If the standby voice speaks meanwhile, this is done again."""
         texts = self._texts
         self._told = not await self._clear()
         if self._texts == texts:
@@ -122,7 +123,7 @@ class TtsCache:
         await self._write()
 
     async def _clear(self) -> bool:
-        """Whether the cache is cleared now; the log tells where it is not."""
+        """Have the cache cleared, and return whether that succeeded. The log says why if it did not."""
         if self._supervisor is None:
             _LOGGER.warning("%s", NOTE)
             return False
@@ -143,7 +144,7 @@ class TtsCache:
                 return True
 
     async def _read(self) -> None:
-        """Take up what was left to do before a restart. An app tries again, though a person was told."""
+        """Read what was left to do before a restart. With a supervisor it is tried again even if a person was told."""
         try:
             self._written = await asyncio.to_thread(_read_file, self._file)
         except OSError as error:
@@ -154,7 +155,7 @@ class TtsCache:
             self._stale.set()
 
     async def _write(self) -> None:
-        """Have the file say how it is. On a disk that can't be written to it is forgotten with a restart."""
+        """Write the current state to the file. If the disk can't be written, the state is lost on a restart."""
         async with self._writing:
             state = STALE if self._stale.is_set() else TOLD if self._told else CLEAN
             if state == self._written:
@@ -167,7 +168,7 @@ class TtsCache:
 
 
 def _read_file(file: Path) -> bytes:
-    """What the file says; `CLEAN` where there is none. Raises OSError."""
+    """Return the content of the file; `CLEAN` if there is none. Raises OSError if it can't be read."""
     try:
         with file.open("rb") as opened:
             return opened.read(len(STALE))
@@ -176,7 +177,7 @@ def _read_file(file: Path) -> bytes:
 
 
 def _write_file(file: Path, state: bytes) -> None:
-    """Overwrite the file in place, and begin it where there is none. Raises StorageFailed."""
+    """Overwrite the file in place, or create it. Raises StorageFailed if it can't be written."""
     with storing():
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
         try:

@@ -1,6 +1,6 @@
-"""A voice from words that stays: VoiceDesign speaks a sample, and Base reads out of it, once, what it clones by.
+"""Makes a kept voice from a description: VoiceDesign speaks a sample, and Base extracts a clone prompt from it, once.
 
-Knows no protocol. Loading and unloading in between is the model manager's, as for any other speech.
+Knows no protocol. The model manager loads and unloads the checkpoints, as for any other speech.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ from .session import Synthesizer
 Stage = Literal["loading", "speaking", "cloning", "saving"]
 
 SHORTEST, LONGEST = 1.0, 30.0
-"""Seconds of a sample that a voice can be read from."""
+"""Shortest and longest sample that a voice can be made from, in seconds."""
 
 MAX_CHARACTERS = 1000
-"""Of a sample text: more than anybody says in that time."""
+"""Longest sample text: more than anybody says in `LONGEST` seconds."""
 
 _SAMPLE_TEXTS = {
     "zh": "今天的天气很好，我们打开窗户，听一听外面的鸟叫声。你准备好出发了吗？",
@@ -60,7 +60,7 @@ _SAMPLE_TEXTS = {
 
 @dataclass(frozen=True, eq=False)
 class VoicePreview:
-    """A voice that was made from words and is not kept yet: how, and the clip, as it would be kept."""
+    """A voice that was made from a description and is not kept yet: its design, and the clip as it would be kept."""
 
     clip: Reference
     design: Design
@@ -68,21 +68,21 @@ class VoicePreview:
 
     @property
     def seconds(self) -> float:
-        """Of the clip."""
+        """Length of the clip in seconds."""
         return self.clip.samples.size / self.clip.sample_rate
 
 
 def sample_text(language: Language | None) -> str:
-    """What a new voice says where nobody has said what: some seven seconds, a statement and a question."""
+    """Return the default sample text in a language: about seven seconds, a statement and a question."""
     return _SAMPLE_TEXTS[language.code if language else "en"]
 
 
 def _untold(_: Stage) -> None:
-    """For who does not ask how far it is."""
+    """Ignore the stage, for callers that don't ask for it."""
 
 
 class VoiceDesigner:
-    """Makes voices from words and keeps them. `tell` hears of each stage when it begins."""
+    """Makes voices from descriptions and keeps them. The `tell` callbacks are called when a stage starts."""
 
     def __init__(
         self, synthesizer: Synthesizer, models: ModelManager, prompts: ClonePrompts, voices: VoiceStore
@@ -92,13 +92,14 @@ class VoiceDesigner:
         self._prompts = prompts
         self._voices = voices
         self.checkpoints = published("voice_design", models.size), published("base", models.size)
-        """What it takes to make a voice."""
+        """The checkpoints that are needed to make and keep a voice: VoiceDesign and Base."""
 
     async def check(self, name: str | None, *, overwrite: bool = False) -> None:
-        """Find out before anything is spoken what would go wrong after it; without a name nothing is to be kept.
+        """Check, before anything is spoken, that the voice can be made and kept. Without a name it is not to be kept.
 
-        Raises InvalidRequest for a name that can't be had, NameExists, and Unavailable while a checkpoint that it takes
-        is nowhere: the download of all of them begins, if the server may.
+        Raises InvalidRequest if the name is not allowed, NameExists if it is taken and `overwrite` is False, and
+        Unavailable if a checkpoint that is needed is not available. All that are missing then start to download, if the
+        server may download them.
         """
         if name is not None:
             self._check_name(name, overwrite=overwrite)
@@ -115,9 +116,9 @@ class VoiceDesigner:
         sampling: Sampling,
         tell: Callable[[Stage], None] = _untold,
     ) -> VoicePreview:
-        """Have `text` spoken by a voice as described. The same seed gives the same voice.
+        """Let a voice as described speak `text`. The same seed gives the same voice.
 
-        Raises a SpeechError where it can't be spoken, and InvalidRequest where the clip would be of no use.
+        Raises a SpeechError if it can't be spoken, and InvalidRequest if the clip is too short or too long.
         """
         said = await asyncio.to_thread(_said, text)
         seed = secrets.randbits(48) if sampling.seed is None else sampling.seed
@@ -154,7 +155,7 @@ class VoiceDesigner:
     ) -> KeptVoice:
         """Keep a preview as a preset that is ready to speak.
 
-        Raises a SpeechError where that fails; nothing is kept then, and what was to be overwritten stays.
+        Raises a SpeechError if that fails; then nothing is kept, and a voice that was to be overwritten stays.
         """
         base = self.checkpoints[1]
         prompt = (base.size, await self._prompt(base, preview, tell)) if await self._extracts(base) else None
@@ -170,11 +171,11 @@ class VoiceDesigner:
         )
 
     async def _extracts(self, base: Checkpoint) -> bool:
-        """Whether it is this machine's engine that will clone the voice, and not a server that hears the clip anew."""
+        """Return whether this machine's engine will clone the voice. A vLLM server would get the clip each time."""
         return self._models.has_engine and (await self._models.look(base)).available
 
     async def _prompt(self, base: Checkpoint, preview: VoicePreview, tell: Callable[[Stage], None]) -> ClonePrompt:
-        """What the checkpoint reads out of the clip."""
+        """Return the clone prompt that the checkpoint extracts from the clip."""
         reference = await asyncio.to_thread(prepare, [preview.clip])
         tell("loading")
         async with self._models.use(base) as worker:
@@ -182,7 +183,7 @@ class VoiceDesigner:
             return await self._prompts.prompt(worker, base, reference)
 
     def _check_name(self, name: str, *, overwrite: bool) -> None:
-        """Raise what the store would raise for the name."""
+        """Raise the error that the store would raise for the name."""
         if self._voices.find(check_name(name)) and not overwrite:
             raise NameExists(
                 f"There is a voice called {name} already; choose another name, or send overwrite true.", param="name"
@@ -190,9 +191,9 @@ class VoiceDesigner:
 
 
 class VoicePreviews:
-    """Sketches that somebody has heard and may want to keep: their clips are among `clips`, and go as those go.
+    """Previews that somebody may want to keep. Their clips are stored in `clips` and expire like all clips there.
 
-    Only the latest are remembered, and none after a restart.
+    Only the latest `_REMEMBERED` are remembered, and none after a restart.
     """
 
     def __init__(self, clips: Clips) -> None:
@@ -200,7 +201,7 @@ class VoicePreviews:
         self._drawn: OrderedDict[str, tuple[Design, Language | None, str | None]] = OrderedDict()
 
     async def add(self, preview: VoicePreview) -> StoredClip:
-        """Put its clip where it can be heard; by the clip's id the preview is found. Raises StorageFailed."""
+        """Store the preview's clip, so that it can be played. Its ID is also the preview's. Raises StorageFailed."""
         clip = await self._clips.add(await asyncio.to_thread(wav.pack, preview.clip), "wav", preview.seconds)
         self._drawn[clip.id] = preview.design, preview.language, preview.clip.text
         if len(self._drawn) > _REMEMBERED:
@@ -208,7 +209,7 @@ class VoicePreviews:
         return clip
 
     async def get(self, clip_id: str) -> VoicePreview:
-        """The preview of that clip. Raises NotFound."""
+        """Return the preview with that clip. Raises NotFound if there is none, or no longer."""
         try:
             design, language, said = self._drawn[clip_id]
             data = await asyncio.to_thread(self._clips.path(clip_id).read_bytes)
@@ -224,7 +225,10 @@ _MAX_FRAMES = round(LONGEST * SAMPLE_RATE / FRAME_SAMPLES)
 
 
 def _said(text: str) -> str:
-    """What is spoken of a text, in one piece, so that the voice is one. Raises InvalidRequest where it is nothing."""
+    """Return what is spoken of a text as one piece, so that the voice is the same throughout.
+
+    Raises InvalidRequest if there is nothing to speak.
+    """
     script = Script(max_chars=max(len(text), 1))
     script.feed(text)
     script.finish()
@@ -246,5 +250,5 @@ def _check_length(seconds: float, *, cut: bool) -> None:
 
 
 def _as_kept(clip: Reference) -> Reference:
-    """In 16 bits, so that what is read out of it now is what will be read out of the file."""
+    """Return the clip rounded to 16 bits, so that what is extracted from it is the same as from the stored file."""
     return wav.unpack(wav.pack(clip), clip.text)
