@@ -52,7 +52,8 @@ async def speak_all(
     tasks = [asyncio.create_task(speak(item), name="batch item") for item in items]
     try:
         for task in tasks:
-            await asyncio.wait([task])  # not `await task`: that would cancel it first, and so let another start
+            # not `await task`: if this generator is cancelled, that would cancel the task first and let another start
+            await asyncio.wait([task])
             yield task.result()
     finally:
         for task in tasks:
