@@ -70,8 +70,8 @@ class PlaybackBuffer:
     """Holds audio back until playback will not stall, and measures how fast audio is generated.
 
     Before anything is sent, the whole answer must be able to play through. When a later piece arrives too late for
-        """`speed` is the expected seconds of audio generated per second; None if unknown, infinity to send at once.
-    pause between words.
+    that, its beginning is held back. After `max_hold` seconds without audible audio, what is held is sent up to its
+    last pause between words.
     """
 
     def __init__(self, speed: float | None, max_hold: float = MAX_HOLD_SECONDS, tempo: float = 1.0) -> None:
