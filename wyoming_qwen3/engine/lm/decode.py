@@ -1,4 +1,4 @@
-"""The decode loop: utterances as rows that join, advance together frame by frame, and leave.
+"""The decode loop: utterances are rows that join, advance together by one frame per step, and leave.
 
 Knows prompts, talker, code predictor and sampling; does NOT know audio, where requests come from, threads or time.
 """
@@ -31,20 +31,20 @@ _FRAMES_PER_TOKEN = 10
 _FRAMES_AROUND_A_WORD = 50
 
 _SPARE_POSITIONS = 128
-"""Room in a new cache beyond the prompt: 10 s of speech before it grows."""
+"""Positions that a new KV cache has beyond the prompt: 10 s of speech before it must grow."""
 
 _REMEMBERED_HEADS = 32
-"""Beginnings of prompts, each of a voice, language and instruction, that need not be computed again; 2 to 4 MB each."""
+"""How many prompt heads (voice, language and instruction) keep their KV cache for the next request; 2 to 4 MB each."""
 
 _SUPPRESSED = 1024
-"""Upstream never draws the last 1024 ids of the talker's vocabulary, but for the end of speech."""
+"""Upstream never samples the last 1024 ids of the talker's vocabulary, except the end of speech."""
 
 
 def frame_limit(text_tokens: int, max_frames: int | None) -> int:
-    """Frames that a text of so many tokens can need at most: 10 per token, and never above `max_frames`.
+    """Return the most frames that a text of `text_tokens` tokens may take: 10 per token, and at most `max_frames`.
 
-    A token takes 3 to 4 frames at an ordinary pace, so speech beyond the limit is a runaway. A short text has up to 50
-    more, for what is around its words, but not more than 100 by that.
+    A token takes 3 to 4 frames at an ordinary pace, so speech beyond the limit is a runaway. A short text may take 50
+    frames more, for the sound around its words, as long as that does not bring the limit above 100.
     """
     around = min(_MIN_FRAMES, _FRAMES_AROUND_A_WORD + _FRAMES_PER_TOKEN * text_tokens)
     limit = max(around, _FRAMES_PER_TOKEN * text_tokens)
@@ -53,10 +53,11 @@ def frame_limit(text_tokens: int, max_frames: int | None) -> int:
 
 @dataclass(eq=False)
 class Speech:
-    """Where the talker is in one utterance; exists from the prefill to the end.
+    """The talker's state in one utterance; exists from the prefill to the end.
 
-    `hidden` [hidden] is the talker's last state. `codes_embedding` [hidden] is the codec half of its next input: the
-    last frame, which is emitted before the talker takes it in; None before the first frame, and once it is taken in.
+    `hidden` [hidden] is the talker's last hidden state. `codes_embedding` [hidden] is the codec half of its next input:
+    the embedding of the last frame, which is emitted before the talker processes it. It is None before the first frame
+    and once the talker has processed the last one.
     """
 
     track: TextTrack
@@ -66,19 +67,19 @@ class Speech:
 
     @property
     def stalled(self) -> bool:
-        """Whether the next frame depends on text that has not come."""
+        """Whether the next frame depends on text that has not arrived."""
         return self.codes_embedding is not None and self.track.stalled
 
     def take_in(self, hidden: Tensor) -> None:
-        """The talker has taken the last frame and its text in, and is in this state now."""
+        """Note that the talker has processed the last frame and its text, and has this hidden state now."""
         self.track.next()
         self.hidden, self.codes_embedding = hidden, None
 
 
 class Row:
-    """One utterance: its text so far, how its codes are drawn, and how far it has come. Made by Decoder.admit.
+    """One utterance: its text so far, its sampler and its progress. Decoder.admit creates it.
 
-    Between steps anyone may feed it text; the rest is the decoder's.
+    Callers may feed it text between steps; only the decoder changes anything else.
     """
 
     def __init__(
@@ -97,17 +98,17 @@ class Row:
         """Frames emitted so far."""
 
         self.repeated = 0
-        """How many of the last frames have the same first code."""
+        """How many of the last frames in a row have the same code 0."""
 
         self.text_tokens = 0
         """Tokens of the text so far."""
 
         self.ending: Ending | None = None
-        """Why it ended: by the model's end of speech, the frame limit or an error; None while it goes on."""
+        """Why the row ended: the model's end of speech, the frame limit or an error; None while it goes on."""
 
         self.speech: Speech | None = None
         self.begun: Callable[[], Tensor] | None = None
-        """Waits for the codes of a frame that a step has left to the device."""
+        """Waits for the codes of the frame that the device is computing, and returns them; None if there is none."""
 
         self.text_finished = False
         self._tokenizer = tokenizer
@@ -117,17 +118,17 @@ class Row:
 
     @property
     def limit(self) -> int:
-        """Frames after which it ends with "limit"; grows with the text."""
+        """Frames after which the row ends with "limit"; grows with the text."""
         return frame_limit(self.text_tokens, self._max_frames)
 
     @property
     def ready(self) -> bool:
-        """Whether a step would bring it on; otherwise it has ended, or waits for text."""
+        """Whether a step would advance the row; if not, it has ended or waits for text."""
         return self.begun is not None or self.advances
 
     @property
     def advances(self) -> bool:
-        """Whether there is all that its next frame needs."""
+        """Whether everything that the next frame needs is there."""
         if self.ending is not None:
             return False
         if self.speech is None:
@@ -136,29 +137,29 @@ class Row:
         return self.text_finished or bool(self._new_ids) or not self.speech.stalled
 
     def feed(self, text: str) -> None:
-        """Take more text, cut anywhere."""
+        """Add text, which may be cut at any character."""
         self._take(self._tokenizer.feed(text))
 
     def finish(self) -> None:
-        """No more text comes. Raises InvalidRequest when none ever came."""
+        """Mark the text as complete. Raises InvalidRequest if it is empty."""
         self._take(self._tokenizer.finish())
         self.text_finished = True
         if not self.text_tokens:
             raise InvalidRequest("The text is empty; nothing can be spoken.")
 
     def take_new_ids(self) -> list[int]:
-        """Settled text tokens that were not taken before."""
+        """Return the ids of settled text tokens that were not taken before."""
         taken, self._new_ids = self._new_ids, []
         return taken
 
     def emit(self, first_code: int) -> None:
-        """Count a frame that goes out."""
+        """Count a frame that is emitted."""
         self.frames += 1
         self.repeated = self.repeated + 1 if first_code == self._last_code else 1
         self._last_code = first_code
 
     def end(self, ending: Ending) -> None:
-        """Stop for good and give the memory back."""
+        """End the row and release its memory."""
         self.ending = ending
         self.speech = self.begun = None
 
@@ -169,7 +170,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """The two halves of a checkpoint that make codes."""
+    """The two models of a checkpoint that generate codes."""
 
     talker: Talker
     predictor: Predictor
@@ -177,9 +178,9 @@ class LanguageModel:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What one step made of a row: 80 ms of speech as `codes`, int64 [16], or its `ending`; the other is None.
+    """The result of one step for a row: 80 ms of speech as `codes`, int64 [16], or its `ending`; the other is None.
 
-    A row that ended by an error has that as `error`.
+    `error` is the error by which the row ended, if it ended by one.
     """
 
     row: Row
@@ -191,7 +192,7 @@ class Frame:
 class Decoder:
     """Turns requests into codec frames with one checkpoint.
 
-    A row is all the state of an utterance: any number may be open, and each step advances those it is given.
+    A row holds all state of its utterance. Any number of rows may be open, and each step advances those it is given.
     """
 
     def __init__(self, published: Published, model: LanguageModel) -> None:
@@ -214,11 +215,12 @@ class Decoder:
         finished: bool = True,
         streaming_text: bool = False,
     ) -> Row:
-        """Open a row for `text`, and more of it by `row.feed` unless `finished`; compute its prefill if it is ready.
+        """Open a row for `text`, and compute its prefill if it has enough text. Unless `finished`, feed it the rest.
 
-        With `streaming_text` the text runs along with the codes, and speech begins at the first settled token;
-        otherwise the row waits for all of its text and lays it out as upstream does by default for this kind of
-        checkpoint. Raises what `prompt.prepare` raises, and InvalidRequest for an empty text.
+        With `streaming_text` the talker gets the text along with the codes, and speech begins at the first settled
+        token. Otherwise the prompt is laid out as upstream does by default for this kind of checkpoint; where that
+        needs the whole text, the row waits for it. Raises what `prompt.prepare` raises, and InvalidRequest if the text
+        is finished and empty.
         """
         row = Row(
             prepare(self._published, request),
@@ -236,11 +238,11 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[Frame]:
-        """Advance those of `rows` that are ready by one frame, or to their end, together.
+        """Advance those of `rows` that are ready by one frame, or to their end, in one batch.
 
-        Returns one Frame for each of them, in their order. The talker takes a frame in only at the next step, so a
-        frame is out as early as can be. A row's error is its end, and changes no number of the other rows. Raises
-        errors that concern all rows.
+        Returns one Frame for each of them, in their order. The talker processes a frame only at the next step, so that
+        the frame is returned as early as possible. An error of one row ends that row and does not change the results of
+        the others. Raises errors that concern all rows.
         """
         ready = [row for row in rows if row.advances]
         failed = self._read_text(ready)
@@ -248,7 +250,7 @@ class Decoder:
         return [_frame(row, failed.get(row) or made[row]) for row in ready]
 
     def _read_text(self, rows: Sequence[Row]) -> dict[Row, Exception]:
-        """Lay out all text that has come; returns the errors of rows for which that can't be done."""
+        """Prefill or extend each row with the text that has arrived; return the errors of rows where this fails."""
         outcomes = {row: attempt(partial(self._read_text_of, row)) for row in rows}
         return {row: error for row, error in outcomes.items() if error}
 
@@ -257,12 +259,12 @@ class Decoder:
         self._catch_up(row)
 
     def _advance(self, rows: Sequence[Row]) -> dict[Row, Frame]:
-        """Take both halves of a step, each of which leaves all rows as they were if it fails."""
+        """Run both halves of a step; each of them leaves all rows unchanged if it fails."""
         self._talk([speech for row in rows if (speech := row.speech) and speech.codes_embedding is not None])
         return self._speak(rows)
 
     def forget(self) -> None:
-        """Give the memory back of what is only remembered; from any thread, since what is in use stays as it is."""
+        """Release the remembered prompt heads. Safe to call on any thread: what is in use stays as it is."""
         self._heads = {}
 
     def _prefill(self, row: Row) -> None:
@@ -277,19 +279,19 @@ class Decoder:
         row.speech = self._opened(prompt, cache, done, finished=row.text_finished)
 
     def _opened(self, prompt: Prompt, cache: KvCache, done: int, *, finished: bool) -> Speech:
-        """Take in what of the prompt is not in the cache yet."""
+        """Prefill the prompt's positions from `done` on and return the row's talker state."""
         hidden = self._talker.advance(prompt.prefill[None, done:], (cache,))[0]
         return Speech(TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=finished), cache, hidden)
 
     def _restore_head(self, prompt: Prompt, cache: KvCache) -> int:
-        """Fill a new cache with the positions that do not depend on the text; returns how many these are.
+        """Fill a new cache with the positions that do not depend on the text; return how many these are.
 
-        Keys and values follow from the embeddings up to their position and from nothing else, so these are what they
-        are remembered by.
+        Keys and values depend only on the embeddings up to their position, so a hash of these embeddings identifies
+        them.
         """
         head = prompt.prefill[: prompt.head]
         key = hashlib.blake2b(head.contiguous().cpu().view(torch.uint8).numpy().tobytes()).digest()
-        heads = self._heads  # forgetting puts another in its place
+        heads = self._heads  # forget() replaces the dict, perhaps meanwhile
         if key not in heads:
             new = self._talker.transformer.new_cache(prompt.head)
             self._talker.advance(head[None], (new,))
@@ -300,7 +302,7 @@ class Decoder:
         return prompt.head
 
     def _catch_up(self, row: Row) -> None:
-        """Put all the text that has come on the track of the row's speech."""
+        """Append all text that has arrived to the row's text track."""
         speech = row.speech
         assert speech is not None
         if ids := row.take_new_ids():
@@ -309,7 +311,7 @@ class Decoder:
             speech.track.finish()
 
     def _talk(self, speeches: Sequence[Speech]) -> None:
-        """Let the talker take in the last frame of each, with the next of its text."""
+        """Advance the talker by the last frame of each speech and its next text embedding."""
         if not speeches:
             return
         inputs = torch.stack([_next_input(speech) for speech in speeches])
@@ -318,7 +320,7 @@ class Decoder:
             speech.take_in(state)
 
     def _speak(self, rows: Sequence[Row]) -> dict[Row, Frame]:
-        """Draw the next frame of each row, or end it."""
+        """Sample the next frame of each row, or end the row; restore all samplers if this fails."""
         saved = [row.sampler.save() for row in rows]
         try:
             return self._draw(rows) if rows else {}
@@ -328,7 +330,7 @@ class Decoder:
             raise
 
     def _draw(self, rows: Sequence[Row]) -> dict[Row, Frame]:
-        """As _speak; what fails fails before anything but samplers has changed."""
+        """Do the work of _speak. If it raises, nothing but samplers has changed."""
         speeches = [row.speech for row in rows if row.speech is not None]
         hidden = torch.stack([speech.hidden for speech in speeches])
         logits = self._talker.logits(hidden)
@@ -350,19 +352,19 @@ class Decoder:
         return {row: Frame(row, codes.get(place), row.ending) for place, row in enumerate(rows)}
 
     def _ending(self, row: Row, first: int) -> Ending | None:
-        """Why the row ends when this is the next id of codebook 0; None where it goes on."""
+        """Return why the row ends if its next code 0 is `first`; None if it goes on."""
         if first == self._end:
             return "eos"
         return "limit" if row.frames >= row.limit else None
 
 
 def _frame(row: Row, made: Frame | Exception) -> Frame:
-    """What was made of a row, or its end by an error."""
+    """Return the row's frame, or end the row if there is an error instead."""
     return made if isinstance(made, Frame) else failed_frame(row, made)
 
 
 def failed_frame(row: Row, error: Exception) -> Frame:
-    """End a row by an error."""
+    """End a row by an error and return its last Frame."""
     row.end("error")
     return Frame(row, None, "error", error)
 

@@ -1,7 +1,7 @@
-"""The decode loop over slots, as a GPU wants it: each step is two launches, and no step waits for the device.
+"""The decode loop for a GPU: rows sit in slots, each step is two launches, and no step waits for the frame it starts.
 
-A row that is stepped has a seat, which is a slot; all else that decode.py knows of rows is true of it. What a step
-begins is read by the next one: the end of speech is seen one frame late, and that frame is dropped.
+A row has a seat, which is a slot, while it is stepped; otherwise rows work as in decode.py. A step starts a frame and
+the next step reads it. The end of speech is therefore seen one frame late, and the extra frame is dropped.
 """
 
 import weakref
@@ -26,7 +26,7 @@ from .transformer import KvCache
 
 @dataclass(eq=False)
 class _SlotRow:
-    """A slot, and the row in it, whose talker is before `position`."""
+    """A slot and the row in it; `position` is the next cache position that the talker writes."""
 
     slot: int
     position: int = 0
@@ -34,7 +34,7 @@ class _SlotRow:
 
     @property
     def sitter(self) -> Row | None:
-        """The row, unless it has ended or nobody wants it any more."""
+        """The row in this slot; None if there is none, it has ended, or nothing refers to it any more."""
         row = self.row() if self.row else None
         return row if row and row.speech else None
 
@@ -42,14 +42,14 @@ class _SlotRow:
 class StaticDecoder(Decoder):
     """Turns requests into codec frames with one checkpoint; see Decoder. Codes of frames are in the host's memory.
 
-    Rows longer than a slot are stepped as a Decoder steps them. Rows without a seat take that of one that is not in
-    the same step, so more rows than slots are stepped in several goes.
+    Rows longer than a slot are stepped as in Decoder. A row without a seat takes that of a row that is not in the same
+    group, so that more rows than slots are stepped group by group.
     """
 
     def __init__(
         self, published: Published, model: LanguageModel, graphs: Graphs, buckets: Buckets | None = None
     ) -> None:
-        """Captures all steps. Raises CaptureFailed and torch.OutOfMemoryError; the model is as good as before then."""
+        """Capture all steps. Raises CaptureFailed and torch.OutOfMemoryError; the model stays usable then."""
         super().__init__(published, model)
         assert isinstance(self._predictor, CodePredictor)
         self._remembers_heads = True
@@ -58,10 +58,10 @@ class StaticDecoder(Decoder):
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[Frame]:
-        """Begin the next frame of those of `rows` that have all it needs, and return what was begun before.
+        """Start the next frame of those of `rows` that can advance, and return the frames started before.
 
-        Returns a Frame for each row that had one begun, for each that is longer than a slot, and for each that ends by
-        an error. Raises errors that concern all rows.
+        Returns a Frame for each row that had one started, for each row that is longer than a slot, and for each row
+        that ends by an error. Raises errors that concern all rows.
         """
         begun = [(row, row.begun) for row in rows if row.begun is not None]
         for row, _ in begun:
@@ -80,7 +80,7 @@ class StaticDecoder(Decoder):
         return frames + [failed_frame(row, error) for row, error in failed.items()]
 
     def _opened(self, prompt: Prompt, cache: KvCache, done: int, *, finished: bool) -> Speech:
-        """As in Decoder; where one position is left it is the row's first input, and costs no launches of its own."""
+        """Prefill as Decoder does. A single remaining position becomes the row's first step input, to save launches."""
         left = prompt.prefill[done:]
         if len(left) > 1:
             return super()._opened(prompt, cache, done, finished=finished)
@@ -89,10 +89,10 @@ class StaticDecoder(Decoder):
         return Speech(track, cache, hidden=nothing, codes_embedding=nothing)
 
     def _begin(self, group: Sequence[Row]) -> dict[Row, Exception]:
-        """Begin the next frame of each row of a group, for which there are seats; returns errors of rows.
+        """Start the next frame of each row of a group no larger than the number of seats; return the errors of rows.
 
-        A row's error on the host is that row's. One of the launches is that of all that were to speak: nobody knows
-        what has become of their slots.
+        An error on the host ends the row that it occurred for. An error of the launches ends all rows that were to
+        speak, because the contents of their slots are unknown then.
         """
         failed = self._seat(group)
         parts = [self._part_or_none(seat, group, failed) for seat in self._seats]
@@ -110,7 +110,7 @@ class StaticDecoder(Decoder):
         return failed
 
     def _part_or_none(self, seat: _SlotRow, group: Sequence[Row], failed: dict[Row, Exception]) -> SlotStep:
-        """What a seat does in the next step; none, and its row among the `failed`, if that can't be prepared."""
+        """Return what a seat does in the next step. If preparing it fails, end its row, add it to `failed`: NO_STEP."""
         part = attempt(partial(self._part, seat, group))
         if isinstance(part, Exception) and (row := seat.sitter):
             failed[row] = part
@@ -118,7 +118,7 @@ class StaticDecoder(Decoder):
         return NO_STEP if isinstance(part, Exception) else part
 
     def _part(self, seat: _SlotRow, group: Sequence[Row]) -> SlotStep:
-        """What a seat does in the next step, for which its text and its numbers are put in place."""
+        """Return what a seat does in the next step, with its text embedding and random numbers put in place."""
         row = seat.sitter
         if row is None:
             return NO_STEP
@@ -132,7 +132,7 @@ class StaticDecoder(Decoder):
         return SlotStep(seat.position, row.sampler.drawn, talks, speaks)
 
     def _go_on(self, seat: _SlotRow, part: SlotStep, codes: Callable[[], Tensor]) -> None:
-        """Account for a step that is under way."""
+        """Update a row after its step was launched."""
         row = seat.sitter
         assert row is not None
         row.begun = lambda: codes()[seat.slot]
@@ -143,7 +143,7 @@ class StaticDecoder(Decoder):
             self._leave(seat)
 
     def _read(self, row: Row, codes: Tensor) -> Frame:
-        """What became of a frame: it is one, or the row's end."""
+        """Return the Frame for codes [16] that the device computed: the codes, or the row's end."""
         if ending := self._ending(row, int(codes[0])):
             row.end(ending)
             return Frame(row, None, ending)
@@ -154,9 +154,9 @@ class StaticDecoder(Decoder):
         return _speech(row).cache.length < self.slots.buckets.capacity
 
     def _seat(self, group: Sequence[Row]) -> dict[Row, Exception]:
-        """Find seats for the rows of a group, among the first ones, so that few slots take part; returns their errors.
+        """Seat the rows of a group in the first slots, so that few slots are computed; return the errors of rows.
 
-        A row that fails is ended at once, and its seat is free.
+        A row that fails is ended at once, and its seat is free again.
         """
         places = {row: seat for seat in self._seats if (row := seat.sitter)}
         crowd = min(len(places.keys() | set(group)), len(self._seats))
@@ -170,7 +170,7 @@ class StaticDecoder(Decoder):
         return failed
 
     def _move(self, row: Row, seat: _SlotRow | None, best: Sequence[_SlotRow], group: Sequence[Row]) -> None:
-        """Have a row sit in one of the best seats: a free one, or that of a row that is not of the group."""
+        """Move a row to one of the `best` seats: a free one, or that of a row outside the group."""
         if seat:
             self._leave(seat)
         better = next((one for one in best if one.sitter is None), None)
@@ -186,7 +186,7 @@ class StaticDecoder(Decoder):
         seat.row = weakref.ref(row)
 
     def _leave(self, seat: _SlotRow) -> None:
-        """Give a seat's row all that is its own, so that it can go on anywhere."""
+        """Copy a row's state out of its slot, so that it can continue anywhere, and free the seat."""
         row = seat.sitter
         assert row is not None
         speech = _speech(row)

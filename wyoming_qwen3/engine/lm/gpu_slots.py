@@ -1,8 +1,8 @@
-"""Slots: all that rows need at fixed addresses, and the two steps over them that can be captured.
+"""Slots: the state of rows at fixed addresses, and the two steps over them that can be captured as CUDA graphs.
 
-`talk` is the talker, `frame` the draw of codebook 0 and the whole code predictor, draws and sums of embeddings
-included. Neither waits for the device or looks at a value: a slot that does not take part computes with the others, and
-keeps what it has. Knows nothing of whose slot is whose, of text and of when speech ends.
+`talk` runs the talker. `frame` samples code 0 and runs the whole code predictor, including sampling and the sums of
+embeddings. Neither waits for the device or reads a value back: a slot that does not take part is computed with the
+others, but keeps its state. Knows nothing of which row is in which slot, of text and of when speech ends.
 """
 
 from bisect import bisect_left
@@ -23,9 +23,10 @@ from .transformer import KvCache, Transformer, attention_of_one
 
 @dataclass(frozen=True)
 class Buckets:
-    """For how many slots, from the first on, and for how many positions there are steps; the last are all there are.
+    """The sizes for which there are steps: counts of slots, from the first slot on, and numbers of cache positions.
 
-    A slot takes 115 KB a position with the published checkpoints in bfloat16, so all of them take 940 MB.
+    The last entries are the number of slots and their capacity. A slot takes 115 KB per position with the published
+    checkpoints in bfloat16, so all slots take 940 MB.
     """
 
     rows: Sequence[int] = (1, 2, 4, 8)
@@ -33,28 +34,28 @@ class Buckets:
 
     @property
     def slots(self) -> int:
-        """How many slots there are."""
+        """Number of slots."""
         return self.rows[-1]
 
     @property
     def capacity(self) -> int:
-        """Positions of a slot."""
+        """Cache positions of a slot."""
         return self.lengths[-1]
 
     def holding_rows(self, rows: int) -> int:
-        """The smallest number of slots that holds so many rows."""
+        """Return the smallest count of slots with steps that holds `rows` rows."""
         return self.rows[bisect_left(self.rows, rows)]
 
     def holding_positions(self, positions: int) -> int:
-        """The smallest length that holds so many positions."""
+        """Return the smallest length with a step that holds `positions` positions."""
         return self.lengths[bisect_left(self.lengths, positions)]
 
 
 @dataclass(frozen=True)
 class SlotStep:
-    """A slot in the next steps. `talks` lets its talker take in the last frame, `speaks` draws the next.
+    """What one slot does in the next step: `talks` runs the talker on the last frame, `speaks` samples the next frame.
 
-    `position` is where it takes in, `drawn` the number of its frames so far.
+    `position` is the cache position that the talker writes; `drawn` is the number of frames sampled so far.
     """
 
     position: int
@@ -67,12 +68,12 @@ NO_STEP = SlotStep(0, 0, talks=False, speaks=False)
 
 
 class Slots:
-    """The slots of a checkpoint; its steps are captured at once."""
+    """The slots of a checkpoint; all steps are captured when it is created."""
 
     def __init__(
         self, talker: Talker, predictor: CodePredictor, banned: Tensor, *, graphs: Graphs, buckets: Buckets
     ) -> None:
-        """`banned` bool [vocabulary] are the ids that are never drawn. Raises CaptureFailed, torch.OutOfMemoryError."""
+        """`banned` bool [vocabulary] marks ids never to sample. Raises CaptureFailed and torch.OutOfMemoryError."""
         assert isinstance(talker.transformer, Transformer)
         self.buckets = buckets
         self._talker, self._predictor = talker, predictor
@@ -95,10 +96,10 @@ class Slots:
         codes = self._talker.config.code_predictor_config.vocab_size
         state = torch.zeros(slots, self._talker.config.hidden_size, dtype=self._talker.dtype, device=device)
         self.text = state
-        """The text half of each slot's next input [slots, hidden]."""
+        """The text half of each slot's next talker input [slots, hidden]."""
 
         self.sums = state.clone()
-        """The codec half: the sum of the last frame's embeddings [slots, hidden]."""
+        """The codec half of that input: the sum of the last frame's embeddings [slots, hidden]."""
 
         self.codes = torch.zeros(slots, self._predictor.codebooks, dtype=torch.int64, device=device)
         """The last frame of each slot, int64 [slots, 16]."""
@@ -106,7 +107,7 @@ class Slots:
         self._hidden = state.clone()
         self._cache = self._transformer.new_cache(self.buckets.capacity, slots)
         for tensor in (self._cache.keys, self._cache.values):
-            tensor.zero_()  # what is masked must be a number all the same
+            tensor.zero_()  # masked positions must be finite too
         self._seen = torch.zeros(slots, first, dtype=torch.bool, device=device)
         self._penalty = torch.ones(slots, 1, device=device)
         self._parts = torch.zeros(4, slots, dtype=torch.int64, device=device)
@@ -118,11 +119,11 @@ class Slots:
 
     @property
     def footprint(self) -> int:
-        """Bytes of all slots, without what was captured."""
+        """Bytes of all slots: KV cache and random numbers, without the captured graphs."""
         return sum(tensor.nbytes for tensor in (self._cache.keys, self._cache.values, self._noise))
 
     def put(self, slot: int, cache: KvCache, hidden: Tensor, codes_embedding: Tensor | None, sampler: Sampler) -> None:
-        """Have a row go on in a slot, from its cache, its talker's last state and the codec half of its next input."""
+        """Copy a row into a slot: KV cache, talker's last hidden state, codec half of its next input, and sampler."""
         for mine, its in ((self._cache.keys, cache.keys), (self._cache.values, cache.values)):
             mine[:, slot, :, : cache.length] = its[:, 0, :, : cache.length]
         self._hidden[slot] = hidden
@@ -135,7 +136,7 @@ class Slots:
         self._noise[slot] = 1
 
     def take(self, slot: int, position: int, cache: KvCache, sampler: Sampler) -> Tensor:
-        """Give a row back what it has become before `position`; returns its talker's last state [hidden]."""
+        """Copy a slot's KV cache before `position` and its sampler state to a row; return its hidden state [hidden]."""
         cache.reserve(position)
         new = slice(cache.length, position)
         cache.keys[:, 0, :, new] = self._cache.keys[:, slot, :, new]
@@ -145,7 +146,7 @@ class Slots:
         return self._hidden[slot].clone()
 
     def roll(self, slot: int, sampler: Sampler) -> None:
-        """Draw the numbers of a slot's next frame, which come from its own generator and from nowhere else."""
+        """Draw the random numbers of a slot's next frame, only from its row's own generator; greedy parts need none."""
         first, others = is_greedy(sampler.choice.talker), is_greedy(sampler.choice.predictor)
         if not (first or others):
             self._noise[slot].exponential_(generator=sampler.generator)
@@ -155,7 +156,7 @@ class Slots:
             self._other_noise[slot].exponential_(generator=sampler.generator)
 
     def advance(self, parts: Sequence[SlotStep]) -> int:
-        """Take the steps for the first slots, each with its part; returns how many slots took them."""
+        """Run the steps of the first slots, one of `parts` for each; return how many slots were computed."""
         rows = self.buckets.holding_rows(len(parts))
         parts = [*parts, *[NO_STEP] * (self.buckets.slots - len(parts))]
         upload(
@@ -173,11 +174,11 @@ class Slots:
         return rows
 
     def talk(self, rows: int, length: int) -> None:
-        """Let the talkers of the first `rows` slots look back at `length` positions."""
+        """Run the talker of the first `rows` slots, with attention over the first `length` cache positions."""
         self._talks[rows, length]()
 
     def frame(self, rows: int) -> None:
-        """Make a frame of each of the first `rows` slots."""
+        """Sample a frame for each of the first `rows` slots."""
         self._frames[rows]()
 
     def _talk(self, rows: int, length: int) -> None:
@@ -198,7 +199,7 @@ class Slots:
         _replace(self.sums[:rows], sums, speaks)
 
     def _draw_first(self, logits: Tensor, drawn: Tensor, speaks: Tensor) -> Tensor:
-        """Draw the ids of codebook 0 as Sampler.draw does, and remember those of slots that speak."""
+        """Sample code 0 of each row as Sampler.draw does, and mark it as seen in the slots that speak."""
         rows = len(logits)
         seen = self._seen[:rows]
         logits = penalised(logits, seen, self._penalty[:rows]).masked_fill(self._banned, -torch.inf)
@@ -210,7 +211,7 @@ class Slots:
 
 
 class _Past:
-    """Slots as a transformer's past: each takes its token in at its own position, and looks back from there."""
+    """Slots as a transformer's past: each token is written at its slot's position and attends from there back."""
 
     def __init__(self, cache: KvCache, positions: Tensor, length: int) -> None:
         self.rows = len(positions)
@@ -221,7 +222,7 @@ class _Past:
         self._mask = (torch.arange(length, device=positions.device) <= positions[:, None])[:, None, None]
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """See Past.attend, for one token of each row."""
+        """Attend as Past.attend does, for one token of each row."""
         keys, values = self._cache.keys[layer], self._cache.values[layer]
         keys[self._each, :, self._positions] = k[:, :, 0]
         values[self._each, :, self._positions] = v[:, :, 0]
@@ -230,5 +231,5 @@ class _Past:
 
 
 def _replace(kept: Tensor, new: Tensor, where: Tensor) -> None:
-    """Rows of `kept` [rows, n] by those of `new` where `where` [rows] is not 0."""
+    """Replace the rows of `kept` [rows, n] by those of `new` where `where` [rows] is not 0."""
     kept.copy_(torch.where(where.bool()[:, None], new, kept))

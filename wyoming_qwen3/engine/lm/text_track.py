@@ -1,4 +1,4 @@
-"""Text on its way into the talker: tokens that are settled while text still arrives, and one embedding per frame.
+"""Feeds text to the talker: tokens that are settled while text still arrives, and one embedding per frame.
 
 Knows the tokenizer and the order of text embeddings; does NOT know voices, codes or the rest of the prompt.
 """
@@ -12,17 +12,17 @@ from torch import Tensor
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token ids of `text`; what looks like a special token is read as the characters it is made of."""
+    """Return the token ids of `text`; what looks like a special token is encoded as plain characters."""
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     return ids
 
 
 class IncrementalTokenizer:
-    """Tokenises text that arrives in pieces, and gives the ids of the whole stripped text exactly.
+    """Tokenises text that arrives in pieces; the ids are exactly those of the whole stripped text.
 
     Byte-pair merges never cross pre-tokens, so the ids of a pre-token are settled as soon as no later text can change
-    it, in Unicode normal form C: when another one follows that is neither whitespace nor combining marks alone. A
-    long run of letters without a boundary, as in Chinese, waits for its end.
+    it. In Unicode normal form C that is when more text follows it than whitespace and combining marks. A long run of
+    letters without a boundary, as in Chinese, is not settled before its end.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -31,7 +31,7 @@ class IncrementalTokenizer:
         self._begun = False
 
     def feed(self, text: str) -> list[int]:
-        """Take more text; returns the ids that are settled by it, often none."""
+        """Add text and return the ids that it settles, often none."""
         tokenizer = self._tokenizer
         self._pending = tokenizer.normalizer.normalize_str(self._pending + text)
         if not self._started():
@@ -44,21 +44,22 @@ class IncrementalTokenizer:
         return ids
 
     def finish(self) -> list[int]:
-        """No more text comes; returns the ids of the rest."""
+        """End the text and return the ids of the rest."""
         rest, self._pending = self._pending.rstrip(), ""
         return encode(self._tokenizer, rest)
 
     def _started(self) -> bool:
-        """Whether there is anything but leading whitespace, which is dropped."""
+        """Return whether there was anything but leading whitespace, which is dropped."""
         if not self._begun:
             self._pending = self._pending.lstrip()
             self._begun = bool(self._pending)
         return self._begun
 
     def _settled(self, ends: list[int]) -> list[int]:
-        """Ends of the settled pre-tokens.
+        """Return the ends of the settled pre-tokens, out of the `ends` of all.
 
-        Whitespace may join what comes, or be stripped; combining marks may change the pre-token before.
+        Trailing whitespace may join the following text or be stripped; combining marks may change the pre-token before
+        them.
         """
         settled = ends[:-1]
         while settled and all(char.isspace() or category(char)[0] == "M" for char in self._pending[settled[-1] :]):
@@ -67,10 +68,10 @@ class IncrementalTokenizer:
 
 
 class TextTrack:
-    """The text half of the talker's inputs, one embedding per frame: the text, its end once, then padding for ever."""
+    """The text half of the talker's inputs, one embedding per frame: the text, its end once, then endless padding."""
 
     def __init__(self, trailing: Tensor, end: Tensor, pad: Tensor, *, finished: bool) -> None:
-        """Start with `trailing` [n, hidden], which already holds the end when `finished`; `end`, `pad` are [hidden]."""
+        """Start with `trailing` [n, hidden], which includes the end if `finished`; `end` and `pad` are [hidden]."""
         self._waiting = deque(trailing.unbind())
         self._end = end
         self._pad = pad
@@ -78,7 +79,7 @@ class TextTrack:
 
     @property
     def stalled(self) -> bool:
-        """Whether the next embedding depends on text that has not come."""
+        """Whether the next embedding depends on text that has not arrived."""
         return not self._waiting and not self._finished
 
     def extend(self, embeddings: Tensor) -> None:
@@ -93,13 +94,13 @@ class TextTrack:
 
     @property
     def upcoming(self) -> Tensor | None:
-        """The embedding [hidden] for the next frame, or None when it must wait for text."""
+        """The text embedding [hidden] of the next frame; None if it must wait for text."""
         if self.stalled:
             return None
         return self._waiting[0] if self._waiting else self._pad
 
     def next(self) -> Tensor | None:
-        """Take the upcoming embedding."""
+        """Remove the upcoming embedding and return it; None if it must wait for text."""
         taken = self.upcoming
         if self._waiting:
             self._waiting.popleft()
