@@ -1,6 +1,6 @@
-"""Qwen3-TTS itself: checkpoints, the decode loop's rows, and the codec, put together as an Engine.
+"""The Qwen3-TTS engine: combines checkpoints, the decode loop's rows and the codec into an Engine.
 
-It knows which tensors belong together; the pipe, credit and who asked are not its business.
+Knows which models belong together; does NOT know the pipe, credit, or who sent a request.
 """
 
 import contextlib
@@ -55,12 +55,12 @@ from .wire import (
 _LOGGER = logging.getLogger(__name__)
 
 _WARM_UP_CHUNKS = 3
-"""All sizes that chunks have."""
+"""Enough chunks to reach every chunk size."""
 
 _NO_MEMORY = "Memory ran out while this was spoken."
 
 _CPU_SHARE, _GPU_SHARE = 0.8, 0.9
-"""Of the memory found free at start, what checkpoints may take."""
+"""Share of the memory that is free at start which checkpoints may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class _Model:
 
 @dataclass(eq=False)
 class _Speech:
-    """A row that speaks: the codes being drawn, and the sound being made of them and listened to."""
+    """A row that speaks: the codes being sampled, the audio decoded from them, and the check of that audio."""
 
     model: _Model
     request: SpeechRequest
@@ -83,17 +83,20 @@ class _Speech:
     sound: RowSound
     ear: Ear
     text: str
-    """All of it so far."""
+    """The whole text so far."""
 
     retried: bool = False
     gathered: list[Tensor] = field(default_factory=list)
 
     def find_fault(self) -> Fault | None:
-        """What is wrong with it, if anything."""
+        """Return what is wrong with the speech; None if nothing is."""
         return find_fault(self.codes.ending, self.codes.repeated, self.ear)
 
     def try_again(self) -> bool:
-        """Begin anew with another seed, unless some of it was sent, or that has been done; whether it could."""
+        """Restart the row with another seed, and return True; False if audio was sent, or it was retried already.
+
+        Also returns False where another seed can't change anything; see guards.another_try.
+        """
         sampling = another_try(self.request.sampling, greedy=self.codes.sampler.greedy)
         if sampling is None or self.retried or self.ear.passed:
             return False
@@ -106,7 +109,7 @@ class _Speech:
 
 @dataclass(eq=False)
 class _Playback:
-    """A row that plays codes, int64 [frames, codebooks], of which `played` are sound."""
+    """A row that plays codes, int64 [frames, codebooks], of which `played` frames are decoded."""
 
     codes: Tensor
     sound: RowSound
@@ -121,7 +124,7 @@ class NativeEngine:
     def __init__(
         self, device: str, dtype: str, quantize: str = "none", threads: int = 0, *, graphs: bool = True
     ) -> None:
-        """As on the command line. The codec is always computed in float32."""
+        """The arguments are those of the command line. The codec always computes in float32."""
         self.device = _choose_device(device)
         if self.device != "cpu":
             compute_exactly()
@@ -131,7 +134,7 @@ class NativeEngine:
         self._quantize = choose_quantize(quantize, self.device)
         self._kernels = None if self._quantize == "none" else load_kernels(torch.get_num_threads())
         if self._kernels:
-            torch.set_num_threads(1)  # what is left to torch is small, and its threads would be in the kernels' way
+            torch.set_num_threads(1)  # torch has little left to do, and its threads would compete with the kernels'
             _LOGGER.info(
                 "Speaking in %s with %d threads (%s)", self._quantize, self._kernels.threads, self._kernels.kind
             )
@@ -147,16 +150,16 @@ class NativeEngine:
         self._playbacks: dict[int, _Playback] = {}
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Read a checkpoint and return its footprint in bytes, that of a codec it shares not counted.
+        """Read a checkpoint and return its footprint in bytes, without a codec that was loaded before.
 
-        Raises ModelFailed, and OutOfMemory where it does not fit; nothing of it is left then.
+        Raises ModelFailed if it can't be used, and OutOfMemory if it does not fit; nothing stays in memory then.
         """
         try:
             with self._memory_for(f"{checkpoint.name} does not fit into the memory that is free."):
-                with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder, each on one core
+                with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder tensors, each on one core
                     reading_codec = beside.submit(self._codec, path)
                     if self._static:
-                        wait([reading_codec])  # nothing else may be done on a GPU while steps are captured
+                        wait([reading_codec])  # no other work may run on the GPU while the codec's steps are captured
                     loaded = self._language_model(path)
                 codec, added = reading_codec.result()
                 _warm_up(checkpoint, loaded)
@@ -168,17 +171,18 @@ class NativeEngine:
         return loaded.footprint + added
 
     def unload(self, checkpoint: Checkpoint) -> None:
-        """Give a checkpoint's memory back, if it is loaded, and that of a codec that nobody shares any more."""
+        """Release a checkpoint's memory, if it is loaded, and its codec's if no other checkpoint uses that."""
         self._models.pop(checkpoint, None)
         self._drop_unused_codecs()
         give_back(self.device)
 
     def compute(self, job: Job) -> Result:
-        """Do a job; what reads clips is read from disk for it, and dropped again.
+        """Compute a job. The encoders are read from disk for each job and dropped afterwards.
 
-        Raises InvalidRequest where the clip won't do, EngineFailed where the checkpoint is not loaded, ModelFailed.
+        Raises InvalidRequest if the clip can't be used, EngineFailed if the checkpoint is not loaded, ModelFailed if an
+        encoder can't be read, and OutOfMemory.
         """
-        from .codec.encoder import clone_prompt, encode_clip  # noqa: PLC0415  takes seconds, and clips alone need it
+        from .codec.encoder import clone_prompt, encode_clip  # noqa: PLC0415  takes seconds, and only clips need it
 
         model = self._model(job.checkpoint)
         codec = model.codec.published
@@ -194,10 +198,10 @@ class NativeEngine:
             give_back(self.device)
 
     def admit(self, opening: Opening) -> None:
-        """Take a row in. Raises a SpeechError where it can't be spoken or played."""
+        """Open a row. Raises a SpeechError if it can't be spoken or played."""
         try:
             self._admit(opening)
-        except OutOfMemory:  # there may be enough, now that what can be computed again was forgotten
+        except OutOfMemory:  # there may be enough now, since the caches were dropped
             self._admit(opening)
 
     def _admit(self, opening: Opening) -> None:
@@ -213,25 +217,25 @@ class NativeEngine:
             self._playbacks[opening.row] = _Playback(codes, _sound(model.codec))
 
     def feed(self, row: int, text: str) -> None:
-        """More text of a live row."""
+        """Add text to a live row."""
         self._speeches[row].codes.feed(text)
         self._speeches[row].text += text
 
     def finish(self, row: int) -> None:
-        """A live row's text is complete."""
+        """Mark a live row's text as complete."""
         self._speeches[row].codes.finish()
 
     def cancel(self, row: int) -> None:
-        """Forget a row."""
+        """Drop a row; does nothing if there is none of this number."""
         self._speeches.pop(row, None)
         self._playbacks.pop(row, None)
 
     def waiting(self, row: int) -> bool:
-        """Whether the row can't go on before more of its text comes."""
+        """Return whether the row must wait for more of its text."""
         return row in self._speeches and not self._speeches[row].codes.ready
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
-        """Advance speaking rows by one frame, all rows of a checkpoint together, and playing ones by a chunk."""
+        """Advance speaking rows by one frame, all rows of a checkpoint together, and playing rows by one chunk."""
         groups: dict[_Model, dict[decode.Row, int]] = {}
         playing = {row: self._playbacks[row] for row in rows if row in self._playbacks}
         for number in rows:  # all looked up first: a row that ends is cancelled while the others go on
@@ -243,7 +247,7 @@ class NativeEngine:
             yield from self._guarded([number], _play(number, playback))
 
     def _guarded(self, rows: Collection[int], outputs: Iterator[Output]) -> Iterator[Output]:
-        """Outputs of these rows; where memory runs out, or else nobody knows whose fault it is, that is their end."""
+        """Yield the outputs of these rows; an error that is not known to be a single row's ends all of them."""
         try:
             with self._memory_for(_NO_MEMORY):
                 yield from outputs
@@ -254,7 +258,7 @@ class NativeEngine:
             yield from (Failed(row, code, message) for row in rows)
 
     def _speak(self, model: _Model, rows: dict[decode.Row, int]) -> Iterator[Output]:
-        """A frame of each row that is ready, and what is heard then; one that fails is left out from there on."""
+        """Step each row that is ready and yield the outputs; a row that fails is skipped from there on."""
         frames = {rows[frame.row]: frame for frame in model.decoder.step(list(rows))}
         speeches = {number: self._speeches[number] for number, frame in frames.items() if frame.error is None}
         errors = {number: frame.error for number, frame in frames.items() if frame.error}
@@ -295,7 +299,7 @@ class NativeEngine:
 
     @contextlib.contextmanager
     def _memory_for(self, failure: str) -> Iterator[None]:
-        """Where memory runs out all that can be computed again is freed, and OutOfMemory raised."""
+        """If memory runs out inside, drop all caches and raise OutOfMemory with `failure`."""
         try:
             yield
         except self.fatal:
@@ -305,7 +309,7 @@ class NativeEngine:
                 raise
             _LOGGER.warning("Memory has run out: %s", error)
             let_go(error)
-            for model in list(self._models.values()):  # of which there may be more at any moment
+            for model in list(self._models.values()):  # another thread may add one at any moment
                 model.decoder.forget()
                 model.codec.forget()
             give_back(self.device)
@@ -316,7 +320,7 @@ class NativeEngine:
         self._codecs = {key: codec for key, codec in self._codecs.items() if id(codec) in used}
 
     def _codec(self, path: Path) -> tuple[Codec, int]:
-        """A checkpoint's codec, and the bytes that it takes more: all are published with the same one."""
+        """Return a checkpoint's codec and the bytes that it adds; all published checkpoints have the same codec."""
         published = open_codec(path / "speech_tokenizer")
         with reading(checkpoint_name(path)):
             key = fingerprint(published.file)
@@ -329,18 +333,18 @@ class NativeEngine:
         return codec, published.decoder_bytes()
 
     def _frame_decoder(self, decoder: CodecDecoder) -> FrameDecoder:
-        """The codec as the device wants it."""
+        """Return the decoder for this device: with CUDA graphs on a GPU."""
         return static_codec(decoder, self._new_graphs(), self._streams) if self._static else decoder
 
     def _new_graphs(self) -> Graphs:
-        """For steps that are replayed one after the other."""
+        """Return new graphs for steps that are replayed one after the other."""
         return choose_graphs(self.device, wanted=self._graphs, streams=self._streams)
 
 
 def _warm_up(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> None:
-    """Make a few frames for nobody: first calls allocate, and choose their kernels.
+    """Generate a few frames and discard them, because first calls allocate memory and choose kernels.
 
-    Not their sound: others may be speaking with the codec, which is theirs then.
+    The frames are not decoded: other rows may be using a shared codec at the same time.
     """
     request = SpeechRequest(_any_voice(checkpoint, loaded), sampling=Sampling(temperature=0.0, max_frames=3))
     row = loaded.decoder.admit(request, text="Ready.")
@@ -351,7 +355,7 @@ def _warm_up(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> None:
 
 
 def _warm_up_codec(codec: Codec) -> None:
-    """The same for a codec that nobody speaks with yet."""
+    """Decode a few chunks and discard them, for a codec that no row uses yet."""
     sound = _sound(codec)
     for _ in range(_WARM_UP_CHUNKS):
         sound.decode(torch.zeros(sound.wanted, codec.published.config.num_quantizers, dtype=torch.int64))
@@ -360,7 +364,7 @@ def _warm_up_codec(codec: Codec) -> None:
 def _open(
     model: _Model, request: SpeechRequest, text: str, *, live: bool = False, finished: bool | None = None
 ) -> _Speech:
-    sound = _sound(model.codec, request.voice)  # first: it refuses codes that the talker can't take either
+    sound = _sound(model.codec, request.voice)  # first, because it rejects codes that the talker can't take either
     finished = not live if finished is None else finished
     codes = model.decoder.admit(request, text=text, finished=finished, streaming_text=live)
     return _Speech(model, request, live, codes, sound, _ear(request), text)
@@ -371,7 +375,7 @@ def _ear(request: SpeechRequest, *, retried: bool = False) -> Ear:
 
 
 def _sound(codec: Codec, voice: Voice | None = None) -> RowSound:
-    """Sound from its beginning, or as it goes on after the clip of a cloned voice."""
+    """Return a new row's sound: from the codec's start state, or continuing the clip of a cloned voice."""
     if isinstance(voice, ClonePrompt) and voice.codes is not None:
         return RowSound(codec.decoder, codec.state_after(voice.codes))
     return RowSound(codec.decoder, codec.decoder.new_state())
@@ -380,7 +384,10 @@ def _sound(codec: Codec, voice: Voice | None = None) -> RowSound:
 def _gather(
     speeches: Mapping[int, _Speech], frames: Mapping[int, decode.Frame], *, side_by_side: bool
 ) -> list[list[int]]:
-    """Take the rows' new frames in; which of them have a chunk then, if so those of as many frames side by side."""
+    """Add the rows' new frames and return the rows that have a full chunk, as groups to be decoded together.
+
+    With `side_by_side` a group holds all rows with the same number of frames; otherwise one row each.
+    """
     chunks: dict[tuple[int, int], list[int]] = {}
     for number, speech in speeches.items():
         frame = frames[number]
@@ -392,7 +399,7 @@ def _gather(
 
 
 def _decode(speeches: Mapping[int, _Speech], numbers: Sequence[int]) -> dict[int, bytes]:
-    """Samples of what was gathered of some rows, as many frames of each."""
+    """Decode the gathered frames of some rows, the same number for each; return float32 samples."""
     together = [speeches[number] for number in numbers]
     samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
     for speech in together:
@@ -401,15 +408,15 @@ def _decode(speeches: Mapping[int, _Speech], numbers: Sequence[int]) -> dict[int
 
 
 def _hear(number: int, speech: _Speech, samples: bytes) -> list[Output]:
-    """What of a row's new chunk is for the listener already."""
+    """Return the part of a row's new chunk that may be sent now."""
     passed = speech.ear.hear(np.frombuffer(samples, np.float32))
     if not speech.ear.begun:
-        speech.sound.chunks = 0  # the first sound comes by itself, however much silence was before it
+        speech.sound.chunks = 0  # the first audible chunk is a short one, however much silence preceded it
     return [Audio(number, passed.tobytes())] if passed.size else []
 
 
 def _ending(number: int, speech: _Speech, frame: decode.Frame) -> list[Output]:
-    """What a speaking row's frame that is its last, or should be, means for the listener."""
+    """Return the outputs that end a speaking row or report its fault; none if it goes on."""
     if fault := speech.find_fault():
         return _rescue(number, speech, fault)
     if not frame.ending:
@@ -420,7 +427,7 @@ def _ending(number: int, speech: _Speech, frame: decode.Frame) -> list[Output]:
 
 
 def _rescue(number: int, speech: _Speech, fault: Fault) -> list[Output]:
-    """Begin a piece anew that has gone wrong and that nobody has heard anything of; else say so."""
+    """Restart a row whose speech went wrong, if nothing of it was sent; otherwise fail it."""
     frames, retried = speech.codes.frames, speech.try_again()
     _LOGGER.info("Frame %d: %s%s", frames, MESSAGES[fault], " Trying another seed" if retried else "")
     failed: list[Output] = [] if retried else [Failed(number, RunawaySpeech.code, MESSAGES[fault])]
@@ -428,7 +435,7 @@ def _rescue(number: int, speech: _Speech, fault: Fault) -> list[Output]:
 
 
 def _play(number: int, playback: _Playback) -> Iterator[Output]:
-    """The next chunk of a row that plays."""
+    """Yield the next chunk of a playing row, and its end after the last one."""
     codes = playback.codes[playback.played :][: playback.sound.wanted]
     playback.played += len(codes)
     yield Audio(number, playback.sound.decode(codes))
@@ -448,7 +455,7 @@ def _any_voice(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> Voice:
 
 
 def choose_quantize(wanted: str, device: str) -> Quantize:
-    """What `--quantize` comes to on a device: auto is int8 on a CPU; a GPU speaks exactly, whatever is wanted."""
+    """Resolve `--quantize` for a device: auto is int8 on a CPU; on a GPU it is always none."""
     match wanted:
         case _ if device != "cpu":
             if wanted not in ("auto", "none"):

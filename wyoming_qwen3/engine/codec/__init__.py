@@ -1,4 +1,4 @@
 """The codec: codes to samples, and back.
 
-Plain files compute with PyTorch on any device, cpu_* with our kernels, gpu_* as CUDA graphs.
+Plain files compute with PyTorch on any device, cpu_* with our own kernels, gpu_* with CUDA graphs.
 """

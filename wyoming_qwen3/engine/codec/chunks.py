@@ -1,6 +1,6 @@
-"""Codes to samples: the codec that checkpoints share, and the sound of one row, chunk by chunk.
+"""Decodes codes to samples: the codec that checkpoints share, and the samples of one row, chunk by chunk.
 
-Knows rows' codes alone, not where they come from.
+Knows only the codes of rows, not where they come from.
 """
 
 import hashlib
@@ -19,39 +19,39 @@ from wyoming_qwen3.engine.checkpoint.published import PublishedCodec
 from .decoder import CodecState
 
 _RAMP = (1, 2, 4)
-"""Frames of the first chunks of an utterance, and of all that follow: sound early, then less work per frame."""
+"""Frames of a row's first chunks; the last number is for all that follow: audio early, then less work per frame."""
 
 _REMEMBERED_VOICES = 16
-"""Cloned voices whose reference the codec need not read again; 5 MB each."""
+"""How many cloned voices keep the codec's state after their reference clip; 5 MB each."""
 
 
 def chunk_frames(chunks_sent: int) -> int:
-    """Frames to gather for the next chunk of an utterance."""
+    """Return how many frames the next chunk has, after `chunks_sent` chunks."""
     return _RAMP[min(chunks_sent, len(_RAMP) - 1)]
 
 
 class FrameDecoder(Protocol):
-    """What is needed of the codec's decoder, however it computes; see decoder.CodecDecoder."""
+    """The interface of the codec's decoder, however it computes; see decoder.CodecDecoder."""
 
     side_by_side: bool
-    """Whether several streams are decoded faster together than one after the other."""
+    """Whether several streams should be decoded in one call rather than one after the other."""
 
     def new_state(self) -> CodecState:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
 
     def copy(self, state: CodecState) -> CodecState:
-        """Independent state of the same past."""
+        """Return an independent copy of a state."""
 
     def decode(self, codes: Tensor, state: CodecState) -> Tensor:
-        """Samples of the next frames: codes int64 [frames, codebooks], on any device, -> float32."""
+        """Decode the next frames: codes int64 [frames, codebooks], on any device, -> float32 [samples]."""
 
     def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
-        """Samples of as many next frames of each stream: codes int64 [streams, frames, codebooks] -> [streams, -1]."""
+        """Decode the next frames of several streams: [streams, frames, codebooks] -> float32 [streams, samples]."""
 
 
 @dataclass(eq=False)
 class Codec:
-    """A speech tokenizer that checkpoints share: its decoder, and what it remembers of references."""
+    """A speech tokenizer that checkpoints share: its decoder, and its states after reference clips."""
 
     decoder: FrameDecoder
     published: PublishedCodec
@@ -59,9 +59,9 @@ class Codec:
     _references: dict[bytes, CodecState] = field(default_factory=dict)
 
     def take(self, codes: CodeArray) -> Tensor:
-        """Codes on the codec's device, int64 [frames, codebooks].
+        """Check codes and return them on the codec's device, int64 [frames, codebooks].
 
-        Raises InvalidRequest for what can't be decoded: a GPU does not survive an index that is out of range.
+        Raises InvalidRequest if they can't be decoded: an index out of range would make a GPU unusable.
         """
         config = self.published.config
         if codes.ndim != 2 or not len(codes) or codes.shape[1] != config.num_quantizers:
@@ -71,7 +71,10 @@ class Codec:
         return torch.tensor(codes, dtype=torch.int64, device=self.device)
 
     def state_after(self, codes: CodeArray) -> CodecState:
-        """Decoder state behind the codes of a reference clip, int64 [frames, codebooks]; the clip is read once."""
+        """Return the decoder's state after the codes of a reference clip, int64 [frames, codebooks].
+
+        The clip is decoded only once while it is among the remembered voices. Raises InvalidRequest as `take` does.
+        """
         key, known = hashlib.blake2b(codes.tobytes()).digest(), self._references
         if key not in known:
             state = self.decoder.new_state()
@@ -82,7 +85,7 @@ class Codec:
         return self.decoder.copy(known[key])
 
     def forget(self) -> None:
-        """Give the memory back of what is only remembered; from any thread, since what is in use stays as it is."""
+        """Release the remembered states. Safe to call on any thread: what is in use stays as it is."""
         self._references = {}
 
 
@@ -96,19 +99,19 @@ class RowSound:
 
     @property
     def wanted(self) -> int:
-        """Frames of the next chunk."""
+        """Number of frames of the next chunk."""
         return chunk_frames(self.chunks)
 
     def decode(self, codes: Tensor) -> bytes:
-        """float32 samples of the next frames: codes int64 [frames, codebooks]."""
+        """Decode the next frames: codes int64 [frames, codebooks] -> float32 samples as bytes."""
         [samples] = decode_together([(self, codes)])
         return samples
 
 
 def decode_together(parts: Sequence[tuple[RowSound, Tensor]]) -> list[bytes]:
-    """float32 samples of the next frames of each sound, which have one codec and as many frames each.
+    """Decode the next frames of each sound to float32 samples; all have the same codec and number of frames.
 
-    If that fails, several sounds are as they were. A single one is half decoded then.
+    If this fails with several sounds, all are as they were before. A single sound may be partly decoded then.
     """
     sounds, codes = zip(*parts, strict=True)
     decoder = sounds[0].decoder
@@ -125,7 +128,7 @@ def decode_together(parts: Sequence[tuple[RowSound, Tensor]]) -> list[bytes]:
 
 
 def fingerprint(file: Path) -> bytes:
-    """Tells codecs apart by size, header and the last tensors: reading all 700 MB would cost seconds."""
+    """Return a hash that identifies a codec file by its size, first and last MiB: reading all 700 MB takes seconds."""
     size, part = file.stat().st_size, 1 << 20
     with file.open("rb") as source:
         digest = hashlib.blake2b(size.to_bytes(8, "little") + source.read(part))

@@ -1,7 +1,7 @@
-"""Layers of the codec over compiled kernels, each used as its namesake in layers.py is: exact, and faster on a CPU.
+"""Layers of the codec on compiled kernels: each is used like its namesake in layers.py, and is faster on a CPU.
 
-Sums are float32 as there, in an order of their own: results are equal within rounding, and do not depend on pieces,
-threads and the signals beside. Knows matrices and what the kernels need.
+Sums are float32 as there, but in another order, so results are equal within rounding. They do not depend on how a
+signal is split, on threads, or on other streams in the call. Knows matrices and what the kernels need.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from .layers import Affine, LayerHistory
 
 
 class FastConv:
-    """layers.CausalConv, for a weight [out, in, kernel]; with a frequency and gain, behind a SnakeBeta."""
+    """layers.CausalConv for a weight [out, in, kernel]; `snake` (frequency, gain) applies a SnakeBeta first."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class FastConv:
         self._kept = [packed, *kept]
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return LayerHistory(self.kernels.history(self.layout))
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
@@ -47,7 +47,7 @@ class FastConv:
 
 
 class FastLinear(FastConv):
-    """layers.Linear, for a weight [out, in]."""
+    """layers.Linear for a weight [out, in]."""
 
     def __init__(self, kernels: Kernels, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(kernels, weight[:, :, None], bias)
@@ -59,7 +59,7 @@ class FastLinear(FastConv):
 
 
 class FastResidualUnit:
-    """layers.ResidualUnit, each activation being part of the convolution behind it."""
+    """layers.ResidualUnit; each activation is part of the convolution that follows it."""
 
     def __init__(self, wide: FastConv, narrow: FastConv) -> None:
         self._kernels = wide.kernels
@@ -67,7 +67,7 @@ class FastResidualUnit:
         self._narrow = narrow
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return self._wide.new_state()
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
@@ -77,17 +77,17 @@ class FastResidualUnit:
 
 @dataclass(frozen=True, eq=False)
 class FastTransformerState:
-    """What a FastTransformer remembers of a stream: its place, and turned keys and values as the kernels keep them."""
+    """One stream's state in a FastTransformer: steps so far, and rotated keys and values in the kernels' layout."""
 
     position: Tensor
     past: Tensor
 
 
 class FastLayer:
-    """transformer.TransformerLayer, of its products and norms' weights."""
+    """transformer.TransformerLayer, built from its packed projections and the weights of its norms."""
 
     def __init__(self, attention_norm: Tensor, mlp_norm: Tensor, **products: FastLinear) -> None:
-        """The products are `qkv`, `out`, `gate_up` and `down`."""
+        """`products` are the projections `qkv`, `out`, `gate_up` and `down`."""
         norms = {"attention_norm": attention_norm.float().contiguous(), "mlp_norm": mlp_norm.float().contiguous()}
         self.layout = structures.CodecLayerStruct(
             **{name: product.layout for name, product in products.items()},
@@ -97,7 +97,7 @@ class FastLayer:
 
 
 class FastTransformer:
-    """transformer.CodecTransformer, its layers being one call."""
+    """transformer.CodecTransformer with all layers in one kernel call."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class FastTransformer:
         frequencies: Tensor,
         config: CodecConfig,
     ) -> None:
-        """`frequencies` are as for Transformer."""
+        """`frequencies` are as for transformer.CodecTransformer."""
         norm = norm.float().contiguous()
         self._kernels = kernels
         self._project = project
@@ -131,7 +131,7 @@ class FastTransformer:
         self._kept = [layers, norm, frequencies]
 
     def new_state(self) -> FastTransformerState:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return FastTransformerState(torch.zeros((), dtype=torch.int64), self._kernels.past(self._layout))
 
     def __call__(self, x: Tensor, states: Sequence[FastTransformerState]) -> Tensor:

@@ -1,9 +1,8 @@
 """Streaming decoder of the 12 Hz codec: codes to samples, frame by frame, at a constant cost per frame.
 
 Upstream's decoder reads a whole utterance at once; its own chunked decoding gives the same samples up to 300 frames
-and approximates them afterwards. This one reads the same weights, remembers what each layer needs of the past, and
-gives the samples of one whole decode whatever the pieces and the length are. Knows nothing of text, voices, devices
-and threads.
+and approximates them afterwards. This one reads the same weights and keeps what each layer needs of the past, so that
+any chunking gives the samples of one whole decode, at any length. Knows nothing of text, voices, devices and threads.
 """
 
 from collections.abc import Sequence
@@ -24,12 +23,12 @@ from .transformer import AnyTransformerState
 from .weights import CodecWeights
 
 _FRAMES_AT_ONCE = 16
-"""Frames of all streams that run through the layers at once: more are hardly faster and need memory for each frame."""
+"""Most frames, over all streams, in one pass through the layers: more are hardly faster, and memory grows with them."""
 
 
 @dataclass(frozen=True, eq=False)
 class CodecState:
-    """All that a stream's past means for its next frame; of a constant size, some 5 MB in float32."""
+    """The decoder's state in one stream; its size is constant, about 5 MB in float32."""
 
     widen: LayerHistory
     transformer: AnyTransformerState
@@ -44,21 +43,21 @@ class CodecState:
         return int(self.transformer.position)
 
     def copy(self) -> "CodecState":
-        """Independent state of the same past: two streams can go on from here."""
+        """Return an independent copy, from which a second stream can continue."""
         return deepcopy(self)
 
 
 class CodecDecoder:
-    """Weights of the decoder; any number of streams, each with a state of its own, can share it."""
+    """The decoder's weights; any number of streams share them, each with its own state."""
 
     def __init__(self, read: TensorReader, config: CodecConfig, kernels: Kernels | None = None) -> None:
-        """Compute where `read` puts the weights, and in their type; kernels compute in float32, on a CPU.
+        """Compute on the device and in the type of the weights from `read`; kernels compute in float32 on a CPU.
 
-        Raises TensorError.
+        Raises TensorError, and ModelFailed if the configuration has an activation that is not supported.
         """
         make = CodecWeights(read, config, kernels)
         self.side_by_side = kernels is not None
-        """Whether streams are decoded as one: the last bits of PyTorch's products depend on how many rows they have."""
+        """Whether streams are decoded in one batch. Not with PyTorch, whose last bits depend on the batch size."""
 
         self.samples_per_frame = config.samples_per_frame
         """1,920 for the published codec."""
@@ -73,7 +72,7 @@ class CodecDecoder:
         self._decode_out = make.decode_out()
 
     def new_state(self) -> CodecState:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return CodecState(
             self._widen.new_state(),
             self._transformer.new_state(),
@@ -84,32 +83,32 @@ class CodecDecoder:
         )
 
     def decode(self, codes: Tensor, state: CodecState) -> Tensor:
-        """Samples of the next frames: codes int64 [frames, codebooks] -> float32 [frames * samples_per_frame].
+        """Decode the next frames: codes int64 [frames, codebooks] -> float32 [frames * samples_per_frame].
 
-        As decode_together does it for one stream.
+        Does for one stream what decode_together does for several.
         """
         self.check(codes)
         return self.decode_together(codes[None], [state])[0]
 
     def check(self, codes: Tensor) -> None:
-        """Raise EngineFailed for codes of a shape that can't be decoded."""
+        """Check the shape of one stream's codes. Raises EngineFailed if they can't be decoded."""
         if codes.ndim != 2 or codes.shape[0] < 1 or codes.shape[1] != self.codebooks:
             raise EngineFailed(
                 f"The codec decodes one frame or more of {self.codebooks} codes each, but got {tuple(codes.shape)}."
             )
 
     def copy(self, state: CodecState) -> CodecState:
-        """See CodecState.copy."""
+        """Return an independent copy of a state; see CodecState.copy."""
         return state.copy()
 
     @torch.inference_mode()
     def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
-        """Samples of as many next frames of each stream: codes int64 [streams, frames, codebooks] -> float32.
+        """Decode the next frames of several streams: codes int64 [streams, frames, codebooks] -> [streams, samples].
 
-        That is [streams, samples]. With kernels faster than one after the other, because weights are read once; what a
-        stream gives does not depend on the others. Samples are clamped to [-1, 1], and float64 where that is what is
-        computed in. States move on by these frames. Raises EngineFailed for codes of another shape, before a state is
-        touched; each code must be in its codebook.
+        With kernels this is faster than one stream after the other, because weights are read once. The samples of a
+        stream do not depend on the other streams. They are clamped to [-1, 1] and float32, or float64 if the weights
+        are. The states advance by these frames. Raises EngineFailed if the codes have another shape, before any state
+        changes; the caller must ensure that each code is in its codebook.
         """
         for stream in codes:
             self.check(stream)
@@ -119,7 +118,10 @@ class CodecDecoder:
         )
 
     def _decode_piece(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
-        """Of each stream the same frames, however many streams there are: only these are divided, if they are many."""
+        """Decode the same frames of each stream; if there are many streams, in groups of up to 16 frames in all.
+
+        Frames are split in decode_together, which does not look at the number of streams.
+        """
         most = max(1, _FRAMES_AT_ONCE // codes.shape[1]) if self.side_by_side else 1
         groups = zip(torch.split(codes, most), range(0, len(states), most), strict=True)
         return torch.cat([self._decode(group, states[first : first + most]) for group, first in groups])
@@ -136,6 +138,6 @@ class CodecDecoder:
         return x.view(len(states), -1).to(torch.promote_types(x.dtype, torch.float32)).clamp_(-1, 1)
 
     def _embed(self, codes: Tensor) -> Tensor:
-        """Sum of the codes' vectors, the first codebook's (meaning) and the others' (sound) projected apart."""
+        """Sum the vectors of one stream's codes; codebook 0 (semantic) and the others (acoustic) have own projections."""
         vectors = [F.embedding(column, table) for column, table in zip(codes.unbind(1), self._tables, strict=True)]
         return self._project(torch.cat((vectors[0], torch.stack(vectors[1:]).sum(0)), dim=1))

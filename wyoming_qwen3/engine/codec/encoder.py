@@ -1,7 +1,7 @@
-"""From a clip to its codes, and to the prompt that clones its voice, with upstream's own encoders.
+"""Encodes a clip to codes and to the prompt that clones its voice, with upstream's own encoders.
 
-These are read from disk for each clip and dropped again; to import this takes seconds. Knows samples and codes; a clip
-is always an array, never a path or an address.
+The encoders are read from disk for each clip and dropped afterwards; importing this module takes seconds. Knows samples
+and codes; a clip is always an array, never a path or a URL.
 """
 
 import librosa
@@ -20,10 +20,11 @@ _MIN_SECONDS = 0.5
 def clone_prompt(
     published: Published, codec: PublishedCodec, reference: Reference, device: str, dtype: torch.dtype
 ) -> ClonePrompt:
-    """Extract from a clip what Base needs: the same as upstream's create_voice_clone_prompt.
+    """Extract from a clip what Base needs to clone its voice, the same as upstream's create_voice_clone_prompt.
 
-    `published` must be a Base checkpoint; its speaker encoder computes in `dtype`. Raises InvalidRequest for another
-    checkpoint, an empty transcript, and a clip that is not mono, not finite or below half a second, and ModelFailed.
+    `published` must be a Base checkpoint; its speaker encoder computes in `dtype`. Raises InvalidRequest if it is not,
+    if the transcript is empty, or if the clip is not mono, not finite or shorter than half a second, and ModelFailed if
+    an encoder can't be read.
     """
     if published.kind != "base":
         raise InvalidRequest("Only a Base checkpoint can clone a voice.")
@@ -42,10 +43,10 @@ def clone_prompt(
 
 
 def encode_clip(codec: PublishedCodec, samples: FloatArray, sample_rate: int, device: str) -> CodeArray:
-    """Codes of mono samples [n], as upstream's tokenizer gives them: int64 [frames, codebooks], a frame for each 80 ms.
+    """Encode mono samples [n] with upstream's tokenizer: int64 [frames, codebooks], one frame for each 80 ms.
 
-    Upstream brings the samples to the tokenizer's own rate; the last frame may be begun only. Raises InvalidRequest
-    for a clip that is empty, not mono or not finite, and ModelFailed.
+    Upstream resamples to the tokenizer's own rate; the last frame may be only partly filled. Raises InvalidRequest if
+    the clip is empty, not mono or not finite, and ModelFailed if the tokenizer can't be read.
     """
     if not np.size(samples):
         raise InvalidRequest("A clip without samples can't be encoded.")
@@ -65,7 +66,7 @@ def _checked(samples: FloatArray) -> FloatArray:
 
 
 def _resampled(samples: FloatArray, rate: int) -> FloatArray:
-    """Samples at 24 kHz, by the resampler that upstream uses."""
+    """Resample to 24 kHz with the resampler that upstream uses."""
     if rate == SAMPLE_RATE:
         return samples
     resampled: FloatArray = librosa.resample(y=samples, orig_sr=rate, target_sr=SAMPLE_RATE)

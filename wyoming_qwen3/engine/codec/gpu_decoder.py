@@ -1,7 +1,8 @@
-"""The codec as a GPU wants it: one stream's state at fixed addresses, and the decoding of a few frames as one launch.
+"""The codec on a GPU: one stream's state at fixed addresses, and a few frames decoded as one launch.
 
-Streams take turns, whatever thread they are decoded on: each is copied in and out, some 5 MB. Its lane is beside the
-language model's, so that a chunk is decoded while the next frame is drawn. Knows nothing of the layers.
+Streams take turns, whichever thread they are decoded on: each state, about 5 MB, is copied in and out. The codec has
+its own lane beside the language model's, so that a chunk is decoded while the next frame is sampled. Knows nothing of
+the layers.
 """
 
 import logging
@@ -21,19 +22,19 @@ from .decoder import CodecDecoder, CodecState
 _LOGGER = logging.getLogger(__name__)
 
 _CHUNKS = (4, 2, 1)
-"""Frames that are decoded by one step; other chunks are made of these."""
+"""Frames that one step decodes; other chunk sizes are combined from these."""
 
 _FEW = 16
-"""Chunks of more frames have enough work in each launch."""
+"""Most frames of a chunk that is decoded by captured steps; longer chunks have enough work in each launch."""
 
 
 class StaticCodec:
-    """Decodes as the CodecDecoder it is made of, whose states it takes; samples are in the host's memory."""
+    """Decodes like the CodecDecoder that it wraps, with the same states; samples are in the host's memory."""
 
     side_by_side = False
 
     def __init__(self, decoder: CodecDecoder, graphs: Graphs, streams: Streams | None = None) -> None:
-        """Captures all steps. Raises CaptureFailed and torch.OutOfMemoryError."""
+        """Capture all steps. Raises CaptureFailed and torch.OutOfMemoryError."""
         device = decoder.new_state().transformer.position.device
         self._samples_per_frame = decoder.samples_per_frame
         self._decoder = decoder
@@ -47,18 +48,18 @@ class StaticCodec:
             self._steps = graphs.capture("the codec", steps)
 
     def new_state(self) -> CodecState:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         with self._lane.entered():
             return self._decoder.new_state()
 
     def copy(self, state: CodecState) -> CodecState:
-        """Independent state of the same past."""
+        """Return an independent copy of a state."""
         with self._lane.entered():
             return state.copy()
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, state: CodecState) -> Tensor:
-        """See CodecDecoder.decode."""
+        """Decode the next frames of one stream; see CodecDecoder.decode."""
         self._decoder.check(codes)
         codes = codes.cpu()
         with self._turn, self._lane.entered():
@@ -70,7 +71,7 @@ class StaticCodec:
             return torch.cat(pieces).cpu()
 
     def decode_together(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
-        """See CodecDecoder.decode_together; one stream after the other."""
+        """Decode several streams, one after the other; see CodecDecoder.decode_together."""
         return torch.stack([self.decode(own, state) for own, state in zip(codes, states, strict=True)])
 
     def _decode(self, codes: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class StaticCodec:
 
 
 def static_codec(decoder: CodecDecoder, graphs: Graphs, streams: Streams | None = None) -> StaticCodec:
-    """The codec for a GPU, its steps captured unless memory is too short."""
+    """Return the codec for a GPU, without CUDA graphs if they can't be captured, such as for lack of memory."""
     try:
         return StaticCodec(decoder, graphs, streams)
     except (CaptureFailed, torch.OutOfMemoryError) as error:
@@ -94,7 +95,7 @@ def static_codec(decoder: CodecDecoder, graphs: Graphs, streams: Streams | None 
 
 
 def _pieces(codes: Tensor) -> Iterator[Tensor]:
-    """Frames in pieces for which there are steps."""
+    """Split codes [frames, codebooks] into pieces for which there are steps."""
     while len(codes):
         size = next(size for size in _CHUNKS if size <= len(codes))
         yield codes[:size]
@@ -102,7 +103,7 @@ def _pieces(codes: Tensor) -> Iterator[Tensor]:
 
 
 def _copy(source: CodecState, target: CodecState) -> None:
-    """Overwrite a state, in one launch for each type of its tensors."""
+    """Copy `source` into `target`, with one launch for each dtype of their tensors."""
     pairs = list(zip(_tensors(source), _tensors(target), strict=True))
     for dtype in {tensor.dtype for tensor, _ in pairs}:
         theirs = [one for one, _ in pairs if one.dtype == dtype]
@@ -110,7 +111,7 @@ def _copy(source: CodecState, target: CodecState) -> None:
 
 
 def _tensors(part: Any) -> Iterator[Tensor]:
-    """All tensors of a state, always in the same order."""
+    """Yield all tensors of a state, always in the same order."""
     if isinstance(part, Tensor):
         yield part
     elif is_dataclass(part):

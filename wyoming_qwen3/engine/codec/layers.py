@@ -1,12 +1,12 @@
 """Layers of the 12 Hz codec's decoder, each of which continues where its last call ended.
 
-A signal is [steps, channels]: pieces of one stream or more, of as many steps each, one behind the other. A layer holds
-weights only. What it remembers of a stream is a state made by its `new_state()`; each call is given those of its
-streams, and writes them in place at fixed addresses, so that a captured CUDA graph can be replayed. Calling a layer on
-a signal in pieces gives what calling it once on the whole gives; before its start a signal is zero.
+A signal is [steps, channels]: the pieces of one or more streams, concatenated, with the same number of steps each. A
+layer holds only weights. What it remembers of a stream is a state that `new_state()` creates. Each call gets the states
+of its streams and updates them in place at fixed addresses, so that a captured CUDA graph can be replayed. Calling a
+layer on a signal in pieces gives the same as calling it once on the whole; before its start a signal is zero.
 
-Convolutions are matrix products over rows, because on a few rows a convolution kernel spends its time on reordering
-the weights. Knows nothing of codes, frames and checkpoints; the transformer is in transformer.py.
+Convolutions are matrix products over rows, because on a few rows a convolution kernel spends its time reordering the
+weights. Knows nothing of codes, frames and checkpoints; the transformer is in transformer.py.
 """
 
 from collections.abc import Sequence
@@ -25,19 +25,19 @@ class LayerHistory:
     rows: Tensor
 
     def extend(self, signal: Tensor) -> Tensor:
-        """Past and `signal` [steps, ...] as one, [rows + steps, ...]; its end is the past of the next call."""
+        """Return past and `signal` [steps, ...] joined, [rows + steps, ...], and keep the end for the next call."""
         joined = torch.cat((self.rows, signal))
         self.rows.copy_(joined[signal.shape[0] :])
         return joined
 
 
 def extend_each(states: Sequence[LayerHistory], signal: Tensor) -> list[Tensor]:
-    """Past and piece of each stream, as LayerHistory.extend gives them."""
+    """Split a signal by stream and return each stream's past and piece; see LayerHistory.extend."""
     return [state.extend(piece) for state, piece in zip(states, signal.chunk(len(states)), strict=True)]
 
 
 def together(pieces: list[Tensor]) -> Tensor:
-    """One signal again of each stream's piece."""
+    """Join the pieces of all streams into one signal."""
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
@@ -52,14 +52,14 @@ class Conv(Protocol):
     """A causal convolution, however it is computed."""
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
         """[steps, in] -> [steps, out]."""
 
 
 class Linear:
-    """Affine map of the channels: a linear layer, and also a convolution of kernel 1."""
+    """Affine map of the channels: a linear layer, or a convolution with kernel size 1."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         """Weight is [out, in], bias [out]."""
@@ -72,7 +72,7 @@ class Linear:
 
 
 class CausalConv:
-    """Convolution that sees this step and (kernel - 1) * dilation steps before it."""
+    """Convolution over this step and the (kernel - 1) * dilation steps before it."""
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1) -> None:
         """Weight is [out, in, kernel], bias [out]."""
@@ -81,7 +81,7 @@ class CausalConv:
         self._dilation = dilation
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         kernel, channels, _ = self._taps.shape
         return LayerHistory(self._taps.new_zeros((kernel - 1) * self._dilation, channels))
 
@@ -91,7 +91,7 @@ class CausalConv:
         return together([self._convolve(joined, steps) for joined in extend_each(states, x)])
 
     def _convolve(self, joined: Tensor, steps: int) -> Tensor:
-        # Tap by tap: to gather all the rows first, for a single product, costs a CPU more in copies than it saves.
+        # Tap by tap: gathering all rows for a single product would cost a CPU more in copies than it saves.
         out = torch.addmm(self._bias, joined[:steps], self._taps[0])
         for i, tap in enumerate(self._taps[1:], start=1):
             out.addmm_(joined[i * self._dilation :][:steps], tap)
@@ -99,7 +99,7 @@ class CausalConv:
 
 
 class DepthwiseCausalConv:
-    """Convolution of each channel by itself, of this step and kernel - 1 steps before it."""
+    """Convolution of each channel by itself over this step and the kernel - 1 steps before it."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         """Weight is [channels, 1, kernel], bias [channels]."""
@@ -107,7 +107,7 @@ class DepthwiseCausalConv:
         self._bias = bias
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         kernel, channels = self._taps.shape
         return LayerHistory(self._taps.new_zeros(kernel - 1, channels))
 
@@ -127,23 +127,23 @@ class CausalTransposedConv:
     """Transposed convolution whose kernel is n strides long, without the tail that reaches past the last step.
 
     Output step t * stride + p is the sum over lags j < n of x[t - j] @ weight[:, :, j * stride + p]: a convolution of
-    n taps that makes all phases p of a step at once.
+    n taps that computes all phases p of a step at once.
     """
 
     def __init__(self, conv: "Conv", stride: int) -> None:
-        """The convolution is made of what `by_phase` gives."""
+        """`conv` must be built from the weight and bias that `by_phase` returns."""
         self._conv = conv
         self._stride = stride
 
     @staticmethod
     def by_phase(weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-        """Weight [in, out, n * stride] and bias [out] as those of a convolution [stride * out, in, n]."""
+        """Convert weight [in, out, n * stride] and bias [out] to those of a convolution: [stride * out, in, n]."""
         channels, out, kernel = weight.shape
         phases = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2)
         return torch.stack(phases.unbind(3)[::-1], dim=3).flatten(0, 1), bias.repeat(stride)
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return self._conv.new_state()
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
@@ -188,7 +188,7 @@ class ConvNeXt:
         self._narrow = narrow
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return self._conv.new_state()
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
@@ -197,14 +197,14 @@ class ConvNeXt:
 
 
 class ActivatedConv:
-    """A convolution behind an activation."""
+    """An activation followed by a convolution."""
 
     def __init__(self, act: SnakeBeta, conv: CausalConv) -> None:
         self._act = act
         self._conv = conv
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return self._conv.new_state()
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
@@ -213,7 +213,7 @@ class ActivatedConv:
 
 
 class ResidualUnit:
-    """Residual block of a dilated and a pointwise convolution, each behind an activation."""
+    """Residual block of a dilated and a pointwise convolution, each after an activation."""
 
     def __init__(self, wide: Conv, narrow: Conv) -> None:
         self._wide = wide
@@ -221,7 +221,7 @@ class ResidualUnit:
         self._no_past = narrow.new_state()
 
     def new_state(self) -> LayerHistory:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return self._wide.new_state()
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
@@ -231,21 +231,21 @@ class ResidualUnit:
 
 @dataclass(frozen=True, eq=False)
 class UpsamplingState:
-    """What an Upsampling remembers of a stream."""
+    """The state of one stream in an Upsampling."""
 
     up: LayerHistory
     refine: tuple[LayerHistory, ...]
 
 
 class Upsampling:
-    """Transposed convolution, and the blocks that refine its output."""
+    """A transposed convolution followed by blocks that refine its output."""
 
     def __init__(self, up: CausalTransposedConv, refine: Sequence[Conv]) -> None:
         self._up = up
         self._refine = refine
 
     def new_state(self) -> UpsamplingState:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return UpsamplingState(self._up.new_state(), tuple(block.new_state() for block in self._refine))
 
     def __call__(self, x: Tensor, states: Sequence[UpsamplingState]) -> Tensor:

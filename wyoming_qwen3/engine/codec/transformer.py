@@ -1,4 +1,4 @@
-"""The transformer of the 12 Hz codec's decoder, over signals and states as layers.py has them."""
+"""The transformer of the 12 Hz codec's decoder; signals and states are as in layers.py."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .layers import Affine, LayerHistory, extend_each, together
 
 
 class RMSNorm:
-    """x / rms(x) * weight, in float32 whatever the signal is, as upstream has it (https://arxiv.org/abs/1910.07467)."""
+    """x / rms(x) * weight, normalised in float32 whatever x is, as upstream does (https://arxiv.org/abs/1910.07467)."""
 
     def __init__(self, weight: Tensor, eps: float) -> None:
         self._weight = weight
@@ -26,32 +26,32 @@ class RMSNorm:
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """Rotary position embedding of some steps: cosine and sine of their angles, each [steps, 1, head_dim]."""
+    """Rotary position embedding of some steps: cosines and sines of their angles, each [steps, 1, head_dim]."""
 
     cos: Tensor
     sin: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Queries or keys [steps, heads, head_dim], turned by their positions (https://arxiv.org/abs/2104.09864)."""
+        """Rotate queries or keys [steps, heads, head_dim] by their positions (https://arxiv.org/abs/2104.09864)."""
         low, high = x.chunk(2, dim=-1)
         return x * self.cos + torch.cat((-high, low), dim=-1) * self.sin
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionState:
-    """Turned keys and the values of the last window - 1 steps, each [window - 1, key_heads, head_dim]."""
+    """Rotated keys and values of the last window - 1 steps, each [window - 1, key_heads, head_dim]."""
 
     keys: LayerHistory
     values: LayerHistory
 
 
 class Attention:
-    """Attention over this step and window - 1 steps before it."""
+    """Attention over this step and the window - 1 steps before it."""
 
     def __init__(
         self, project: Affine, out: Affine, *, heads: int, key_heads: int, head_dim: int, window: int, like: Tensor
     ) -> None:
-        """What `project` puts out is queries, keys, values, head by head; the state is made `like` a tensor."""
+        """`project` returns queries, keys, then values, head by head; states get the dtype and device of `like`."""
         self._like = like
         self._project = project
         self._out = out
@@ -61,14 +61,14 @@ class Attention:
         self._window = window
 
     def new_state(self) -> AttentionState:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         shape = (self._window - 1, self._key_heads, self._head_dim)
         return AttentionState(*(LayerHistory(self._like.new_zeros(shape)) for _ in range(2)))
 
     def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, states: Sequence[AttentionState]) -> Tensor:
         """[steps, channels] -> [steps, channels].
 
-        `mask` [streams, 1, own steps, window - 1 + own steps] is true where a step of a stream may look.
+        `mask` [streams, 1, own steps, window - 1 + own steps] is true where a step may attend.
         """
         heads = self._project(x).view(x.shape[0], -1, self._head_dim)
         queries, keys, values = torch.split(heads, [self._heads, self._key_heads, self._key_heads], dim=1)
@@ -83,7 +83,7 @@ class Attention:
         return self._out(together(attended).reshape(x.shape[0], -1))
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """One stream's, [own steps, heads, head_dim]."""
+        """Attend within one stream; returns [own steps, heads, head_dim]."""
         attended = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
             keys.transpose(0, 1)[None],
@@ -98,7 +98,7 @@ class GatedMLP:
     """down(act(gate(x)) * up(x)) (https://arxiv.org/abs/2002.05202)."""
 
     def __init__(self, gate_up: Affine, act: Callable[[Tensor], Tensor], down: Affine) -> None:
-        """The projection's output is the gate's, then that of `up`."""
+        """`gate_up` returns the channels of the gate, then those of `up`."""
         self._gate_up = gate_up
         self._act = act
         self._down = down
@@ -110,7 +110,7 @@ class GatedMLP:
 
 
 class TransformerLayer:
-    """Attention and perceptron, each normalised before and added to what came in; layer scales are in their outputs."""
+    """Attention and MLP, each with a norm before it and a residual connection; their weights include layer scales."""
 
     def __init__(self, attention_norm: RMSNorm, attention: Attention, mlp_norm: RMSNorm, mlp: GatedMLP) -> None:
         self._attention_norm = attention_norm
@@ -119,7 +119,7 @@ class TransformerLayer:
         self._mlp = mlp
 
     def new_state(self) -> AttentionState:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         return self._attention.new_state()
 
     def __call__(self, x: Tensor, rotation: Rotation, mask: Tensor, states: Sequence[AttentionState]) -> Tensor:
@@ -132,23 +132,23 @@ class AnyTransformer(Protocol):
     """A transformer, however it is computed."""
 
     def new_state(self) -> "AnyTransformerState":
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
 
     def __call__(self, x: Tensor, states: Sequence[Any]) -> Tensor:
-        """[steps, in] -> [steps, out]; states are its own."""
+        """[steps, in] -> [steps, out]; `states` come from its own `new_state`."""
 
 
 class AnyTransformerState(Protocol):
-    """What it remembers of a stream."""
+    """The state of one stream in a transformer."""
 
     @property
     def position(self) -> Tensor:
-        """How many steps it has seen, int64 []."""
+        """Number of steps processed so far, int64 []."""
 
 
 @dataclass(frozen=True, eq=False)
 class TransformerState:
-    """What a CodecTransformer remembers of a stream."""
+    """The state of one stream in a CodecTransformer."""
 
     position: Tensor
     layers: tuple[AttentionState, ...]
@@ -157,8 +157,8 @@ class TransformerState:
 class CodecTransformer:
     """Causal transformer with a sliding window.
 
-    Positions count from the stream's start and are turned to angles in float32, because upstream does so and a result
-    equal to its own needs the same rounding. They are exact up to 2**24 steps, 15 days at 12.5 a second.
+    Positions count from the stream's start and are converted to angles in float32, because upstream does so and equal
+    results need the same rounding. They are exact up to 2**24 steps, 15 days at 12.5 per second.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class CodecTransformer:
         frequencies: Tensor,
         window: int,
     ) -> None:
-        """`frequencies` are the angles of one step, float32 [head_dim / 2]."""
+        """`frequencies` are the angles per step in radians, float32 [head_dim / 2]."""
         self._project = project
         self._layers = layers
         self._norm = norm
@@ -180,7 +180,7 @@ class CodecTransformer:
         self._window = window
 
     def new_state(self) -> TransformerState:
-        """State of a stream's start."""
+        """Return the state at the start of a stream."""
         position = torch.zeros((), dtype=torch.int64, device=self._frequencies.device)
         return TransformerState(position, tuple(layer.new_state() for layer in self._layers))
 
@@ -202,7 +202,7 @@ class CodecTransformer:
         return Rotation(angles.cos().to(dtype), angles.sin().to(dtype))
 
     def _mask(self, positions: Tensor, steps: Tensor) -> Tensor:
-        """Column c is the step c - (window - 1) of this call: the window's other steps, then this call's own."""
+        """Return the attention mask: column c is step c - (window - 1) of this call; those below 0 are past steps."""
         columns = torch.arange(1 - self._window, steps.shape[0], device=steps.device)
         age = steps[:, None] - columns
         return (age >= 0) & (age < self._window) & (columns >= -positions)

@@ -1,6 +1,6 @@
-"""The codec's layers made of a checkpoint's tensors; knows upstream's names and shapes, so that nothing else does.
+"""Builds the codec's layers from a checkpoint's tensors; the only module that knows upstream's names and shapes.
 
-What is computed of weights alone is computed here, once, in the precision in which they are read.
+What depends on weights alone is computed here, once, in the precision in which they are read.
 """
 
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from .layers import (
 from .transformer import AnyTransformer, Attention, CodecTransformer, GatedMLP, RMSNorm, TransformerLayer
 
 _KERNEL = 7
-"""Of all convolutions that keep the number of steps, but those of 1."""
+"""Kernel size of all convolutions that keep the number of steps, except pointwise ones and `widen`."""
 
 _WIDENING_KERNEL = 3
 _DILATIONS = (1, 3, 9)
@@ -45,7 +45,7 @@ Snake = tuple[Tensor, Tensor]
 
 
 class _LayerParts(NamedTuple):
-    """Weights of a transformer layer's norms, and its products."""
+    """The weights of a transformer layer's norms, and its packed projections."""
 
     attention_norm: Tensor
     qkv: Affine
@@ -56,7 +56,7 @@ class _LayerParts(NamedTuple):
 
 
 class CodecWeights:
-    """Makes the layers of the decoder that `read` reads. They compute in its type, or with kernels in float32."""
+    """Builds the decoder's layers from `read`. They compute in its dtype, or in float32 with kernels."""
 
     def __init__(self, read: TensorReader, config: CodecConfig, kernels: Kernels | None) -> None:
         if config.hidden_act != "silu":
@@ -66,7 +66,7 @@ class CodecWeights:
         self._kernels = kernels
 
     def quantizer(self) -> tuple[list[Tensor], Affine]:
-        """Table [codes, dim] of each codebook, and the projection of [first, sum of the others]."""
+        """Return the table [codes, dim] of each codebook, and the projection of [first, sum of the others]."""
         dim, half = self._config.codebook_dim, self._config.codebook_dim // 2
         counts = {"rvq_first": 1, "rvq_rest": self._config.num_quantizers - 1}
         parts = [self._read.below(f"quantizer.{part}.") for part in counts]
@@ -79,12 +79,12 @@ class CodecWeights:
         return tables, self._affine(project, None)
 
     def widen(self) -> Conv:
-        """From vectors of codes to the transformer's channels."""
+        """Build the convolution from code vectors to the transformer's channels."""
         config = self._config
         return self._conv(self._read.below("pre_conv."), (config.latent_dim, config.codebook_dim, _WIDENING_KERNEL))
 
     def transformer(self) -> AnyTransformer:
-        """Where frames look back at frames."""
+        """Build the transformer, in which frames attend to earlier frames."""
         config, read = self._config, self._read.below("pre_transformer.")
         hidden, latent = config.hidden_size, config.latent_dim
         powers = torch.arange(0, config.head_dim, 2, device=read.device).float() / config.head_dim
@@ -100,7 +100,7 @@ class CodecWeights:
         return CodecTransformer(project, layers, RMSNorm(norm, eps), out, frequencies=frequencies, window=window)
 
     def upsamplings(self) -> list[Upsampling]:
-        """From frames to more steps, each with a block that refines them."""
+        """Build the stages that raise the number of steps per frame, each with a block that refines its output."""
         latent, ratios = self._config.latent_dim, self._config.upsampling_ratios
         return [
             Upsampling(
@@ -111,12 +111,12 @@ class CodecWeights:
         ]
 
     def decode_in(self) -> Conv:
-        """The first convolution of the wave's decoder."""
+        """Build the first convolution of the waveform decoder."""
         config = self._config
         return self._conv(self._read.below("decoder.0."), (config.decoder_dim, config.latent_dim, _KERNEL))
 
     def decode_blocks(self) -> list[Upsampling]:
-        """From steps to samples, at half the channels each time."""
+        """Build the stages from steps to samples, each with half the channels of the one before."""
         dim, blocks = self._config.decoder_dim, []
         for number, rate in enumerate(self._config.upsample_rates):
             read, inputs, outputs = self._read.below(f"decoder.{number + 1}.block."), dim >> number, dim >> number + 1
@@ -131,7 +131,7 @@ class CodecWeights:
         return blocks
 
     def decode_out(self) -> Conv:
-        """From channels to the wave."""
+        """Build the last convolution, from channels to the waveform."""
         blocks = len(self._config.upsample_rates)
         channels = self._config.decoder_dim >> blocks
         act = self._snake(self._read.below(f"decoder.{blocks + 1}."), channels)
@@ -143,13 +143,13 @@ class CodecWeights:
         return read("embedding_sum", codes, half) / usage[:, None]
 
     def _conv(self, read: TensorReader, shape: Shape, dilation: int = 1, act: Snake | None = None) -> Conv:
-        """Of a weight of this shape, [outputs, inputs, kernel]."""
+        """Build a convolution with a weight of `shape`: [outputs, inputs, kernel]."""
         return self._made_conv(read("conv.weight", *shape), read("conv.bias", shape[0]), dilation, act)
 
     def _transposed(
         self, read: TensorReader, shape: Shape, stride: int, act: Snake | None = None
     ) -> CausalTransposedConv:
-        """Of a weight of this shape, [inputs, outputs, kernel]."""
+        """Build a transposed convolution with a weight of `shape`: [inputs, outputs, kernel]."""
         weight, bias = read("conv.weight", *shape), read("conv.bias", shape[1])
         return CausalTransposedConv(
             self._made_conv(*CausalTransposedConv.by_phase(weight, bias, stride), 1, act), stride
@@ -165,7 +165,7 @@ class CodecWeights:
         return FastLinear(self._kernels, weight, bias) if self._kernels else Linear(weight, bias)
 
     def _snake(self, read: TensorReader, channels: int) -> Snake:
-        """Frequency and gain of an activation."""
+        """Return an activation's frequency and gain, each [channels]."""
         gain = 1.0 / (read("beta", channels).exp() + _NO_DIVISION_BY_ZERO)
         return read("alpha", channels).exp(), gain
 
@@ -222,7 +222,7 @@ class CodecWeights:
         return TransformerLayer(norms[0], attention, norms[1], GatedMLP(parts.gate_up, F.silu, parts.down))
 
     def _linear(self, read: TensorReader, parts: dict[str, int], inputs: int, scale: Tensor | None = None) -> Affine:
-        """One layer for several of the same input; `scale` multiplies each channel of the output."""
+        """Combine layers with the same input into one; `scale` multiplies each output channel."""
         weight = torch.cat([read(f"{part}.weight", outputs, inputs) for part, outputs in parts.items()])
         biased = self._config.attention_bias and read.prefix.endswith("self_attn.")
         bias = torch.cat([read(f"{part}.bias", outputs) for part, outputs in parts.items()]) if biased else None
