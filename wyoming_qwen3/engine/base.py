@@ -1,4 +1,4 @@
-"""What an engine process needs of an engine, whatever makes the sound."""
+"""The interface of an engine, as the engine process uses it."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -16,9 +16,10 @@ STEP_FAILED = "The engine failed in the middle of this audio"
 
 
 def told(error: Exception, what: str, unexpected: type[SpeechError] = EngineFailed) -> tuple[str, str]:
-    """Code and sentence that the server is told of an error.
+    """Return the code and message that the server gets for an error.
 
-    A SpeechError speaks for itself. Any other is logged, and is `unexpected`: `what` went wrong, and its type.
+    A SpeechError has its own. Any other error is logged; it gets the code of `unexpected`, and `what` failed with the
+    type of the error as message.
     """
     if isinstance(error, SpeechError):
         return error.code, str(error)
@@ -27,54 +28,54 @@ def told(error: Exception, what: str, unexpected: type[SpeechError] = EngineFail
 
 
 class Engine(Protocol):
-    """Speaks rows, a small step at a time, and does chores beside that: `load`, `unload` and `compute`.
+    """Speaks rows in small steps, and does chores beside that: `load`, `unload` and `compute`.
 
-    Rows are used from one thread, and chores from another, one after the other. Whatever goes wrong with one row in a
-    step is told as its Failed, and the other rows go on; an exception out of `step` ends all rows that were stepped,
-    one out of another call the row or chore that it was for.
+    One thread calls the methods for rows, and another the chores, one after the other. If one row fails in a step, the
+    step yields Failed for it and the other rows go on. An exception from `step` ends all rows that were stepped; an
+    exception from another call ends the row or chore that it was for.
     """
 
     fatal: tuple[type[Exception], ...]
-    """Exceptions which mean, out of any call, that the engine itself can't be trusted any more: the process ends."""
+    """Exceptions, from any call, after which the engine can't be trusted any more: the process ends."""
 
     device: str
-    """Where it computes, as torch spells it."""
+    """The device that it computes on, as torch spells it."""
 
     memory: int
-    """Bytes that models may take there."""
+    """Bytes that models may take on that device."""
 
     weight_bytes: int
     """Bytes of one weight in memory."""
 
     apart: bool
-    """Whether the numbers of a row are the same, to the last bit, whatever rows are stepped with it."""
+    """Whether a row's samples are the same to the last bit, whatever rows are stepped with it."""
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Read a checkpoint and return its footprint in bytes.
 
-        Raises a SpeechError saying why the checkpoint can't be used.
+        Raises a SpeechError if the checkpoint can't be used; its message says why.
         """
 
     def unload(self, checkpoint: Checkpoint) -> None:
-        """Give a checkpoint's memory back. No row of it is active."""
+        """Release a checkpoint's memory. No row of it is active."""
 
     def compute(self, job: Job) -> Result:
-        """Do a job. Raises a SpeechError where it can't be done."""
+        """Compute a job. Raises a SpeechError if it can't be done."""
 
     def admit(self, opening: Opening) -> None:
-        """Take a row in. Raises a SpeechError where it can't be spoken or played."""
+        """Open a row. Raises a SpeechError if it can't be spoken or played."""
 
     def feed(self, row: int, text: str) -> None:
-        """More text of a live row."""
+        """Add text to a live row."""
 
     def finish(self, row: int) -> None:
-        """A live row's text is complete."""
+        """Mark a live row's text as complete."""
 
     def cancel(self, row: int) -> None:
-        """Forget a row."""
+        """Drop a row."""
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
-        """Advance these rows by a frame or a few each, and tell what came of it."""
+        """Advance these rows by one or a few frames each, and yield their audio, ends and faults."""
 
     def waiting(self, row: int) -> bool:
-        """Whether the row can't go on before more of its text comes."""
+        """Return whether the row must wait for more of its text."""

@@ -1,14 +1,14 @@
-"""What crosses the pipe between the server and an engine process.
+"""The messages on the pipe between the server and an engine process, and how they are packed.
 
-Length-prefixed pickles of the dataclasses below, the arrays in them apart: a minute of samples is never copied into
-a pickle, which would stop the event loop for 10 ms. Both ends are this program, one the child of the other, on a
-socket pair that nobody else can open: pickle is safe here and nowhere else.
+A message is a length-prefixed pickle of one of the dataclasses below. Arrays are sent separately: copying a minute of
+samples into a pickle would block the event loop for 10 ms. Both ends are this program, one the child of the other, on
+a socket pair that no other process can open: pickle is safe here and nowhere else.
 
-A row makes sound, bit by bit, beside all other rows. Flow control is by credit, row by row: the engine sends a row no
-more samples than it was granted, so that one slow reader costs bounded memory and never holds up another row.
+A row returns audio in chunks, side by side with all other rows. Each row has its own flow control by credit: a row that
+has used up the samples granted to it is not stepped, so that a slow reader costs bounded memory and never delays
+another row.
 
-A job is computed whole, in its turn after the jobs and loads before it, and has one answer. Rows and jobs are numbered
-by the server, from one series.
+A job runs after the jobs and loads before it and has one answer. The server numbers rows and jobs from one series.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Priority, Reference, SpeechRequest
 
 _HEAD = struct.Struct("!II")
-"""Bytes of the pickle, and how many arrays come after it."""
+"""Bytes of the pickle, and how many arrays follow it."""
 
 _LENGTH = struct.Struct("!I")
 """Bytes of an array."""
 
 Fault = Literal["limit", "silence", "loop"]
-"""What was wrong: no end within the frames that the text can need, only silence any more, one code again and again."""
+"""What was wrong: no end within the frames that the text can need, lasting silence, or one code repeated."""
 
 
 # Server -> engine
@@ -45,14 +45,17 @@ class Load:
 
 @dataclass(frozen=True)
 class Unload:
-    """Drop a checkpoint that no row uses, after the jobs before; answered by Unloaded."""
+    """Drop a checkpoint that no row uses, after the jobs queued before; answered by Unloaded."""
 
     checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
 class Submit:
-    """A new row. `live` text grows by Feed until Finish and is spoken as it comes; else `text` is all of it."""
+    """Open a row that speaks. `live` text grows by Feed until Finish and is spoken as it arrives; else it is complete.
+
+    `credit` is how many samples the row may send at first.
+    """
 
     row: int
     checkpoint: Checkpoint | None
@@ -65,7 +68,7 @@ class Submit:
 
 @dataclass(frozen=True, eq=False)
 class Play:
-    """A new row that makes codes, int64 [frames, codebooks], sound again."""
+    """Open a row that decodes codes, int64 [frames, codebooks], to audio; `credit` as for Submit."""
 
     row: int
     checkpoint: Checkpoint
@@ -75,7 +78,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Feed:
-    """More text of a live row."""
+    """Add text to a live row."""
 
     row: int
     text: str
@@ -83,14 +86,14 @@ class Feed:
 
 @dataclass(frozen=True)
 class Finish:
-    """A live row's text is complete."""
+    """Mark a live row's text as complete."""
 
     row: int
 
 
 @dataclass(frozen=True)
 class Credit:
-    """The row may send that many samples more."""
+    """Let the row send `samples` more samples."""
 
     row: int
     samples: int
@@ -98,7 +101,7 @@ class Credit:
 
 @dataclass(frozen=True)
 class Hear:
-    """The row's turn is NOW: who listens has so many seconds of sound in hand beside what was sent of this row."""
+    """Set the row's turn to NOW: the listener has `in_hand` seconds of audio left, apart from this row's."""
 
     row: int
     in_hand: float
@@ -106,7 +109,7 @@ class Hear:
 
 @dataclass(frozen=True, eq=False)
 class Clone:
-    """A job: extract from a clip what clones its voice; answered by Cloned or JobFailed."""
+    """A job: extract a clone prompt from a clip; answered by Cloned or JobFailed."""
 
     job: int
     checkpoint: Checkpoint
@@ -115,7 +118,7 @@ class Clone:
 
 @dataclass(frozen=True, eq=False)
 class Encode:
-    """A job: codes of float32 mono samples [n]; answered by Encoded or JobFailed."""
+    """A job: encode float32 mono samples [n] to codes; answered by Encoded or JobFailed."""
 
     job: int
     checkpoint: Checkpoint
@@ -125,14 +128,14 @@ class Encode:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop a row at the next frame boundary, which Ended answers; or drop a job, which then has no answer."""
+    """Stop a row at the next frame boundary, answered by Ended; or drop a job, which then has no answer."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Ping:
-    """Answered by Pong between two steps, whatever else goes on."""
+    """Ask whether the engine is responsive; answered by Pong between two steps, even during loads and jobs."""
 
 
 Opening: TypeAlias = Submit | Play
@@ -145,9 +148,9 @@ ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | H
 
 @dataclass(frozen=True)
 class Hello:
-    """The process is up. `memory` is what models may take on its device, `weight_bytes` what a weight takes there.
+    """The process is up. `memory` is the bytes that models may take on its device, `weight_bytes` those of one weight.
 
-    Where rows are `apart`, the numbers of a row are the same whatever rows are beside it.
+    If rows are `apart`, the samples of a row do not depend on the rows beside it.
     """
 
     device: str
@@ -180,14 +183,14 @@ class LoadFailed:
 
 @dataclass(frozen=True)
 class Unloaded:
-    """The checkpoint's memory was given back."""
+    """The checkpoint's memory was released."""
 
     checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
 class Audio:
-    """float32 samples of a row, 24 kHz mono, in order."""
+    """The next float32 samples of a row, 24 kHz mono."""
 
     row: int
     samples: bytes
@@ -197,7 +200,8 @@ class Audio:
 class Ended:
     """The row is over: all its audio was sent, or it was cancelled.
 
-    `text_tokens` is what its text came to, and `frames` the codec frames of its audio; 0 where it was cancelled.
+    `text_tokens` is the length of its text and `frames` the number of codec frames of its audio. Both are 0 if the row
+    was cancelled or spoken by the standby voice.
     """
 
     row: int
@@ -207,7 +211,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Failed:
-    """The row is over and its audio is not whole."""
+    """The row is over and its audio is incomplete."""
 
     row: int
     code: str
@@ -216,7 +220,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Guarded:
-    """A row's speech has gone wrong, and was begun anew with another seed, or else Failed follows."""
+    """A row's speech went wrong. It was restarted with another seed if `retried`; otherwise Failed follows."""
 
     row: int
     fault: Fault
@@ -225,7 +229,7 @@ class Guarded:
 
 @dataclass(frozen=True, eq=False)
 class Cloned:
-    """The clip's voice, ready to be spoken with."""
+    """The answer to Clone: the clip's clone prompt."""
 
     job: int
     prompt: ClonePrompt
@@ -233,7 +237,7 @@ class Cloned:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """The samples as codes, int64 [frames, codebooks]."""
+    """The answer to Encode: codes int64 [frames, codebooks]."""
 
     job: int
     codes: CodeArray
@@ -241,7 +245,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class JobFailed:
-    """The job can't be done."""
+    """The job failed."""
 
     job: int
     code: str
@@ -258,12 +262,12 @@ class Downloading:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """The checkpoint is on disk, whole and verified."""
+    """The checkpoint is on disk, complete and verified."""
 
 
 @dataclass(frozen=True)
 class DownloadBroken:
-    """The download failed; `transient` when trying again later may help."""
+    """The download failed; `transient` if trying again later may help."""
 
     message: str
     transient: bool
@@ -288,7 +292,7 @@ FromEngine: TypeAlias = (
 
 
 def parts(message: ToEngine | FromEngine) -> list[bytes | memoryview]:
-    """One message as it goes over the pipe, to be written in this order: arrays are views of their own memory."""
+    """Pack a message into parts to be written to the pipe in this order; arrays are views, not copies."""
     arrays: list[pickle.PickleBuffer] = []
     body = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
     written: list[bytes | memoryview] = [_HEAD.pack(len(body), len(arrays)) + body]
@@ -299,12 +303,12 @@ def parts(message: ToEngine | FromEngine) -> list[bytes | memoryview]:
 
 
 def pack(message: ToEngine | FromEngine) -> bytes:
-    """One message as it goes over the pipe, in one piece."""
+    """Pack a message into one bytes object for the pipe."""
     return b"".join(parts(message))
 
 
 async def receive(reader: asyncio.StreamReader) -> FromEngine | None:
-    """Next message from the engine; None when its end of the pipe is closed."""
+    """Read the next message from the engine; None if its end of the pipe is closed."""
     try:
         length, count = _HEAD.unpack(await reader.readexactly(_HEAD.size))
         body = await reader.readexactly(length)
@@ -321,7 +325,7 @@ async def _receive_array(reader: asyncio.StreamReader) -> bytes:
 
 
 def receive_blocking(pipe: socket.socket) -> ToEngine | None:
-    """Next message from the server; None when its end of the pipe is closed."""
+    """Wait for the next message from the server; None if its end of the pipe is closed."""
     try:
         length, count = _HEAD.unpack(_read_exactly(pipe, _HEAD.size))
         body = _read_exactly(pipe, length)

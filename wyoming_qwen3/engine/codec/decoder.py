@@ -138,6 +138,6 @@ class CodecDecoder:
         return x.view(len(states), -1).to(torch.promote_types(x.dtype, torch.float32)).clamp_(-1, 1)
 
     def _embed(self, codes: Tensor) -> Tensor:
-        """Sum the vectors of one stream's codes; codebook 0 (semantic) and the others (acoustic) have own projections."""
+        """Sum the vectors of one stream's codes; code 0 (meaning) and the others (sound) have their own projections."""
         vectors = [F.embedding(column, table) for column, table in zip(codes.unbind(1), self._tables, strict=True)]
         return self._project(torch.cat((vectors[0], torch.stack(vectors[1:]).sum(0)), dim=1))

@@ -1,1 +1,1 @@
-"""The engine process: rows, jobs and credit, the pipe to the server, and the standby voice's engine."""
+"""The engine process: rows, jobs, credit and the pipe to the server; also the standby and download processes."""

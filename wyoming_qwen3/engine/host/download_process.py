@@ -1,4 +1,4 @@
-"""The download process: fetches one checkpoint and tells the server how far it is. Ending it loses nothing fetched."""
+"""The download process: fetches one checkpoint and reports progress to the server. Killing it loses no fetched data."""
 
 import argparse
 import logging
@@ -17,7 +17,7 @@ _LOGGER = logging.getLogger(__package__)
 
 
 def main() -> None:
-    """Entry point of `python -m wyoming_qwen3.engine.host.download_process`; started by the server alone."""
+    """Entry point of `python -m wyoming_qwen3.engine.host.download_process`; only the server starts it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--pipe", type=int, required=True)
     parser.add_argument("--models-dir", type=Path, required=True)

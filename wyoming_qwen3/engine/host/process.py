@@ -1,7 +1,7 @@
-"""The engine process: takes rows in from the pipe, steps those whose turn it is, sends what came of it.
+"""The engine process: receives rows over the pipe, steps those whose turn it is, and sends their audio back.
 
-What takes seconds and makes no sound, loads and jobs, is done on a thread beside that, one after the other. It knows
-messages, credit and listeners, and nothing of how speech is made.
+Loads and jobs, which take seconds, run on a second thread, one after the other. Knows messages, credit and listeners;
+does NOT know how speech is generated.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _Message = TypeVar("_Message")
 
 
 def main() -> None:
-    """Entry point of `python -m wyoming_qwen3.engine.host.process`; started by the server alone."""
+    """Entry point of `python -m wyoming_qwen3.engine.host.process`; only the server starts it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine", choices=("native", "standby"), required=True)
     parser.add_argument("--pipe", type=int, required=True)
@@ -49,7 +49,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.WARNING, format=f"%(asctime)s %(levelname)s {arguments.engine} engine: %(message)s"
     )
-    _LOGGER.setLevel(arguments.log_level)  # ours alone: upstream's libraries talk much
+    _LOGGER.setLevel(arguments.log_level)  # only our own loggers: upstream's libraries log a lot
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when to stop
     with socket.socket(fileno=arguments.pipe) as pipe:
         Host(pipe, _make_engine(arguments)).run()
@@ -58,10 +58,10 @@ def main() -> None:
 def _make_engine(arguments: argparse.Namespace) -> Engine:
     if arguments.engine == "standby":
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else onnxruntime keeps a device id and reports to Microsoft
-        from .standby import StandbyEngine  # noqa: PLC0415  onnxruntime belongs to this process alone
+        from .standby import StandbyEngine  # noqa: PLC0415  only this process may import onnxruntime
 
         return StandbyEngine()
-    from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  torch belongs to this process alone
+    from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  only this process may import torch
 
     return NativeEngine(
         arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
@@ -70,38 +70,41 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
 
 @dataclass
 class _Seat:
-    """One row as the host sees it."""
+    """One row as the host sees it; `credit` is how many samples it may still send."""
 
     credit: int
     turn: Priority
     opening: wire.Opening | None
-    """What the engine is told of it when it is stepped first: reading a text takes time that others may need."""
+    """The message that opens the row in the engine; None once it was sent there.
+
+    It is kept until the row is first stepped, because reading a text delays the other rows.
+    """
 
     sent: float = 0.0
-    """Seconds of its sound that were sent."""
+    """Seconds of the row's audio that were sent."""
 
     playback: Playback = field(default_factory=Playback)
 
     def stand(self, row: int, now: float) -> Standing:
-        """How urgent it is."""
+        """Return how urgent the row is."""
         return Standing(row, self.turn, self.playback.in_hand(now) if self.playback.begun else None)
 
     def send(self, samples: int, now: float) -> None:
-        """So much was sent."""
+        """Note that so many samples were sent."""
         self.credit -= samples
         self.sent += samples / SAMPLE_RATE
         if self.turn is Priority.NOW:
             self.playback.take(samples / SAMPLE_RATE, now)
 
     def hear(self, in_hand: float, now: float) -> None:
-        """It is listened to from now on."""
+        """Note that the row is played from now on, after `in_hand` seconds of audio that the listener still has."""
         if self.turn is Priority.NEXT:
             self.turn = Priority.NOW
             self.playback.take(max(in_hand, 0.0) + self.sent, now)
 
 
 class Host:
-    """Runs one engine for the server at the other end of the pipe, until that end is closed or the engine is lost."""
+    """Runs one engine for the server at the other end of the pipe, until that end is closed or the engine fails."""
 
     def __init__(self, pipe: socket.socket, engine: Engine) -> None:
         self._pipe = pipe
@@ -113,7 +116,7 @@ class Host:
         self._inbox: queue.SimpleQueue[wire.ToEngine | Future[wire.FromEngine]] = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Serve for ever. What ends it ends the process, at once: nothing that still runs is of use to anybody."""
+        """Serve until an error ends the process, at once: whatever still runs is of no use any more."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         try:
             self._serve()
@@ -140,7 +143,10 @@ class Host:
             self._step(self._admitted(choose(standings, self._costs.of)))
 
     def _admitted(self, rows: Sequence[int]) -> list[int]:
-        """Of these rows those that the engine has taken in by now; of those that nobody waits for one at a time."""
+        """Open new rows in the engine, and return the rows that can be stepped.
+
+        Of the new rows whose turn is not NOW, only one is opened at a time.
+        """
         admitted, unhurried = [], 0
         for row in rows:
             seat = self._seats[row]
@@ -167,7 +173,7 @@ class Host:
                 self._deliver(output)
         except self._engine.fatal:
             raise
-        except Exception as error:  # it says of no row that it is not at fault, nor what is left of it
+        except Exception as error:  # any of the rows may be at fault, and their state is unknown
             code, message = told(error, STEP_FAILED)
             for row in rows:
                 self._deliver(wire.Failed(row, code, message))
@@ -177,11 +183,11 @@ class Host:
         return [row for row, seat in list(self._seats.items()) if seat.credit > 0 and not self._waits(row)]
 
     def _waits(self, row: int) -> bool:
-        """Whether the row can't be stepped now, be it that it is over."""
+        """Return whether the row can't be stepped now; True also if asking failed, which ends the row."""
         return self._ask_engine(row, partial(self._engine.waiting, row), True)
 
     def _take_messages(self) -> None:
-        """All messages that are there; waits for one when no row can go on."""
+        """Handle all messages in the inbox; wait for one if no row can be stepped."""
         if not self._runnable():
             self._handle(self._inbox.get())
         with contextlib.suppress(queue.Empty):
@@ -216,11 +222,11 @@ class Host:
     def _take_in(self, row: int, opening: wire.Opening) -> None:
         turn = opening.turn if isinstance(opening, wire.Submit) else Priority.LAST
         self._seats[row] = seat = _Seat(opening.credit, turn, opening)
-        if isinstance(opening, wire.Submit) and opening.live:  # more of its text may come at once
+        if isinstance(opening, wire.Submit) and opening.live:  # more of its text may arrive at once
             self._admit(row, seat)
 
     def _ask_engine(self, row: int, action: Callable[[], _Done], otherwise: _Done) -> _Done:
-        """What the engine says of a row; what goes wrong is that row's end, and nobody else's, and `otherwise` said."""
+        """Call the engine for a row and return its answer; an error ends only this row, and returns `otherwise`."""
         answer = self._attempt(action, partial(wire.Failed, row), EngineFailed, "The engine could not take this in")
         if not isinstance(answer, wire.Failed):
             return answer
@@ -229,17 +235,17 @@ class Host:
 
     def _cancel(self, number: int) -> None:
         if job := self._jobs.pop(number, None):
-            job.cancel()  # no effect on one that has begun
+            job.cancel()  # no effect on a job that has started
         self._forget(number)
         if self._seats.pop(number, None):
             self._send(wire.Ended(number))
 
     def _forget(self, row: int) -> None:
-        """Have the engine forget a row, which is over for the server whatever comes of that."""
+        """Have the engine drop a row. Errors are only logged: for the server the row is over anyway."""
         self._attempt(partial(self._engine.cancel, row), lambda *_: None, EngineFailed, "A row could not be forgotten")
 
     def _do(self, chore: Callable[[_Message], wire.FromEngine], message: _Message) -> Future[wire.FromEngine]:
-        """Have a chore done in its turn; the answer comes by the inbox, as the pipe is written by one thread alone."""
+        """Queue a load or job. Its answer is put into the inbox, because only one thread writes to the pipe."""
         future = self._chores.submit(chore, message)
         future.add_done_callback(self._inbox.put)
         return future
@@ -255,7 +261,7 @@ class Host:
         return wire.Loaded(checkpoint, outcome) if isinstance(outcome, int) else outcome
 
     def _unload(self, message: wire.Unload) -> wire.FromEngine:
-        """The server counts it no more, whatever comes of that: there is nothing that it could do about it."""
+        """Unload a checkpoint, and report it as unloaded even after an error: the server could do nothing about it."""
         action = partial(self._engine.unload, message.checkpoint)
         self._attempt(action, lambda *_: None, EngineFailed, f"{message.checkpoint.name} could not be unloaded")
         return wire.Unloaded(message.checkpoint)
@@ -267,7 +273,7 @@ class Host:
         unexpected: type[SpeechError],
         what: str,
     ) -> _Done | _Failed:
-        """What an action gives, or code and message of what went wrong with it; the engine's own end is raised."""
+        """Return the result of an action, or `failed(code, message)` if it raises. Raises the engine's fatal errors."""
         try:
             return action()
         except self._engine.fatal:
@@ -276,7 +282,7 @@ class Host:
             return failed(*told(error, what, unexpected))
 
     def _answer(self, answer: wire.FromEngine) -> None:
-        """Tell what came of a chore, unless it was a job that nobody wants any more."""
+        """Send the answer to a load or job, unless the job was cancelled."""
         match answer:
             case wire.Cloned(job) | wire.Encoded(job) | wire.JobFailed(job) if not self._jobs.pop(job, None):
                 return

@@ -1,7 +1,7 @@
-"""Which rows are stepped together: what is heard now never waits for what is heard later.
+"""Chooses which rows are stepped together: what is played now never waits for what is played later.
 
-Rows share a step, but a step takes longer the more there are. So rows whose listeners have little sound in hand are
-stepped without the others, unless the others cost nothing that anybody hears. Knows neither pipe nor tensors.
+Rows share a step, but a step with more rows takes longer. So rows whose listeners have little audio in hand are stepped
+without the others, unless the others add no audible delay. Knows neither pipe nor tensors.
 """
 
 import math
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Priority
 
 ENOUGH = 2.0
-"""Seconds of sound in hand with which a listener can wait."""
+"""Seconds of audio in hand from which on a listener can wait."""
 
 _EASY = 0.6 * FRAME_SAMPLES / SAMPLE_RATE
-"""Seconds of a step that leave every listener of it ample time."""
+"""Seconds up to which a step is short enough for all its listeners."""
 
 _SMOOTHING = 0.2
-"""Weight of the newest step in what a step is taken to cost: one in four has the codec's work in it."""
+"""Weight of the newest step in the average cost; the average is needed because one step in four includes the codec."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A row that could go on. `in_hand` is in seconds, None before its first sound; it counts for turn NOW alone."""
+    """A row that could be stepped. `in_hand` is in seconds, None before its first audio; only turn NOW uses it."""
 
     row: int
     turn: Priority
@@ -30,10 +30,10 @@ class Standing:
 
 
 def choose(standings: Sequence[Standing], cost: Callable[[int], float]) -> list[int]:
-    """The rows to step now, none only where there are none. `cost` is the seconds that a step of so many rows takes.
+    """Return the rows to step now, at least one if there are any. `cost` gives the seconds of a step by its row count.
 
-    Who has no sound yet, or not enough in hand, goes first; the others come along where a step stays short, or when
-    all who listen have enough. Before a first sound nobody comes along who has any: that sound is waited for.
+    Rows of turn NOW with no audio yet or too little in hand go first. Other rows join if the step stays short, or if
+    all listeners have enough. While any row waits for its first audio, no row that is not needy joins.
     """
     needy = [one for one in standings if one.turn is Priority.NOW and (one.in_hand is None or one.in_hand < ENOUGH)]
     if not needy:
@@ -53,18 +53,21 @@ def _urgency(one: Standing) -> tuple[Priority, float]:
 
 
 class Costs:
-    """Seconds that a step takes by its number of rows, as measured lately."""
+    """Seconds that a step takes by its number of rows, as a moving average."""
 
     def __init__(self) -> None:
         self._measured: dict[int, float] = {}
 
     def add(self, rows: int, seconds: float) -> None:
-        """A step of so many rows took so long."""
+        """Record that a step of `rows` rows took `seconds`."""
         known = self._measured.get(rows, seconds)
         self._measured[rows] = known + _SMOOTHING * (seconds - known)
 
     def of(self, rows: int) -> float:
-        """What a step would take, as if each row that was never tried with the others cost as much as all of these."""
+        """Estimate the seconds of a step with `rows` rows; infinite if no step with as many rows or fewer was measured.
+
+        Beyond the largest number of rows that was measured, the cost is taken to grow in proportion to the rows.
+        """
         fewer = [count for count in self._measured if count <= rows]
         if not fewer:
             return math.inf

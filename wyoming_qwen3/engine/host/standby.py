@@ -1,6 +1,6 @@
-"""The standby voice: a small English one inside the hibari-tts wheel, for when no Qwen3 checkpoint is ready.
+"""The standby voice: a small English voice from the hibari-tts wheel, for when no Qwen3 checkpoint is ready.
 
-Needs no download and no torch. It knows nothing of when it is wanted.
+Needs no download and no torch. Does NOT know when it is used.
 """
 
 import re
@@ -21,14 +21,14 @@ from wyoming_qwen3.engine.base import told
 from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Job, Opening, Output, Submit
 
 _NAMED_DIGITS = 36
-"""The library's names of numbers end with decillions."""
+"""Most digits of a number that is spoken by name: the library's names end with decillions."""
 
 _SEED = 0
-"""The noise component is drawn from a fixed seed: the same text is the same audio."""
+"""Seed of the noise component; it is fixed, so that the same text gives the same audio."""
 
 
 class StandbyEngine:
-    """Speaks whole texts, a sentence a step."""
+    """Speaks whole texts, one sentence per step."""
 
     device = "cpu"
     memory = 0
@@ -39,22 +39,25 @@ class StandbyEngine:
     def __init__(self) -> None:
         self._voice = Hibari()
         self._rows: dict[int, Iterator[npt.NDArray[np.float32]]] = {}
-        self._voice("Ready.", seed=_SEED)  # the first call reads the lexicon: not in a listener's time
+        self._voice("Ready.", seed=_SEED)  # the first call reads the lexicon, so do it before anyone listens
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
-        """It has no checkpoints."""
+        """Raise EngineFailed: there are no checkpoints."""
         _no_checkpoints()
 
     def unload(self, checkpoint: Checkpoint) -> None:  # noqa: ARG002
-        """It has no checkpoints."""
+        """Raise EngineFailed: there are no checkpoints."""
         _no_checkpoints()
 
     def compute(self, job: Job) -> NoReturn:  # noqa: ARG002
-        """Codes and cloned voices are a checkpoint's."""
+        """Raise EngineFailed: codes and cloned voices need a checkpoint."""
         _no_checkpoints()
 
     def admit(self, opening: Opening) -> None:
-        """Take in a row with all its text; its voice, language and sampling have no meaning here."""
+        """Open a row with its whole text; voice, language and sampling are ignored.
+
+        Raises EngineFailed for codes to play, and for live text.
+        """
         if not isinstance(opening, Submit):
             _no_checkpoints()
         if opening.live:
@@ -62,23 +65,23 @@ class StandbyEngine:
         self._rows[opening.row] = self._speak(opening.text)
 
     def feed(self, row: int, text: str) -> NoReturn:  # noqa: ARG002
-        """There are no live rows."""
+        """Raise EngineFailed: there are no live rows."""
         raise EngineFailed("The standby voice takes whole texts only.")
 
     def finish(self, row: int) -> NoReturn:  # noqa: ARG002
-        """There are no live rows."""
+        """Raise EngineFailed: there are no live rows."""
         raise EngineFailed("The standby voice takes whole texts only.")
 
     def cancel(self, row: int) -> None:
-        """Forget a row."""
+        """Drop a row; does nothing if there is none of this number."""
         self._rows.pop(row, None)
 
     def waiting(self, row: int) -> bool:  # noqa: ARG002
-        """All text is there from the beginning."""
+        """Return False: all text is there from the beginning."""
         return False
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
-        """One sentence of each row, or its error: rows share no state, so an error never concerns another row."""
+        """Yield one sentence of each row, or its error; rows share no state, so an error never concerns another row."""
         for row in rows:
             try:
                 yield Audio(row, next(self._rows[row]).tobytes())
@@ -98,16 +101,16 @@ class StandbyEngine:
             raise EngineFailed("The standby voice can't pronounce this text; it speaks English only.")
 
     def _phonemes(self, text: str) -> list[str]:
-        """Phonemes of each sentence, at most MAX_PHONEMES at a time: a step, and its memory, grow with them."""
+        """Return the phonemes of each sentence in parts of at most MAX_PHONEMES, to limit a step's time and memory."""
         try:
             sentences = self._voice.phonemize(text)
-        except (ValueError, IndexError):  # what the library raises of a number that it can't read
+        except (ValueError, IndexError):  # the library raises these for a number that it can't read
             sentences = self._voice.phonemize(spell_numbers(text))
         return [part for sentence in sentences for part in _parts(sentence)]
 
 
 def spell_numbers(text: str) -> str:
-    """The text with numbers too long for names digit by digit, in groups of three, and all digits as 0 to 9."""
+    """Spell numbers that are too long for names digit by digit, in groups of three, and write all digits as 0 to 9."""
     plain = "".join(str(unicodedata.digit(char)) if char.isdigit() else char for char in text)
     return _NUMBER.sub(_spell_if_long, plain)
 
@@ -124,7 +127,7 @@ _NUMBER = re.compile(r"(?P<sign>(?<!\w)-)?(?P<digits>[0-9](?:[.,']?[0-9])*)")
 
 
 def _parts(phonemes: str) -> list[str]:
-    """Phonemes in parts that are short enough, cut between words where that can be."""
+    """Split phonemes into parts of at most MAX_PHONEMES, between words where possible."""
     return textwrap.wrap(phonemes, MAX_PHONEMES) if len(phonemes) > MAX_PHONEMES else [phonemes]
 
 
