@@ -1,7 +1,8 @@
-"""The language model in 8 or 4 bits on a CPU: the decode loop's talker and code predictor over compiled kernels.
+"""The language model in 8 or 4 bits on a CPU: talker layers and code predictor on compiled kernels.
 
-Where transformer.py and predictor.py are exact, these round weights once, and activations in groups of 32 as they
-come. A row's numbers do not depend on the rows beside it. Knows what the kernels need; does NOT know files.
+While transformer.py and predictor.py are exact, here weights were rounded once, and activations are rounded in groups
+of 32 in each call. A row's results do not depend on the rows beside it. Knows what the kernels need; does NOT know
+files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +20,14 @@ from .sampling import Sampler
 from .transformer import KvCache, rotary_table
 
 _LANES = 16
-"""Most numbers that a kernel takes at once: a head must be made of whole ones."""
+"""Most numbers that a kernel processes at once; head_dim must be a multiple of it."""
 
 _TOKENS_AT_ONCE = 64
-"""Of a long prompt; more are not faster and need more memory."""
+"""Most tokens of a long prompt in one kernel call; more are not faster and need more memory."""
 
 
 class QuantizedLinear:
-    """A matrix of a pack; the bias is optional."""
+    """A linear layer with a matrix of a pack; the bias is optional."""
 
     def __init__(self, kernels: Kernels, tensors: Mapping[str, Tensor], name: str, outputs: int, inputs: int) -> None:
         self._kernels = kernels
@@ -39,10 +40,10 @@ class QuantizedLinear:
 
 
 class QuantizedTransformer:
-    """A stack of decoder layers, used as transformer.Transformer is, for caches of one row each.
+    """A stack of decoder layers, used like transformer.Transformer, for caches of one row each.
 
-    `tensors` are those of a pack below `prefix`. Raises ModelFailed for a variant of the layers that no published
-    checkpoint has.
+    `tensors` is a pack; the stack uses those whose names begin with `prefix`. Raises ModelFailed if the layers are of a
+    variant that no published checkpoint has.
     """
 
     splits_exactly = True
@@ -75,13 +76,13 @@ class QuantizedTransformer:
         )
 
     def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
-        """An empty cache for one sequence."""
+        """Return an empty cache; only caches of one row can be advanced."""
         config = self._config
         shape = (config.num_hidden_layers, rows, config.num_key_value_heads, capacity, config.head_dim)
         return KvCache(torch.empty(shape), torch.empty(shape))
 
     def __call__(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
-        """Advance sequences by some tokens: [rows, tokens, hidden] -> the same, after the final norm."""
+        """Advance sequences by some tokens: [rows, tokens, hidden] -> the same shape, after the final norm."""
         rows, tokens, _ = x.shape
         for cache in caches:
             cache.reserve(cache.length + tokens)
@@ -97,14 +98,14 @@ class QuantizedTransformer:
 
 
 class QuantizedPredictor:
-    """The code predictor, used as predictor.CodePredictor is; a frame's 15 steps are one call.
+    """The code predictor, used like predictor.CodePredictor; the 15 steps of a frame are one kernel call.
 
-    Draws follow the rules of sampling.py with numbers of the row's own generator, but not torch's way to use them: a
-    seed gives the same speech each time, and another than without quantization.
+    Sampling follows the rules of sampling.py with random numbers from the row's own generator, but uses them in another
+    way than torch. A seed gives the same speech each time, but not the same as without quantization.
     """
 
     def __init__(self, kernels: Kernels, tensors: Mapping[str, Tensor], config: Any) -> None:
-        """`config` is upstream's talker_config."""
+        """`config` is the checkpoint's TalkerConfig."""
         own = config.code_predictor_config
         self.codebooks: int = config.num_code_groups
         self._kernels = kernels
@@ -126,9 +127,9 @@ class QuantizedPredictor:
         )
 
     def frame(self, hidden: Tensor, first_codes: Tensor, samplers: Sequence[Sampler]) -> tuple[Tensor, Tensor]:
-        """Complete one frame of each row; as CodePredictor.frame.
+        """Complete one frame of each row; see CodePredictor.frame.
 
-        Raises ValueError for states that are not finite, of which the kernels would draw a code beyond their tables.
+        Raises ValueError if `hidden` is not finite: the kernels would then draw a code outside their tables.
         """
         if not hidden.isfinite().all():
             raise ValueError("The talker's state is not finite.")
@@ -138,7 +139,7 @@ class QuantizedPredictor:
         return self._kernels.frame(self._layout, hidden.contiguous(), first_codes, layouts, uniforms)
 
     def embed(self, codes: Tensor) -> Tensor:
-        """Whole frames int64 [frames, 16] -> the sums of their embeddings [frames, hidden]."""
+        """Return the sums of the embeddings [frames, hidden] of complete frames int64 [frames, 16]."""
         embedded = [table[column].float() for table, column in zip(self._tables, codes.unbind(1), strict=True)]
         return torch.stack(embedded, dim=1).sum(1)
 

@@ -1,7 +1,7 @@
-"""A checkpoint's language model as the kernels want it: packed once, kept beside the checkpoint, read in a blink.
+"""The pack: a checkpoint's language model in the kernels' layout, rounded once and kept beside the checkpoint.
 
-Knows upstream's names of tensors, and files. The file is only a cache: it is made anew where it is missing, damaged,
-or of other weights or another format, and where it can't be written speech does without.
+Knows files and upstream's names of tensors. The file is only a cache: it is written again if it is missing, damaged, or
+of other weights or another format. If it can't be written, the weights are rounded at each start.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from .cpu_packing import BLOCK, interleave, interleaved, pack, packed_sizes
 _LOGGER = logging.getLogger(__name__)
 
 _FORMAT = "1"
-"""To be changed with what is packed, how, or under which names."""
+"""Version of the pack; change it whenever its content, layout or names change."""
 
 _ALIGNMENT = 64
 _DTYPES = {"U8": torch.uint8, "F32": torch.float32, "BF16": torch.bfloat16}
@@ -57,7 +57,7 @@ class _Plain:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """A matrix [outputs, inputs], to be rounded."""
+    """A matrix [outputs, inputs] that is rounded to `bits`."""
 
     name: str
     outputs: int
@@ -80,11 +80,11 @@ _Part = _Plain | _Matrix
 
 
 def packed_tensors(published: Published, bits: int) -> Tensors:
-    """What a checkpoint's language model is made of, heads always in 8 bits.
+    """Return the packed tensors of a checkpoint's language model; heads are always in 8 bits.
 
-    `talker.N.qkv` and so on are matrices (`.data`, `.scales`), norms and tables of embeddings as they are. Only where
-    there is no pack yet, weights are read, one matrix at a time: raises what safetensors raises of a damaged file, and
-    TensorError.
+    `talker.N.qkv` and so on are matrices (`.data`, `.scales`); norms and embedding tables are not rounded. The weights
+    are read only if there is no pack yet, one matrix at a time. Raises TensorError, and what safetensors raises if a
+    file is damaged.
     """
     path, config = published.path, published.config.talker_config
     key = {"format": _FORMAT, "bits": str(bits), "source": _source(path, config)}
@@ -108,14 +108,14 @@ def packed_tensors(published: Published, bits: int) -> Tensors:
 
 
 def _source(path: Path, config: TalkerConfig) -> str:
-    """Tells weights apart without reading them."""
+    """Return a string that identifies weights without reading them, by size and modification time, and the config."""
     stats = [(path / name).stat() for name in weight_files(path)]
     times = ",".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
     return f"{times},{hashlib.blake2b(repr(config).encode(), digest_size=8).hexdigest()}"
 
 
 def _parts(published: Published, bits: int) -> Iterator[_Part]:
-    """All of the pack, in the order in which a frame reads it."""
+    """Yield all parts of the pack, in the order in which a frame reads them."""
     read, config = TensorReader(published.tensors, prefix="talker."), published.config.talker_config
     own, predictor = config.code_predictor_config, read.below("code_predictor.")
     width, hidden, others = config.hidden_size, own.hidden_size, range(config.num_code_groups - 1)
@@ -178,7 +178,7 @@ def _table(name: str, read: TensorReader, source: str, rows: int, columns: int) 
 
 
 def _write(file: Path, key: Mapping[str, str], tensors: Tensors) -> None:
-    """A safetensors file, straight from where the tensors lie: its library would copy all of them first."""
+    """Write a safetensors file directly from the tensors' memory: the library would copy all of them first."""
     names, end = {dtype: name for name, dtype in _DTYPES.items()}, 0
     header: dict[str, Any] = {"__metadata__": dict(key)}
     for name, tensor in tensors.items():
@@ -193,7 +193,7 @@ def _write(file: Path, key: Mapping[str, str], tensors: Tensors) -> None:
 
 
 def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
-    """Content of a cache file, if it is whole and of this key."""
+    """Return the tensors of a cache file; None if it is missing, incomplete, damaged or has another key."""
     try:
         with file.open("rb") as source:
             length = int.from_bytes(source.read(8), "little")
@@ -217,7 +217,7 @@ def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
 
 
 def _rooms(shapes: Mapping[str, tuple[torch.dtype, list[int]]]) -> dict[str, Tensor]:
-    """Tensors of these types and shapes, as yet without content, one behind the other in huge pages."""
+    """Allocate uninitialised tensors of these dtypes and shapes, one after the other in huge pages."""
     sizes = {
         name: -(-dtype.itemsize * prod(shape) // _ALIGNMENT) * _ALIGNMENT for name, (dtype, shape) in shapes.items()
     }

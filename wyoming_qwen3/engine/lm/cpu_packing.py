@@ -1,7 +1,7 @@
-"""Weights of linear layers in 8 or 4 bits, laid out as kernels/linear.h reads them.
+"""Rounds weights of linear layers to 8 or 4 bits, in the layout that kernels/linear.h reads.
 
-8 bits: one scale for each output, numbers from -127 to 127. 4 bits: one scale for each output and 32 inputs, numbers
-from -8 to 7, of which -8 is the largest of the 32. Knows matrices only.
+8 bits: one scale per output, numbers from -127 to 127. 4 bits: one scale for each output and group of 32 inputs,
+numbers from -8 to 7; the weight of the group with the largest magnitude becomes -8. Knows matrices only.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 BLOCK = 32
-"""Outputs that lie together, and inputs that share a scale."""
+"""How many outputs are stored together, and how many inputs share a scale."""
 
 _HALF = BLOCK // 2
 
 
 @dataclass(frozen=True, eq=False)
 class PackedLinear:
-    """A matrix [outputs, inputs]: its bytes, uint8 [n], and for 8 bits the scales, float32 [outputs, padded]."""
+    """A rounded matrix [outputs, inputs]: its bytes, uint8 [n], and for 8 bits the scales, float32 [padded outputs]."""
 
     data: Tensor
     scales: Tensor | None
@@ -45,7 +45,7 @@ def pack(weight: Tensor, bits: int) -> PackedLinear:
 
 
 def packed_sizes(outputs: int, inputs: int, bits: int) -> tuple[int, int]:
-    """How many bytes of data and how many scales the packed matrix has."""
+    """Return how many bytes of data and how many scales a packed matrix has."""
     blocks, groups = -(-outputs // BLOCK), -(-inputs // BLOCK)
     if bits == 8:
         return blocks * groups * BLOCK * BLOCK, blocks * BLOCK
@@ -53,13 +53,13 @@ def packed_sizes(outputs: int, inputs: int, bits: int) -> tuple[int, int]:
 
 
 def interleave(gate: Tensor, up: Tensor) -> Tensor:
-    """Rows of both, 16 of the first and the same 16 of the other at a time; padded with rows of zeros."""
+    """Interleave the rows of both in groups of 16: 16 of `gate`, then the same 16 of `up`; padded with zero rows."""
     halves = [F.pad(part, (0, 0, 0, -len(part) % _HALF)).view(-1, _HALF, part.shape[1]) for part in (gate, up)]
     return torch.stack(halves, dim=1).flatten(0, 2)
 
 
 def interleaved(inner: int) -> int:
-    """How many rows `interleave` makes of two times `inner`."""
+    """Return how many rows `interleave` returns for two matrices of `inner` rows each."""
     return 2 * (inner + -inner % _HALF)
 
 
@@ -68,7 +68,7 @@ def _divisor(scale: Tensor) -> Tensor:
 
 
 def _bytes_in_order(numbers: Tensor, together: int) -> Tensor:
-    """[outputs, inputs] -> [blocks, groups, steps, 32 outputs, inputs that lie together]."""
+    """Reorder [outputs, inputs] to [blocks, groups, steps, 32 outputs, `together` inputs]."""
     rows, columns = numbers.shape
     shaped = numbers.view(rows // BLOCK, BLOCK, columns // BLOCK, BLOCK // together, together)
     return shaped.permute(0, 2, 3, 1, 4).contiguous()

@@ -1,6 +1,6 @@
-"""A checkpoint's language model, loaded as exactly as it is wanted.
+"""Loads a checkpoint's language model in the wanted precision.
 
-Puts files, packs and kernels together; does NOT know how any of them works.
+Combines files, packs and kernels; does NOT know how any of them works.
 """
 
 import logging
@@ -27,14 +27,14 @@ from .transformer import MakeLinear, Transformer, linear_layer
 _LOGGER = logging.getLogger(__name__)
 
 Quantize = Literal["none", "int8", "int4"]
-"""How the weights of the language model's matrices are kept."""
+"""How the weights of the language model's matrices are stored."""
 
 _TALKER = "talker."
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedLanguageModel:
-    """A checkpoint that can make codes, and the bytes that it takes in memory."""
+    """A loaded checkpoint with its decoder; `footprint` is the bytes that it takes in memory."""
 
     published: Published
     decoder: Decoder
@@ -42,13 +42,13 @@ class LoadedLanguageModel:
 
 
 def load_exact(published: Published, device: str, dtype: torch.dtype) -> LoadedLanguageModel:
-    """As it was published, computed in `dtype`. Raises ModelFailed."""
+    """Load the weights without rounding them to 8 or 4 bits, and compute in `dtype`. Raises ModelFailed."""
     model = _model(published, TensorReader(published.tensors, device, dtype, _TALKER), linear_layer)
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
 def load_static(published: Published, device: str, dtype: torch.dtype, graphs: Graphs) -> LoadedLanguageModel:
-    """As load_exact, with captured steps unless memory is too short for them. Raises ModelFailed."""
+    """Load as load_exact does, with captured steps unless capturing fails. Raises ModelFailed."""
     loaded = load_exact(published, device, dtype)
     try:
         decoder = StaticDecoder(published, loaded.decoder.model, graphs)
@@ -59,13 +59,16 @@ def load_static(published: Published, device: str, dtype: torch.dtype, graphs: G
 
 
 def load_rounded(published: Published) -> LoadedLanguageModel:
-    """In 8 bits without kernels. Raises ModelFailed."""
+    """Load in 8 bits without our kernels, on a CPU. Raises ModelFailed."""
     model = _model(published, TensorReader(published.tensors, "cpu", torch.float32, _TALKER), RoundedLinear)
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
 def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> LoadedLanguageModel:
-    """In 8 or 4 bits; of the published tensors only the text's are read, if the pack is there. Raises ModelFailed."""
+    """Load in 8 or 4 bits for our kernels. Raises ModelFailed.
+
+    If there is a pack, most published tensors are not read: only those for text, and the talker's codec embeddings.
+    """
     config = published.config.talker_config
     with reading(published.name):
         tensors = packed_tensors(published, 4 if quantize == "int4" else 8)
@@ -90,11 +93,11 @@ def _model(published: Published, read: TensorReader, linear: MakeLinear) -> Lang
 
 
 def _footprint(model: LanguageModel) -> int:
-    """Of one that is not quantized."""
+    """Return the bytes of a model that does not use our kernels."""
     assert isinstance(model.predictor, CodePredictor)
     return _tensor_bytes(nn.ModuleList((model.talker, model.predictor)))
 
 
 def _tensor_bytes(module: nn.Module) -> int:
-    """Memory of its parameters and buffers."""
+    """Return the bytes of a module's parameters and buffers."""
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))

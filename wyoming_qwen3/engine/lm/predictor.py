@@ -1,4 +1,4 @@
-"""The code predictor: the other 15 codes of a frame, one after the other, given the talker's state and code 0.
+"""The code predictor: generates the other 15 codes of a frame, one by one, from the talker's state and code 0.
 
 Knows its weights; does NOT know text, prompts or when speech ends.
 """
@@ -17,22 +17,22 @@ from .transformer import MakeLinear, Transformer, embedding_layer, linear_layer
 
 
 class Predictor(Protocol):
-    """What the decode loop needs of a code predictor, however its weights are kept."""
+    """The interface of a code predictor for the decode loop, however its weights are stored."""
 
     def frame(self, hidden: Tensor, first_codes: Tensor, samplers: Sequence[Sampler]) -> tuple[Tensor, Tensor]:
         """Complete one frame of each row; see CodePredictor.frame."""
 
     def embed(self, codes: Tensor) -> Tensor:
-        """Whole frames int64 [frames, 16] -> the sums of their embeddings [frames, hidden]."""
+        """Return the sums of the embeddings [frames, hidden] of complete frames int64 [frames, 16]."""
 
 
 class CodePredictor(nn.Module):
-    """The code predictor of a checkpoint, in the type and on the device of `read`, which reads below "talker."."""
+    """The code predictor of a checkpoint, in the dtype and on the device of `read`, which reads below "talker."."""
 
     def __init__(
         self, read: TensorReader, talker: TalkerConfig, first: nn.Embedding, linear: MakeLinear = linear_layer
     ) -> None:
-        """`first` embeds codebook 0, `linear` makes a linear layer of its weight."""
+        """`first` embeds code 0; `linear` builds a linear layer from its weight."""
         super().__init__()
         config, width, read = talker.code_predictor_config, talker.hidden_size, read.below("code_predictor.")
         hidden, others = config.hidden_size, range(config.num_code_groups - 1)
@@ -57,7 +57,7 @@ class CodePredictor(nn.Module):
         return self.complete(hidden, first_codes, lambda logits: draw_residual(logits, samplers))
 
     def complete(self, hidden: Tensor, first_codes: Tensor, draw: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """As `frame`; `draw` is asked for the next code of each row, float32 logits [rows, codes] -> int64 [rows]."""
+        """Do as `frame`, and sample with `draw`: float32 logits [rows, codes] -> the rows' next codes int64 [rows]."""
         embedded = [self.first_embedding(first_codes)]
         codes = [first_codes]
         cache = self.transformer.new_cache(self.codebooks, rows=len(hidden))
@@ -70,7 +70,7 @@ class CodePredictor(nn.Module):
         return torch.stack(codes, dim=1), torch.stack(embedded, dim=1).sum(1)
 
     def embed(self, codes: Tensor) -> Tensor:
-        """Whole frames int64 [frames, 16] -> the sums of their embeddings [frames, hidden]."""
+        """Return the sums of the embeddings [frames, hidden] of complete frames int64 [frames, 16]."""
         embedded = [self.first_embedding(codes[:, :1])]
         embedded += [embed(codes[:, i : i + 1]) for i, embed in enumerate(self.embeddings, start=1)]
         return torch.cat(embedded, dim=1).sum(1)

@@ -1,7 +1,7 @@
-"""What each kind of request looks like as input of the talker: upstream's prompts, to the last bit.
+"""Builds the talker's input for each kind of request: the same prompts as upstream, to the last bit.
 
 Knows embeddings and special ids; does NOT know how the talker or the tokenizer work, or when text arrives.
-The layout is that of Qwen3TTSForConditionalGeneration.generate in qwen-tts 0.1.1; linear layers run over the same
+The layout is that of Qwen3TTSForConditionalGeneration.generate in qwen-tts 0.1.1. Linear layers run over the same
 groups of tokens as there, since the size of a matrix product changes its rounding.
 """
 
@@ -26,10 +26,11 @@ from .text_track import encode
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Input of the talker before the first frame, and its text half from then on.
+    """The talker's input before the first frame, and the text half of its inputs from then on.
 
-    `prefill` is [positions, hidden], of which the first `head` do not depend on the text; `trailing` [n, hidden] is the
-    text still to come, one per frame, with the end of text when all of the text is known; `end`, `pad` are [hidden].
+    `prefill` is [positions, hidden]; its first `head` positions do not depend on the text. `trailing` [n, hidden] is
+    the text that follows, one embedding per frame, with the end of text if all text is known. `end` and `pad` are
+    [hidden].
     """
 
     prefill: Tensor
@@ -41,26 +42,27 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class Voicing:
-    """A request made ready for one checkpoint: all of its prompt but the text."""
+    """A request resolved for one checkpoint: everything in its prompt except the text."""
 
     instruct_ids: tuple[int, ...]
-    """The whole instruction turn; empty without an instruction."""
+    """Token ids of the whole instruction turn; empty without an instruction."""
 
     language_id: int | None
     speaker_id: int | None = None
     clone: ClonePrompt | None = None
     reference_ids: tuple[int, ...] = ()
-    """Text of the reference clip, where the clip is continued."""
+    """Token ids of the reference clip's text, if the clip is continued."""
 
     @property
     def continued(self) -> Any:
-        """Codes of the reference clip, int64 [frames, 16], where the clip is continued, else None."""
+        """Codes of the reference clip, int64 [frames, 16], if the clip is continued, else None."""
         return None if self.clone is None else self.clone.codes
 
     def tokens_needed(self) -> int:
-        """Text tokens without which the prefill can't be built while the text is unfinished.
+        """Return how many text tokens the prefill needs while the text is unfinished.
 
-        A continued clip has the text laid over its codes and their start, one token on each.
+        If a clip is continued, one text token is added to each of its frames and to the start of codes; the tokens of
+        the clip's own text count.
         """
         if self.continued is None:
             return 1
@@ -68,15 +70,16 @@ class Voicing:
 
 
 def prefills_whole_text(kind: Kind) -> bool:
-    """Whether upstream puts the whole text of this kind of request ahead of the codes (non_streaming_mode)."""
+    """Return whether upstream puts the whole text before the codes for this kind (non_streaming_mode)."""
     return kind != "base"
 
 
 def prepare(published: Published, request: SpeechRequest) -> Voicing:
     """Resolve voice, language and instruction of a request for a checkpoint.
 
-    A described voice and an instruction are joined, the description first. Raises InvalidRequest for a voice that
-    the checkpoint can't speak, VoiceNotFound, LanguageNotSupported and InstructionsNotSupported.
+    A described voice and an instruction are joined, the description first. Raises InvalidRequest if the checkpoint
+    can't speak this kind of voice, VoiceNotFound if it lacks the speaker, LanguageNotSupported, and
+    InstructionsNotSupported.
     """
     config = published.config.talker_config
     voice = request.voice
@@ -105,7 +108,7 @@ def prepare(published: Published, request: SpeechRequest) -> Voicing:
 
 
 class PromptBuilder:
-    """Builds prompts of a checkpoint from its embeddings."""
+    """Builds prompts from the embeddings of a checkpoint."""
 
     def __init__(self, published: Published, talker: Talker, predictor: Predictor) -> None:
         config = published.config
@@ -120,9 +123,9 @@ class PromptBuilder:
     ) -> Prompt:
         """Build the prompt for some text tokens.
 
-        `whole_text_first` puts all text ahead of the codes, and needs all of it; otherwise the text runs along with
-        the codes and more of it may follow when not `finished`: then at least `voicing.tokens_needed()` tokens are
-        needed now. Raises InvalidRequest for an empty text.
+        `whole_text_first` puts the text before the codes and needs all of it. Otherwise the talker gets the text along
+        with the codes, and more text may follow unless `finished`; at least `voicing.tokens_needed()` tokens are needed
+        then. Raises InvalidRequest if `text_ids` is empty.
         """
         if not text_ids:
             raise InvalidRequest("The text is empty; nothing can be spoken.")
@@ -149,7 +152,7 @@ class PromptBuilder:
         return Prompt(torch.cat((*head, body)), sum(map(len, head)), trailing, end[0], pad[0])
 
     def _codec_prefix(self, voicing: Voicing) -> tuple[Tensor, Tensor]:
-        """Codec embeddings of language, speaker and padding [n, hidden], and of the start of codes [1, hidden]."""
+        """Return codec embeddings of language, speaker and padding [n, hidden], and of the codes' start [1, hidden]."""
         codec, talker = self._codec, self._talker
         if voicing.language_id is None:
             ids = [codec.codec_nothink_id, codec.codec_think_bos_id, codec.codec_think_eos_id]
@@ -165,7 +168,7 @@ class PromptBuilder:
         return torch.cat(parts), talker.embed_codec([codec.codec_bos_id])
 
     def _text_first(self, text_ids: Sequence[int], end: Tensor) -> Tensor:
-        """Whole text and its end over codec padding [tokens + 1, hidden]."""
+        """Return the whole text and its end, added to codec padding [tokens + 1, hidden]."""
         text = torch.cat((self._talker.embed_text(text_ids), end))
         return text + self._talker.embed_codec([self._codec.codec_pad_id])
 
@@ -174,7 +177,7 @@ class PromptBuilder:
 
 
 def _overlaid(text: Tensor, spoken: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
-    """Text over the codes of a continued clip, padded where it is shorter, and what of it is left over."""
+    """Add text to the codes of a continued clip, padding a shorter text; return the sum and the rest of the text."""
     if len(text) > len(spoken):
         return text[: len(spoken)] + spoken, text[len(spoken) :]
     padding = pad.expand(len(spoken) - len(text), -1)
@@ -191,7 +194,7 @@ def _language_id(config: TalkerConfig, language: Language | None) -> int | None:
 
 
 def _dialect_id(config: TalkerConfig, speaker: Speaker, language: Language | None) -> int | None:
-    """Upstream's rule: a speaker at home in a dialect speaks it for Chinese, and when the language is left open."""
+    """Return the id of a speaker's dialect. As upstream: only if the language is Chinese or not given; else None."""
     dialect = config.spk_is_dialect[speaker.id]
     if not isinstance(dialect, str) or (language is not None and language.name != "chinese"):
         return None
@@ -199,7 +202,10 @@ def _dialect_id(config: TalkerConfig, speaker: Speaker, language: Language | Non
 
 
 def _reference_ids(published: Published, voice: ClonePrompt) -> tuple[int, ...]:
-    """Ids of the clip's text, none where only its timbre is used; refuses what the checkpoint can't take."""
+    """Return the token ids of the clip's text; none if only its timbre is used.
+
+    Raises InvalidRequest if the clone prompt does not fit the checkpoint, or its text is empty.
+    """
     config = published.config.talker_config
     if voice.speaker_embedding.shape != (config.hidden_size,):
         raise InvalidRequest("The cloned voice was prepared for a checkpoint of another size; prepare it again.")
@@ -214,7 +220,7 @@ def _reference_ids(published: Published, voice: ClonePrompt) -> tuple[int, ...]:
 
 
 def _instruct_ids(published: Published, instruct: str) -> tuple[int, ...]:
-    """Ids of the instruction as a user's turn; none for no instruction."""
+    """Return the token ids of the instruction as a user's turn; none without an instruction."""
     if not instruct:
         return ()
     config, tokenizer = published.config, published.tokenizer

@@ -1,6 +1,6 @@
-"""How codes are drawn from logits: the processors of transformers 4.57, in its order, with a generator per row.
+"""Samples codes from logits: the processors of transformers 4.57, in its order, with one generator per row.
 
-Knows logits and ids; does NOT know what they mean, but for the ids that are never drawn and the one that ends speech.
+Knows logits and ids; does NOT know what they mean, except which are never drawn and which one ends speech.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ FRAMES_BEFORE_END = 2
 """Upstream's min_new_tokens: the end of speech is never drawn before the third step."""
 
 _COLDEST = 1e-5
-"""Temperatures below it are 0: logits divided by them would not fit into a float."""
+"""Temperatures below it count as 0: logits divided by them would overflow a float."""
 
 
 @dataclass(frozen=True)
 class Warp:
-    """What reshapes a distribution before a draw; temperature 0 takes the likeliest, top_k 0 and top_p 1 keep all."""
+    """How a distribution is changed before a draw: temperature 0 is greedy; top_k 0 and top_p 1 keep all ids."""
 
     temperature: float
     top_k: int
     top_p: float
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Float32 logits [rows, vocabulary] -> probabilities, for a temperature above 0."""
+        """Return the probabilities for float32 logits [rows, vocabulary]; the temperature must be above 0."""
         logits = logits / self.temperature
         if self.top_k > 0:
             kept = torch.topk(logits, min(self.top_k, logits.shape[-1])).values
@@ -40,7 +40,7 @@ class Warp:
 
 @dataclass(frozen=True)
 class Choice:
-    """All that is settled before the first draw of an utterance."""
+    """The sampling parameters of one utterance."""
 
     talker: Warp
     predictor: Warp
@@ -49,10 +49,10 @@ class Choice:
 
 
 def choose(sampling: Sampling, defaults: Mapping[str, Any]) -> Choice:
-    """Fill what a request leaves open from the checkpoint's generation_config.json, else from upstream's constants.
+    """Complete a request's sampling from the checkpoint's generation_config.json, else from upstream's constants.
 
-    A value of the request goes to talker and predictor alike. Without a temperature in the request, the defaults
-    also decide whether draws are greedy.
+    A value in the request applies to both talker and code predictor. If the request has no temperature, the defaults
+    also decide whether sampling is greedy.
     """
     return Choice(
         talker=_warp(sampling, defaults, "", "do_sample"),
@@ -63,9 +63,9 @@ def choose(sampling: Sampling, defaults: Mapping[str, Any]) -> Choice:
 
 
 class Sampler:
-    """The draws of one row: its generator, the ids it drew so far, and how it draws.
+    """The sampling state of one row: its parameters, its generator and the ids drawn so far.
 
-    `banned` is bool [vocabulary], the ids that are never drawn; `end` is the id that ends speech.
+    `banned` bool [vocabulary] marks the ids that are never drawn; `end` is the id that ends speech.
     """
 
     def __init__(self, choice: Choice, banned: Tensor, end: int) -> None:
@@ -76,7 +76,7 @@ class Sampler:
         else:
             self.generator.manual_seed(choice.seed)
         self.seen = torch.zeros_like(banned)
-        """The ids of codebook 0 that were drawn, bool [vocabulary]."""
+        """The ids of codebook 0 that were drawn before, bool [vocabulary]."""
 
         self.drawn = 0
         """How often an id of codebook 0 was drawn."""
@@ -86,15 +86,15 @@ class Sampler:
 
     @property
     def greedy(self) -> bool:
-        """Whether nothing is left to chance, so that another seed would change nothing."""
+        """Whether talker and code predictor are both greedy, so that another seed would change nothing."""
         return max(self.choice.talker.temperature, self.choice.predictor.temperature) < _COLDEST
 
     def save(self) -> tuple[Tensor, Tensor, int]:
-        """All that draws change, for `restore`."""
+        """Return everything that draws change, for `restore`."""
         return self.generator.get_state(), self.seen.clone(), self.drawn
 
     def restore(self, saved: tuple[Tensor, Tensor, int]) -> None:
-        """Be as it was then, as if nothing had been drawn since."""
+        """Go back to a saved state, as if nothing had been drawn since."""
         state, self.seen, self.drawn = saved
         self.generator.set_state(state)
 
@@ -110,27 +110,28 @@ class Sampler:
 
 
 class WarpTable:
-    """The warps of some rows as tensors: how all rows are drawn at once, without a look at any value."""
+    """The warps of several rows as tensors, to sample all rows at once without reading a value back to the host."""
 
     def __init__(self, rows: int, vocabulary: int, device: torch.device) -> None:
-        """All rows are greedy at first."""
+        """Create a table in which all rows are greedy."""
         self._vocabulary = vocabulary
         self._temperature = torch.ones(rows, 1, device=device)
         self._kept = torch.ones(rows, 1, dtype=torch.int64, device=device)
         self._tail = torch.zeros(rows, 1, device=device)
 
     def put(self, row: int, warp: Warp) -> None:
-        """Set the warp of a row; the greedy one keeps a single id."""
+        """Set the warp of a row; a greedy one keeps a single id."""
         greedy = is_greedy(warp)
         self._temperature[row] = 1.0 if greedy else warp.temperature
         self._kept[row] = 1 if greedy else min(warp.top_k or self._vocabulary, self._vocabulary)
         self._tail[row] = 0.0 if greedy else 1 - warp.top_p
 
     def draw(self, logits: Tensor, noise: Tensor) -> Tensor:
-        """Draw an id for each row from the first on, float32 logits [rows, vocabulary] -> int64 [rows].
+        """Draw an id for each of the first rows: float32 logits [rows, vocabulary] -> int64 [rows].
 
-        Given `noise` [rows, vocabulary] from the exponential distribution it is torch.multinomial's draw, but for ids
-        that are equally likely to the last bit at a warp's edge: these are kept. A greedy row's noise is 1 everywhere.
+        With `noise` [rows, vocabulary] from the exponential distribution the draw is that of torch.multinomial, with
+        one difference: all ids that are equally likely, to the last bit, at the cut of a warp are kept. The noise of a
+        greedy row must be 1 everywhere.
         """
         rows = len(logits)
         logits = logits / self._temperature[:rows]
@@ -144,17 +145,17 @@ class WarpTable:
 
 
 def is_greedy(warp: Warp) -> bool:
-    """Whether it takes the likeliest id and draws no number."""
+    """Return whether a warp takes the likeliest id and needs no random number."""
     return warp.temperature < _COLDEST
 
 
 def penalised(logits: Tensor, seen: Tensor, penalty: float | Tensor) -> Tensor:
-    """Logits with those of seen ids made less likely, where the penalty is above 1."""
+    """Apply the repetition penalty to the logits of seen ids: above 1 it makes them less likely."""
     return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
 def draw_residual(logits: Tensor, samplers: Sequence[Sampler]) -> Tensor:
-    """Draw one code of a codebook above 0 for each row: float32 logits [rows, vocabulary] -> int64 [rows]."""
+    """Draw the next code of the code predictor for each row: float32 logits [rows, vocabulary] -> int64 [rows]."""
     warps = [sampler.choice.predictor for sampler in samplers]
     if all(warp == warps[0] for warp in warps):
         return _draw(logits, warps[0], samplers)
@@ -170,7 +171,7 @@ def _draw(logits: Tensor, warp: Warp, samplers: Sequence[Sampler]) -> Tensor:
 
 
 def _cut_tail(logits: Tensor, top_p: float) -> Tensor:
-    """Keep the fewest likeliest ids that together have `top_p` of the probability, and at least one."""
+    """Mask all ids but the fewest likeliest that together have the probability `top_p`; at least one is kept."""
     ordered, order = logits.sort(-1, descending=False)
     cut = ordered.softmax(-1).cumsum(-1) <= 1 - top_p
     cut[:, -1] = False
@@ -189,5 +190,5 @@ def _warp(sampling: Sampling, defaults: Mapping[str, Any], prefix: str, switch: 
 
 
 def _first(*values: Any) -> Any:
-    """The first value that is not None."""
+    """Return the first value that is not None."""
     return next(value for value in values if value is not None)

@@ -1,4 +1,4 @@
-"""The talker: from text and codec embeddings to hidden states and the logits of codebook 0.
+"""The talker: turns text and codec embeddings into hidden states and the logits of code 0.
 
 Knows its weights and special ids; does NOT know prompts, sampling or the other 15 codebooks.
 """
@@ -17,23 +17,23 @@ from .transformer import KvCache, embedding_layer, linear_layer
 
 
 class Layers(Protocol):
-    """A stack of decoder layers with its final norm, however its weights are kept."""
+    """A stack of decoder layers with its final norm, however its weights are stored."""
 
     splits_exactly: bool
-    """Whether states are the same to the last bit, whatever the pieces in which tokens come."""
+    """Whether hidden states are the same to the last bit, however the tokens are split over calls."""
 
     def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
-        """An empty cache for `rows` sequences."""
+        """Return an empty cache for `rows` sequences."""
 
     def __call__(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
-        """Advance the caches' sequences by [rows, tokens, hidden]; returns the same behind the final norm."""
+        """Advance the caches' sequences by [rows, tokens, hidden]; returns the same shape, after the final norm."""
 
 
 class Talker(nn.Module):
-    """The talker of a checkpoint, in the type and on the device of `read`, which reads below "talker.".
+    """The talker of a checkpoint, in the dtype and on the device of `read`, which reads below "talker.".
 
-    `head` gives the logits. The embeddings of text stay as they are stored, mapped from disk: a sentence needs some
-    rows of them.
+    `head` computes the logits. The text embeddings stay memory-mapped as they are stored, since a sentence needs only a
+    few of their rows.
     """
 
     def __init__(
@@ -51,32 +51,32 @@ class Talker(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, and all tensors in and out."""
+        """Device of the weights, and of all tensors in and out."""
         return self.codec_embedding.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of all embeddings and hidden states."""
+        """Dtype of all embeddings and hidden states."""
         return self.codec_embedding.weight.dtype
 
     def embed_text(self, ids: Sequence[int]) -> Tensor:
-        """Text token ids -> projected embeddings [tokens, hidden]."""
+        """Return the projected embeddings of text token ids [tokens, hidden]."""
         rows = self._text[torch.tensor(ids, dtype=torch.long)].to(self.device, self.dtype)
         projected: Tensor = self.projection_out(F.silu(self.projection_in(rows)))
         return projected
 
     def embed_codec(self, ids: Sequence[int]) -> Tensor:
-        """Ids of codebook 0 or special codec ids -> embeddings [tokens, hidden]."""
+        """Return the embeddings of codes of codebook 0 or special codec ids [tokens, hidden]."""
         rows: Tensor = self.codec_embedding(self._ids(ids))
         return rows
 
     def advance(self, embeddings: Tensor, caches: Sequence[KvCache]) -> Tensor:
-        """Feed [rows, tokens, hidden]; returns the hidden states of the last token [rows, hidden]."""
+        """Advance by embeddings [rows, tokens, hidden]; return the hidden states of the last token [rows, hidden]."""
         hidden: Tensor = self.transformer(embeddings, caches)
         return hidden[:, -1]
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states [rows, hidden] -> float32 logits of the next id of codebook 0 [rows, vocabulary]."""
+        """Return the logits of the next code 0, float32 [rows, vocabulary], from hidden states [rows, hidden]."""
         return self._head(hidden).float()
 
     def _ids(self, ids: Sequence[int]) -> Tensor:

@@ -1,7 +1,7 @@
-"""The decoder stack that the talker and the code predictor share, and its cache of keys and values.
+"""The decoder stack that talker and code predictor have in common, and its KV cache.
 
-Knows tensors only: nothing of text, codes or embeddings. Layer for layer the same numbers as upstream's layers,
-whose three equal rotary position rows make its multimodal rotary embedding the plain one-dimensional one.
+Knows only tensors; does NOT know text, codes or embeddings. Each layer computes the same numbers as upstream's, whose
+multimodal rotary embedding equals the plain one-dimensional one, because its three rows of positions are equal.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,16 +20,16 @@ MakeLinear = Callable[[Tensor], nn.Module]
 
 class _Linear(nn.Linear):
     def reset_parameters(self) -> None:
-        """Leave the weight, which is given, and is nothing yet: to fill even that would import half of torch."""
+        """Skip initialisation: the weight is set afterwards, and initialising a meta tensor imports half of torch."""
 
 
 class _Embedding(nn.Embedding):
     def reset_parameters(self) -> None:
-        """As above."""
+        """Skip initialisation, as in _Linear."""
 
 
 def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
-    """A linear layer around a weight [outputs, inputs] and a bias [outputs]."""
+    """Return a linear layer with a given weight [outputs, inputs] and bias [outputs], without copying them."""
     outputs, inputs = weight.shape
     layer = _Linear(inputs, outputs, bias=bias is not None, device="meta")
     layer.weight = nn.Parameter(weight, requires_grad=False)
@@ -39,7 +39,7 @@ def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
 
 
 def embedding_layer(table: Tensor) -> nn.Embedding:
-    """An embedding around a table [ids, features]."""
+    """Return an embedding with a given table [ids, features], without copying it."""
     ids, features = table.shape
     layer = _Embedding(ids, features, device="meta")
     layer.weight = nn.Parameter(table, requires_grad=False)
@@ -47,23 +47,23 @@ def embedding_layer(table: Tensor) -> nn.Embedding:
 
 
 class Past(Protocol):
-    """What came before the tokens of some rows, as attention sees it."""
+    """The earlier keys and values of some rows, as attention uses them."""
 
     @property
     def rows(self) -> int:
-        """How many sequences it is the past of."""
+        """Number of sequences."""
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Take in the keys and values of new tokens, [rows, kv_heads, tokens, head_dim], and have these look back.
+        """Store the keys and values of new tokens, [rows, kv_heads, tokens, head_dim], and compute their attention.
 
         `q` is [rows, heads, tokens, head_dim]; returns [rows, tokens, heads * head_dim].
         """
 
 
 class KvCache:
-    """Keys and values of `rows` sequences of one length: each [layers, rows, kv_heads, capacity, head_dim].
+    """Keys and values of `rows` sequences of the same length: each [layers, rows, kv_heads, capacity, head_dim].
 
-    `length` positions are valid. Writing beyond the capacity doubles it.
+    The first `length` positions are valid. `reserve` at least doubles the capacity when it has to grow.
     """
 
     def __init__(self, keys: Tensor, values: Tensor, length: int = 0) -> None:
@@ -73,16 +73,16 @@ class KvCache:
 
     @property
     def rows(self) -> int:
-        """How many sequences are kept side by side."""
+        """Number of sequences."""
         return self.keys.shape[1]
 
     @property
     def capacity(self) -> int:
-        """Positions for which there is room without growing."""
+        """Number of positions that fit without growing."""
         return self.keys.shape[3]
 
     def restore(self, other: "KvCache") -> None:
-        """Begin as another cache of as many rows, with all of its positions."""
+        """Become a copy of another cache with the same number of rows; there must be room for its positions."""
         self.keys[:, :, :, : other.length] = other.keys[:, :, :, : other.length]
         self.values[:, :, :, : other.length] = other.values[:, :, :, : other.length]
         self.length = other.length
@@ -95,9 +95,9 @@ class KvCache:
             self.values = self._grown(self.values, capacity)
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Put [rows, kv_heads, tokens, head_dim] behind the valid positions; returns views of all [..., total, ...].
+        """Write [rows, kv_heads, tokens, head_dim] after the valid positions; return views of all, [..., total, ...].
 
-        `length` stays: it is moved once by whoever has written all layers.
+        Does not change `length`: the caller adds the tokens once all layers are written.
         """
         end = self.length + keys.shape[2]
         self.keys[layer, :, :, self.length : end] = keys
@@ -105,7 +105,7 @@ class KvCache:
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """See Past.attend; the tokens are behind the valid positions, of which they see all."""
+        """Attend as Past.attend says; the tokens follow the valid positions and attend to all of them."""
         return _attention(q, *self.write(layer, k, v))
 
     def _grown(self, old: Tensor, capacity: int) -> Tensor:
@@ -117,12 +117,12 @@ class KvCache:
 class Transformer(nn.Module):
     """A stack of Qwen3 decoder layers and its final norm, read layer by layer.
 
-    `positions` is how long a sequence can get, `linear` makes a linear layer of its weight. Raises ModelFailed for a
-    variant of the layers that no published checkpoint has.
+    `positions` is the maximum length of a sequence; `linear` builds a linear layer from its weight. Raises ModelFailed
+    if the layers are of a variant that no published checkpoint has.
     """
 
     splits_exactly = False
-    """The size of a product changes its rounding."""
+    """False, because the size of a matrix product changes its rounding."""
 
     cos: Tensor
     sin: Tensor
@@ -144,16 +144,16 @@ class Transformer(nn.Module):
         self.register_buffer("sin", sin.to(self.norm.weight), persistent=False)
 
     def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
-        """An empty cache for `rows` sequences."""
+        """Return an empty cache for `rows` sequences."""
         shape = (len(self.layers), rows, self.kv_heads, capacity, self.head_dim)
         keys = self.norm.weight.new_empty(shape)
         return KvCache(keys, torch.empty_like(keys))
 
     def forward(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
-        """Advance sequences by some tokens: [rows, tokens, hidden] -> the same, after the final norm.
+        """Advance sequences by some tokens: [rows, tokens, hidden] -> the same shape, after the final norm.
 
-        The rows are those of the caches, one after the other. Linear layers run over all rows at once; attention
-        runs per cache, as caches differ in length.
+        The rows are those of the caches, in order. Linear layers run over all rows at once; attention runs per cache,
+        as caches differ in length.
         """
         tokens = x.shape[1]
         for cache in caches:
@@ -164,9 +164,10 @@ class Transformer(nn.Module):
         return states
 
     def step(self, x: Tensor, past: Past, positions: Tensor) -> Tensor:
-        """Advance each row by one token, [rows, hidden] -> the same, after the final norm.
+        """Advance each row by one token: [rows, hidden] -> the same shape, after the final norm.
 
-        `positions` int64 [rows] are where the tokens are. Nothing here waits for the device or depends on a value.
+        `positions` int64 [rows] are the positions of the tokens. Does not wait for the device or read a value back, so
+        that it can be captured.
         """
         cos, sin = self.cos[positions][:, None, None], self.sin[positions][:, None, None]
         return self._run(x[:, None], (past,), cos, sin)[:, 0]
@@ -178,7 +179,7 @@ class Transformer(nn.Module):
         return normed
 
     def _rotation(self, caches: Sequence[KvCache], tokens: int) -> tuple[Tensor, Tensor]:
-        """Cosines and sines for the next positions of all rows: [rows or 1, tokens, 1, head_dim]."""
+        """Return cosines and sines for the next positions of all rows: [rows or 1, tokens, 1, head_dim]."""
         starts = [cache.length for cache in caches for _ in range(cache.rows)]
         if min(starts) == max(starts):
             span = slice(starts[0], starts[0] + tokens)
@@ -189,7 +190,7 @@ class Transformer(nn.Module):
 
 
 class _Norm(nn.Module):
-    """Root mean square norm over the last dimension, in float32; weighted in the type of the input, as upstream does.
+    """RMS norm over the last dimension, in float32; weighted in the dtype of the input, as upstream does.
 
     `weight` is [..., features]: one set of weights, or one for each head.
     """
@@ -204,7 +205,7 @@ class _Norm(nn.Module):
 
 
 class _Layer(nn.Module):
-    """One decoder layer with packed projections; queries and keys are normed and rotated together."""
+    """One decoder layer with fused projections; queries and keys are normed and rotated together."""
 
     def __init__(self, read: TensorReader, config: StackConfig, linear: MakeLinear) -> None:
         super().__init__()
@@ -250,25 +251,25 @@ class _Layer(nn.Module):
 
 
 def rotary_table(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [positions, head_dim / 2] in float32 (Su et al., 2021); both halves of a head have the same."""
+    """Return cosines and sines, float32 [positions, head_dim / 2], the same for both halves (Su et al., 2021)."""
     frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2).float() / head_dim)
     angles = torch.arange(positions).float()[:, None] * frequencies
     return angles.cos(), angles.sin()
 
 
 def attention_of_one(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attention of one token of each row over [rows, kv_heads, total, head_dim], or what of it `mask` is true for.
+    """Compute attention of one token per row over `k` and `v` [rows, kv_heads, total, head_dim], where `mask` is true.
 
     `q` is [rows, heads, 1, head_dim], `mask` [rows, 1, 1, total]; returns [rows, 1, heads * head_dim].
     """
     rows, heads, _, head_dim = q.shape
-    # The query heads of one key head stand in for query positions, so that keys need not be copied.
+    # The query heads of one key head are passed as query positions, so that keys need not be copied.
     grouped = q.reshape(rows, k.shape[1], heads // k.shape[1], head_dim)
     return F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask).reshape(rows, 1, heads * head_dim)
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention of the last tokens over all of [rows, kv_heads, total, head_dim].
+    """Compute causal attention of the last tokens over all of `k` and `v` [rows, kv_heads, total, head_dim].
 
     `q` is [rows, heads, tokens, head_dim]; returns [rows, tokens, heads * head_dim].
     """
