@@ -1,7 +1,8 @@
-"""CUDA graphs, streams and events: the only place that knows them.
+"""CUDA graphs, streams and events; no other module knows them.
 
-A step is a function without arguments and results over tensors at fixed addresses. It must not wait for the device or
-look at a value, so that it can be captured once and replayed; on a CPU, or without graphs, the same function is called.
+A step is a function without arguments and results that works on tensors at fixed addresses. It must not wait for the
+device or read a value back, so that it can be captured once and replayed. On a CPU, or without graphs, the same
+function is called directly.
 Nothing here has run on a GPU yet.
 """
 
@@ -23,18 +24,18 @@ _Name = TypeVar("_Name", bound=Hashable)
 Step = Callable[[], None]
 
 _WARM_UPS = 3
-"""Calls before a capture: first ones allocate workspaces and choose kernels, which can't be captured."""
+"""Calls before a capture: the first ones allocate workspaces and choose kernels, which can't be captured."""
 
 
 class CaptureFailed(Exception):
-    """Steps could not be captured, most likely for want of memory; the message is the reason."""
+    """Steps could not be captured, most likely for lack of memory; the message is the reason."""
 
 
 class Graphs(Protocol):
-    """How steps are run."""
+    """A way to run steps: as captured graphs or as plain calls."""
 
     def capture(self, what: str, steps: Mapping[_Name, Step]) -> dict[_Name, Step]:
-        """The same steps, faster. They are called on the way, and nobody may call them meanwhile.
+        """Return faster versions of the steps. This calls them; nothing else may call them at the same time.
 
         Raises CaptureFailed.
         """
@@ -44,24 +45,24 @@ class Direct:
     """Calls steps as they are."""
 
     def capture(self, what: str, steps: Mapping[_Name, Step]) -> dict[_Name, Step]:  # noqa: ARG002
-        """The steps themselves."""
+        """Return the steps themselves."""
         return dict(steps)
 
 
 class Streams:
     """Streams of a device, each of which has one holder at a time.
 
-    PyTorch has 32 and hands them out in turn, whoever still uses them. Two captures on one stream share cuBLAS's
-    workspace, so that they would write over each other's, and the end of one would free the other's.
+    PyTorch has 32 and hands them out in turn, even if they are still in use. Two captures on one stream share cuBLAS's
+    workspace, so they would overwrite each other's, and the end of one would free the other's.
     """
 
     def __init__(self, make: Callable[[], torch.cuda.Stream]) -> None:
-        """`make` gives a stream that was not given before, 32 times."""
+        """`make` returns a new stream; it must not repeat itself in the first 32 calls."""
         self._make = make
         self._free: list[torch.cuda.Stream] = []
 
     def lend(self, holder: object) -> torch.cuda.Stream:
-        """A stream that is the holder's alone as long as that exists; callable on any thread."""
+        """Return a stream that only `holder` uses as long as it exists. Safe to call on any thread."""
         try:
             stream = self._free.pop()
         except IndexError:
@@ -71,7 +72,7 @@ class Streams:
 
 
 class CudaGraphs:
-    """Captures steps as CUDA graphs of one memory pool: they must be replayed one after the other."""
+    """Captures steps as CUDA graphs in one memory pool, so they must be replayed one after the other."""
 
     def __init__(self, device: str, streams: Streams) -> None:
         self._device = torch.device(device)
@@ -79,7 +80,10 @@ class CudaGraphs:
         self._stream = streams.lend(self)
 
     def capture(self, what: str, steps: Mapping[_Name, Step]) -> dict[_Name, Step]:
-        """Replays of the steps, captured in their order; `what` they are is told in the log."""
+        """Capture the steps in their order and return their replays; `what` names them in the log.
+
+        Raises CaptureFailed.
+        """
         start = perf_counter()
         _LOGGER.info("Capturing %d CUDA graphs of %s", len(steps), what)
         try:
@@ -95,43 +99,46 @@ class CudaGraphs:
         with torch.cuda.stream(self._stream):  # torch.cuda.graph does not leave the stream when a capture fails
             for _ in range(_WARM_UPS):
                 step()
-            # Other threads go on speaking: what they do must not make this capture invalid.
+            # Other threads go on speaking: their work must not invalidate this capture.
             with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
                 step()
         return partial(_replay, graph, self)
 
 
 def _replay(graph: torch.cuda.CUDAGraph, _: CudaGraphs) -> None:
-    """Whoever can replay a graph holds on to the stream that it was captured on."""
+    """Replay a graph; the reference to CudaGraphs keeps the stream of its capture in use."""
     graph.replay()
 
 
 def streams_of(device: str | torch.device) -> Streams:
-    """The streams of a device, which all of a process should have from here."""
+    """Return the streams of a device; all parts of a process should share one such object."""
     return Streams(partial(_new_stream, torch.device(device)))
 
 
 def choose_graphs(device: str, *, wanted: bool, streams: Streams | None = None) -> Graphs:
-    """CUDA graphs where there is CUDA, and they are wanted."""
+    """Return CUDA graphs if the device has CUDA and they are wanted, else direct calls."""
     return CudaGraphs(device, streams or streams_of(device)) if wanted and device != "cpu" else Direct()
 
 
 def reason(error: BaseException) -> str:
-    """What an error began with, in one line: a capture that fails in the middle fails once more at its end."""
+    """Return the first line of an error's original cause: a capture that fails midway fails again at its end."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return str(error).partition("\n")[0]
 
 
 class Lane:
-    """A line of work beside that of other lanes of the device. What is made in a lane must be used in it."""
+    """A stream of work that runs beside the device's other lanes. Tensors created in a lane must be used in it."""
 
     def __init__(self, device: torch.device, streams: Streams | None = None) -> None:
         self._stream = (streams or streams_of(device)).lend(self) if device.type == "cuda" else None
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Work in the lane. Only that is behind it which the host has waited for, as by `read_back`."""
+        """Run the enclosed work in the lane. It is not ordered after work outside it, unless the host waited for that.
+
+        `read_back` is one way to wait.
+        """
         if self._stream is None:
             yield
         else:
@@ -140,13 +147,13 @@ class Lane:
 
 
 def upload(values: Sequence[Sequence[int]], into: Tensor) -> None:
-    """Copy numbers to the device without waiting for it."""
+    """Copy numbers to a tensor on the device without waiting for the device."""
     source = torch.tensor(values, dtype=into.dtype)
     into.copy_(source.pin_memory() if into.is_cuda else source, non_blocking=True)
 
 
 def read_back(tensor: Tensor) -> Callable[[], Tensor]:
-    """Begin to copy a tensor, as it is now, to the host; the result waits for the copy alone, and returns it."""
+    """Start to copy a tensor, as it is now, to the host. Calling the result waits only for this copy and returns it."""
     if not tensor.is_cuda:
         return partial(_same, tensor.clone())
     copy = tensor.to("cpu", non_blocking=True)

@@ -1,6 +1,6 @@
-"""One row's error costs that row: which errors are a row's own, and whose they are where rows are computed together.
+"""Confines an error to the row that caused it: tells errors of one row from errors that concern all rows.
 
-Knows neither rows nor what is computed of them.
+Knows neither rows nor what is computed for them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,19 +11,19 @@ import torch
 from .out_of_memory import ran_out
 
 DEVICE_LOST: tuple[type[Exception], ...] = (torch.AcceleratorError,)
-"""The device's state is lost, and with it the process."""
+"""Errors after which the device can't be used any more, so that the process must end."""
 
 _Key = TypeVar("_Key")
 _Made = TypeVar("_Made")
 
 
 def concerns_all(error: Exception) -> bool:
-    """Whether an error is no single row's: the device is lost, or memory has run out."""
+    """Return whether an error concerns all rows: the device is lost, or memory has run out."""
     return isinstance(error, DEVICE_LOST) or ran_out(error)
 
 
 def attempt(action: Callable[[], _Made]) -> _Made | Exception:
-    """What an action for one row gives, or its error. Raises errors that concern all."""
+    """Return the result of an action for one row, or its error. Raises errors that concern all rows."""
     try:
         return action()
     except Exception as error:
@@ -35,10 +35,10 @@ def attempt(action: Callable[[], _Made]) -> _Made | Exception:
 def together_or_alone(
     action: Callable[[Sequence[_Key]], Mapping[_Key, _Made]], keys: Sequence[_Key]
 ) -> dict[_Key, _Made | Exception]:
-    """What an action gives for each of some rows; where it fails for all together, what it gives for each alone.
+    """Run an action for several rows in one batch; if that fails, for each row alone. Return results or errors by row.
 
-    So the error is told of the row that has it. An action that raises must have left its rows as they were. Raises
-    errors that concern all.
+    This attributes the error to the row that causes it. An action that raises must leave its rows unchanged. Raises
+    errors that concern all rows.
     """
     made = attempt(lambda: action(keys))
     if not isinstance(made, Exception):

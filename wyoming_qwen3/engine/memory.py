@@ -1,4 +1,4 @@
-"""Memory that is read from one end to the other in each frame."""
+"""Memory for weights, which are read from one end to the other in each frame."""
 
 import mmap
 
@@ -9,9 +9,9 @@ _HUGE_PAGE = 2 << 20
 
 
 def huge_pages(size: int) -> Tensor:
-    """So many bytes, uint8, in huge pages where the system has them and they would be filled; without content.
+    """Allocate `size` uninitialised bytes, uint8, in huge pages if the system has them and `size` fills at least one.
 
-    With ordinary pages a third of the time goes into looking addresses up.
+    With ordinary pages a third of the time is spent on address translation.
     """
     if size < _HUGE_PAGE:
         return torch.empty(size, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Memory that has run out: how that is told from other faults, and how what was freed is given back."""
+"""Tells errors of memory that ran out from other errors, and returns freed memory to the system."""
 
 import ctypes
 import errno
@@ -20,14 +20,15 @@ _SIGNS = (
     "could not create a primitive",
     "can't start new thread",
 )
-"""Torch has a class for a GPU's memory alone; a CPU's, and what its libraries raise, is told by the words.
+"""Words in messages that mean that memory ran out: torch has an exception class only for a GPU's memory.
 
-oneDNN's are the primitive's: it has no others for memory, and its primitives were all created before, in warming up.
+"could not create a primitive" is oneDNN's. It has no other message for memory, and all its primitives were already
+created when warming up.
 """
 
 
 def ran_out(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, is that memory ran out."""
+    """Return whether an error, or one that led to it, means that memory ran out."""
     while error is not None:
         if isinstance(error, MemoryError | torch.OutOfMemoryError):
             return True
@@ -40,14 +41,14 @@ def ran_out(error: BaseException | None) -> bool:
 
 
 def let_go(error: BaseException | None) -> None:
-    """Free what was being computed when an error came, which its traceback holds."""
+    """Free the local variables that an error's traceback keeps alive, and those of the errors that led to it."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 
 
 def give_back(device: str) -> None:
-    """Give back what was freed, which torch and the C library keep otherwise."""
+    """Return freed memory to the system, which torch and the C library would otherwise keep."""
     gc.collect()
     if device != "cpu":
         torch.cuda.empty_cache()

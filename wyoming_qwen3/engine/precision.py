@@ -1,22 +1,25 @@
-"""In what precision a device computes, and by which of PyTorch's ways: the one place where it is chosen.
+"""Chooses the precision in which a device computes, and PyTorch's settings for it; no other module does.
 
-Norms and softmax are float32 inside whatever the type of weights, and so is the codec as a whole.
+Norms and softmax compute in float32 internally, whatever the dtype of the weights; the whole codec is float32.
 """
 
 import torch
 
 
 def language_model_type(wanted: str, device: str) -> torch.dtype:
-    """Type of talker and code predictor for `--dtype`: on a GPU bfloat16, since float16 overflows in them."""
+    """Return the dtype of talker and code predictor for `--dtype`; auto is float32 on a CPU, bfloat16 on a GPU.
+
+    float16 is not offered, because it overflows in them.
+    """
     if wanted == "auto":
         return torch.float32 if device == "cpu" else torch.bfloat16
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
 
 
 def compute_exactly() -> None:
-    """Have a GPU compute float32 in float32, not TF32, and sum bfloat16 products in float32.
+    """Make a GPU compute float32 in float32, not TF32, and sum bfloat16 products in float32.
 
-    Attention is PyTorch's own but for cuDNN's, which plans anew, in tens of milliseconds, for each length of a prompt.
+    Also disables cuDNN's attention, which takes tens of milliseconds to plan for each new prompt length.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

@@ -1,7 +1,7 @@
-"""The one place where qwen-tts is imported: for what reads clips, and for tests and comparisons.
+"""The one module that imports qwen-tts: for the encoders that read clips, and for tests and comparisons.
 
-What it does first takes seconds, for transformers and qwen-tts are imported then. Knows upstream's classes; does NOT
-know how speech is generated.
+The first call takes seconds, because it imports transformers and qwen-tts. Knows upstream's classes; does NOT know how
+speech is generated.
 """
 
 import sys
@@ -21,11 +21,11 @@ _UNUSED_TOKENIZER = "qwen_tts.core.tokenizer_25hz"
 
 
 def import_qwen_tts() -> None:
-    """Make `import qwen_tts` work with any torch, and quietly; calling it again changes nothing.
+    """Make `import qwen_tts` work with any torch, and without log output; calling it again changes nothing.
 
-    qwen-tts imports its 25 Hz tokenizer always, and with it torchaudio, onnxruntime and sox, which no 12 Hz
-    checkpoint uses and which often can't be loaded beside a CPU torch. Two empty modules stand in for it; they hold
-    what upstream registers with transformers. torchaudio itself is left alone.
+    qwen-tts always imports its 25 Hz tokenizer, and with it torchaudio, onnxruntime and sox, which no 12 Hz checkpoint
+    uses and which often can't be loaded with a CPU torch. Two nearly empty modules replace it; they define what
+    upstream registers with transformers. torchaudio itself is not touched.
     """
     transformers: Any = import_module("transformers")
     transformers.logging.set_verbosity_error()
@@ -41,13 +41,13 @@ def import_qwen_tts() -> None:
 
 
 def without_weights() -> AbstractContextManager[None]:
-    """While a model is made, leave its memory as it comes: weights are put into it afterwards."""
+    """Return a context in which models are created without initialising weights, since they are loaded afterwards."""
     skipping: AbstractContextManager[None] = import_module("transformers.modeling_utils").no_init_weights()
     return skipping
 
 
 def load_speaker_encoder(published: Published, device: str, dtype: torch.dtype) -> Any:
-    """What gives a clip's timbre: has upstream's method extract_speaker_embedding. Raises ModelFailed.
+    """Load the speaker encoder, an object with upstream's method extract_speaker_embedding. Raises ModelFailed.
 
     `published` must be a Base checkpoint.
     """
@@ -61,7 +61,7 @@ def load_speaker_encoder(published: Published, device: str, dtype: torch.dtype) 
         _fill(encoder, TensorReader(published.tensors, device, dtype, "speaker_encoder."))
 
     class SpeakerEncoder:
-        """As much of upstream's model as its method asks for."""
+        """The part of upstream's model that the method needs."""
 
         extract_speaker_embedding = models.Qwen3TTSForConditionalGeneration.extract_speaker_embedding
 
@@ -74,7 +74,7 @@ def load_speaker_encoder(published: Published, device: str, dtype: torch.dtype) 
 
 
 def load_clip_encoder(codec: PublishedCodec, device: str) -> Any:
-    """The speech tokenizer, an upstream Qwen3TTSTokenizer in float32, without its decoder. Raises ModelFailed."""
+    """Load the speech tokenizer: upstream's Qwen3TTSTokenizer in float32, without its decoder. Raises ModelFailed."""
     import_qwen_tts()
     core: Any = import_module("qwen_tts.core")
     tokenizer: Any = import_module("qwen_tts").Qwen3TTSTokenizer()
@@ -84,7 +84,7 @@ def load_clip_encoder(codec: PublishedCodec, device: str) -> Any:
         tokenizer.feature_extractor = extractor(**read_json(codec.path / "preprocessor_config.json"))
         with without_weights():
             tokenizer.model = core.Qwen3TTSTokenizerV2Model(config)
-        del tokenizer.model.decoder  # nothing was put into its memory yet
+        del tokenizer.model.decoder  # its weights were not loaded
         _fill(tokenizer.model.encoder, TensorReader(codec.tensors, device, torch.float32, "encoder."))
         tokenizer.model.to(device)
     tokenizer.config = config
@@ -93,7 +93,7 @@ def load_clip_encoder(codec: PublishedCodec, device: str) -> Any:
 
 
 def _fill(module: nn.Module, read: TensorReader) -> None:
-    """Put a checkpoint's tensors into a module, all that it keeps in one."""
+    """Load a checkpoint's tensors into a module: its whole state dict."""
     state = {name: read(name, *tensor.shape) for name, tensor in module.state_dict().items()}
     module.load_state_dict(state, assign=True)
     module.to(read.device).eval()

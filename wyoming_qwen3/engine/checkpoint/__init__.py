@@ -1,1 +1,1 @@
-"""Checkpoints on disk: downloaded, checked, and read."""
+"""Checkpoints on disk: download, check and read them."""

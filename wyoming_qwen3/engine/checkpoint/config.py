@@ -1,4 +1,4 @@
-"""What a checkpoint's JSON files say of its dimensions and special ids, under upstream's names.
+"""Reads a checkpoint's dimensions and special ids from its JSON files, under upstream's names.
 
 Knows files and upstream's defaults; does NOT know tensors.
 """
@@ -17,7 +17,7 @@ _Config = TypeVar("_Config")
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """A stack of decoder layers; `sliding_window` is None where each position sees all before it."""
+    """A stack of decoder layers; `sliding_window` is None if each position attends to all before it."""
 
     hidden_size: int
     intermediate_size: int
@@ -34,7 +34,7 @@ class StackConfig:
 
     @classmethod
     def pick(cls, content: Mapping[str, Any]) -> Self:
-        """From its part of config.json. Raises ValueError where something is missing that has no default."""
+        """Read it from its part of config.json. Raises ValueError if a field without a default is missing."""
         window = content.get("sliding_window") if content.get("use_sliding_window") else None
         return _pick(cls, {**content, "sliding_window": window})
 
@@ -49,7 +49,7 @@ class PredictorConfig(StackConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class TalkerConfig(StackConfig):
-    """The talker and what its codec ids mean."""
+    """The talker, and the meaning of its codec ids."""
 
     code_predictor_config: PredictorConfig
     vocab_size: int
@@ -69,14 +69,14 @@ class TalkerConfig(StackConfig):
 
     @classmethod
     def pick(cls, content: Mapping[str, Any]) -> Self:
-        """From talker_config. Raises ValueError where something is missing that has no default."""
+        """Read it from talker_config. Raises ValueError if a field without a default is missing."""
         predictor = PredictorConfig.pick(_part(content, "code_predictor_config"))
         return super().pick({**content, "code_predictor_config": predictor})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A whole checkpoint, but for its speech tokenizer."""
+    """A whole checkpoint, except its speech tokenizer."""
 
     talker_config: TalkerConfig
     tts_model_type: Kind
@@ -90,7 +90,7 @@ class ModelConfig:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """From config.json. Raises OSError, and ValueError where it is damaged."""
+        """Read it from config.json. Raises OSError, and ValueError if the file is damaged."""
         content = read_json(folder / "config.json")
         return _pick(cls, {**content, "talker_config": TalkerConfig.pick(_part(content, "talker_config"))})
 
@@ -125,21 +125,21 @@ class CodecConfig:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """From the config.json of the speech tokenizer. Raises as ModelConfig.read."""
+        """Read it from the config.json in a speech tokenizer's folder. Raises what ModelConfig.read raises."""
         return cls.pick(_part(read_json(folder / "config.json"), "decoder_config"))
 
     @classmethod
     def pick(cls, content: Mapping[str, Any]) -> Self:
-        """From decoder_config. Raises ValueError where something is missing that has no default."""
+        """Read it from decoder_config. Raises ValueError if a field without a default is missing."""
         return _pick(cls, content)
 
 
 class FileError(ValueError):
-    """A file is not what it should be; the message goes on behind "... could not be loaded: "."""
+    """A file is not what it should be; the message continues "... could not be loaded: "."""
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises OSError, and FileError where there is none."""
+    """Return the object in a JSON file. Raises OSError, and FileError if the file does not hold one."""
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:
@@ -157,7 +157,7 @@ def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _pick(made: type[_Config], content: Mapping[str, Any]) -> _Config:
-    """What of the content is known, by name. Raises FileError where something is missing that has no default."""
+    """Create a config from the known names in `content`. Raises FileError if a field without a default is missing."""
     known = {entry.name: entry for entry in fields(made)}  # type: ignore[arg-type]
     for name, entry in known.items():
         if name not in content and entry.default is entry.default_factory is MISSING:

@@ -1,6 +1,7 @@
-"""What is wrong with the files of a checkpoint, file by file and in words.
+"""Finds what is wrong with the files of a checkpoint, and describes it in words.
 
-Reads headers and small files only: the light server process looks often. Knows neither torch nor where checkpoints lie.
+Reads only headers and small files, because the light server process checks often. Knows neither torch nor where
+checkpoints are.
 """
 
 import json
@@ -28,13 +29,13 @@ SETTINGS = (
 )
 
 _MAX_HEADER_BYTES = 100_000_000
-"""Of a safetensors file, as limited by the format's own library."""
+"""Largest header of a safetensors file; the format's own library has the same limit."""
 
 _MAX_PARSED_BYTES = 256 * 1024
-"""Of JSON that is parsed to be checked. Of larger JSON, the vocabulary, only both ends are looked at."""
+"""Largest JSON file that is parsed to be checked. Of a larger one, the vocabulary, only both ends are checked."""
 
 _MAX_TOLD = 3
-"""Files that are named in a sentence."""
+"""How many defects a description lists."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _SIZES = {"0b6": "0.6B", "1b7": "1.7B"}
@@ -42,23 +43,23 @@ _SIZES = {"0b6": "0.6B", "1b7": "1.7B"}
 
 @dataclass(frozen=True)
 class Defect:
-    """One file, by its name relative to the checkpoint's folder, and what is wrong with it."""
+    """A file, by its name relative to the checkpoint's folder, and what is wrong with it."""
 
     file: str
     what: str
-    """Goes on behind the name, as in "is missing"."""
+    """Continues a sentence after the file's name, as in "is missing"."""
 
     lacking: bool = True
-    """Whether nothing of use is there. Where that is False, somebody may have written the file so."""
+    """Whether the file holds nothing of use. If False, someone may have written the file like this on purpose."""
 
     pointer: bool = False
-    """Whether it is a Git LFS pointer."""
+    """Whether the file is a Git LFS pointer."""
 
 
 def find_defects(path: Path, checkpoint: Checkpoint | None = None) -> list[Defect]:
-    """All that is wrong in a checkpoint's folder, [] where it is whole and, where that is given, `checkpoint`.
+    """Return all defects in a checkpoint's folder; [] if it is complete and is `checkpoint`, if that is given.
 
-    Raises OSError where the folder can't be read.
+    Raises OSError if the folder can't be read.
     """
     found = [defect for name in SETTINGS if (defect := _setting_defect(path, name))]
     for name in weight_names(path):
@@ -73,7 +74,7 @@ def find_defects(path: Path, checkpoint: Checkpoint | None = None) -> list[Defec
 
 
 def describe(defects: Sequence[Defect], path: Path) -> str:
-    """The defects of the checkpoint at `path`, as a list to go on behind "... is damaged: ", without a full stop."""
+    """Return the defects of the checkpoint at `path` as text to follow "... is damaged: ", without a full stop."""
     told = []
     if not (path / _TOKENIZER).is_dir():
         told = [f"the folder {_TOKENIZER} is missing"]
@@ -84,7 +85,7 @@ def describe(defects: Sequence[Defect], path: Path) -> str:
 
 
 def weight_names(path: Path) -> list[str]:
-    """Safetensors files of a checkpoint, its speech tokenizer's last; instead of shards an index that can't be read."""
+    """Return a checkpoint's safetensors files, the speech tokenizer's last; an unreadable index replaces its shards."""
     if os.path.lexists(path / MODEL) or not (path / MODEL_INDEX).exists():
         return [MODEL, CODEC]
     try:
@@ -95,10 +96,10 @@ def weight_names(path: Path) -> list[str]:
 
 
 def tensor_bytes(file: Path) -> int:
-    """Bytes of a whole safetensors file's tensors. Raises ValueError saying what is wrong with one that is not whole.
+    """Return the bytes of the tensors in a safetensors file. Raises ValueError if it is damaged; the message says how.
 
-    8 bytes of header length (little-endian), a JSON header, and tensors up to the last of its data_offsets
-    (https://huggingface.co/docs/safetensors, "Format").
+    The format is 8 bytes of header length (little-endian), a JSON header, and tensors up to the last of its
+    data_offsets (https://huggingface.co/docs/safetensors, "Format").
     """
     size = file.stat().st_size
     with file.open("rb") as source:
@@ -123,7 +124,7 @@ def tensor_bytes(file: Path) -> int:
 
 
 def _absence(file: Path) -> str | None:
-    """Whether there is nothing at all, or something in a file's stead."""
+    """Return why there is no usable file, such as a missing one or a Git LFS pointer; None if there is one."""
     if not file.is_file():
         return "is a link to a file that is missing" if file.is_symlink() else "is missing"
     if not file.stat().st_size:
@@ -132,7 +133,7 @@ def _absence(file: Path) -> str | None:
 
 
 def _is_pointer(file: Path) -> bool:
-    """Whether it is what git writes in a file's stead where LFS is not set up."""
+    """Return whether a file is a Git LFS pointer, which git writes in place of a file if LFS is not set up."""
     if not file.is_file():
         return False
     with file.open("rb") as source:
@@ -176,7 +177,7 @@ def _object(file: Path) -> dict[str, Any] | None:
 
 
 def _identity_defects(config: Path, checkpoint: Checkpoint) -> Iterator[Defect]:
-    """Where config.json is of another model: somebody has put it into the wrong folder."""
+    """Yield a defect if config.json belongs to another model, such as a file copied into the wrong folder."""
     content = _object(config) or {}
     model, kind, size = (content.get(key) for key in ("model_type", "tts_model_type", "tts_model_size"))
     if model not in (None, "qwen3_tts"):

@@ -1,8 +1,8 @@
-"""Fetch a repository's files from a Hugging Face hub into a folder, so that a file is there whole or not at all.
+"""Downloads a repository's files from a Hugging Face hub into a folder; each file is there complete or not at all.
 
-A file grows in a hidden folder beside its place, is checked, and only then moved there. The hub's client finds,
-signs and names what is asked for; the bytes come by plain HTTP and not by Xet, which neither goes on inside a file
-that was begun nor gives up a silent hub. Knows no torch, and nothing of what the files hold.
+A file is written to a hidden folder in the checkpoint's, verified, and only then moved into place. The hub's client
+lists the files and supplies URLs and headers. The content comes by plain HTTP and not by Xet, which can't resume inside
+a file and does not give up on a silent hub. Knows no torch, and nothing of what the files contain.
 """
 
 import errno
@@ -49,14 +49,15 @@ def download(
     endpoint: str | None = None,
     read_timeout: float = 30.0,
 ) -> Path:
-    """Fetch what the checkpoint's folder lacks of `revision` (a branch, tag or commit), and return the folder.
+    """Download what the checkpoint's folder lacks of `revision` (a branch, tag or commit), and return the folder.
 
-    Goes on where an earlier try stopped, even inside a file. Takes safetensors, JSON and text, never pickles or code,
-    and checks each file by the hub's checksum before it appears in its place. It is one try, that ends after
-    `read_timeout` seconds without a byte: the caller repeats it, waiting `retry_delay`. `report` is called twice a
-    second, and at the end. HF_ENDPOINT (unless `endpoint` is given), HF_TOKEN and HF_HUB_OFFLINE hold.
+    Resumes where an earlier try stopped, even inside a file. Downloads safetensors, JSON and text, never pickles or
+    code, and verifies each file with the hub's checksum before it appears in its place. This is a single try, which
+    ends after `read_timeout` seconds without a byte; the caller repeats it after `retry_delay`. `report` is called
+    about twice a second, and at the end. HF_ENDPOINT (unless `endpoint` is given), HF_TOKEN and HF_HUB_OFFLINE are
+    respected.
 
-    Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
+    Raises TransientDownloadFailed if trying again may help, else DownloadFailed.
     """
     path = folder(models_dir, checkpoint)
     _fetch(checkpoint.repository, revision, path, report=report, log=log, endpoint=endpoint, read_timeout=read_timeout)
@@ -75,9 +76,9 @@ def _fetch(
     endpoint: str | None = None,
     read_timeout: float,
 ) -> None:
-    """Make `path` hold the checkpoint's files of `revision`, as `download` says.
+    """Download the repository's files of `revision` that `path` lacks, as `download` says.
 
-    Raises TransientDownloadFailed when trying again may help, else DownloadFailed.
+    Raises TransientDownloadFailed if trying again may help, else DownloadFailed.
     """
     hub = _Hub(repository, revision, endpoint.rstrip("/") if endpoint else None, read_timeout)
     with _in_one_sentence(hub, path.parent):
@@ -94,12 +95,12 @@ def _fetch(
             for file in wanted:
                 _take(hub, commit, file, path, meter)
             meter.flush()
-        shutil.rmtree(parts, ignore_errors=True)  # all is in place; what stays here does no harm
+        shutil.rmtree(parts, ignore_errors=True)  # all files are in place; anything left here does no harm
 
 
 @dataclass(frozen=True)
 class _HubFile:
-    """A file on the hub. `checksum` is the SHA-256 of its content in LFS, else the SHA-1 of its git blob; in hex."""
+    """A file on the hub. `checksum` is in hex: the SHA-256 of its content if in LFS, else the SHA-1 of its git blob."""
 
     name: str
     size: int
@@ -107,13 +108,13 @@ class _HubFile:
     lfs: bool
 
     def is_at(self, path: Path) -> bool:
-        """Whether the whole file, and nothing else, lies at `path`."""
+        """Return whether exactly this file is at `path`, by size and checksum."""
         if not path.is_file() or path.stat().st_size != self.size:
             return False
         with path.open("rb") as file:
             if self.lfs:
                 return hashlib.file_digest(file, "sha256").hexdigest() == self.checksum
-            # A git blob is hashed behind its kind and length: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+            # A git blob's hash includes its kind and length: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
             return hashlib.sha1(b"blob %d\0" % self.size + file.read()).hexdigest() == self.checksum
 
 
@@ -128,7 +129,7 @@ class _Hub:
 
     @property
     def host(self) -> str:
-        """For messages: without the user and password that an address may hold."""
+        """The hub's host for messages, without a user and password in its address."""
         return urlsplit(self.address).netloc.rpartition("@")[2]
 
     @property
@@ -140,7 +141,11 @@ class _Hub:
         return min(_CONNECT_SECONDS, self.read_timeout)
 
     def listing(self) -> tuple[str, list[_HubFile]]:
-        """Commit that the revision stands for, and its files of the kinds that are taken, smallest first."""
+        """Return the commit of the revision and its files to download, smallest first.
+
+        Raises DownloadFailed if the repository lacks files or the listing is not acceptable, and
+        TransientDownloadFailed if the answer is not a hub's.
+        """
         try:
             info = HfApi(endpoint=self.endpoint, library_name=_CLIENT).model_info(
                 self.repository, revision=self.revision, files_metadata=True, timeout=self.connect_seconds
@@ -154,7 +159,7 @@ class _Hub:
 
     @contextmanager
     def body(self, commit: str, name: str, start: int) -> Iterator[requests.Response]:
-        """Answer to a request for a file from byte `start` on: status 206, or 200 when the hub sends all of it."""
+        """Request a file from byte `start` on and yield the response: status 206, or 200 if the hub sends all of it."""
         headers = build_hf_headers(library_name=_CLIENT) | {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
@@ -170,7 +175,7 @@ class _Hub:
                 ) from None
 
     def _file(self, sibling: Any) -> _HubFile:
-        """One file of the listing, which is as trustworthy as whoever answers at the hub's address."""
+        """Check one file of the listing and return it. The listing is not trusted: HF_ENDPOINT may be any server."""
         name, lfs = sibling.rfilename, sibling.lfs
         parts = PurePosixPath(name).parts
         if not name.isprintable() or "\\" in name or any(part.startswith((".", "/")) for part in parts):
@@ -183,7 +188,7 @@ class _Hub:
 
 @dataclass
 class _Meter:
-    """Adds up a download's bytes and reports them about twice a second."""
+    """Counts a download's bytes and reports them about twice a second."""
 
     total: int
     report: Callable[[Progress], None]
@@ -201,7 +206,7 @@ class _Meter:
 
 
 def _take(hub: _Hub, commit: str, file: _HubFile, path: Path, meter: _Meter) -> None:
-    """Bring one file into its place, checked."""
+    """Download one file, verify it and move it into place."""
     part = _part(file, path / PARTS)
     begun = _begun(file, path / PARTS)
     if begun < file.size or not part.exists():
@@ -227,16 +232,16 @@ def _append(response: requests.Response, part: Path, meter: _Meter) -> None:
             sink.write(chunk)
             meter.add(len(chunk))
         sink.flush()
-        os.fsync(sink.fileno())  # else a power cut soon after the move could leave a hollow file in its place
+        os.fsync(sink.fileno())  # else a power cut soon after the move could leave a file without content
 
 
 def _part(file: _HubFile, parts: Path) -> Path:
-    """Where a file grows: named by its content, so that what another revision left is not continued."""
+    """Return where a file is written first. The name is its checksum, so that no other revision's file is resumed."""
     return parts / f"{file.checksum}.part"
 
 
 def _begun(file: _HubFile, parts: Path) -> int:
-    """Bytes of the file that an earlier try left; if there are more than the file has, they are dropped."""
+    """Return how many bytes of the file an earlier try left; if there are more than the file has, delete them."""
     part = _part(file, parts)
     if part.exists() and part.stat().st_size > file.size:
         part.unlink()
@@ -271,9 +276,9 @@ def _alone(parts: Path, log: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def _in_one_sentence(hub: _Hub, models_dir: Path) -> Iterator[None]:
-    """Say what an error of the client or the system means.
+    """Turn errors of the client or the system into DownloadFailed with a message of one sentence.
 
-    The error itself is cut off (`from None`): its text may hold a signed address or a malformed token.
+    The original error is suppressed (`from None`), because its text may contain a signed URL or a malformed token.
     """
     try:
         yield

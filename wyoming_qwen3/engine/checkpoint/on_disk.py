@@ -1,9 +1,9 @@
-"""Checkpoints on disk: where they are, whether they are whole, and how large.
+"""Checkpoints on disk: where they are, whether they are complete, and how large.
 
-Knows files only. Does not know torch, nor what the tensors mean, nor how the hub is spoken to (download.py): the light
-server process imports it.
+Knows only files, because the light server process imports it. Does NOT know torch, what the tensors mean, or how to
+download (download.py).
 
-A checkpoint is whole by what lies in its folder, without any marker: one that was copied there counts.
+Whether a checkpoint is complete depends only on the files in its folder, without any marker, so a copied one counts.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from wyoming_qwen3.core.errors import InvalidRequest, ModelMissing
 from .defects import CODEC, MODEL, MODEL_INDEX, SETTINGS, find_defects, tensor_bytes, weight_names
 
 PARTS = ".download"
-"""Folder in a checkpoint's own, in which its files grow while they are downloaded."""
+"""Subfolder of a checkpoint's folder in which partial downloads are kept."""
 
 _SNAPSHOTS = "snapshots"
 _RETRY_DELAYS = (5.0, 15.0, 60.0, 300.0, 900.0)
@@ -24,22 +24,22 @@ _RETRY_DELAYS = (5.0, 15.0, 60.0, 300.0, 900.0)
 
 @dataclass(frozen=True)
 class Progress:
-    """Bytes of a download: those on disk, whenever they came there, and all."""
+    """Bytes of a download: `done` are on disk, from this try or earlier ones, out of `total`."""
 
     done: int
     total: int
 
 
 def folder(models_dir: Path, checkpoint: Checkpoint) -> Path:
-    """Where a checkpoint is downloaded to, and lies unless it was put there otherwise."""
+    """Return the folder that a checkpoint is downloaded to."""
     return models_dir / checkpoint.name
 
 
 def places(models_dir: Path, checkpoint: Checkpoint, revision: str = "main") -> list[Path]:
-    """Where a checkpoint may lie in the models folder, the likeliest first; the first need not be there.
+    """Return where a checkpoint may be in the models folder, the likeliest first; the first may not exist.
 
-    `folder`, OWNER/NAME as on the hub, or a snapshot in a Hugging Face cache: `models_dir` may be the cache itself
-    (HF_HOME/hub) or the folder that holds it (HF_HOME). Of a cache it is the snapshot of `revision`, else the newest.
+    The places are `folder`, OWNER/NAME as on the hub, and a snapshot in a Hugging Face cache. `models_dir` may be the
+    cache itself (HF_HOME/hub) or its parent (HF_HOME). In a cache it is the snapshot of `revision`, else the newest.
     """
     repository = f"models--{checkpoint.repository.replace('/', '--')}"
     snapshots = [_snapshot(cache / repository, revision) for cache in (models_dir, models_dir / "hub")]
@@ -48,35 +48,35 @@ def places(models_dir: Path, checkpoint: Checkpoint, revision: str = "main") -> 
 
 
 def checkpoint_name(path: Path) -> str:
-    """The name of the checkpoint in one of its `places`."""
+    """Return the name of the checkpoint at one of its `places`."""
     return path.parent.parent.name.rpartition("--")[2] if path.parent.name == _SNAPSHOTS else path.name
 
 
 def missing_files(path: Path) -> list[str]:
-    """Names, relative to `path`, of what the checkpoint lacks; [] when it is whole.
+    """Return the names, relative to `path`, of the files that the checkpoint lacks; [] if it is complete.
 
-    An empty file counts as lacking, and so does a safetensors file that does not end where its header says: cut
-    short, still being copied, or a Git LFS pointer. Shards are those that model.safetensors.index.json names.
+    An empty file counts as lacking, and so does a safetensors file that does not end where its header says: cut short,
+    still being copied, or a Git LFS pointer. The expected shards are those that model.safetensors.index.json names.
     """
     return [defect.file for defect in find_defects(path) if defect.lacking]
 
 
 def lacking_names(names: Iterable[str]) -> list[str]:
-    """What a checkpoint of files with these names lacks, but for shards, which only the index's content tells."""
+    """Return what a checkpoint with files of these names lacks, except shards, which only the index names."""
     present = set(names)
     model = MODEL_INDEX if MODEL_INDEX in present and MODEL not in present else MODEL
     return [name for name in (*SETTINGS, model, CODEC) if name not in present]
 
 
 def weight_files(path: Path) -> list[str]:
-    """Names of the safetensors files of a whole checkpoint, but for its speech tokenizer's."""
+    """Return the names of a complete checkpoint's safetensors files, except its speech tokenizer's."""
     return weight_names(path)[:-1]
 
 
 def footprint(path: Path) -> int:
-    """Bytes of all tensors of a whole checkpoint as stored, those of the speech tokenizer included.
+    """Return the bytes of all tensors of a checkpoint as stored, including the speech tokenizer's.
 
-    Raises ModelMissing when the checkpoint is not whole.
+    Raises ModelMissing if the checkpoint is not complete.
     """
     if missing := missing_files(path):
         raise ModelMissing(f"{checkpoint_name(path)} is not whole: it lacks {', '.join(missing)}.")
@@ -84,9 +84,9 @@ def footprint(path: Path) -> int:
 
 
 def check_models_dir(models_dir: Path, *, make: bool = True) -> None:
-    """Make the models folder where `make` says so; it may be read-only where checkpoints already lie in it.
+    """Check that the models folder can be read, and create it first if `make`; it may be read-only.
 
-    Raises InvalidRequest when it is missing, can't be made or read, or is not a folder.
+    Raises InvalidRequest if it is missing, can't be created or read, or is not a folder.
     """
     try:
         if make:
@@ -107,14 +107,14 @@ def check_models_dir(models_dir: Path, *, make: bool = True) -> None:
 
 
 def retry_delay(attempt: int) -> float:
-    """Seconds to wait after `attempt` failed tries (1 or more): from 5 seconds to a quarter of an hour."""
+    """Return the seconds to wait after `attempt` failed tries (1 or more): from 5 seconds to 15 minutes."""
     return _RETRY_DELAYS[min(max(attempt, 1), len(_RETRY_DELAYS)) - 1]
 
 
 def _snapshot(repository: Path, revision: str) -> Path | None:
-    """The folder of a revision in a Hugging Face cache, or of the newest one where that is not there.
+    """Return a revision's folder in a Hugging Face cache, else the newest one; None if there are no snapshots.
 
-    refs/REVISION holds the commit that a branch or tag stood for, snapshots/COMMIT its files
+    refs/REVISION contains the commit that a branch or tag stood for, snapshots/COMMIT its files
     (https://huggingface.co/docs/huggingface_hub/guides/manage-cache).
     """
     try:

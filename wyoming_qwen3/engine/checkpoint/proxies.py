@@ -1,6 +1,6 @@
-"""The proxy between this machine and the hub, and what is wrong with it.
+"""Finds the proxy between this machine and the hub, and explains errors that it causes.
 
-It is the one of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY that requests takes for an address, but for hosts of NO_PROXY.
+It is the one of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY that requests chooses for a URL; hosts in NO_PROXY have none.
 """
 
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ _WORKING_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that requests for `url` go through, without the user and password in its address; None without one."""
+    """Return the proxy for requests to `url`, without the user and password in its address; None if there is none."""
     chosen = select_proxy(url, get_environ_proxies(url))
     if not chosen:
         return None
@@ -23,7 +23,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def proxy_refusal(proxy: str) -> DownloadFailed:
-    """What an answer of 407 says."""
+    """Return the error for an answer with status 407."""
     return DownloadFailed(
         f"The proxy {proxy} wants a user and a password (407): put them into its address, as in "
         "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
@@ -31,7 +31,7 @@ def proxy_refusal(proxy: str) -> DownloadFailed:
 
 
 def proxy_fault(proxy: str, host: str, error: requests.RequestException) -> DownloadFailed:
-    """What an error says that came of asking the hub at `host` through a proxy."""
+    """Return the error for a failed request to the hub at `host` through a proxy."""
     if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
         return DownloadFailed(f"The proxy {proxy} speaks SOCKS, for which the Python package PySocks is missing here.")
     if not _is_address(proxy):
@@ -48,5 +48,5 @@ def _is_address(proxy: str) -> bool:
     try:
         parsed = urlsplit(proxy)
         return parsed.scheme in _WORKING_SCHEMES and bool(parsed.hostname) and parsed.port != 0
-    except ValueError:  # a port that is none
+    except ValueError:  # the port is not a valid number
         return False

@@ -1,4 +1,4 @@
-"""A checkpoint as it lies on disk: its configuration, its text tokenizer, and its tensors by name.
+"""Opens a checkpoint on disk: its configuration, its text tokenizer, and its tensors by name.
 
 No tensor is read here. Knows the layout of the published folders; does NOT know how speech is generated from them.
 """
@@ -28,7 +28,7 @@ from .tensors import TensorFiles, TensorReader
 _PRE_TOKENS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Qwen2's pattern."""
+"""Qwen2's pattern for pre-tokens."""
 
 CODEC_FILE = "model.safetensors"
 _DECODER = "decoder."
@@ -49,24 +49,24 @@ class Published:
 
     @property
     def name(self) -> str:
-        """As it was published."""
+        """The checkpoint's name, as it was published."""
         return checkpoint_name(self.path)
 
     @property
     def kind(self) -> Kind:
-        """Which of the three jobs this checkpoint does."""
+        """Which of the three kinds of checkpoint this is."""
         return self.config.tts_model_type
 
     @property
     def follows_instructions(self) -> bool:
-        """Whether an instruction changes how it speaks; upstream drops it for the 0.6B CustomVoice and for Base."""
+        """Whether it follows instructions; upstream ignores them for the 0.6B CustomVoice and for Base."""
         small = self.config.tts_model_size == "0b6"
         return self.kind == "voice_design" or (self.kind == "custom_voice" and not small)
 
 
 @dataclass(frozen=True, eq=False)
 class PublishedCodec:
-    """The speech tokenizer of a folder."""
+    """A speech tokenizer on disk."""
 
     path: Path
     config: CodecConfig
@@ -74,24 +74,24 @@ class PublishedCodec:
 
     @property
     def file(self) -> Path:
-        """Where all of its tensors are."""
+        """The file with all of its tensors."""
         return self.path / CODEC_FILE
 
     def decoder(self, device: str) -> TensorReader:
-        """Its decoder's tensors, in float32."""
+        """Return a reader of its decoder's tensors, in float32."""
         return TensorReader(self.tensors, device, torch.float32, _DECODER)
 
     def decoder_bytes(self) -> int:
-        """Memory of these."""
+        """Return the bytes of the decoder's tensors in float32."""
         with safe_open(self.file, framework="pt") as content:
             shapes = [content.get_slice(name).get_shape() for name in content.keys() if name.startswith(_DECODER)]  # noqa: SIM118  it is no mapping
         return sum(torch.float32.itemsize * prod(shape) for shape in shapes)
 
 
 def open_checkpoint(path: Path) -> Published:
-    """The checkpoint in a folder; nothing is downloaded or executed.
+    """Open the checkpoint in a folder; nothing is downloaded or executed.
 
-    Raises ModelFailed when the files are missing, damaged or of another model.
+    Raises ModelFailed if files are missing, damaged or of another model.
     """
     with reading(checkpoint_name(path)):
         return Published(
@@ -104,16 +104,16 @@ def open_checkpoint(path: Path) -> Published:
 
 
 def open_codec(path: Path) -> PublishedCodec:
-    """The speech tokenizer in a folder; for the rest as open_checkpoint."""
+    """Open the speech tokenizer in a folder. Raises ModelFailed as open_checkpoint does."""
     with reading("The speech tokenizer"):
         return PublishedCodec(path, CodecConfig.read(path), TensorFiles([path / CODEC_FILE]))
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """The text tokenizer of a checkpoint: the ids of upstream's, which transformers makes of the same files.
+    """Return a checkpoint's text tokenizer; it gives the ids of upstream's, which transformers builds from these files.
 
-    What looks like a special token is read as the characters it is made of. Raises what reading files raises, and
-    FileError for damaged ones.
+    What looks like a special token is encoded as plain characters. Raises OSError if tokenizer_config.json can't be
+    read, and FileError if a file is damaged.
     """
     added = read_json(path / "tokenizer_config.json").get("added_tokens_decoder", {})
     try:
@@ -130,7 +130,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """What is wrong with the files that are read meanwhile is said in one sentence, as ModelFailed."""
+    """Turn errors of reading files into ModelFailed with a message of one sentence that begins with `name`."""
     try:
         yield
     except FileError as error:

@@ -1,4 +1,4 @@
-"""Tensors of a checkpoint by name, read from disk one at a time, as they are wanted.
+"""Reads a checkpoint's tensors by name, one at a time, when they are requested.
 
 Knows safetensors files; does NOT know what the tensors mean.
 """
@@ -19,9 +19,9 @@ class TensorError(FileError):
 
 
 class TensorFiles(Mapping[str, Tensor]):
-    """The tensors of some safetensors files. One that is looked up is a view of its file, mapped as long as it lives.
+    """The tensors of some safetensors files. A looked-up tensor is a view of its file, which stays mapped as long.
 
-    Raises OSError, and FileError for a damaged file.
+    Raises OSError, and FileError if a file is missing or damaged.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -49,7 +49,7 @@ class TensorFiles(Mapping[str, Tensor]):
 
 @dataclass(frozen=True, eq=False)
 class TensorReader:
-    """Takes copies of the tensors whose names begin with a prefix: on a device, and of a type unless that is None."""
+    """Copies tensors whose names begin with `prefix` to a device, and converts them to `dtype` unless it is None."""
 
     tensors: Mapping[str, Tensor]
     device: str = "cpu"
@@ -57,15 +57,15 @@ class TensorReader:
     prefix: str = ""
 
     def below(self, prefix: str) -> "TensorReader":
-        """The same for names that go on with `prefix`."""
+        """Return a reader for the names that continue with `prefix`."""
         return replace(self, prefix=self.prefix + prefix)
 
     def __call__(self, name: str, *shape: int) -> Tensor:
-        """A tensor, if it is of this shape. Raises TensorError where it is not, or missing."""
+        """Return a copy of a tensor. Raises TensorError if it is missing or has another shape."""
         return self.view(name, *shape).to(self.device, self.dtype, copy=True)
 
     def view(self, name: str, *shape: int) -> Tensor:
-        """The same, but as it is stored and where it lies."""
+        """Return a tensor without copying it, as it is stored. Raises TensorError as a call does."""
         tensor = self.tensors.get(self.prefix + name)
         if tensor is None:
             raise TensorError(f"its tensor {self.prefix}{name} is missing")

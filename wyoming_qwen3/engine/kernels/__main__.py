@@ -8,7 +8,7 @@ from .build import build
 
 
 def main() -> int:
-    """Compile what is missing; returns the exit code."""
+    """Compile the missing libraries and return the exit code."""
     try:
         build(lambda line: print(line, file=sys.stderr))  # noqa: T201
     except EngineFailed as error:

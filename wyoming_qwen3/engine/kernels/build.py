@@ -1,6 +1,6 @@
-"""Compilation of the kernels: one library for each kind of processor, named after it and after the sources.
+"""Compiles the kernels: one library for each kind of processor, named after the kind and a hash of the sources.
 
-Knows compilers and files, nothing of what the kernels do.
+Knows compilers and files; does NOT know what the kernels do.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from wyoming_qwen3.core.errors import EngineFailed
 _SOURCES = Path(__file__).parent
 _MAIN = "kernels.cpp"
 _COMPILERS = ("c++", "g++", "clang++")
-# No contraction and no reordering beyond what is written: a row must not depend on the rows beside it.
+# No contraction and no reordering of operations: a row must not depend on the rows beside it.
 _FLAGS = (
     "-std=c++17 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fvisibility=hidden -shared -fPIC -pthread"
 )
@@ -27,7 +27,7 @@ _FLAGS = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of processor: how to compile for it, and the names that /proc/cpuinfo has for what it needs."""
+    """A kind of processor: the compiler flags for it, and the features in /proc/cpuinfo that it needs."""
 
     name: str
     flags: str
@@ -51,21 +51,21 @@ _ARM = (Kind("dotprod", "-march=armv8.2-a+dotprod", frozenset({"asimddp"})),)
 _PLAIN = Kind("plain", "", frozenset())
 
 FAMILIES: Mapping[str, tuple[Kind, ...]] = MappingProxyType({"x86_64": (*_X86, _PLAIN), "aarch64": (*_ARM, _PLAIN)})
-"""Kinds by what `platform.machine()` says, the fastest first."""
+"""Kinds by `platform.machine()`, the fastest first."""
 
 
 def fitting(kinds: tuple[Kind, ...], features: frozenset[str]) -> tuple[Kind, ...]:
-    """Those that a processor with these features can run."""
+    """Return the kinds that a processor with these features can run."""
     return tuple(kind for kind in kinds if kind.needs <= features)
 
 
 def kinds_here() -> tuple[Kind, ...]:
-    """Kinds that this processor can run, the fastest first."""
+    """Return the kinds that this processor can run, the fastest first."""
     return fitting(FAMILIES.get(platform.machine(), (_PLAIN,)), _features())
 
 
 def library_file(kind: Kind, folder: Path = _SOURCES) -> Path:
-    """Where the library of a kind is, or would be, compiled from the sources as they are now."""
+    """Return the path of a kind's library for the current sources, whether or not it is compiled."""
     digest = hashlib.sha256(_FLAGS.encode())
     for source in sorted((*_SOURCES.glob("*.cpp"), *_SOURCES.glob("*.h"))):
         digest.update(source.read_bytes())
@@ -73,9 +73,9 @@ def library_file(kind: Kind, folder: Path = _SOURCES) -> Path:
 
 
 def build(tell: Callable[[str], None], folder: Path = _SOURCES) -> None:
-    """Compile what is missing for this machine's family; libraries of other sources are removed.
+    """Compile the missing libraries for this machine's family, and remove those of other sources.
 
-    Raises EngineFailed where there is no compiler, or where it fails.
+    Raises EngineFailed if there is no compiler, or if it fails.
     """
     wanted = {kind: library_file(kind, folder) for kind in FAMILIES.get(platform.machine(), (_PLAIN,))}
     missing = {kind: file for kind, file in wanted.items() if not file.exists()}
@@ -89,7 +89,7 @@ def build(tell: Callable[[str], None], folder: Path = _SOURCES) -> None:
 
 
 def find_compiler() -> str:
-    """A C++ compiler. Raises EngineFailed where there is none."""
+    """Return the path of a C++ compiler. Raises EngineFailed if there is none."""
     compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
         raise EngineFailed("There is no C++ compiler to compile the CPU kernels with: apt-get install g++ brings one.")
@@ -97,7 +97,7 @@ def find_compiler() -> str:
 
 
 def compile_kind(kind: Kind, file: Path, compiler: str, flags: str = "", sources: Path = _SOURCES) -> None:
-    """Compile the library of one kind; `flags` come after its own. Raises EngineFailed where that fails."""
+    """Compile the library of one kind; `flags` follow its own. Raises EngineFailed if that fails."""
     part = file.with_suffix(f".{os.getpid()}.part")
     command = [compiler, *f"{_FLAGS} {kind.flags} {flags}".split(), str(sources / _MAIN), "-o", str(part)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -108,7 +108,7 @@ def compile_kind(kind: Kind, file: Path, compiler: str, flags: str = "", sources
 
 
 def _features() -> frozenset[str]:
-    """What /proc/cpuinfo says that the processor can do."""
+    """Return the processor's features from /proc/cpuinfo; empty if it can't be read."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

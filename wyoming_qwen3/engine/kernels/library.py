@@ -1,6 +1,6 @@
-"""The compiled kernels as Python calls them. Knows pointers and shapes; structures.py has the memory layouts.
+"""Calls the compiled kernels from Python. Knows pointers and shapes; structures.py has the memory layouts.
 
-Every call that computes raises MemoryError where memory does not suffice; what it was to write is undefined then.
+Every call that computes raises MemoryError if memory does not suffice; its outputs are undefined then.
 """
 
 import ctypes
@@ -33,7 +33,7 @@ _LOGGER = logging.getLogger("wyoming_qwen3.engine")
 
 
 class Kernels:
-    """A loaded library and a crew of threads; calls from several threads come one after the other."""
+    """A loaded library and its worker threads; calls from several threads run one after the other."""
 
     def __init__(self, file: Path, threads: int) -> None:
         library = ctypes.CDLL(str(file))
@@ -78,7 +78,7 @@ class Kernels:
             self._library.crew_delete(crew)
 
     def advance(self, stack: StackStruct, tokens: Sequence[TokenStruct], states: Tensor) -> None:
-        """Inputs float32 [tokens, hidden] become hidden states in place; keys and values are written."""
+        """Turn inputs float32 [tokens, hidden] into hidden states in place, and write the tokens' keys and values."""
         array = (TokenStruct * len(tokens))(*tokens)
         self._call(self._library.stack_advance, byref(stack), array, len(tokens), _pointer(states))
 
@@ -91,7 +91,7 @@ class Kernels:
     def frame(
         self, predictor: PredictorStruct, hidden: Tensor, firsts: Tensor, warps: Sequence[WarpStruct], uniforms: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Complete a frame of each row, `uniforms` [rows, codebooks - 1] deciding the draws.
+        """Complete a frame of each row; `uniforms` [rows, codebooks - 1] in [0, 1) are the random numbers of the draws.
 
         Returns codes int64 [rows, codebooks] and the sums of their embeddings [rows, width].
         """
@@ -108,17 +108,17 @@ class Kernels:
         return codes, sums
 
     def pack(self, layer: ConvolutionStruct, weight: Tensor) -> Tensor:
-        """Weights float32 [outputs, inputs, taps] as the kernels multiply them, for `layer.weights` to point to."""
+        """Return weights float32 [outputs, inputs, taps] in the kernels' layout, for `layer.weights` to point to."""
         packed = huge_pages(4 * self._library.convolution_size(byref(layer))).view(torch.float32)
         self._call(self._library.convolution_pack, byref(layer), _pointer(weight), _pointer(packed))
         return packed
 
     def history(self, layer: ConvolutionStruct) -> Tensor:
-        """History of a signal's start."""
+        """Return the history at the start of a signal."""
         return torch.zeros((layer.taps - 1) * layer.dilation, self._library.convolution_row_width(byref(layer)))
 
     def convolve(self, layer: ConvolutionStruct, x: Tensor, histories: Sequence[Tensor]) -> Tensor:
-        """float32 [steps, inputs] -> [steps, outputs]: a piece of as many steps for each history, which moves on."""
+        """Convolve float32 [steps, inputs] -> [steps, outputs]: equal pieces, one per history; update the histories."""
         out = x.new_empty(len(x), layer.outputs)
         streams = _streams(x, histories, out)
         self._call(self._library.convolution_apply, byref(layer), streams, len(streams))
@@ -127,30 +127,30 @@ class Kernels:
     def refine(
         self, wide: ConvolutionStruct, narrow: ConvolutionStruct, x: Tensor, histories: Sequence[Tensor]
     ) -> Tensor:
-        """[steps, channels] -> the same, through a residual unit of two convolutions; pieces as for `convolve`."""
+        """Apply a residual unit of two convolutions: [steps, channels] -> the same shape; pieces as for `convolve`."""
         out = torch.empty_like(x)
         streams = _streams(x, histories, out)
         self._call(self._library.residual_apply, byref(wide), byref(narrow), streams, len(streams))
         return out
 
     def past(self, stack: CodecTransformerStruct) -> Tensor:
-        """Keys and values of a stream's start, float32."""
+        """Return the keys and values at the start of a stream, float32."""
         width = self._library.codec_transformer_head_width(byref(stack))
         return torch.zeros(stack.count, 2, stack.kv_heads, stack.window - 1, width)
 
     def transform(self, stack: CodecTransformerStruct, x: Tensor, pasts: Sequence[tuple[Tensor, int]]) -> None:
-        """Inputs float32 [steps, hidden] become hidden states in place, as many of each past and its place."""
+        """Turn inputs float32 [steps, hidden] into hidden states in place: equal pieces, one per (past, position)."""
         array = (PastStruct * len(pasts))(*(PastStruct(_pointer(rows), position) for rows, position in pasts))
         steps = len(x) // len(pasts)
         self._call(self._library.codec_transformer_apply, byref(stack), array, len(pasts), steps, _pointer(x))
 
     def read_through(self, memory: Tensor) -> None:
-        """Read memory as fast as the crew can."""
+        """Read memory as fast as the worker threads can."""
         self._call(self._library.read_through, _pointer(memory), memory.nbytes, byref(c_uint64()))
 
 
 def load_kernels(threads: int, kind: str | None = None) -> Kernels | None:
-    """The fastest kernels that are compiled and can run here, or those of a kind; None if there are none."""
+    """Load the fastest kernels that are compiled and can run here, or those of `kind`; None if there are none."""
     for candidate in kinds_here():
         if kind in (None, candidate.name) and (kernels := _load(candidate, threads)):
             return kernels

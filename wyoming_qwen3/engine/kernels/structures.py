@@ -1,6 +1,6 @@
-"""The structures that the C++ sources and Python share, and the check that both lay them out alike.
+"""The structures that the C++ sources and Python share, and the check that both have the same memory layout.
 
-Whoever makes a structure keeps the tensors that it points to.
+The code that creates a structure must keep the tensors alive that it points to.
 """
 
 import ctypes
@@ -167,7 +167,7 @@ MIRRORED: tuple[type[Structure], ...] = (
 
 
 def check_layouts(library: ctypes.CDLL) -> None:
-    """Compare sizes and offsets with a library's. Raises OSError that names what differs."""
+    """Compare sizes and offsets with a library's. Raises OSError if any differ; the message names them."""
     library.fields.restype = POINTER(FieldStruct)
     theirs: dict[str, tuple[int, int]] = {}
     for field in library.fields():
