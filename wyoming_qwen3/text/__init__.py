@@ -1,1 +1,1 @@
-"""From what a person or an LLM wrote to what a voice should say. Knows no model and no protocol."""
+"""Turns what a person or an LLM wrote into what a voice should say. Knows no model and no protocol."""

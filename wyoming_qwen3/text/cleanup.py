@@ -1,11 +1,11 @@
-"""From markdown as a language model streams it to the words a person would read out.
+"""Turns markdown, as a language model streams it, into the words that a person would read out.
 
-Blocks are told apart line by line; within a line the text is cut into units: a word, with whatever markup must be
-seen whole (a link, a code span, a tag, a stage direction). Where a unit ends depends on the text alone, never on how
-it was split on its way here, so any split cleans alike; what a unit says, markdown-it decides. Emphasis needs no
-waiting for its other end: a mark that clings to a word is dropped either way.
+Blocks are recognised line by line. Within a line the text is cut into units: a word, with any markup that must be read
+as a whole (a link, a code span, a tag, a stage direction). Where a unit ends depends only on the text, never on how it
+was split when fed, so any split gives the same result. markdown-it decides what a unit says. Emphasis does not have to
+wait for its closing mark: a mark next to a word is dropped either way.
 
-Does not know sentences, pauses or voices.
+Does NOT know sentences, pauses or voices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,11 @@ from markdown_it.token import Token
 
 
 class Cleaner:
-    """Takes text in any split, gives back clean text in whole words; blocks are parted by an empty line.
+    """Turns text, fed in any split, into clean text in whole words; an empty line separates blocks.
 
-    A heading, a list item, a table row, and a paragraph that another block follows, end in punctuation: a full stop
-    is added where there is none. With markdown off only emoji, control characters and white space are cleaned.
-    What is held back is bounded: markup that does not close within its line, or within some hundred characters, is
-    text.
+    A heading, a list item, a table row, and a paragraph before another block end in punctuation: a full stop is added
+    if there is none. Without `markdown` only emoji, control characters and whitespace are cleaned. What is held back is
+    bounded: markup that does not close within its line, or within a few hundred characters, is text.
     """
 
     def __init__(self, *, markdown: bool = True) -> None:
@@ -39,15 +38,15 @@ class Cleaner:
         self._fence: str | None = None
 
     def feed(self, text: str) -> str:
-        """Clean text that has become certain, perhaps none."""
+        """Add text and return the clean text that no later text can change, perhaps none."""
         self._raw += self._legible(text)
         self._advance(more=True)
         return self._page.take()
 
     def flush(self) -> str:
-        """All the text so far but markup that is still open, as the end of a block; what follows begins a new one.
+        """End the block and return all text so far, except markup that is still open; what follows begins a new block.
 
-        Code that is being skipped is skipped on.
+        A code block that is being skipped stays open.
         """
         if not self._fence:
             held, self._raw = (self._raw, "") if self._is_open() else ("", self._raw + "\n")
@@ -59,7 +58,7 @@ class Cleaner:
         return self._page.take()
 
     def finish(self) -> str:
-        """The rest; markup left open is spoken without its marks, but for a code fence, which is dropped."""
+        """End the text and return the rest: open markup without its marks, but nothing of an open code block."""
         self._raw += "\n"
         self._advance(more=False)
         if self._block != "paragraph":
@@ -67,7 +66,7 @@ class Cleaner:
         return self._page.take()
 
     def _is_open(self) -> bool:
-        """Whether the unit that has been read in part is markup, or marks that say nothing yet."""
+        """Return whether the incomplete unit is markup, or marks without a letter or digit so far."""
         if not any(character.isalnum() for character in self._raw):
             return True
         if self._line_start:
@@ -76,7 +75,7 @@ class Cleaner:
         return not ends and reached < len(self._raw) and self._raw[reached] in _OPENERS
 
     def _legible(self, text: str) -> str:
-        """Text without what neither markup nor speech needs, lines ended by a line feed alone."""
+        """Remove characters that neither markup nor speech needs, and end all lines with a single line feed."""
         if text:
             half_read = self._after_return and text[0] == "\n"
             self._after_return = text[-1] == "\r"
@@ -97,7 +96,7 @@ class Cleaner:
             at = end
         self._raw = text[at:]
 
-    # Each of these reads on from `at` and returns where it got to, or None when that takes more text.
+    # Each of these reads on from `at` and returns the position it reached, or None if it needs more text.
 
     def _skip_code(self, text: str, at: int, *, more: bool) -> int | None:
         if self._line_start:
@@ -112,7 +111,7 @@ class Cleaner:
         return newline + 1 if self._line_start else len(text)
 
     def _start_line(self, text: str, at: int, *, more: bool) -> int | None:
-        """Tell the kind of block by the marks that begin a line, and skip them."""
+        """Recognise the kind of block by the marks at the start of a line, and skip them."""
         if text[at] in " \t":
             return at + 1
         for pattern in _UNSPOKEN_LINES if self._markdown else _BLANK_LINES:
@@ -171,9 +170,9 @@ class Cleaner:
             self._page.say(_spoken(unit, self._markdown_it), unit)
 
     def _unit_end(self, text: str, start: int, at: int, *, more: bool) -> tuple[int, bool]:
-        """End of the unit that begins at `start` and is known up to `at`, and True.
+        """Return the end of the unit that begins at `start` and is known up to `at`, and True.
 
-        Where more text could move the end: how far the unit is known now, and False.
+        If more text could move the end, return how far the unit is known now, and False.
         """
         while at < len(text):
             mark = text[at]
@@ -182,7 +181,7 @@ class Cleaner:
             if mark in _CJK_STOPS:
                 return at + 1, True
             if letters := _CJK_LETTERS.match(text, pos=at):
-                # Each such letter is a word, but markup may cling to the last one.
+                # Each such letter is a word, but markup may be attached to the last one.
                 if len(letters[0]) > 1:
                     return letters.end() - 1, True
                 if letters.end() == len(text):
@@ -206,7 +205,7 @@ _Block = Literal["paragraph", "item", "heading", "row"]
 
 
 class _Page:
-    """Joins what is said: white space as single spaces, and none that a dropped word has left before punctuation."""
+    """Joins the clean units: with single spaces, and without the space before punctuation that a dropped word left."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
@@ -251,9 +250,9 @@ class _Page:
         self._last, self._gap = "", "\n\n"
 
 
-# What may stand where. A pattern that is matched partially must not match in full what more text could change: each
-# ends in a definite character or a positive lookahead. Repetitions are bounded and possessive: a lazy one before a
-# literal would wait for that without end.
+# Patterns. One that is matched partially must not match in full what more text could change, so each ends in a definite
+# character or a positive lookahead. Repetitions are bounded and possessive: a lazy one before a literal would wait for
+# that literal without end.
 
 _UNIT_LIMIT = 200
 
@@ -270,7 +269,7 @@ _ENDED = regex.compile(rf"[.!?…:;,。！？：；，、؟؛،।]{_CLOSERS}*$"
 _BLANK_LINES = (regex.compile(r"\n"),)
 _UNSPOKEN_LINES = (
     regex.compile(r"[ \t|:*_=+\#>-]{0,400}+\n"),  # blank, a rule, an underlined heading, a table's second row
-    regex.compile(r"\[[^\[\]\n]{1,100}+\]:[ \t]{0,9}+<?https?://[^\n]{0,500}+\n"),  # where a reference leads
+    regex.compile(r"\[[^\[\]\n]{1,100}+\]:[ \t]{0,9}+<?https?://[^\n]{0,500}+\n"),  # the target of a reference link
 )
 _LINE_MARKS: tuple[tuple[regex.Pattern[str], _Block | None], ...] = (
     (regex.compile(r"(?:>[ \t]{0,9}+){1,9}+(?=[^>\s])"), None),
@@ -337,9 +336,9 @@ _BACKTICKS = regex.compile(r"`{1,20}+|.", regex.DOTALL)
 
 
 def _markup_end(text: str, at: int, *, more: bool) -> int | None:
-    """End of the markup that opens at `at`; `at` itself if a block begins there; None while that is open.
+    """Return the end of the markup that opens at `at`; `at` itself if a block begins there; None if it is still open.
 
-    Of an opener that opens nothing, the end of the opener.
+    If the opener does not open any markup, return the end of the opener.
     """
     for pattern in _OPENERS[text[at]]:
         if found := pattern.match(text, pos=at, partial=more):
@@ -349,10 +348,10 @@ def _markup_end(text: str, at: int, *, more: bool) -> int | None:
     return int(_BACKTICKS.match(text, pos=at).end())
 
 
-# What a unit says.
+# What is spoken for a unit.
 
 _MARKED = regex.compile(r"[\\`*_~\[\]<&(（【]|\w[.:@]\w|//")
-# What is literal, such as code, passes through the last steps as private characters, which no text has by then.
+# In literal text, such as code, marks become private characters for the last steps; by then no other text has these.
 _KEPT = "*_~`[]()<>"
 _PRIVATE = "".join(chr(0xE000 + i) for i in range(len(_KEPT)))
 _SHIELD = str.maketrans(_KEPT, _PRIVATE)
@@ -379,7 +378,7 @@ def _markdown_it() -> MarkdownIt:
 
 
 def _spoken(unit: str, markdown_it: MarkdownIt | None) -> str:
-    """What a person would say for a unit; markdown is read where a parser is given."""
+    """Return what a person would say for a unit; markdown is parsed if a parser is given."""
     if markdown_it and _MARKED.search(unit):
         unit = _TIMES.sub(lambda times: times[0].translate(_SHIELD), _STAGE.sub("", unit))
         unit = "".join(_said(markdown_it.parseInline(unit)[0].children or ()))
@@ -415,6 +414,6 @@ def _is_markup(html: str) -> bool:
 
 
 def _host(url: str) -> str:
-    """The host of a URL, and what the URL was run together with."""
+    """Return the host of a URL, and the text that follows the URL without a space."""
     found = _URL.match(url)
     return str(found["host"]) + url[found.end() :]

@@ -1,4 +1,4 @@
-"""A dialogue as a person writes it down: who says what, and where it is quiet.
+"""Reads a dialogue script: who says what, and where there is silence.
 
     [Ann] Good morning.
     [Bob] Is it? [pause:500ms] I had not noticed.
@@ -7,7 +7,7 @@
     # nobody hears this
     [Ann] Coffee?
 
-A pure function of the text, linear in its length. Does not know voices: a speaker is whatever stands in the brackets.
+A pure function of the text, in linear time. Does NOT know voices: a speaker is any name in brackets.
 """
 
 import re
@@ -19,18 +19,18 @@ from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from .markup import MAX_PAUSE, Pause, PauseReader
 
 MAX_TURNS = 200
-"""Turns in one dialogue."""
+"""Most turns in one dialogue."""
 
 MAX_SPEAKER = 64
-"""Characters in a speaker's name."""
+"""Most characters in a speaker's name."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one speaker says in one go.
+    """What one speaker says without another in between.
 
-    `text` may have paragraphs and pauses in it; `pause_after` is how many seconds of silence follow, at most
-    MAX_PAUSE, and None where the script leaves it open.
+    `text` may contain paragraphs and pauses. `pause_after` is how many seconds of silence follow, at most MAX_PAUSE;
+    None if the script does not say.
     """
 
     speaker: str
@@ -39,18 +39,18 @@ class Turn:
 
 
 def read_script(script: str) -> tuple[Turn, ...]:
-    """The turns of a script, in order.
+    """Return the turns of a script, in order.
 
-    A line `[Speaker] text` begins a turn, which goes on over the lines below it; an empty line begins a paragraph. The
+    A line `[Speaker] text` begins a turn, which continues on the lines below it; an empty line begins a paragraph. The
     brackets may be 【】 or ［］. A line that begins with `#` or `//` is a comment; within a line these are text.
 
-    A pause as `PauseReader` reads it, `[pause:500ms]` or `[pause 1s]`, is never a speaker. Within a turn it is text,
-    for which the voice is silent. On lines of its own at the end of a turn it is the silence after the turn, in place
-    of the usual one; several add up, and `[pause:0s]` is none.
+    A pause as `PauseReader` reads it, `[pause:500ms]` or `[pause 1s]`, is never a speaker. Within a turn it stays in
+    the text, as silence. On lines of its own at the end of a turn it replaces the usual silence after the turn; several
+    add up, and `[pause:0s]` means no silence.
 
-    Raises InvalidRequest, naming the line, for text or a pause before the first speaker, a speaker who says nothing or
-    whose name `check_speaker` refuses, a bracket that a line begins with and does not close, and a script without
-    turns; TooLarge for more than MAX_TURNS.
+    Raises InvalidRequest, naming the line, if there is text or a pause before the first speaker, if a speaker says
+    nothing or `check_speaker` rejects the name, or if a line begins with a bracket and does not close it. Raises
+    InvalidRequest also if there are no turns, and TooLarge if there are more than MAX_TURNS.
     """
     turns: list[_Open] = []
     for number, line in enumerate(re.split(r"\r\n|\r|\n", script.removeprefix("\ufeff")), start=1):
@@ -64,9 +64,9 @@ def read_script(script: str) -> tuple[Turn, ...]:
 
 
 def check_speaker(name: str) -> str:
-    """The name without blanks around it, and with single ones within.
+    """Return a speaker's name without whitespace around it, and with single spaces within.
 
-    Raises InvalidRequest for one that is empty, longer than MAX_SPEAKER or has control characters in it.
+    Raises InvalidRequest if the name is empty, longer than MAX_SPEAKER or contains control characters.
     """
     clean = " ".join(name.split())
     if not clean:
@@ -81,13 +81,13 @@ def check_speaker(name: str) -> str:
 
 
 _NOT_IN_NAMES = ("Cc", "Cs")
-"""Unicode's categories of controls, which would reach terminals by the log, and of halves of surrogate pairs."""
+"""Unicode's categories of control characters, which the log would send to terminals, and of surrogates."""
 
 _COMMENTS = ("#", "//")
 _OPENING = ("[", "【", "［")
 _CLOSING = re.compile("[]】］]")
 _MAX_MARK = 40
-"""Characters of the longest pause that is read as one, and a few more."""
+"""Within how many characters a pause's bracket must close: a few more than the longest pause has."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,14 @@ class _Quiet:
 
 @dataclass
 class _Open:
-    """A turn that may go on; an empty line is an empty string."""
+    """A turn that may continue; an empty line is an empty string."""
 
     speaker: str
     line: int
     lines: list[str | _Quiet] = field(default_factory=list)
 
     def closed(self) -> Turn:
-        """The turn, complete. Raises InvalidRequest where nothing is said in it."""
+        """Return the complete turn. Raises InvalidRequest if it has no text."""
         quiet = []
         while self.lines and (isinstance(last := self.lines[-1], _Quiet) or not last):
             if isinstance(last, _Quiet):
@@ -120,7 +120,7 @@ class _Open:
 
 
 def _read_line(line: str, number: int, turns: list[_Open]) -> None:
-    """Add what a line says, without blanks around it, to the turns."""
+    """Add a line, which has no whitespace around it, to the turns."""
     if line.startswith(_COMMENTS):
         return
     quiet, rest = _leading_pauses(line)
@@ -139,7 +139,7 @@ def _read_line(line: str, number: int, turns: list[_Open]) -> None:
 
 
 def _split_speaker(line: str) -> tuple[str, str]:
-    """The speaker in the bracket that a line begins with, and what follows it."""
+    """Return the speaker in the bracket at the start of a line, and the text after it."""
     closing = _CLOSING.search(line)
     if closing is None:
         raise InvalidRequest("A bracket is not closed; write [Speaker] text.")
@@ -147,7 +147,7 @@ def _split_speaker(line: str) -> tuple[str, str]:
 
 
 def _leading_pauses(line: str) -> tuple[_Quiet | None, str]:
-    """The pauses that a line begins with, and what follows them."""
+    """Return the pauses at the start of a line, None if there are none, and the text after them."""
     at, seconds = 0, 0.0
     while line.startswith("[", at) and (end := line.find("]", at, at + _MAX_MARK) + 1):
         pause = _pause(line[at:end])
@@ -161,7 +161,7 @@ def _leading_pauses(line: str) -> tuple[_Quiet | None, str]:
 
 
 def _pause(mark: str) -> float | None:
-    """Seconds that a bracket stands for; None where it is no pause."""
+    """Return the seconds of a pause in brackets; None if it is not a pause."""
     reader = PauseReader()
     stretches = [*reader.feed(mark), *reader.finish()]
     if any(isinstance(stretch, str) for stretch in stretches):

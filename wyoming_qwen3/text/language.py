@@ -1,4 +1,4 @@
-"""Which of the ten languages a text is in. Knows letters and statistics, no voices and no requests."""
+"""Detects which of the ten languages a text is in. Knows letters and statistics, no voices and no requests."""
 
 from collections import Counter
 
@@ -8,20 +8,20 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from wyoming_qwen3.core.speakers import LANGUAGES, Language
 
 CONFIDENCE = 0.7
-"""Probability, among the languages in Latin letters, below which no language is named."""
+"""Probability, among the languages in Latin letters, below which no language is returned."""
 
 
 class LanguageGuesser:
-    """Tells the language of a text by its script, and among those in Latin letters by py3langid.
+    """Detects the language of a text by its script, and among those in Latin letters with py3langid.
 
-    Its model, which takes most of a second to load, is loaded when a text in Latin letters first asks for it.
+    py3langid's model takes most of a second to load, and is loaded for the first text in Latin letters.
     """
 
     def __init__(self) -> None:
         self._identifier: LanguageIdentifier | None = None
 
     def guess(self, text: str) -> Language | None:
-        """The language that most of the text is in; None if it is none of the ten, or can't be told."""
+        """Return the language of most of the text; None if it is none of the ten, or uncertain."""
         code = _code_by_script(text)
         return _LANGUAGE_BY_CODE.get(self._guess_latin(text) if code == _LATIN else code)
 
@@ -44,12 +44,12 @@ _LETTER = regex.compile(
     r"(?P<kana>[\p{Hiragana}\p{Katakana}])|(?P<hangul>\p{Hangul})|(?P<han>\p{Han})|(?P<cyrillic>\p{Cyrillic})"
     r"|(?P<latin>\p{Latin})|(?P<other>\p{L})"
 )
-# A letter of these stands for about as much text as this many of an alphabet.
+# One letter of these scripts stands for about as much text as this many letters of an alphabet.
 _WEIGHTS = {"kana": 2, "hangul": 2, "han": 3}
 
 
 def _code_by_script(text: str) -> str:
-    """Code of the language that the script decides, or _LATIN; empty if there are no letters, or others."""
+    """Return the code of the language of the most used script, or _LATIN; "" for other scripts and no letters."""
     counts = Counter(letter.lastgroup for letter in _LETTER.finditer(text))
     weights = {script: count * _WEIGHTS.get(script or "", 1) for script, count in counts.items()}
     if weights.get("kana"):

@@ -1,7 +1,7 @@
-"""The text of one utterance for a voice that reads along: clean words as soon as they are there, not whole sentences.
+"""Prepares the text of one utterance for live rows: clean words as soon as they arrive, not whole sentences.
 
-Feeds a model's own text track, which takes a token a frame and waits when there is none. Synchronous, and knows no
-clock, like pieces.py, whose verbs it has.
+Feeds the model's own text track, which takes one token per frame and waits if there is none. Synchronous and without a
+clock, like pieces.py, and with the same methods.
 """
 
 from collections import deque
@@ -19,10 +19,10 @@ _SPACE = regex.compile(r"\s+")
 
 
 class LiveScript:
-    """Words to be said, in order. A SpokenPiece goes on where the one before ended; a Pause ends a stretch of speech.
+    """Words to speak, in order. A SpokenPiece continues the one before it; a Pause ends a stretch of speech.
 
-    A stretch ends of itself (a Pause of no length) at the first sentence's end beyond `max_chars`, because a model
-    drifts when it speaks for minutes on end, and where `flush` ends it.
+    A stretch also ends, with a Pause of 0 seconds, at each `flush`, and at the first end of a sentence beyond
+    `max_chars` characters, because the voice drifts if the model speaks for minutes.
     """
 
     def __init__(self, *, ssml: bool = False, max_chars: int = 1000) -> None:
@@ -33,32 +33,35 @@ class LiveScript:
         self._length = 0
         self._finished = False
         self.unflushed = False
-        """Whether text has come since the last `flush`."""
+        """Whether text was fed since the last `flush`."""
 
     def feed(self, text: str) -> None:
-        """Text as it arrives, split anywhere."""
+        """Add text, split anywhere."""
         self.unflushed = True
         self._read(self._stretches.feed(text))
 
     def finish(self) -> None:
-        """No more text will come; doing so again changes nothing."""
+        """Mark the text as complete; calling it again changes nothing."""
         if not self._finished:
             self._finished = True
             self._read(self._stretches.finish())
 
     def take(self) -> Segment | None:
-        """What can be said next, if anything can."""
+        """Return the next segment; None if there is none yet."""
         return self._ready.popleft() if self._ready else None
 
     def flush(self) -> None:
-        """The text has paused: end the stretch, so that all its words are spoken. What follows begins a new one."""
+        """End the stretch, because the text has paused, so that all its words are spoken.
+
+        What follows begins a new stretch.
+        """
         self.unflushed = False
         self._say(self._stretches.flush())
         self._end_stretch(0.0)
 
     @property
     def done(self) -> bool:
-        """Whether all has been taken, and no more will come."""
+        """Whether the text is complete and all segments were taken."""
         return self._finished and not self._ready
 
     def _read(self, stretches: Iterable[Stretch]) -> None:
@@ -75,7 +78,7 @@ class LiveScript:
                 self._end_stretch(0.0)
 
     def _say_words(self, text: str) -> None:
-        """White space waits for the word behind it, and a stretch begins with something that can be said."""
+        """Queue words; hold back trailing whitespace, and any text until a stretch has its first letter or digit."""
         self._held = _SPACE.sub(" ", self._held + text)
         if not self._length:
             self._held = self._held.lstrip()

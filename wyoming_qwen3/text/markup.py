@@ -1,8 +1,8 @@
-"""Pauses and SSML: what text asks for besides its words.
+"""Reads pauses and SSML in text.
 
-A reader takes text in any split and gives back stretches of text and the pauses between them. Tags are interpreted
-as in W3C SSML 1.1 (https://www.w3.org/TR/speech-synthesis11/) where they can be followed, and dropped where not.
-Nothing is ever refused: what is malformed is text. Does not know markdown or sentences.
+A reader takes text in any split and returns stretches of text and the pauses between them. Tags are interpreted as in
+W3C SSML 1.1 (https://www.w3.org/TR/speech-synthesis11/) if they can be followed, else dropped. Nothing is an error:
+malformed markup is text. Does NOT know markdown or sentences.
 """
 
 import html
@@ -12,12 +12,12 @@ from typing import TypeAlias
 import regex
 
 MAX_PAUSE = 10.0
-"""Seconds; what asks for more gets this."""
+"""Longest pause in seconds; longer ones are cut to this."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Silence of at most MAX_PAUSE seconds; of 0 where live text only ends a stretch of speech."""
+    """Silence of at most MAX_PAUSE seconds; 0 if live text only ends a stretch of speech."""
 
     seconds: float
 
@@ -32,11 +32,11 @@ class PauseReader:
         self._held = ""
 
     def feed(self, text: str) -> list[Stretch]:
-        """What has become certain; a mark that may be incomplete is held back."""
+        """Add text and return what no later text can change; a mark that may be incomplete is held back."""
         return self._read(text, more=True)
 
     def finish(self) -> list[Stretch]:
-        """The rest; an incomplete mark is text."""
+        """End the text and return the rest; an incomplete mark is text."""
         return self._read("", more=False)
 
     def _read(self, text: str, *, more: bool) -> list[Stretch]:
@@ -58,8 +58,8 @@ _BREAK = r"(?i:<break(?P<break>\s[^<>]{0,200}+|/)?>)"
 _MARK = r"(?i:\[\s?pause\s?[:=\s]\s?(?P<pause>(?:\d{1,9}+(?:[.,]\d{1,6}+)?|[.,]\d{1,6}+)\s?m?s)\s?\])"
 _QUOTED = r"""(?:[^<>"']|"[^"<]{0,300}+"|'[^'<]{0,300}+')"""
 
-# Each pattern ends in a definite character, so that a partial match means to wait, and is bounded: repetitions are
-# possessive, since a lazy one before a literal would wait for that without end.
+# Each pattern is bounded and ends in a definite character, so that a partial match means: wait for more text.
+# Repetitions are possessive, since a lazy one before a literal would wait for that literal without end.
 _MARKS = (regex.compile(_MARK), regex.compile(_BREAK))
 _SSML = (
     *_MARKS,
@@ -84,7 +84,7 @@ _STRENGTHS = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong":
 
 
 def _read(text: str, patterns: tuple[regex.Pattern[str], ...], *, more: bool) -> tuple[list[Stretch], str]:
-    """Stretches of `text`, and what must wait for more of it."""
+    """Return the stretches of `text`, and the end of it that must wait for more text."""
     stretches: list[Stretch] = []
     said: list[str] = []
     ssml = patterns is _SSML
@@ -125,12 +125,12 @@ def _first_match(
 
 
 def _plain(text: str, *, ssml: bool) -> str:
-    """In SSML, as in XML, an empty line means no more than a space."""
+    """Return plain text; in SSML each run of whitespace becomes a space, because as in XML it means no more."""
     return str(_SPACE.sub(" ", text)) if ssml else text
 
 
 def _meaning(found: dict[str, str | None]) -> Stretch:
-    """What a mark or a tag says, by the groups that its pattern found."""
+    """Return the text or pause that a mark or tag stands for, by the groups that its pattern found."""
     if "pause" in found:
         return _pause(_seconds(found["pause"] or ""))
     if "break" in found:
@@ -146,7 +146,7 @@ def _pause(seconds: float) -> Stretch:
 
 
 def _break_seconds(attributes: str) -> float:
-    """By its time, else its strength, else medium, as SSML 1.1 section 3.2.3 has it."""
+    """Return the seconds of a break: by its time, else its strength, else medium (SSML 1.1, section 3.2.3)."""
     if time := _TIME_ATTRIBUTE.search(attributes):
         return _seconds(time["time"])
     strength = _STRENGTH_ATTRIBUTE.search(attributes)

@@ -1,8 +1,8 @@
-"""The text of one utterance, from what was written to pieces to speak: markup, cleanup, sentences, in that order.
+"""Turns the text of one utterance into pieces to speak: markup, cleanup, sentences, in that order.
 
-Pull-based: text is fed as it arrives, and a piece is taken when the voice is ready for one, so that pieces are as
-long as the text allows and speech never waits for more than a sentence. Synchronous; knows no clock: who waits for
-the text decides when it has paused.
+Callers feed text as it arrives, and take a piece when the voice is ready for one, so that pieces are as long as the
+text allows and speech never waits for more than a sentence. Synchronous and without a clock: the caller decides when
+the text has paused.
 """
 
 import re
@@ -22,7 +22,7 @@ __all__ = ["KnownPieces", "Pause", "Script", "Segment", "SpokenPiece"]
 
 @dataclass(frozen=True)
 class SpokenPiece:
-    """One piece to speak: clean, and with at least one letter or digit."""
+    """One piece to speak: clean text with at least one letter or digit."""
 
     text: str
 
@@ -31,12 +31,12 @@ Segment: TypeAlias = SpokenPiece | Pause
 
 
 class Script:
-    """What is to be said, in order.
+    """Splits text into segments to speak, in order.
 
-    All text known (`finish` before the first `take`): pieces are whole sentences, as many as fit in `max_chars`, the
-    same however the text was split. While text still comes: the first piece may be a clause, so that sound starts
-    early; after that a piece is as many whole sentences as are there. Only a sentence longer than `max_chars` is cut
-    within: see `sentences.split_point`. With `ssml` the text is SSML, else markdown.
+    If all text is known (`finish` before the first `take`), a piece is as many whole sentences as fit in `max_chars`
+    characters, however the text was split when fed. While text still arrives, the first piece may be a clause, so that
+    audio starts early; after that a piece is as many complete sentences as have arrived and fit. Only a sentence longer
+    than `max_chars` is cut inside; see `sentences.split_point`. With `ssml` the text is SSML, else markdown.
     """
 
     def __init__(self, *, ssml: bool = False, max_chars: int = 300) -> None:
@@ -49,24 +49,24 @@ class Script:
         self._spoke = False
         self._finished = False
         self.unflushed = False
-        """Whether text has come since the last `flush`."""
+        """Whether text was fed since the last `flush`."""
 
     def feed(self, text: str) -> None:
-        """Text as it arrives, split anywhere. Raises SpeechError after `finish`."""
+        """Add text, split anywhere. Raises SpeechError after `finish`."""
         if self._finished:
             raise SpeechError("Text was fed to an utterance that had been finished.")
         self.unflushed = True
         self._read(self._stretches.feed(text))
 
     def finish(self) -> None:
-        """No more text will come; doing so again changes nothing."""
+        """Mark the text as complete; calling it again changes nothing."""
         if not self._finished:
             self._finished = True
             self._read(self._stretches.finish())
             self._queue(self._sentences.finish())
 
     def take(self) -> Segment | None:
-        """The next segment, if one can be said now."""
+        """Return the next segment; None if none can be spoken yet."""
         while self._ready or self._release(self._early_end()):
             head = self._ready.popleft()
             if isinstance(head, Pause):
@@ -77,14 +77,17 @@ class Script:
         return None
 
     def flush(self) -> None:
-        """The text has paused: let `take` have all of it, as a sentence's end. What follows begins a new sentence."""
+        """End the sentence, because the text has paused: `take` gets all text so far, except markup that is still open.
+
+        What follows begins a new sentence.
+        """
         self.unflushed = False
         self._queue(self._sentences.feed(self._stretches.flush()))
         self._queue(self._sentences.finish())
 
     @property
     def done(self) -> bool:
-        """Whether all has been taken, and no more will come."""
+        """Whether the text is complete and all segments were taken."""
         return self._finished and not self._ready
 
     def _read(self, stretches: Iterable[Stretch]) -> None:
@@ -99,20 +102,20 @@ class Script:
         self._ready.extend(sentence for sentence in sentences if speakable(sentence))
 
     def _release(self, end: int) -> bool:
-        """Let the first `end` characters of the tail be taken; whether there were any."""
+        """Make the first `end` characters of the tail ready; return whether there were any."""
         if end:
             self._ready.append(self._sentences.cut(end))
         return end > 0
 
     def _early_end(self) -> int:
-        """End of what of the tail can be spoken before its sentence is complete; 0 if nothing can."""
+        """Return how many characters of the tail can be spoken before its sentence is complete."""
         tail = self._sentences.tail
         if len(tail) > self._max_chars:
             return split_point(tail, self._max_chars)
         return 0 if self._spoke else clause_end(tail)
 
     def _group(self, text: str) -> str:
-        """As much of `text` and the sentences behind it as fits in one piece; the rest goes back."""
+        """Return as much of `text` and the sentences after it as fits in one piece; put the rest back."""
         text = text.lstrip()
         if len(text.rstrip()) > self._max_chars:
             end = split_point(text, self._max_chars)
@@ -128,7 +131,7 @@ class Script:
 
 
 class KnownPieces:
-    """Segments that are known already, said again as they are; it takes no text and has Script's verbs."""
+    """Segments that are known already, spoken again as they are; has Script's methods but ignores text."""
 
     unflushed = False
 
@@ -137,20 +140,20 @@ class KnownPieces:
 
     @property
     def done(self) -> bool:
-        """Whether all has been taken."""
+        """Whether all segments were taken."""
         return not self._segments
 
     def feed(self, text: str) -> None:
-        """Nothing: what is said is known."""
+        """Do nothing: the segments are known."""
 
     def finish(self) -> None:
-        """Nothing, for the same reason."""
+        """Do nothing: the segments are known."""
 
     def flush(self) -> None:
-        """Nothing, for the same reason."""
+        """Do nothing: the segments are known."""
 
     def take(self) -> Segment | None:
-        """The next segment."""
+        """Return the next segment; None at the end."""
         return self._segments.popleft() if self._segments else None
 
 
@@ -159,7 +162,7 @@ _CHINESE_OR_JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 
 
 def _with_end(piece: str) -> str:
-    """The piece; one that is a single word gets a full stop, without which the model may not know where to end."""
+    """Add a full stop to a piece of a single word, without which the model may not know where to end."""
     if not _ONE_WORD.fullmatch(piece):
         return piece
     return piece + ("。" if _CHINESE_OR_JAPANESE.search(piece) else ".")

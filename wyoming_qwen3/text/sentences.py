@@ -1,6 +1,6 @@
-"""Where text may be cut for speaking: after sentences, after clauses, and where else when it must be.
+"""Finds where text may be cut for speaking: after sentences, after clauses, and elsewhere if it must be.
 
-Works on clean text, in which an empty line parts blocks and white space ends a word. Does not know markdown, pauses,
+Works on clean text, in which an empty line separates blocks and whitespace ends a word. Does NOT know markdown, pauses,
 or who waits for the pieces.
 """
 
@@ -8,15 +8,15 @@ import regex
 
 
 def speakable(text: str) -> bool:
-    """Whether there is a letter or a digit of any script in it."""
+    """Return whether a text contains a letter or digit of any script."""
     return any(character.isalnum() for character in text)
 
 
 class Sentences:
-    """Takes text, gives back whole sentences; what follows the last of them waits in `tail`.
+    """Splits text into whole sentences; the incomplete rest waits in `tail`.
 
-    Nothing is lost: what is given back, joined, is what was fed. The last sentence in sight is given only when the
-    start of the next shows that it has ended.
+    No text is lost: the returned sentences, joined, are the text that was fed. A sentence is returned only when the
+    start of the next one shows that it has ended.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Sentences:
         self._scanned = 0
 
     def feed(self, text: str) -> list[str]:
-        """Sentences that are now complete, each with the white space behind it."""
+        """Add text and return the sentences that are now complete, each with the whitespace after it."""
         self.tail += text
         found, start = [], 0
         while (candidate := _TERMINATOR.search(self.tail, pos=self._scanned)) is not None:
@@ -43,19 +43,19 @@ class Sentences:
         return found
 
     def cut(self, end: int) -> str:
-        """Take the first `end` characters of the tail."""
+        """Remove the first `end` characters of the tail and return them."""
         taken, self.tail = self.tail[:end], self.tail[end:]
         self._scanned = max(self._scanned - end, 0)
         return taken
 
     def finish(self) -> list[str]:
-        """The tail as the last sentence, if there is one."""
+        """Remove the tail and return it as the last sentence; [] if it is empty."""
         last = self.cut(len(self.tail))
         return [last] if last else []
 
 
 def clause_end(text: str) -> int:
-    """End of the last clause that is long enough to be spoken on its own, about three words; 0 if there is none."""
+    """Return the end of the last clause before which about three words or more can be spoken; 0 if there is none."""
     end, weight, at = 0, 0, 0
     for clause in _CLAUSE.finditer(text):
         weight += _weight(text[at : clause.end()])
@@ -66,10 +66,10 @@ def clause_end(text: str) -> int:
 
 
 def split_point(text: str, limit: int) -> int:
-    """Where to cut text that is longer than `limit`: the best place not after `limit`, never 0.
+    """Return where to cut text that is longer than `limit` characters: the best place up to `limit`, never 0.
 
-    A clause's end, unless that leaves only a scrap; else white space; else between two letters of a script that
-    writes no white space; else, in a single word of that length, anywhere.
+    The order is: the end of a clause, unless that is before a third of `limit`; whitespace; the end of an earlier
+    clause; a place between two letters of a script without whitespace; else `limit` itself, inside a word.
     """
     clause = 0
     for found in _CLAUSE.finditer(text):
@@ -111,7 +111,7 @@ _ABBREVIATION = regex.compile(
 
 
 def _ends_sentence(text: str, start: int, candidate: regex.Match[str], follows: regex.Match[str]) -> bool:
-    """Whether a sentence that begins at `start` ends with the punctuation found, given what follows it."""
+    """Return whether a sentence that begins at `start` ends with the punctuation found, given what follows it."""
     upcoming = follows["next"]
     if candidate["block"] or "\n\n" in follows["space"] or candidate["wide"]:
         return True
@@ -129,5 +129,5 @@ def _ends_sentence(text: str, start: int, candidate: regex.Match[str], follows: 
 
 
 def _weight(text: str) -> int:
-    """Letters and digits, where one that stands for a syllable or more counts twice."""
+    """Count letters and digits; one of a script whose letters are syllables or more counts twice."""
     return sum(2 if _CJK_LETTER.match(character) else 1 for character in text if character.isalnum())

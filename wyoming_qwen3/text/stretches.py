@@ -1,6 +1,6 @@
-"""Markup and cleanup in one go: from what was written to clean text and the pauses in it.
+"""Combines markup and cleanup: turns what was written into clean text and the pauses in it.
 
-Nothing reaches across a pause, so markup left open before one ends there. Does not know sentences or words.
+Markup that is left open before a pause ends there. Does NOT know sentences or words.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from .markup import PauseReader, SsmlReader, Stretch
 
 
 class Stretches:
-    """Takes text in any split, gives back clean text and pauses in order; with `ssml` it is SSML, else markdown."""
+    """Turns text, fed in any split, into clean text and pauses in order; with `ssml` it is SSML, else markdown."""
 
     def __init__(self, *, ssml: bool) -> None:
         self._ssml = ssml
@@ -18,16 +18,16 @@ class Stretches:
         self._cleaner = Cleaner(markdown=not ssml)
 
     def feed(self, text: str) -> Iterator[Stretch]:
-        """What has become certain."""
+        """Add text and yield what no later text can change."""
         return self._clean(self._markup.feed(text))
 
     def finish(self) -> Iterator[Stretch]:
-        """The rest."""
+        """End the text and yield the rest."""
         yield from self._clean(self._markup.finish())
         yield self._cleaner.finish()
 
     def flush(self) -> str:
-        """All the text so far but markup that is still open, as the end of a block."""
+        """End the block and return all text so far, except markup that is still open."""
         return self._cleaner.flush()
 
     def _clean(self, stretches: list[Stretch]) -> Iterator[Stretch]:
