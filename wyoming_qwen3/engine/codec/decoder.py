@@ -118,9 +118,9 @@ class CodecDecoder:
         )
 
     def _decode_piece(self, codes: Tensor, states: Sequence[CodecState]) -> Tensor:
-        """Decode the same frames of each stream; if there are many streams, in groups of up to 16 frames in all.
+        """Decode the same frames of each stream, in groups of streams with up to 16 frames in all, or one by one.
 
-        Frames are split in decode_together, which does not look at the number of streams.
+        Only the streams are divided here: how the frames are split must not depend on the number of streams.
         """
         most = max(1, _FRAMES_AT_ONCE // codes.shape[1]) if self.side_by_side else 1
         groups = zip(torch.split(codes, most), range(0, len(states), most), strict=True)

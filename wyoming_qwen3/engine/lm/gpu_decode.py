@@ -110,7 +110,10 @@ class StaticDecoder(Decoder):
         return failed
 
     def _part_or_none(self, seat: _SlotRow, group: Sequence[Row], failed: dict[Row, Exception]) -> SlotStep:
-        """Return what a seat does in the next step. If preparing it fails, end its row, add it to `failed`: NO_STEP."""
+        """Return what a seat does in the next step; if preparing it fails, end its row and return NO_STEP.
+
+        The error is added to `failed`.
+        """
         part = attempt(partial(self._part, seat, group))
         if isinstance(part, Exception) and (row := seat.sitter):
             failed[row] = part
