@@ -28,6 +28,7 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.core.checkpoints import Checkpoint
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for the standby voice within this process; the program does so by itself
 # The same examples every time; pytest --hypothesis-profile=search looks for new ones. How long an example takes says
 # how busy the machine is, and nothing of the code.
 _UNTIMED = settings(deadline=None, suppress_health_check=(HealthCheck.too_slow,))
@@ -112,7 +113,7 @@ def fixtures_of(item: pytest.Item) -> Sequence[str]:
 
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without options for the server, and without a hub."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TTS_QWEN3_", "HF_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TTS_QWEN3_", "HF_", "ORT_"))}
     return kept | {"HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1", "TTS_QWEN3_THREADS": "1"} | more
 
 
