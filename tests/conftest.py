@@ -49,12 +49,8 @@ SLOW = (
 
 WHOLE_SERVER = (
     *("api/stream/test_connection.py", "app/test_container.py", "app/test_rootfs.py"),
-    *(
-        "tests/ops/test_slow_clients.py",
-        "tests/ops/test_connection_limit.py",
-        "tests/wyoming/test_handler.py",
-        "tests/test_setup.py",
-    ),
+    *("tests/ops/test_slow_clients.py", "tests/ops/test_connection_limit.py"),
+    *("tests/wyoming/test_handler.py", "tests/test_setup.py"),
 )
 """Files that `--fast` leaves out: they start an engine from within this process, or programs by way of scripts."""
 

@@ -5,7 +5,7 @@ and the tests that hold the app's options and the documentation to it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, KINDS
@@ -41,11 +41,10 @@ class Option:
     app: bool = False
     """Whether Home Assistant's app has it."""
 
-    name: str = field(init=False)
-    """Of the attribute that holds its value, and of the app's option."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.flag.removeprefix("--").replace("-", "_"))
+    @property
+    def name(self) -> str:
+        """Name of the attribute that holds its value, and of the app's option."""
+        return self.flag.removeprefix("--").replace("-", "_")
 
     @property
     def variable(self) -> str:

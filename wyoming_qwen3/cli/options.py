@@ -131,6 +131,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     parser = _parser(environment)
     _refuse_unknown(parser, environment)
     given = parser.parse_args(arguments)
+    given.data_dir = given.data_dir or _default_data_dir(environment)
     try:
         return _settings(given, environment)
     except SpeechError as error:
@@ -141,7 +142,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str]) -> Sett
     """What was given, as it is where the names are the same, else what it comes to."""
     if given.ingress_port == given.http_port and not given.no_http:
         raise InvalidRequest("--ingress-port and --http-port must be two ports.")
-    data_dir = _data_dir(given, environment)
+    data_dir = _data_dir(given)
     stdio = given.uri.startswith("stdio:")
     level = "DEBUG" if given.debug else given.log_level
     voice, own_language = find_voice(given.voice)
@@ -192,10 +193,10 @@ def _tell(value: Any, *, secret: bool) -> str | int | float | bool | None:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _data_dir(given: argparse.Namespace, environment: Mapping[str, str]) -> Path:
+def _data_dir(given: argparse.Namespace) -> Path:
     """Raises InvalidRequest where there is none, for a command that needs one."""
-    folder: Path | None = given.data_dir or _default_data_dir(environment)
-    if folder is not None:
+    if given.data_dir is not None:
+        folder: Path = given.data_dir
         return folder
     if given.command == "voices" or getattr(given, "show_text", False):
         return Path()
