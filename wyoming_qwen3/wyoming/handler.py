@@ -12,7 +12,6 @@ import contextlib
 import logging
 import math
 import time
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +36,7 @@ from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError, To
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, SpeechRequest
 from wyoming_qwen3.ops.connection_limit import ConnectionLimiter, address_of, watch_for_loss
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
+from wyoming_qwen3.speech.utterance_queue import UtteranceQueue
 from wyoming_qwen3.voices.resolver import VoiceNames, VoiceResolver
 
 from .event_reader import EventReader
@@ -58,9 +58,6 @@ _PIECE = 64 << 10
 
 _MAX_CHARACTERS = 40_000
 """Of one text, however many events it comes in: it is spoken for three quarters of an hour."""
-
-_MAX_WAITING = 8
-"""Requests that may wait behind the one being spoken on a connection."""
 
 _WIDTH, _CHANNELS = 2, 1
 
@@ -94,13 +91,10 @@ class Handler(AsyncEventHandler):
         self._events = EventReader(reader)
         self._patient = patient
         self._open: SpeechSession | None = None
-        self._waiting: deque[_Answer | SpeechError] = deque()
-        """What is answered after the answer being spoken, the last of it perhaps by an error."""
+        self._queue: UtteranceQueue[_Answer] = UtteranceQueue(self._speak, self._end, "wyoming speaker")
+        self._refusal: SpeechError | None = None
+        """Error of an event, sent when the requests before it are answered. No request after it is accepted."""
 
-        self._refused = False
-        """Whether an error is among that: then nothing more is taken."""
-
-        self._speaking: asyncio.Task[None] | None = None
         self._last = time.monotonic()
         self._stay = asyncio.timeout(None)
         self._dismissal: SpeechError | None = None
@@ -127,8 +121,8 @@ class Handler(AsyncEventHandler):
             async with self._stay:
                 while self._is_running and (event := await self._read()) and await self.handle_event(event):
                     self._last = time.monotonic()
-                if self._patient and self._speaking:
-                    await asyncio.wait([self._speaking])
+                if self._patient:
+                    await self._queue.wait()
         except (ConnectionError, TimeoutError):
             _LOGGER.debug("A client left, or does not listen")
         except Exception:
@@ -170,7 +164,7 @@ class Handler(AsyncEventHandler):
 
     async def stop(self) -> None:
         """Hang up because the server stops; an answer that is not whole ends in an error."""
-        if self._speaking and not self._speaking.done():
+        if self._queue.busy:
             await self._silence()
             await self._fail(Unavailable("The speech server is stopping; ask again when it is back."))
         await super().stop()
@@ -185,8 +179,7 @@ class Handler(AsyncEventHandler):
             await self._dispatch(event)
         except SpeechError as error:
             if self._owes:
-                self._waiting.append(error)
-                self._refused = True
+                self._refusal = error
                 return True
             await self._refuse(error)
             return False
@@ -195,7 +188,7 @@ class Handler(AsyncEventHandler):
     @property
     def _owes(self) -> bool:
         """Whether a request that is complete is being answered."""
-        return self._open is None and self._speaking is not None and not self._speaking.done()
+        return self._open is None and self._queue.busy
 
     async def _read(self) -> Event | None:
         try:
@@ -210,7 +203,7 @@ class Handler(AsyncEventHandler):
             await self._reply(build_info(self._resolver.voices.all()))
         elif Ping.is_type(event.type):
             await self._reply(pong(event))
-        elif self._refused:
+        elif self._refusal:
             _LOGGER.debug("Ignored a %s event after one that was refused", event.type)
         elif Synthesize.is_type(event.type):
             if self._open is None:  # inside a stream it repeats the streamed text for servers that can't stream
@@ -229,8 +222,7 @@ class Handler(AsyncEventHandler):
             _LOGGER.debug("Ignored a %s event", event.type)
 
     def _synthesize(self, request: Synthesize) -> None:
-        if len(self._waiting) >= _MAX_WAITING:
-            raise InvalidRequest(f"More than {_MAX_WAITING} requests are waiting on this connection already.")
+        self._queue.check_room()
         session = self._answer(request.voice, request.text_format, streamed=False)
         _feed(session, request)
         session.finish()
@@ -243,55 +235,34 @@ class Handler(AsyncEventHandler):
 
     def _answer(self, voice: SynthesizeVoice | None, text_format: str | None, *, streamed: bool) -> SpeechSession:
         session = self._synthesizer.open(_request(self._resolver, self._address, voice, text_format), "wyoming")
-        self._waiting.append(_Answer(session, streamed))
-        if self._speaking is None or self._speaking.done():
-            self._speaking = asyncio.create_task(self._speak(), name="wyoming speaker")
+        self._queue.add(_Answer(session, streamed))
         return session
 
     async def _silence(self) -> None:
         """Stop the answer being spoken, and forget those waiting."""
         self._open = None
-        speaking, self._speaking = self._speaking, None
-        if speaking:
-            speaking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await speaking
-        while self._waiting:
-            if isinstance(waiting := self._waiting.popleft(), _Answer):
-                await waiting.session.close()
+        await self._queue.clear()
 
-    async def _speak(self) -> None:
-        """Answer what waits, one after the other."""
-        while self._waiting:
-            answer = self._waiting.popleft()
-            if isinstance(answer, SpeechError):
-                await self._fail(answer)
-                return
-            try:
-                await self._play(answer)
-            except SpeechError as error:
-                await self._fail(error)
-                return
-            except ConnectionError:
-                await super().stop()
-                return
-            except Exception:
-                _LOGGER.exception("An utterance failed")
-                await self._fail(SpeechError("The speech server failed on this text; its log says why."))
-                return
-            finally:
-                await answer.session.close()
-
-    async def _play(self, answer: _Answer) -> None:
+    async def _speak(self, answer: _Answer) -> None:
         started = False
-        async for chunk in answer.session:
-            if not started:
-                await self._send(AudioStart(rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
-                started = True
-            await self._send_audio(chunk)
-        await self._send(AudioStop())
-        if answer.streamed:
-            await self._send(SynthesizeStopped())
+        try:
+            async for chunk in answer.session:
+                if not started:
+                    await self._send(AudioStart(rate=SAMPLE_RATE, width=_WIDTH, channels=_CHANNELS))
+                    started = True
+                await self._send_audio(chunk)
+            await self._send(AudioStop())
+            if answer.streamed:
+                await self._send(SynthesizeStopped())
+        except ConnectionError:
+            await super().stop()  # a closed standard output does not end what is read from standard input
+            raise
+
+    async def _end(self, _: _Answer, failure: SpeechError | None) -> bool:
+        """Send the error of an answer, or of an event after the last answer. Return whether to go on."""
+        if error := failure or (None if self._queue.waiting else self._refusal):
+            await self._fail(error)
+        return error is None
 
     async def _send_audio(self, samples: FloatArray) -> None:
         for part in np.array_split(samples, math.ceil(samples.size / _CHUNK_SAMPLES)):

@@ -27,19 +27,12 @@ from wyoming_qwen3.audio.g711 import G711Encoder
 
 KEY = "s3cret"
 SENTENCE = "The front door is open."
-BETA = {"OpenAI-Beta": "realtime=v1"}
 
-
-GENERAL_ORDER = """
+ORDER = """
     response.created response.output_item.added conversation.item.added response.content_part.added
     response.output_audio_transcript.delta response.output_audio.delta response.output_audio.done
     response.output_audio_transcript.done response.content_part.done conversation.item.done response.output_item.done
     response.done
-""".split()
-BETA_ORDER = """
-    response.created response.output_item.added conversation.item.created response.content_part.added
-    response.audio_transcript.delta response.audio.delta response.audio.done response.audio_transcript.done
-    response.content_part.done response.output_item.done response.done
 """.split()
 
 
@@ -57,20 +50,19 @@ async def client(server: Server) -> AsyncIterator[AsyncOpenAI]:
 
 
 @cache
-def events_of_the_sdk(*, beta: bool) -> TypeAdapter[Any]:
+def events_of_the_sdk() -> TypeAdapter[Any]:
     """The SDK's model of what a server says; it takes a second to make."""
-    from openai.types.beta.realtime.realtime_server_event import RealtimeServerEvent as BetaEvent
-    from openai.types.realtime.realtime_server_event import RealtimeServerEvent as GeneralEvent
+    from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 
-    return TypeAdapter(BetaEvent if beta else GeneralEvent)
+    return TypeAdapter(RealtimeServerEvent)
 
 
 class Talk:
     """A raw connection; `said` is all that the server said so far, each of it valid by the SDK's model of it."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, beta: bool = False) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
-        self.events: TypeAdapter[Any] = events_of_the_sdk(beta=beta)
+        self.events: TypeAdapter[Any] = events_of_the_sdk()
         self.said: list[Event] = []
 
     async def hear(self) -> Event:
@@ -103,13 +95,12 @@ class Talk:
 @contextlib.asynccontextmanager
 async def talking(server: Server, *, query: str = "?model=gpt-realtime", **headers: str) -> AsyncIterator[Talk]:
     """A raw connection on which session.created has been heard."""
-    beta = headers == BETA
     headers = {"Authorization": f"Bearer {KEY}", **headers}
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{server.url}/v1/realtime{query}", headers=headers) as raw,
     ):
-        talk = Talk(raw, beta=beta)
+        talk = Talk(raw)
         assert (await talk.hear())["type"] == "session.created"
         yield talk
 
@@ -125,10 +116,10 @@ async def spoken_over_http(client: AsyncOpenAI, text: str, **more: Any) -> bytes
     return (await client.audio.speech.create(model="tts-1", input=text, response_format="pcm", **more)).read()
 
 
-# The order of events, in both dialects
+# The order of events
 
 
-async def test_the_general_dialect_is_that_of_the_sdk(client: AsyncOpenAI) -> None:
+async def test_events_are_those_of_the_sdk(client: AsyncOpenAI) -> None:
     """Each event is of the SDK's class without exception, in OpenAI's order, and sounds as over HTTP."""
     events: list[Any] = []
     async with client.realtime.connect(model="gpt-realtime") as connection:
@@ -143,12 +134,12 @@ async def test_the_general_dialect_is_that_of_the_sdk(client: AsyncOpenAI) -> No
                 break
     told = [json.loads(event.to_json()) for event in events]
     first = ["session.created", "session.updated", "conversation.item.added", "conversation.item.done"]
-    assert order(told) == first + GENERAL_ORDER
-    general = events_of_the_sdk(beta=False)
-    assert [type(general.validate_python(event)) for event in told] == [type(event) for event in events]
+    assert order(told) == first + ORDER
+    known = events_of_the_sdk()
+    assert [type(known.validate_python(event)) for event in told] == [type(event) for event in events]
     assert len({event.event_id for event in events}) == len(events)
     assert sound(told) == await spoken_over_http(client, SENTENCE, voice="eric")
-    check_answer(told, "output_audio")
+    check_answer(told)
     assert told[0]["session"]["audio"]["output"] == {
         "voice": "Ryan",
         "speed": 1.0,
@@ -158,34 +149,11 @@ async def test_the_general_dialect_is_that_of_the_sdk(client: AsyncOpenAI) -> No
     assert told[-1]["response"]["metadata"] == {"turn": "1"}
 
 
-async def test_the_beta_dialect_is_that_of_the_sdk(client: AsyncOpenAI) -> None:
-    events: list[Any] = []
-    async with client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection:
-        await connection.session.update(session={"voice": "verse", "modalities": ["text", "audio"]})
-        await connection.conversation.item.create(
-            item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": SENTENCE}]}
-        )
-        await connection.response.create()
-        async for event in connection:
-            events.append(event)
-            if event.type in {"response.done", "error"}:
-                break
-    told = [json.loads(event.to_json()) for event in events]
-    assert order(told) == ["session.created", "session.updated", "conversation.item.created", *BETA_ORDER]
-    beta = events_of_the_sdk(beta=True)
-    assert [type(beta.validate_python(event)) for event in told] == [type(event) for event in events]
-    assert sound(told) == await spoken_over_http(client, SENTENCE, voice="eric")
-    check_answer(told, "audio")
-    assert told[1]["session"]["voice"] == "verse"
-    assert told[1]["session"]["output_audio_format"] == "pcm16"
-
-
-def check_answer(told: list[Event], content_type: str) -> None:
-    """What both dialects say alike of one response."""
+def check_answer(told: list[Event]) -> None:
     response = told[-1]["response"]
     (item,) = response["output"]
     assert response["status"] == item["status"] == "completed"
-    assert item["content"] == [{"type": content_type, "transcript": SENTENCE}]
+    assert item["content"] == [{"type": "output_audio", "transcript": SENTENCE}]
     deltas = [event for event in told if event["type"].endswith("audio.delta")]
     assert all(
         (event["response_id"], event["item_id"], event["output_index"], event["content_index"])
@@ -281,17 +249,17 @@ async def test_instructions_are_style_and_voice_speed_and_format_may_differ_in_o
         assert sound(await talk.speak(SENTENCE)) == whispered
 
 
-@pytest.mark.parametrize(("law", "general", "beta"), [("mulaw", "pcmu", "g711_ulaw"), ("alaw", "pcma", "g711_alaw")])
-async def test_the_telephones_formats(server: Server, client: AsyncOpenAI, law: Any, general: str, beta: str) -> None:
+@pytest.mark.parametrize(("law", "name", "flat"), [("mulaw", "pcmu", "g711_ulaw"), ("alaw", "pcma", "g711_alaw")])
+async def test_the_telephones_formats(server: Server, client: AsyncOpenAI, law: Any, name: str, flat: str) -> None:
     """They sound as the same speech encoded whole does, but for what the 16 bits of the HTTP answer round."""
     plain = np.frombuffer(await spoken_over_http(client, SENTENCE), "<i2").astype(np.float32) / np.float32(32767)
     encoder = G711Encoder(law)
     expected = np.frombuffer(encoder.feed(plain) + encoder.finish(), np.uint8)
     async with talking(server) as talk:
-        spoken = await talk.speak(SENTENCE, audio={"output": {"format": {"type": f"audio/{general}"}}})
-        assert spoken[-1]["response"]["audio"]["output"]["format"] == {"type": f"audio/{general}"}
-    async with talking(server, **BETA) as talk:
-        await talk.ask("session.update", session={"output_audio_format": beta})
+        spoken = await talk.speak(SENTENCE, audio={"output": {"format": {"type": f"audio/{name}"}}})
+        assert spoken[-1]["response"]["audio"]["output"]["format"] == {"type": f"audio/{name}"}
+    async with talking(server) as talk:  # by the field that the API's beta had
+        await talk.ask("session.update", session={"output_audio_format": flat})
         assert sound(await talk.speak(SENTENCE)) == sound(spoken)
     heard = np.frombuffer(sound(spoken), np.uint8)
     assert heard.size == expected.size
@@ -346,8 +314,7 @@ async def test_items_are_retrieved_deleted_and_put_between_others(server: Server
 # Stopping
 
 
-@pytest.mark.parametrize("headers", [{}, BETA], ids=["general", "beta"])
-async def test_cancel_ends_what_was_begun(server: Server, headers: dict[str, str]) -> None:
+async def test_cancel_ends_what_was_begun(server: Server) -> None:
     """The engine stops soon, and the next response is spoken."""
     async with talking(server) as talk:
         await talk.speak("Warm.")
@@ -355,17 +322,16 @@ async def test_cancel_ends_what_was_begun(server: Server, headers: dict[str, str
         used = processor_seconds(engine)
         spoken = sound(await talk.speak(SENTENCE))
         each = (processor_seconds(engine) - used) / (len(spoken) / 48_000)
-    async with talking(server, **headers) as talk:
+    async with talking(server) as talk:
         await talk.ask("conversation.item.create", item=message(SENTENCE * 100))
         await talk.socket.send_json({"type": "response.create"})
         begun = await talk.until("response.created")
-        await talk.until("response.output_audio.delta", "response.audio.delta")
+        await talk.until("response.output_audio.delta")
         start = len(talk.said)
         await talk.socket.send_json({"type": "response.cancel", "response_id": begun["response"]["id"]})
         done = await talk.until("response.done", "error")
-        expected = BETA_ORDER if headers else GENERAL_ORDER
         rest = [kind for kind in order(talk.said[start:]) if not kind.endswith("audio.delta")]
-        assert rest == expected[expected.index("response.content_part.added") + 3 :]
+        assert rest == ORDER[ORDER.index("response.content_part.added") + 3 :]
         assert done["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
         assert done["response"]["status"] == "cancelled"
         assert done["response"]["output"][0]["status"] == "incomplete"
@@ -429,7 +395,7 @@ async def test_a_client_that_does_not_read_can_still_cancel(server: Server) -> N
         events: list[Event] = []
         while not events or events[-1]["type"] != "response.done":
             events.append(json.loads(await connection.recv()))
-    assert order(events)[3:] == GENERAL_ORDER
+    assert order(events)[3:] == ORDER
     assert events[-1]["response"]["status"] == "cancelled"
     assert len(sound(events)) < 20 * 48_000  # of some 180 seconds
 
@@ -632,19 +598,17 @@ async def test_what_is_refused_before_it_is_a_socket(server: Server, client: Asy
         assert refused.value.status == 401
 
 
-@pytest.mark.parametrize(
-    ("more", "created"), [((), "conversation.item.added"), (("openai-beta.realtime-v1",), "conversation.item.created")]
-)
-async def test_a_browser_brings_its_key_as_a_subprotocol(server: Server, more: tuple[str, ...], created: str) -> None:
+@pytest.mark.parametrize("more", [(), ("openai-beta.realtime-v1",)])
+async def test_a_browser_brings_its_key_as_a_subprotocol(server: Server, more: tuple[str, ...]) -> None:
     offered = ("realtime", f"openai-insecure-api-key.{KEY}", *more)
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{server.url}/v1/realtime?model=gpt-realtime", protocols=offered) as raw,
     ):
         assert raw.protocol == "realtime"
-        talk = Talk(raw, beta=bool(more))
+        talk = Talk(raw)
         assert (await talk.hear())["type"] == "session.created"
-        assert (await talk.ask("conversation.item.create", item=message("Hi.")))["type"] == created
+        assert (await talk.ask("conversation.item.create", item=message("Hi.")))["type"] == "conversation.item.added"
 
 
 async def test_a_subprotocol_is_answered_only_if_one_was_offered(server: Server) -> None:
@@ -668,7 +632,7 @@ async def test_an_engine_that_dies_fails_the_response_which_can_be_asked_for_aga
         assert response["status_details"]["error"]["code"] == "engine_failed"
         assert response["status_details"]["error"]["type"] == "server_error"
         assert response["output"][0]["status"] == "incomplete"
-        assert [kind for kind in order(talk.said)[3:] if kind not in GENERAL_ORDER] == []
+        assert [kind for kind in order(talk.said)[3:] if kind not in ORDER] == []
         assert (await talk.speak())[-1]["response"]["status"] == "completed"
     assert "Traceback" not in server.log
 

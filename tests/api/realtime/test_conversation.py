@@ -1,8 +1,7 @@
 import pytest
 
+from wyoming_qwen3.api.realtime.client_events import Message
 from wyoming_qwen3.api.realtime.conversation import MAX_ITEMS, Item, RealtimeConversation, joined
-from wyoming_qwen3.api.realtime.dialects import BetaDialect, Dialect
-from wyoming_qwen3.api.realtime.events import Message
 from wyoming_qwen3.core.errors import InvalidRequest
 
 
@@ -12,7 +11,7 @@ def said(*texts: str, item_id: str | None = None) -> Message:
 
 
 def test_beyond_the_bound_the_oldest_is_forgotten() -> None:
-    conversation = RealtimeConversation(Dialect())
+    conversation = RealtimeConversation()
     for number in range(MAX_ITEMS + 2):
         conversation.create(said("Hi."), f"item {number - 1}" if number else None)[0].id = f"item {number}"
     kept = conversation.unspoken()
@@ -20,21 +19,20 @@ def test_beyond_the_bound_the_oldest_is_forgotten() -> None:
 
 
 def test_ids_are_unique() -> None:
-    conversation = RealtimeConversation(Dialect())
+    conversation = RealtimeConversation()
     conversation.create(said("Hi.", item_id="mine"), None)
     with pytest.raises(InvalidRequest, match="'mine' already"):
         conversation.create(said("Ho.", item_id="mine"), None)
 
 
 def test_parts_are_lines_and_items_are_paragraphs() -> None:
-    conversation = RealtimeConversation(Dialect())
+    conversation = RealtimeConversation()
     items = [conversation.create(message, None)[0] for message in (said("One ", "two."), said(" "), said("Three."))]
     spoken = Item("a", "assistant", [{"type": "output_audio", "transcript": "Four."}])
     assert joined([*items, spoken]) == "One \ntwo.\n\nThree.\n\nFour."
 
 
-@pytest.mark.parametrize(("dialect", "kind"), [(Dialect(), "output_text"), (BetaDialect(), "text")])
-def test_text_has_the_type_that_the_dialect_gives_it(dialect: Dialect, kind: str) -> None:
-    """However the client called it: an SDK knows no other for that role."""
+def test_text_of_an_answer_has_the_type_that_an_sdk_expects() -> None:
+    """However the client called it."""
     message = Message.model_validate({"role": "assistant", "content": [{"type": "input_text", "text": "Hi."}]})
-    assert RealtimeConversation(dialect).create(message, None)[0].content == [{"type": kind, "text": "Hi."}]
+    assert RealtimeConversation().create(message, None)[0].content == [{"type": "output_text", "text": "Hi."}]

@@ -1,1 +1,1 @@
-"""OpenAI Realtime: events, the two dialects of their names, the conversation, and the response being spoken."""
+"""OpenAI's Realtime API: a client's events, the server's events, the conversation, and the response being spoken."""

@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import Mapping
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from pydantic import Field
@@ -24,11 +23,10 @@ from wyoming_qwen3.api.speech_request import MODEL, check_text, find_model, unde
 from wyoming_qwen3.api.validation import Query, parse_json, parse_query
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.speech.utterance_queue import UtteranceQueue
 from wyoming_qwen3.voices.resolver import VoiceNames
 
-from .conversation import Item, RealtimeConversation, joined
-from .dialects import BetaDialect, Dialect
-from .events import (
+from .client_events import (
     ClientEvent,
     EventRefused,
     ItemCreate,
@@ -43,7 +41,9 @@ from .events import (
     SessionUpdate,
     fresh_id,
 )
-from .response import Response, Speaking
+from .conversation import Item, RealtimeConversation, joined
+from .response import RealtimeUtterance, Response
+from .server_objects import session_object
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -111,13 +111,6 @@ def _first_settings(request: web.Request) -> SessionSettings:
     return settings
 
 
-def _dialect(headers: Mapping[str, str]) -> Dialect:
-    """The beta is asked for by a header, or, as browsers can't set one, by a subprotocol."""
-    asked = "realtime=v1" in headers.get("OpenAI-Beta", "")
-    offered = "openai-beta.realtime-v1" in headers.get("Sec-WebSocket-Protocol", "")
-    return BetaDialect() if asked or offered else Dialect()
-
-
 def _keep_little_in_flight(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _IN_FLIGHT)
@@ -136,24 +129,26 @@ class _RealtimeConnection:
         self._id = fresh_id("sess")
         self._websocket = websocket
         self._client = request.remote
-        self._dialect = dialect = _dialect(request.headers)
         self._settings = settings
         self._services = request.app[SERVICES]
         self._config = request.app[CONFIG]
-        self._conversation = RealtimeConversation(dialect)
-        self._speaking: Speaking | None = None
+        self._conversation = RealtimeConversation()
+        self._queue: UtteranceQueue[RealtimeUtterance] = UtteranceQueue(
+            RealtimeUtterance.speak, RealtimeUtterance.end, "realtime speaker"
+        )
+        self._current: RealtimeUtterance | None = None
+        """The newest response."""
 
     async def run(self) -> None:
         """Answer events until the client leaves, and stop speaking then."""
         try:
-            await self._tell("session.created", session=self._dialect.session(self._id, self._settings))
+            await self._send_event("session.created", session=session_object(self._id, self._settings))
             async for message in self._websocket:
                 await self._hear(message)
         except ConnectionError:
             _LOGGER.debug("A client left before it was answered")
         finally:
-            if self._speaking:
-                await self._speaking.stop()
+            await self._queue.clear()
 
     async def _hear(self, message: WSMessage) -> None:
         if message.type is WSMsgType.ERROR:  # it broke the protocol of WebSockets, and has been disconnected for it
@@ -165,12 +160,12 @@ class _RealtimeConnection:
             event_id = event.event_id
             await self._act(event.type, data)
         except SpeechError as error:
-            await self._tell_error(error, event_id)
+            await self._send_error(error, event_id)
         except ConnectionError:
             raise
         except Exception:
             _LOGGER.exception("A Realtime event failed")
-            await self._tell_error(SpeechError("The server failed on this event; its log says why."), event_id)
+            await self._send_error(SpeechError("The server failed on this event; its log says why."), event_id)
 
     async def _act(self, event_type: str, data: str) -> None:
         match event_type:
@@ -180,11 +175,11 @@ class _RealtimeConnection:
                 await self._create_item(parse_json(data, ItemCreate))
             case "conversation.item.retrieve":
                 item = self._conversation.find(parse_json(data, ItemEvent).item_id, "retrieve")
-                await self._tell("conversation.item.retrieved", item=item.told())
+                await self._send_event("conversation.item.retrieved", item=item.to_json())
             case "conversation.item.delete":
                 item_id = parse_json(data, ItemEvent).item_id
                 self._conversation.delete(item_id)
-                await self._tell("conversation.item.deleted", item_id=item_id)
+                await self._send_event("conversation.item.deleted", item_id=item_id)
             case "conversation.item.truncate":
                 await self._truncate(parse_json(data, ItemTruncate))
             case "response.create":
@@ -199,13 +194,13 @@ class _RealtimeConnection:
         request = await self._understand(settings)
         self._settings = settings
         more = {"warnings": request.warnings} if request.warnings else {}
-        await self._tell("session.updated", session=self._dialect.session(self._id, settings), **more)
+        await self._send_event("session.updated", session=session_object(self._id, settings), **more)
 
     async def _create_item(self, event: ItemCreate) -> None:
         self._check_length(event.item)
         item, before = self._conversation.create(event.item, event.previous_item_id)
-        await self._tell("conversation.item.added", previous_item_id=before, item=item.told())
-        await self._tell("conversation.item.done", previous_item_id=before, item=item.told())
+        await self._send_event("conversation.item.added", previous_item_id=before, item=item.to_json())
+        await self._send_event("conversation.item.done", previous_item_id=before, item=item.to_json())
 
     async def _truncate(self, event: ItemTruncate) -> None:
         """Of an answer that was not heard to its end nobody can say which words were: the transcript is dropped."""
@@ -214,13 +209,13 @@ class _RealtimeConnection:
             raise EventRefused("unsupported_content_type", "Only an answer that was spoken can be truncated.")
         item.content = [item.content[0] | {"transcript": ""}]
         told = event.model_dump(include={"item_id", "content_index", "audio_end_ms"})
-        await self._tell("conversation.item.truncated", **told)
+        await self._send_event("conversation.item.truncated", **told)
 
     async def _respond(self, event: ResponseCreate) -> None:
-        if self._speaking and not self._speaking.response.over:
+        if self._current and not self._current.response.over:
             raise EventRefused(
                 "conversation_already_has_active_response",
-                f"Conversation already has an active response in progress: {self._speaking.response.id}. "
+                f"Conversation already has an active response in progress: {self._current.response.id}. "
                 "Wait until the response is finished before creating a new one.",
             )
         fields = event.response or ResponseFields()
@@ -234,8 +229,7 @@ class _RealtimeConnection:
             )
         check_text(text, self._config.max_input)
         request = await self._understand(settings)
-        if self._speaking:
-            await self._speaking.wait()
+        await self._queue.wait()
         conversation = None if fields.conversation == "none" else self._conversation
         response = Response(
             text,
@@ -243,18 +237,18 @@ class _RealtimeConnection:
             conversation,
             metadata=fields.metadata,
             warnings=request.warnings,
-            dialect=self._dialect,
-            tell=self._tell,
+            send_event=self._send_event,
         )
         await response.create()
         session = self._services.synthesizer.open(request, "realtime", client=self._client)
         session.feed(text)
         session.finish()
-        self._speaking = Speaking(response, session, items)
+        self._current = RealtimeUtterance(response, session, items)
+        self._queue.add(self._current)
 
     def _items(self, given: list[Message | ItemReference]) -> list[Item]:
         """A response's own input, which leaves the conversation alone. Raises InvalidRequest."""
-        scratch = RealtimeConversation(self._dialect)
+        scratch = RealtimeConversation()
         return [
             self._conversation.find(entry.id, "reference", "response.input")
             if isinstance(entry, ItemReference)
@@ -263,10 +257,13 @@ class _RealtimeConnection:
         ]
 
     async def _cancel(self, event: ResponseCancel) -> None:
-        speaking = self._speaking
-        active = speaking is not None and event.response_id in (None, speaking.response.id)
-        if not (active and speaking and await speaking.cancel()):
-            raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
+        current = self._current
+        if current and event.response_id in (None, current.response.id):
+            await (self._queue.wait() if current.ending else self._queue.clear())
+            if not current.ending:
+                await current.end_cancelled()
+                return
+        raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
 
     async def _understand(self, settings: SessionSettings) -> SpeechRequest:
         """The request for speech that these settings mean. Raises InvalidRequest for one that nobody ever can meet."""
@@ -281,12 +278,11 @@ class _RealtimeConnection:
                 f"The item has {length} characters; at most {self._config.max_input} are taken at once.", param="item"
             )
 
-    async def _tell(self, event: str, /, **fields: object) -> None:
-        if name := self._dialect.name(event):
-            await self._websocket.send_str(json.dumps({"type": name, "event_id": fresh_id("event"), **fields}))
+    async def _send_event(self, event: str, /, **fields: object) -> None:
+        await self._websocket.send_str(json.dumps({"type": event, "event_id": fresh_id("event"), **fields}))
 
-    async def _tell_error(self, error: SpeechError, event_id: str | None) -> None:
-        await self._tell("error", error=error_body(error)["error"] | {"event_id": event_id})
+    async def _send_error(self, error: SpeechError, event_id: str | None) -> None:
+        await self._send_event("error", error=error_body(error)["error"] | {"event_id": event_id})
 
 
 def _text_of(message: WSMessage) -> str:

@@ -28,7 +28,6 @@ Knows no rule about text, voices or engines.
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -39,6 +38,7 @@ from wyoming_qwen3.api.errors import error_body, rule_for
 from wyoming_qwen3.api.speech_request import understand
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
 from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.speech.utterance_queue import UtteranceQueue
 
 from .messages import SessionConfig, StreamMessage, check_task, configured, parse_any
 from .utterance import Utterance
@@ -49,9 +49,6 @@ PATH = "/v1/audio/speech/stream"
 
 _MAX_CONFIG = 4 * 1024 * 1024
 """Bytes of a session.config, which may hold a clip."""
-
-_MAX_WAITING = 8
-"""Utterances that may wait behind the one being spoken on a connection."""
 
 _GOODBYE_SECONDS = 1.0
 """How long a client may take to read why it is sent away, and to close its side."""
@@ -120,8 +117,7 @@ class _StreamConnection:
         self._owed = 0
         """Complete utterances that have not been answered to their end."""
 
-        self._waiting: deque[Utterance] = deque()
-        self._speaking: asyncio.Task[None] | None = None
+        self._queue: UtteranceQueue[Utterance] = UtteranceQueue(self._speak, self._end, "stream speaker")
 
     async def run(self) -> None:
         """Answer until the client leaves or is sent away. Raises nothing but CancelledError."""
@@ -133,12 +129,12 @@ class _StreamConnection:
         except Exception:
             _LOGGER.exception("A connection failed")
         finally:
-            await self._silence()
+            await self._queue.clear()
             await self._close(code)
 
     async def stop(self) -> None:
         """Hang up because the server stops; what was not answered to its end is told to have failed."""
-        await self._silence()
+        await self._queue.clear()
         if self._owed or self._open:
             await self._last_word(Unavailable("The speech server is stopping; ask again when it is back."))
         await self._close(WSCloseCode.GOING_AWAY)
@@ -148,7 +144,7 @@ class _StreamConnection:
         try:
             await self._read()
         except _HangUp as reason:
-            await self._silence()
+            await self._queue.clear()
             if reason.error:
                 await self._last_word(reason.error)
             return reason.code
@@ -217,76 +213,52 @@ class _StreamConnection:
     def _begin(self) -> Utterance:
         if self._config is None:
             raise InvalidRequest("The first message must be a session.config.")
-        if len(self._waiting) >= _MAX_WAITING:
-            message = f"More than {_MAX_WAITING} utterances are waiting on this connection already."
-            raise _HangUp(WSCloseCode.POLICY_VIOLATION, InvalidRequest(message))
+        try:
+            self._queue.check_room()
+        except InvalidRequest as error:
+            raise _HangUp(WSCloseCode.POLICY_VIOLATION, error) from error
         config, request = self._config
         session = self._synthesizer.open(request, "stream", client=self._client)
         utterance = Utterance(self._begun, session, config)
         self._begun += 1
-        self._waiting.append(utterance)
-        if self._speaking is None or self._speaking.done():
-            self._speaking = asyncio.create_task(self._speak(), name="stream speaker")
+        self._queue.add(utterance)
         return utterance
 
-    async def _speak(self) -> None:
-        """Answer what waits, one after the other."""
-        with contextlib.suppress(ConnectionError):  # the reader sees it too
-            while self._waiting:
-                await self._answer(self._waiting.popleft())
-
-    async def _answer(self, utterance: Utterance) -> None:
-        """Send everything from audio.start to session.done."""
-        sent, failure = 0, None
-        try:
-            async with utterance.session, contextlib.aclosing(utterance.audio()) as pieces:
-                async for piece in pieces:
-                    utterance.check()
-                    if not sent:
-                        await self._send(utterance.start())
-                    sent += len(piece)
-                    await self._socket.send_bytes(piece)
-                    self._stay()
+    async def _speak(self, utterance: Utterance) -> None:
+        """Send audio.start and the audio."""
+        async with contextlib.aclosing(utterance.audio()) as pieces:
+            async for piece in pieces:
                 utterance.check()
-        except SpeechError as error:
-            failure = error
-        except ConnectionError:
-            raise
-        except Exception:
-            _LOGGER.exception("An utterance failed")
-            failure = SpeechError("The server failed on this text; its log says why.")
-        utterance.over = True
-        await self._end(utterance, sent, failure)
-        if isinstance(failure, TextTimeout):
-            await self._close(WSCloseCode.POLICY_VIOLATION)
+                if not utterance.sent:
+                    await self._send(utterance.start())
+                utterance.sent += len(piece)
+                await self._socket.send_bytes(piece)
+                self._stay()
+            utterance.check()
 
-    async def _end(self, utterance: Utterance, sent: int, failure: SpeechError | None) -> None:
-        """Tell how it went; the rest of the text of one that failed is waited for, unless it failed to come."""
+    async def _end(self, utterance: Utterance, failure: SpeechError | None) -> bool:
+        """Send everything from the audio's end to session.done.
+
+        The rest of the text of an utterance that failed is waited for, unless it failed because the text did not come:
+        then the connection is closed.
+        """
+        utterance.over = True
         about = {"utterance_index": utterance.index, "sentence_index": 0}
         if failure:
-            if not sent:
+            if not utterance.sent:
                 await self._send(utterance.start())
-            partial = {"partial_audio": True, "action": "discard"} if sent else {}
+            partial = {"partial_audio": True, "action": "discard"} if utterance.sent else {}
             await self._send_error(failure, about | partial)
-        await self._send({"type": "audio.done", **about, "total_bytes": sent, "error": failure is not None})
-        if not isinstance(failure, TextTimeout):
+        await self._send({"type": "audio.done", **about, "total_bytes": utterance.sent, "error": failure is not None})
+        gave_up = isinstance(failure, TextTimeout)
+        if not gave_up:
             await utterance.complete.wait()
         await self._send({"type": "session.done", "utterance_index": utterance.index, "total_sentences": 1})
         self._owed -= 1
         self._stay()
-
-    async def _silence(self) -> None:
-        """Stop the utterance being spoken, and forget those waiting.
-
-        A client that leaves meanwhile cancels whoever runs this, so what must not be left out comes before any waiting.
-        """
-        speaking = self._speaking
-        if speaking and not speaking.cancelling():  # a second time would cut short how it ends
-            speaking.cancel()
-        while self._waiting:
-            await self._waiting.popleft().session.close()
-        if speaking:
-            await asyncio.wait([speaking])
+        if gave_up:
+            await self._close(WSCloseCode.POLICY_VIOLATION)
+        return not gave_up
 
     async def _send_error(self, error: SpeechError, more: dict[str, Any] | None = None) -> None:
         if rule_for(error).status >= 500:

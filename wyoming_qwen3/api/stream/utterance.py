@@ -24,6 +24,9 @@ class Utterance:
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by input.done."""
 
+    sent: int = 0
+    """Bytes of audio that were sent."""
+
     over: bool = False
     """Whether nothing of it is spoken any more."""
 

@@ -1,6 +1,7 @@
-"""What clients of OpenAI's Realtime API send, and the settings that it comes to.
+"""The events that clients of OpenAI's Realtime API send, and the settings of a session that result from them.
 
-Both dialects are taken, whichever the client is answered in. Knows no socket and makes no speech.
+Settings are also read from the flat fields of the API's beta (`voice`, `output_audio_format`, ...), which some clients
+still send.
 
 https://platform.openai.com/docs/api-reference/realtime-client-events
 """
@@ -17,23 +18,23 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE
 
 Format = Literal["pcm16", "g711_ulaw", "g711_alaw"]
-"""How the beta names the formats of audio."""
+"""Audio formats by the names of the beta, which say all in one word."""
 
-GENERAL_FORMATS: dict[Format, dict[str, Any]] = {
+FORMATS: dict[Format, dict[str, Any]] = {
     "pcm16": {"type": "audio/pcm", "rate": SAMPLE_RATE},
     "g711_ulaw": {"type": "audio/pcmu"},
     "g711_alaw": {"type": "audio/pcma"},
 }
-"""How the general dialect tells them."""
+"""The same formats as the API has them."""
 
-_FORMATS: dict[str, Format] = {told["type"]: name for name, told in GENERAL_FORMATS.items()}
+_FORMAT_NAMES: dict[str, Format] = {told["type"]: name for name, told in FORMATS.items()}
 
 _OPENAI_MODELS = ("gpt-realtime", "gpt-4o-realtime", "gpt-4o-mini-realtime", "gpt-audio")
-"""How the names of OpenAI's Realtime models begin."""
+"""Prefixes of the names of OpenAI's Realtime models."""
 
 
 class EventRefused(InvalidRequest):
-    """A fault that OpenAI has a code of its own for."""
+    """An event that can't be carried out, for a reason that OpenAI's API has a code for."""
 
     def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
         super().__init__(message, param=param)
@@ -41,22 +42,22 @@ class EventRefused(InvalidRequest):
 
 
 def fresh_id(kind: str) -> str:
-    """A new id that says what it is of: "event_5f0c…"."""
+    """Return a new random id with a prefix, such as "event_5f0c…"."""
     return f"{kind}_{secrets.token_hex(12)}"
 
 
-# What clients send.
+# Events.
 
 
 class ClientEvent(Fields):
-    """What all events have."""
+    """The fields that all events have."""
 
     type: str = ""
     event_id: str | None = Field(default=None, max_length=512)
 
 
 class FormatFields(Fields):
-    """A format of audio, as the general dialect has it."""
+    """An audio format."""
 
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
     rate: int | None = None
@@ -68,7 +69,7 @@ _Modalities = Annotated[list[Literal["text", "audio"]], Field(max_length=2)]
 
 
 class OutputFields(Fields):
-    """How speech is to sound, as the general dialect has it."""
+    """Settings of the speech."""
 
     voice: _Voice | None = None
     speed: _Speed | None = None
@@ -76,19 +77,19 @@ class OutputFields(Fields):
 
 
 class AudioFields(Fields):
-    """Audio in both directions, of which there is one here."""
+    """Settings of audio; those of audio input have no effect here."""
 
     output: OutputFields | None = None
 
 
 class SettingsFields(Fields):
-    """What a session has, and a response may have otherwise. What is left out stays as it is."""
+    """Settings of a session or a response. What is left out stays as it is."""
 
     model: str | None = Field(default=None, max_length=200)
     instructions: str | None = Field(default=None, max_length=2000)
     output_modalities: _Modalities | None = None
     audio: AudioFields | None = None
-    # In the beta:
+    # Fields of the beta:
     modalities: _Modalities | None = None
     voice: _Voice | None = None
     speed: _Speed | None = None
@@ -96,7 +97,7 @@ class SettingsFields(Fields):
 
 
 class SessionFields(SettingsFields):
-    """A session; transcription is another type."""
+    """A session. Sessions of the type "transcription" are refused."""
 
     type: Literal["realtime"] = "realtime"
 
@@ -108,7 +109,7 @@ class SessionUpdate(ClientEvent):
 
 
 class Part(Fields):
-    """A part of a message. Sound and pictures can't be spoken."""
+    """A part of a message. Audio and images are refused, because they can't be spoken."""
 
     type: Literal["input_text", "text", "output_text"]
     text: str
@@ -124,7 +125,7 @@ class Message(Fields):
 
 
 class ItemReference(Fields):
-    """An item that the conversation has already."""
+    """A reference to an item of the conversation."""
 
     type: Literal["item_reference"]
     id: str
@@ -144,14 +145,14 @@ class ItemEvent(ClientEvent):
 
 
 class ItemTruncate(ItemEvent):
-    """conversation.item.truncate: the client played no more than this."""
+    """conversation.item.truncate: how much of the answer the client has played."""
 
     content_index: Literal[0]
     audio_end_ms: int = Field(ge=0)
 
 
 class ResponseFields(SettingsFields):
-    """What is different about one response."""
+    """Settings of one response that differ from the session's, and its input."""
 
     conversation: Literal["auto", "none"] | None = None
     input: list[Annotated[Message | ItemReference, Field(discriminator="type")]] | None = None
@@ -175,12 +176,12 @@ class ResponseCancel(ClientEvent):
     response_id: str | None = None
 
 
-# What they come to.
+# Settings.
 
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """How a session or a response speaks."""
+    """How a session or a response is spoken."""
 
     voice: str
     model: str = MODEL
@@ -189,7 +190,7 @@ class SessionSettings:
     format: Format = "pcm16"
 
     def updated(self, fields: SettingsFields) -> "SessionSettings":
-        """With what these fields change. Raises InvalidRequest for what can't be had."""
+        """Return the settings as changed by these fields. Raises InvalidRequest for a response without audio."""
         modalities = fields.output_modalities if fields.modalities is None else fields.modalities
         if modalities is not None and "audio" not in modalities:
             raise InvalidRequest(
@@ -207,7 +208,7 @@ class SessionSettings:
         return replace(self, **{name: value for name, value in wanted.items() if value is not None})
 
     def speech_fields(self) -> SpeechFields:
-        """The same as a request for speech."""
+        """Return the same settings as the fields of a speech request."""
         model = MODEL if self.model.startswith(_OPENAI_MODELS) else self.model
         fields: dict[str, Any] = {"model": model, "voice": self.voice, "instructions": self.instructions}
         fields |= {} if self.speed == 1.0 else {"speed": self.speed}  # else it would replace a kept voice's own
@@ -222,6 +223,6 @@ def _format(fields: FormatFields) -> Format:
     only = SAMPLE_RATE if fields.type == "audio/pcm" else 8_000
     if fields.rate not in (None, only):
         raise InvalidRequest(
-            f"{fields.type} comes at a rate of {only} only, but asked for is {fields.rate}.", param="format.rate"
+            f"{fields.type} has a rate of {only} Hz only, but format.rate is {fields.rate}.", param="format.rate"
         )
-    return _FORMATS[fields.type]
+    return _FORMAT_NAMES[fields.type]
