@@ -25,7 +25,7 @@ from wyoming_qwen3.api.speech_request import (
     understand,
     voice_headers,
 )
-from wyoming_qwen3.api.voices.uploads import Sent, hear
+from wyoming_qwen3.api.voices.uploads import UploadedClip, to_recordings
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.effects import read_effects
@@ -155,7 +155,7 @@ async def test_a_clip_that_is_sent_along_is_cloned_as_a_kept_one(tmp_path: Path,
     """Sample for sample: without the silence around it, and with half a second after it so that its end is heard."""
     voices = VoiceStore(tmp_path)
     await voices.open()
-    kept = await voices.create("Anna", "profile", Manner(), hear([Sent(file, text, "samples[0]")]))
+    kept = await voices.create("Anna", "profile", Manner(), to_recordings([UploadedClip(file, text, "samples[0]")]))
     expected = await ClonePrompts(voices, Metrics()).reference(Kept(kept.id, kept.revision))
     words = {"x_vector_only_mode": True} if text is None else {"ref_text": f" {text} "}
     voice = (await meaning(ref_audio=sent(file), **words)).voice
@@ -182,7 +182,7 @@ async def test_a_clip_that_can_not_be_kept_can_not_be_sent_along(samples: FloatA
     """With the same sentence."""
     file = wav(samples)
     with pytest.raises(InvalidRequest) as kept:
-        hear([Sent(file, text, "ref_audio")])
+        to_recordings([UploadedClip(file, text, "ref_audio")])
     with pytest.raises(InvalidRequest) as caught:
         await meaning(ref_audio=sent(file), ref_text=text)
     assert said in str(caught.value)

@@ -55,11 +55,11 @@ _GOODBYE_SECONDS = 0.5
 
 def make_app(services: Services, config: Config) -> web.Application:
     """All routes, over these services."""
-    app = web.Application(middlewares=[_tell_errors], handler_args=PARSER_OPTIONS)
+    app = web.Application(middlewares=[_answer_errors], handler_args=PARSER_OPTIONS)
     app[SERVICES] = services
     app[CONFIG] = config
     app[presets.PREVIEWS] = VoicePreviews(services.store.clips)
-    app[sources.DESK] = sources.Desk()
+    app[sources.SOUND_WORK] = sources.SoundWorkLimiter()
     app.on_response_prepare.append(_start)
     access.install(app, config.access)
     for resource in RESOURCES:
@@ -110,7 +110,7 @@ async def _start(request: web.Request, response: web.StreamResponse) -> None:
 
 
 @web.middleware
-async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what was raised into an answer, and count the answer.
 
     Once an answer has started there can't be another: then the connection is cut, which no client takes for an end.

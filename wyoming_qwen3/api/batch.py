@@ -159,7 +159,7 @@ async def _answer_json(
         for index, (wish, item) in enumerate(zip(wishes, items, strict=True)):
             result = await anext(results)
             failed += result.error is not None
-            told = await asyncio.to_thread(_with_audio, _told(index, wish, item, result), result.audio)
+            told = await asyncio.to_thread(_with_audio, _result_entry(index, wish, item, result), result.audio)
             await response.write((b", " if index else b"") + told)
         end = f'], "total": {len(wishes)}, "succeeded": {len(wishes) - failed}, "failed": {failed}}}'
         await response.write(end.encode())
@@ -180,7 +180,7 @@ async def _answer_zip(
     manifest, files = [], {}
     for index, (wish, item) in enumerate(zip(wishes, items, strict=True)):
         result = await anext(results)
-        manifest.append(told := _told(index, wish, item, result))
+        manifest.append(told := _result_entry(index, wish, item, result))
         if not result.error:
             told.file = f"{index + 1:02}.{wish.response_format}"
             files[told.file] = result.audio
@@ -203,7 +203,7 @@ def _new_id() -> str:
     return f"batch_{secrets.token_hex(12)}"
 
 
-def _told(index: int, wish: BatchItem, item: BatchText, result: BatchSpeech) -> BatchResult:
+def _result_entry(index: int, wish: BatchItem, item: BatchText, result: BatchSpeech) -> BatchResult:
     """A result in words, without its audio."""
     if result.error:
         error = error_body(result.error)["error"]

@@ -227,7 +227,7 @@ async def events(request: web.Request) -> web.StreamResponse:
         if request.method == "HEAD":
             return response
         for status in models.statuses():
-            await send_event(response, _told("status", status))
+            await send_event(response, _event_fields("status", status))
         while True:
             try:
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):
@@ -237,7 +237,7 @@ async def events(request: web.Request) -> web.StreamResponse:
                 continue
             if event is None:
                 return response
-            await send_event(response, _told(event.kind, event.status))
+            await send_event(response, _event_fields(event.kind, event.status))
 
 
 def model_entry(status: Status) -> ModelEntry:
@@ -272,7 +272,7 @@ def server_entries(services: Services) -> list[ServerEntry]:
     ]
 
 
-def _told(kind: str, status: Status) -> dict[str, object]:
+def _event_fields(kind: str, status: Status) -> dict[str, object]:
     return {"type": kind, "model": model_entry(status).model_dump()}
 
 

@@ -15,10 +15,10 @@ from .errors import error_body
 from .models import model_entry
 from .speech_response import EVENT_STREAM, STREAM_HEADERS, cut_on_failure, send_event
 
-Told: TypeAlias = Mapping[str, Any]
+EventFields: TypeAlias = Mapping[str, Any]
 """An event, with its `type`."""
 
-Work: TypeAlias = Callable[[Callable[[str], None]], Awaitable[Told]]
+Work: TypeAlias = Callable[[Callable[[str], None]], Awaitable[EventFields]]
 """Calls what it is given with each stage that begins, and returns the last event."""
 
 _HEARTBEAT_SECONDS = 15.0
@@ -42,7 +42,7 @@ async def stream_progress(
 
     A SpeechError is an `error` event. A client that leaves stops the work.
     """
-    events: asyncio.Queue[Told | None] = asyncio.Queue()
+    events: asyncio.Queue[EventFields | None] = asyncio.Queue()
     response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM} | STREAM_HEADERS | headers)
 
     def tell(stage: str) -> None:
@@ -51,7 +51,7 @@ async def stream_progress(
     async def watch() -> None:
         async for event in happened:
             if event.status.checkpoint in checkpoints:
-                events.put_nowait({"type": kind, "stage": "loading", "model": _told(event)})
+                events.put_nowait({"type": kind, "stage": "loading", "model": _model_fields(event)})
 
     async def do() -> None:
         try:
@@ -75,7 +75,7 @@ async def stream_progress(
     return response
 
 
-async def _send(response: web.StreamResponse, events: "asyncio.Queue[Told | None]") -> None:
+async def _send(response: web.StreamResponse, events: "asyncio.Queue[EventFields | None]") -> None:
     while True:
         try:
             async with asyncio.timeout(_HEARTBEAT_SECONDS):
@@ -88,6 +88,6 @@ async def _send(response: web.StreamResponse, events: "asyncio.Queue[Told | None
         await send_event(response, event)
 
 
-def _told(event: Event) -> Told:
+def _model_fields(event: Event) -> EventFields:
     """The checkpoint's id, state, progress and error; the rest is in the list of checkpoints."""
     return {"event": event.kind} | model_entry(event.status).model_dump(include={"id", "state", "progress", "error"})

@@ -13,7 +13,7 @@ import soundfile
 from aiohttp import ClientSession, FormData
 
 from tests.conftest import Server, StartServer
-from wyoming_qwen3.api.studio.sources import Desk
+from wyoming_qwen3.api.studio.sources import SoundWorkLimiter
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.core.errors import QueueFull
 from wyoming_qwen3.core.request import SAMPLE_RATE
@@ -277,12 +277,12 @@ async def test_others_are_answered_meanwhile(http: ClientSession) -> None:
 
 
 async def test_one_works_at_the_desk_and_not_too_many_wait() -> None:
-    desk, free = Desk(), asyncio.Event()
+    limiter, free = SoundWorkLimiter(), asyncio.Event()
     working = 0
 
     async def work() -> None:
         nonlocal working
-        async with desk.place():
+        async with limiter.place():
             working += 1
             await free.wait()
 

@@ -144,13 +144,13 @@ class _RealtimeConnection:
         try:
             await self._send_event("session.created", session=session_object(self._id, self._settings))
             async for message in self._websocket:
-                await self._hear(message)
+                await self._handle(message)
         except ConnectionError:
             _LOGGER.debug("A client left before it was answered")
         finally:
             await self._queue.clear()
 
-    async def _hear(self, message: WSMessage) -> None:
+    async def _handle(self, message: WSMessage) -> None:
         if message.type is WSMsgType.ERROR:  # it broke the protocol of WebSockets, and has been disconnected for it
             return
         event_id = None

@@ -25,7 +25,7 @@ from wyoming_qwen3.core.errors import NotFound
 from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.store.clips import Clips, StoredClip
 
-from .sources import DESK, MAX_SECONDS
+from .sources import MAX_SECONDS, SOUND_WORK
 
 resource = Resource("Clips")
 
@@ -74,7 +74,7 @@ async def add_clip(request: web.Request) -> web.StreamResponse:
         body = await parse_body(request, ClipBody, MAX_BYTES)
         data = await asyncio.to_thread(parse_data_url, body.audio, MAX_BYTES, "audio")
         headers = ignored_headers(body)
-    async with request.app[DESK].place():
+    async with request.app[SOUND_WORK].place():
         kept, seconds = await in_thread(partial(_playable, data))
     clips = request.app[SERVICES].store.clips
     entry = clip_entry(clips, await clips.add(kept, _extension(kept), seconds))

@@ -22,7 +22,7 @@ from wyoming_qwen3.core.effects import Effect, read_effects, stretch
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
-from .sources import DESCRIPTION, DESK, hear, keep
+from .sources import DESCRIPTION, SOUND_WORK, keep, load_sound
 
 resource = Resource("Studio")
 
@@ -88,8 +88,8 @@ async def compose(request: web.Request) -> web.StreamResponse:
     check_installed(effects)
     headers = ignored_headers(body, *body.tracks)
     store = request.app[SERVICES].store
-    async with request.app[DESK].place():
-        sounds = await _hear(store, body.tracks)
+    async with request.app[SOUND_WORK].place():
+        sounds = await _load_tracks(store, body.tracks)
         composed = await in_thread(partial(_compose, body, sounds, effects))
         if body.return_ == "audio":
             return await whole_audio(_once(composed), body.response_format, lambda: headers)
@@ -98,11 +98,11 @@ async def compose(request: web.Request) -> web.StreamResponse:
     return web.json_response(text=answer.model_dump_json(), headers=headers)
 
 
-async def _hear(store: Store, tracks: Sequence[TrackFields]) -> list[FloatArray]:
-    """Raises TooLarge where they are too long together, besides what `hear` raises."""
+async def _load_tracks(store: Store, tracks: Sequence[TrackFields]) -> list[FloatArray]:
+    """Raises TooLarge where they are too long together, besides what `load_sound` raises."""
     sounds, samples = [], 0
     for number, track in enumerate(tracks):
-        sounds.append(await hear(store, track.audio, f"tracks[{number}].audio"))
+        sounds.append(await load_sound(store, track.audio, f"tracks[{number}].audio"))
         samples += sounds[-1].size
         if samples > MAX_SECONDS * SAMPLE_RATE:
             raise TooLarge(f"The tracks must not last more than {MAX_SECONDS} s together.", param="tracks")

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.progress import Told, stream_progress, wants_events
+from wyoming_qwen3.api.progress import EventFields, stream_progress, wants_events
 from wyoming_qwen3.api.speech import MAX_BYTES
 from wyoming_qwen3.api.speech_request import Effects, SpeechFields, describe
 from wyoming_qwen3.api.speech_response import EVENT_STREAM, stream_audio, whole_audio, with_warnings
@@ -134,16 +134,18 @@ async def converse(request: web.Request) -> web.StreamResponse:
             Conversation(services.synthesizer, lines, at_once) as conversation,
             contextlib.aclosing(_sound(conversation, effects, gathered=True)) as chunks,
         ):
-            url, seconds = await keep(services.store.clips, _telling(chunks, conversation, tell), body.response_format)
+            url, seconds = await keep(
+                services.store.clips, _with_progress(chunks, conversation, tell), body.response_format
+            )
             return ConversationAnswer(
                 audio_url=url,
                 duration_ms=round(1000 * seconds, 1),
                 format=body.response_format,
-                turns=_told(lines, conversation.turns, seconds, tempo(effects)),
+                turns=_turn_entries(lines, conversation.turns, seconds, tempo(effects)),
                 warnings=warnings,
             )
 
-    async def work(tell: Callable[[str], None]) -> Told:
+    async def work(tell: Callable[[str], None]) -> EventFields:
         return {"type": "conversation.done", "conversation": (await gather(tell)).model_dump()}
 
     if told and wants_events(request):
@@ -220,7 +222,7 @@ def _sound(
     return processed(chunks, partial(Chain, effects)) if effects else chunks
 
 
-async def _telling(
+async def _with_progress(
     chunks: AsyncIterable[FloatArray], conversation: Conversation, tell: Callable[[str], None]
 ) -> AsyncGenerator[FloatArray, None]:
     """The chunks; whenever a further turn is complete, `tell` is told how many are, as "spoken 3"."""
@@ -232,7 +234,7 @@ async def _telling(
         yield chunk
 
 
-def _told(
+def _turn_entries(
     lines: Sequence[ConversationTurn], spoken: Sequence[TurnResult], seconds: float, speed: float
 ) -> list[SpokenTurn]:
     """The turns as they are in a file of so many seconds that was made `speed` times as fast."""

@@ -23,7 +23,7 @@ from wyoming_qwen3.core.errors import InvalidRequest, NotSupported
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.speech.voice_design import sample_text
 
-from .sources import DESCRIPTION, DESK, bounded, hear
+from .sources import DESCRIPTION, SOUND_WORK, bounded, load_sound
 
 resource = Resource("Studio")
 
@@ -114,8 +114,8 @@ async def _preview_sound(request: web.Request, body: PreviewBody, source: str) -
             raise InvalidRequest(f"audio is heard in place of a voice; leave {field} out.", param=field)
     effects = read_effects(body.effects or [])
     check_installed(effects)
-    async with request.app[DESK].place():
-        sound = await hear(request.app[SERVICES].store, source, "audio")
+    async with request.app[SOUND_WORK].place():
+        sound = await load_sound(request.app[SERVICES].store, source, "audio")
     chunks = processed(_seconds(sound), partial(Chain, effects))
     async with contextlib.aclosing(chunks):
         return await _send(request, chunks, body, lambda: ignored_headers(body))

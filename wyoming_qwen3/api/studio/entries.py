@@ -131,7 +131,7 @@ def entry_model(entry: StoredGeneration) -> HistoryEntry:
     """An entry in a person's units."""
     return HistoryEntry(
         id=entry.id,
-        created_at=_told_time(entry.created_at),
+        created_at=_utc_time(entry.created_at),
         text=entry.text,
         voice=entry.voice,
         model=entry.model,
@@ -156,7 +156,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DAY = 86_400.0
 
 
-def _told_time(seconds: float) -> datetime:
+def _utc_time(seconds: float) -> datetime:
     """Never later than it was: who asks for what is before the time that was told is not to meet the entry itself."""
     whole, part = divmod(seconds, 1)
     return datetime.fromtimestamp(whole, UTC) + timedelta(microseconds=int(part * 1e6))

@@ -33,7 +33,7 @@ from wyoming_qwen3.store.history.store import History, Limits, Removed, StoredGe
 from wyoming_qwen3.text.pieces import Segment
 
 from .entries import HistoryEntry, HistoryPage, HistoryQuery, entry_model, page_json, read_query, read_time
-from .sources import DESK, MAX_SECONDS
+from .sources import MAX_SECONDS, SOUND_WORK
 
 resource = Resource("History")
 
@@ -181,7 +181,7 @@ async def history_stats(request: web.Request) -> web.StreamResponse:
 )
 async def one_entry(request: web.Request) -> web.StreamResponse:
     """By the id that X-History-Id told. It is there as soon as the answer with the audio has ended."""
-    return _told(await _history(request).get(request.match_info["id"]))
+    return _entry_response(await _history(request).get(request.match_info["id"]))
 
 
 @resource.operation(
@@ -196,7 +196,7 @@ async def mark_entry(request: web.Request) -> web.StreamResponse:
     """A favorite is not cleaned up."""
     body = await parse_body(request, FavoriteBody, _SMALL_BODY)
     entry = await _history(request).set_favorite(request.match_info["id"], body.favorite)
-    return _told(entry, ignored_headers(body))
+    return _entry_response(entry, ignored_headers(body))
 
 
 @resource.operation(
@@ -237,7 +237,7 @@ async def entry_audio(request: web.Request) -> web.StreamResponse:
             f"This entry is longer than the {MAX_SECONDS:g} seconds that are converted; fetch it as flac.",
             param="format",
         )
-    async with request.app[DESK].place():
+    async with request.app[SOUND_WORK].place():
         converted = await in_thread(partial(_convert, path, query.format))
     return web.Response(body=converted, headers=headers)
 
@@ -283,7 +283,7 @@ async def _parse_optional(request: web.Request, model: type[_Model]) -> _Model:
     return await parse_body(request, model, _SMALL_BODY) if request.body_exists else model()
 
 
-def _told(entry: StoredGeneration, headers: dict[str, str] | None = None) -> web.Response:
+def _entry_response(entry: StoredGeneration, headers: dict[str, str] | None = None) -> web.Response:
     return web.json_response(text=entry_model(entry).model_dump_json(), headers=headers)
 
 

@@ -34,7 +34,7 @@ _MAX_CHARACTERS = 300
 _MAX_WAITING = 16
 
 
-class Desk:
+class SoundWorkLimiter:
     """Where long sounds are decoded and put together: by one request at a time, as each may take a gigabyte."""
 
     def __init__(self) -> None:
@@ -53,18 +53,18 @@ class Desk:
             yield
 
 
-DESK = web.AppKey("desk", Desk)
+SOUND_WORK = web.AppKey("sound_work", SoundWorkLimiter)
 
 
 @dataclass(frozen=True)
-class _SentFile:
+class _StoredSound:
     """A sound that is kept."""
 
     path: Path
     seconds: float
 
 
-async def hear(store: Store, source: str, param: str) -> FloatArray:
+async def load_sound(store: Store, source: str, param: str) -> FloatArray:
     """The sound that `source` names, as DESCRIPTION says: mono float32 [samples] at SAMPLE_RATE, one at least.
 
     `param` is the field of the request that it came in. Raises NotFound, StorageFailed, TooLarge for more than
@@ -109,26 +109,26 @@ async def bounded(chunks: AsyncGenerator[FloatArray, None], seconds: float) -> A
             yield chunk
 
 
-async def _from_history(store: Store, entry_id: str) -> _SentFile:
+async def _from_history(store: Store, entry_id: str) -> _StoredSound:
     if store.history is None:
         raise StorageFailed("The history can't be used, as the log tells.")
     entry = await store.history.get(entry_id)
-    return _SentFile(store.history.audio_path(entry.id), entry.duration)
+    return _StoredSound(store.history.audio_path(entry.id), entry.duration)
 
 
-async def _from_voice(store: Store, name: str) -> _SentFile:
+async def _from_voice(store: Store, name: str) -> _StoredSound:
     voice = store.voices.get(name)
     if not voice.samples:
         raise NotFound(f"The voice {voice.name!r} has no sample.")
     sample = voice.samples[0]
-    return _SentFile(await asyncio.to_thread(store.voices.sample_path, voice.id, sample.id), sample.seconds)
+    return _StoredSound(await asyncio.to_thread(store.voices.sample_path, voice.id, sample.id), sample.seconds)
 
 
-async def _from_clips(store: Store, clip_id: str) -> _SentFile:
-    return _SentFile(store.clips.path(clip_id), store.clips.get(clip_id).seconds)
+async def _from_clips(store: Store, clip_id: str) -> _StoredSound:
+    return _StoredSound(store.clips.path(clip_id), store.clips.get(clip_id).seconds)
 
 
-_FINDERS: Mapping[str, Callable[[Store, str], Awaitable[_SentFile]]] = {
+_FINDERS: Mapping[str, Callable[[Store, str], Awaitable[_StoredSound]]] = {
     "history": _from_history,
     "preset": _from_voice,
     "clip": _from_clips,

@@ -22,7 +22,8 @@ from wyoming_qwen3.store.voices import archive
 from wyoming_qwen3.store.voices.archive_members import MAX_BYTES
 from wyoming_qwen3.store.voices.store import VoiceStore
 
-from .profile import Profile, answer_profile, check_unbound
+from .kept import check_unbound
+from .profile import Profile, answer_profile
 
 resource = Resource("Profiles")
 

@@ -105,6 +105,20 @@ def find_kept(request: web.Request, voice_type: VoiceType) -> KeptVoice:
     return voice
 
 
+def check_unbound(voice: KeptVoice) -> None:
+    """Raise InvalidRequest for a voice that is made of an entry of the voices folder."""
+    if voice.folder is not None:
+        raise InvalidRequest(f"It is made of the folder {voice.folder}; remove or change that instead.", param="id")
+
+
+async def delete_kept(request: web.Request, voice_type: VoiceType) -> web.Response:
+    """Delete the voice of that type which `{id}` in the path names. Raises VoiceNotFound, and as `check_unbound`."""
+    voice = find_kept(request, voice_type)
+    check_unbound(voice)
+    await request.app[SERVICES].store.voices.delete(voice.id)
+    return web.json_response(text=DeletedAnswer(id=voice.id).model_dump_json())
+
+
 def change_manner(manner: Manner, fields: MannerFields, size: Size) -> Manner:
     """The manner with what `fields` gives; null is what a new voice has.
 

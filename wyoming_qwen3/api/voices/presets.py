@@ -28,9 +28,17 @@ from wyoming_qwen3.speech.voice_design import (
 )
 from wyoming_qwen3.store.voices.voice import Manner
 
-from .kept import DeletedAnswer, FormerNamesFields, MannerFields, change_manner, find_kept, serve_sample
+from .kept import (
+    DeletedAnswer,
+    FormerNamesFields,
+    MannerFields,
+    change_manner,
+    check_unbound,
+    delete_kept,
+    find_kept,
+    serve_sample,
+)
 from .preset import PresetEntry, PresetList, PreviewEntry, describe, describe_all, describe_preview
-from .profile import check_unbound
 
 resource = Resource("Presets")
 
@@ -49,7 +57,7 @@ class PresetBody(MannerFields):
     )
     seed: int | None = Field(None, ge=0, le=2**63 - 1, description="The same seed and words give the same voice.")
     temperature: float | None = Field(None, ge=0, le=5, description="0 takes the likeliest code each time.")
-    preview: bool = Field(False, description="Let it be heard, and keep nothing.")
+    preview: bool = Field(False, description="Let it be chosen, and keep nothing.")
     preview_id: str | None = Field(None, max_length=64, description="Keep the voice of that preview.")
     overwrite: bool = Field(False, description="Replace the voice of that name.")
 
@@ -93,7 +101,7 @@ async def create_preset(request: web.Request) -> web.StreamResponse:
     if query.stream or wants_events(request):
         checkpoints = designer(services).checkpoints
         return await stream_progress(
-            request, services.models, checkpoints, _told(make), kind=_PROGRESS, headers=headers
+            request, services.models, checkpoints, _with_event(make), kind=_PROGRESS, headers=headers
         )
     made = await make(lambda _: None)
     status = 200 if isinstance(made, PreviewEntry) else 201
@@ -162,10 +170,7 @@ async def change_preset(request: web.Request) -> web.StreamResponse:
 )
 async def delete_preset(request: web.Request) -> web.StreamResponse:
     """What is being spoken with it is spoken to its end."""
-    voice = find_kept(request, "preset")
-    check_unbound(voice)
-    await request.app[SERVICES].store.voices.delete(voice.id)
-    return web.json_response(text=DeletedAnswer(id=voice.id).model_dump_json())
+    return await delete_kept(request, "preset")
 
 
 def designer(services: Services) -> VoiceDesigner:
@@ -208,8 +213,8 @@ async def _design(request: web.Request, body: PresetBody) -> _Make:
             "instructions are for a built-in voice: send voice too, or put all of it into description.",
             param="instructions",
         )
-    heard = await _heard(previews, body)
-    before = Manner(heard.design.description, heard.language) if heard else Manner()
+    chosen = await _chosen_preview(previews, body)
+    before = Manner(chosen.design.description, chosen.language) if chosen else Manner()
     manner = change_manner(before, body, services.models.size)
     if not manner.description:
         raise InvalidRequest(
@@ -220,7 +225,7 @@ async def _design(request: web.Request, body: PresetBody) -> _Make:
     await by.check(name, overwrite=body.overwrite)
 
     async def make(tell: _Tell) -> PresetEntry | PreviewEntry:
-        preview = heard or await _draw(by, request.app[CONFIG].resolver.defaults, body, manner, tell)
+        preview = chosen or await _make_preview(by, request.app[CONFIG].resolver.defaults, body, manner, tell)
         if name is None:
             return describe_preview(await previews.add(preview), preview)
         return await describe(services, await by.keep(name, preview, manner, tell, overwrite=body.overwrite))
@@ -228,21 +233,23 @@ async def _design(request: web.Request, body: PresetBody) -> _Make:
     return make
 
 
-async def _heard(previews: VoicePreviews, body: PresetBody) -> VoicePreview | None:
+async def _chosen_preview(previews: VoicePreviews, body: PresetBody) -> VoicePreview | None:
     """The preview to keep, if one is named. Raises NotFound, and InvalidRequest where it is not what is asked for."""
     if body.preview_id is None:
         return None
     if body.preview:
         raise InvalidRequest("preview_id keeps a preview; leave preview out.", param="preview")
-    heard = await previews.get(body.preview_id)
+    chosen = await previews.get(body.preview_id)
     for field in ("description", "sample_text", "seed"):
         given = getattr(body, field)
-        if given is not None and str(given).strip() != str(getattr(heard.design, field)):
+        if given is not None and str(given).strip() != str(getattr(chosen.design, field)):
             raise InvalidRequest(f"{field} is not what the preview was made with; leave it out.", param=field)
-    return heard
+    return chosen
 
 
-async def _draw(by: VoiceDesigner, defaults: Defaults, body: PresetBody, manner: Manner, tell: _Tell) -> VoicePreview:
+async def _make_preview(
+    by: VoiceDesigner, defaults: Defaults, body: PresetBody, manner: Manner, tell: _Tell
+) -> VoicePreview:
     language = manner.language or defaults.language
     text = (body.sample_text or "").strip() or sample_text(language)
     given: dict[str, Any] = {"seed": body.seed, "temperature": body.temperature}
@@ -259,7 +266,7 @@ def _name(services: Services, body: PresetBody) -> str:
     return body.name
 
 
-def _told(make: _Make) -> Work:
+def _with_event(make: _Make) -> Work:
     """The same with an event in the end."""
 
     async def work(tell: Callable[[str], None]) -> dict[str, Any]:

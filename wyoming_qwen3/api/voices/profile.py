@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from wyoming_qwen3.api.app_keys import SERVICES, Services
 from wyoming_qwen3.audio.reference import check
-from wyoming_qwen3.core.errors import InvalidRequest, StorageFailed
+from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.store.voices.voice import KeptVoice
 
 from .kept import KeptEntry, entry_fields, sample_url
@@ -62,12 +62,6 @@ async def describe_all(services: Services, voices: Sequence[KeptVoice]) -> list[
     told = await entry_fields(services, voices)
     default = services.store.voices.default
     return [_describe(voice, fields, default) for voice, fields in zip(voices, told, strict=True)]
-
-
-def check_unbound(voice: KeptVoice) -> None:
-    """Raise InvalidRequest for a voice whose clips are what is in a folder."""
-    if voice.folder is not None:
-        raise InvalidRequest(f"It is made of the folder {voice.folder}; remove or change that instead.", param="id")
 
 
 def _describe(voice: KeptVoice, fields: dict[str, Any], default: str | None) -> Profile:

@@ -20,21 +20,30 @@ from wyoming_qwen3.audio.reference import check
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.store.voices.voice import Manner
 
-from .kept import DeletedAnswer, FormerNamesFields, MannerFields, change_manner, find_kept, serve_sample
-from .profile import Profile, answer_profile, check_unbound, describe_all
+from .kept import (
+    DeletedAnswer,
+    FormerNamesFields,
+    MannerFields,
+    change_manner,
+    check_unbound,
+    delete_kept,
+    find_kept,
+    serve_sample,
+)
+from .profile import Profile, answer_profile, describe_all
 from .uploads import (
     CLIP,
     CLIPS,
     MAX_BYTES,
     MAX_CLIPS,
     ClipFields,
-    Sent,
+    UploadedClip,
     decode,
     fields_json,
-    hear,
     read_one,
-    sent_one,
-    sent_several,
+    to_recordings,
+    uploaded_clip,
+    uploaded_clips,
 )
 
 resource = Resource("Profiles")
@@ -139,7 +148,7 @@ async def create_profile(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     fields, sent = await _read_new(request)
     manner = _manner(Manner(), fields, services.models.size)
-    recordings = await asyncio.to_thread(hear, sent)
+    recordings = await asyncio.to_thread(to_recordings, sent)
     voice = await services.store.voices.create(fields.name, "profile", manner, recordings)
     return await answer_profile(request, voice, status=201, headers=ignored_headers(fields))
 
@@ -212,10 +221,7 @@ async def change_profile(request: web.Request) -> web.StreamResponse:
 )
 async def delete_profile(request: web.Request) -> web.StreamResponse:
     """With its clips. One that follows an entry of the voices folder goes when that entry goes."""
-    voice = find_kept(request, "profile")
-    check_unbound(voice)
-    await request.app[SERVICES].store.voices.delete(voice.id)
-    return web.json_response(text=DeletedAnswer(id=voice.id).model_dump_json())
+    return await delete_kept(request, "profile")
 
 
 @resource.operation(
@@ -232,7 +238,7 @@ async def add_sample(request: web.Request) -> web.StreamResponse:
     voice = find_kept(request, "profile")
     check_unbound(voice)
     data, fields = await read_one(request)
-    recordings = await asyncio.to_thread(hear, [sent_one(data, fields)])
+    recordings = await asyncio.to_thread(to_recordings, [uploaded_clip(data, fields)])
     changed = await request.app[SERVICES].store.voices.add_samples(voice.id, recordings)
     return await answer_profile(request, changed, status=201, headers=ignored_headers(fields))
 
@@ -260,14 +266,14 @@ async def get_sample_audio(request: web.Request) -> web.StreamResponse:
     return await serve_sample(request, find_kept(request, "profile"), request.match_info["sample"])
 
 
-async def _read_new(request: web.Request) -> tuple[NewProfile, list[Sent]]:
+async def _read_new(request: web.Request) -> tuple[NewProfile, list[UploadedClip]]:
     """What a new profile is to be, and its clips, from JSON or a form."""
     if not request.content_type.startswith("multipart/"):
         return await parse_body(request, NewProfile, _JSON_BYTES), []
     form = await read_form(request, MAX_BYTES, CLIPS)
     fields = parse_json(fields_json(form, CLIPS), NewProfileForm)
     files = form.files.get("samples", [])
-    return fields, sent_several(files, fields.ref_texts, timbre=fields.x_vector_only_mode)
+    return fields, uploaded_clips(files, fields.ref_texts, timbre=fields.x_vector_only_mode)
 
 
 def _manner(manner: Manner, fields: ProfileFields, size: Size) -> Manner:

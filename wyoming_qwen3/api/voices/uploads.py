@@ -43,7 +43,7 @@ class ClipFields(Fields):
 
 
 @dataclass(frozen=True)
-class Sent:
+class UploadedClip:
     """A clip that came: its file, what it is said to say, and the field of the request that it came in."""
 
     data: bytes
@@ -70,17 +70,17 @@ async def read_one(request: web.Request) -> tuple[bytes, ClipFields]:
     return files[0], parse_json(fields_json(form, CLIP), ClipFields)
 
 
-def sent_one(data: bytes, fields: ClipFields) -> Sent:
+def uploaded_clip(data: bytes, fields: ClipFields) -> UploadedClip:
     """That clip with its text. Raises InvalidRequest where that is missing."""
-    return Sent(data, _said(fields.ref_text, "ref_text", timbre=fields.x_vector_only_mode), "audio")
+    return UploadedClip(data, _said(fields.ref_text, "ref_text", timbre=fields.x_vector_only_mode), "audio")
 
 
-def sent_several(files: Sequence[bytes], texts: Sequence[str], *, timbre: bool) -> list[Sent]:
+def uploaded_clips(files: Sequence[bytes], texts: Sequence[str], *, timbre: bool) -> list[UploadedClip]:
     """Clips with what they say, in the same order; with `timbre` they say nothing. Raises InvalidRequest."""
     if len(texts) > len(files):
         raise InvalidRequest("There are more ref_texts than samples; send one for each, in order.", param="ref_texts")
     return [
-        Sent(data, _said(text, f"ref_texts[{number}]", timbre=timbre), f"samples[{number}]")
+        UploadedClip(data, _said(text, f"ref_texts[{number}]", timbre=timbre), f"samples[{number}]")
         for number, (data, text) in enumerate(zip_longest(files, texts))
     ]
 
@@ -90,16 +90,16 @@ def decode(data: bytes) -> DecodedClip:
     return read_clip(data, max_seconds=_DECODED_SECONDS, param="audio")
 
 
-def hear(sent: Sequence[Sent]) -> list[Reference]:
+def to_recordings(sent: Sequence[UploadedClip]) -> list[Reference]:
     """Clips to be kept. Takes tens of milliseconds for each.
 
     Raises TooLarge, and InvalidRequest for one that can't be read or is of no use.
     """
-    return [hear_one(one)[0] for one in sent]
+    return [to_recording(one)[0] for one in sent]
 
 
-def hear_one(sent: Sent) -> tuple[Reference, tuple[ClipFinding, ...]]:
-    """One of them, and what could be better about it. Raises as `hear` does."""
+def to_recording(sent: UploadedClip) -> tuple[Reference, tuple[ClipFinding, ...]]:
+    """One of them, and what could be better about it. Raises as `to_recordings` does."""
     return read_recording(sent.data, sent.text, sent.param, max_seconds=_DECODED_SECONDS)
 
 

@@ -23,10 +23,9 @@ from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, Speaker, find_langu
 from wyoming_qwen3.speech.voice_design import MAX_CHARACTERS, sample_text
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 
-from .kept import DeletedAnswer, language_name, preview_url
+from .kept import DeletedAnswer, check_unbound, language_name, preview_url
 from .presets import designer
-from .profile import check_unbound
-from .uploads import Sent, fields_json, hear_one
+from .uploads import UploadedClip, fields_json, to_recording
 
 resource = Resource("Voices")
 
@@ -234,13 +233,13 @@ async def _from_clip(services: Services, body: NewVoice, clip: bytes | None) -> 
             param="audio_sample",
         )
     text = (body.ref_text or "").strip() or None
-    recording, warnings = await asyncio.to_thread(_hear, clip, text)
+    recording, warnings = await asyncio.to_thread(_read_clip, clip, text)
     manner = Manner(consent=(body.consent or "").strip())
     return await services.store.voices.create(body.name, "profile", manner, [recording]), warnings
 
 
-def _hear(clip: bytes, text: str | None) -> tuple[Reference, list[str]]:
-    recording, findings = hear_one(Sent(clip, text, "audio_sample"))
+def _read_clip(clip: bytes, text: str | None) -> tuple[Reference, list[str]]:
+    recording, findings = to_recording(UploadedClip(clip, text, "audio_sample"))
     found = [finding.message for finding in findings]
     timbre = "Without ref_text, what the clip says, its timbre alone is cloned."
     return recording, found if text else [timbre, *found]
