@@ -147,23 +147,35 @@ async def test_what_does_not_fit_beside_idle_ones_takes_their_place(house: House
     assert (await house.speak())[0].model == LARGE.name
 
 
-async def test_memory_that_runs_out_in_speech_that_nobody_heard_is_spoken_by_a_smaller_one(house: House) -> None:
+async def test_memory_that_runs_out_in_speech_ends_it_and_a_smaller_one_speaks_the_next(house: House) -> None:
     await house.begin_anew(LARGE)
     house.allow(SLACK)
-    report, size = await house.speak(replace(REQUEST, whole=True))
-    assert (report.model, size > 0) == (SMALL.name, True)
+    with pytest.raises(OutOfMemory):
+        await house.speak()
     assert house.state(LARGE) is State.FAILED
+    report, size = await house.speak()
+    assert (report.model, size > 0) == (SMALL.name, True)
 
 
-async def test_a_small_checkpoint_is_tried_once_more(house: House) -> None:
-    """In a new process, that has all the memory that the one before had."""
-    small = replace(REQUEST, whole=True, size="0.6B")
+async def test_the_smallest_is_given_up_if_memory_runs_out_again_in_a_new_process(house: House) -> None:
+    small = replace(REQUEST, size="0.6B")
     await house.begin_anew(SMALL)
     pid = house.worker.pid
     house.allow(SLACK)
+    with pytest.raises(OutOfMemory):
+        await house.speak(small)
     report, size = await house.speak(small)
     assert (report.model, size > 0) == (SMALL.name, True)
     assert house.worker.pid != pid
+
+    for state in (State.ON_DISK, State.FAILED):
+        await house.begin_anew(SMALL)
+        house.allow(SLACK)
+        with pytest.raises(OutOfMemory):
+            await house.speak(small)
+        assert house.state(SMALL) is state
+    report, size = await house.speak(replace(small, standby="auto"))
+    assert (report.model, size > 0) == ("standby", True)
 
 
 async def test_what_is_unloaded_gives_its_memory_back(house: House) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size
 from wyoming_qwen3.core.errors import (
@@ -24,15 +24,14 @@ from wyoming_qwen3.text.language import LanguageGuesser
 from wyoming_qwen3.vllm.servers import Servers
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 
-from .backend import Backend, EngineBackend, ShrinkingBackend
+from .backend import Backend, EngineBackend
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
 """Returns a context to enter while waiting for something other than speech, so that others may speak meanwhile."""
 
-_MAX_RUN_OUT = 2
-"""How often memory may run out in one utterance: with a large checkpoint and a small one, or twice with a small one."""
-
+_MAX_LOADS_OUT_OF_MEMORY = 2
+"""How often memory may run out in loads for one utterance: that of a large checkpoint and of a small one."""
 
 _PLAIN = SpeechRequest(SPEAKERS[0])
 """A request that the standby voice could speak instead of Qwen3."""
@@ -50,22 +49,6 @@ def speakers_ready(statuses: Iterable[Status], size: Size) -> bool:
         return True
     smaller = choose_smaller(_PLAIN, main) if isinstance(found[main].error, OutOfMemory) else None
     return smaller is not None and found[smaller].state is State.READY
-
-
-@dataclass(frozen=True)
-class _Engagement:
-    """What is to be spoken, and the contexts that are entered for it."""
-
-    held: contextlib.AsyncExitStack
-    """Contexts that stay entered while the utterance is spoken."""
-
-    request: SpeechRequest
-    text: str
-    """The next piece of the utterance."""
-
-    aside: Aside
-    live: bool
-    """Whether words are fed to the model while it speaks."""
 
 
 class BackendSelector:
@@ -92,6 +75,8 @@ class BackendSelector:
         self._prompts = prompts
         self._servers = servers
         self._mode = mode
+        self._ran_out: set[Checkpoint] = set()
+        """Checkpoints that memory ran out for in speech, and that have spoken nothing to its end since."""
 
     def check(self, request: SpeechRequest) -> None:
         """Raise InvalidRequest if no backend of this server could ever speak the request."""
@@ -146,23 +131,41 @@ class BackendSelector:
         `aside` is entered while a checkpoint is loaded or a clip is read. For a `live` request, words are fed to the
         model, which only the native engine supports. Raises Unavailable if no backend can speak it now, and
         InvalidRequest if none ever can.
+
+        If the body raises OutOfMemory, memory is freed for the next request before the error goes on to the caller.
         """
-        async with contextlib.AsyncExitStack() as held:
-            yield await self._engage(_Engagement(held, request, text, aside, live))
+        speaker, again = None, False
+        try:
+            async with contextlib.AsyncExitStack() as held:
+                backend = await self._engage(held, request, text, aside, live=live)
+                if isinstance(backend, EngineBackend) and backend.checkpoint:
+                    speaker, again = backend.checkpoint, backend.checkpoint in self._ran_out
+                yield backend
+        except OutOfMemory:
+            if speaker:  # it is no longer in use here, and may be the one to unload
+                self._ran_out.add(speaker)
+                give_up = again or choose_smaller(request, speaker) is not None
+                await self._models.relieve(speaker, give_up=give_up)
+            raise
+        if speaker:
+            self._ran_out.discard(speaker)
 
-    async def _engage(self, engagement: "_Engagement", ran_out: int = 0) -> Backend:
-        """Return the best available backend. `ran_out` is how often memory has run out in this utterance so far."""
-        for tries in range(ran_out, _MAX_RUN_OUT):
+    async def _engage(
+        self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, aside: Aside, *, live: bool
+    ) -> Backend:
+        """Return the best available backend. If a load runs out of memory, try what is smaller."""
+        for _ in range(_MAX_LOADS_OUT_OF_MEMORY):
             with contextlib.suppress(OutOfMemory):  # it is recorded, so the next try finds something smaller
-                return await self._choose(engagement, tries)
-        return await self._choose(engagement, _MAX_RUN_OUT)
+                return await self._choose(held, request, text, aside, live=live)
+        return await self._choose(held, request, text, aside, live=live)
 
-    async def _choose(self, engagement: "_Engagement", ran_out: int) -> Backend:
-        held, request, text = engagement.held, engagement.request, engagement.text
+    async def _choose(
+        self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, aside: Aside, *, live: bool
+    ) -> Backend:
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
-        if self._servers and mode != "only" and state is not State.READY and not engagement.live:
+        if self._servers and mode != "only" and state is not State.READY and not live:
             try:
                 asked = await self._with_clips(request)
                 return await held.enter_async_context(self._servers.speaker(asked, text))
@@ -178,26 +181,12 @@ class BackendSelector:
         if chosen == "standby":
             if model and mode == "auto":
                 self._models.load_soon(model.checkpoint)
-            speaker = EngineBackend(await held.enter_async_context(self._standby.use()), None, request)
-        elif model and chosen == "qwen3":
+            return EngineBackend(await held.enter_async_context(self._standby.use()), None, request)
+        if model and chosen == "qwen3":
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
-            async with engagement.aside() if waits else contextlib.nullcontext():
-                speaker = await self._load(held, model.checkpoint, request)
-        else:
-            raise model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
-
-        async def make_room() -> None:
-            await held.aclose()  # the checkpoint it keeps in use may be the one to unload
-            if speaker.checkpoint:
-                give_up = ran_out > 0 or choose_smaller(request, speaker.checkpoint) is not None
-                await self._models.relieve(speaker.checkpoint, give_up=give_up)
-
-        async def find_less() -> Backend:
-            if ran_out == _MAX_RUN_OUT:
-                raise OutOfMemory("Memory ran out while this was spoken.")
-            return await self._engage(replace(engagement, live=False), ran_out + 1)
-
-        return ShrinkingBackend(speaker, make_room, find_less)
+            async with aside() if waits else contextlib.nullcontext():
+                return await self._load(held, model.checkpoint, request)
+        raise model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
 
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.

@@ -30,7 +30,7 @@ from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import KnownPieces, Script, Segment, SpokenPiece
 
 from .admission import Admission, Place
-from .backend import Backend, PieceAudio, ShrinkingBackend
+from .backend import Backend, EngineBackend, PieceAudio
 from .backend_selector import BackendSelector
 from .piece_queue import PieceQueue
 from .playback_buffer import MAX_HOLD_SECONDS, PlaybackBuffer, expected_seconds
@@ -350,13 +350,12 @@ class SpeechSession:
                 self._buffer = self._synthesizer.buffer(self._caller, request, backend.model)
             if silence:  # only once there is a backend: a listener who gets the beginning is to get the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
-            if live and isinstance(backend, ShrinkingBackend):
+            if live and isinstance(backend, EngineBackend):
                 speech = self._speak_live(backend, first)
             else:
                 speech = self._speak_pieces(backend, first, self._buffer)
             async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
-                    self.report.model = backend.model  # it changes when memory runs out
                     yield chunk
         self._place = None
 
@@ -396,14 +395,14 @@ class SpeechSession:
             return pcm.silence(segment.seconds, SAMPLE_RATE)
         return pcm.silence(self._options.sentence_pause if after_speech else 0.0, SAMPLE_RATE)
 
-    async def _speak_live(self, backend: ShrinkingBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
+    async def _speak_live(self, backend: EngineBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Yield the audio of stretch after stretch. The words of each are fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
                 segment = await self._take_segment()
                 continue
-            with backend.submit_live(segment.text) as row:
+            with backend.submit(segment.text, live=True) as row:
                 feeding = asyncio.create_task(self._feed_stretch(row))
                 try:
                     async for chunk in row:
