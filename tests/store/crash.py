@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from wyoming_qwen3.core.request import ClonePrompt, Reference
-from wyoming_qwen3.store.voices.record import is_id
 from wyoming_qwen3.store.voices.store import VoiceStore
-from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
+from wyoming_qwen3.store.voices.voice import KeptVoice, Manner, is_id
 
 PROMPT = ClonePrompt(np.linspace(-1, 1, 1024, dtype=np.float32))
 

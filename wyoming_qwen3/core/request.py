@@ -12,6 +12,9 @@ from .effects import Effect
 from .errors import InvalidRequest
 from .speakers import Language, Speaker
 
+MIN_SPEED, MAX_SPEED = 0.25, 4.0
+"""Range of the speed of speech; 1 is as the model speaks."""
+
 StandbyMode = Literal["auto", "off", "only"]
 """When the standby voice speaks: while Qwen3 can't, never, or always."""
 
@@ -190,5 +193,5 @@ class SpeechRequest:
     """Whether it is of use as a whole only: a piece is sent when all of it is made, and can be made anew until then."""
 
     def __post_init__(self) -> None:
-        _check("speed", self.speed, 0.25, 4.0)
+        _check("speed", self.speed, MIN_SPEED, MAX_SPEED)
         _check("length", self.length, 1, 32_000)

@@ -38,6 +38,9 @@ _LANGUAGE_BY_NAME = {
 MAX_NAME_CHARACTERS = 200
 """Of a voice or a language that is asked for; a longer name is nobody's."""
 
+MAX_VOICE_NAME_CHARACTERS = 64
+"""Maximum length of the name of a kept voice."""
+
 
 def find_language(name: str) -> Language | None:
     """Language by code or name in any case, with or without a region ("de", "German", "de-CH"); None for "auto".
@@ -173,9 +176,11 @@ def check_voice_name(name: str) -> str:
     _ . ' -, begins with a dot, or belongs to a voice that is built in, alone or with a language.
     """
     clean = unicodedata.normalize("NFC", name).strip()
-    if not re.fullmatch(r"(?!\.)[\w .'-]{1,64}", clean):
+    if not re.fullmatch(rf"(?!\.)[\w .'-]{{1,{MAX_VOICE_NAME_CHARACTERS}}}", clean):
         raise InvalidRequest(
-            "A voice's name has 1 to 64 letters, digits, blanks or _ . ' - and does not begin with a dot.", param="name"
+            f"A voice's name has 1 to {MAX_VOICE_NAME_CHARACTERS} letters, digits, blanks or _ . ' - "
+            "and does not begin with a dot.",
+            param="name",
         )
     names = (clean, *(base for base, _ in split_language(clean)))
     if any(_find_speaker(name) or voice_key(name) in _RESERVED for name in names):

@@ -1,10 +1,10 @@
 """What may be kept as a voice, whoever asks for it; knows no other voice."""
 
 from wyoming_qwen3.core.errors import InstructionsNotSupported, InvalidRequest
+from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED
 from wyoming_qwen3.core.speakers import check_voice_name
 
-from .record import is_id
-from .voice import KeptVoice
+from .voice import KeptVoice, is_id
 
 MAX_CHARACTERS = 10_000
 """Of a text."""
@@ -30,8 +30,10 @@ def check_voice(voice: KeptVoice) -> None:
         raise InvalidRequest("A voice has a speaker or recordings, not both.", param="voice")
     if manner.instructions and manner.speaker is None:
         raise InstructionsNotSupported("Only a voice with a speaker follows instructions.", param="instructions")
-    if not 0.25 <= manner.speed <= 4.0:
-        raise InvalidRequest(f"speed must be between 0.25 and 4.0, but is {manner.speed}.", param="speed")
+    if not MIN_SPEED <= manner.speed <= MAX_SPEED:
+        raise InvalidRequest(
+            f"speed must be between {MIN_SPEED} and {MAX_SPEED}, but is {manner.speed}.", param="speed"
+        )
     check_words(voice.folder, "folder")
     check_words(voice.digest, "digest")
     check_words(manner.description, "description")

@@ -17,7 +17,7 @@ from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.store.files import new_folder, storing, sweep, write_file
 
 from . import prompts, wav
-from .record import MIGRATIONS, Migration, read_record, write_record
+from .record import RECORD_FILE, read_record, write_record
 from .voice import KeptVoice, Sample
 
 _LOGGER = logging.getLogger(__name__)
@@ -26,9 +26,8 @@ _LOGGER = logging.getLogger(__name__)
 class VoiceFolder:
     """`path` ends in the voice's id."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._migrations = migrations
 
     def create(
         self,
@@ -39,7 +38,7 @@ class VoiceFolder:
     ) -> None:
         """Write a new voice, whose samples are `clips` in this order. Raises InvalidRequest, StorageFailed."""
         with new_folder(self.path) as path:
-            draft = VoiceFolder(path, self._migrations)
+            draft = VoiceFolder(path)
             (path / _SAMPLES).mkdir()
             (path / _PROMPTS).mkdir()
             draft.write_clips(voice.samples, clips)
@@ -50,18 +49,18 @@ class VoiceFolder:
 
     def write(self, voice: KeptVoice, replaces: str | None = None) -> None:
         """Write the record. Raises StorageFailed; then the old one is as it was."""
-        record = write_record(voice, replaces=replaces, schema=1 + len(self._migrations))
-        write_file(self.path / _RECORD, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1).encode())
+        record = write_record(voice, replaces=replaces)
+        write_file(self.path / RECORD_FILE, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1).encode())
 
     def read(self) -> tuple[KeptVoice, str | None]:
         """The voice, and the id of the one that it overwrote. Raises InvalidRequest, saying what is wrong."""
         try:
-            record: Any = json.loads((self.path / _RECORD).read_bytes())
+            record: Any = json.loads((self.path / RECORD_FILE).read_bytes())
         except OSError as error:
             raise InvalidRequest(f"Its record can't be read: {error.strerror}.") from error
         except (ValueError, RecursionError) as error:
             raise InvalidRequest("Its record is not JSON.") from error
-        voice = read_record(self.path.name, record, self._migrations)
+        voice = read_record(self.path.name, record)
         for sample in voice.samples:
             if not self.sample_path(sample.id).is_file():
                 raise InvalidRequest(f"The recording {sample.id} is missing.")
@@ -124,7 +123,6 @@ class VoiceFolder:
         return self.path / _PROMPTS / f"{revision}-{size}.safetensors"
 
 
-_RECORD = "voice.json"
 _SAMPLES = "samples"
 _PROMPTS = "prompts"
 

@@ -1,37 +1,33 @@
-"""A kept voice as the JSON that is kept of it, of this version and older ones; knows no files.
+"""Converts a kept voice to and from the JSON that is stored of it. Knows no files.
 
-The JSON's fields are those of KeptVoice but for its id; a language is its ISO 639-1 code, a speaker its id, effects
-are as a client writes them. `schema` counts the versions, `replaces` is the id of the voice that this one overwrote.
+The JSON has the fields of KeptVoice except its id. A language is its ISO 639-1 code, a speaker its id, and effects are
+as a client writes them. `schema` is the version of the format; `replaces` is the id of the voice that this one
+overwrote. The readers of a manner, a design and former names serve archives too.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, get_args
 
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest
-from wyoming_qwen3.core.speakers import SPEAKERS, Speaker, find_language
+from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED
+from wyoming_qwen3.core.speakers import LANGUAGES, MAX_VOICE_NAME_CHARACTERS, SPEAKERS
 
-from .voice import Design, KeptVoice, Manner, Sample, VoiceType
+from .checks import check_words
+from .fields import Fields
+from .former_names import MAX_FORMER_NAMES
+from .voice import Design, KeptVoice, Manner, Sample, VoiceType, is_id
 
 Record: TypeAlias = dict[str, Any]
-Migration: TypeAlias = Callable[[Record], Record]
 
-MIGRATIONS: tuple[Migration, ...] = ()
-"""The first turns a record of schema 1 into one of schema 2, the next that into 3, and so on to today's."""
-
-_Value = TypeVar("_Value")
+SCHEMA = 1
+RECORD_FILE = "voice.json"
 
 
-def is_id(text: str) -> bool:
-    """Whether it is a UUID as the store writes them, and so safe as the name of a file."""
-    return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
-
-
-def write_record(voice: KeptVoice, *, replaces: str | None = None, schema: int = 1 + len(MIGRATIONS)) -> Record:
-    """The voice as JSON."""
+def write_record(voice: KeptVoice, *, replaces: str | None = None) -> Record:
+    """Return the voice as JSON."""
     return {
-        "schema": schema,
+        "schema": SCHEMA,
         "name": voice.name,
         "former_names": list(voice.former_names),
         "type": voice.type,
@@ -48,7 +44,7 @@ def write_record(voice: KeptVoice, *, replaces: str | None = None, schema: int =
 
 
 def write_manner(manner: Manner) -> Record:
-    """A manner as JSON, for an archive too."""
+    """Return a manner as JSON."""
     return {
         "description": manner.description,
         "language": manner.language.code if manner.language else None,
@@ -60,115 +56,99 @@ def write_manner(manner: Manner) -> Record:
     }
 
 
-def read_record(voice_id: str, record: object, migrations: Sequence[Migration] = MIGRATIONS) -> KeptVoice:
-    """The voice in JSON of any schema up to today's. Raises InvalidRequest, saying what is wrong with it."""
-    if not isinstance(record, dict):
-        raise InvalidRequest("A voice's record must be a JSON object.")
-    record = _migrated(record, migrations)
-    design = _take(record, "design", dict, optional=True)
+def read_record(voice_id: str, record: object) -> KeptVoice:
+    """Return the voice in JSON. Raises InvalidRequest, naming the field, if the JSON is not a record of this schema."""
+    fields = Fields(record, RECORD_FILE)
+    _check_schema(fields)
     return KeptVoice(
         id=voice_id,
-        name=_name(_take(record, "name", str)),
-        type=_type(_take(record, "type", str)),
-        created_at=_number(record, "created_at"),
-        updated_at=_number(record, "updated_at"),
-        revision=_revision(_take(record, "revision", str)),
-        manner=_manner(_take(record, "manner", dict)),
-        samples=tuple(_sample(sample) for sample in _take(record, "samples", list)),
-        design=_design(design) if design is not None else None,
-        folder=_take(record, "folder", str, optional=True),
-        digest=_take(record, "digest", str, optional=True),
-        former_names=_former_names(record.get("former_names", [])),  # records of before have none
+        name=_read_name(fields),
+        type=read_type(fields),
+        created_at=read_time(fields, "created_at"),
+        updated_at=read_time(fields, "updated_at"),
+        revision=_read_revision(fields),
+        manner=read_manner(fields.child("manner")),
+        samples=tuple(map(_read_sample, fields.children("samples"))),
+        design=read_design(fields),
+        folder=fields.optional_text("folder"),
+        digest=fields.optional_text("digest"),
+        former_names=read_former_names(fields),
     )
 
 
-def _migrated(record: Record, migrations: Sequence[Migration]) -> Record:
-    schema = _take(record, "schema", int)
-    if not 1 <= schema <= 1 + len(migrations):
-        raise InvalidRequest(f"It has schema {schema}; this version reads 1 to {1 + len(migrations)}.")
-    for number, migrate in enumerate(migrations[schema - 1 :], schema):
-        try:
-            record = migrate(record)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidRequest(f"It is not what schema {number} demands.") from error
-    return record
+def read_type(fields: Fields) -> VoiceType:
+    """Return the voice's type."""
+    return fields.choice("type", {name: name for name in get_args(VoiceType)})
 
 
-def _take(record: Mapping[str, Any], field: str, kind: type[_Value], *, optional: bool = False) -> Any:
-    value = record.get(field)
-    if (value is None and optional) or (isinstance(value, kind) and not isinstance(value, bool)):
-        return value
-    raise InvalidRequest(f"Its {field} is missing or of another kind than {kind.__name__}.")
+def read_time(fields: Fields, name: str) -> float:
+    """Return a time in seconds since 1970."""
+    return fields.number(name, 0, 1e12)
 
 
-def _number(record: Mapping[str, Any], field: str) -> float:
-    value = record.get(field)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e12:
-        raise InvalidRequest(f"Its {field} is missing or not a number from 0 to 1e12.")
-    return float(value)
+def read_manner(fields: Fields) -> Manner:
+    """Return the manner whose fields these are."""
+    return Manner(
+        description=fields.text("description"),
+        language=fields.choice("language", {None: None} | {language.code: language for language in LANGUAGES}),
+        speaker=fields.choice("speaker", {None: None} | {speaker.id: speaker for speaker in SPEAKERS}),
+        instructions=fields.optional_text("instructions"),
+        speed=fields.number("speed", MIN_SPEED, MAX_SPEED),
+        effects=read_effects(fields.get("effects")),
+        consent=fields.text("consent"),
+    )
 
 
-def _name(name: str) -> str:
-    # Not check_voice_name: a name that a later version reserves must not lose its voice, which can be renamed.
-    if not 1 <= len(name) <= 64:
-        raise InvalidRequest("Its name must have 1 to 64 characters.")
+def read_design(fields: Fields) -> Design | None:
+    """Return the voice's design; None if it was not made from words."""
+    if fields.get("design") is None:
+        return None
+    design = fields.child("design")
+    return Design(
+        description=design.text("description"),
+        sample_text=design.text("sample_text"),
+        seed=design.whole_number("seed", 0, 2**63 - 1),
+        model=design.text("model"),
+    )
+
+
+def read_former_names(fields: Fields) -> tuple[str, ...]:
+    """Return the voice's former names, the last MAX_FORMER_NAMES of them; empty if the field is null or absent."""
+    names = [] if fields.get("former_names") is None else fields.items("former_names")
+    for name in names:
+        if not isinstance(name, str) or not 1 <= len(name) <= MAX_VOICE_NAME_CHARACTERS:
+            raise fields.wrong("former_names", f"names of 1 to {MAX_VOICE_NAME_CHARACTERS} characters")
+        check_words(name, "former_names")
+    return tuple(map(str, names[-MAX_FORMER_NAMES:]))
+
+
+def _check_schema(fields: Fields) -> None:
+    if (schema := fields.whole_number("schema", 0, 2**31)) != SCHEMA:
+        raise InvalidRequest(f"{RECORD_FILE} has schema {schema}, but this version of the program reads {SCHEMA} only.")
+
+
+def _read_name(fields: Fields) -> str:
+    # Not check_name: a voice whose name a later version reserves is kept, and can be renamed.
+    name = fields.text("name")
+    if not 1 <= len(name) <= MAX_VOICE_NAME_CHARACTERS:
+        raise fields.wrong("name", f"text of 1 to {MAX_VOICE_NAME_CHARACTERS} characters")
     return name
 
 
-def _former_names(names: object) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InvalidRequest("Its former_names must be a list of names.")
-    return tuple(map(_name, names))
-
-
-def _type(name: str) -> VoiceType:
-    if name not in ("preset", "profile"):
-        raise InvalidRequest("Its type must be preset or profile.")
-    return name  # type: ignore[return-value]
-
-
-def _revision(revision: str) -> str:
+def _read_revision(fields: Fields) -> str:
+    revision = fields.text("revision")
     if not re.fullmatch(r"[0-9a-f]{32}", revision):
-        raise InvalidRequest("Its revision must be 32 hexadecimal digits.")
+        raise fields.wrong("revision", "32 hexadecimal digits")
     return revision
 
 
-def _manner(record: Record) -> Manner:
-    language = _take(record, "language", str, optional=True)
-    speaker = _take(record, "speaker", str, optional=True)
-    return Manner(
-        description=_take(record, "description", str),
-        language=find_language(language) if language is not None else None,
-        speaker=_speaker(speaker) if speaker is not None else None,
-        instructions=_take(record, "instructions", str, optional=True),
-        speed=_number(record, "speed"),
-        effects=read_effects(_take(record, "effects", list)),
-        consent=_take(record, "consent", str),
-    )
-
-
-def _speaker(speaker_id: str) -> Speaker:
-    for speaker in SPEAKERS:
-        if speaker.id == speaker_id:
-            return speaker
-    raise InvalidRequest(f"There is no speaker {speaker_id!r}.")
-
-
-def _sample(record: object) -> Sample:
-    if not isinstance(record, dict) or not is_id(_take(record, "id", str)):
-        raise InvalidRequest("Each of its samples must be an object with an id.")
+def _read_sample(fields: Fields) -> Sample:
+    sample_id = fields.text("id")
+    if not is_id(sample_id):
+        raise fields.wrong("id", "a UUID in lower case")
     return Sample(
-        id=record["id"],
-        text=_take(record, "text", str, optional=True),
-        sample_rate=_take(record, "sample_rate", int),
-        seconds=_number(record, "seconds"),
-    )
-
-
-def _design(record: Record) -> Design:
-    return Design(
-        description=_take(record, "description", str),
-        sample_text=_take(record, "sample_text", str),
-        seed=_take(record, "seed", int),
-        model=_take(record, "model", str),
+        id=sample_id,
+        text=fields.optional_text("text"),
+        sample_rate=fields.whole_number("sample_rate", 1, 192_000),
+        seconds=fields.number("seconds", 0, 1e12),
     )

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,23 +13,22 @@ from wyoming_qwen3.store.files import remove, storing, sweep, write_file
 from .folder import VoiceFolder
 from .former_names import settle
 from .index import VoiceIndex
-from .record import Migration, is_id
-from .voice import KeptVoice
+from .voice import KeptVoice, is_id
 
 _LOGGER = logging.getLogger(__name__)
 
 
-def read_index(folder: Path, migrations: Sequence[Migration]) -> VoiceIndex:
+def read_index(folder: Path) -> VoiceIndex:
     """All voices in a folder, which is made if need be, and their default.
 
-    A voice that can't be read, or has a newer schema, is logged and stays as it is. Voices that had been overwritten
+    A voice that can't be read, or has another schema, is logged and stays as it is. Voices that had been overwritten
     or half-written when the program was ended are removed. Raises StorageFailed where the folder can't be read.
     """
     with storing():
         folder.mkdir(parents=True, exist_ok=True)
         paths = sorted(path for path in folder.iterdir() if is_id(path.name) and path.is_dir())
     sweep(folder)
-    found = [read for read in (_read(VoiceFolder(path, migrations)) for path in paths) if read is not None]
+    found = [read for path in paths if (read := _read(VoiceFolder(path))) is not None]
     overwritten = _overwritten(found)
     for voice_id in sorted(overwritten):
         with finished_later("An overwritten voice could not be removed"):

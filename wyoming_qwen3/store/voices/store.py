@@ -23,7 +23,6 @@ from .checks import check_name, check_voice
 from .folder import VoiceFolder
 from .former_names import merge, rename
 from .index import VoiceIndex
-from .record import MIGRATIONS, Migration
 from .startup import finished_later, read_index, write_default
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType
 from .wav import check_clip
@@ -42,16 +41,15 @@ class VoiceStore:
     it was; those that take a voice's id raise VoiceNotFound. A change goes on when its caller is cancelled.
     """
 
-    def __init__(self, folder: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._migrations = migrations
         self._index = VoiceIndex((), None)
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
         """Read all voices, and clear away what was half-written when the program was ended.
 
-        A voice that can't be read, or has a newer schema, is logged, stays on disk as it is, and is not listed.
+        A voice that can't be read, or has another schema, is logged, stays on disk as it is, and is not listed.
         """
         await self._alone(self._open)
 
@@ -195,7 +193,7 @@ class VoiceStore:
         return await asyncio.shield(hold())  # a thread can't be cancelled, and must not go on without the lock
 
     def _open(self) -> None:
-        self._index = read_index(self._folder, self._migrations)
+        self._index = read_index(self._folder)
 
     def _create(
         self,
@@ -317,7 +315,7 @@ class VoiceStore:
         return voice
 
     def _at(self, voice: KeptVoice) -> VoiceFolder:
-        return VoiceFolder(self._folder / voice.id, self._migrations)
+        return VoiceFolder(self._folder / voice.id)
 
 
 def _samples(recordings: Sequence[Reference]) -> tuple[Sample, ...]:

@@ -1,5 +1,6 @@
-"""What a kept voice is. Nouns alone: where they lie is store.py's."""
+"""The data of a kept voice. Knows no disk."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,11 @@ from wyoming_qwen3.core.speakers import Language, Speaker
 
 VoiceType = Literal["preset", "profile"]
 """A preset was made here, from words or of a speaker and a style; a profile by a person, of clips or settings."""
+
+
+def is_id(text: str) -> bool:
+    """Return whether it is a UUID as the store writes them, and so safe as the name of a file."""
+    return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
 
 
 @dataclass(frozen=True)
