@@ -9,6 +9,7 @@ from .core.checkpoints import Size
 from .models.manager import ModelManager, Policy
 from .models.state import State
 from .models.worker import Worker, download
+from .ops.logs import Faults
 from .ops.metrics import Metrics, resident_bytes
 from .ops.slow_clients import SlowClients
 from .speech.admission import Admission
@@ -55,9 +56,13 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
         settings.text_timeout,
         settings.history,
     )
-    synthesizer = Synthesizer(engines, history=store.history, admission=admission, metrics=metrics, options=options)
-    slow_clients = SlowClients(metrics)
-    return Services(synthesizer, models, standby, prompts, admission, metrics, slow_clients, store, parts.servers)
+    faults = Faults()
+    synthesizer = Synthesizer(
+        engines, history=store.history, admission=admission, metrics=metrics, options=options, faults=faults
+    )
+    return Services(
+        synthesizer, models, standby, prompts, admission, metrics, SlowClients(metrics), store, parts.servers, faults
+    )
 
 
 def _policy(settings: Settings, size: Size) -> Policy:

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size
 from wyoming_qwen3.core.errors import InstructionsNotSupported, ModelNotFound
+from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.models.model_choice import choose_model, choose_smaller
@@ -59,14 +62,52 @@ def test_a_size_in_which_no_voice_is_designed_is_refused_where_it_is_asked_for(s
     ("voice", "size", "allowed"),
     [(RYAN, "1.7B", True), (RYAN, "0.6B", False), (DEEP, "0.6B", True), (PROMPT, "1.7B", False), (CLIP, "0.6B", False)],
 )
-def test_instructions_are_refused_where_they_would_be_ignored(voice: Voice, size: Size, allowed: bool) -> None:
+def test_instructions_that_can_not_be_followed_are_left_out_or_in_a_strict_request_refused(
+    voice: Voice, size: Size, allowed: bool
+) -> None:
     request = SpeechRequest(voice, instruct="whisper")
+    strict = replace(request, strict=True)
+    chosen = choose_model(request, size)
     if allowed:
-        choose_model(request, size)
+        assert choose_model(strict, size) == chosen
+        assert as_spoken(request, chosen) == (request, ())
     else:
         with pytest.raises(InstructionsNotSupported, match="does not follow instructions") as caught:
-            choose_model(request, size)
+            choose_model(strict, size)
         assert caught.value.param == "instructions"
+        spoken, (warning,) = as_spoken(request, chosen)
+        assert spoken == replace(request, instruct=None)
+        assert warning == f"The instructions were left out. {caught.value}"
+
+
+@pytest.mark.parametrize(
+    ("request_", "at_hand", "chosen"),
+    [
+        (SpeechRequest(RYAN, instruct="whisper"), [LARGE], LARGE),
+        (SpeechRequest(RYAN, instruct="whisper", strict=True), [LARGE], LARGE),
+        (SpeechRequest(RYAN, instruct="whisper"), [], SMALL),
+        (SpeechRequest(RYAN, instruct="whisper", size="0.6B"), [LARGE], SMALL),
+        (SpeechRequest(RYAN), [LARGE], SMALL),
+        (SpeechRequest(CLIP, instruct="whisper"), [LARGE], Checkpoint("base", "0.6B")),
+    ],
+)
+def test_a_checkpoint_at_hand_follows_what_the_server_s_own_does_not(
+    request_: SpeechRequest, at_hand: list[Checkpoint], chosen: Checkpoint
+) -> None:
+    assert choose_model(request_, "0.6B", at_hand) == chosen
+
+
+@pytest.mark.parametrize(
+    ("voice", "checkpoint", "advice"),
+    [
+        (RYAN, SMALL, "1.7B-CustomVoice does: ask for the model qwen3-tts-1.7b"),
+        (CLIP, Checkpoint("base", "1.7B"), "clones a voice and does not follow instructions; a named speaker"),
+        (RYAN, None, "The standby voice does not follow instructions."),
+    ],
+)
+def test_the_warning_says_what_would_help(voice: Voice, checkpoint: Checkpoint | None, advice: str) -> None:
+    _, (warning,) = as_spoken(SpeechRequest(voice, instruct="whisper"), checkpoint)
+    assert advice in warning
 
 
 @pytest.mark.parametrize(
@@ -75,7 +116,8 @@ def test_instructions_are_refused_where_they_would_be_ignored(voice: Voice, size
         (SpeechRequest(RYAN), LARGE, SMALL),
         (SpeechRequest(RYAN), SMALL, None),
         (SpeechRequest(RYAN, size="1.7B"), LARGE, None),
-        (SpeechRequest(RYAN, instruct="Whisper."), LARGE, None),
+        (SpeechRequest(RYAN, instruct="Whisper."), LARGE, SMALL),
+        (SpeechRequest(RYAN, instruct="Whisper.", strict=True), LARGE, None),
         (SpeechRequest(DEEP), Checkpoint("voice_design", "1.7B"), None),
         (SpeechRequest(CLIP), Checkpoint("base", "1.7B"), Checkpoint("base", "0.6B")),
     ],

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 GREEDY = Sampling(temperature=0.0)
 ANN = SpeechRequest(find_voice("vivian")[0], sampling=GREEDY)
 BOB = SpeechRequest(find_voice("ryan")[0], sampling=GREEDY)
-WHISPERED = dataclasses.replace(BOB, instruct="Whisper.")
+WHISPERED = dataclasses.replace(BOB, instruct="Whisper.", size="0.6B", strict=True)
 """0.6B follows no instruction."""
 
 RUNAWAY = dataclasses.replace(BOB, sampling=Sampling(temperature=0.0, max_frames=2))
@@ -65,7 +65,8 @@ class Stage(Synthesizer):
 
     def __init__(self, engine: Engine, admission: Admission) -> None:
         engines, metrics = engine.services.synthesizer.backends, engine.services.metrics
-        super().__init__(engines, history=None, admission=admission, metrics=metrics, options=Options())
+        faults = engine.services.faults
+        super().__init__(engines, history=None, admission=admission, metrics=metrics, options=Options(), faults=faults)
         self.worker = engine.worker
         self.admission = admission
         self.sessions: list[SpeechSession] = []

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from wyoming_qwen3.core.errors import LanguageNotSupported, NotSupported
@@ -49,14 +51,18 @@ def test_the_standby_voice_alone_refuses_other_languages() -> None:
         choose_engine("only", State.READY, SpeechRequest(RYAN, GERMAN), None)
 
 
-@pytest.mark.parametrize("request_", [SpeechRequest(Description("deep")), SpeechRequest(RYAN, instruct="whisper")])
+@pytest.mark.parametrize(
+    "request_", [SpeechRequest(Description("deep")), SpeechRequest(RYAN, instruct="whisper", strict=True)]
+)
 def test_the_standby_voice_alone_refuses_what_it_has_not(request_: SpeechRequest) -> None:
     with pytest.raises(NotSupported):
         choose_engine("only", None, request_, None)
 
 
-def test_an_instruction_is_never_dropped() -> None:
-    assert choose_engine("auto", State.MISSING, SpeechRequest(RYAN, instruct="whisper"), ENGLISH) is None
+def test_a_strict_instruction_is_never_left_out() -> None:
+    request = SpeechRequest(RYAN, instruct="whisper")
+    assert choose_engine("auto", State.MISSING, replace(request, strict=True), ENGLISH) is None
+    assert choose_engine("auto", State.MISSING, request, ENGLISH) == "standby"
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,11 @@ class Services:
     servers: Servers | None = None
     """vLLM servers that speak for this one, if there are any."""
 
-    tts_cache: TtsCache | None = None
-    """What the standby voice left in Home Assistant's cache, where that is looked after."""
-
     faults: Faults = field(default_factory=Faults)
     """Where what is answered with an error is told."""
+
+    tts_cache: TtsCache | None = None
+    """What the standby voice left in Home Assistant's cache, where that is looked after."""
 
 
 @dataclass(frozen=True)

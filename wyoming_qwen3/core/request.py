@@ -159,7 +159,7 @@ class SpeechRequest:
     """None lets the model tell by the text."""
 
     instruct: str | None = None
-    """How to speak, in words; only for checkpoints that follow instructions."""
+    """How to speak, in words. Checkpoints that can't follow instructions speak without it, unless `strict`."""
 
     sampling: Sampling = field(default_factory=Sampling)
     ssml: bool = False
@@ -185,6 +185,9 @@ class SpeechRequest:
 
     save: bool | None = None
     """Whether the speech is kept in the history. None is as the server is set."""
+
+    strict: bool = False
+    """Whether an instruction that can't be followed is an error."""
 
     warnings: tuple[str, ...] = ()
     """What could be better about what was asked for, or is otherwise, a sentence each, for whoever asked."""

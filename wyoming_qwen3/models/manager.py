@@ -144,6 +144,20 @@ class ModelManager:
         await self._look_again(model)
         return model if model.available else None
 
+    async def at_hand(self, checkpoint: Checkpoint) -> bool:
+        """Return whether it is in memory, or on disk with enough memory left to load it beside what is loaded.
+
+        Nothing is downloaded or unloaded for that, but the engine process is started if it has to tell its memory.
+        """
+        model = self._books.find(checkpoint)
+        await self._look_again(model)
+        if model.state is not State.ON_DISK:
+            return model.available
+        with contextlib.suppress(EngineFailed, OSError):
+            need, budget = await self._need(model)
+            return sum(other.footprint for other in self._books.models) + need <= budget
+        return False
+
     def load_soon(self, checkpoint: Checkpoint) -> None:
         """Start to load it if it is on disk: another backend speaks now, and it should be ready for the next request.
 
@@ -410,10 +424,7 @@ class ModelManager:
 
         Raises ModelFailed if it would not fit even alone.
         """
-        hello = await self._worker.start()
-        stored = await asyncio.to_thread(on_disk.footprint, self._files.path(model))
-        need = stored * hello.weight_bytes // _PUBLISHED_WEIGHT_BYTES
-        budget = self._policy.memory_budget or hello.memory
+        need, budget = await self._need(model)
         if need > budget:
             raise ModelFailed(
                 f"{model.checkpoint.name} needs {need / 1e9:.1f} GB, but checkpoints may take {budget / 1e9:.1f} GB "
@@ -426,6 +437,12 @@ class ModelManager:
                 return
             self._books.changed.clear()
             await self._books.changed.wait()
+
+    async def _need(self, model: Model) -> tuple[int, int]:
+        """Return how much memory a checkpoint on disk will take, and how much all may take, in bytes."""
+        hello = await self._worker.start()
+        stored = await asyncio.to_thread(on_disk.footprint, self._files.path(model))
+        return stored * hello.weight_bytes // _PUBLISHED_WEIGHT_BYTES, self._policy.memory_budget or hello.memory
 
     async def _unload(self, model: Model, why: str) -> None:
         self._books.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it

@@ -1,40 +1,46 @@
 """Which checkpoint speaks a request, and which one's codec is used: pure functions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Size, published
-from wyoming_qwen3.core.errors import InstructionsNotSupported, ModelNotFound
+from wyoming_qwen3.core.errors import ModelNotFound
+from wyoming_qwen3.core.instructions import instructable, not_followed
 from wyoming_qwen3.core.request import SpeechRequest, kind_for
 
 from .state import Model, State
 
 
-def choose_model(request: SpeechRequest, size: Size) -> Checkpoint:
+def choose_model(request: SpeechRequest, size: Size, at_hand: Collection[Checkpoint] = ()) -> Checkpoint:
     """Return the checkpoint for the request's voice: a named speaker, a description, or a voice to clone.
 
-    It has the size that the request asks for, else the server's own, `size`. VoiceDesign exists in 1.7B only, and is
-    chosen in that size if the request leaves it open. Raises ModelNotFound if the request asks for VoiceDesign in 0.6B,
-    and InstructionsNotSupported if it has an instruction that the checkpoint can't follow.
+    It has the size that the request asks for, else the server's own, `size`. There are two exceptions if the request
+    leaves the size open: VoiceDesign, which exists in 1.7B only, and a checkpoint that follows the request's
+    instruction where the server's own does not, if it is `at_hand`: in memory, or on disk with memory left for it.
+
+    Raises ModelNotFound if the request asks for VoiceDesign in 0.6B, and InstructionsNotSupported if it is strict and
+    has an instruction that the checkpoint can't follow.
     """
     chosen = published(kind_for(request.voice), request.size or size)
     if request.size not in (None, chosen.size):
         raise ModelNotFound(f"A voice is made from a description in {chosen.size} only.", param="model")
-    if request.instruct and not chosen.follows_instructions:
-        raise InstructionsNotSupported(
-            f"{chosen.name} does not follow instructions; use the 1.7B model and a named speaker, or none.",
-            param="instructions",
-        )
+    if not request.instruct or chosen.follows_instructions:
+        return chosen
+    if request.size is None and (better := instructable(chosen)) and better in at_hand:
+        return better
+    if request.strict:
+        raise not_followed(chosen)
     return chosen
 
 
 def choose_smaller(request: SpeechRequest, checkpoint: Checkpoint) -> Checkpoint | None:
     """Return the smaller checkpoint that can speak a request if there is too little memory for `checkpoint`.
 
-    None if there is none, if the request itself asks for a size, or if it has an instruction, which smaller ones can't
-    follow.
+    None if there is none, if the request itself asks for a size, or if it is strict and has an instruction, which
+    smaller ones can't follow.
     """
     smaller = Checkpoint(checkpoint.kind, "0.6B")
-    if request.size or request.instruct or smaller == checkpoint or smaller not in PUBLISHED:
+    instructed = request.instruct and request.strict
+    if request.size or instructed or smaller == checkpoint or smaller not in PUBLISHED:
         return None
     return smaller
 

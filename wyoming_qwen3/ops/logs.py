@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from wyoming_qwen3.core.errors import SpeechError
@@ -15,6 +16,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\
 
 _MAX_A_MINUTE = 30
 _MINUTE = 60.0
+_MAX_KNOWN = 256
 
 
 class Lines(logging.Formatter):
@@ -81,6 +83,27 @@ class Faults:
             self._since, self._told = now, 0
         self._told += 1
         return self._told <= _MAX_A_MINUTE
+
+
+class WarningLog:
+    """Logs each warning once for each client."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+
+    def add(self, caller: tuple[str, str], warning: str) -> None:
+        """Log that a request was met in another way than it asked for, unless that is known.
+
+        `caller` is the request's source and its client. At most `_MAX_KNOWN` warnings are remembered.
+        """
+        key = *caller, warning
+        if key not in self._seen:
+            self._faults.replaced(caller[0], warning, client=caller[1])
+        self._seen[key] = None
+        self._seen.move_to_end(key)
+        if len(self._seen) > _MAX_KNOWN:
+            self._seen.popitem(last=False)
 
 
 def _known(facts: Mapping[str, object]) -> str:

@@ -57,6 +57,10 @@ class Backend(Protocol):
     def side_by_side(self) -> int:
         """How many pieces may be generated at a time without changing the audio of any."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each part of the request that is left out."""
+
     def submit(self, text: str, turn: Priority = ...) -> PieceAudio:
         """Start to speak a piece of text and return its audio, to be used as a context manager."""
 
@@ -68,6 +72,8 @@ class EngineBackend:
     worker: Worker
     checkpoint: Checkpoint | None
     request: SpeechRequest
+    warnings: tuple[str, ...] = ()
+    """A sentence for each part of the request that is left out."""
 
     @property
     def model(self) -> str:

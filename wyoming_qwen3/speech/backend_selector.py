@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size, published
 from wyoming_qwen3.core.errors import (
     BackendUnavailable,
     EngineFailed,
@@ -15,7 +15,8 @@ from wyoming_qwen3.core.errors import (
     SpeechError,
     Unavailable,
 )
-from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode
+from wyoming_qwen3.core.instructions import as_spoken, instructable
+from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.model_choice import choose_model, choose_smaller
@@ -181,7 +182,10 @@ class BackendSelector:
         if chosen == "standby":
             if model and mode == "auto":
                 self._models.load_soon(model.checkpoint)
-            return EngineBackend(await held.enter_async_context(self._standby.use()), None, request)
+            asked, warnings = as_spoken(request, None)
+            if mode == "auto":
+                warnings = (_stands_in(model), *warnings)
+            return EngineBackend(await held.enter_async_context(self._standby.use()), None, asked, warnings)
         if model and chosen == "qwen3":
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with aside() if waits else contextlib.nullcontext():
@@ -196,7 +200,7 @@ class BackendSelector:
         if not self._models.has_engine:
             return None, None
         try:
-            checkpoint = choose_model(request, self._models.size)
+            checkpoint = choose_model(request, self._models.size, await self._at_hand(request))
         except InvalidRequest as error:
             if self._servers is None:
                 raise
@@ -212,7 +216,15 @@ class BackendSelector:
         worker = await held.enter_async_context(self._models.use(checkpoint))
         if isinstance(request.voice, Reference | Kept):
             request = replace(request, voice=await self._prompts.prompt(worker, checkpoint, request.voice))
-        return EngineBackend(worker, checkpoint, request)
+        return EngineBackend(worker, checkpoint, *as_spoken(request, checkpoint))
+
+    async def _at_hand(self, request: SpeechRequest) -> tuple[Checkpoint, ...]:
+        """Return the checkpoint that follows the request's instruction, if it can speak without being downloaded."""
+        if not request.instruct or request.size:
+            return ()
+        own = published(kind_for(request.voice), self._models.size)
+        better = instructable(own)
+        return (better,) if better and better != own and await self._models.at_hand(better) else ()
 
     async def _with_clips(self, request: SpeechRequest) -> SpeechRequest:
         """Return the request with a kept voice replaced by its clips.
@@ -222,3 +234,19 @@ class BackendSelector:
         if isinstance(request.voice, Kept):
             return replace(request, voice=await self._prompts.reference(request.voice))
         return request
+
+
+_NOT_READY: Mapping[State, str] = {
+    State.MISSING: "is not downloaded",
+    State.DOWNLOADING: "is being downloaded",
+    State.ON_DISK: "is being loaded",
+    State.LOADING: "is being loaded",
+    State.FAILED: "can't be used",
+}
+
+
+def _stands_in(model: Model | None) -> str:
+    """Return a warning that the standby voice speaks because `model` is not ready; None is a model of vLLM servers."""
+    if model:
+        return f"The standby voice spoke, because {model.checkpoint.name} {_NOT_READY[model.state]}."
+    return "The standby voice spoke, because no vLLM server can."

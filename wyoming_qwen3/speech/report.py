@@ -1,6 +1,6 @@
 """The outcome and figures of an utterance, and its line in the log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wyoming_qwen3.core.request import Description, SpeechRequest
 from wyoming_qwen3.core.speakers import Speaker
@@ -30,6 +30,9 @@ class Report:
 
     wall: float = 0.0
     """Seconds from the first text to the last audio."""
+
+    warnings: list[str] = field(default_factory=list)
+    """A sentence for each part of the request that the backend left out, known when the first audio is there."""
 
     outcome: str = "stopped"
     """How it ended: "whole"; "cut" at the length that was asked for; "stopped" before its end; or an error's code."""

@@ -23,6 +23,7 @@ from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
 from wyoming_qwen3.core.speakers import find_language
 from wyoming_qwen3.models.worker import EngineRow
+from wyoming_qwen3.ops.logs import Faults, WarningLog
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.history.store import History, Recording
 from wyoming_qwen3.text.live import LiveScript
@@ -92,7 +93,9 @@ class Synthesizer:
         admission: Admission,
         metrics: Metrics,
         options: Options,
+        faults: Faults,
     ) -> None:
+        """`faults` is the log of requests that were answered in another way than they asked for."""
         self.backends = backends
         self._admission = admission
         self._metrics = metrics
@@ -101,6 +104,7 @@ class Synthesizer:
         self.on_spoken: Callable[[str, Report], None] | None = None
         """Called at the end of each utterance with its source and its report."""
 
+        self._warnings = WarningLog(faults)
         self._speeds: dict[str, float] = {}
         """The last measured generation speed of each model, in seconds of audio per second."""
 
@@ -164,6 +168,10 @@ class Synthesizer:
         """
         if speed is not None and speed != float("inf"):
             self._speeds[model] = speed
+
+    def log_warning(self, caller: Caller, warning: str) -> None:
+        """Log that an utterance differs from what its client asked for, once for each client."""
+        self._warnings.add((caller.source, caller.client or "local"), warning)
 
     def _record(self, request: SpeechRequest) -> Recording | None:
         """Return a new recording if the speech is to be kept in the history.
@@ -346,6 +354,7 @@ class SpeechSession:
         engaging = self._synthesizer.engage(self._caller, request, first.text, live=live, resumed=resumed)
         async with engaging as (backend, self._place):
             self.report.model = backend.model
+            self._warn(backend.warnings)
             if self._buffer is None:
                 self._buffer = self._synthesizer.buffer(self._caller, request, backend.model)
             if silence:  # only once there is a backend: a listener who gets the beginning is to get the rest
@@ -447,6 +456,13 @@ class SpeechSession:
         if segment and self._recording:
             self._said.append(segment)
         return segment
+
+    def _warn(self, warnings: Sequence[str]) -> None:
+        """Report warnings that are new to this utterance, and log those that are new to its client."""
+        new = [warning for warning in warnings if warning not in self.report.warnings]
+        self.report.warnings += new
+        for warning in new:
+            self._synthesizer.log_warning(self._caller, warning)
 
     def _add_cost(self, row: PieceAudio) -> None:
         self.report.text_tokens += row.text_tokens

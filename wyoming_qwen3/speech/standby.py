@@ -73,13 +73,13 @@ def choose_engine(
     """Return what speaks this request; None if nothing can now.
 
     The standby voice replaces a named speaker, in English, while the checkpoint is not ready. It never replaces a
-    designed or cloned voice, or one that follows an instruction. A language that only Qwen3 speaks waits for the
-    checkpoint if that is on disk or being loaded. `guessed` is the language that the text seems to be in, for requests
-    that leave it open. `state` is that of the checkpoint; None if there is none to look at.
+    designed or cloned voice, nor one with an instruction if the request is strict. A language that only Qwen3 speaks
+    waits for the checkpoint if that is on disk or being loaded. `guessed` is the language that the text seems to be in,
+    for requests that leave it open. `state` is that of the checkpoint; None if there is none to look at.
 
     Raises LanguageNotSupported or NotSupported if only the standby voice may speak and it can't do what is asked.
     """
-    plain = isinstance(request.voice, Speaker) and not request.instruct
+    plain = isinstance(request.voice, Speaker) and not (request.instruct and request.strict)
     language = request.language or guessed
     english = language is None or language.code == "en"
     if mode == "only":

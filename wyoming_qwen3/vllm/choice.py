@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Kind, Size
 from wyoming_qwen3.core.errors import (
     BackendUnavailable,
-    InstructionsNotSupported,
     ModelNotFound,
     NotSupported,
     SpeechError,
 )
+from wyoming_qwen3.core.instructions import not_followed
 from wyoming_qwen3.core.request import SpeechRequest, kind_for
 
 from .fault import Blame
@@ -25,14 +25,15 @@ def choose_checkpoint(
     """The checkpoint for what is asked, of those that are `served`, each with whether a server with it is up.
 
     The request's size, else one that follows its instruction, else one that is up, else the preferred size, else the
-    larger. `unknown` holds what is said of servers that have never told what they serve: one of them may be what is
-    missing. Raises BackendUnavailable then, else NotSupported, ModelNotFound and InstructionsNotSupported.
+    larger. An instruction that none follows is an error only if the request is strict. `unknown` holds what is said of
+    servers that have never told what they serve: one of them may be what is missing. Raises BackendUnavailable then,
+    else NotSupported, ModelNotFound and InstructionsNotSupported.
     """
     check_sampling(request)
     kind = kind_for(request.voice)
     some = [one for one in served if one.kind == kind and request.size in (None, one.size)]
-    fit = [one for one in some if one.follows_instructions or not request.instruct]
-    if fit:
+    following = [one for one in some if one.follows_instructions or not request.instruct]
+    if fit := following or ([] if request.strict else some):
         return max(fit, key=lambda one: (served[one], one.size == preferred, one.size))
     if None in unknown or kind in unknown:
         raise BackendUnavailable(f"No vLLM server that may serve {KIND_NAMES[kind]} has been reached yet.")
@@ -42,10 +43,7 @@ def choose_checkpoint(
 def _never(kind: Kind, request: SpeechRequest, some: Sequence[Checkpoint]) -> SpeechError:
     name = KIND_NAMES[kind]
     if some:
-        return InstructionsNotSupported(
-            f"{some[0].name} does not follow instructions; only the 1.7B model with a named speaker does.",
-            param="instructions",
-        )
+        return not_followed(some[0])
     if request.size:
         return ModelNotFound(f"None of the vLLM servers serves {name} in {request.size}.", param="model")
     return NotSupported(f"None of the vLLM servers serves {name} (--vllm-{name.lower()}-url).", param="voice")

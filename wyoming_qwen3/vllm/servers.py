@@ -10,6 +10,7 @@ from typing import Any
 
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.core.errors import BackendUnavailable, RunawaySpeech
+from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import FRAME_SAMPLES, FloatArray, Priority, Reference, SpeechRequest
 
 from .body import speech_body, voice_fields
@@ -84,8 +85,9 @@ class Servers:
         Raises Unavailable or EngineFailed where none of the servers can, and InvalidRequest where none ever will.
         """
         checkpoint, voice = self.choose(request), request.voice
+        request, warnings = as_spoken(request, checkpoint)
         encoded = await asyncio.to_thread(voice_fields, voice) if isinstance(voice, Reference) else voice_fields(voice)
-        speaker = VllmBackend(self, checkpoint, request, encoded)
+        speaker = VllmBackend(self, checkpoint, request, encoded, warnings)
         with speaker.begin(text) as first:
             await first.begun()
             yield speaker
@@ -147,6 +149,9 @@ class VllmBackend:
     request: SpeechRequest
     voice: dict[str, Any]
     """The fields of a body that name, describe or show it."""
+
+    warnings: tuple[str, ...] = ()
+    """A sentence for each part of the request that is left out."""
 
     side_by_side: int = field(default=1, init=False)
     """A server has others to speak for."""
