@@ -205,7 +205,7 @@ def seed(sane: NativeEngine, monkeypatch: pytest.MonkeyPatch) -> int:
     """One that makes a longer speech than the seed after it, with a limit between the two."""
     lengths = [len(samples(list(outputs(sane, seed=n)))) // 4 // FRAME for n in range(9)]
     seed = max(range(8), key=lambda n: lengths[n] - lengths[n + 1])
-    monkeypatch.setattr(decode, "frame_limit", lambda *_: lengths[seed] - 1)
+    monkeypatch.setattr(decode, "frame_limit_of_tokens", lambda *_: lengths[seed] - 1)
     return seed
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
-from wyoming_qwen3.speech.playback_buffer import PlaybackBuffer, expected_seconds, last_pause, plays_through
+from wyoming_qwen3.speech.playback_buffer import PlaybackBuffer, last_pause, plays_through
 
 FRAME = 0.08
 
@@ -35,14 +35,6 @@ FRAME = 0.08
 )
 def test_when_playback_does_not_stall(made: float, expected: float, speed: float, chunk: float, plays: bool) -> None:
     assert plays_through(made, expected, speed, chunk) is plays
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("", 0.0), ("The front door is open.", 1.5), ("玄関のドアが開いています。", 2.9), ("前门开着。", 1.1)],
-)
-def test_about_how_long_a_text_takes(text: str, seconds: float) -> None:
-    assert expected_seconds(text) == pytest.approx(seconds, abs=0.06)
 
 
 def sent(buffer: PlaybackBuffer, expected: float, pace: float, chunks: list[int]) -> list[int]:

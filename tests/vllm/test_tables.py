@@ -23,7 +23,7 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import find_language, find_voice
-from wyoming_qwen3.vllm.body import frame_limit, speech_body, voice_fields
+from wyoming_qwen3.vllm.body import speech_body, voice_fields
 from wyoming_qwen3.vllm.choice import choose_checkpoint, choose_server
 from wyoming_qwen3.vllm.fault import Blame, broken, refusal
 from wyoming_qwen3.vllm.server import Server
@@ -216,20 +216,11 @@ def test_a_prompt_with_codes_is_of_no_use_to_a_server() -> None:
         voice_fields(ClonePrompt(np.ones(1024, np.float32), np.ones((3, 16), np.int64), "Hi."))
 
 
-@pytest.mark.parametrize(
-    ("text", "most", "limit"),
-    [
-        ("Hi.", None, 192),
-        ("x" * 300, None, 1200),
-        ("9" * 100, None, 1200),
-        ("字" * 100, None, 1200),
-        ("x" * 9999, None, 4096),
-        ("Hi.", 50, 50),
-        ("Hi.", 5000, 192),
-    ],
-)
-def test_frames_that_a_text_can_need(text: str, most: int | None, limit: int) -> None:
-    assert frame_limit(text, most) == limit
+@pytest.mark.parametrize(("most", "limit"), [(None, 192), (50, 50), (5000, 192)])
+def test_speech_of_a_server_is_limited(most: int | None, limit: int) -> None:
+    request = SpeechRequest(RYAN, sampling=Sampling(max_frames=most))
+    body = speech_body(request, "Hi.", SMALL, "model", {})
+    assert body["max_new_tokens"] == limit
 
 
 # What comes back

@@ -14,6 +14,7 @@ import numpy as np
 
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Reference
+from wyoming_qwen3.core.speech_length import seconds_by_person
 
 from .activity import HOP_SECONDS, Activity, find_speech
 from .decode import read_clip, resample
@@ -200,33 +201,16 @@ def _check_silence(seconds: float, speech: Activity) -> list[ClipFinding]:
     return findings
 
 
-_PACES = {"syllable": (1 / 8, 1 / 2), "mora": (1 / 12, 1 / 3), "letter": (1 / 25, 1 / 6), "digit": (1 / 25, 4 / 3)}
-"""Seconds that a character takes of whoever speaks fast, and slowly, pauses not counted.
-
-After Pellegrino, Coupé and Marsico, A cross-language perspective on speech information rate, Language 87 (2011):
-5 syllables a second in Chinese, 6 in English, 8 in Japanese. A digit may be a word of eight letters.
-"""
-
 _FAR_OFF = 1.5
 """Factor beyond what is usual from which the text can't be what is said: the model then goes on without an end."""
-
-_KINDS = {
-    "CJK": "syllable",
-    "HANGUL": "syllable",
-    "IDEOGRAPHIC": "syllable",
-    "HIRAGANA": "mora",
-    "KATAKANA": "mora",
-    "KATAKANA-HIRAGANA": "mora",
-}
-"""First word of a letter's Unicode name -> how fast it is read."""
 
 
 def _check_text(text: str, seconds: float) -> list[ClipFinding]:
     """Whether a text can be what is said in so many seconds of speech."""
-    kinds = [_kind(character) for character in unicodedata.normalize("NFKC", text) if character.isalnum()]
-    if not kinds:
+    lengths = seconds_by_person(text)
+    if lengths is None:
         return [_error("text_empty", "The text has no letters; write what the clip says, or leave the text out.")]
-    shortest, longest = (sum(_PACES[kind][end] for kind in kinds) for end in (0, 1))
+    shortest, longest = lengths
     said = f"takes {shortest:.1f} to {longest:.1f} s to say, but the clip has {seconds:.1f} s of speech"
     if seconds > longest:
         make, code = (_error, "text_too_short") if seconds > longest * _FAR_OFF else (_warning, "text_short")
@@ -235,12 +219,6 @@ def _check_text(text: str, seconds: float) -> list[ClipFinding]:
         make, code = (_error, "text_too_long") if seconds < shortest / _FAR_OFF else (_warning, "text_long")
         return [make(code, f"The text {said}; write only what the clip says.")]
     return []
-
-
-def _kind(character: str) -> str:
-    if character.isdigit():
-        return "digit"
-    return _KINDS.get(unicodedata.name(character, "").split(" ")[0], "letter")
 
 
 # What is made of several.

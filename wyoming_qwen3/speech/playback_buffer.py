@@ -20,11 +20,6 @@ _MAX_CHUNK = 4 * FRAME_SAMPLES / SAMPLE_RATE
 _CAUTION = 0.95
 """Share of the measured speed that is relied on."""
 
-_LETTER, _SYLLABLE = 0.065, 0.22
-"""Seconds that a character takes to say: of an alphabet, and of a script whose characters are syllables."""
-
-_FIRST_OF_EAST_ASIA = "\u2e80"
-
 _BLOCK = SAMPLE_RATE // 100
 _QUIET_BLOCKS = 6
 """60 ms: the closure of a plosive, inside a word, is rarely longer."""
@@ -34,11 +29,6 @@ _QUIET = 0.03
 
 _SILENT = 1e-3
 """Level below which a block is quiet whatever is beside it: -60 dBFS."""
-
-
-def expected_seconds(text: str) -> float:
-    """Return roughly how many seconds a text takes to say."""
-    return sum(_SYLLABLE if character >= _FIRST_OF_EAST_ASIA else _LETTER for character in text)
 
 
 def plays_through(made: float, expected: float, speed: float, chunk: float) -> bool:

@@ -22,6 +22,7 @@ from wyoming_qwen3.core.errors import SpeechError, StorageFailed
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
 from wyoming_qwen3.core.speakers import find_language
+from wyoming_qwen3.core.speech_length import expected_seconds
 from wyoming_qwen3.models.worker import EngineRow
 from wyoming_qwen3.ops.logs import Faults, WarningLog
 from wyoming_qwen3.ops.metrics import Metrics
@@ -34,7 +35,7 @@ from .admission import Admission, Place
 from .backend import Backend, EngineBackend, PieceAudio
 from .backend_selector import BackendSelector
 from .piece_queue import PieceQueue
-from .playback_buffer import MAX_HOLD_SECONDS, PlaybackBuffer, expected_seconds
+from .playback_buffer import MAX_HOLD_SECONDS, PlaybackBuffer
 from .replay import facts
 from .report import Report, log_line
 from .text_feed import TEXT_TIMEOUT_SECONDS, TextFeed

@@ -5,7 +5,6 @@ Fields that it does not know it drops without a word, so nothing is sent that is
 """
 
 import base64
-import unicodedata
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +14,11 @@ from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint
 from wyoming_qwen3.core.errors import InvalidRequest, NotSupported
 from wyoming_qwen3.core.request import ClonePrompt, Description, Kept, Reference, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import Speaker
+from wyoming_qwen3.core.speech_length import frame_limit_of_text
 from wyoming_qwen3.store.voices import wav
 
 _MAX_FRAMES = 4096
 """Its own bound for max_new_tokens."""
-
-_MIN_FRAMES = 192
-_FRAMES_PER_LETTER = 4
-_FRAMES_PER_SYLLABLE = 12
-"""Three to four times what is needed at an ordinary pace, as for the native engine."""
 
 _REFERENCE_SECONDS = (1.0, 30.0)
 
@@ -45,7 +40,7 @@ def speech_body(
         **voice,
         "instructions": words or None,
         "seed": request.sampling.seed,
-        "max_new_tokens": frame_limit(text, request.sampling.max_frames),
+        "max_new_tokens": frame_limit_of_text(text, min(request.sampling.max_frames or _MAX_FRAMES, _MAX_FRAMES)),
         "response_format": "pcm",
         "stream": True,
         "stream_format": "audio",
@@ -96,13 +91,3 @@ def _fitted(clip: Reference) -> Reference:
     if samples.size > longest and not samples[longest:].any():
         samples = samples[:longest]
     return replace(clip, samples=np.pad(samples, (0, max(0, shortest - samples.size))))
-
-
-def frame_limit(text: str, most: int | None) -> int:
-    """Codec frames that a text can need at most, so that speech which reaches them is a runaway.
-
-    Digits, and characters that stand for a syllable or a word, take longer to say than letters.
-    """
-    long = sum(char.isdigit() or unicodedata.east_asian_width(char) in "WF" for char in text)
-    limit = max(_MIN_FRAMES, _FRAMES_PER_SYLLABLE * long + _FRAMES_PER_LETTER * (len(text) - long))
-    return min(limit, most or _MAX_FRAMES, _MAX_FRAMES)

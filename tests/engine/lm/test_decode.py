@@ -11,7 +11,7 @@ from tests.engine.golden import GREEDY, Pair, admit, request, run
 from wyoming_qwen3.core.checkpoints import Kind, Size
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Sampling
-from wyoming_qwen3.engine.lm.decode import Row, frame_limit
+from wyoming_qwen3.engine.lm.decode import Row
 
 KINDS: tuple[Kind, ...] = ("custom_voice", "voice_design", "base")
 TEXTS = ("Hello there.", "It's 12 o'clock!", "你好，世界。", "Wie geht es dir?")
@@ -207,13 +207,6 @@ def test_special_tokens_in_the_text_are_plain_characters(either: LoadPair) -> No
         row.feed(letter)
     row.finish()
     assert run(pair.decoder, row) == [golden]
-
-
-@pytest.mark.parametrize(("tokens", "frames"), [(1, 60), (4, 90), (5, 100), (10, 100), (11, 110), (500, 5000)])
-def test_frame_limit_follows_the_text(tokens: int, frames: int) -> None:
-    assert frame_limit(tokens, None) == frames
-    assert frame_limit(tokens, 105) == min(frames, 105)
-    assert frame_limit(tokens, 3) == 3
 
 
 def test_row_ends_at_its_limit(either: LoadPair) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.speech_length import frame_limit_of_tokens
 from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.isolation import attempt, together_or_alone
 
@@ -26,10 +27,6 @@ from .transformer import KvCache
 
 Ending = Literal["eos", "limit", "error"]
 
-_MIN_FRAMES = 100
-_FRAMES_PER_TOKEN = 10
-_FRAMES_AROUND_A_WORD = 50
-
 _SPARE_POSITIONS = 128
 """Positions that a new KV cache has beyond the prompt: 10 s of speech before it must grow."""
 
@@ -38,17 +35,6 @@ _REMEMBERED_HEADS = 32
 
 _SUPPRESSED = 1024
 """Upstream never samples the last 1024 ids of the talker's vocabulary, except the end of speech."""
-
-
-def frame_limit(text_tokens: int, max_frames: int | None) -> int:
-    """Return the most frames that a text of `text_tokens` tokens may take: 10 per token, and at most `max_frames`.
-
-    A token takes 3 to 4 frames at an ordinary pace, so speech beyond the limit is a runaway. A short text may take 50
-    frames more, for the sound around its words, as long as that does not bring the limit above 100.
-    """
-    around = min(_MIN_FRAMES, _FRAMES_AROUND_A_WORD + _FRAMES_PER_TOKEN * text_tokens)
-    limit = max(around, _FRAMES_PER_TOKEN * text_tokens)
-    return limit if max_frames is None else min(limit, max_frames)
 
 
 @dataclass(eq=False)
@@ -119,7 +105,7 @@ class Row:
     @property
     def limit(self) -> int:
         """Frames after which the row ends with "limit"; grows with the text."""
-        return frame_limit(self.text_tokens, self._max_frames)
+        return frame_limit_of_tokens(self.text_tokens, self._max_frames)
 
     @property
     def ready(self) -> bool:
