@@ -23,6 +23,7 @@ from wyoming_qwen3.api.speech_response import private_file, stream_audio
 from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body, parse_query
 from wyoming_qwen3.api.validation import Query as QueryModel
 from wyoming_qwen3.api.voices.kept import DeletedAnswer
+from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode
 from wyoming_qwen3.audio.streaming import in_thread
@@ -298,7 +299,7 @@ def _convert(path: Path, audio_format: AudioFormat) -> bytes:
         clip = read_clip(path.read_bytes(), max_seconds=MAX_SECONDS + 1, param="id")
     except (OSError, InvalidRequest) as error:
         raise StorageFailed("The audio of this entry can't be read.") from error
-    samples = clip.samples * (32768 / 32767)  # libav has a scale of 32768 where ours of 16 bits is 32767
+    samples = clip.samples * (pcm.LIBRARY_SCALE / pcm.SCALE)  # so that it is quantized to the samples of the file
     return encode(samples, audio_format)
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from aiohttp import web
 
 from wyoming_qwen3.api.app_keys import Store
 from wyoming_qwen3.api.speech import MAX_BYTES
+from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.audio.streaming import in_thread, whole
@@ -144,7 +144,7 @@ def _read(path: Path, param: str) -> FloatArray:
     except OSError as error:
         raise StorageFailed("A sound that is kept can't be read from the disk.") from error
     if path.suffix == ".pcm":  # what was rendered so has no header
-        return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+        return pcm.from_int16(data, pcm.LIBRARY_SCALE)
     return _decode(data, param)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 _LOGGER = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ class _Writing:
     def write(self, samples: FloatArray) -> None:
         if self._flac is None:
             self._flac = _Flac(self._part)
-        self._flac.write(_to_int16(samples))
+        self._flac.write(pcm.quantize(samples))
         self._samples += len(samples)
 
     def complete(self) -> AudioFile | None:
@@ -265,12 +266,6 @@ class _FlacFile:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _to_int16(samples: FloatArray) -> npt.NDArray[np.int16]:
-    """The samples that a listener gets: audio/pcm.py's formula, which this floor of the house can't import."""
-    scaled: npt.NDArray[np.int16] = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
-    return scaled
 
 
 def _reason(error: Exception) -> str:

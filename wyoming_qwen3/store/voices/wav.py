@@ -5,13 +5,13 @@ import io
 import numpy as np
 import soundfile
 
+from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
 
 from .checks import check_words
 
 _RATES = range(8_000, 192_000 + 1)
-_FULL_SCALE = 32768
 
 
 def check_clip(clip: Reference) -> None:
@@ -31,9 +31,9 @@ def pack(clip: Reference) -> bytes:
     """
     check_clip(clip)
     # libsndfile scales a float by 32767 and reads by 32768, so that a clip would fade each time it is kept.
-    pcm = np.clip(np.rint(clip.samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    samples = pcm.quantize(clip.samples, pcm.LIBRARY_SCALE)
     file = io.BytesIO()
-    soundfile.write(file, pcm, clip.sample_rate, subtype="PCM_16", format="WAV")
+    soundfile.write(file, samples, clip.sample_rate, subtype="PCM_16", format="WAV")
     return file.getvalue()
 
 
@@ -43,10 +43,10 @@ def unpack(data: bytes, text: str | None) -> Reference:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             if (file.format, file.subtype, file.channels) != ("WAV", "PCM_16", 1):
                 raise InvalidRequest("A kept recording is a mono WAV file of 16 bits.", param="samples")
-            pcm = file.read(dtype="int16")
+            samples = file.read(dtype="float32")  # exact: scaled by a power of two
             rate = file.samplerate
     except soundfile.LibsndfileError as error:
         raise InvalidRequest("The recording is not a whole WAV file.", param="samples") from error
-    if not pcm.size or rate not in _RATES:
+    if not samples.size or rate not in _RATES:
         raise InvalidRequest("The recording is empty or has a rate that is not taken.", param="samples")
-    return Reference(pcm.astype(np.float32) / np.float32(_FULL_SCALE), rate, text)
+    return Reference(samples, rate, text)
