@@ -20,7 +20,7 @@ from . import prompts as prompt_files
 from . import wav
 from .archive_members import PARAM, read_members, write_members
 from .checks import check_name
-from .fields import Fields
+from .json_object import JsonObject
 from .record import read_design, read_former_names, read_manner, read_time, read_type, write_manner
 from .voice import Design, KeptVoice, Manner, VoiceType
 
@@ -64,7 +64,7 @@ def unpack(data: bytes) -> VoiceArchive:
     members = read_members(data)
     if _MANIFEST not in members:
         raise InvalidRequest(f"The archive has no {_MANIFEST}, so it is not one of a voice.", param=PARAM)
-    manifest = Fields(_parse(members[_MANIFEST]), _MANIFEST, PARAM)
+    manifest = JsonObject(_parse(members[_MANIFEST]), _MANIFEST, PARAM)
     _check_version(manifest)
     manifest.check_names(*_FIELDS)
     if manifest.get("design") is not None:
@@ -123,7 +123,7 @@ def _parse(manifest: bytes) -> object:
         raise InvalidRequest(f"{_MANIFEST} in the archive must be JSON in UTF-8.", param=PARAM) from error
 
 
-def _check_version(manifest: Fields) -> None:
+def _check_version(manifest: JsonObject) -> None:
     if manifest.get("format") != _FORMAT:
         raise InvalidRequest(f"The archive is not one of a voice: its format must be {_FORMAT}.", param=PARAM)
     version = manifest.get("version")
@@ -135,7 +135,7 @@ def _check_version(manifest: Fields) -> None:
         raise InvalidRequest(f"The archive's version must be {_VERSION}.", param=PARAM)
 
 
-def _read_recordings(manifest: Fields, members: Mapping[str, bytes]) -> tuple[Reference, ...]:
+def _read_recordings(manifest: JsonObject, members: Mapping[str, bytes]) -> tuple[Reference, ...]:
     listed: dict[str, str | None] = {}
     samples = manifest.children("samples")
     for sample in samples:

@@ -14,8 +14,8 @@ from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED
 from wyoming_qwen3.core.speakers import LANGUAGES, MAX_VOICE_NAME_CHARACTERS, SPEAKERS
 
 from .checks import check_words
-from .fields import Fields
 from .former_names import MAX_FORMER_NAMES
+from .json_object import JsonObject
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType, is_id
 
 Record: TypeAlias = dict[str, Any]
@@ -58,7 +58,7 @@ def write_manner(manner: Manner) -> Record:
 
 def read_record(voice_id: str, record: object) -> KeptVoice:
     """Return the voice in JSON. Raises InvalidRequest, naming the field, if the JSON is not a record of this schema."""
-    fields = Fields(record, RECORD_FILE)
+    fields = JsonObject(record, RECORD_FILE)
     _check_schema(fields)
     return KeptVoice(
         id=voice_id,
@@ -76,17 +76,17 @@ def read_record(voice_id: str, record: object) -> KeptVoice:
     )
 
 
-def read_type(fields: Fields) -> VoiceType:
+def read_type(fields: JsonObject) -> VoiceType:
     """Return the voice's type."""
     return fields.choice("type", {name: name for name in get_args(VoiceType)})
 
 
-def read_time(fields: Fields, name: str) -> float:
+def read_time(fields: JsonObject, name: str) -> float:
     """Return a time in seconds since 1970."""
     return fields.number(name, 0, 1e12)
 
 
-def read_manner(fields: Fields) -> Manner:
+def read_manner(fields: JsonObject) -> Manner:
     """Return the manner whose fields these are."""
     return Manner(
         description=fields.text("description"),
@@ -99,7 +99,7 @@ def read_manner(fields: Fields) -> Manner:
     )
 
 
-def read_design(fields: Fields) -> Design | None:
+def read_design(fields: JsonObject) -> Design | None:
     """Return the voice's design; None if it was not made from words."""
     if fields.get("design") is None:
         return None
@@ -112,7 +112,7 @@ def read_design(fields: Fields) -> Design | None:
     )
 
 
-def read_former_names(fields: Fields) -> tuple[str, ...]:
+def read_former_names(fields: JsonObject) -> tuple[str, ...]:
     """Return the voice's former names, the last MAX_FORMER_NAMES of them; empty if the field is null or absent."""
     names = [] if fields.get("former_names") is None else fields.items("former_names")
     for name in names:
@@ -122,12 +122,12 @@ def read_former_names(fields: Fields) -> tuple[str, ...]:
     return tuple(map(str, names[-MAX_FORMER_NAMES:]))
 
 
-def _check_schema(fields: Fields) -> None:
+def _check_schema(fields: JsonObject) -> None:
     if (schema := fields.whole_number("schema", 0, 2**31)) != SCHEMA:
         raise InvalidRequest(f"{RECORD_FILE} has schema {schema}, but this version of the program reads {SCHEMA} only.")
 
 
-def _read_name(fields: Fields) -> str:
+def _read_name(fields: JsonObject) -> str:
     # Not check_name: a voice whose name a later version reserves is kept, and can be renamed.
     name = fields.text("name")
     if not 1 <= len(name) <= MAX_VOICE_NAME_CHARACTERS:
@@ -135,14 +135,14 @@ def _read_name(fields: Fields) -> str:
     return name
 
 
-def _read_revision(fields: Fields) -> str:
+def _read_revision(fields: JsonObject) -> str:
     revision = fields.text("revision")
     if not re.fullmatch(r"[0-9a-f]{32}", revision):
         raise fields.wrong("revision", "32 hexadecimal digits")
     return revision
 
 
-def _read_sample(fields: Fields) -> Sample:
+def _read_sample(fields: JsonObject) -> Sample:
     sample_id = fields.text("id")
     if not is_id(sample_id):
         raise fields.wrong("id", "a UUID in lower case")

@@ -10,7 +10,7 @@ from .checks import check_words
 _T = TypeVar("_T")
 
 
-class Fields:
+class JsonObject:
     """The fields of one JSON object in `file`. Each method returns a field's value.
 
     Raises InvalidRequest if the value is not of the kind that the method returns. The message names the file and the
@@ -78,15 +78,16 @@ class Fields:
             raise self.wrong(name, "a list")
         return value
 
-    def child(self, name: str) -> "Fields":
+    def child(self, name: str) -> "JsonObject":
         """Return the fields of an object."""
-        return Fields(self.get(name), self._file, self._param, self._path(name))
+        return JsonObject(self.get(name), self._file, self._param, self._path(name))
 
-    def children(self, name: str) -> list["Fields"]:
+    def children(self, name: str) -> list["JsonObject"]:
         """Return the fields of each object in a list."""
         path = self._path(name)
         return [
-            Fields(item, self._file, self._param, f"{path}[{number}]") for number, item in enumerate(self.items(name))
+            JsonObject(item, self._file, self._param, f"{path}[{number}]")
+            for number, item in enumerate(self.items(name))
         ]
 
     def wrong(self, name: str, accepted: str) -> InvalidRequest:
