@@ -57,7 +57,7 @@ def run(*arguments: str, cwd: Path, **variables: str) -> "subprocess.CompletedPr
 def test_without_a_home_a_folder_is_asked_for(place: Path, command: tuple[str, ...]) -> None:
     ended = run(*command, cwd=place)
     assert ended.returncode == 2
-    said = "wyoming-qwen3: There is no home folder here; say with --data-dir where everything that is kept should be.\n"
+    said = "wyoming-qwen3: There is no home folder; set the folder for all stored data with --data-dir.\n"
     assert ended.stderr == said
     assert list(place.iterdir()) == []
 
@@ -67,7 +67,7 @@ def test_a_home_that_can_not_be_found_is_said(place: Path, folder: str) -> None:
     ended = run("--data-dir", folder, cwd=place)
     assert (ended.returncode, list(place.iterdir())) == (2, [])
     assert ended.stderr == (
-        f"wyoming-qwen3: argument --data-dir: {folder!r} can't be understood: the home folder is not known\n"
+        f"wyoming-qwen3: argument --data-dir: {folder!r} can't be resolved: the home folder is unknown\n"
     )
 
 

@@ -1,1 +1,1 @@
-"""The command line: options, and the commands for a terminal."""
+"""The command line: options, and the terminal commands."""

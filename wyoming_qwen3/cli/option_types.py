@@ -1,4 +1,4 @@
-"""What options accept: text -> value, or argparse.ArgumentTypeError saying what would be accepted."""
+"""Converters for option values: text -> value. They raise argparse.ArgumentTypeError, which says what is accepted."""
 
 import argparse
 import ipaddress
@@ -13,17 +13,17 @@ _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def path(text: str) -> Path:
-    """A folder; ~ is the home of who runs this."""
+    """Return a folder; ~ is the user's home."""
     if not text:
-        raise argparse.ArgumentTypeError("a folder is expected, not nothing")
+        raise argparse.ArgumentTypeError("expected a folder, got nothing")
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise argparse.ArgumentTypeError(f"{text!r} can't be understood: the home folder is not known") from None
+        raise argparse.ArgumentTypeError(f"{text!r} can't be resolved: the home folder is unknown") from None
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """One of these words, in any case."""
+    """Return a converter for one of these words; case is ignored."""
 
     def convert(text: str) -> str:
         for choice in choices:
@@ -35,7 +35,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def voice_fallback(text: str) -> str:
-    """auto, on or off; what a switch takes is on or off, for it was one."""
+    """Return auto, on or off; also accept true, 0 and so on, since the option used to be a switch."""
     if text.lower() == "auto":
         return "auto"
     try:
@@ -45,7 +45,7 @@ def voice_fallback(text: str) -> str:
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
-    """A number from `low` to `high`."""
+    """Return a converter for a number from `low` to `high`."""
 
     def convert(text: str) -> float:
         try:
@@ -60,7 +60,7 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """A whole number from `low` to `high`."""
+    """Return a converter for a whole number from `low` to `high`."""
 
     def convert(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
@@ -71,12 +71,12 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def host(text: str) -> str:
-    """A name or an IP address; one of IPv6 may stand in brackets, as it does in a URL."""
+    """Return a host name or IP address, without the brackets that an IPv6 address may have."""
     return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 
 def address(text: str) -> str:
-    """An IP address."""
+    """Return an IP address."""
     try:
         return str(ipaddress.ip_address(host(text)))
     except ValueError:
@@ -84,12 +84,12 @@ def address(text: str) -> str:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """What stands between commas."""
+    """Return the non-empty items of a comma-separated list."""
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def boolean(text: str) -> bool:
-    """1, true, yes or on; 0, false, no or off."""
+    """Accept 1, true, yes or on; 0, false, no or off."""
     value = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if text.lower() not in value:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
@@ -97,7 +97,7 @@ def boolean(text: str) -> bool:
 
 
 def model(text: str) -> Size | None:
-    """A size; None for auto."""
+    """Return a checkpoint size; None for auto."""
     for size in SIZES:
         if text.lower() == size.lower():
             return size
@@ -107,14 +107,14 @@ def model(text: str) -> Size | None:
 
 
 def device(text: str) -> str:
-    """auto, cpu, cuda or cuda:N."""
+    """Accept auto, cpu, cuda or cuda:N."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not one of auto, cpu, cuda, cuda:N")
     return text
 
 
 def preload(text: str) -> tuple[Kind, ...]:
-    """Kinds of checkpoints, in the order in which they are loaded."""
+    """Return kinds of checkpoints in the order in which they are loaded."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == ["none"]:
         return ()
@@ -125,7 +125,7 @@ def preload(text: str) -> tuple[Kind, ...]:
 
 
 def size(text: str) -> int:
-    """Bytes, of a number with K, M, G or T."""
+    """Return the bytes of a number with K, M, G or T."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
     if not match or not (value := int(float(match[1]) * _BYTES[match[2].upper()])):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 6G or 1500M")
@@ -133,12 +133,12 @@ def size(text: str) -> int:
 
 
 def urls(text: str) -> tuple[str, ...]:
-    """Addresses of servers."""
+    """Return the server addresses in a comma-separated list."""
     return tuple(url(one) for one in words(text))
 
 
 def url(text: str) -> str:
-    """The address of a server, without what follows its root."""
+    """Return the root URL of a server."""
     parsed = urlparse(text)
     try:
         fits = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
@@ -150,7 +150,7 @@ def url(text: str) -> str:
 
 
 def uri(text: str) -> str:
-    """Where Wyoming is served."""
+    """Accept an address to serve Wyoming at."""
     parsed = urlparse(text)
     try:
         fits = (
@@ -162,13 +162,13 @@ def uri(text: str) -> str:
         fits = False
     if not fits:
         accepted = f"tcp://HOST:PORT, unix://PATH, stdio://{_brackets(text, 10200)}"
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {accepted}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {accepted}")
     return text
 
 
 def _brackets(text: str, port: int) -> str:
-    """What to add about a URL whose host is an IPv6 address without brackets."""
+    """Return a hint to add to the error if a URL has an IPv6 address without brackets, else ""."""
     scheme, _, rest = text.partition("://")
     if rest.count(":") < 2 or "[" in rest:
         return ""
-    return f"; an IPv6 address stands in brackets, as in {scheme}://[::1]:{port}"
+    return f"; write an IPv6 address in brackets, as in {scheme}://[::1]:{port}"

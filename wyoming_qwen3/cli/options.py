@@ -1,7 +1,7 @@
-"""The command line and the environment -> frozen settings, one part for each reader. Read by __main__ alone.
+"""Turns the command line and the environment into frozen settings. Only __main__ calls it.
 
-Every option `--some-name` is also read from `TTS_QWEN3_SOME_NAME`; the command line wins. What can't be understood
-is an error at start, never a default.
+Every option `--some-name` is also read from `TTS_QWEN3_SOME_NAME`; the command line takes precedence. An invalid value
+is an error at start, never replaced by a default.
 """
 
 import argparse
@@ -24,20 +24,20 @@ _MAX_ACTIVE: dict[Backend, int] = {"native": 16, "vllm": 64}
 
 @dataclass(frozen=True)
 class Vllm:
-    """The vLLM-Omni servers that speak for this one."""
+    """The vLLM-Omni servers to use."""
 
     urls: tuple[tuple[Kind | None, str], ...]
-    """Each with the kind of checkpoint that it is said to serve; None where the server is to tell."""
+    """(kind, URL) of each server. The kind is the one that the user gave; None if the server reports it."""
 
     api_key: str | None = None
 
 
 @dataclass(frozen=True)
 class SupervisorAccess:
-    """Where the Supervisor is that runs the server as an app, and who the app is."""
+    """Access to the Supervisor that runs the server as an app."""
 
     url: str
-    """Of its API, without a slash at the end."""
+    """URL of its API, without a slash at the end."""
 
     token: str = field(repr=False)
 
@@ -52,10 +52,10 @@ class Settings:
     uri: str
     http_host: str
     http_port: int | None
-    """None serves no HTTP there."""
+    """None serves no HTTP at `http_host`."""
 
     ingress_port: int | None
-    """None does not serve Home Assistant's ingress."""
+    """None serves no ingress."""
 
     ingress_address: str
     api_key: str | None
@@ -67,7 +67,7 @@ class Settings:
     max_waiting: int
     data_dir: Path
     voices_dir: Path
-    """Where a person drops clips that become voices."""
+    """Folder where a person puts clips that become voices."""
 
     history: bool
     history_days: float
@@ -75,14 +75,15 @@ class Settings:
     history_size: int | None
     models_dir: Path
     model: Size | None
-    """None chooses by the machine."""
+    """None chooses by device and memory."""
 
     device: str
     backend: Backend
     vllm: Vllm | None
-    """Beside the native backend they speak what it can't now."""
+    """The servers; with the native backend they speak what it can't speak now. None if there are none."""
+
     engine_arguments: tuple[str, ...]
-    """How an engine process computes and logs, as arguments of its program."""
+    """Command-line arguments of the engine processes."""
 
     voice: Speaker
     language: Language | None
@@ -100,20 +101,20 @@ class Settings:
     idle_unload: float
     memory_budget: int | None
     supervisor: SupervisorAccess | None
-    """None where the server is no app of Home Assistant's."""
+    """None if the server is not a Home Assistant app."""
 
     clear_cache: bool
-    """Whether Home Assistant is asked, through the Supervisor, to forget what the standby voice spoke."""
+    """Whether the app clears Home Assistant's speech cache after the standby voice has spoken."""
 
     zeroconf: str | None
-    """A name, "" for the machine's own, None for no announcement."""
+    """The name to announce; "" for one made from the machine's, None for no announcement."""
 
     log_level: str
 
     told: Mapping[str, str | int | float | bool | None]
-    """Every option by its name, as it was understood, for who asks a running server. A secret is whether there is one.
+    """All options by name, for `/health`. A secret is shown as whether it is set.
 
-    None is what is left to the server or the checkpoint.
+    None means that the server or the checkpoint decides.
     """
 
     text: str = ""
@@ -124,9 +125,9 @@ class Settings:
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Settings from the command line and the environment.
+    """Return the settings from the command line and the environment.
 
-    Prints one line and exits with 2 where something can't be understood, with 0 after --help and --version.
+    Prints one line and exits with 2 for invalid input, exits with 0 after --help and --version.
     """
     parser = _parser(environment)
     _refuse_unknown(parser, environment)
@@ -139,9 +140,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 
 
 def _settings(given: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
-    """What was given, as it is where the names are the same, else what it comes to."""
+    """Return settings: options that are fields of the same name, and the fields that are derived from options."""
     if given.ingress_port == given.http_port and not given.no_http:
-        raise InvalidRequest("--ingress-port and --http-port must be two ports.")
+        raise InvalidRequest("--ingress-port and --http-port must be different ports.")
     data_dir = _data_dir(given)
     stdio = given.uri.startswith("stdio:")
     level = "DEBUG" if given.debug else given.log_level
@@ -194,23 +195,23 @@ def _tell(value: Any, *, secret: bool) -> str | int | float | bool | None:
 
 
 def _data_dir(given: argparse.Namespace) -> Path:
-    """Raises InvalidRequest where there is none, for a command that needs one."""
+    """Return the data folder. Raises InvalidRequest if there is none and the command needs one."""
     if given.data_dir is not None:
         folder: Path = given.data_dir
         return folder
     if given.command == "voices" or getattr(given, "show_text", False):
         return Path()
-    raise InvalidRequest("There is no home folder here; say with --data-dir where everything that is kept should be.")
+    raise InvalidRequest("There is no home folder; set the folder for all stored data with --data-dir.")
 
 
 def _supervisor(environment: Mapping[str, str]) -> SupervisorAccess | None:
-    """By the variables that the Supervisor sets for every app, and that bashio reads."""
+    """Read the variables that the Supervisor sets for every app, and that bashio reads."""
     token = environment.get("SUPERVISOR_TOKEN")
     return SupervisorAccess(environment.get("SUPERVISOR_API") or "http://supervisor", token) if token else None
 
 
 def _vllm(given: argparse.Namespace) -> Vllm | None:
-    """The servers, if there are any. Raises InvalidRequest where the options don't go together."""
+    """Return the servers, None if there are none. Raises InvalidRequest if options contradict each other."""
     by_kind: tuple[tuple[Kind | None, tuple[str, ...]], ...] = (
         (None, given.vllm_url),
         ("custom_voice", given.vllm_customvoice_url),
@@ -219,25 +220,25 @@ def _vllm(given: argparse.Namespace) -> Vllm | None:
     )
     urls = tuple((kind, url) for kind, some in by_kind for url in some)
     if given.vllm_fallback and given.backend == "vllm":
-        raise InvalidRequest("--vllm-fallback goes with --backend native: with vllm the servers speak everything.")
+        raise InvalidRequest("--vllm-fallback needs --backend native: with vllm the servers speak everything.")
     wanted = "--backend vllm" if given.backend == "vllm" else "--vllm-fallback" if given.vllm_fallback else None
     if wanted and not urls:
-        raise InvalidRequest(f"{wanted} needs the address of a server: --vllm-url, or one for a kind.")
+        raise InvalidRequest(f"{wanted} needs the address of a server: --vllm-url, or the option for one kind.")
     if urls and not wanted:
-        raise InvalidRequest("The vLLM servers are of no use without --backend vllm or --vllm-fallback.")
+        raise InvalidRequest("The vLLM servers are not used without --backend vllm or --vllm-fallback.")
     if not urls:
         return None
     for option in ("temperature", "top_k", "top_p", "repetition_penalty"):
         if getattr(given, option) is not None:
             flag = option.replace("_", "-")
-            raise InvalidRequest(f"--{flag} can't be had of vLLM servers; set it in their own configuration.")
+            raise InvalidRequest(f"vLLM servers do not support --{flag}; set it in their own configuration.")
     if given.backend == "vllm" and given.text_streaming == "token":
         raise InvalidRequest("--text-streaming token needs --backend native: vLLM servers take whole sentences.")
     return Vllm(urls, given.vllm_api_key or None)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Prints errors as one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"wyoming-qwen3: {message}\n")
@@ -251,7 +252,7 @@ def _parser(environment: Mapping[str, str]) -> _Parser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="serve | say | download | voices")
 
-    # Given before or after the command: a command's copy of an option must not reset what came before it.
+    # Options may stand before or after the command: a command's copy must not reset the value given before it.
     again = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     _add_options(again, {})
     for action in again._actions:
@@ -262,12 +263,12 @@ def _parser(environment: Mapping[str, str]) -> _Parser:
 
     command("serve", "serve the Wyoming protocol (the default)")
     say = command("say", "speak a text to a file or to the loudspeaker", "TEXT")
-    say.add_argument("text", help="what to say; - reads standard input")
+    say.add_argument("text", help="text to speak; - reads standard input")
     say.add_argument("-o", "--output", type=Path, metavar="FILE.wav", help="write a WAV file instead of playing")
-    say.add_argument("--instruct", help="how to say it, in words (1.7B only)")
+    say.add_argument("--instruct", help="how to speak, in words (1.7B only)")
     say.add_argument("--show-text", action="store_true", help="only print the pieces as they would be spoken")
     fetch = command("download", "download a checkpoint")
-    fetch.add_argument("--kind", choices=KINDS, default="custom_voice", help="what it can do (default %(default)s)")
+    fetch.add_argument("--kind", choices=KINDS, default="custom_voice", help="kind of checkpoint (default %(default)s)")
     command("voices", "list the voices")
     return parser
 
@@ -288,7 +289,7 @@ def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]
 
 
 def _from_environment(parser: argparse.ArgumentParser, option: Option, environment: Mapping[str, str]) -> Any:
-    """The option's default: what its variable says, if there is one."""
+    """Return the option's default: the value of its variable if that is set."""
     value = environment.get(option.variable)
     if value is None:
         return option.default
@@ -307,7 +308,7 @@ def _refuse_unknown(parser: argparse.ArgumentParser, environment: Mapping[str, s
 
 
 def _shown(default: Any) -> str:
-    """The default, for the help."""
+    """Return the default as shown in the help."""
     if default in (None, "", ()):
         return ""
     said = "on" if default is True else ",".join(default) if isinstance(default, tuple) else str(default)
@@ -315,7 +316,7 @@ def _shown(default: Any) -> str:
 
 
 def _default_data_dir(environment: Mapping[str, str]) -> Path | None:
-    """None where nobody knows a home: a user without an account, and no HOME."""
+    """Return the default data folder; None if there is no home: a user without an account, and no HOME."""
     if base := environment.get("XDG_DATA_HOME"):
         return Path(base) / "wyoming-qwen3"
     try:

@@ -1,4 +1,4 @@
-"""The commands for a terminal: speak a text into a file or the loudspeaker, and download a checkpoint."""
+"""The terminal commands: speak a text to a file or the loudspeaker, and download a checkpoint."""
 
 import asyncio
 import codecs
@@ -35,9 +35,9 @@ _PLAYERS = (
 
 
 async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, output: Path | None) -> None:
-    """Speak a text, "-" for standard input's, while it comes. A file is there whole or not at all.
+    """Speak a text, or standard input while it arrives for "-". `output` is written completely or not at all.
 
-    Raises a SpeechError where it can't be spoken, written or played.
+    Without `output` the audio is played. Raises a SpeechError if the text can't be spoken, written or played.
     """
     session = synthesizer.open(request, "say")
     feeding = None
@@ -61,7 +61,7 @@ async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, outpu
 
 
 def show_text(text: str) -> None:
-    """Print the pieces of a text as they would be spoken, one a line."""
+    """Print the pieces of a text as they would be spoken, one per line."""
     script = Script()
     script.feed(_read(text))
     script.finish()
@@ -71,10 +71,7 @@ def show_text(text: str) -> None:
 
 
 async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None:
-    """Download a checkpoint, with a progress bar.
-
-    Raises DownloadFailed.
-    """
+    """Download a checkpoint and show a progress bar. Raises DownloadFailed."""
     with _progress(None, desc=checkpoint.name, unit="B", unit_scale=True) as bar:
 
         def report(done: int, total: int) -> None:
@@ -86,7 +83,7 @@ async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None
 
 
 def _progress(bar_format: str | None, **more: Any) -> "tqdm[Any]":
-    """A progress bar, where there is a person to see it."""
+    """Return a progress bar, which is hidden unless stderr is a terminal."""
     return tqdm(bar_format=bar_format, disable=None, **more)
 
 
@@ -99,7 +96,7 @@ async def _feed_arriving(session: SpeechSession) -> None:
 
 
 async def _arriving() -> AsyncIterator[str]:
-    """Standard input's text: as it is written where that is a pipe or a terminal, else as a whole."""
+    """Yield standard input's text: as it arrives if it is a pipe or a terminal, else all at once."""
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
         yield await asyncio.to_thread(sys.stdin.read)
@@ -122,7 +119,7 @@ def _read(text: str) -> str:
 
 class _SampleSink(Protocol):
     def write(self, audio: bytes, /) -> object:
-        """Take s16le mono audio."""
+        """Write s16le mono audio at 24 kHz."""
 
 
 @contextlib.contextmanager
@@ -168,7 +165,7 @@ def _player() -> Iterator[IO[bytes]]:
             break
     else:
         names = ", ".join(command for command, *_ in _PLAYERS)
-        raise InvalidRequest(f"There is no player here ({names}); write a file with -o FILE.wav.")
+        raise InvalidRequest(f"No audio player was found ({names}); write a file with -o FILE.wav.")
     assert player.stdin is not None
     try:
         yield player.stdin

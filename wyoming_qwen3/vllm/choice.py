@@ -53,7 +53,7 @@ def check_sampling(request: SpeechRequest) -> None:
     """Raise NotSupported for what vLLM-Omni would drop without a word."""
     for name in ("temperature", "top_k", "top_p", "repetition_penalty"):
         if getattr(request.sampling, name) is not None:
-            raise NotSupported(f"{name} can't be had of vLLM servers; leave it out.", param=name)
+            raise NotSupported(f"vLLM servers do not support {name}; leave it out.", param=name)
 
 
 def choose_server(
