@@ -219,7 +219,7 @@ async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
         ({"ref_audio": CLIP, "ref_text": "a", "clone_transcript": "b"}, InvalidRequest, "ref_text", "send one"),
         ({"model": "gpt-5"}, ModelNotFound, "model", "'gpt-5'"),
         ({"model": "qwen3-tts-base"}, InvalidRequest, "model", "qwen3-tts-base clones a voice; send ref_audio"),
-        ({"model": "qwen3-tts-voicedesign", "voice": "Ryan"}, InvalidRequest, "model", "as it is described"),
+        ({"model": "qwen3-tts-voicedesign", "voice": "Ryan"}, InvalidRequest, "model", "in a voice that is described"),
         ({"model": "qwen3-tts-customvoice", "instructions": "a"}, InvalidRequest, "model", "a named speaker"),
         (
             {"model": "qwen3-tts-customvoice", "ref_audio": CLIP, "ref_text": SAID},

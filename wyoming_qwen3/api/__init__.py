@@ -1,1 +1,1 @@
-"""The HTTP surface: routes, one file a resource, over the same speaking middle as the Wyoming server."""
+"""The HTTP surface: one file per resource, built on the same speech layer as the Wyoming server."""

@@ -1,8 +1,8 @@
-"""Who may ask, and what every answer says: API key, Host, Origin, CORS, request ids. Knows no route's meaning.
+"""Checks who may use the server, and adds common headers: API key, Host, Origin, CORS, request ids.
 
-A request passes when it has the API key, where one is set; without a key it must at least name the server in a way
-that no web page can arrange (DNS rebinding). Either way, a web page of another origin changes nothing unless that
-origin is listed (cross-site request forgery).
+If an API key is set, a request must carry it. Without a key, a request's Host must be a name that no web page can have
+been loaded from by DNS rebinding. In both cases a web page of another origin can change nothing unless its origin is
+listed (cross-site request forgery).
 """
 
 import hmac
@@ -28,16 +28,16 @@ OPEN_PATHS = frozenset(
         "/docs.css",
         "/app.css",
         "/icon.svg",
-        # Open WebUI fetches its lists without the key that it speaks with.
+        # Open WebUI fetches these lists without the API key.
         "/v1/models",
         "/v1/audio/models",
         "/v1/audio/voices",
     }
 )
-"""What may be read without the key: it describes the server and holds nothing of the user's."""
+"""Paths that may be read without the key: they describe the server and hold no data of the user."""
 
 _OPEN_FOLDER = "/js/"
-"""Of the web page, which asks for the key itself."""
+"""Scripts of the web page, which asks for the key itself."""
 
 PRIVATE_SUFFIXES = (
     ".localhost",  # RFC 6761
@@ -48,16 +48,16 @@ PRIVATE_SUFFIXES = (
     ".localdomain",
     ".fritz.box",  # public, but owned by the maker of the routers that answer for it
 )
-"""Below these no stranger can have a name, so no stranger's page can be rebound to one."""
+"""Suffixes below which no stranger can have a name, so that no stranger's page can be rebound to one."""
 
 SUBPROTOCOLS = ("realtime",)
-"""For `WebSocketResponse(protocols=...)`, which answers with one only if the client offered it."""
+"""For `WebSocketResponse(protocols=...)`, which selects one only if the client offered it."""
 
 EXPOSED_HEADERS = (
     "X-Request-Id, X-Sample-Rate, X-Channels, X-Sample-Format, X-Model-Used, X-Engine, X-Voice, X-Language, "
     "X-Audio-Duration-Ms, X-History-Id, X-Turns, X-Ignored-Fields, X-Warning, Retry-After"
 )
-"""What scripts of a listed origin may read of an answer."""
+"""Headers of an answer that scripts of a listed origin may read."""
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
@@ -77,23 +77,23 @@ class Access:
     """Who may use the server."""
 
     api_key: str | None = None
-    """None or empty asks for no key."""
+    """No key is needed if it is None or empty."""
 
     cors_origins: tuple[str, ...] = ()
-    """Origins (scheme://host[:port]) whose pages may use the server; "*" for all."""
+    """Origins (scheme://host[:port]) whose pages may use the server; "*" allows all."""
 
     allowed_hosts: tuple[str, ...] = ()
-    """Further names that the server goes by: exact, "*.example.org" for all below, or "*" for any."""
+    """Further names of the server: exact, "*.example.org" for all names below, or "*" for any."""
 
     ingress: Ingress | None = None
-    """Where Home Assistant asks for its users."""
+    """The port for Home Assistant's ingress; None if there is none."""
 
     def at(self, request: web.BaseRequest) -> "Access":
-        """What holds for a request at the port that it came to: Home Assistant has asked who it is."""
+        """Return the rules for a request: at the ingress port, Home Assistant has authenticated the user."""
         return _PASSED_ON if self.ingress and self.ingress.took(request) else self
 
     def passes(self, request: web.BaseRequest) -> bool:
-        """Whether a request comes from who may use the server, and not only read what is open."""
+        """Return whether a request may use the whole server, and not only read the open paths."""
         key = self.at(request).api_key
         return not key or has_key(request.headers, key)
 
@@ -102,7 +102,7 @@ _PASSED_ON = Access(allowed_hosts=("*",))
 
 
 def install(app: web.Application, access: Access) -> None:
-    """Guard all routes of `app`. What turns errors into answers must be among its middlewares already."""
+    """Guard all routes of `app`. The middleware that turns errors into answers must have been added before."""
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -117,14 +117,14 @@ def install(app: web.Application, access: Access) -> None:
             response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
 
     app.middlewares.append(access_middleware(access))
-    app.on_response_prepare.append(prepare)  # sees answers of all kinds, streamed ones before their headers leave
+    app.on_response_prepare.append(prepare)  # called for every answer before its headers are sent
 
 
 def access_middleware(access: Access) -> Middleware:
-    """Raise HttpError for what may not pass, and answer preflights.
+    """Return a middleware that answers preflights and raises HttpError for requests that are not allowed.
 
-    400 `invalid_host` and `invalid_subprotocol`, 401 `invalid_api_key`, 403 `address_not_allowed`,
-    `host_not_allowed`, `origin_not_allowed`.
+    Its errors: 400 `invalid_host` and `invalid_subprotocol`, 401 `invalid_api_key`, 403 `address_not_allowed`,
+    `host_not_allowed` and `origin_not_allowed`.
     """
 
     @web.middleware
@@ -153,7 +153,10 @@ def access_middleware(access: Access) -> Middleware:
 
 
 def request_id(request: web.BaseRequest) -> str:
-    """The client's own X-Request-Id, if it is up to 64 letters, digits, _ and -, else a fresh one; always the same."""
+    """Return the client's X-Request-Id if it has 1 to 64 letters, digits, _ and -, else a new id.
+
+    Returns the same id each time for one request.
+    """
     if _REQUEST_ID not in request:
         given = request.headers.get("X-Request-Id", "")
         request[_REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else uuid4().hex
@@ -161,17 +164,17 @@ def request_id(request: web.BaseRequest) -> str:
 
 
 def is_open(method: str, path: str) -> bool:
-    """Whether no key is needed."""
+    """Return whether a request needs no API key."""
     return method in {"GET", "HEAD"} and (path in OPEN_PATHS or path.startswith(_OPEN_FOLDER))
 
 
 def has_key(headers: Mapping[str, str], key: str) -> bool:
-    """Whether one of the keys that came along is the right one."""
+    """Return whether the headers carry the API key `key`."""
     return any(hmac.compare_digest(_raw(given), _raw(key)) for given in _given_keys(headers))
 
 
 def host_name(host: str) -> str | None:
-    """A Host header's name or address, in lower case, without port and brackets; None if it is neither."""
+    """Return the name or address in a Host header in lower case, without port and brackets; None if it has neither."""
     if not (match := _HOST.fullmatch(host)):
         return None
     name = match["name"].lower()
@@ -181,9 +184,9 @@ def host_name(host: str) -> str | None:
 
 
 def host_allowed(name: str, allowed: Iterable[str]) -> bool:
-    """Whether a `host_name` is one that a stranger's web page can't have been loaded from.
+    """Return whether no stranger's web page can have been loaded from this `host_name`.
 
-    Addresses are no names, and no public name is without a dot, so neither can be rebound.
+    DNS rebinding needs a public name. Addresses are no names, and no public name is without a dot.
     """
     if "." not in name or _is_address(name):
         return True
@@ -192,10 +195,11 @@ def host_allowed(name: str, allowed: Iterable[str]) -> bool:
 
 
 def origin_allowed(method: str, headers: Mapping[str, str], listed: Iterable[str]) -> bool:
-    """Whether the page that asks, if one does, is ours or listed; asked only of what could change or stream.
+    """Return whether the web page that sent a request, if any did, is the server's own or of a listed origin.
 
-    A browser adds Origin to all such requests, and Sec-Fetch-Site to those over TLS or to this machine. The latter
-    is right behind a proxy that renames the host too, and no script can set either. Programs send neither.
+    Only WebSockets and methods that change something are checked. A browser adds Origin to all such requests, and
+    Sec-Fetch-Site to those over TLS or to localhost. Sec-Fetch-Site is right even behind a proxy that changes the Host.
+    No script can set either header. Programs send neither.
     """
     if method in _SAFE_METHODS and not is_websocket(headers):
         return True
@@ -209,21 +213,21 @@ def origin_allowed(method: str, headers: Mapping[str, str], listed: Iterable[str
 
 
 def same_origin(origin: str, host: str) -> bool:
-    """Whether an Origin is the server as the Host names it; over TLS or not, as a proxy may add it."""
+    """Return whether an Origin names the server as Host does, over TLS or not, since a proxy may add TLS."""
     scheme, _, authority = origin.lower().partition("://")
     port = {"http": ":80", "https": ":443"}.get(scheme)
     return port is not None and bool(authority) and authority.removesuffix(port) == host.lower().removesuffix(port)
 
 
 def origin_listed(origin: str, listed: Iterable[str]) -> bool:
-    """Whether the list has an Origin. "null" never is: any sandboxed page can have it."""
+    """Return whether an Origin is listed. "null" never is: any sandboxed page can have it."""
     if origin in {"", "null"}:
         return False
     return any(entry == "*" or entry.rstrip("/").lower() == origin for entry in listed)
 
 
 def is_websocket(headers: Mapping[str, str]) -> bool:
-    """Whether a connection is asked to become a WebSocket."""
+    """Return whether a request asks for a WebSocket."""
     return headers.get("Upgrade", "").strip().lower() == "websocket"
 
 
@@ -237,7 +241,7 @@ def _check_host(headers: Mapping[str, str], allowed: Iterable[str]) -> None:
 
 
 def _check_subprotocols(headers: Mapping[str, str]) -> None:
-    """Refuse a handshake that offers a key and nothing that could be chosen: aiohttp would log the offer."""
+    """Refuse a handshake that offers a key but no subprotocol to select: aiohttp would log the offered key."""
     offered = _offered_subprotocols(headers)
     if any(name.startswith(_KEY_SUBPROTOCOL) for name in offered) and not set(offered) & set(SUBPROTOCOLS):
         message = f"Offer the subprotocol {SUBPROTOCOLS[0]} beside the one that carries the API key."
@@ -266,7 +270,7 @@ def _offered_subprotocols(headers: Mapping[str, str]) -> list[str]:
 
 
 def _raw(text: str) -> bytes:
-    """The bytes that a header or an option came as: compare_digest takes text of ASCII alone."""
+    """Return the bytes that a header or option was sent as, because compare_digest accepts only ASCII strings."""
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""The HTTP application: resources, and around them who may ask, what went wrong and how it is counted."""
+"""The HTTP application: all resources, with access checks, error answers and request counts around them."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from .voices import archives, presets, profiles, voices
 
 _LOGGER = logging.getLogger(__name__)
 _PROTOCOL_LOGGER = logging.getLogger(f"{__name__}.protocol")
-"""Of aiohttp, about what does not reach a route."""
+"""aiohttp's logger for requests that do not reach a route."""
 
 RESOURCES = (
     speech.resource,
@@ -45,16 +45,16 @@ RESOURCES = (
 )
 
 SOFTWARE = "wyoming-qwen3"
-"""What the Server header says, instead of the versions of libraries."""
+"""Value of the Server header, which would otherwise name the versions of libraries."""
 
 _STARTED = web.RequestKey("started", web.StreamResponse)
 
 _GOODBYE_SECONDS = 0.5
-"""How long an answer may take to end when the server stops."""
+"""Seconds that a running answer may take to end when the server stops."""
 
 
 def make_app(services: Services, config: Config) -> web.Application:
-    """All routes, over these services."""
+    """Return an application with all routes that uses these services."""
     app = web.Application(middlewares=[_answer_errors], handler_args=PARSER_OPTIONS)
     app[SERVICES] = services
     app[CONFIG] = config
@@ -73,7 +73,7 @@ def make_app(services: Services, config: Config) -> web.Application:
 
 @contextlib.asynccontextmanager
 async def serving(app: web.Application, host: str, *ports: int) -> AsyncIterator[None]:
-    """Serve at these ports for as long as the context lasts. Raises SpeechError where one can't be had."""
+    """Serve on these ports while the context lasts. Raises SpeechError if a port can't be opened."""
     _PROTOCOL_LOGGER.addFilter(_is_ours)
     runner = web.AppRunner(
         app, handler_cancellation=True, access_log=None, logger=_PROTOCOL_LOGGER, shutdown_timeout=_GOODBYE_SECONDS
@@ -94,26 +94,27 @@ async def serving(app: web.Application, host: str, *ports: int) -> AsyncIterator
 
 
 def host_and_port(host: str, port: int) -> str:
-    """As they are written in a URL: an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    """Join a host and a port as in a URL: an IPv6 address is put in brackets (RFC 3986, 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a log record is not about a client that speaks no HTTP: anybody could fill the log with those."""
+    """Return False for log records about clients that do not speak HTTP: anybody could fill the log with those."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 async def _start(request: web.Request, response: web.StreamResponse) -> None:
-    """Its headers are about to be sent."""
+    """Set the Server header, and remember that the answer has started."""
     response.headers["Server"] = SOFTWARE
     request[_STARTED] = response
 
 
 @web.middleware
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what was raised into an answer, and count the answer.
+    """Turn what the handler raised into a JSON answer, and count the answer.
 
-    Once an answer has started there can't be another: then the connection is cut, which no client takes for an end.
+    An answer that has started can't be replaced by an error. Its connection is cut, so that no client takes it for
+    complete.
     """
     try:
         response = await handler(request)
@@ -132,7 +133,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _route(request: web.Request) -> str:
-    """Its pattern, not its path: of those there are not so many."""
+    """Return the route's pattern instead of its path, since there are few patterns and any number of paths."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else "unknown"
 
@@ -153,7 +154,7 @@ def _answer(request: web.Request, error: SpeechError) -> web.Response:
 
 
 def _translated(request: web.Request, error: Exception) -> SpeechError:
-    """What was raised, in our words."""
+    """Return what was raised as a SpeechError."""
     match error:
         case SpeechError():
             return error

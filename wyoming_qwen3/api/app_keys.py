@@ -1,4 +1,4 @@
-"""What routes find in their application: the services that speak, and how this server is set up."""
+"""What handlers find in the application: the services and the HTTP server's settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,18 +31,18 @@ class Store:
     voices: VoiceStore
     clips: Clips
     history: History | None
-    """None where it can't be used, as the log tells."""
+    """None if it can't be used; the log says why."""
 
     watched_folder: WatchedFolder | None = None
-    """Voices that a person puts into a folder."""
+    """Makes voices of what a person puts into a folder."""
 
     faults: tuple[str, ...] = ()
-    """What could not be used or was begun anew, in sentences."""
+    """Sentences about stored data that could not be used or was started anew."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """The speaking middle, shared with the Wyoming server."""
+    """The services that speak, shared with the Wyoming server."""
 
     synthesizer: Synthesizer
     models: ModelManager
@@ -53,29 +53,32 @@ class Services:
     slow_clients: SlowClients
     store: Store
     servers: Servers | None = None
-    """vLLM servers that speak for this one, if there are any."""
+    """vLLM servers that speak for this one; None if there are none."""
 
     faults: Faults = field(default_factory=Faults)
-    """Where what is answered with an error is told."""
+    """Logs the errors that requests are answered with."""
 
     tts_cache: TtsCache | None = None
     """What the standby voice left in Home Assistant's cache, where that is looked after."""
 
+    tts_cache: TtsCache | None = None
+    """Removes the standby voice's speech from Home Assistant's cache; None if that is not done."""
+
 
 @dataclass(frozen=True)
 class Config:
-    """How HTTP is served."""
+    """Settings of the HTTP server."""
 
     resolver: VoiceResolver
     standby_only: bool = False
-    """Whether there is nothing but the standby voice."""
+    """Whether the standby voice is the only voice."""
 
     max_input: int = 4096
-    """Most characters of one request."""
+    """Maximum number of characters in one request."""
 
     access: Access = field(default_factory=Access)
     options: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
-    """What the server was started with, by name; secrets are only whether there is one."""
+    """The server's options by name; of a secret only whether it is set."""
 
 
 SERVICES = web.AppKey("services", Services)

@@ -1,4 +1,4 @@
-"""POST /v1/audio/speech/batch: many texts in one request, as vLLM-Omni has it."""
+"""POST /v1/audio/speech/batch: many texts in one request, with vLLM-Omni's fields."""
 
 import asyncio
 import base64
@@ -31,45 +31,45 @@ MAX_ITEMS = 32
 
 
 class BatchItem(SpeechFields):
-    """A text and what is different about it."""
+    """A text, and the fields in which it differs from the batch."""
 
     input: str = Field(description="The text to speak.")
-    custom_id: str | None = Field(None, max_length=200, description="Given back with the result.")
+    custom_id: str | None = Field(None, max_length=200, description="Returned with the result.")
 
 
 _Items = Annotated[list[BatchItem], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
 class BatchBody(SpeechFields):
-    """Texts, and how all of them are spoken unless they say otherwise."""
+    """Texts, and the fields that apply to each item that does not set them itself."""
 
     items: _Items | None = None
     requests: _Items | None = Field(None, description="The same as items.")
 
 
 class BatchQuery(Query):
-    """How the results are packed."""
+    """The format of the answer."""
 
     format: Literal["json", "zip"] = "json"
 
 
 class BatchResult(BaseModel):
-    """What became of one item."""
+    """The result of one item."""
 
     index: int
     custom_id: str | None = None
     status: Literal["success", "error"]
-    audio_data: Annotated[str | None, Field(description="base64")] = None
+    audio_data: Annotated[str | None, Field(description="The audio in base64.")] = None
     media_type: str | None = None
     duration_ms: int | None = None
     usage: dict[str, int] | None = None
-    file: Annotated[str | None, Field(description="Its name in the zip archive.")] = None
+    file: Annotated[str | None, Field(description="Name of the audio file in the zip archive.")] = None
     error: dict[str, str | None] | None = None
-    warnings: Annotated[list[str] | None, Field(description="What could be better, a sentence each.")] = None
+    warnings: Annotated[list[str] | None, Field(description="Sentences on what could be better.")] = None
 
 
 class BatchAnswer(BaseModel):
-    """What became of all items, in their order."""
+    """The results of all items, in their order."""
 
     id: str
     results: list[BatchResult]
@@ -87,7 +87,7 @@ class BatchAnswer(BaseModel):
     answers={200: {"application/json": BatchAnswer, "application/zip": None}},
 )
 async def speak_batch(request: web.Request) -> web.StreamResponse:
-    """Up to 32 texts are spoken side by side; one that fails is told in its place, and does not hold up the others."""
+    """Speaks up to 32 texts side by side. An item that fails has its error in its result; the others go on."""
     query = parse_query(request, BatchQuery)
     body = await parse_body(request, BatchBody, MAX_BYTES)
     wishes = _wishes(body)
@@ -95,7 +95,7 @@ async def speak_batch(request: web.Request) -> web.StreamResponse:
     items = await _understand(wishes, request.app[CONFIG])
     warnings = dict.fromkeys(warning for item in items if item.request for warning in describe(item.request).warnings)
     headers = with_warnings(ignored_headers(body, *wishes), tuple(warnings))
-    at_once = max(services.admission.max_active // 2, 1)  # the other half is for those who wait for a single text
+    at_once = max(services.admission.max_active // 2, 1)  # the other half is left to requests for a single text
     async with contextlib.aclosing(speak_all(services.synthesizer, items, at_once)) as results:
         if query.format == "zip":
             return await _answer_zip(wishes, items, results, headers)
@@ -103,17 +103,22 @@ async def speak_batch(request: web.Request) -> web.StreamResponse:
 
 
 def _wishes(body: BatchBody) -> list[BatchItem]:
-    """The items with what all of them share. Raises InvalidRequest."""
+    """Return the items, each with the fields that all of them share. Raises InvalidRequest."""
     given = [items for items in (body.items, body.requests) if items is not None]
     if len(given) != 1:
-        raise InvalidRequest(f"Send items, a list of 1 to {MAX_ITEMS} objects with an input each.", param="items")
+        raise InvalidRequest(
+            f"Send items or requests: a list of 1 to {MAX_ITEMS} objects, each with an input.", param="items"
+        )
     shared = {name: getattr(body, name) for name in body.model_fields_set if name in SpeechFields.model_fields}
     own = [{name: getattr(item, name) for name in item.model_fields_set} for item in given[0]]
     return [BatchItem.model_construct(**(shared | fields)) for fields in own]
 
 
 async def _understand(wishes: Iterable[BatchItem], config: Config) -> list[BatchText]:
-    """What is to be spoken, or why it can't be. Manners that are the same are understood once: a clip can be large."""
+    """Return each item's request for speech, or its error.
+
+    Items that differ only in their text are understood once, because a clip can be large.
+    """
     known: list[tuple[BatchItem, SpeechRequest | SpeechError]] = []
     items = []
     for wish in wishes:
@@ -150,7 +155,7 @@ async def _answer_json(
     results: AsyncIterator[BatchSpeech],
     headers: dict[str, str],
 ) -> web.StreamResponse:
-    """Sent item by item, so that its base64 is never held as a whole."""
+    """Send the results one by one, so that the base64 of all audio is never in memory at once."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"} | STREAM_HEADERS | headers)
     with cut_on_failure(request):
         await response.prepare(request)
@@ -176,7 +181,7 @@ def _with_audio(told: BatchResult, audio: bytes) -> bytes:
 async def _answer_zip(
     wishes: list[BatchItem], items: list[BatchText], results: AsyncIterator[BatchSpeech], headers: dict[str, str]
 ) -> web.StreamResponse:
-    """A file for each item, and manifest.json, which is the JSON answer without the audio."""
+    """Answer with a file for each item, and manifest.json, which is the JSON answer without the audio."""
     manifest, files = [], {}
     for index, (wish, item) in enumerate(zip(wishes, items, strict=True)):
         result = await anext(results)
@@ -193,9 +198,9 @@ async def _answer_zip(
 
 def _zip(files: dict[str, bytes]) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:  # stored: speech is compressed already, or not to be
+    with zipfile.ZipFile(packed, "w") as archive:  # stored: audio is compressed already or meant not to be
         for name in list(files):
-            archive.writestr(name, files.pop(name))  # not held twice: it may be hundreds of megabytes
+            archive.writestr(name, files.pop(name))  # freed once it is packed: it may be hundreds of megabytes
     return packed.getvalue()
 
 
@@ -204,7 +209,7 @@ def _new_id() -> str:
 
 
 def _result_entry(index: int, wish: BatchItem, item: BatchText, result: BatchSpeech) -> BatchResult:
-    """A result in words, without its audio."""
+    """Return a result as JSON, without its audio."""
     if result.error:
         error = error_body(result.error)["error"]
         return BatchResult(index=index, custom_id=wish.custom_id, status="error", error=error)

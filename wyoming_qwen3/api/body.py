@@ -1,7 +1,6 @@
-"""The body of a request, in memory: JSON or a form with files, within limits. Knows nothing of what it says.
+"""Reads a request's body into memory, within limits: JSON, or a form with files.
 
-Nothing is read past its limit, and nothing that is sent makes more of itself: compressed bodies are refused, as what
-they inflate to is not known before.
+Nothing is read beyond its limit. Compressed bodies are refused, because their inflated size is not known beforehand.
 """
 
 import asyncio
@@ -19,22 +18,25 @@ from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from .errors import HttpError
 
 PARSER_OPTIONS = MappingProxyType({"auto_decompress": False})
-"""For `web.Application(handler_args=...)`: else aiohttp inflates a body before anyone can refuse it."""
+"""For `web.Application(handler_args=...)`: without it, aiohttp inflates a body before it can be refused."""
 
 STALL = 30.0
 """Seconds that a body may pause."""
 
 MAX_FIELDS = 32
-"""Text fields of a form, the same one each time it comes."""
+"""Maximum number of text fields in a form; a repeated field counts each time."""
 
 MAX_FIELD = 64 << 10
-"""Bytes of a text field."""
+"""Maximum size of a text field in bytes."""
 
 _PIECE = 64 << 10
 _MAX_LINES = 500
-"""More than the headers of the largest form that is taken have; empty lines would keep the event loop busy."""
+"""Maximum number of lines in a form's headers, more than the largest accepted form has.
 
-# What aiohttp's reader raises for a form that is none, found by feeding it garbage; it warns of some, which may raise.
+Without it, empty lines would keep the event loop busy.
+"""
+
+# What aiohttp's reader raises for a malformed form, found by feeding it garbage. Warnings are raised in some settings.
 _MALFORMED = (ValueError, RuntimeError, RuntimeWarning, HttpProcessingError)
 
 _T = TypeVar("_T")
@@ -42,19 +44,22 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class FormShape:
-    """What a form holds besides text fields that come once; a name may have [] behind it where it may come again."""
+    """The files and repeated text fields of a form. All other text fields may come once.
+
+    The name of a field that may be repeated may end in [].
+    """
 
     files: Mapping[str, int]
-    """How often each may come."""
+    """Maximum number of files by the name of their field."""
 
     required: tuple[str, ...] = ()
-    """Which of them must come."""
+    """File fields that must be sent."""
 
     repeated: Mapping[str, int] = field(default_factory=dict)
-    """How often text fields may come that may come more than once."""
+    """Maximum number of values by the name of a text field that may be repeated."""
 
     file_bytes: int | None = None
-    """Most of one file; None is as much as the body may have."""
+    """Maximum size of one file in bytes; None sets no limit besides the body's."""
 
 
 ONE_FILE = FormShape({"file": 1}, ("file",))
@@ -62,17 +67,17 @@ ONE_FILE = FormShape({"file": 1}, ("file",))
 
 @dataclass(frozen=True)
 class Form:
-    """The files and the text fields of a form by name, those of one name in the order in which they came."""
+    """The files and text fields of a form by name. Those of one name are in the order in which they came."""
 
     files: dict[str, list[bytes]]
     fields: dict[str, list[str]]
 
 
 async def read_json(request: web.Request, limit: int, *, stall: float = STALL) -> bytes:
-    """The body of an application/json request, at most `limit` bytes of it.
+    """Return the body of an application/json request of at most `limit` bytes.
 
-    Raises HttpError 415 for another type, an encoding or a charset but UTF-8, 408 for a body that pauses for `stall`
-    seconds; TooLarge; InvalidRequest for one that is empty or ends early.
+    Raises HttpError 415 for another type, a content encoding or a charset other than UTF-8, and 408 for a body that
+    pauses for `stall` seconds. Raises TooLarge, and InvalidRequest for a body that is empty or ends early.
     """
     _require_type(request, "application/json")
     if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
@@ -87,11 +92,11 @@ async def read_json(request: web.Request, limit: int, *, stall: float = STALL) -
 
 
 async def read_form(request: web.Request, limit: int, shape: FormShape, *, stall: float = STALL) -> Form:
-    """The files and the text fields of a multipart/form-data request of at most `limit` bytes.
+    """Return the files and text fields of a multipart/form-data request of at most `limit` bytes.
 
-    Raises as read_json does, TooLarge for a file that is, and InvalidRequest for what is no such form: garbage, a file
-    that is missing or has another name, one name too often, more than MAX_FIELDS text fields, and text that is longer
-    than MAX_FIELD bytes or not UTF-8. What the files are called is not looked at.
+    Raises the errors of read_json, TooLarge for a file that is too large, and InvalidRequest for a malformed form, a
+    file that is missing or has another field name, a name that comes too often, more than MAX_FIELDS text fields, and
+    text that is longer than MAX_FIELD bytes or not UTF-8. File names are ignored.
     """
     _require_type(request, "multipart/form-data")
     intake = _Intake(request, limit, stall)
@@ -106,7 +111,7 @@ async def read_form(request: web.Request, limit: int, shape: FormShape, *, stall
 
 
 class _Intake:
-    """A request's body as aiohttp's multipart reader reads it: counted, and patient only for so long."""
+    """A request's body with the methods that aiohttp's multipart reader uses. Limits its size and its pauses."""
 
     def __init__(self, request: web.Request, limit: int, stall: float) -> None:
         self._request = request
@@ -136,7 +141,7 @@ class _Intake:
             async with asyncio.timeout(self._stall):
                 result = await reading
         except TimeoutError as error:
-            message = f"The body did not go on for {self._stall:g} seconds."
+            message = f"No data of the body came for {self._stall:g} seconds."
             raise HttpError(408, "request_timeout", message) from error
         except (ConnectionError, web.RequestPayloadError, HttpProcessingError) as error:
             raise InvalidRequest("The body ended early or is malformed.") from error
@@ -145,11 +150,11 @@ class _Intake:
 
     def _check_size(self, size: int) -> None:
         if size > self._limit:
-            raise TooLarge(f"The body is larger than the {self._limit:,} bytes that are taken here.")
+            raise TooLarge(f"The body is larger than the allowed {self._limit:,} bytes.")
 
 
 async def _read_parts(reader: MultipartReader, shape: FormShape) -> Form:
-    """All parts, of which files alone may be long."""
+    """Read all parts. Only files may be long."""
     files: dict[str, list[bytes]] = {}
     fields: dict[str, list[str]] = {}
     texts = 0
@@ -169,18 +174,18 @@ async def _read_parts(reader: MultipartReader, shape: FormShape) -> Form:
 
 
 def _plain(name: str, shape: FormShape) -> str:
-    """A part's name without the brackets that some programs put behind one that may come again."""
+    """Return a part's name without the [] that some programs append to the name of a repeated field."""
     plain = name.removesuffix("[]")
     return plain if max(shape.files.get(plain, 1), shape.repeated.get(plain, 1)) > 1 else name
 
 
 def _check_part(part: BodyPartReader, name: str, shape: FormShape, before: int) -> None:
-    """Refuse a part for its headers, or as one too many after those `before` it."""
+    """Refuse a part with wrong headers, or one too many after the `before` parts of the same name."""
     if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in {"binary", "8bit", "7bit"}:
         raise InvalidRequest("The parts of the form must be sent without a transfer encoding.", param=name)
     if part.filename and name not in shape.files:
         called = " or ".join(map(repr, shape.files))
-        raise InvalidRequest(f"The file must be called {called}, not {name!r}.", param=next(iter(shape.files)))
+        raise InvalidRequest(f"The file's field must be called {called}, not {name!r}.", param=next(iter(shape.files)))
     most = shape.files.get(name) or shape.repeated.get(name, 1)
     if before >= most:
         often = "twice" if most == 1 else f"more than {most} times"
@@ -190,7 +195,7 @@ def _check_part(part: BodyPartReader, name: str, shape: FormShape, before: int) 
 async def _read_file(part: BodyPartReader, name: str, limit: int | None) -> bytes:
     data = await _read_part(part, limit)
     if data is None:
-        raise TooLarge(f"A file in {name!r} is larger than the {limit:,} bytes that are taken here.", param=name)
+        raise TooLarge(f"A file in {name!r} is larger than the allowed {limit:,} bytes.", param=name)
     return data
 
 
@@ -202,7 +207,7 @@ async def _read_text(part: BodyPartReader, name: str) -> str:
 
 
 async def _read_part(part: BodyPartReader, limit: int | None) -> bytes | None:
-    """All of a part, None if that is more than `limit` bytes."""
+    """Return the content of a part, or None if it has more than `limit` bytes."""
     data = io.BytesIO()
     while not part.at_eof():
         data.write(await part.read_chunk(_PIECE))

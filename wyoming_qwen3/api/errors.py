@@ -1,7 +1,7 @@
 """The one table from errors to HTTP, in OpenAI's shape: {"error": {"message", "type", "param", "code"}}.
 
-The openai SDK tries again after 408, 409, 429 and every 5xx, unless the answer says `x-should-retry: false`: what
-would only fail again says so, and what may pass says when to ask again.
+The openai SDK retries after 408, 409, 429 and every 5xx, unless the answer says `x-should-retry: false`. An error that
+a retry would only repeat says so; one that may pass says in Retry-After when to retry.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from wyoming_qwen3.core import errors
 
 
 class HttpError(errors.SpeechError):
-    """A fault that only HTTP has: its status and code are given by who raises it."""
+    """An error that only HTTP has; whoever raises it gives its status and code."""
 
     def __init__(self, status: int, code: str, message: str, *, param: str | None = None) -> None:
         super().__init__(message, param=param)
@@ -21,11 +21,11 @@ class HttpError(errors.SpeechError):
 
 @dataclass(frozen=True)
 class Rule:
-    """How a class of errors is told."""
+    """How a class of errors is answered."""
 
     status: int
     retry_after: int | None = None
-    """Seconds after which asking again makes sense; None where it does not."""
+    """Seconds after which a retry makes sense; None if it does not."""
 
 
 _RULES: dict[type[errors.SpeechError], Rule] = {
@@ -55,25 +55,25 @@ _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permi
 
 
 def rule_for(error: errors.SpeechError) -> Rule:
-    """Status of an error, by the nearest class that the table names."""
+    """Return the rule of the nearest class that the table names."""
     if isinstance(error, HttpError):
         return Rule(error.status)
     return next(_RULES[kind] for kind in type(error).__mro__ if kind in _RULES)
 
 
 def error_type(status: int) -> str:
-    """OpenAI's `type` for a status."""
+    """Return OpenAI's `type` for a status."""
     return _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
 
 
 def error_body(error: errors.SpeechError) -> dict[str, Any]:
-    """The error as every answer, event and batch item of ours tells it."""
+    """Return an error as JSON, as all answers, events and batch results contain it."""
     kind = error_type(rule_for(error).status)
     return {"error": {"message": str(error), "type": kind, "param": error.param, "code": error.code}}
 
 
 def error_headers(error: errors.SpeechError) -> dict[str, str]:
-    """What tells a client whether and when to try again."""
+    """Return the headers that tell a client whether and when to retry."""
     rule = rule_for(error)
     if rule.retry_after is not None:
         return {"Retry-After": str(rule.retry_after)}

@@ -1,4 +1,4 @@
-"""GET /health and /metrics: answered from memory, at once, whatever else goes on."""
+"""GET /health and /metrics, answered from memory at any time, without waiting for anything."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,23 +25,23 @@ Level = Literal["ok", "loading", "degraded"]
 
 
 class Note(BaseModel):
-    """Something that a person should do. By its id it is dismissed."""
+    """A sentence about something that a person should do; its id is used to dismiss it."""
 
     id: str
     message: str
 
 
 class NoteDismissed(BaseModel):
-    """It is told no more."""
+    """The note was dismissed."""
 
     id: str
     dismissed: Literal[True] = True
 
 
 class Health(BaseModel):
-    """How the server is. `ok` speaks with Qwen3, `loading` soon will; `degraded` can't, and `reason` says why.
+    """The state of the server. `ok`: Qwen3 can speak; `loading`: it soon will; `degraded`: it can't, see `reason`.
 
-    A checkpoint that lies on disk is `ok`: it is loaded when it is asked for.
+    A checkpoint on disk counts as `ok`: it is loaded when a request needs it.
     """
 
     status: Level
@@ -51,33 +51,32 @@ class Health(BaseModel):
     """Whether the standby voice can speak."""
 
     models: list[ModelEntry]
-    """Checkpoints of the engine on this machine; none where only vLLM servers speak."""
+    """Checkpoints of the engine on this machine; empty if only vLLM servers speak."""
 
     servers: list[ServerEntry]
     """vLLM servers."""
 
     faults: list[str]
-    """What else is wrong, in sentences: what is kept on disk and could not be used or was begun anew, and voices that
-    are asked for and unknown."""
+    """What else is wrong, in sentences: stored data that was unusable or started anew, unknown voices in requests."""
 
     notes: list[Note]
-    """What a person should do, in sentences; each can be dismissed."""
+    """Sentences about what a person should do; each can be dismissed."""
 
     active: int
     queue: int
     version: str
     options: Mapping[str, str | int | float | bool | None] | None = None
-    """What the server was started with, by name, for who may use it; an API key is only whether there is one."""
+    """The server's options by name, if the request may use the server; of an API key only whether there is one."""
 
 
 @resource.operation(
     "GET",
     "/health",
-    "How the server is",
+    "Get the server's state",
     answers={200: {"application/json": Health}, 503: {"application/json": Health}},
 )
 async def health(request: web.Request) -> web.StreamResponse:
-    """200 while a request would be spoken, be it after a moment of loading; 503 while nobody can. Needs no API key."""
+    """Answers 200 if a request can be spoken, perhaps after some loading, and 503 if not. Needs no API key."""
     services, config = request.app[SERVICES], request.app[CONFIG]
     verdict = _verdict(services, standby_only=config.standby_only)
     told = Health(
@@ -101,17 +100,17 @@ async def health(request: web.Request) -> web.StreamResponse:
     "DELETE", "/api/notes/{id}", "Dismiss a note", answers={200: {"application/json": NoteDismissed}}, errors=(404,)
 )
 async def dismiss_note(request: web.Request) -> web.StreamResponse:
-    """One of those that /health tells: a person has done it, or does not want to see it. It is gone for everybody."""
+    """Dismisses a note of /health, because it is done or not wanted. The note disappears for everybody."""
     services, note_id = request.app[SERVICES], request.match_info["id"]
     if services.tts_cache is None or note_id not in {note.id for note in _notes(services)}:
-        raise NotFound("There is no such note, or not any more.", param="id")
+        raise NotFound("There is no note with this id; it may have been dismissed.", param="id")
     await services.tts_cache.dismiss()
     return web.json_response(text=NoteDismissed(id=note_id).model_dump_json())
 
 
 @resource.operation("GET", "/metrics", "Metrics for Prometheus", answers={200: {"text/plain": None}})
 async def metrics(request: web.Request) -> web.StreamResponse:
-    """Requests, times to the first sound, speeds, queue, models and memory."""
+    """Requests, time to the first sound, speed, queue, models and memory."""
     return web.Response(body=request.app[SERVICES].metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -121,7 +120,7 @@ def _notes(services: Services) -> list[Note]:
 
 
 class Verdict(NamedTuple):
-    """What /health makes of a state."""
+    """The state that /health reports."""
 
     level: Level
     reason: str | None
@@ -142,7 +141,7 @@ def _verdict(services: Services, *, standby_only: bool) -> Verdict:
 
 
 def judge_servers(servers: Sequence[ServerStatus], *, standby: bool) -> Verdict:
-    """How the server is by its vLLM servers: ok while one with named speakers is up, or any where none has them."""
+    """Judge the state by the vLLM servers: ok if one with named speakers is up, or any if none has them."""
     named = [one for one in servers if any(checkpoint.kind == "custom_voice" for checkpoint in one.serves)]
     if any(one.up for one in named or servers):
         return Verdict("ok", None, True)
@@ -151,7 +150,10 @@ def judge_servers(servers: Sequence[ServerStatus], *, standby: bool) -> Verdict:
 
 
 def judge(main: Status | None, *, standby: bool) -> Verdict:
-    """How the server is by its main checkpoint, None where there is only the standby voice, and whether that is up."""
+    """Judge the state by the main checkpoint. `standby` says whether the standby voice can speak.
+
+    `main` is None if the standby voice is the only voice.
+    """
     if main is None:
         return Verdict("ok" if standby else "loading", None, standby)
     match main.state:

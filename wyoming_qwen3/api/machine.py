@@ -1,4 +1,4 @@
-"""GET /api/machine: what this machine has, and what of Qwen3-TTS it can run."""
+"""GET /api/machine: the machine's resources, and which sizes of Qwen3-TTS it can run."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ resource = Resource("Server")
 
 
 class UseEntry(BaseModel):
-    """A way to speak with Qwen3. `needs_bytes` is null where nobody has measured it."""
+    """A size of Qwen3 on a device. `needs_bytes` is null if its memory was never measured."""
 
     size: Size
     device: Literal["cuda", "cpu"]
@@ -26,7 +26,7 @@ class UseEntry(BaseModel):
 
 
 class Machine(BaseModel):
-    """What is free now, and the size that the server was started with."""
+    """The resources that are free now, and the size that the server was started with."""
 
     processors: int
     memory_free_bytes: int
@@ -37,7 +37,7 @@ class Machine(BaseModel):
 
 @resource.operation("GET", "/api/machine", "What the machine can run", answers={200: {"application/json": Machine}})
 async def machine(request: web.Request) -> web.StreamResponse:
-    """Looked up now. Memory that a loaded checkpoint takes is not free."""
+    """Measured at each request. Memory that a loaded checkpoint uses does not count as free."""
     found = await asyncio.to_thread(probe, "auto")
     memory = await asyncio.to_thread(available_memory)
     gpu = found.free if found.kind == "cuda" else None

@@ -1,4 +1,4 @@
-"""/v1/models and /v1/audio/models for programs that choose one; /api/models for people who look after them."""
+"""/v1/models and /v1/audio/models list the models for programs; /api/models manages the checkpoints."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,11 +26,11 @@ _SMALL_BODY = 1024 * 1024
 _HEARTBEAT_SECONDS = 15.0
 
 _RELEASED = 1769040000
-"""22 January 2026, when Qwen3-TTS was published."""
+"""Seconds since 1970: 22 January 2026, when Qwen3-TTS was published."""
 
 
 class OpenAIModel(BaseModel):
-    """A model as OpenAI lists it, and what is more to say of ours."""
+    """A model with OpenAI's fields and some of our own."""
 
     id: str
     object: Literal["model"] = "model"
@@ -42,34 +42,34 @@ class OpenAIModel(BaseModel):
 
 
 class OpenAIModelList(BaseModel):
-    """All names that `model` may have, but for OpenAI's own."""
+    """All values of `model` except OpenAI's own names."""
 
     object: Literal["list"] = "list"
     data: list[OpenAIModel]
 
 
 class AudioModel(BaseModel):
-    """A model as Open WebUI wants it."""
+    """A model in Open WebUI's format."""
 
     id: str
     name: str
 
 
 class AudioModelList(BaseModel):
-    """The same for Open WebUI."""
+    """All models in Open WebUI's format."""
 
     models: list[AudioModel]
 
 
 class ProgressEntry(BaseModel):
-    """How far a download is, in bytes."""
+    """The progress of a download in bytes."""
 
     done: int
     total: int
 
 
 class ModelEntry(BaseModel):
-    """A checkpoint and where it is: on the hub, on the disk, in memory."""
+    """A checkpoint and its state: on the hub, on disk or in memory."""
 
     id: str
     name: str
@@ -85,7 +85,7 @@ class ModelEntry(BaseModel):
 
 
 class ServerEntry(BaseModel):
-    """A vLLM server, and what it serves: nothing before it was reached."""
+    """A vLLM server and what it serves."""
 
     url: str
     up: bool
@@ -93,43 +93,43 @@ class ServerEntry(BaseModel):
     """Why it is not up."""
 
     models: list[str]
-    """Ids of checkpoints."""
+    """Ids of the checkpoints that it serves; empty until it was reached once."""
 
     active: int
-    """Requests of ours that it has in hand."""
+    """Number of this server's requests that it is working on."""
 
 
 class ModelsAnswer(BaseModel):
-    """All checkpoints, and the device they are loaded on, once there is an engine; and the vLLM servers."""
+    """All checkpoints, the device they are loaded on (null before there is an engine), and the vLLM servers."""
 
     backend: Backend
     device: str | None
     device_memory_bytes: int | None
     models: list[ModelEntry]
-    """None where only vLLM servers speak."""
+    """Empty if only vLLM servers speak."""
 
     servers: list[ServerEntry]
 
 
 class ModelBody(Fields):
-    """Which checkpoint: its id, or its variant and size."""
+    """A checkpoint: its id, or its variant and size."""
 
-    model: str | None = Field(None, max_length=200, description="As listed, such as qwen3-tts-0.6b-base.")
+    model: str | None = Field(None, max_length=200, description="An id from the list, such as qwen3-tts-0.6b-base.")
     variant: Kind | None = None
     size: Size | None = None
 
 
 @resource.operation("GET", "/v1/models", "List the models", answers={200: {"application/json": OpenAIModelList}})
 async def list_models(request: web.Request) -> web.StreamResponse:
-    """Open without an API key, because Open WebUI asks without one."""
+    """Needs no API key, because Open WebUI sends none."""
     return web.json_response(text=OpenAIModelList(data=_openai_models(request)).model_dump_json(exclude_none=True))
 
 
 @resource.operation(
-    "GET", "/v1/models/{id}", "One model", answers={200: {"application/json": OpenAIModel}}, errors=(404,)
+    "GET", "/v1/models/{id}", "Get a model", answers={200: {"application/json": OpenAIModel}}, errors=(404,)
 )
 async def one_model(request: web.Request) -> web.StreamResponse:
-    """OpenAI's names are the default model's."""
+    """OpenAI's names mean the default model."""
     name = request.match_info["id"]
     wish = find_model(name)
     for model in _openai_models(request):
@@ -144,14 +144,14 @@ async def one_model(request: web.Request) -> web.StreamResponse:
     "GET", "/v1/audio/models", "List the models for Open WebUI", answers={200: {"application/json": AudioModelList}}
 )
 async def list_audio_models(request: web.Request) -> web.StreamResponse:
-    """Open without an API key, because Open WebUI asks without one."""
+    """Needs no API key, because Open WebUI sends none."""
     models = [AudioModel(id=model.id, name=model.id) for model in _openai_models(request)]
     return web.json_response(text=AudioModelList(models=models).model_dump_json())
 
 
 @resource.operation("GET", "/api/models", "List the checkpoints", answers={200: {"application/json": ModelsAnswer}})
 async def list_checkpoints(request: web.Request) -> web.StreamResponse:
-    """What is on disk and in memory, looked up now."""
+    """The checkpoints on disk and in memory, looked up at each request."""
     services = request.app[SERVICES]
     entries = [model_entry(status) for status in await services.models.survey()]
     hello = services.models.engine
@@ -174,7 +174,7 @@ async def list_checkpoints(request: web.Request) -> web.StreamResponse:
     errors=(404, 503),
 )
 async def load(request: web.Request) -> web.StreamResponse:
-    """Answers when it is ready. A missing one begins to be downloaded, which is a 503 that says how far it is."""
+    """Answers when the checkpoint is ready. If it is missing, starts its download and answers 503 with the progress."""
     return await _change(request, request.app[SERVICES].models.load)
 
 
@@ -187,7 +187,7 @@ async def load(request: web.Request) -> web.StreamResponse:
     errors=(404, 503),
 )
 async def unload(request: web.Request) -> web.StreamResponse:
-    """Gives its memory back; one that speaks is left alone, which is a 503."""
+    """Frees the checkpoint's memory. Answers 503 while the checkpoint is speaking."""
     return await _change(request, request.app[SERVICES].models.unload)
 
 
@@ -200,7 +200,7 @@ async def unload(request: web.Request) -> web.StreamResponse:
     errors=(404, 501),
 )
 async def download(request: web.Request) -> web.StreamResponse:
-    """Begins, and answers at once; /api/models/events tells how it goes."""
+    """Starts the download and answers at once; /api/models/events reports its progress."""
     return await _change(request, request.app[SERVICES].models.fetch)
 
 
@@ -213,13 +213,13 @@ async def download(request: web.Request) -> web.StreamResponse:
     errors=(404,),
 )
 async def cancel_download(request: web.Request) -> web.StreamResponse:
-    """What is fetched stays, and the next download goes on from there; no request to speak begins it again."""
+    """Keeps what was fetched, and the next download continues from there. No request for speech starts it again."""
     return await _change(request, request.app[SERVICES].models.cancel_fetch)
 
 
-@resource.operation("GET", "/api/models/events", "What happens to the checkpoints", answers={200: {EVENT_STREAM: None}})
+@resource.operation("GET", "/api/models/events", "Watch the checkpoints", answers={200: {EVENT_STREAM: None}})
 async def events(request: web.Request) -> web.StreamResponse:
-    """First a `status` event for each checkpoint, then one for every change: download, loading, ready, evicted."""
+    """Sends a `status` event for each checkpoint, then one for every change: download, loading, ready, evicted."""
     models = request.app[SERVICES].models
     response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM} | STREAM_HEADERS)
     with models.watch() as happened:
@@ -233,7 +233,7 @@ async def events(request: web.Request) -> web.StreamResponse:
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):
                     event = await anext(happened, None)
             except TimeoutError:
-                await response.write(b": still here\n\n")  # keeps what is between from closing a silent connection
+                await response.write(b": still here\n\n")  # keeps proxies from closing a silent connection
                 continue
             if event is None:
                 return response
@@ -241,7 +241,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 def model_entry(status: Status) -> ModelEntry:
-    """A checkpoint's status, for JSON."""
+    """Return the status of a checkpoint as JSON."""
     checkpoint, progress = status.checkpoint, status.progress
     return ModelEntry(
         id=model_id(checkpoint),
@@ -259,7 +259,7 @@ def model_entry(status: Status) -> ModelEntry:
 
 
 def server_entries(services: Services) -> list[ServerEntry]:
-    """All vLLM servers, for JSON."""
+    """Return the status of all vLLM servers as JSON."""
     return [
         ServerEntry(
             url=server.url,
@@ -283,15 +283,17 @@ async def _change(request: web.Request, change: Callable[[Checkpoint], Awaitable
 
 
 def _named(body: ModelBody, default_size: Size) -> Checkpoint:
-    """The checkpoint that is meant. Raises InvalidRequest, ModelNotFound."""
+    """Return the checkpoint that a body names. Raises InvalidRequest and ModelNotFound."""
     wish = find_model(body.model)
     if wish.standby:
-        raise InvalidRequest("The standby voice is always there; name a checkpoint of Qwen3-TTS.", param="model")
+        raise InvalidRequest(
+            "The standby voice is no checkpoint; send the id of a Qwen3-TTS checkpoint.", param="model"
+        )
     kind, size = wish.kind or body.variant, wish.size or body.size
     if kind is None:
-        raise InvalidRequest("Say which checkpoint: model, or variant and size.", param="model")
+        raise InvalidRequest("No checkpoint is named; send model, or variant and size.", param="model")
     if (body.variant or kind, body.size or size) != (kind, size):
-        raise InvalidRequest("model names another checkpoint than variant and size; send one.", param="model")
+        raise InvalidRequest("model names another checkpoint than variant and size; send only one.", param="model")
     return Checkpoint(kind, size) if size else published(kind, default_size)
 
 
@@ -307,12 +309,12 @@ def _openai_models(request: web.Request) -> list[OpenAIModel]:
 
 
 def _any_ready(services: Services, wish: ModelWish) -> bool:
-    """Whether a checkpoint that the wish fits would speak at once."""
+    """Return whether a checkpoint that fits the wish can speak at once."""
     return any(wish.kind in (None, one.kind) and wish.size in (None, one.size) for one in _ready(services))
 
 
 def _ready(services: Services) -> set[Checkpoint]:
-    """What is in memory here, or on a vLLM server that is up."""
+    """Return the checkpoints in memory on this machine and those on vLLM servers that are up."""
     here = {status.checkpoint for status in services.models.statuses() if status.state is State.READY}
     return here | {checkpoint for checkpoint, up in _served(services).items() if up}
 

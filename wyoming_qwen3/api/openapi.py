@@ -1,4 +1,4 @@
-"""GET /openapi.json, made of the operations and their models."""
+"""GET /openapi.json, generated from the operations and their models."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ _BODY_ERRORS = (408, 413, 415)
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong, in OpenAI's shape."""
+    """An error in OpenAI's format."""
 
     message: str
     type: str
@@ -30,7 +30,7 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorAnswer(BaseModel):
-    """The body of every answer that is not a success."""
+    """The body of every error answer."""
 
     error: ErrorDetail
 
@@ -41,7 +41,7 @@ def add_to(app: web.Application, described: Iterable[Resource]) -> None:
 
 
 def describe(described: Iterable[Resource]) -> dict[str, Any]:
-    """The OpenAPI document of these resources: https://spec.openapis.org/oas/v3.1.0 ."""
+    """Return the OpenAPI document of these resources: https://spec.openapis.org/oas/v3.1.0 ."""
     described = list(described)
     operations = [(operation, resource.tag) for resource in described for operation in resource.operations]
     schemas, components = _schemas([ErrorAnswer, *_models(operation for operation, _ in operations)])
@@ -62,7 +62,7 @@ def describe(described: Iterable[Resource]) -> dict[str, Any]:
 
 
 def _models(operations: Iterable[Operation]) -> list[type[BaseModel]]:
-    """All models that are named in the document; queries are written out where they are used."""
+    """Return all models that the document names. Query parameters are written out at their operations."""
     found: dict[type[BaseModel], None] = {}
     for operation in operations:
         answered = [model for content in operation.answers.values() for model in content.values()]
@@ -71,7 +71,7 @@ def _models(operations: Iterable[Operation]) -> list[type[BaseModel]]:
 
 
 def _schemas(models: list[type[BaseModel]]) -> tuple[dict[type[BaseModel], dict[str, Any]], dict[str, Any]]:
-    """A reference for each model, and the components that they refer to."""
+    """Return a reference for each model, and the components that the references lead to."""
     wanted = [(model, "validation") for model in models]
     found, document = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     return {model: found[model, "validation"] for model in models}, document.get("$defs", {})
@@ -100,7 +100,7 @@ def _described(operation: Operation, tag: str, schemas: Mapping[type[BaseModel],
 
 
 def _form(shape: FormShape, fields: type[BaseModel] | None, schemas: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
-    """The schema of a form: its files, and the text fields of a model."""
+    """Return the schema of a form: its files, and the text fields of a model."""
     properties = {
         name: _FILE if most == 1 else {"type": "array", "items": _FILE, "maxItems": most}
         for name, most in shape.files.items()
@@ -140,7 +140,7 @@ def _error(status: int, schemas: Mapping[type[BaseModel], Any]) -> dict[str, Any
 
 
 def _serve(described: Iterable[Resource]) -> Handler:
-    """Make the document when it is first asked for, on a thread, since that takes some 50 ms."""
+    """Return a handler that makes the document at the first request, on a thread because that takes some 50 ms."""
     document: bytes | None = None
 
     async def serve(_: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Routes with what they take and answer, from which both the application and its OpenAPI document are made."""
+"""Routes with the models of their requests and answers, for both the application and its OpenAPI document."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from .body import FormShape
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Content: TypeAlias = Mapping[str, type[BaseModel] | None]
-"""Media type -> the model of its JSON, or None for bytes."""
+"""Media type -> model of its JSON, or None for any other content."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Operation:
     """Model of the JSON body."""
 
     form: FormShape | None = None
-    """What the body holds where it is multipart/form-data, as it may be or, if there is no model, must be."""
+    """The multipart/form-data body: an alternative to the JSON body, or the only one if there is no model for that."""
 
     fields: type[BaseModel] | None = None
-    """Model of the form's text fields; None where it has none that are looked at."""
+    """Model of the form's text fields; None if they are ignored."""
 
     query: type[BaseModel] | None = None
     answers: Mapping[int, Content] = field(default_factory=dict)
-    """By status; errors that every operation may answer are not listed."""
+    """Answers by status, without the errors that every operation may answer."""
 
     errors: tuple[int, ...] = ()
-    """Statuses of errors that are this operation's own."""
+    """Statuses of further errors that this operation may answer."""
 
     body_required: bool = True
 
@@ -63,7 +63,7 @@ class Resource:
         errors: tuple[int, ...] = (),
         body_required: bool = True,
     ) -> Callable[[Handler], Handler]:
-        """Decorate a handler."""
+        """Decorate a handler as an operation of this resource."""
 
         def add(handler: Handler) -> Handler:
             self.operations.append(
@@ -74,7 +74,7 @@ class Resource:
         return add
 
     def add_to(self, app: web.Application) -> None:
-        """Put all of them into an application."""
+        """Add all operations to an application; those with GET answer HEAD, too."""
         for operation in self.operations:
             app.router.add_route(operation.method, operation.path, operation.handler)
             if operation.method == "GET":

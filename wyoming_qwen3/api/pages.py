@@ -1,6 +1,6 @@
-"""The web page at `/`, and the API's at `/docs`: the files of ../web, held in memory.
+"""The studio page at `/` and the API's page at `/docs`: the files of ../web, kept in memory.
 
-A browser keeps them and asks each time whether they are still the same, so that none outlives an update.
+Browsers cache the files but ask each time whether they have changed, so that none outlives an update.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _POLICY = (
 
 
 def add_to(app: web.Application) -> None:
-    """Serve all of them."""
+    """Serve all files."""
     for path, file in _files(_WEB, "/"):
         app.router.add_get(_PATHS.get(path, path), _serve(file.read_bytes(), _TYPES[PurePosixPath(path).suffix]))
 

@@ -1,4 +1,4 @@
-"""Work that takes its time, told as server-sent events while it goes on. Knows nothing of what the work is."""
+"""Reports the progress of long work as server-sent events."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -16,16 +16,16 @@ from .models import model_entry
 from .speech_response import EVENT_STREAM, STREAM_HEADERS, cut_on_failure, send_event
 
 EventFields: TypeAlias = Mapping[str, Any]
-"""An event, with its `type`."""
+"""The fields of an event, including `type`."""
 
 Work: TypeAlias = Callable[[Callable[[str], None]], Awaitable[EventFields]]
-"""Calls what it is given with each stage that begins, and returns the last event."""
+"""Is called with a function to call at the start of each stage, and returns the last event."""
 
 _HEARTBEAT_SECONDS = 15.0
 
 
 def wants_events(request: web.Request) -> bool:
-    """Whether the client asks for server-sent events."""
+    """Return whether the client asks for server-sent events."""
     return any(EVENT_STREAM in value for value in request.headers.getall("Accept", []))
 
 
@@ -38,9 +38,9 @@ async def stream_progress(
     kind: str,
     headers: dict[str, str],
 ) -> web.StreamResponse:
-    """Send `kind` events: each stage, and what happens to `checkpoints` meanwhile; then the work's last event.
+    """Send `kind` events for each stage and for changes of `checkpoints` meanwhile, then the work's last event.
 
-    A SpeechError is an `error` event. A client that leaves stops the work.
+    A SpeechError becomes an `error` event. The work is cancelled if the client leaves.
     """
     events: asyncio.Queue[EventFields | None] = asyncio.Queue()
     response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM} | STREAM_HEADERS | headers)
@@ -81,7 +81,7 @@ async def _send(response: web.StreamResponse, events: "asyncio.Queue[EventFields
             async with asyncio.timeout(_HEARTBEAT_SECONDS):
                 event = await events.get()
         except TimeoutError:
-            await response.write(b": still here\n\n")  # keeps what is between from closing a silent connection
+            await response.write(b": still here\n\n")  # keeps proxies from closing a silent connection
             continue
         if event is None:
             return
@@ -89,5 +89,5 @@ async def _send(response: web.StreamResponse, events: "asyncio.Queue[EventFields
 
 
 def _model_fields(event: Event) -> EventFields:
-    """The checkpoint's id, state, progress and error; the rest is in the list of checkpoints."""
+    """Return the change, and the checkpoint's id, state, progress and error."""
     return {"event": event.kind} | model_entry(event.status).model_dump(include={"id", "state", "progress", "error"})

@@ -1,4 +1,4 @@
-"""POST /v1/audio/speech: OpenAI's, and what Qwen3-TTS can do beyond it.
+"""POST /v1/audio/speech: OpenAI's API, with further fields for what Qwen3-TTS can do.
 
 https://platform.openai.com/docs/api-reference/audio/createSpeech
 """
@@ -21,19 +21,19 @@ from .validation import Query, ignored_headers, parse_body, parse_query
 resource = Resource("Speech")
 
 MAX_BYTES = 25 * 1024 * 1024
-"""Of a JSON body that may hold clips."""
+"""Maximum size in bytes of a JSON body that may hold clips."""
 
 
 class SpeechBody(SpeechFields):
     """A text and how it is spoken."""
 
     input: str = Field(description="The text to speak.")
-    stream: bool | None = Field(None, description="false sends nothing before all is made, with its length.")
+    stream: bool | None = Field(None, description="false sends the audio only when it is complete, with its length.")
     stream_format: Literal["audio", "sse"] | None = None
 
 
 class SpeechQuery(Query):
-    """The same as in the body, for programs that put it here."""
+    """`stream` as in the body, for programs that send it in the query."""
 
     stream: bool | None = None
 
@@ -48,7 +48,7 @@ class SpeechQuery(Query):
     errors=(404, 429, 500, 501, 503),
 )
 async def speak(request: web.Request) -> web.StreamResponse:
-    """Sends audio while it is generated; `stream: false` waits for all of it."""
+    """Sends audio while it is generated; `stream: false` waits until all of it is there."""
     query = parse_query(request, SpeechQuery)
     body = await parse_body(request, SpeechBody, MAX_BYTES)
     config = request.app[CONFIG]
@@ -70,9 +70,9 @@ async def speak(request: web.Request) -> web.StreamResponse:
 
 
 def session_headers(session: SpeechSession) -> dict[str, str]:
-    """Who speaks, known when the first sound is there, and under which id it will be in the history.
+    """Return the headers that name the model and the history entry, which are known once there is sound.
 
-    Nobody speaks a text that is all pauses and emoji.
+    No model speaks a text that is only pauses and emoji.
     """
     model = session.report.model
     kept = {"X-History-Id": session.history_id} if session.history_id else {}
@@ -80,12 +80,12 @@ def session_headers(session: SpeechSession) -> dict[str, str]:
 
 
 def model_headers(model: str) -> dict[str, str]:
-    """Which checkpoint speaks, and whether that is Qwen3."""
+    """Return the headers that name the checkpoint, and say whether it is Qwen3 or the standby voice."""
     return {"X-Model-Used": model, "X-Engine": "standby" if model == "standby" else "qwen3"}
 
 
 def usage(report: Report) -> dict[str, int]:
-    """What it cost: tokens of the text, and codec frames as tokens of the answer."""
+    """Return the usage: tokens of the text as input, codec frames as output."""
     return {
         "input_tokens": report.text_tokens,
         "output_tokens": report.frames,

@@ -1,6 +1,6 @@
-"""What a request for speech means: which voice, which checkpoint, which style, by OpenAI's, vLLM's and our own names.
+"""Turns a request's fields into a SpeechRequest; they may have OpenAI's, vLLM's or our own names.
 
-The fields are written once here, for every route that speaks.
+The fields are defined once, here, for all routes that speak.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ STANDBY = "standby"
 _KINDS: dict[str, Kind] = {name.lower(): kind for kind, name in KIND_NAMES.items()}
 _KIND_USES: dict[Kind, str] = {
     "custom_voice": "speaks as a named speaker; send a voice and no ref_audio",
-    "voice_design": "speaks as it is described to; send instructions and no voice, or the voice design",
+    "voice_design": "speaks in a voice that is described; send instructions and no voice, or the voice design",
     "base": "clones a voice; send ref_audio, or a kept voice that was cloned",
 }
 _DESIGN = "design"
-"""The voice of programs that can't leave it out, for one that the instructions describe."""
+"""The voice that the instructions describe, for programs that can't leave `voice` out."""
 
 _DEFAULT = "default"
-"""Theirs and vLLM's for the one that speaks where none is sent."""
+"""The name by which such programs and vLLM's ask for the default voice."""
 
 _DEFAULT_FORMAT: AudioFormat = "mp3"
-"""OpenAI's, and what Open WebUI stores every answer as."""
+"""OpenAI's default, and the format in which Open WebUI stores every answer."""
 
 _OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 
@@ -55,11 +55,11 @@ _Format = Annotated[
         lambda given: _DEFAULT_FORMAT if given is None else given, json_schema_input_type=AudioFormat | None
     ),
 ]
-"""null is the same as nothing, as it is for all other fields."""
+"""null means the default, as in all other fields."""
 
 
 Effects = Annotated[list[dict[str, Any]], Field(fail_fast=True)]
-"""Each with a `type`, and any of its parameters."""
+"""Each item has a `type`, and may have that effect's parameters."""
 
 
 class VoiceId(Fields):
@@ -69,42 +69,42 @@ class VoiceId(Fields):
 
 
 class SpeechFields(Fields):
-    """How a text is spoken. Each field has OpenAI's name where OpenAI has one."""
+    """How a text is spoken. Fields that OpenAI has too have OpenAI's names."""
 
-    model: str | None = Field(None, max_length=200, description="qwen3-tts, with a size and a kind, or standby.")
+    model: str | None = Field(None, max_length=200, description="qwen3-tts, optionally with size and kind, or standby.")
     voice: Annotated[str, Field(max_length=200)] | VoiceId | None = Field(
-        None, description="A speaker, a kept voice, or design for one that the instructions describe."
+        None, description="A speaker, a kept voice, or design for a voice that the instructions describe."
     )
-    instructions: str | None = Field(None, max_length=2000, description="How to speak, or the voice in words.")
+    instructions: str | None = Field(None, max_length=2000, description="How to speak, or a description of the voice.")
     voice_design: str | None = Field(None, max_length=2000, description="The same as instructions.")
     instruct: str | None = Field(None, max_length=2000, description="The same as instructions.")
     language: str | None = Field(None, max_length=100, description="Auto, a code such as de or de-CH, or a name.")
     response_format: _Format = _DEFAULT_FORMAT
-    speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays.")
+    speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays the same.")
     ref_audio: str | None = Field(None, description="A clip of the voice to clone, as a data: URL; 1 to 30 s.")
     reference_audio: str | None = Field(None, description="The same as ref_audio.")
-    ref_text: str | None = Field(None, max_length=2000, description="What the clip says.")
+    ref_text: str | None = Field(None, max_length=2000, description="The text spoken in the clip.")
     clone_transcript: str | None = Field(None, max_length=2000, description="The same as ref_text.")
-    x_vector_only_mode: bool | None = Field(None, description="Clone the timbre alone, without ref_text.")
+    x_vector_only_mode: bool | None = Field(None, description="Clone only the timbre, without ref_text.")
     seed: int | None = Field(
         None, ge=0, le=2**63 - 1, description="The same seed and text give the same speech on the same machine."
     )
-    temperature: float | None = Field(None, ge=0, le=5, description="0 takes the likeliest code each time.")
+    temperature: float | None = Field(None, ge=0, le=5, description="0 always takes the likeliest code.")
     top_k: int | None = Field(None, ge=0, le=3072)
     top_p: float | None = Field(None, ge=0.01, le=1)
     repetition_penalty: float | None = Field(None, ge=0.5, le=5)
     max_new_tokens: int | None = Field(
-        None, ge=1, le=8192, description="Codec frames (80 ms) after which speech ends, said or not."
+        None, ge=1, le=8192, description="Maximum number of codec frames (80 ms each); longer speech is cut off."
     )
-    effects: Effects | None = Field(
-        None, description="What is done to the sound, in order; /api/effects lists what there is."
+    effects: Effects | None = Field(None, description="Effects on the sound, in order; /api/effects lists them.")
+    save: bool | None = Field(
+        None, description="Whether to keep the speech in the history; by default as the server is set."
     )
-    save: bool | None = Field(None, description="Whether it is kept in the history; as the server is set if left out.")
 
 
 @dataclass(frozen=True)
 class ModelWish:
-    """What a model's name asks for; None leaves it to the server."""
+    """What a model's name asks for; None leaves the choice to the server."""
 
     kind: Kind | None = None
     size: Size | None = None
@@ -112,7 +112,7 @@ class ModelWish:
 
 
 def find_model(name: str | None) -> ModelWish:
-    """What a name means: ours, OpenAI's, a repository's, or none. Raises ModelNotFound, naming what is accepted."""
+    """Return what a model's name asks for: one of ours, OpenAI's, a repository's, or none. Raises ModelNotFound."""
     key = (name or "").strip().lower().removeprefix("qwen/")
     if key in ("", *_OPENAI_MODELS):
         return ModelWish()
@@ -121,7 +121,7 @@ def find_model(name: str | None) -> ModelWish:
     match = re.fullmatch(rf"qwen3-tts(?:-12hz)?(?:-(1\.7|0\.6)b)?(?:-({'|'.join(_KINDS)}))?", key)
     if match is None:
         raise ModelNotFound(
-            f"There is no model {name!r}; use {MODEL}, with a size and a kind if it matters as in "
+            f"There is no model {name!r}; use {MODEL}, optionally with a size and a kind as in "
             f"{MODEL}-1.7b-customvoice, or {STANDBY}.",
             param="model",
         )
@@ -133,34 +133,37 @@ def find_model(name: str | None) -> ModelWish:
 
 
 def model_id(checkpoint: Checkpoint) -> str:
-    """The name by which a checkpoint is asked for, which `find_model` understands."""
+    """Return a checkpoint's id, which `find_model` understands."""
     return f"{MODEL}-{checkpoint.size.lower()}-{KIND_NAMES[checkpoint.kind].lower()}"
 
 
 def one_of(fields: SpeechFields, *names: str) -> str | None:
-    """The value of a field that has several names, None if blank. Raises InvalidRequest where two of them differ."""
+    """Return the value of a field that has several names, or None if all are blank.
+
+    Raises InvalidRequest if two of the names have different values.
+    """
     given = {name: value for name in names if (value := (getattr(fields, name) or "").strip())}
     first = next(iter(given.values()), None)
-    if any(value != first for value in given.values()):  # no set: to hash a clip of 13 MB takes 10 ms
+    if any(value != first for value in given.values()):  # no set: hashing a clip of 13 MB takes 10 ms
         raise InvalidRequest(f"{' and '.join(given)} are the same field but differ; send one.", param=next(iter(given)))
     return first
 
 
 def check_text(text: str, most: int) -> str:
-    """The text to speak. Raises InvalidRequest where it is empty or too long."""
+    """Return the text to speak. Raises InvalidRequest if it is blank or has more than `most` characters."""
     if not text.strip():
         raise InvalidRequest("input is empty; send the text to speak.", param="input")
     if len(text) > most:
-        raise InvalidRequest(f"input has {len(text)} characters; at most {most} are taken at once.", param="input")
+        raise InvalidRequest(f"input has {len(text)} characters; at most {most} are accepted.", param="input")
     return text
 
 
 async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
-    """The request for speech that these fields mean.
+    """Return the request for speech that these fields mean.
 
-    In this order: a clip is cloned; words without a voice (or with "design") describe one; a voice with a name takes
-    the words as style, after its own; and nothing of it is the default voice. Speed and effects replace a kept voice's
-    own. Raises InvalidRequest and its kin.
+    The first of these that applies decides: a clip is cloned; instructions without a voice (or with the voice "design")
+    describe a voice; a named voice follows the instructions after its own; else the default voice speaks. Speed and
+    effects replace those of a kept voice. Raises InvalidRequest and its subclasses.
     """
     wish = find_model(fields.model)
     name = ((fields.voice.id if isinstance(fields.voice, VoiceId) else fields.voice) or "").strip()
@@ -195,7 +198,7 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
 
 @dataclass(frozen=True)
 class Understood:
-    """Which voice and language a request has, in words, and what may sound odd about them."""
+    """The voice and language of a request in words, and warnings about them."""
 
     voice: str
     language: str
@@ -203,7 +206,7 @@ class Understood:
 
 
 def describe(request: SpeechRequest) -> Understood:
-    """What was understood, for who asked."""
+    """Return what was understood of a request, to report to the client."""
     voice, language = request.voice, request.language
     if request.standby == "only":
         return Understood(STANDBY, "English", request.warnings)
@@ -215,13 +218,13 @@ def describe(request: SpeechRequest) -> Understood:
 
 
 def voice_headers(request: SpeechRequest) -> dict[str, str]:
-    """The same as headers."""
+    """Return the headers X-Voice, X-Language and X-Warning for a request."""
     told = describe(request)
     return with_warnings({"X-Voice": header_text(told.voice), "X-Language": told.language}, told.warnings)
 
 
 def _standby(wish: ModelWish, config: Config) -> StandbyMode:
-    """Who asks for Qwen3 over HTTP gets Qwen3 or an error that says why not, never another voice unasked."""
+    """Return who speaks: over HTTP the standby voice only if it was asked for, else Qwen3 or an error."""
     return "only" if wish.standby or config.standby_only else "off"
 
 
@@ -236,27 +239,25 @@ def _named(fields: SpeechFields, config: Config, name: str) -> ResolvedVoice:
 
 
 async def _reference(fields: SpeechFields) -> tuple[Reference | None, tuple[str, ...]]:
-    """The clip to clone, if there is one, and what could be better about it."""
+    """Return the clip to clone, if there is one, and sentences on what could be better about it."""
     url, text = one_of(fields, "ref_audio", "reference_audio"), one_of(fields, "ref_text", "clone_transcript")
     if url is None:
         if text or fields.x_vector_only_mode:
-            raise InvalidRequest(
-                "ref_text and x_vector_only_mode go with ref_audio, which is missing.", param="ref_audio"
-            )
+            raise InvalidRequest("ref_text and x_vector_only_mode need ref_audio, which is missing.", param="ref_audio")
         return None, ()
     if not text and not fields.x_vector_only_mode:
         raise InvalidRequest(
-            "ref_text is missing: send what the clip says, or x_vector_only_mode true for its timbre alone.",
+            "ref_text is missing: send what the clip says, or x_vector_only_mode true to clone only its timbre.",
             param="ref_text",
         )
     return await asyncio.to_thread(read_reference, url, None if fields.x_vector_only_mode else text)
 
 
 def read_reference(url: str, text: str | None) -> tuple[Reference, tuple[str, ...]]:
-    """Return the clip in a data: URL as it is cloned, and what could be better about it, a sentence each.
+    """Return the clip in a data: URL, prepared for cloning, and sentences on what could be better about it.
 
-    Takes tens of milliseconds: not for an event loop. Raises InvalidRequest where it could not be kept as a voice
-    either, and TooLarge.
+    Takes tens of milliseconds, so call it on a thread. Raises TooLarge, and InvalidRequest for a clip that could not be
+    kept as a voice.
     """
     data = parse_data_url(url, _REFERENCE_BYTES, "ref_audio")
     recording, findings = read_recording(data, text, "ref_audio", max_seconds=MAX_SECONDS)

@@ -1,7 +1,7 @@
-"""Speech as an HTTP answer: as it is made, whole, or as server-sent events.
+"""Sends speech as an HTTP answer: while it is generated, whole, or as server-sent events.
 
-Nothing is sent before the first sound is there, so that what fails before it has a status of its own. What fails
-after it can't: then the connection is cut, which no client takes for an end.
+Nothing is sent before the first sound, so that an error before it has a status of its own. A later error can't have
+one: the connection is cut, so that no client takes the answer for complete.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ EVENT_STREAM = "text/event-stream"
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 _MAX_WARNING_LENGTH = 1000
-"""Characters of warnings in a header: clients and proxies take some 8,000 of all headers together."""
+"""Maximum number of characters of warnings; clients and proxies accept some 8,000 for all headers."""
 
 MoreHeaders = Callable[[], dict[str, str]]
-"""Headers that are known when the first sound is there."""
+"""Returns the headers that are known once there is sound."""
 
 
 async def stream_audio(
     request: web.Request, chunks: AsyncIterable[FloatArray], audio_format: AudioFormat, more: MoreHeaders
 ) -> web.StreamResponse:
-    """Send a file while it is made. Raises what `chunks` raises before the first of them."""
+    """Send an audio file while it is generated. Raises what `chunks` raises before its first chunk."""
     async with contextlib.aclosing(encoded(chunks, audio_format)) as pieces:
         first = await anext(pieces)
         response = web.StreamResponse(headers=_audio_headers(audio_format) | STREAM_HEADERS | more())
@@ -56,10 +56,10 @@ async def stream_audio(
 async def whole_audio(
     chunks: AsyncIterable[FloatArray], audio_format: AudioFormat, more: MoreHeaders
 ) -> web.StreamResponse:
-    """A file that was finished before any of it is sent, so that it knows its length."""
+    """Answer with a complete audio file, which has its length in a header. Raises what `chunks` raises."""
     audio, samples = await whole(chunks, audio_format)
     headers = _audio_headers(audio_format) | {"X-Audio-Duration-Ms": str(round(1000 * samples / SAMPLE_RATE))} | more()
-    return web.Response(body=io.BytesIO(audio), headers=headers)  # sent piece by piece
+    return web.Response(body=io.BytesIO(audio), headers=headers)  # a file object is sent in parts
 
 
 async def stream_events(
@@ -69,9 +69,10 @@ async def stream_events(
     more: MoreHeaders,
     last: Callable[[], Mapping[str, Any]],
 ) -> web.StreamResponse:
-    """Send OpenAI's speech.audio.delta events with base64 pieces of a file, and `last` at the end.
+    """Send OpenAI's speech.audio.delta events with parts of an audio file in base64, then the event `last`.
 
-    What fails in between is a speech.audio.error event, by which the openai SDK raises an APIError.
+    Raises what `chunks` raises before its first chunk. A later error becomes a speech.audio.error event, for which the
+    openai SDK raises an APIError.
     """
     async with contextlib.aclosing(encoded(chunks, audio_format)) as pieces:
         first = await anext(pieces)
@@ -91,15 +92,16 @@ async def stream_events(
 
 
 def private_file(media_type: str, name: str) -> dict[str, str]:
-    """Headers of a sound that a person may delete, and is then not to be heard from a cache; `name` is in ASCII."""
+    """Return headers for audio that a person may delete, so that no cache plays it later. `name` must be ASCII."""
     disposition = f'inline; filename="{name}"'
     return {"Content-Type": media_type, "Content-Disposition": disposition, "Cache-Control": "private, no-cache"}
 
 
 def with_warnings(headers: Mapping[str, str], warnings: Sequence[str]) -> dict[str, str]:
-    """Return the headers with X-Warning, if there are `warnings`: their sentences in one line, with a blank between.
+    """Return the headers with `warnings` added to X-Warning, joined by spaces into one line.
 
-    In ASCII, other characters escaped as JSON does. Warnings that are in `headers` already come first.
+    Characters beyond ASCII are escaped as in JSON. Warnings that `headers` has already come first. Without warnings the
+    headers are returned unchanged.
     """
     if not warnings:
         return dict(headers)
@@ -108,15 +110,15 @@ def with_warnings(headers: Mapping[str, str], warnings: Sequence[str]) -> dict[s
 
 
 async def send_event(response: web.StreamResponse, event: Mapping[str, Any]) -> None:
-    """One server-sent event, named by its type."""
+    """Send one server-sent event, named by its type."""
     await response.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
 
 
 @contextlib.contextmanager
 def cut_on_failure(request: web.Request) -> Iterator[None]:
-    """Around what is sent after the status: what fails in it is logged and cuts the connection, and goes no further.
+    """Log an error of what is sent after the status, cut the connection, and suppress the error.
 
-    Return the response after it all the same, for aiohttp to find the connection closed.
+    Return the response afterwards all the same, so that aiohttp finds the connection closed.
     """
     transport = request.transport
     _reset_on_close(request, transport, True)
@@ -150,12 +152,12 @@ def _delta(piece: bytes) -> dict[str, str]:
 
 
 def _reset_on_close(request: web.Request, transport: asyncio.Transport | None, on: bool) -> None:
-    """Whether the connection, once closed, is reset; for clients that would take its end for the answer's.
+    """Set whether closing the connection resets it, for clients that take its end for the end of the answer.
 
-    By HTTP/1.1 the last chunk says that an answer is complete. Before that, and so to nginx as a proxy by default, an
-    answer ends with its connection, and only a reset is no end (RFC 9112, 8). It is arranged beforehand, because
-    aiohttp closes the connections of a server that stops before their handlers learn of it.
+    In HTTP/1.1 the last chunk says that an answer is complete. In HTTP/1.0, which nginx as a proxy uses by default, an
+    answer ends with its connection, and only a reset shows that it is incomplete (RFC 9112, 8). This is set beforehand,
+    because a stopping server's connections are closed by aiohttp before their handlers learn of it.
     """
     if transport is not None and request.version < HttpVersion11:
-        linger = struct.pack("ii", on, 0)  # for no time
+        linger = struct.pack("ii", on, 0)  # close at once, without lingering
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

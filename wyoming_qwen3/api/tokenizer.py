@@ -1,4 +1,4 @@
-"""/api/audio/encode and /decode: sound to tokens and back, by the speech tokenizer that speech is made with."""
+"""/api/audio/encode and /decode: sound to the codec's tokens, and tokens to sound."""
 
 import asyncio
 import io
@@ -25,32 +25,32 @@ resource = Resource("Tokenizer")
 
 CODEBOOKS, CODEBOOK_SIZE = 16, 2048
 MAX_FRAMES = 4096
-"""Of one decode: five and a half minutes."""
+"""Maximum number of frames that are decoded at once: five and a half minutes."""
 
 MAX_SECONDS = 60.0
-"""Of one encode."""
+"""Maximum length in seconds of a clip to encode."""
 
 _UPLOAD_BYTES = 10 * 1024 * 1024
 _ENCODE_BYTES = 14 * 1024 * 1024
-"""Of a JSON body with a data: URL that holds as much as an upload."""
+"""Maximum size in bytes of a JSON body, whose data: URL may hold as much as an upload."""
 
 _DECODE_BYTES = 2 * 1024 * 1024
 
 
 class EncodeBody(Fields):
-    """A clip; or upload it as multipart/form-data in `file`."""
+    """A clip. It can also be uploaded as multipart/form-data in `file`."""
 
     audio: str = Field(description=f"A data: URL with {ACCEPTED}.")
 
 
 class EncodeQuery(Query):
-    """How the tokens are packed."""
+    """The format of the answer."""
 
     format: Literal["json", "npz"] = "json"
 
 
 class Tokens(BaseModel):
-    """Tokens of a clip: a row of 16 for each frame of 80 ms."""
+    """The tokens of a clip: a row of 16 for each frame of 80 ms."""
 
     tokens: list[list[int]]
     frames: int
@@ -60,14 +60,14 @@ class Tokens(BaseModel):
     duration_ms: int
 
 
-# To fail fast: a long list of errors would take the event loop longer to tell than anything else does.
+# FailFast, because a long list of errors would block the event loop longer than anything else.
 _Token = Annotated[int, Field(strict=True, ge=0, lt=CODEBOOK_SIZE)]
 _Frame = Annotated[list[_Token], Field(min_length=CODEBOOKS, max_length=CODEBOOKS), FailFast()]
 _Frames = Annotated[list[_Frame], Field(min_length=1, json_schema_extra={"maxItems": MAX_FRAMES}), FailFast()]
 
 
 class DecodeBody(Fields):
-    """Tokens to hear: a row of 16 for each frame of 80 ms."""
+    """Tokens to decode: a row of 16 for each frame of 80 ms."""
 
     tokens: _Frames
     response_format: AudioFormat = "wav"
@@ -76,7 +76,7 @@ class DecodeBody(Fields):
 @resource.operation(
     "POST",
     "/api/audio/encode",
-    "Sound to tokens",
+    "Encode sound as tokens",
     body=EncodeBody,
     form=ONE_FILE,
     query=EncodeQuery,
@@ -84,7 +84,7 @@ class DecodeBody(Fields):
     errors=(413, 429, 500, 503),
 )
 async def encode(request: web.Request) -> web.StreamResponse:
-    """At most 60 seconds and 10 MiB."""
+    """Accepts at most 60 seconds and 10 MiB."""
     query = parse_query(request, EncodeQuery)
     if request.content_type.startswith("multipart/"):
         data, headers = (await read_form(request, _UPLOAD_BYTES, ONE_FILE)).files["file"][0], {}
@@ -107,16 +107,16 @@ async def encode(request: web.Request) -> web.StreamResponse:
 @resource.operation(
     "POST",
     "/api/audio/decode",
-    "Tokens to sound",
+    "Decode tokens to sound",
     body=DecodeBody,
     answers={200: dict.fromkeys(MEDIA_TYPES.values())},
     errors=(413, 429, 500, 503),
 )
 async def decode(request: web.Request) -> web.StreamResponse:
-    """At most 4096 frames."""
+    """Accepts at most 4096 frames."""
     body = await parse_body(request, DecodeBody, _DECODE_BYTES)
     if len(body.tokens) > MAX_FRAMES:
-        raise TooLarge(f"tokens has {len(body.tokens)} frames; at most {MAX_FRAMES} are taken.", param="tokens")
+        raise TooLarge(f"tokens has {len(body.tokens)} frames; at most {MAX_FRAMES} are accepted.", param="tokens")
     codes = await asyncio.to_thread(np.array, body.tokens, np.int64)
     return await whole_audio(_play(request.app[SERVICES], codes), body.response_format, lambda: ignored_headers(body))
 

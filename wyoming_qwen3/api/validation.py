@@ -1,7 +1,7 @@
-"""Requests -> pydantic models, and what is wrong with them in one sentence a field.
+"""Validates requests with pydantic models, and reports errors as one sentence for each field.
 
-A body may have 25 MB, so what is told of it is bounded: a list in a model needs `fail_fast=True`, else each wrong item
-of millions is an error of its own.
+A body may have 25 MB, so the size of a report is bounded: a list in a model needs `fail_fast=True`, else each wrong
+item of millions is an error of its own.
 """
 
 import asyncio
@@ -22,21 +22,21 @@ from .body import read_json
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _SMALL = 64 * 1024
-"""Bytes of JSON that take the event loop less than a millisecond."""
+"""Maximum size in bytes of JSON that is parsed on the event loop, which takes less than a millisecond."""
 
 _MAX_VALUES = 200_000
-"""Three times what the longest list of tokens has."""
+"""Maximum number of values in a body: three times what the longest list of tokens has."""
 
 _SLICE = 256 * 1024
 
 _MAX_TOLD = 5
-"""Sentences in one error."""
+"""Maximum number of sentences in one error."""
 
 _MAX_NAMES = 100
-"""Ignored fields that are looked at."""
+"""Maximum number of ignored fields that are looked at."""
 
 _MAX_SHOWN = 60
-"""Characters of a value or a name that came from outside."""
+"""Maximum number of characters of a client's value or name that are shown."""
 
 _HEADER_LENGTH = 500
 
@@ -54,7 +54,7 @@ class Query(BaseModel):
 
 
 async def parse_body(request: web.Request, model: type[_Model], limit: int) -> _Model:
-    """The JSON body, of at most `limit` bytes. Raises InvalidRequest, TooLarge or HttpError."""
+    """Return the JSON body, which may have at most `limit` bytes. Raises InvalidRequest, TooLarge and HttpError."""
     data = await read_json(request, limit)
     if len(data) <= _SMALL:
         return parse_json(data, model)
@@ -62,7 +62,7 @@ async def parse_body(request: web.Request, model: type[_Model], limit: int) -> _
 
 
 def parse_query(request: web.Request, model: type[_Model]) -> _Model:
-    """The query parameters. Raises InvalidRequest."""
+    """Return the query parameters. Raises InvalidRequest."""
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:
@@ -70,7 +70,7 @@ def parse_query(request: web.Request, model: type[_Model]) -> _Model:
 
 
 def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
-    """A JSON object in a body or in a message of a socket. Raises InvalidRequest."""
+    """Return the JSON object of a body or a WebSocket message. Raises InvalidRequest."""
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -78,7 +78,7 @@ def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
 
 
 def ignored_headers(*models: BaseModel) -> dict[str, str]:
-    """Header that names the fields nobody looked at, whatever is in their names."""
+    """Return a header that names the unknown fields, or none. Their names may hold any characters."""
     given = itertools.chain.from_iterable(model.model_extra or () for model in models)
     names = sorted({name[:_MAX_SHOWN] for name in itertools.islice(given, _MAX_NAMES)})
     listed = header_text(", ".join(names))
@@ -86,12 +86,12 @@ def ignored_headers(*models: BaseModel) -> dict[str, str]:
 
 
 def header_text(text: str) -> str:
-    """Any text as a header's value: in ASCII, escaped as JSON does."""
+    """Return any text as a header's value: ASCII, with other characters escaped as in JSON."""
     return json.dumps(text)[1:-1]
 
 
 def _parse_large(data: bytes, model: type[_Model]) -> _Model:
-    """Raises TooLarge for more values than any request needs: parsing them would hold the interpreter for seconds.
+    """Raise TooLarge for more values than any request needs: parsing them would block the interpreter for seconds.
 
     Commas are counted, those in texts too.
     """
@@ -107,7 +107,7 @@ def _invalid(error: ValidationError) -> InvalidRequest:
     found: dict[str, str] = {}
     for detail in error.errors(include_url=False, include_context=False):
         found.setdefault(_name(detail["loc"]), _sentence(detail))
-    # Of a union the branch that fits but for one field says more than those that don't fit at all.
+    # In a union, an error within the branch that nearly fits says more than the errors of the other branches.
     told = {name: found[name] for name in found if not any(other.startswith(f"{name}.") for other in found)}
     return InvalidRequest(" ".join(list(told.values())[:_MAX_TOLD]), param=next(iter(told)) or None)
 
@@ -126,17 +126,17 @@ def _sentence(detail: ErrorDetails) -> str:
 
 
 _RULE = re.compile(r"\w+ (should .*?)( after validation)?(, (unable|got|not) .*)?$", re.DOTALL)
-"""What pydantic's messages have in common: "Input should be a valid number, unable to parse string …"."""
+"""The common form of pydantic's messages: "Input should be a valid number, unable to parse string …"."""
 
 
 def _name(location: Iterable[int | str]) -> str:
-    """Path of a field; what pydantic adds for the branches of a union is left out."""
+    """Return the path of a field, without what pydantic adds for the branches of a union."""
     parts = [part for part in location if not isinstance(part, str) or part.isidentifier()]
     return ".".join(str(part) for part in parts if not (isinstance(part, str) and (part[0].isupper() or part == "str")))
 
 
 def _shown(value: object) -> str:
-    """A value from outside in JSON's spelling, in brief."""
+    """Return a client's value as short JSON."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, str) and len(value) > _MAX_SHOWN:
