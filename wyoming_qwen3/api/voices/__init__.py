@@ -1,1 +1,1 @@
-"""Voices over HTTP: listed, made from words and from clips, changed, handed on."""
+"""Voices over HTTP: list, make from words or clips, change, export and import."""

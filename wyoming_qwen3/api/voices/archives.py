@@ -1,6 +1,6 @@
-"""/api/profiles/import and /export: voices as archives that a person can keep, hand on and bring in elsewhere.
+"""/api/profiles/import and /export: kept voices as archives, to back up, share and bring to other servers.
 
-Knows not what is in an archive, which store/voices/archive.py does. Packing and unpacking go on on threads.
+Archives are packed and unpacked on threads. store/voices/archive.py defines what they contain.
 """
 
 import asyncio
@@ -28,30 +28,34 @@ from .profile import Profile, answer_profile
 resource = Resource("Profiles")
 
 _FORM_BYTES = 64 << 10
-"""Of what is around the archive."""
+"""Maximum size in bytes of what surrounds the archive in the form."""
 
 _MAX_NAME = 64
-"""Characters; voices.py's."""
+"""Maximum number of characters of a name, as in voices.py."""
 
 
 class ImportQuery(Query):
-    """What is done where the name is taken, and whether what the archive says of its clips is believed."""
+    """What to do if the name is taken, and whether to trust the archive's clone prompts."""
 
     on_conflict: Literal["rename", "replace", "fail"] = "fail"
-    use_prompts: bool = Field(False, description="Take the clone prompts of the archive instead of reading its clips.")
+    use_prompts: bool = Field(False, description="Use the archive's clone prompts instead of reading its clips.")
 
 
 @resource.operation(
     "POST",
     "/api/profiles/import",
-    "Bring in an archive",
+    "Import an archive",
     form=ONE_FILE,
     query=ImportQuery,
     answers={201: {"application/json": Profile}},
     errors=(507,),
 )
 async def import_profile(request: web.Request) -> web.StreamResponse:
-    """The archive of a preset becomes a preset again. `replace` takes the place of whichever voice has the name."""
+    """The archive of a preset becomes a preset, that of a profile a profile.
+
+    If the name is taken, `rename` appends a number, `replace` replaces the voice of that name, whatever its type, and
+    `fail` answers an error.
+    """
     query = parse_query(request, ImportQuery)
     voices = request.app[SERVICES].store.voices
     form = await read_form(request, MAX_BYTES + _FORM_BYTES, ONE_FILE)
@@ -79,12 +83,12 @@ async def import_profile(request: web.Request) -> web.StreamResponse:
 @resource.operation(
     "GET",
     "/api/profiles/{id}/export",
-    "Take a voice along",
+    "Export a voice",
     answers={200: {archive.MEDIA_TYPE: None}},
     errors=(404, 413, 507),
 )
 async def export_profile(request: web.Request) -> web.StreamResponse:
-    """The archive of a profile, or of a preset: its clips, how it speaks, and what Base read out of the clips."""
+    """The archive of a profile or a preset: its clips, settings and clone prompts."""
     voices = request.app[SERVICES].store.voices
     voice = voices.get(request.match_info["id"])
     recordings = await voices.recordings(voice.id)
@@ -93,14 +97,14 @@ async def export_profile(request: web.Request) -> web.StreamResponse:
     data = await asyncio.to_thread(archive.pack, voice, recordings, kept)
     name = quote(f"{voice.name}.zip", safe="")
     disposition = f"attachment; filename=\"voice.zip\"; filename*=UTF-8''{name}"  # RFC 6266, appendix D
-    # A file is sent piece by piece; bytes at once, for tens of milliseconds.
+    # A file object is sent in parts. Bytes would be sent at once, which takes tens of milliseconds.
     return web.Response(
         body=io.BytesIO(data), content_type=archive.MEDIA_TYPE, headers={"Content-Disposition": disposition}
     )
 
 
 def _unpacked(data: bytes) -> archive.VoiceArchive:
-    """What is in an archive, if it can be spoken with. Raises InvalidRequest or TooLarge."""
+    """Return the content of an archive whose clips can be cloned. Raises InvalidRequest and TooLarge."""
     packed = archive.unpack(data)
     if packed.recordings:
         combine(packed.recordings)
@@ -108,7 +112,7 @@ def _unpacked(data: bytes) -> archive.VoiceArchive:
 
 
 def _free_name(name: str, voices: VoiceStore) -> str:
-    """The name with the first number behind it that no voice has."""
+    """Return the name with the first number appended that no voice has."""
     endings = (f" {number}" for number in itertools.count(2))
     names = (name[: _MAX_NAME - len(ending)] + ending for ending in endings)
     return next(free for free in names if voices.find(free) is None)

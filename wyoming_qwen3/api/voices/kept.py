@@ -1,7 +1,4 @@
-"""What the routes of presets, profiles and OpenAI's voices share: a kept voice found, shown, changed and heard.
-
-Knows neither how a voice is made nor where it lies.
-"""
+"""What the routes of presets, profiles and OpenAI's voices share: find, describe, change and play a kept voice."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -29,44 +26,44 @@ FormerNames = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_le
 
 
 class MannerFields(Fields):
-    """How a kept voice speaks; of one that is changed, what is left out stays as it is."""
+    """How a kept voice speaks. In a change, fields that are left out stay as they are."""
 
-    description: str | None = Field(None, max_length=2000, description="What it is like, in words.")
+    description: str | None = Field(None, max_length=2000, description="A description of the voice.")
     language: str | None = Field(
-        None, max_length=100, description="What it speaks unless another is asked for, or Auto."
+        None, max_length=100, description="The language it speaks unless a request names another, or Auto."
     )
-    voice: str | None = Field(None, max_length=200, description="The built-in speaker that it is.")
-    instructions: str | None = Field(None, max_length=2000, description="How that speaker speaks.")
-    speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays.")
-    effects: Effects | None = Field(None, description="What is done to the sound, in order.")
+    voice: str | None = Field(None, max_length=200, description="The built-in speaker to speak as.")
+    instructions: str | None = Field(None, max_length=2000, description="How that speaker should speak.")
+    speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays the same.")
+    effects: Effects | None = Field(None, description="Effects on the sound, in order.")
 
 
 class FormerNamesFields(Fields):
-    """Which old names a voice keeps."""
+    """The former names that a voice keeps."""
 
     former_names: FormerNames | None = Field(
-        None, description="The old names that it is still found by, of those that it has; null for none of them."
+        None, description="Former names to keep, of those that it has; it is still found by them. null keeps none."
     )
 
     @property
     def kept_names(self) -> list[str] | None:
-        """The old names to keep; None where nothing is said of them."""
+        """The former names to keep; None if the request does not say."""
         return (self.former_names or []) if "former_names" in self.model_fields_set else None
 
 
 class DeletedAnswer(BaseModel):
-    """It is gone."""
+    """The resource was deleted."""
 
     id: str
     deleted: Literal[True] = True
 
 
 Status = Literal["ready", "pending", "empty"]
-"""Speaks at once; once its clips have been read, when it first speaks; or not before it has a clip or a speaker."""
+"""`ready` speaks at once, `pending` reads its clips when it first speaks, `empty` has neither a clip nor a speaker."""
 
 
 class KeptEntry(BaseModel):
-    """What is told of every kept voice; a language is Auto where the model is to tell it by the text."""
+    """What every kept voice has. `language` is Auto if the model is to recognize it from the text."""
 
     id: str
     name: str
@@ -82,22 +79,22 @@ class KeptEntry(BaseModel):
     updated_at: int
     status: Status
     former_names: list[str]
-    """Those it had before, by which it is still found where no voice has them now."""
+    """Names that it had before. It is still found by each that no other voice has now."""
 
 
 async def entry_fields(services: Services, voices: Sequence[KeptVoice]) -> list[dict[str, Any]]:
-    """The values of a KeptEntry for each voice, and its `effects`."""
+    """Return the values of a KeptEntry for each voice, and its `effects`."""
     prompted = await services.store.voices.prompted(voices, services.models.size)
     return [_entry_fields(voice, prompted) for voice in voices]
 
 
 def language_name(language: Language | None) -> str:
-    """As every list of ours calls it."""
+    """Return a language's name as in all answers; Auto for None."""
     return language.name.title() if language else "Auto"
 
 
 def find_kept(request: web.Request, voice_type: VoiceType) -> KeptVoice:
-    """The voice of that type which `{id}` in the path names, by its id or name. Raises VoiceNotFound."""
+    """Return the voice of that type whose id or name is `{id}` in the path. Raises VoiceNotFound."""
     asked = request.match_info["id"]
     voice = request.app[SERVICES].store.voices.get(asked)
     if voice.type != voice_type:
@@ -106,13 +103,15 @@ def find_kept(request: web.Request, voice_type: VoiceType) -> KeptVoice:
 
 
 def check_unbound(voice: KeptVoice) -> None:
-    """Raise InvalidRequest for a voice that is made of an entry of the voices folder."""
+    """Raise InvalidRequest for a voice that follows an entry of the voices folder."""
     if voice.folder is not None:
-        raise InvalidRequest(f"It is made of the folder {voice.folder}; remove or change that instead.", param="id")
+        raise InvalidRequest(
+            f"This voice is made from the folder {voice.folder}; change or remove that instead.", param="id"
+        )
 
 
 async def delete_kept(request: web.Request, voice_type: VoiceType) -> web.Response:
-    """Delete the voice of that type which `{id}` in the path names. Raises VoiceNotFound, and as `check_unbound`."""
+    """Delete the voice that `find_kept` returns. Raises VoiceNotFound, and InvalidRequest as `check_unbound` does."""
     voice = find_kept(request, voice_type)
     check_unbound(voice)
     await request.app[SERVICES].store.voices.delete(voice.id)
@@ -120,10 +119,10 @@ async def delete_kept(request: web.Request, voice_type: VoiceType) -> web.Respon
 
 
 def change_manner(manner: Manner, fields: MannerFields, size: Size) -> Manner:
-    """The manner with what `fields` gives; null is what a new voice has.
+    """Return the manner with the values of `fields`; null stands for a new voice's value.
 
-    `size` is the server's. Raises VoiceNotFound, LanguageNotSupported, InvalidRequest, and InstructionsNotSupported
-    where the speaker's checkpoint in that size follows none.
+    `size` is the server's. Raises VoiceNotFound, LanguageNotSupported, InvalidRequest, and InstructionsNotSupported if
+    the speaker's checkpoint in that size can't follow instructions.
     """
     given = {name: getattr(fields, name) for name in MannerFields.model_fields if name in fields.model_fields_set}
     changed = {name: _clean(name, value) for name, value in given.items() if name != "voice"}
@@ -137,21 +136,27 @@ def change_manner(manner: Manner, fields: MannerFields, size: Size) -> Manner:
 
 
 def preview_url(voice: KeptVoice) -> str | None:
-    """Where its first sample can be heard, if it has one; below the server's root, wherever a proxy puts that."""
+    """Return the path at which its first sample can be heard, None if it has no sample.
+
+    The path starts at the server's root, wherever a proxy puts that.
+    """
     if not voice.samples:
         return None
     return sample_url(voice, voice.samples[0])
 
 
 def sample_url(voice: KeptVoice, sample: Sample) -> str:
-    """Where one of its clips can be heard."""
+    """Return the path at which one of its clips can be heard."""
     if voice.type == "preset":
         return f"/api/voice-presets/{voice.id}/audio"
     return f"/api/profiles/{voice.id}/samples/{sample.id}/audio"
 
 
 async def serve_sample(request: web.Request, voice: KeptVoice, sample_id: str) -> web.StreamResponse:
-    """The WAV file of a sample, or the part of it that Range asks for. Raises NotFound, StorageFailed."""
+    """Answer with the WAV file of a sample, or the part of it that Range asks for.
+
+    Raises NotFound and StorageFailed.
+    """
     path = await asyncio.to_thread(request.app[SERVICES].store.voices.sample_path, voice.id, sample_id)
     name = quote(f"{voice.name}.wav", safe="", errors="replace")
     headers = {"Content-Type": MEDIA_TYPES["wav"], "Content-Disposition": f"inline; filename*=UTF-8''{name}"}
@@ -180,7 +185,7 @@ def _entry_fields(voice: KeptVoice, prompted: Collection[str]) -> dict[str, Any]
 
 
 def _clean(name: str, value: Any) -> Any:
-    """A field of a Manner as it is kept."""
+    """Return the value of a field as a Manner stores it."""
     match name:
         case "language":
             return find_language(value) if value else None
@@ -194,7 +199,7 @@ def _clean(name: str, value: Any) -> Any:
 
 
 def _speaker(name: str | None, named: Language | None) -> dict[str, Any]:
-    """The speaker, and the language where its name holds one as in "ryan-de"."""
+    """Return the speaker, and the language if the name contains one, as in "ryan-de"."""
     if not (name or "").strip():
         return {"speaker": None}
     speaker, language = find_voice(name or "")

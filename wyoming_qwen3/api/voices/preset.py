@@ -1,4 +1,4 @@
-"""A preset, and a preview of one, as JSON; knows no route."""
+"""Presets and previews of presets as JSON."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,12 +15,12 @@ from .kept import KeptEntry, entry_fields, language_name, preview_url
 
 
 class PresetEntry(KeptEntry):
-    """A preset. `voice` is the built-in one that it is; where it is none, the rest is about how it was made."""
+    """A preset: a built-in speaker (`voice`), or a voice from words, whose other fields say how it was made."""
 
     effects: list[dict[str, Any]]
     sample_text: str | None
     model: str | None
-    """The checkpoint that made it, or that speaks it."""
+    """The checkpoint that made it; for a built-in speaker, the one that speaks it."""
 
     size: str | None
     seed: int | None
@@ -28,7 +28,7 @@ class PresetEntry(KeptEntry):
 
 
 class PresetList(BaseModel):
-    """All presets by name."""
+    """All presets, ordered by name."""
 
     presets: list[PresetEntry]
 
@@ -47,18 +47,18 @@ class PreviewEntry(BaseModel):
 
 
 async def describe(services: Services, voice: KeptVoice) -> PresetEntry:
-    """A preset as JSON."""
+    """Return a preset as JSON."""
     return (await describe_all(services, [voice]))[0]
 
 
 async def describe_all(services: Services, voices: Sequence[KeptVoice]) -> list[PresetEntry]:
-    """Presets as JSON."""
+    """Return presets as JSON."""
     told = await entry_fields(services, voices)
     return [_describe(services, voice, fields) for voice, fields in zip(voices, told, strict=True)]
 
 
 def describe_preview(clip: StoredClip, preview: VoicePreview) -> PreviewEntry:
-    """What was sketched, and the clip to hear it by, as JSON."""
+    """Return a preview as JSON, with the URL of its clip."""
     return PreviewEntry(
         preview_id=clip.id,
         preview_url=f"/api/clips/{clip.id}",

@@ -1,7 +1,4 @@
-"""/api/voice-presets: voices made from words, and built-in ones with a style of their own.
-
-Knows neither how a voice is made nor where it lies.
-"""
+"""/api/voice-presets: voices made from words, and built-in speakers with a style."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -43,33 +40,35 @@ from .preset import PresetEntry, PresetList, PreviewEntry, describe, describe_al
 resource = Resource("Presets")
 
 PREVIEWS = web.AppKey("previews", VoicePreviews)
-"""The previews that may still be kept."""
+"""The previews that can still be kept."""
 
 _MAX_BYTES = 256 * 1024
 
 
 class PresetBody(MannerFields):
-    """A voice from words (`description`), or a built-in one (`voice`) with a style."""
+    """A voice from words (`description`), or a built-in speaker (`voice`) with a style."""
 
-    name: str | None = Field(None, max_length=200, description="Needed unless it is a preview.")
+    name: str | None = Field(None, max_length=200, description="Required unless preview is true.")
     sample_text: str | None = Field(
-        None, max_length=MAX_CHARACTERS, description="What the voice says to be cloned of it; 5 to 15 s are best."
+        None,
+        max_length=MAX_CHARACTERS,
+        description="The text of the clip from which the voice is cloned; 5 to 15 s are best.",
     )
-    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="The same seed and words give the same voice.")
-    temperature: float | None = Field(None, ge=0, le=5, description="0 takes the likeliest code each time.")
-    preview: bool = Field(False, description="Let it be chosen, and keep nothing.")
-    preview_id: str | None = Field(None, max_length=64, description="Keep the voice of that preview.")
-    overwrite: bool = Field(False, description="Replace the voice of that name.")
+    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="The same seed and description give the same voice.")
+    temperature: float | None = Field(None, ge=0, le=5, description="0 always takes the likeliest code.")
+    preview: bool = Field(False, description="Only make a preview, which can be kept by its id.")
+    preview_id: str | None = Field(None, max_length=64, description="Id of a preview whose voice to keep.")
+    overwrite: bool = Field(False, description="Replace the voice that has the name.")
 
 
 class PresetQuery(Query):
-    """Whether to tell the progress as server-sent events, as `Accept: text/event-stream` does too."""
+    """`stream` reports progress as server-sent events, as `Accept: text/event-stream` does."""
 
     stream: bool = False
 
 
 class PresetChange(MannerFields, FormerNamesFields):
-    """What is to change."""
+    """The fields to change."""
 
     name: str | None = Field(None, max_length=200)
 
@@ -88,10 +87,10 @@ _Make: TypeAlias = Callable[[_Tell], Awaitable[PresetEntry | PreviewEntry]]
     errors=(404, 429, 500, 501, 503, 507),
 )
 async def create_preset(request: web.Request) -> web.StreamResponse:
-    """With `description` VoiceDesign speaks the sample text, and what Base needs to clone it is read out of it, once.
+    """With `description`, VoiceDesign speaks the sample text, and the clip's clone prompt is extracted once.
 
-    With `preview` that clip is not kept, but can be by its `preview_id`. With `voice` nothing is spoken: the preset is
-    that voice with `instructions`, which the server's model must follow.
+    With `preview`, the clip is only kept if a later request sends its `preview_id`. With `voice`, nothing is spoken:
+    the preset is that speaker with `instructions`, which the server's checkpoint must be able to follow.
     """
     query = parse_query(request, PresetQuery)
     body = await parse_body(request, PresetBody, _MAX_BYTES)
@@ -110,7 +109,7 @@ async def create_preset(request: web.Request) -> web.StreamResponse:
 
 @resource.operation("GET", "/api/voice-presets", "List the presets", answers={200: {"application/json": PresetList}})
 async def list_presets(request: web.Request) -> web.StreamResponse:
-    """By name."""
+    """Ordered by name."""
     services = request.app[SERVICES]
     presets = [voice for voice in services.store.voices.all() if voice.type == "preset"]
     told = PresetList(presets=await describe_all(services, presets))
@@ -118,10 +117,10 @@ async def list_presets(request: web.Request) -> web.StreamResponse:
 
 
 @resource.operation(
-    "GET", "/api/voice-presets/{id}", "One preset", answers={200: {"application/json": PresetEntry}}, errors=(404,)
+    "GET", "/api/voice-presets/{id}", "Get a preset", answers={200: {"application/json": PresetEntry}}, errors=(404,)
 )
 async def one_preset(request: web.Request) -> web.StreamResponse:
-    """By its id or name."""
+    """`id` is the preset's id or its name."""
     entry = await describe(request.app[SERVICES], find_kept(request, "preset"))
     return web.json_response(text=entry.model_dump_json())
 
@@ -134,10 +133,12 @@ async def one_preset(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def preset_audio(request: web.Request) -> web.StreamResponse:
-    """The clip that it is cloned of. A built-in voice with a style has none."""
+    """The clip from which the preset is cloned. A built-in speaker with a style has none."""
     voice = find_kept(request, "preset")
     if not voice.samples:
-        raise NotFound(f"The preset {voice.name} has no sample; it is a built-in voice with a style.", param="id")
+        raise NotFound(
+            f"The preset {voice.name} has no sample, because it is a built-in speaker with a style.", param="id"
+        )
     return await serve_sample(request, voice, voice.samples[0].id)
 
 
@@ -150,13 +151,15 @@ async def preset_audio(request: web.Request) -> web.StreamResponse:
     errors=(404, 501, 507),
 )
 async def change_preset(request: web.Request) -> web.StreamResponse:
-    """What is left out stays as it is; so does the sound of a voice from words, whatever its description says."""
+    """Fields that are left out stay as they are. A new description does not change the sound of a voice from words."""
     body = await parse_body(request, PresetChange, _MAX_BYTES)
     services = request.app[SERVICES]
     voice = find_kept(request, "preset")
     manner = change_manner(voice.manner, body, services.models.size)
     if not voice.samples and manner.speaker is None:
-        raise InvalidRequest(f"The preset {voice.name} was not made from words and needs a voice.", param="voice")
+        raise InvalidRequest(
+            f"The preset {voice.name} has no clip, so voice must name a built-in speaker.", param="voice"
+        )
     changed = await services.store.voices.change(voice.id, name=body.name, manner=manner, former_names=body.kept_names)
     return web.json_response(text=(await describe(services, changed)).model_dump_json(), headers=ignored_headers(body))
 
@@ -169,12 +172,12 @@ async def change_preset(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def delete_preset(request: web.Request) -> web.StreamResponse:
-    """What is being spoken with it is spoken to its end."""
+    """Speech that has begun with it is completed."""
     return await delete_kept(request, "preset")
 
 
 def designer(services: Services) -> VoiceDesigner:
-    """Who makes voices from words."""
+    """Return what makes voices from words."""
     return VoiceDesigner(services.synthesizer, services.models, services.prompts, services.store.voices)
 
 
@@ -182,16 +185,18 @@ _PROGRESS = "preset.progress"
 
 
 def _style(services: Services, body: PresetBody) -> _Make:
-    """How to keep a built-in voice with a style. Raises InvalidRequest where that is not all that is asked for."""
+    """Return a function that keeps a built-in speaker with a style. Raises InvalidRequest for other fields."""
     for field in ("sample_text", "seed", "temperature", "preview", "preview_id"):
         if (given := getattr(body, field)) is not None and given is not False:
             raise InvalidRequest(
-                f"{field} is for a voice from words: send description without voice, or voice without {field}.",
+                f"{field} is only for a voice from words; send description without voice, or voice without {field}.",
                 param=field,
             )
     manner = change_manner(Manner(), body, services.models.size)
     if manner.speaker is None:
-        raise InvalidRequest("voice is empty; send the name of a built-in voice, or a description.", param="voice")
+        raise InvalidRequest(
+            "voice is empty; send the name of a built-in speaker, or a description instead.", param="voice"
+        )
     name = _name(services, body)
 
     async def make(tell: _Tell) -> PresetEntry:
@@ -203,14 +208,14 @@ def _style(services: Services, body: PresetBody) -> _Make:
 
 
 async def _design(request: web.Request, body: PresetBody) -> _Make:
-    """How to make a voice from words, or to keep one that was a preview.
+    """Return a function that makes a voice from words, or keeps that of a preview.
 
-    Raises a SpeechError for all that can be found out before anything is spoken.
+    Raises a SpeechError for everything that can be checked before anything is spoken.
     """
     services, previews = request.app[SERVICES], request.app[PREVIEWS]
     if body.instructions:
         raise InvalidRequest(
-            "instructions are for a built-in voice: send voice too, or put all of it into description.",
+            "instructions are only for a built-in speaker; send voice too, or put them into description.",
             param="instructions",
         )
     chosen = await _chosen_preview(previews, body)
@@ -218,7 +223,7 @@ async def _design(request: web.Request, body: PresetBody) -> _Make:
     manner = change_manner(before, body, services.models.size)
     if not manner.description:
         raise InvalidRequest(
-            "Send description, a voice in words, or voice, the name of a built-in one, with instructions.",
+            "Send a description of the voice, or the name of a built-in speaker in voice with instructions.",
             param="description",
         )
     name, by = None if body.preview else _name(services, body), designer(services)
@@ -234,16 +239,18 @@ async def _design(request: web.Request, body: PresetBody) -> _Make:
 
 
 async def _chosen_preview(previews: VoicePreviews, body: PresetBody) -> VoicePreview | None:
-    """The preview to keep, if one is named. Raises NotFound, and InvalidRequest where it is not what is asked for."""
+    """Return the preview to keep, or None. Raises NotFound, and InvalidRequest if other fields contradict it."""
     if body.preview_id is None:
         return None
     if body.preview:
-        raise InvalidRequest("preview_id keeps a preview; leave preview out.", param="preview")
+        raise InvalidRequest("preview_id keeps a preview; send it without preview.", param="preview")
     chosen = await previews.get(body.preview_id)
     for field in ("description", "sample_text", "seed"):
         given = getattr(body, field)
         if given is not None and str(given).strip() != str(getattr(chosen.design, field)):
-            raise InvalidRequest(f"{field} is not what the preview was made with; leave it out.", param=field)
+            raise InvalidRequest(
+                f"{field} differs from the one that the preview was made with; leave it out.", param=field
+            )
     return chosen
 
 
@@ -258,7 +265,7 @@ async def _make_preview(
 
 
 def _name(services: Services, body: PresetBody) -> str:
-    """Raises InvalidRequest where there is none, or where it would overwrite what a folder would bring back."""
+    """Return the name. Raises InvalidRequest if it is missing, or would overwrite a voice of the voices folder."""
     if body.name is None:
         raise InvalidRequest("name is missing.", param="name")
     if body.overwrite and (old := services.store.voices.find(body.name)):
@@ -267,7 +274,7 @@ def _name(services: Services, body: PresetBody) -> str:
 
 
 def _with_event(make: _Make) -> Work:
-    """The same with an event in the end."""
+    """Return work that makes the same and returns its last event."""
 
     async def work(tell: Callable[[str], None]) -> dict[str, Any]:
         made = await make(tell)

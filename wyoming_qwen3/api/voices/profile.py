@@ -1,4 +1,4 @@
-"""A profile as JSON, and what is wrong with its clips; knows no route."""
+"""Profiles as JSON, with warnings about their clips."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from .kept import KeptEntry, entry_fields, sample_url
 
 
 class Warned(BaseModel):
-    """Something to know about a profile: about one `sample`, or about all where that is null."""
+    """A warning about a profile: about one `sample`, or about the whole profile if that is null."""
 
     code: str
     message: str
@@ -24,7 +24,7 @@ class Warned(BaseModel):
 
 
 class SampleEntry(BaseModel):
-    """A clip; of one without a text the timbre alone is cloned."""
+    """A clip. Without a text, only its timbre is cloned."""
 
     id: str
     text: str | None
@@ -35,8 +35,8 @@ class SampleEntry(BaseModel):
 class Profile(KeptEntry):
     """A kept voice.
 
-    It is `ready` to speak at once, `pending` where its clips are read when it first speaks, or `empty` with neither
-    clips nor speaker. `warnings` is null in lists. `folder` is the entry of the voices folder that it follows.
+    `status` is `ready` if it can speak at once, `pending` if its clips are read when it first speaks, `empty` if it has
+    neither clips nor speaker. `warnings` is null in lists. `folder` is the entry of the voices folder that it follows.
     """
 
     default_effects: list[dict[str, Any]]
@@ -50,7 +50,7 @@ class Profile(KeptEntry):
 async def answer_profile(
     request: web.Request, voice: KeptVoice, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.StreamResponse:
-    """A profile with what there is to know about its clips."""
+    """Answer with a profile, including warnings about its clips."""
     services = request.app[SERVICES]
     (profile,) = await describe_all(services, [voice])
     warned = profile.model_copy(update={"warnings": await _warnings(services, voice)})
@@ -58,7 +58,7 @@ async def answer_profile(
 
 
 async def describe_all(services: Services, voices: Sequence[KeptVoice]) -> list[Profile]:
-    """Profiles but for what their clips are like."""
+    """Return profiles as JSON, without warnings about their clips."""
     told = await entry_fields(services, voices)
     default = services.store.voices.default
     return [_describe(voice, fields, default) for voice, fields in zip(voices, told, strict=True)]
@@ -86,7 +86,7 @@ def _describe(voice: KeptVoice, fields: dict[str, Any], default: str | None) -> 
 
 
 async def _warnings(services: Services, voice: KeptVoice) -> list[Warned]:
-    """What its clips are like, or that they are lost: the profile itself is still there to be mended."""
+    """Return warnings about a profile's clips. If they are lost, that is the warning, so that it can be repaired."""
     try:
         recordings = await services.store.voices.recordings(voice.id)
     except StorageFailed as error:

@@ -1,7 +1,4 @@
-"""/api/profiles: voices that a person keeps, of clips to clone or of a built-in speaker and how it speaks.
-
-Knows neither where they lie nor how they are spoken with.
-"""
+"""/api/profiles: kept voices made of clips to clone, or of a built-in speaker and how it speaks."""
 
 import asyncio
 from dataclasses import asdict, replace
@@ -52,7 +49,7 @@ _JSON_BYTES = 256 << 10
 
 
 def _from_text(given: object) -> object:
-    """What JSON in a form's field says; what is no JSON is left to be refused."""
+    """Parse JSON in a form's field. Anything else is returned as it is, for validation to refuse."""
     try:
         return from_json(given) if isinstance(given, str) else given
     except ValueError:
@@ -68,40 +65,43 @@ _EffectsText = Annotated[
 
 
 class ProfileFields(MannerFields):
-    """What can be said of a profile."""
+    """The fields of a profile."""
 
     effects: Effects | None = Field(
         None,
         validation_alias=_EFFECTS_NAMES,
-        description="What is done to the sound unless a request says otherwise; /api/effects lists what there is.",
+        description="Effects on the sound unless a request has its own, in order; /api/effects lists them.",
     )
-    consent: str | None = Field(None, max_length=2000, description="Who agreed to be cloned, in your words.")
+    consent: str | None = Field(None, max_length=2000, description="Who agreed to be cloned, in your own words.")
 
 
 class NewProfile(ProfileFields):
-    """A profile without clips; or send the same as a form, with clips in `samples` and what they say in `ref_texts`."""
+    """A profile without clips. A form can add clips in `samples` and their texts in `ref_texts`."""
 
     name: str = Field(max_length=200)
 
 
 class NewProfileForm(NewProfile):
-    """A profile as a form: `default_effects` is a list as JSON."""
+    """A profile as a form; `default_effects` is a list as JSON."""
 
     effects: _EffectsText = Field(None, validation_alias=_EFFECTS_NAMES, description="The list of effects as JSON.")
     ref_texts: list[Annotated[str, Field(max_length=2000)]] = Field(
-        [], max_length=MAX_CLIPS, fail_fast=True, description="What each clip says; once for each, or one JSON list."
+        [],
+        max_length=MAX_CLIPS,
+        fail_fast=True,
+        description="The text spoken in each clip, as repeated fields or as one JSON list.",
     )
-    x_vector_only_mode: bool = Field(False, description="Clone the timbre of the clips alone, without ref_texts.")
+    x_vector_only_mode: bool = Field(False, description="Clone only the timbre of the clips, without ref_texts.")
 
 
 class ProfileChange(ProfileFields, FormerNamesFields):
-    """What is to change; null is as with a new profile."""
+    """The fields to change; null stands for a new profile's value."""
 
     name: str = Field("", max_length=200)
 
 
 class Finding(BaseModel):
-    """One thing about a clip."""
+    """A fault of a clip."""
 
     severity: Literal["error", "warning"]
     code: str
@@ -109,21 +109,21 @@ class Finding(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why an entry of the voices folder is not, or not yet, the voice that it should be."""
+    """Why an entry of the voices folder is not, or not yet, a voice."""
 
     entry: str
     message: str
 
 
 class ProfileList(BaseModel):
-    """All profiles by name."""
+    """All profiles, ordered by name, and the problems in the voices folder."""
 
     profiles: list[Profile]
     problems: list[Problem]
 
 
 class Checked(BaseModel):
-    """What was found about a clip; one with an error is not taken."""
+    """The result of checking a clip. A clip with an error is refused."""
 
     duration_ms: int
     findings: list[Finding]
@@ -144,7 +144,7 @@ _PROFILE = {"application/json": Profile}
     errors=(404, 501, 507),
 )
 async def create_profile(request: web.Request) -> web.StreamResponse:
-    """Of up to 16 clips of 1 to 30 seconds and 10 MiB each, or of a built-in speaker."""
+    """Made of up to 16 clips of 1 to 30 seconds and 10 MiB each, or of a built-in speaker."""
     services = request.app[SERVICES]
     fields, sent = await _read_new(request)
     manner = _manner(Manner(), fields, services.models.size)
@@ -155,7 +155,7 @@ async def create_profile(request: web.Request) -> web.StreamResponse:
 
 @resource.operation("GET", "/api/profiles", "List the profiles", answers={200: {"application/json": ProfileList}})
 async def list_profiles(request: web.Request) -> web.StreamResponse:
-    """With what is wrong in the voices folder."""
+    """Includes the problems in the voices folder."""
     services = request.app[SERVICES]
     store = services.store
     profiles = await describe_all(services, [voice for voice in store.voices.all() if voice.type == "profile"])
@@ -175,7 +175,7 @@ async def list_profiles(request: web.Request) -> web.StreamResponse:
     answers={200: {"application/json": Checked}},
 )
 async def check_clip(request: web.Request) -> web.StreamResponse:
-    """Tells what is wrong with a clip of up to a minute, and keeps nothing."""
+    """Reports what is wrong with a clip of up to a minute, and keeps nothing."""
     data, fields = await read_one(request)
     clip = await asyncio.to_thread(decode, data)
     found = await asyncio.to_thread(check, clip.samples, clip.sample_rate, fields.ref_text or None)
@@ -202,7 +202,7 @@ async def get_profile(request: web.Request) -> web.StreamResponse:
     errors=(404, 501, 507),
 )
 async def change_profile(request: web.Request) -> web.StreamResponse:
-    """What is left out stays as it is; null is as with a new profile."""
+    """Fields that are left out stay as they are; null stands for a new profile's value."""
     services = request.app[SERVICES]
     fields = await parse_body(request, ProfileChange, _JSON_BYTES)
     voice = find_kept(request, "profile")
@@ -220,7 +220,7 @@ async def change_profile(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def delete_profile(request: web.Request) -> web.StreamResponse:
-    """With its clips. One that follows an entry of the voices folder goes when that entry goes."""
+    """Deletes its clips, too. A profile that follows an entry of the voices folder can only be deleted there."""
     return await delete_kept(request, "profile")
 
 
@@ -234,7 +234,7 @@ async def delete_profile(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def add_sample(request: web.Request) -> web.StreamResponse:
-    """Of 1 to 30 seconds and up to 10 MiB. What the profile speaks next is made of this clip too."""
+    """The clip may have 1 to 30 seconds and up to 10 MiB. The profile's next speech is cloned from it, too."""
     voice = find_kept(request, "profile")
     check_unbound(voice)
     data, fields = await read_one(request)
@@ -247,7 +247,7 @@ async def add_sample(request: web.Request) -> web.StreamResponse:
     "DELETE", "/api/profiles/{id}/samples/{sample}", "Remove a clip", answers={200: _PROFILE}, errors=(404, 507)
 )
 async def remove_sample(request: web.Request) -> web.StreamResponse:
-    """A profile may be without clips, but then it does not speak."""
+    """A profile without clips is allowed, but can't speak."""
     voice = find_kept(request, "profile")
     check_unbound(voice)
     changed = await request.app[SERVICES].store.voices.remove_sample(voice.id, request.match_info["sample"])
@@ -262,12 +262,12 @@ async def remove_sample(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def get_sample_audio(request: web.Request) -> web.StreamResponse:
-    """As a WAV file, or the part of it that Range asks for."""
+    """A WAV file, or the part of it that Range asks for."""
     return await serve_sample(request, find_kept(request, "profile"), request.match_info["sample"])
 
 
 async def _read_new(request: web.Request) -> tuple[NewProfile, list[UploadedClip]]:
-    """What a new profile is to be, and its clips, from JSON or a form."""
+    """Return the fields of a new profile and its clips, from JSON or a form."""
     if not request.content_type.startswith("multipart/"):
         return await parse_body(request, NewProfile, _JSON_BYTES), []
     form = await read_form(request, MAX_BYTES, CLIPS)
@@ -277,7 +277,7 @@ async def _read_new(request: web.Request) -> tuple[NewProfile, list[UploadedClip
 
 
 def _manner(manner: Manner, fields: ProfileFields, size: Size) -> Manner:
-    """The manner with what `fields` gives. Raises what `change_manner` raises."""
+    """Return the manner with the values of `fields`. Raises what `change_manner` raises."""
     changed = change_manner(manner, fields, size)
     if "consent" in fields.model_fields_set:
         return replace(changed, consent=(fields.consent or "").strip())

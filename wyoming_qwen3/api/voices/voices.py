@@ -1,6 +1,6 @@
-"""/v1/audio/voices: who speaks, and OpenAI's custom voices; /api/voices/default: who speaks where nobody is asked for.
+"""/v1/audio/voices: all voices, and OpenAI's custom voices; /api/voices/default: the default voice.
 
-The list has the shape that Open WebUI and Kokoro's clients read; the rest is
+The list has the format of Open WebUI's and Kokoro's clients. The rest follows
 https://platform.openai.com/docs/api-reference/audio .
 """
 
@@ -30,7 +30,7 @@ from .uploads import UploadedClip, fields_json, to_recording
 resource = Resource("Voices")
 
 _SAMPLE_BYTES = 10 * 1024 * 1024
-"""OpenAI's limit."""
+"""OpenAI's maximum size of a clip in bytes."""
 
 _FORM_BYTES = _SAMPLE_BYTES + 256 * 1024
 _JSON_BYTES = 256 * 1024
@@ -38,7 +38,7 @@ _FORM = FormShape({"audio_sample": 1}, file_bytes=_SAMPLE_BYTES)
 
 
 class VoiceEntry(BaseModel):
-    """One voice. `language` is the one it is at home in, Auto if it is in all; it speaks all of `languages`."""
+    """A voice. `language` is its native language, or Auto for all; it can speak all of `languages`."""
 
     id: str
     name: str
@@ -51,14 +51,14 @@ class VoiceEntry(BaseModel):
 
 
 class VoiceList(BaseModel):
-    """All voices that can be spoken with: the built-in ones, then those that are kept, by name."""
+    """All voices that can speak: the built-in speakers, then the kept voices, ordered by name."""
 
     object: Literal["list"] = "list"
     voices: list[VoiceEntry] | list[str]
 
 
 class VoiceQuery(Query):
-    """`legacy` answers names alone; `language` keeps the voices that are at home in it."""
+    """`legacy` answers only names; `language` keeps only voices whose native language it is."""
 
     legacy: bool = False
     language: str | None = None
@@ -69,16 +69,16 @@ class NewVoice(Fields):
 
     name: str = Field(max_length=200)
     type: Literal["prompt", "audio_sample"] | None = None
-    prompt: str | None = Field(None, max_length=2000, description="The voice in words.")
-    script_hint: str | None = Field(None, max_length=MAX_CHARACTERS, description="What it says to be cloned of it.")
+    prompt: str | None = Field(None, max_length=2000, description="A description of the voice.")
+    script_hint: str | None = Field(None, max_length=MAX_CHARACTERS, description="The text of the clip that is cloned.")
     ref_text: str | None = Field(
-        None, max_length=2000, description="What the clip says; else its timbre alone is cloned."
+        None, max_length=2000, description="The text spoken in the clip; without it only the timbre is cloned."
     )
     consent: str | None = Field(None, max_length=2000, description="Who agreed to be cloned.")
 
 
 class CustomVoice(BaseModel):
-    """A voice that was made, as OpenAI tells of it."""
+    """A new voice in OpenAI's format."""
 
     id: str
     object: Literal["audio.voice"] = "audio.voice"
@@ -89,19 +89,19 @@ class CustomVoice(BaseModel):
 
 
 class VoiceDeleted(DeletedAnswer):
-    """It is gone."""
+    """The voice was deleted."""
 
     object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
 
 
 class DefaultBody(Fields):
-    """Any voice; null for the configured one."""
+    """The new default voice, by id or name; null for the configured one."""
 
     voice: str | None = Field(max_length=200)
 
 
 class DefaultVoice(BaseModel):
-    """Who speaks where no voice is asked for, and who would if nobody had changed that."""
+    """The voice that speaks if a request names none, and the configured one, which it is unless it was changed."""
 
     voice: str
     configured: str
@@ -115,9 +115,9 @@ class DefaultVoice(BaseModel):
     answers={200: {"application/json": VoiceList}},
 )
 async def list_voices(request: web.Request) -> web.StreamResponse:
-    """Open without an API key, because Open WebUI asks without one; kept voices are then told by their names alone.
+    """Needs no API key, because Open WebUI sends none; without the key, kept voices have no description.
 
-    `?legacy=true` lists nothing but names.
+    `?legacy=true` lists only names.
     """
     query = parse_query(request, VoiceQuery)
     wanted = find_language(query.language) if query.language else None
@@ -143,7 +143,7 @@ async def list_voices(request: web.Request) -> web.StreamResponse:
     errors=(404, 429, 500, 501, 503, 507),
 )
 async def create_voice(request: web.Request) -> web.StreamResponse:
-    """As OpenAI's: a `prompt` becomes a preset, as /api/voice-presets/create makes it, an `audio_sample` a profile."""
+    """As in OpenAI's API. A `prompt` becomes a preset, as in /api/voice-presets/create, an `audio_sample` a profile."""
     body, clip = await _read_new(request)
     services, headers = request.app[SERVICES], ignored_headers(body)
     if body.type == "prompt" or (body.type is None and body.prompt):
@@ -169,7 +169,7 @@ async def create_voice(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def delete_voice(request: web.Request) -> web.StreamResponse:
-    """By its id or name, whatever it was made of. What is being spoken with it is spoken to its end."""
+    """`id` is the id or name of any kept voice. Speech that has begun with it is completed."""
     voices, asked = request.app[SERVICES].store.voices, request.match_info["id"]
     voice = voices.find(asked)
     if voice is None:
@@ -184,7 +184,7 @@ async def delete_voice(request: web.Request) -> web.StreamResponse:
     "GET", "/api/voices/default", "The default voice", answers={200: {"application/json": DefaultVoice}}
 )
 async def get_default_voice(request: web.Request) -> web.StreamResponse:
-    """Who speaks where a request names no voice, over HTTP and over Wyoming alike."""
+    """The voice that speaks if a request names none, over HTTP and Wyoming."""
     return web.json_response(text=_default(request).model_dump_json())
 
 
@@ -197,18 +197,20 @@ async def get_default_voice(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def set_default_voice(request: web.Request) -> web.StreamResponse:
-    """It is kept over restarts. null returns to the configured one."""
+    """The choice is kept over restarts. null returns to the configured voice."""
     body = await parse_body(request, DefaultBody, _JSON_BYTES)
     voices = request.app[SERVICES].store.voices
     kept = voices.find(body.voice) if body.voice is not None else None
     if kept and not kept.speaks:
-        raise InvalidRequest(f"The voice {kept.name} has no clip yet; add one before it is the default.", param="voice")
+        raise InvalidRequest(
+            f"The voice {kept.name} has no clip yet; add one before you make it the default.", param="voice"
+        )
     await voices.set_default(kept.id if kept else body.voice)
     return web.json_response(text=_default(request).model_dump_json(), headers=ignored_headers(body))
 
 
 async def _read_new(request: web.Request) -> tuple[NewVoice, bytes | None]:
-    """The fields, from JSON or from a form, in which OpenAI's SDK sends those of a prompt too; and the clip."""
+    """Return the fields and the clip, from JSON or a form. OpenAI's SDK sends forms for prompts, too."""
     if not request.content_type.startswith("multipart/"):
         return await parse_body(request, NewVoice, _JSON_BYTES), None
     form = await read_form(request, _FORM_BYTES, _FORM)
@@ -218,7 +220,7 @@ async def _read_new(request: web.Request) -> tuple[NewVoice, bytes | None]:
 async def _from_words(services: Services, defaults: Defaults, body: NewVoice, clip: bytes | None) -> KeptVoice:
     description, text = (body.prompt or "").strip(), (body.script_hint or "").strip()
     if clip is not None or not description:
-        raise InvalidRequest("A voice of type prompt has a prompt, and no audio_sample.", param="prompt")
+        raise InvalidRequest("A voice of type prompt needs a prompt and no audio_sample.", param="prompt")
     made_by, language = designer(services), defaults.language
     await made_by.check(body.name)
     preview = await made_by.preview(description, text or sample_text(language), language, defaults.sampling)
@@ -226,10 +228,10 @@ async def _from_words(services: Services, defaults: Defaults, body: NewVoice, cl
 
 
 async def _from_clip(services: Services, body: NewVoice, clip: bytes | None) -> tuple[KeptVoice, list[str]]:
-    """The voice, and what a person should know about it."""
+    """Return the voice, and sentences on what could be better about it."""
     if clip is None or body.prompt:
         raise InvalidRequest(
-            "Send prompt, a voice in words, with type prompt, or a form with audio_sample, a clip of a voice.",
+            "Send a description of the voice in prompt with type prompt, or a form with a clip in audio_sample.",
             param="audio_sample",
         )
     text = (body.ref_text or "").strip() or None
@@ -241,7 +243,7 @@ async def _from_clip(services: Services, body: NewVoice, clip: bytes | None) -> 
 def _read_clip(clip: bytes, text: str | None) -> tuple[Reference, list[str]]:
     recording, findings = to_recording(UploadedClip(clip, text, "audio_sample"))
     found = [finding.message for finding in findings]
-    timbre = "Without ref_text, what the clip says, its timbre alone is cloned."
+    timbre = "Without ref_text, the text spoken in the clip, only its timbre is cloned."
     return recording, found if text else [timbre, *found]
 
 
