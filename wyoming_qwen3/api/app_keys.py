@@ -59,9 +59,6 @@ class Services:
     """Logs the errors that requests are answered with."""
 
     tts_cache: TtsCache | None = None
-    """What the standby voice left in Home Assistant's cache, where that is looked after."""
-
-    tts_cache: TtsCache | None = None
     """Removes the standby voice's speech from Home Assistant's cache; None if that is not done."""
 
 
