@@ -201,7 +201,13 @@ async def _serve(settings: Settings) -> None:
         _clearing_cache(settings, speaking) as services,
     ):
         defaults = Defaults(settings.voice, settings.language, settings.sampling)
-        resolver = VoiceResolver(defaults, store.voices, settings.voice_fallback, Replacements(services.faults))
+        resolver = VoiceResolver(
+            defaults,
+            store.voices,
+            settings.voice_fallback,
+            Replacements(services.faults),
+            dict(item.split("=", 1) for item in settings.alias),
+        )
         async with _http(settings, services, resolver):
             gc.collect()
             gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
@@ -236,6 +242,8 @@ async def _http(settings: Settings, services: Services, resolver: VoiceResolver)
     config = Config(
         resolver,
         standby_only=settings.standby == "only",
+        http_standby=settings.http_standby,
+        strict=settings.strict,
         max_input=settings.max_input,
         access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts, ingress),
         options=settings.told,

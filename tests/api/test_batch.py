@@ -115,7 +115,7 @@ async def test_items_that_fail_are_told_between_those_that_succeed(http: ClientS
         {"input": " \n"},
         {"input": "x" * 4097},
         {"input": TEXTS[1], "language": "Klingon"},
-        {"input": TEXTS[1], "instructions": "Whisper.", "voice": "Ryan"},
+        {"input": TEXTS[1], "instructions": "Whisper.", "voice": "Ryan", "model": "qwen3-tts-0.6b", "strict": True},
         {"input": TEXTS[1], "max_new_tokens": 2},
         {"input": TEXTS[1]},
     ]

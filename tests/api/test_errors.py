@@ -21,7 +21,7 @@ TABLE: dict[type[SpeechError], tuple[int, str, int | None]] = {
     errors.InvalidRequest: (400, "invalid_request_error", None),
     errors.LanguageNotSupported: (400, "invalid_request_error", None),
     errors.InstructionsNotSupported: (400, "invalid_request_error", None),
-    errors.VoiceNotFound: (404, "invalid_request_error", None),
+    errors.VoiceNotFound: (400, "invalid_request_error", None),
     errors.ModelNotFound: (404, "invalid_request_error", None),
     errors.NameExists: (400, "invalid_request_error", None),
     errors.NotFound: (404, "invalid_request_error", None),

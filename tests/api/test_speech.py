@@ -332,8 +332,8 @@ def test_unknown_fields_are_named_and_can_not_forge_headers(client: OpenAI) -> N
 @pytest.mark.parametrize(
     ("fields", "error", "code", "said"),
     [
-        ({"voice": "nobody"}, NotFoundError, "voice_not_found", "Uncle_Fu"),
-        ({"model": "gpt-5"}, NotFoundError, "model_not_found", "qwen3-tts"),
+        ({"voice": "nobody"}, BadRequestError, "voice_not_found", "--voice-fallback on"),
+        ({"model": "gpt-5"}, NotFoundError, "model_not_found", "--voice-fallback on"),
         ({"voice": "design", "instructions": "a", "model": "qwen3-tts-0.6b"}, NotFoundError, "model_not_found", "1.7B"),
         ({"response_format": "ogg"}, BadRequestError, "invalid_request", "'flac'"),
         ({"input": ""}, BadRequestError, "invalid_request", "empty"),
@@ -341,9 +341,16 @@ def test_unknown_fields_are_named_and_can_not_forge_headers(client: OpenAI) -> N
         ({"speed": 9}, BadRequestError, "invalid_request", "speed"),
         ({"voice": "ryan-de", "language": "fr"}, BadRequestError, "invalid_request", "German"),
         ({"language": "nl"}, BadRequestError, "language_not_supported", "pt (portuguese)"),
-        ({"instructions": "a"}, BadRequestError, "instructions_not_supported", "0.6B-CustomVoice"),
         (
-            {"ref_audio": data_url(1.5), "ref_text": SAID, "instructions": "a"},
+            {"instructions": "a", "strict": True, "model": "qwen3-tts-0.6b"},
+            BadRequestError,
+            "instructions_not_supported",
+            "0.6B-CustomVoice",
+        ),
+        ({"instructions": "a " * 1001, "strict": True}, BadRequestError, "invalid_request", "2,002 characters"),
+        ({"voice": "design", "instructions": "a " * 1001}, BadRequestError, "invalid_request", "2,002 characters"),
+        (
+            {"ref_audio": data_url(1.5), "ref_text": SAID, "instructions": "a", "strict": True},
             BadRequestError,
             "instructions_not_supported",
             "Base",

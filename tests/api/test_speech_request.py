@@ -16,15 +16,8 @@ from tests.api.voices.forms import wav
 from tests.audio.sounds import CHINESE, ENGLISH, quiet, speech
 from tests.parts import make_cast
 from wyoming_qwen3.api.app_keys import Config
-from wyoming_qwen3.api.speech_request import (
-    ModelWish,
-    SpeechFields,
-    check_text,
-    find_model,
-    model_id,
-    understand,
-    voice_headers,
-)
+from wyoming_qwen3.api.model_names import ModelWish, find_model, model_id
+from wyoming_qwen3.api.speech_request import SpeechFields, check_text, understand, voice_headers
 from wyoming_qwen3.api.voices.uploads import UploadedClip, to_recordings
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.defaults import Defaults
@@ -363,31 +356,74 @@ async def test_speed_is_as_given_and_1_by_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "only_standby", "mode"),
+    ("model", "server", "asked", "mode"),
     [
-        (None, False, "off"),
-        ("tts-1", False, "off"),
-        ("standby", False, "only"),
-        (" Standby ", False, "only"),
-        ("tts-1", True, "only"),
+        (None, {}, None, "auto"),
+        ("tts-1", {}, None, "auto"),
+        ("gpt-4o-mini-tts-2025-12-15", {}, None, "auto"),
+        ("tts-1", {}, "off", "off"),
+        ("tts-1", {"http_standby": "off"}, None, "off"),
+        ("tts-1", {"http_standby": "off"}, "auto", "auto"),
+        ("qwen3-tts", {}, None, "off"),
+        ("qwen3-tts-0.6b", {}, "auto", "auto"),
+        ("standby", {}, None, "only"),
+        (" Standby ", {"http_standby": "off"}, "off", "only"),
+        ("tts-1", {"standby_only": True}, None, "only"),
     ],
 )
-async def test_the_standby_voice_speaks_where_it_is_asked_for_or_alone(
-    model: str | None, only_standby: bool, mode: str
+async def test_the_standby_voice_speaks_where_it_is_asked_for_or_where_no_model_was_chosen_or_alone(
+    model: str | None, server: dict[str, Any], asked: str | None, mode: str
 ) -> None:
-    assert (await meaning(Config(make_cast(), standby_only=only_standby), model=model)).standby == mode
+    assert (await meaning(Config(make_cast(), **server), model=model, standby=asked)).standby == mode
+
+
+async def test_an_unknown_model_is_replaced_where_unknown_voices_are() -> None:
+    lenient = Config(replace(make_cast(), fallback="on"))
+    request = await meaning(lenient, model="kokoro")
+    assert (request.warnings, request.standby) == (("There is no model 'kokoro'; qwen3-tts speaks instead.",), "auto")
+
+
+@pytest.mark.parametrize(
+    ("server", "asked", "strict"), [(False, None, False), (True, None, True), (True, False, False), (False, True, True)]
+)
+async def test_a_request_may_be_strict_itself_or_by_the_server(server: bool, asked: bool | None, strict: bool) -> None:
+    assert (await meaning(Config(make_cast(), strict=server), strict=asked)).strict == strict
+
+
+async def test_instructions_as_long_as_a_system_prompt_cost_nothing_but_themselves() -> None:
+    request = await meaning(voice="ryan", instructions="Be kind. " * 300)
+    assert request.instruct is None
+    assert request.warnings == (
+        "The instructions were left out: they have 2,699 characters; at most 2,000 are followed.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "voice", "language"),
+    [
+        ({"speaker": "vivian", "lang_code": "de"}, "vivian", "de"),
+        ({"speaker": {"id": "vivian"}, "language_code": "de-CH"}, "vivian", "de"),
+        ({"voice": "vivian", "speaker": "ryan", "lang": "fr", "language": "it"}, "vivian", "it"),
+    ],
+)
+async def test_voice_and_language_have_further_names(fields: dict[str, Any], voice: str, language: str) -> None:
+    request = await meaning(**fields)
+    assert isinstance(request.voice, Speaker)
+    assert request.language
+    assert (request.voice.id, request.language.code) == (voice, language)
 
 
 @pytest.mark.parametrize(
     ("name", "wish"),
     [
-        (None, ModelWish()),
-        (" ", ModelWish()),
+        (None, ModelWish(any=True)),
+        (" ", ModelWish(any=True)),
         ("qwen3-tts", ModelWish()),
-        ("tts-1", ModelWish()),
-        ("tts-1-hd", ModelWish()),
-        ("gpt-4o-mini-tts", ModelWish()),
-        ("gpt-4o-mini-tts-2025-12-15", ModelWish()),
+        ("tts-1", ModelWish(any=True)),
+        ("tts-1-hd", ModelWish(any=True)),
+        ("gpt-4o-mini-tts", ModelWish(any=True)),
+        ("gpt-4o-mini-tts-2025-12-15", ModelWish(any=True)),
+        ("tts-1-1106", ModelWish(any=True)),
         ("standby", ModelWish(standby=True)),
         ("qwen3-tts-1.7b", ModelWish(None, "1.7B")),
         ("Qwen3-TTS-0.6B", ModelWish(None, "0.6B")),

@@ -175,7 +175,10 @@ async def test_a_speaker_is_the_voice_itself_or_none(cast: VoiceResolver) -> Non
             "There is no voice 'nosuch-ja'; Ono_Anna speaks instead, in Japanese",
         ),
         (VoiceNames("de_DE-thorsten-medium"), "Aiden", "de", "There is no voice"),
-        (VoiceNames("af_sky"), "Aiden", "fr", "There is no voice"),
+        (VoiceNames("af_sky"), "Serena", "fr", "There is no voice 'af_sky'; Serena speaks instead, in French."),
+        (VoiceNames("bm_george(2)+af_sky"), "Ryan", "fr", "There is no voice"),
+        (VoiceNames("jf_alpha"), "Ono_Anna", "ja", "There is no voice"),
+        (VoiceNames("de-DE-KatjaNeural"), "Aiden", "de", "There is no voice"),
         (VoiceNames("ryan-nl"), "Aiden", "fr", "There is no voice"),
         (VoiceNames("nosuch-de", "it"), "Aiden", "it", "There is no voice"),
         (
@@ -269,9 +272,49 @@ async def test_where_unknown_voices_are_replaced(
     if speaks:
         assert cast.choose_for(surface, VoiceNames("nosuch")).label == "Aiden"
         return
-    with pytest.raises(VoiceNotFound):
+    with pytest.raises(VoiceNotFound, match="With --voice-fallback on the default voice speaks instead"):
         cast.choose_for(surface, VoiceNames("nosuch"))
     assert cast.faults() == []
+
+
+@pytest.mark.parametrize("name", ["af_heart", "en_US-amy-medium", "en-US-AriaNeural", "af_bella+af_sky"])
+async def test_voices_that_clients_have_built_in_are_replaced_over_http_too(cast: VoiceResolver, name: str) -> None:
+    assert cast.choose_for("http", VoiceNames(name)).warning
+    with pytest.raises(VoiceNotFound):
+        replace(cast, fallback="off").choose_for("http", VoiceNames(name))
+
+
+async def test_where_a_person_chose_a_default_voice_it_replaces_them(cast: VoiceResolver) -> None:
+    await cast.voices.set_default("Commander")
+    assert cast.choose_for("http", VoiceNames("af_heart")).label == "Commander"
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "language"),
+    [
+        ("nova", "Commander", "de"),
+        ("NOVA", "Commander", "de"),
+        ("nova-ja", "Commander", "ja"),
+        ("kitchen", "Vivian", "fr"),
+        ("Ryan", "Aiden", "it"),
+        ("alloy", "Aiden", "fr"),
+    ],
+)
+async def test_an_alias_is_a_further_name_of_a_voice(cast: VoiceResolver, name: str, label: str, language: str) -> None:
+    """Also over the name of a speaker, or of one of OpenAI's voices. Those that the server keeps come first."""
+    cast = replace(cast, aliases={"nova": "ryan", "Kitchen": "vivian", "ryan": "aiden-it"})
+    await cast.voices.set_aliases({"Nova": "Commander"})
+    part = cast.choose(name, None)
+    assert (part.label, spoken(part)) == (label, language)
+    reopened = VoiceStore(cast.voices._folder)
+    await reopened.open()
+    assert reopened.aliases == {"Nova": "Commander"}
+
+
+async def test_an_alias_of_a_voice_that_is_gone_is_an_unknown_voice(cast: VoiceResolver) -> None:
+    cast = replace(cast, aliases={"nova": "Nobody at all"})
+    with pytest.raises(VoiceNotFound, match="'Nobody at all'"):
+        cast.choose("nova", None)
 
 
 async def test_what_was_replaced_is_told_once_for_each_client_and_voice(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from aiohttp import web
 
@@ -69,6 +70,12 @@ class Config:
     resolver: VoiceResolver
     standby_only: bool = False
     """Whether the standby voice is the only voice."""
+
+    http_standby: Literal["auto", "off"] = "auto"
+    """Whether the standby voice speaks for clients that named no model of ours, while Qwen3 is not ready."""
+
+    strict: bool = False
+    """Whether instructions that can't be followed are an error, if the request does not say."""
 
     max_input: int = 4096
     """Maximum number of characters in one request."""

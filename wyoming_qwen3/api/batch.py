@@ -21,7 +21,7 @@ from .app_keys import CONFIG, SERVICES, Config
 from .errors import error_body
 from .operation import Resource
 from .speech import MAX_BYTES, usage
-from .speech_request import SpeechFields, check_text, describe, understand
+from .speech_request import SpeechFields, check_text, describe, spoken_warnings, understand
 from .speech_response import STREAM_HEADERS, cut_on_failure, with_warnings
 from .validation import Query, ignored_headers, parse_body, parse_query
 
@@ -220,5 +220,5 @@ def _result_entry(index: int, wish: BatchItem, item: BatchText, result: BatchSpe
         media_type=MEDIA_TYPES[wish.response_format],
         duration_ms=round(1000 * result.report.audio),
         usage=usage(result.report),
-        warnings=list(describe(item.request).warnings) or None if item.request else None,
+        warnings=spoken_warnings(item.request, result.report) or None if item.request else None,
     )

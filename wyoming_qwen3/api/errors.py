@@ -29,7 +29,7 @@ class Rule:
 
 
 _RULES: dict[type[errors.SpeechError], Rule] = {
-    errors.VoiceNotFound: Rule(404),
+    errors.VoiceNotFound: Rule(400),  # by a 404, LiteLLM takes the whole server out of service
     errors.ModelNotFound: Rule(404),
     errors.NotFound: Rule(404),
     errors.TooLarge: Rule(413),

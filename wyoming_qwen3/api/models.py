@@ -14,8 +14,8 @@ from wyoming_qwen3.models.state import State, Status
 
 from .app_keys import CONFIG, SERVICES, Services
 from .errors import error_body
+from .model_names import MODEL, STANDBY, ModelWish, find_model, model_id
 from .operation import Resource
-from .speech_request import MODEL, STANDBY, ModelWish, find_model, model_id
 from .speech_response import EVENT_STREAM, STREAM_HEADERS, send_event
 from .validation import Fields, ignored_headers, parse_body
 

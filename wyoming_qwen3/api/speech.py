@@ -14,8 +14,8 @@ from wyoming_qwen3.speech.session import SpeechSession
 
 from .app_keys import CONFIG, SERVICES
 from .operation import Resource
-from .speech_request import SpeechFields, check_text, describe, understand, voice_headers
-from .speech_response import EVENT_STREAM, stream_audio, stream_events, whole_audio
+from .speech_request import SpeechFields, check_text, spoken_warnings, understand, voice_headers
+from .speech_response import EVENT_STREAM, stream_audio, stream_events, whole_audio, with_warnings
 from .validation import Query, ignored_headers, parse_body, parse_query
 
 resource = Resource("Speech")
@@ -60,7 +60,7 @@ async def speak(request: web.Request) -> web.StreamResponse:
         session.finish()
 
         def more() -> dict[str, str]:
-            return headers | session_headers(session)
+            return with_warnings(headers | session_headers(session), session.report.warnings)
 
         if body.stream_format == "sse":
             return await stream_events(request, session, body.response_format, more, lambda: _done(session))
@@ -94,6 +94,6 @@ def usage(report: Report) -> dict[str, int]:
 
 
 def _done(session: SpeechSession) -> dict[str, object]:
-    warnings = describe(session.request).warnings
+    warnings = spoken_warnings(session.request, session.report)
     told: dict[str, object] = {"warnings": warnings} if warnings else {}
     return {"type": "speech.audio.done", "usage": usage(session.report), **told}

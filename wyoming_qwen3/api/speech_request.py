@@ -4,33 +4,29 @@ The fields are defined once, here, for all routes that speak.
 """
 
 import asyncio
-import re
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.audio.reference import MAX_SECONDS, read_recording
-from wyoming_qwen3.core.checkpoints import KIND_NAMES, PUBLISHED, Checkpoint, Kind, Size
+from wyoming_qwen3.core.checkpoints import Kind
 from wyoming_qwen3.core.effects import read_effects
-from wyoming_qwen3.core.errors import InvalidRequest, ModelNotFound
+from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language
-from wyoming_qwen3.speech.report import voice_label
+from wyoming_qwen3.speech.report import Report, voice_label
 from wyoming_qwen3.voices.clone_prompts import prepare
 from wyoming_qwen3.voices.resolver import ResolvedVoice, VoiceNames
 
 from .app_keys import Config
+from .model_names import STANDBY, ModelWish, find_model
 from .speech_response import with_warnings
 from .validation import Fields, header_text
 
-MODEL = "qwen3-tts"
-STANDBY = "standby"
-
-_KINDS: dict[str, Kind] = {name.lower(): kind for kind, name in KIND_NAMES.items()}
 _KIND_USES: dict[Kind, str] = {
     "custom_voice": "speaks as a named speaker; send a voice and no ref_audio",
     "voice_design": "speaks in a voice that is described; send instructions and no voice, or the voice design",
@@ -45,9 +41,13 @@ _DEFAULT = "default"
 _DEFAULT_FORMAT: AudioFormat = "mp3"
 """OpenAI's default, and the format in which Open WebUI stores every answer."""
 
-_OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
-
 _REFERENCE_BYTES = 10 * 1024 * 1024
+
+_MAX_INSTRUCTIONS = 100_000
+"""Maximum number of characters of instructions that are accepted: some clients send a whole system prompt."""
+
+_MAX_FOLLOWED = 2_000
+"""Maximum number of characters of instructions that are passed to a model."""
 
 _Format = Annotated[
     AudioFormat,
@@ -73,12 +73,31 @@ class SpeechFields(Fields):
 
     model: str | None = Field(None, max_length=200, description="qwen3-tts, optionally with size and kind, or standby.")
     voice: Annotated[str, Field(max_length=200)] | VoiceId | None = Field(
-        None, description="A speaker, a kept voice, or design for a voice that the instructions describe."
+        None,
+        validation_alias=AliasChoices("voice", "speaker"),
+        description="A speaker, a kept voice, or design for a voice that the instructions describe.",
     )
-    instructions: str | None = Field(None, max_length=2000, description="How to speak, or a description of the voice.")
-    voice_design: str | None = Field(None, max_length=2000, description="The same as instructions.")
-    instruct: str | None = Field(None, max_length=2000, description="The same as instructions.")
-    language: str | None = Field(None, max_length=100, description="Auto, a code such as de or de-CH, or a name.")
+    instructions: str | None = Field(
+        None,
+        max_length=_MAX_INSTRUCTIONS,
+        description="How to speak, or a description of the voice. At most 2,000 characters are followed.",
+    )
+    voice_design: str | None = Field(None, max_length=_MAX_INSTRUCTIONS, description="The same as instructions.")
+    instruct: str | None = Field(None, max_length=_MAX_INSTRUCTIONS, description="The same as instructions.")
+    strict: bool | None = Field(
+        None,
+        description="Whether instructions that can't be followed are an error; by default as the server is set. "
+        "Otherwise the text is spoken without them, and X-Warning says so.",
+    )
+    standby: Literal["auto", "off"] | None = Field(
+        None, description="auto: the English standby voice speaks while the model is not ready. off: it never does."
+    )
+    language: str | None = Field(
+        None,
+        max_length=100,
+        validation_alias=AliasChoices("language", "language_code", "lang_code", "lang"),
+        description="Auto, a code such as de or de-CH, or a name.",
+    )
     response_format: _Format = _DEFAULT_FORMAT
     speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays the same.")
     ref_audio: str | None = Field(None, description="A clip of the voice to clone, as a data: URL; 1 to 30 s.")
@@ -100,41 +119,6 @@ class SpeechFields(Fields):
     save: bool | None = Field(
         None, description="Whether to keep the speech in the history; by default as the server is set."
     )
-
-
-@dataclass(frozen=True)
-class ModelWish:
-    """What a model's name asks for; None leaves the choice to the server."""
-
-    kind: Kind | None = None
-    size: Size | None = None
-    standby: bool = False
-
-
-def find_model(name: str | None) -> ModelWish:
-    """Return what a model's name asks for: one of ours, OpenAI's, a repository's, or none. Raises ModelNotFound."""
-    key = (name or "").strip().lower().removeprefix("qwen/")
-    if key in ("", *_OPENAI_MODELS):
-        return ModelWish()
-    if key == STANDBY:
-        return ModelWish(standby=True)
-    match = re.fullmatch(rf"qwen3-tts(?:-12hz)?(?:-(1\.7|0\.6)b)?(?:-({'|'.join(_KINDS)}))?", key)
-    if match is None:
-        raise ModelNotFound(
-            f"There is no model {name!r}; use {MODEL}, optionally with a size and a kind as in "
-            f"{MODEL}-1.7b-customvoice, or {STANDBY}.",
-            param="model",
-        )
-    size: Size | None = {"1.7": "1.7B", "0.6": "0.6B", None: None}[match[1]]
-    wish = ModelWish(_KINDS.get(match[2] or ""), size)
-    if wish.kind and size and Checkpoint(wish.kind, size) not in PUBLISHED:
-        raise ModelNotFound(f"{name} was never published; VoiceDesign exists in 1.7B only.", param="model")
-    return wish
-
-
-def model_id(checkpoint: Checkpoint) -> str:
-    """Return a checkpoint's id, which `find_model` understands."""
-    return f"{MODEL}-{checkpoint.size.lower()}-{KIND_NAMES[checkpoint.kind].lower()}"
 
 
 def one_of(fields: SpeechFields, *names: str) -> str | None:
@@ -165,17 +149,18 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
     describe a voice; a named voice follows the instructions after its own; else the default voice speaks. Speed and
     effects replace those of a kept voice. Raises InvalidRequest and its subclasses.
     """
-    wish = find_model(fields.model)
+    wish = find_model(fields.model, fallback=config.resolver.fallback == "on")
     name = ((fields.voice.id if isinstance(fields.voice, VoiceId) else fields.voice) or "").strip()
     words = one_of(fields, "instructions", "voice_design", "instruct")
+    strict = config.strict if fields.strict is None else fields.strict
     reference, warnings = await _reference(fields)
     if reference:
-        part = ResolvedVoice(reference, _language(fields, config), words)
+        part = ResolvedVoice(reference, _language(fields, config))
     elif words and name.lower() in ("", _DESIGN):
-        part = ResolvedVoice(Description(words), _language(fields, config))
+        part, words = ResolvedVoice(_description(words), _language(fields, config)), None
     else:
         part = _named(fields, config, name)
-        part = replace(part, instruct=" ".join(filter(None, (part.instruct, words))) or None)
+    style, too_long = _style(words, strict=strict)
     if wish.kind not in (None, kind_for(part.voice)):
         raise InvalidRequest(f"{fields.model} {_KIND_USES[wish.kind]}.", param="model")
     effects = part.effects if fields.effects is None else read_effects(fields.effects)
@@ -183,16 +168,17 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
     return SpeechRequest(
         part.voice,
         part.language,
-        part.instruct,
+        " ".join(filter(None, (part.instruct, style))) or None,
         _sampling(fields, config.resolver.defaults.sampling),
         speed=fields.speed or part.speed,
         length=fields.max_new_tokens,
         size=wish.size,
-        standby=_standby(wish, config),
+        standby=_standby(wish, fields, config),
         effects=effects,
         voice_name=part.name,
         save=fields.save,
-        warnings=(*warnings, *([part.warning] if part.warning else [])),
+        strict=strict,
+        warnings=(*warnings, *filter(None, (wish.warning, part.warning, too_long))),
     )
 
 
@@ -217,15 +203,49 @@ def describe(request: SpeechRequest) -> Understood:
     return Understood(label, spoken, request.warnings)
 
 
+def spoken_warnings(request: SpeechRequest, report: Report) -> list[str]:
+    """Return the warnings about a request and about how it was spoken, a sentence each."""
+    return [*describe(request).warnings, *report.warnings]
+
+
 def voice_headers(request: SpeechRequest) -> dict[str, str]:
     """Return the headers X-Voice, X-Language and X-Warning for a request."""
     told = describe(request)
     return with_warnings({"X-Voice": header_text(told.voice), "X-Language": told.language}, told.warnings)
 
 
-def _standby(wish: ModelWish, config: Config) -> StandbyMode:
-    """Return who speaks: over HTTP the standby voice only if it was asked for, else Qwen3 or an error."""
-    return "only" if wish.standby or config.standby_only else "off"
+def _standby(wish: ModelWish, fields: SpeechFields, config: Config) -> StandbyMode:
+    """Return when the standby voice may speak over HTTP: only where a client will not mind, or is told.
+
+    A client that named no model of ours gets it while Qwen3 is not ready, if the server is set so. One that named
+    Qwen3 gets Qwen3 or an error, unless it allows the standby voice.
+    """
+    if wish.standby or config.standby_only:
+        return "only"
+    return fields.standby or ("auto" if wish.any and config.http_standby == "auto" else "off")
+
+
+def _style(words: str | None, *, strict: bool) -> tuple[str | None, str | None]:
+    """Return the instructions that are passed to a model, and a warning if there are too many to follow.
+
+    Raises InvalidRequest instead if the request is strict.
+    """
+    if not words or len(words) <= _MAX_FOLLOWED:
+        return words, None
+    many = f"have {len(words):,} characters; at most {_MAX_FOLLOWED:,} are followed."
+    if strict:
+        raise InvalidRequest(f"The instructions {many}", param="instructions")
+    return None, f"The instructions were left out: they {many}"
+
+
+def _description(words: str) -> Description:
+    """Return the voice that the words describe. Raises InvalidRequest if there are too many."""
+    if len(words) > _MAX_FOLLOWED:
+        raise InvalidRequest(
+            f"The description of the voice has {len(words):,} characters; at most {_MAX_FOLLOWED:,} are accepted.",
+            param="instructions",
+        )
+    return Description(words)
 
 
 def _language(fields: SpeechFields, config: Config) -> Language | None:

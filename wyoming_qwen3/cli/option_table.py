@@ -107,12 +107,29 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             without_value="on",
         ),
         Option(
+            "--alias",
+            to.aliases,
+            (),
+            "comma-separated names for voices, such as nova=Anna; a name may be one of OpenAI's",
+            app=True,
+            metavar="NAME=VOICE,...",
+        ),
+        Option(
             "--standby",
             to.one_of(*get_args(StandbyMode)),
             "auto",
             "English voice that speaks while Qwen3 can't: auto, off, or only this voice",
             app=True,
         ),
+        Option(
+            "--http-standby",
+            to.one_of("auto", "off"),
+            "auto",
+            "over HTTP the standby voice speaks for clients that name no model of ours, while Qwen3 is not ready: "
+            "auto, off",
+            app=True,
+        ),
+        _switch("--strict", "instructions that can't be followed are an error instead of being left out"),
         Option(
             "--clear-cache",
             to.boolean,

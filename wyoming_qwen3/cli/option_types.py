@@ -88,6 +88,16 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def aliases(text: str) -> tuple[str, ...]:
+    """Return the items of a comma-separated list of NAME=VOICE."""
+    found = tuple("=".join(part.strip() for part in item.partition("=")[::2]) for item in words(text))
+    for item in found:
+        name, _, voice = item.partition("=")
+        if not name or not voice:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of NAME=VOICE, such as nova=Anna")
+    return found
+
+
 def boolean(text: str) -> bool:
     """Accept 1, true, yes or on; 0, false, no or off."""
     value = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}

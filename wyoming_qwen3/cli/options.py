@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from wyoming_qwen3 import __version__
 from wyoming_qwen3.core.checkpoints import KINDS, Kind, Size
@@ -62,6 +62,9 @@ class Settings:
     cors_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     voice_fallback: VoiceFallback
+    alias: tuple[str, ...]
+    """Further names for voices, each as NAME=VOICE."""
+
     max_input: int
     max_active: int
     max_waiting: int
@@ -88,6 +91,8 @@ class Settings:
     voice: Speaker
     language: Language | None
     standby: StandbyMode
+    http_standby: Literal["auto", "off"]
+    strict: bool
     text_streaming: TextStreaming
     start: StartMode
     max_hold: float

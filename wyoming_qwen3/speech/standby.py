@@ -52,11 +52,9 @@ def standby_mode(configured: StandbyMode, asked: StandbyMode | None) -> StandbyM
     A server with only the standby voice always uses it. Raises NotSupported if the request asks for the standby voice
     and it is switched off.
     """
-    if asked is None or configured == "only":
-        return configured
     if configured == "off" and asked == "only":
         raise NotSupported("The standby voice is switched off on this server (--standby off).", param="model")
-    return asked
+    return asked if asked and configured == "auto" else configured
 
 
 def language_matters(mode: StandbyMode, state: State | None) -> bool:

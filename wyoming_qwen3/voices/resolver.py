@@ -2,13 +2,14 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.effects import Effect
 from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
+from wyoming_qwen3.core.foreign_voices import find_foreign, nearest_speaker
 from wyoming_qwen3.core.request import Kept, Voice, VoiceFallback
 from wyoming_qwen3.core.speakers import (
     MAX_NAME_CHARACTERS,
@@ -19,6 +20,7 @@ from wyoming_qwen3.core.speakers import (
     language_in,
     quoted,
     split_language,
+    voice_key,
 )
 from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.store.voices.store import VoiceStore
@@ -103,6 +105,8 @@ class VoiceResolver:
     voices: VoiceStore
     fallback: VoiceFallback = "auto"
     replacements: Replacements = field(default_factory=lambda: Replacements(Faults()))
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Further names for voices, each with the name of its voice. Those that the store keeps come before these."""
 
     def choose(self, voice: str | None, language: str | None, speaker: str | None = None) -> ResolvedVoice:
         """Return the voice for these names; a name that is None or "" leaves the choice to the defaults.
@@ -116,15 +120,23 @@ class VoiceResolver:
             return self._choose(VoiceNames(voice, language, speaker), self.voices.default)
         except VoiceNotFound as error:
             kept = ", ".join(one.name for one in self.voices.all() if one.speaks)
-            raise VoiceNotFound(f"{error} Kept voices: {kept}." if kept else str(error), param="voice") from None
+            told = f"{error} Kept voices: {kept}." if kept else str(error)
+            advice = "With --voice-fallback on the default voice speaks instead."
+            raise VoiceNotFound(f"{told} {advice}", param="voice") from None
 
     def choose_for(self, surface: Surface, wish: VoiceNames, client: str = "") -> ResolvedVoice:
         """Return the voice as `choose` does, but replace what is not available if `fallback` allows that.
 
-        The result's `warning` then says what was replaced. Otherwise raises what `choose` raises.
+        With the fallback "auto" that is everything over Wyoming, and over HTTP the names of other servers' voices,
+        which clients have built in. The result's `warning` then says what was replaced. Otherwise raises what `choose`
+        raises.
         """
         if self.fallback == "off" or (self.fallback == "auto" and surface == "http"):
-            return self.choose(wish.voice, wish.language, wish.speaker)
+            try:
+                return self.choose(wish.voice, wish.language, wish.speaker)
+            except VoiceNotFound:
+                if self.fallback == "off" or find_foreign(wish.voice or "") is None:
+                    raise
         wish = VoiceNames(
             *(name and name[: MAX_NAME_CHARACTERS + 1] for name in (wish.voice, wish.language, wish.speaker))
         )
@@ -154,8 +166,9 @@ class VoiceResolver:
                 else:
                     instead = " instead"
                     spoken = rest.language or self._language_of(rest.voice or default or "")
+                    nearest = None if default else _nearest(rest.voice, spoken)
                     default = default if rest.voice else None
-                    rest = VoiceNames(None, spoken)
+                    rest = VoiceNames(nearest, spoken)
         if not reasons:
             return part
         language = part.language.name.title() if part.language else "the language of the text"
@@ -175,6 +188,7 @@ class VoiceResolver:
         return part
 
     def _part(self, voice: str | None, language: str | None, default: str | None) -> ResolvedVoice:
+        voice = self._without_alias(voice) if voice else voice
         wanted = voice or default
         if wanted and (found := self._find(wanted)):
             return _cast(*found, language, self.defaults)
@@ -187,6 +201,16 @@ class VoiceResolver:
             if voice and (found := self._find_former(voice)):
                 return _cast(*found, language, self.defaults)
             raise
+
+    def _without_alias(self, name: str) -> str:
+        """Return the name of the voice that an alias stands for, with the alias's language; other names as they are."""
+        if len(name) > MAX_NAME_CHARACTERS:
+            return name
+        voices = {voice_key(alias): voice for alias, voice in (*self.aliases.items(), *self.voices.aliases.items())}
+        if voice := voices.get(voice_key(name)):
+            return voice
+        named = ((voices.get(voice_key(base)), language) for base, language in split_language(name))
+        return next((f"{voice}-{language.code}" for voice, language in named if voice), name)
 
     def _is(self, name: str, voice: Voice) -> bool:
         try:
@@ -202,6 +226,8 @@ class VoiceResolver:
 
     def _language_of(self, voice: str) -> str | None:
         """Return the code of the language that a voice would have spoken; None if neither its name nor it tells."""
+        if foreign := find_foreign(voice):
+            return foreign.language.code if foreign.language else None
         if found := self._find(voice) or self._find_former(voice):
             kept, named = found
             language = named or kept.manner.language
@@ -237,6 +263,14 @@ def _read(name: str, find: Callable[[str], KeptVoice | None]) -> tuple[KeptVoice
     if kept := find(name):
         return kept, None
     return next(((kept, language) for base, language in split_language(name) if (kept := find(base))), None)
+
+
+def _nearest(name: str | None, language: str | None) -> str | None:
+    """Return a speaker's ID for the name of another server's voice that tells a gender; else None."""
+    foreign = find_foreign(name or "")
+    if foreign is None or foreign.gender is None:
+        return None
+    return nearest_speaker(foreign.gender, find_language(language) if language else foreign.language).id
 
 
 def _cast(kept: KeptVoice, named: Language | None, language: str | None, defaults: Defaults) -> ResolvedVoice:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from wyoming_qwen3.api.speech_request import MODEL, SpeechFields, VoiceId
+from wyoming_qwen3.api.model_names import MODEL
+from wyoming_qwen3.api.speech_request import SpeechFields, VoiceId
 from wyoming_qwen3.api.validation import Fields
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE

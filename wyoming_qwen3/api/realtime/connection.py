@@ -19,7 +19,8 @@ from pydantic import Field
 from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.errors import error_body
-from wyoming_qwen3.api.speech_request import MODEL, check_text, find_model, understand
+from wyoming_qwen3.api.model_names import MODEL, find_model
+from wyoming_qwen3.api.speech_request import check_text, understand
 from wyoming_qwen3.api.validation import Query, parse_json, parse_query
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.speech_request import model_id
+from wyoming_qwen3.api.model_names import model_id
 from wyoming_qwen3.api.validation import Query as QueryModel
 from wyoming_qwen3.api.voices.kept import language_name
 from wyoming_qwen3.core.checkpoints import PUBLISHED

@@ -22,7 +22,7 @@ from wyoming_qwen3.store.voices import archive
 from wyoming_qwen3.store.voices.archive_members import MAX_BYTES
 from wyoming_qwen3.store.voices.store import VoiceStore
 
-from .kept import check_unbound
+from .kept import check_unbound, not_at_path
 from .profile import Profile, answer_profile
 
 resource = Resource("Profiles")
@@ -90,7 +90,8 @@ async def import_profile(request: web.Request) -> web.StreamResponse:
 async def export_profile(request: web.Request) -> web.StreamResponse:
     """The archive of a profile or a preset: its clips, settings and clone prompts."""
     voices = request.app[SERVICES].store.voices
-    voice = voices.get(request.match_info["id"])
+    with not_at_path():
+        voice = voices.get(request.match_info["id"])
     recordings = await voices.recordings(voice.id)
     prompts = {size: await voices.prompt(voice.id, voice.revision, size) for size in SIZES}
     kept = {size: prompt for size, prompt in prompts.items() if prompt is not None}

@@ -1,7 +1,8 @@
 """What the routes of presets, profiles and OpenAI's voices share: find, describe, change and play a kept voice."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from wyoming_qwen3.api.app_keys import SERVICES, Services
+from wyoming_qwen3.api.errors import HttpError
 from wyoming_qwen3.api.speech_request import Effects
 from wyoming_qwen3.api.validation import Fields
 from wyoming_qwen3.audio.chain import check_installed
@@ -94,12 +96,21 @@ def language_name(language: Language | None) -> str:
 
 
 def find_kept(request: web.Request, voice_type: VoiceType) -> KeptVoice:
-    """Return the voice of that type whose id or name is `{id}` in the path. Raises VoiceNotFound."""
-    asked = request.match_info["id"]
-    voice = request.app[SERVICES].store.voices.get(asked)
-    if voice.type != voice_type:
-        raise VoiceNotFound(f"{voice.name!r} is a {voice.type}, not a {voice_type}.", param="id")
+    """Return the voice of that type whose id or name is `{id}` in the path. Raises HttpError 404 voice_not_found."""
+    with not_at_path():
+        voice = request.app[SERVICES].store.voices.get(request.match_info["id"])
+        if voice.type != voice_type:
+            raise VoiceNotFound(f"{voice.name!r} is a {voice.type}, not a {voice_type}.")
     return voice
+
+
+@contextlib.contextmanager
+def not_at_path() -> Iterator[None]:
+    """Answer an unknown voice with 404, because the path names it; in a body it is a wrong request, 400."""
+    try:
+        yield
+    except VoiceNotFound as error:
+        raise HttpError(404, error.code, str(error), param="id") from None
 
 
 def check_unbound(voice: KeptVoice) -> None:

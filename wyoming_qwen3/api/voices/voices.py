@@ -23,7 +23,7 @@ from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, Speaker, find_langu
 from wyoming_qwen3.speech.voice_design import MAX_CHARACTERS, sample_text
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 
-from .kept import DeletedAnswer, check_unbound, language_name, preview_url
+from .kept import DeletedAnswer, check_unbound, language_name, not_at_path, preview_url
 from .presets import designer
 from .uploads import UploadedClip, fields_json, to_recording
 
@@ -173,7 +173,8 @@ async def delete_voice(request: web.Request) -> web.StreamResponse:
     voices, asked = request.app[SERVICES].store.voices, request.match_info["id"]
     voice = voices.find(asked)
     if voice is None:
-        speaker, _ = find_voice(asked)
+        with not_at_path():
+            speaker, _ = find_voice(asked)
         raise InvalidRequest(f"The voice {speaker.name} is built in and can't be deleted.", param="id")
     check_unbound(voice)
     await voices.delete(voice.id)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +49,23 @@ def write_default(folder: Path, default: str | None) -> None:
     write_file(folder / _DEFAULT, json.dumps({"voice": default}).encode())
 
 
+def read_aliases(folder: Path) -> dict[str, str]:
+    """Return the further names of voices, each with the name of its voice."""
+    try:
+        aliases = json.loads((folder / _ALIASES).read_bytes())
+        return {str(alias): str(voice) for alias, voice in aliases.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        _LOGGER.warning("The aliases of voices can't be read; there are none until they are set")
+        return {}
+
+
+def write_aliases(folder: Path, aliases: Mapping[str, str]) -> None:
+    """Store the further names of voices. Raises StorageFailed."""
+    write_file(folder / _ALIASES, json.dumps(dict(aliases)).encode())
+
+
 @contextmanager
 def finished_later(what: str) -> Iterator[None]:
     """Log a StorageFailed that comes after the change itself was made; the next start does the rest."""
@@ -59,6 +76,7 @@ def finished_later(what: str) -> Iterator[None]:
 
 
 _DEFAULT = "default.json"
+_ALIASES = "aliases.json"
 
 
 def _read(folder: VoiceFolder) -> tuple[KeptVoice, str | None] | None:

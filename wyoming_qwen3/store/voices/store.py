@@ -1,7 +1,8 @@
 """The voices that the server keeps, a folder for each; knows neither protocols nor how a voice is spoken with.
 
 Voices and samples are UUIDs; nothing that a client sends is part of a path. `default.json` beside the voices holds
-which of them, or which speaker, is the default. One process at a time has a folder open.
+which of them, or which speaker, is the default, and `aliases.json` further names. One process at a time has a folder
+open.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from .checks import check_name, check_voice
 from .folder import VoiceFolder
 from .former_names import merge, rename
 from .index import VoiceIndex
-from .startup import finished_later, read_index, write_default
+from .startup import finished_later, read_aliases, read_index, write_aliases, write_default
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType
 from .wav import check_clip
 
@@ -44,6 +45,7 @@ class VoiceStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._index = VoiceIndex((), None)
+        self._aliases: Mapping[str, str] = {}
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
@@ -183,6 +185,15 @@ class VoiceStore:
         """Make a kept voice or a speaker the default. Raises VoiceNotFound, InvalidRequest."""
         await self._alone(self._set_default, name_or_id)
 
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Further names for voices, each with the name of its voice, whether there is such a voice or not."""
+        return self._aliases
+
+    async def set_aliases(self, aliases: Mapping[str, str]) -> None:
+        """Replace all aliases. Raises StorageFailed."""
+        await self._alone(self._set_aliases, dict(aliases))
+
     async def _alone(
         self, work: Callable[_Parameters, _Result], *args: _Parameters.args, **kwargs: _Parameters.kwargs
     ) -> _Result:
@@ -194,6 +205,7 @@ class VoiceStore:
 
     def _open(self) -> None:
         self._index = read_index(self._folder)
+        self._aliases = read_aliases(self._folder)
 
     def _create(
         self,
@@ -296,6 +308,10 @@ class VoiceStore:
         default = None if name_or_id is None else self._resolve(name_or_id)
         write_default(self._folder, default)
         self._index = VoiceIndex(self._index.voices, default)
+
+    def _set_aliases(self, aliases: dict[str, str]) -> None:
+        write_aliases(self._folder, aliases)
+        self._aliases = aliases
 
     def _resolve(self, name_or_id: str) -> str:
         if voice := self.find(name_or_id):
