@@ -289,7 +289,7 @@ async def test_one_works_at_the_desk_and_not_too_many_wait() -> None:
     tasks = [asyncio.create_task(work()) for _ in range(17)]
     await asyncio.sleep(0)
     assert working == 1
-    with pytest.raises(QueueFull, match="16 requests wait to work on sounds"):
+    with pytest.raises(QueueFull, match="16 requests already wait to process sounds"):
         await work()
     free.set()
     await asyncio.gather(*tasks)

@@ -266,7 +266,9 @@ async def test_each_turn_goes_into_the_history(http: ClientSession) -> None:
 
 async def test_speakers_without_a_voice_are_named(http: ClientSession) -> None:
     error = await refused(http, script="[Ivan] Hi.\n[Ryan] Hi.\n[Olga] Hi.\n[Ivan] Hi.", speakers={"Ann": "Vivian"})
-    assert error["message"].startswith("Ivan, Olga have no voice; give each one in speakers. There is Vivian, Serena,")
+    assert error["message"].startswith(
+        "Ivan, Olga have no voice; give each one in speakers. Voices are Vivian, Serena,"
+    )
     assert error["param"] == "speakers"
 
 

@@ -273,7 +273,7 @@ async def test_what_is_no_effect_is_refused(
 
 async def test_it_is_a_voice_or_a_sound(http: ClientSession) -> None:
     error = await refused(http, audio=url(tones(440)), text="Hi.")
-    assert (error["param"], error["message"]) == ("text", "audio is heard in place of a voice; leave text out.")
+    assert (error["param"], error["message"]) == ("text", "audio replaces spoken text; leave text out.")
     assert (await refused(http, audio=url(tones(440)), voice="Ryan"))["param"] == "voice"
     assert (await refused(http, text="x" * 301))["param"] == "text"
     assert (await refused(http, text="Hi.", voice="Nobody"))["code"] == "voice_not_found"

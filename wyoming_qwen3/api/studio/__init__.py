@@ -1,1 +1,1 @@
-"""What is made of speech, and what is kept of it, over HTTP."""
+"""Conversations, compositions, effects, the history and clips over HTTP."""

@@ -1,7 +1,4 @@
-"""/api/clips: audio that is kept for a day, to be composed or heard.
-
-Knows neither who needs it nor where it lies.
-"""
+"""/api/clips: audio that is kept for a day, to be heard or composed."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -35,20 +32,20 @@ CLIP_TYPES: dict[str, str] = MEDIA_TYPES | {
     "ogg": "audio/ogg",
     "webm": "audio/webm",
 }
-"""Media types of clips by their extension."""
+"""Media types of clips by extension."""
 
 _FORM_BYTES = MAX_BYTES + 64 * 1024
 _FILE = FormShape({"file": 1}, ("file",), file_bytes=MAX_BYTES)
 
 
 class ClipBody(Fields):
-    """A clip; or upload it as multipart/form-data in `file`."""
+    """A clip. It can also be uploaded as multipart/form-data in `file`."""
 
     audio: str = Field(description=f"A data: URL with {ACCEPTED}.")
 
 
 class ClipEntry(BaseModel):
-    """A clip, and until when it can be heard."""
+    """A clip, and how long it is kept."""
 
     id: str
     url: str
@@ -67,7 +64,10 @@ class ClipEntry(BaseModel):
     errors=(429, 507),
 )
 async def add_clip(request: web.Request) -> web.StreamResponse:
-    """At most 10 minutes, and 25 MiB as a file or as JSON. It is kept as sent, or as FLAC if browsers need it."""
+    """Accepts at most 10 minutes, and 25 MiB as a file or as JSON.
+
+    The clip is kept as it was sent, or as FLAC if browsers could not play it.
+    """
     if request.content_type.startswith("multipart/"):
         data, headers = (await read_form(request, _FORM_BYTES, _FILE)).files["file"][0], {}
     else:
@@ -89,7 +89,7 @@ async def add_clip(request: web.Request) -> web.StreamResponse:
     errors=(404,),
 )
 async def clip_audio(request: web.Request) -> web.StreamResponse:
-    """As it was sent, or the part of it that Range asks for."""
+    """The clip as it is kept, or the part of it that Range asks for."""
     clips, clip_id = request.app[SERVICES].store.clips, request.match_info["id"]
     clip, path = clips.get(clip_id), clips.path(clip_id)
     if not await asyncio.to_thread(path.is_file):
@@ -100,19 +100,19 @@ async def clip_audio(request: web.Request) -> web.StreamResponse:
 @resource.operation(
     "DELETE",
     "/api/clips/{id}",
-    "Forget a clip",
+    "Delete a clip",
     answers={200: {"application/json": DeletedAnswer}},
     errors=(404, 507),
 )
 async def delete_clip(request: web.Request) -> web.StreamResponse:
-    """Before its day is over."""
+    """Deletes a clip before its day is over."""
     clip_id = request.match_info["id"]
     await request.app[SERVICES].store.clips.delete(clip_id)
     return web.json_response(text=DeletedAnswer(id=clip_id).model_dump_json())
 
 
 def clip_entry(clips: Clips, clip: StoredClip) -> ClipEntry:
-    """One of the clips, for JSON."""
+    """Return a clip as JSON."""
     return ClipEntry(
         id=clip.id,
         url=f"/api/clips/{clip.id}",
@@ -123,9 +123,10 @@ def clip_entry(clips: Clips, clip: StoredClip) -> ClipEntry:
 
 
 def _playable(data: bytes) -> tuple[bytes, float]:
-    """A file that browsers play with the same sound, if need be another, and its seconds.
+    """Return an audio file that browsers can play, and its length in seconds.
 
-    Raises InvalidRequest where there is no sound in it, and TooLarge.
+    That is `data` itself if browsers can play it, else the same sound as FLAC. Raises TooLarge, and InvalidRequest if
+    there is no sound in it.
     """
     if browsers_can_play(data):
         return data, read_clip(data, max_seconds=MAX_SECONDS, param="audio").seconds
@@ -144,10 +145,10 @@ _BEGINNINGS = {
 
 
 def _extension(data: bytes) -> str:
-    """Of a file that `read_clip` takes."""
+    """Return the extension of a file that `read_clip` accepts."""
     for beginning, extension in _BEGINNINGS.items():
         if data.startswith(beginning):
             return extension
     if data[4:8] == b"ftyp":
         return "m4a"
-    return "aac" if data[1] & 0xF6 == 0xF0 else "mp3"  # ADTS's layer is 0, MPEG audio's is not
+    return "aac" if data[1] & 0xF6 == 0xF0 else "mp3"  # the layer is 0 in ADTS, but not in MPEG audio

@@ -1,4 +1,4 @@
-"""POST /v1/audio/compose: several sounds as one, side by side or one after the other."""
+"""POST /v1/audio/compose: mixes sounds, or joins them one after the other."""
 
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
@@ -33,11 +33,11 @@ _FADE_MS = 1000.0 * MAX_FADE_SECONDS
 
 
 class TrackFields(Fields):
-    """A sound, and where it is heard and how."""
+    """A sound, and when and how it is heard."""
 
     audio: str = Field(description=DESCRIPTION)
     offset_ms: float = Field(
-        0, ge=0, le=_MAX_MS, description="Silence before it; in a sequence from the end of the track before."
+        0, ge=0, le=_MAX_MS, description="Silence before the sound; in a sequence, after the end of the previous track."
     )
     volume: float = Field(1, ge=0, le=MAX_VOLUME, description="2 is 6 dB louder.")
     fade_in_ms: float = Field(0, ge=0, le=_FADE_MS)
@@ -45,17 +45,19 @@ class TrackFields(Fields):
 
 
 class ComposeBody(Fields):
-    """Sounds and how they become one; or just the list of the tracks."""
+    """Sounds, and how to combine them. The list of the tracks alone is accepted, too."""
 
     tracks: list[TrackFields] = Field(min_length=1, max_length=MAX_TRACKS, fail_fast=True)
-    mode: Literal["mix", "sequence"] = Field("mix", description="Side by side, or one after the other.")
+    mode: Literal["mix", "sequence"] = Field("mix", description="mix: all at once; sequence: one after the other.")
     crossfade_ms: float = Field(
-        0, ge=0, le=_FADE_MS, description="Overlap in a sequence, where no offset lies between two tracks."
+        0, ge=0, le=_FADE_MS, description="Overlap of two tracks in a sequence without an offset between them."
     )
-    normalize: bool = Field(True, description="Bring the peak of the whole to -1 dBFS; else it is as it adds up.")
-    effects: Effects | None = Field(None, description="What is done to the whole, in order.")
+    normalize: bool = Field(True, description="Bring the peak of the whole to -1 dBFS; else levels just add up.")
+    effects: Effects | None = Field(None, description="Effects on the whole, in order.")
     response_format: AudioFormat = "wav"
-    return_: Literal["audio", "json"] = Field("audio", alias="return", description="The file, or where to fetch it.")
+    return_: Literal["audio", "json"] = Field(
+        "audio", alias="return", description="The file, or the URL to fetch it from."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -64,7 +66,7 @@ class ComposeBody(Fields):
 
 
 class ComposeAnswer(BaseModel):
-    """A composition that can be fetched for a day."""
+    """A composition, which can be fetched for a day."""
 
     audio_url: str
     duration_ms: float
@@ -74,16 +76,19 @@ class ComposeAnswer(BaseModel):
 @resource.operation(
     "POST",
     "/v1/audio/compose",
-    "Put sounds together",
+    "Compose sounds",
     body=ComposeBody,
     answers={200: dict.fromkeys(MEDIA_TYPES.values()) | {"application/json": ComposeAnswer}},
     errors=(404, 429, 501, 507),
 )
 async def compose(request: web.Request) -> web.StreamResponse:
-    """At most 64 sounds of 10 minutes each, of 30 minutes all together, and so is what becomes of them."""
+    """Accepts at most 64 sounds of 10 minutes each. All of them together, and the result, may last 30 minutes."""
     body = await parse_body(request, ComposeBody, MAX_BYTES)
     if body.crossfade_ms and body.mode == "mix":
-        raise InvalidRequest("crossfade_ms is for tracks that follow each other; set mode to sequence.", param="mode")
+        raise InvalidRequest(
+            "crossfade_ms is only for tracks in sequence; set mode to sequence, or leave crossfade_ms out.",
+            param="mode",
+        )
     effects = read_effects(body.effects or [])
     check_installed(effects)
     headers = ignored_headers(body, *body.tracks)
@@ -99,7 +104,7 @@ async def compose(request: web.Request) -> web.StreamResponse:
 
 
 async def _load_tracks(store: Store, tracks: Sequence[TrackFields]) -> list[FloatArray]:
-    """Raises TooLarge where they are too long together, besides what `load_sound` raises."""
+    """Return the sounds of the tracks. Raises TooLarge if they are too long together, and what `load_sound` raises."""
     sounds, samples = [], 0
     for number, track in enumerate(tracks):
         sounds.append(await load_sound(store, track.audio, f"tracks[{number}].audio"))
@@ -110,7 +115,7 @@ async def _load_tracks(store: Store, tracks: Sequence[TrackFields]) -> list[Floa
 
 
 def _compose(body: ComposeBody, sounds: Sequence[FloatArray], effects: Sequence[Effect]) -> FloatArray:
-    """Takes seconds where they are long."""
+    """Return the composition. Takes seconds for long sounds."""
     tracks = [
         Track(sound, track.offset_ms / 1000, track.volume, track.fade_in_ms / 1000, track.fade_out_ms / 1000)
         for sound, track in zip(sounds, body.tracks, strict=True)

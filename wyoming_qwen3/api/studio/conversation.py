@@ -1,4 +1,4 @@
-"""POST /v1/audio/conversation: a script of several speakers as one file."""
+"""POST /v1/audio/conversation: a script of several speakers, spoken as one file."""
 
 import asyncio
 import contextlib
@@ -36,20 +36,22 @@ from .speakers import SpeakerFields, Speakers, assign_voices
 resource = Resource("Speech")
 
 SCRIPT_INPUTS = 5
-"""How many times as many characters all turns may have as one request for speech."""
+"""Maximum number of characters of all turns, in multiples of what one request for speech may have."""
 
 _MAX_SCRIPT = 200_000
-"""Characters of a script with its names and comments."""
+"""Maximum number of characters of a script with its names and comments."""
 
 _PAUSE_MS = 1000 * MAX_PAUSE
 
 
 class TurnFields(Fields):
-    """What a speaker says in one go."""
+    """A turn: what a speaker says without interruption."""
 
     speaker: str = Field(max_length=200)
     text: str = Field(max_length=_MAX_SCRIPT)
-    pause_after_ms: float | None = Field(None, ge=0, le=_PAUSE_MS, description="Silence after it, if not pause_ms.")
+    pause_after_ms: float | None = Field(
+        None, ge=0, le=_PAUSE_MS, description="Silence after the turn, instead of pause_ms."
+    )
 
 
 def _refuse_for_all(given: object) -> None:
@@ -61,19 +63,21 @@ _OfOneSpeaker: TypeAlias = Annotated[None, BeforeValidator(_refuse_for_all)]
 
 
 class ConversationBody(SpeechFields):
-    """Who says what, and how all of them speak unless a speaker's own fields say otherwise."""
+    """Turns, and how all speakers speak unless a speaker's own fields say otherwise."""
 
     script: str | None = Field(None, max_length=_MAX_SCRIPT, description="Lines of the form [Speaker] text.")
     turns: list[TurnFields] | None = Field(
-        None, min_length=1, max_length=MAX_TURNS, fail_fast=True, description="The same, instead of a script."
+        None, min_length=1, max_length=MAX_TURNS, fail_fast=True, description="The turns, instead of a script."
     )
     speakers: Speakers = Field(
-        default_factory=dict, description="A voice, or how to speak, for each speaker whose name is not a voice's."
+        default_factory=dict, description="The voice or the fields of each speaker whose name is not a voice's."
     )
     pause_ms: float = Field(400, ge=0, le=_PAUSE_MS, description="Silence between two turns.")
-    effects: Effects | None = Field(None, description="What is done to the whole, in order.")
-    stream: bool | None = Field(None, description="false sends nothing before all is made, with its length.")
-    return_: Literal["audio", "json"] = Field("audio", alias="return", description="The file, or where to fetch it.")
+    effects: Effects | None = Field(None, description="Effects on the whole, in order.")
+    stream: bool | None = Field(None, description="false sends the audio only when it is complete, with its length.")
+    return_: Literal["audio", "json"] = Field(
+        "audio", alias="return", description="The file, or the URL to fetch it from."
+    )
     voice: _OfOneSpeaker = None
     ref_audio: _OfOneSpeaker = None
     reference_audio: _OfOneSpeaker = None
@@ -83,7 +87,7 @@ class ConversationBody(SpeechFields):
 
 
 class SpokenTurn(BaseModel):
-    """A turn, and where it is in the file, without the pause after it. `model` is the checkpoint that spoke."""
+    """A turn, and its time in the file without the pause after it. `model` is the checkpoint that spoke."""
 
     speaker: str
     text: str
@@ -93,13 +97,13 @@ class SpokenTurn(BaseModel):
 
 
 class ConversationAnswer(BaseModel):
-    """A conversation that can be fetched for a day."""
+    """A conversation, which can be fetched for a day."""
 
     audio_url: str
     duration_ms: float
     format: AudioFormat
     turns: list[SpokenTurn]
-    warnings: Annotated[list[str], Field(description="What could be better about a speaker, a sentence each.")] = []
+    warnings: Annotated[list[str], Field(description="Sentences on what could be better about a speaker.")] = []
 
 
 @resource.operation(
@@ -111,11 +115,11 @@ class ConversationAnswer(BaseModel):
     errors=(404, 429, 500, 501, 503, 507),
 )
 async def converse(request: web.Request) -> web.StreamResponse:
-    """Up to 200 turns, sent as they are spoken. What is not streamed lasts at most 30 minutes.
+    """Accepts up to 200 turns and sends them as they are spoken. Audio that is not streamed lasts at most 30 minutes.
 
-    A speaker has a voice in `speakers`, or the name of one. The turns' times in the JSON are those in the file: of its
-    effects speed alone changes them. With `Accept: text/event-stream` the server tells how many turns are spoken until
-    it sends that JSON as the last event.
+    The voice of a speaker is the one in `speakers`, or the one that has the speaker's name. The times of the turns in
+    the JSON are times in the file: of the effects, only speed changes them. With `Accept: text/event-stream`, the
+    server reports how many turns are spoken, and sends the JSON as the last event.
     """
     body = await parse_body(request, ConversationBody, MAX_BYTES)
     services, config = request.app[SERVICES], request.app[CONFIG]
@@ -126,7 +130,7 @@ async def converse(request: web.Request) -> web.StreamResponse:
     lines = [_line(turn, company[voice_key(turn.speaker)], body.pause_ms) for turn in turns]
     warnings = _warnings(turns, company)
     headers = with_warnings(_ignored(body) | {"X-Turns": str(len(lines))}, warnings)
-    at_once = max(services.admission.max_active // 2, 1)  # the other half is for those who wait for a single text
+    at_once = max(services.admission.max_active // 2, 1)  # the other half is left to requests for a single text
     told = body.return_ == "json"
 
     async def gather(tell: Callable[[str], None]) -> ConversationAnswer:
@@ -163,9 +167,9 @@ async def converse(request: web.Request) -> web.StreamResponse:
 
 
 def _read_turns(body: ConversationBody, most: int) -> Sequence[Turn]:
-    """Who says what. Raises InvalidRequest where it is told twice or not at all, or is too long; TooLarge."""
+    """Return the turns. Raises InvalidRequest if there is not exactly one of script and turns or a turn is too long."""
     if (body.script is None) == (body.turns is None):
-        raise InvalidRequest("Send script, lines of the form [Speaker] text, or turns, and not both.", param="script")
+        raise InvalidRequest("Send either script, with lines of the form [Speaker] text, or turns.", param="script")
     if body.script is not None:
         turns: Sequence[Turn] = read_script(body.script)
     else:
@@ -173,12 +177,12 @@ def _read_turns(body: ConversationBody, most: int) -> Sequence[Turn]:
     for number, turn in enumerate(turns):
         if len(turn.text) > most:
             raise InvalidRequest(
-                f"Turn {number + 1} ({turn.speaker}) has {len(turn.text)} characters; at most {most} are taken in one.",
+                f"Turn {number + 1} ({turn.speaker}) has {len(turn.text)} characters; at most {most} are accepted.",
                 param="script" if body.turns is None else f"turns[{number}].text",
             )
     if (characters := sum(len(turn.text) for turn in turns)) > (limit := SCRIPT_INPUTS * most):
         raise InvalidRequest(
-            f"All turns have {characters} characters; at most {limit} are taken at once.",
+            f"All turns have {characters} characters; at most {limit} are accepted.",
             param="script" if body.turns is None else "turns",
         )
     return turns
@@ -202,7 +206,7 @@ def _line(turn: Turn, request: SpeechRequest, pause_ms: float) -> ConversationTu
 
 
 def _warnings(turns: Sequence[Turn], company: Mapping[str, SpeechRequest]) -> list[str]:
-    """What could be better about each speaker, by name, in the order in which they first speak."""
+    """Return sentences on what could be better about each speaker, in the order in which they first speak."""
     names = {voice_key(turn.speaker): turn.speaker for turn in reversed(turns)}
     return [f"{names[key]}: {told}" for key, request in company.items() for told in describe(request).warnings]
 
@@ -215,7 +219,7 @@ def _ignored(body: ConversationBody) -> dict[str, str]:
 def _sound(
     conversation: Conversation, effects: Sequence[Effect], *, gathered: bool
 ) -> AsyncGenerator[FloatArray, None]:
-    """The whole, with its effects; bounded where all of it will be in memory."""
+    """Return the chunks of the whole, with its effects. Its length is limited if all of it will be in memory."""
     chunks = aiter(conversation)
     if gathered or needs_whole(effects):
         chunks = bounded(chunks, MAX_SECONDS / stretch(effects))
@@ -225,7 +229,7 @@ def _sound(
 async def _with_progress(
     chunks: AsyncIterable[FloatArray], conversation: Conversation, tell: Callable[[str], None]
 ) -> AsyncGenerator[FloatArray, None]:
-    """The chunks; whenever a further turn is complete, `tell` is told how many are, as "spoken 3"."""
+    """Yield the chunks, and call `tell` with the number of completed turns when it grows, as "spoken 3"."""
     spoken = 0
     async for chunk in chunks:
         if len(conversation.turns) > spoken:
@@ -237,7 +241,7 @@ async def _with_progress(
 def _turn_entries(
     lines: Sequence[ConversationTurn], spoken: Sequence[TurnResult], seconds: float, speed: float
 ) -> list[SpokenTurn]:
-    """The turns as they are in a file of so many seconds that was made `speed` times as fast."""
+    """Return the turns as JSON. The file has `seconds` and was made `speed` times as fast as it was spoken."""
     return [
         SpokenTurn(
             speaker=turn.speaker,

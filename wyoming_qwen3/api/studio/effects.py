@@ -1,4 +1,4 @@
-"""/api/effects: what can be done to speech, and how it sounds."""
+"""/api/effects: lists the effects, and previews them."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -28,11 +28,11 @@ from .sources import DESCRIPTION, SOUND_WORK, bounded, load_sound
 resource = Resource("Studio")
 
 MAX_CHARACTERS = 300
-"""Of a text to preview effects with."""
+"""Maximum number of characters of a text to preview effects with."""
 
 
 class ParameterEntry(BaseModel):
-    """A number that an effect takes."""
+    """A number that an effect accepts."""
 
     name: str
     description: str
@@ -44,14 +44,14 @@ class ParameterEntry(BaseModel):
 
 
 class EffectEntry(BaseModel):
-    """An effect; a `whole` one lets nothing be heard before all has been spoken."""
+    """An effect. A `whole` effect needs all of the sound before it sends any."""
 
     type: str
     description: str
     whole: bool
     parameters: list[ParameterEntry]
     available: bool
-    """Whether what it needs is installed on the server."""
+    """Whether the libraries that it needs are installed on the server."""
 
 
 class EffectList(BaseModel):
@@ -61,29 +61,31 @@ class EffectList(BaseModel):
 
 
 class PreviewBody(SpeechFields):
-    """Effects, and what is heard with them: a text in a voice, or a sound; else the voice says a sentence of ours."""
+    """Effects, and what to hear them with: a text, a sound, or, without both, a sample sentence."""
 
-    text: str | None = Field(None, max_length=MAX_CHARACTERS, description="What the voice says.")
-    audio: str | None = Field(None, description=f"A sound, instead of a voice: {DESCRIPTION}")
-    stream: bool | None = Field(None, description="true sends it while it is made, and can't tell of a failure then.")
+    text: str | None = Field(None, max_length=MAX_CHARACTERS, description="The text to speak.")
+    audio: str | None = Field(None, description=f"A sound, instead of a text: {DESCRIPTION}")
+    stream: bool | None = Field(
+        None, description="true sends the audio while it is generated; later errors then have no status."
+    )
 
 
 @resource.operation("GET", "/api/effects", "List the effects", answers={200: {"application/json": EffectList}})
 async def list_effects(_: web.Request) -> web.StreamResponse:
-    """What `effects` takes, wherever that is a field."""
+    """The effects that every field named `effects` accepts."""
     return web.json_response(text=EffectList(effects=[_entry(kind) for kind in EFFECTS]).model_dump_json())
 
 
 @resource.operation(
     "POST",
     "/api/effects/preview",
-    "Hear effects",
+    "Preview effects",
     body=PreviewBody,
     answers={200: dict.fromkeys(MEDIA_TYPES.values())},
     errors=(404, 429, 500, 501, 503, 507),
 )
 async def preview_effects(request: web.Request) -> web.StreamResponse:
-    """A voice says a text with effects, or a sound is heard with them. No history has it unless `save` is true."""
+    """Speaks a text with the effects, or applies them to a sound. Kept in the history only if `save` is true."""
     body = await parse_body(request, PreviewBody, MAX_BYTES)
     if body.audio is not None:
         return await _preview_sound(request, body, body.audio)
@@ -111,7 +113,7 @@ def _is_available(kind: EffectKind) -> bool:
 async def _preview_sound(request: web.Request, body: PreviewBody, source: str) -> web.StreamResponse:
     for field in ("text", "voice"):
         if getattr(body, field):
-            raise InvalidRequest(f"audio is heard in place of a voice; leave {field} out.", param=field)
+            raise InvalidRequest(f"audio replaces spoken text; leave {field} out.", param=field)
     effects = read_effects(body.effects or [])
     check_installed(effects)
     async with request.app[SOUND_WORK].place():
@@ -130,6 +132,6 @@ async def _send(
 
 
 async def _seconds(sound: FloatArray) -> AsyncGenerator[FloatArray, None]:
-    """Second after second of it."""
+    """Yield a sound in chunks of one second."""
     for at in range(0, sound.size, SAMPLE_RATE):
         yield sound[at : at + SAMPLE_RATE]

@@ -1,7 +1,4 @@
-"""An entry of the history as JSON says it, and how entries are asked for.
-
-Knows no routes.
-"""
+"""Entries of the history as JSON, and the queries for them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,43 +17,43 @@ from wyoming_qwen3.store.history.store import GenerationQuery, Page, StoredGener
 
 
 class HistoryEntry(BaseModel):
-    """One utterance, and where it can be heard."""
+    """An utterance, and where its audio can be fetched."""
 
     id: str
     created_at: datetime
-    """When it was asked for, in UTC."""
+    """When it was requested, in UTC."""
 
     text: str
     voice: str
     model: str
     language: str
-    """Auto where the model told by the text."""
+    """Auto if the model recognized it from the text."""
 
     params: dict[str, Any]
-    """What it is spoken again by."""
+    """The parameters with which it can be spoken again."""
 
     seed: int | None
     source: str
-    """Who asked: wyoming, speech, batch, stream, realtime, regenerate …"""
+    """What requested it: wyoming, speech, batch, stream, realtime, regenerate …"""
 
     format: Literal["flac"] = "flac"
     duration_ms: int
     bytes: int
     ttfa_ms: int
-    """From its text to its first sound."""
+    """Time from its text to its first sound."""
 
     wall_ms: int
-    """From its text to its last sound."""
+    """Time from its text to its last sound."""
 
     favorite: bool
     outcome: Literal["whole", "cut"]
-    """Cut is at the length that was asked for."""
+    """`cut` if it was cut off at the length that was asked for."""
 
     audio_url: str
 
 
 class HistoryPage(BaseModel):
-    """Some of what was found."""
+    """A part of the entries that were found."""
 
     items: list[HistoryEntry]
     total: int
@@ -65,14 +62,14 @@ class HistoryPage(BaseModel):
 
 
 class HistoryQuery(QueryModel):
-    """What to look for; what is left out, or empty, is no condition."""
+    """What to search for. Fields that are left out or empty set no condition."""
 
-    q: str = Field("", description="Words, each of which is somewhere in the text.")
+    q: str = Field("", description="Words that the text must all contain.")
     voice: str = Field("", description="The voice's name.")
     model: str = Field("", description="The checkpoint's name or id, or standby.")
-    source: str = Field("", description="Who asked: wyoming, speech, batch, stream, realtime, regenerate …")
+    source: str = Field("", description="What requested it: wyoming, speech, batch, stream, realtime, regenerate …")
     since: str = Field(
-        "", alias="from", description="Since this date or time, ISO 8601 (UTC unless it says) or Unix seconds."
+        "", alias="from", description="Since this date or time, in ISO 8601 (UTC without a zone) or Unix seconds."
     )
     until: str = Field("", alias="to", description="Before this time; a date includes that day.")
     favorite: bool | None = None
@@ -83,7 +80,7 @@ class HistoryQuery(QueryModel):
 
 
 def read_query(query: HistoryQuery) -> GenerationQuery:
-    """The store's query for that. Raises InvalidRequest."""
+    """Return the store's query. Raises InvalidRequest."""
     models = {model_id(one): one.name for one in PUBLISHED}
     return GenerationQuery(
         q=query.q or None,
@@ -101,7 +98,7 @@ def read_query(query: HistoryQuery) -> GenerationQuery:
 
 
 def read_time(text: str, param: str, *, whole_day: bool = False) -> float:
-    """A time as seconds since 1970; a date is its first moment, or with `whole_day` the next date's.
+    """Return a time in seconds since 1970. A date means its first moment, or with `whole_day` its end.
 
     Raises InvalidRequest.
     """
@@ -122,13 +119,13 @@ def read_time(text: str, param: str, *, whole_day: bool = False) -> float:
 
 
 def page_json(page: Page, query: GenerationQuery) -> str:
-    """What was found, as JSON; takes milliseconds where texts are long."""
+    """Return found entries as JSON. Takes milliseconds for long texts."""
     items = [entry_model(entry) for entry in page.items]
     return HistoryPage(items=items, total=page.total, limit=query.limit, offset=query.offset).model_dump_json()
 
 
 def entry_model(entry: StoredGeneration) -> HistoryEntry:
-    """An entry in a person's units."""
+    """Return an entry as JSON, with times in milliseconds."""
     return HistoryEntry(
         id=entry.id,
         created_at=_utc_time(entry.created_at),
@@ -150,13 +147,13 @@ def entry_model(entry: StoredGeneration) -> HistoryEntry:
 
 
 _UNIX = re.compile(r"\d{9,12}(\.\d{1,9})?", re.ASCII)
-"""From 1973 on, so that 2026 and 20261122 are not taken for seconds."""
+"""At least nine digits, from 1973 on, so that 2026 and 20261122 are not taken for seconds."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DAY = 86_400.0
 
 
 def _utc_time(seconds: float) -> datetime:
-    """Never later than it was: who asks for what is before the time that was told is not to meet the entry itself."""
+    """Return the time, rounded down, so that a search for what is before it does not find the entry itself."""
     whole, part = divmod(seconds, 1)
     return datetime.fromtimestamp(whole, UTC) + timedelta(microseconds=int(part * 1e6))

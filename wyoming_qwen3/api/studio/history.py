@@ -1,7 +1,4 @@
-"""/api/history: what was spoken, found, heard, spoken again, and forgotten.
-
-Knows neither where it lies nor who put it there.
-"""
+"""/api/history: search, play, speak again and delete what was spoken."""
 
 import asyncio
 import math
@@ -44,7 +41,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class HistoryLimits(BaseModel):
-    """How much is kept besides the favorites; null is without limit."""
+    """How much is kept besides the favorites; null sets no limit."""
 
     days: float | None
     entries: int | None
@@ -52,7 +49,7 @@ class HistoryLimits(BaseModel):
 
 
 class HistoryStats(BaseModel):
-    """How much there is, and may be."""
+    """The size of the history and its limits."""
 
     entries: int
     favorites: int
@@ -61,39 +58,39 @@ class HistoryStats(BaseModel):
 
 
 class RemovedAnswer(BaseModel):
-    """How many entries are gone, and what their audio took."""
+    """The number of deleted entries and the size of their audio."""
 
     deleted: int
     bytes: int
 
 
 class AudioQuery(QueryModel):
-    """The format to hear it in."""
+    """The format of the audio."""
 
     format: AudioFormat = "flac"
 
 
 class DeleteQuery(QueryModel):
-    """What to delete; one of both must be said."""
+    """What to delete; exactly one of the two is required."""
 
-    before: str = Field("", description="The time, as in `from`, before which everything is deleted.")
+    before: str = Field("", description="Delete everything before this time, given as in `from`.")
     all: bool = False
 
 
 class RegenerateQuery(QueryModel):
-    """Whether it is to sound different."""
+    """Whether to draw a new seed."""
 
     new_seed: bool = False
 
 
 class FavoriteBody(Fields):
-    """Whether it stays whatever is cleaned up."""
+    """Whether cleaning up spares the entry."""
 
     favorite: bool
 
 
 class CleanupBody(Fields):
-    """How much to keep besides the favorites. With none of these it is as much as the server is set to keep."""
+    """How much to keep besides the favorites. Without any of these, the server's limits apply."""
 
     days: float | None = Field(None, ge=0, le=36_500)
     entries: int | None = Field(None, ge=0, le=10_000_000)
@@ -101,11 +98,11 @@ class CleanupBody(Fields):
 
 
 class RegenerateBody(Fields):
-    """What is to be different."""
+    """What to change."""
 
-    response_format: AudioFormat | None = Field(None, description="mp3 if left out.")
+    response_format: AudioFormat | None = Field(None, description="mp3 by default.")
     seed: int | None = Field(None, ge=0, le=2**63 - 1)
-    save: bool | None = Field(None, description="Whether it is kept too; as the server is set if left out.")
+    save: bool | None = Field(None, description="Whether to keep the new speech, too; by default as the server is set.")
 
 
 @resource.operation(
@@ -117,7 +114,7 @@ class RegenerateBody(Fields):
     errors=(507,),
 )
 async def list_history(request: web.Request) -> web.StreamResponse:
-    """The newest first unless `sort` and `order` say otherwise."""
+    """Newest first, unless `sort` and `order` say otherwise."""
     wanted = read_query(parse_query(request, HistoryQuery))
     page = await _history(request).search(wanted)
     return web.json_response(text=await asyncio.to_thread(page_json, page, wanted))
@@ -126,17 +123,17 @@ async def list_history(request: web.Request) -> web.StreamResponse:
 @resource.operation(
     "DELETE",
     "/api/history",
-    "Forget what is old, or everything",
+    "Delete old entries, or all",
     query=DeleteQuery,
     answers={200: {"application/json": RemovedAnswer}},
     errors=(507,),
 )
 async def delete_history(request: web.Request) -> web.StreamResponse:
-    """Favorites too. `?before=` a time, or `?all=true`."""
+    """Deletes favorites, too. Requires `?before=` with a time, or `?all=true`."""
     query = parse_query(request, DeleteQuery)
     if bool(query.before) == query.all:
         raise InvalidRequest(
-            "Say what to delete: before=TIME for all that is older, or all=true for everything.", param="before"
+            "Send either before=TIME to delete older entries, or all=true to delete everything.", param="before"
         )
     before = math.inf if query.all else read_time(query.before, "before")
     return _removed(await _history(request).delete_before(before))
@@ -145,14 +142,14 @@ async def delete_history(request: web.Request) -> web.StreamResponse:
 @resource.operation(
     "POST",
     "/api/history/cleanup",
-    "Clean up",
+    "Clean up the history",
     body=CleanupBody,
     body_required=False,
     answers={200: {"application/json": RemovedAnswer}},
     errors=(507,),
 )
 async def clean_up(request: web.Request) -> web.StreamResponse:
-    """Deletes the oldest beyond these limits, and no favorites. The body may be left out."""
+    """Deletes the oldest entries beyond these limits, but no favorites. The body is optional."""
     body = await _parse_optional(request, CleanupBody)
     limits = Limits(body.days, body.entries, body.bytes)
     removed = await _history(request).clean_up(None if limits == Limits() else limits)
@@ -162,12 +159,12 @@ async def clean_up(request: web.Request) -> web.StreamResponse:
 @resource.operation(
     "GET",
     "/api/history/stats",
-    "How much there is",
+    "Get the history's size",
     answers={200: {"application/json": HistoryStats}},
     errors=(507,),
 )
 async def history_stats(request: web.Request) -> web.StreamResponse:
-    """Counted now."""
+    """Counted at each request."""
     history = _history(request)
     stats = HistoryStats(**asdict(await history.usage()), limits=HistoryLimits(**asdict(history.limits)))
     return web.json_response(text=stats.model_dump_json())
@@ -176,25 +173,25 @@ async def history_stats(request: web.Request) -> web.StreamResponse:
 @resource.operation(
     "GET",
     "/api/history/{id}",
-    "One entry",
+    "Get an entry",
     answers={200: {"application/json": HistoryEntry}},
     errors=(404, 507),
 )
 async def one_entry(request: web.Request) -> web.StreamResponse:
-    """By the id that X-History-Id told. It is there as soon as the answer with the audio has ended."""
+    """`id` is from the header X-History-Id. The entry exists as soon as the answer with the audio has ended."""
     return _entry_response(await _history(request).get(request.match_info["id"]))
 
 
 @resource.operation(
     "PATCH",
     "/api/history/{id}",
-    "Mark an entry",
+    "Mark an entry as a favorite",
     body=FavoriteBody,
     answers={200: {"application/json": HistoryEntry}},
     errors=(404, 507),
 )
 async def mark_entry(request: web.Request) -> web.StreamResponse:
-    """A favorite is not cleaned up."""
+    """Cleaning up deletes no favorites."""
     body = await parse_body(request, FavoriteBody, _SMALL_BODY)
     entry = await _history(request).set_favorite(request.match_info["id"], body.favorite)
     return _entry_response(entry, ignored_headers(body))
@@ -203,12 +200,12 @@ async def mark_entry(request: web.Request) -> web.StreamResponse:
 @resource.operation(
     "DELETE",
     "/api/history/{id}",
-    "Forget an entry",
+    "Delete an entry",
     answers={200: {"application/json": DeletedAnswer}},
     errors=(404, 507),
 )
 async def delete_entry(request: web.Request) -> web.StreamResponse:
-    """With its audio."""
+    """Deletes its audio, too."""
     entry_id = request.match_info["id"]
     await _history(request).delete(entry_id)
     return web.json_response(text=DeletedAnswer(id=entry_id).model_dump_json())
@@ -223,7 +220,7 @@ async def delete_entry(request: web.Request) -> web.StreamResponse:
     errors=(404, 413, 429, 507),
 )
 async def entry_audio(request: web.Request) -> web.StreamResponse:
-    """As it is kept, or the part of it that Range asks for; or, up to ten minutes of it, whole in another format."""
+    """The file as it is kept, or the part that Range asks for; or all of it in another format, up to ten minutes."""
     query = parse_query(request, AudioQuery)
     history = _history(request)
     entry = await history.get(request.match_info["id"])
@@ -235,7 +232,7 @@ async def entry_audio(request: web.Request) -> web.StreamResponse:
         return web.FileResponse(path, headers=headers)
     if entry.duration > MAX_SECONDS:
         raise TooLarge(
-            f"This entry is longer than the {MAX_SECONDS:g} seconds that are converted; fetch it as flac.",
+            f"This entry is too long to convert: at most {MAX_SECONDS:g} seconds are accepted. Fetch it as flac.",
             param="format",
         )
     async with request.app[SOUND_WORK].place():
@@ -254,11 +251,11 @@ async def entry_audio(request: web.Request) -> web.StreamResponse:
     errors=(404, 429, 500, 501, 503, 507),
 )
 async def regenerate(request: web.Request) -> web.StreamResponse:
-    """The same text, voice, seed and effects give the same audio, sent while it is generated; the body may be left out.
+    """The same text, voice, seed and effects give the same audio, sent while it is generated. The body is optional.
 
-    A kept voice speaks as it is now. What a checkpoint said is said by one of its size, never by the standby voice;
-    what that said while Qwen3 could not speak is said as the server would say it now. An entry of a voice that has been
-    deleted, or of a clip that came with its request, can't be spoken again.
+    A kept voice speaks as it is now. An entry of a checkpoint is spoken by one of its size, never by the standby voice.
+    An entry of the standby voice that stood in for Qwen3 is spoken as the server would speak it now. An entry whose
+    voice was deleted, or whose clip came with its request, can't be spoken again.
     """
     query = parse_query(request, RegenerateQuery)
     body = await _parse_optional(request, RegenerateBody)
@@ -272,15 +269,15 @@ async def regenerate(request: web.Request) -> web.StreamResponse:
 
 
 def _history(request: web.Request) -> History:
-    """Raises StorageFailed where it can't be used."""
+    """Return the history. Raises StorageFailed if it can't be used."""
     history = request.app[SERVICES].store.history
     if history is None:
-        raise StorageFailed("The history can't be used, as the server's log tells.")
+        raise StorageFailed("The history can't be used; the server's log says why.")
     return history
 
 
 async def _parse_optional(request: web.Request, model: type[_Model]) -> _Model:
-    """The JSON body, or what it is by default where there is none. Raises as parse_body does."""
+    """Return the JSON body, or its defaults if there is none. Raises as parse_body does."""
     return await parse_body(request, model, _SMALL_BODY) if request.body_exists else model()
 
 
@@ -294,7 +291,7 @@ def _removed(removed: Removed, headers: dict[str, str] | None = None) -> web.Res
 
 
 def _convert(path: Path, audio_format: AudioFormat) -> bytes:
-    """A kept file in another format, sample for sample. Raises StorageFailed where it can't be read."""
+    """Convert a kept file to another format, sample for sample. Raises StorageFailed if it can't be read."""
     try:
         clip = read_clip(path.read_bytes(), max_seconds=MAX_SECONDS + 1, param="id")
     except (OSError, InvalidRequest) as error:
@@ -304,11 +301,11 @@ def _convert(path: Path, audio_format: AudioFormat) -> bytes:
 
 
 def _seed(query: RegenerateQuery, body: RegenerateBody) -> int | None:
-    """The seed to take instead of the entry's own. Raises InvalidRequest."""
+    """Return the seed that replaces the entry's own, None to keep that. Raises InvalidRequest."""
     if not query.new_seed:
         return body.seed
     if body.seed is not None:
-        raise InvalidRequest("new_seed draws a seed; send it or seed, not both.", param="seed")
+        raise InvalidRequest("new_seed draws a new seed; send either new_seed or seed.", param="seed")
     return secrets.randbits(48)
 
 

@@ -1,6 +1,6 @@
-"""Sounds that a client names: kept by the server, or sent along. And a sound that is kept for a day, and named.
+"""Loads the sounds that a client names, and keeps sounds for a day.
 
-Knows no route. What a client names is an id, a name or the sound itself, never a path or a URL.
+A client names a sound by an id or a name, or sends it along. Paths and URLs are never opened.
 """
 
 import asyncio
@@ -24,32 +24,30 @@ from wyoming_qwen3.speech.admission import Admission
 from wyoming_qwen3.store.clips import Clips
 
 MAX_SECONDS = 600.0
-"""Of one sound."""
+"""Maximum length of one sound in seconds."""
 
-DESCRIPTION = "history:ID, preset:NAME (or ID) for a kept voice's sample, clip:ID, or a data: URL; 10 minutes at most."
+DESCRIPTION = "history:ID, preset:NAME (or ID) for a kept voice's sample, clip:ID, or a data: URL; at most 10 minutes."
 
 _MAX_CHARACTERS = 300
-"""Of what is not a data: URL."""
+"""Maximum number of characters of a source that is not a data: URL."""
 
 _MAX_WAITING = 16
 
 
 class SoundWorkLimiter:
-    """Where long sounds are decoded and put together: by one request at a time, as each may take a gigabyte."""
+    """Lets one request at a time decode and combine long sounds, since each may take a gigabyte."""
 
     def __init__(self) -> None:
         self._places = Admission(1, _MAX_WAITING)
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Wait for it and hold it. Raises QueueFull where too many wait already."""
+        """Wait for the place and hold it. Raises QueueFull if too many wait already."""
         async with contextlib.AsyncExitStack() as held:
             try:
                 await held.enter_async_context(self._places.place())
             except QueueFull:
-                raise QueueFull(
-                    f"{_MAX_WAITING} requests wait to work on sounds; ask again when some are done."
-                ) from None
+                raise QueueFull(f"{_MAX_WAITING} requests already wait to process sounds; retry later.") from None
             yield
 
 
@@ -58,17 +56,18 @@ SOUND_WORK = web.AppKey("sound_work", SoundWorkLimiter)
 
 @dataclass(frozen=True)
 class _StoredSound:
-    """A sound that is kept."""
+    """A sound that is kept on disk."""
 
     path: Path
     seconds: float
 
 
 async def load_sound(store: Store, source: str, param: str) -> FloatArray:
-    """The sound that `source` names, as DESCRIPTION says: mono float32 [samples] at SAMPLE_RATE, one at least.
+    """Return the sound that `source` names: mono float32 [samples] at SAMPLE_RATE, at least one sample.
 
-    `param` is the field of the request that it came in. Raises NotFound, StorageFailed, TooLarge for more than
-    MAX_SECONDS, and InvalidRequest for what is no sound or is named otherwise.
+    DESCRIPTION says what `source` may be, and `param` is the field of the request that it came in. Raises NotFound,
+    StorageFailed, TooLarge for more than MAX_SECONDS, and InvalidRequest for anything else, also for a file without
+    sound.
     """
     if source[:5].lower() == "data:":
         return await in_thread(partial(_decode_url, source, param))
@@ -89,7 +88,7 @@ async def load_sound(store: Store, source: str, param: str) -> FloatArray:
 
 
 async def keep(clips: Clips, chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> tuple[str, float]:
-    """Keep the whole sound as a file for a day: where it is served, and its seconds.
+    """Keep the whole sound as a file for a day, and return its URL and its length in seconds.
 
     Raises TooLarge, StorageFailed, and what `chunks` raises.
     """
@@ -99,19 +98,19 @@ async def keep(clips: Clips, chunks: AsyncIterable[FloatArray], audio_format: Au
 
 
 async def bounded(chunks: AsyncGenerator[FloatArray, None], seconds: float) -> AsyncGenerator[FloatArray, None]:
-    """The chunks, for who gathers them all. They are closed with it. Raises TooLarge where they are longer."""
+    """Yield the chunks, and close them at the end. Raises TooLarge if they are longer than `seconds`."""
     samples = 0
     async with contextlib.aclosing(chunks):
         async for chunk in chunks:
             samples += chunk.size
             if samples > seconds * SAMPLE_RATE:
-                raise TooLarge(f"It is longer than the {seconds:.0f} s that are made before any of it is sent.")
+                raise TooLarge(f"The audio is longer than {seconds:.0f} s, the maximum for audio that is not streamed.")
             yield chunk
 
 
 async def _from_history(store: Store, entry_id: str) -> _StoredSound:
     if store.history is None:
-        raise StorageFailed("The history can't be used, as the log tells.")
+        raise StorageFailed("The history can't be used; the server's log says why.")
     entry = await store.history.get(entry_id)
     return _StoredSound(store.history.audio_path(entry.id), entry.duration)
 
@@ -142,8 +141,8 @@ def _read(path: Path, param: str) -> FloatArray:
     except FileNotFoundError:
         raise NotFound(f"{param} has just been deleted.", param=param) from None
     except OSError as error:
-        raise StorageFailed("A sound that is kept can't be read from the disk.") from error
-    if path.suffix == ".pcm":  # what was rendered so has no header
+        raise StorageFailed("A stored sound can't be read from the disk.") from error
+    if path.suffix == ".pcm":  # a rendered pcm file has no header
         return pcm.from_int16(data, pcm.LIBRARY_SCALE)
     return _decode(data, param)
 

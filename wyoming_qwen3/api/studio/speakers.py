@@ -1,4 +1,4 @@
-"""Who speaks in a conversation: names in a script to requests for speech. Knows no route and no turns."""
+"""Assigns voices to the speakers of a conversation."""
 
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, TypeAlias
@@ -19,11 +19,11 @@ MAX_SPEAKERS = 64
 
 
 class SpeakerFields(SpeechFields):
-    """How one speaker speaks; what is left out is as it is for all."""
+    """How one speaker speaks. Fields that are left out are as for all speakers."""
 
 
 def _refuse_a_crowd(given: object) -> object:
-    if isinstance(given, dict) and len(given) > MAX_SPEAKERS:  # before each of them is looked at
+    if isinstance(given, dict) and len(given) > MAX_SPEAKERS:  # before each is validated
         raise PydanticCustomError("crowd", "Input should have at most {most} speakers", {"most": MAX_SPEAKERS})
     return given
 
@@ -39,17 +39,18 @@ Speakers: TypeAlias = Annotated[
 async def assign_voices(
     names: Iterable[str], speakers: Speakers, shared: SpeechFields, config: Config, synthesizer: Synthesizer
 ) -> dict[str, SpeechRequest]:
-    """How each of the names speaks, by its `voice_key`: case and blanks make no other speaker.
+    """Return how each of the names speaks, by its `voice_key`, which ignores case and spaces.
 
-    A name that is not among `speakers` is that of a voice, or of an unknown one where the server replaces these; one
-    there whose fields choose no voice is that of a voice if there is such a voice. Raises InvalidRequest for names
-    without a voice, and what `understand` and `Synthesizer.check` raise, with the name in the message.
+    A name that is not in `speakers` must be a voice's, or the default voice speaks if the server replaces unknown
+    voices. A name whose fields in `speakers` choose no voice uses the voice of that name, if there is one. Raises
+    InvalidRequest for names without a voice, and what `understand` and `Synthesizer.check` raise, with the name in the
+    message.
     """
     named = {voice_key(name): name for name in names}
     given = _given(speakers)
     known = {key for key, name in named.items() if _is_voice(config.resolver, name)}
     if config.resolver.fallback == "on":
-        known |= named.keys() - given.keys()  # the default voice speaks for those that there are not
+        known |= named.keys() - given.keys()  # the default voice speaks for unknown voices
     if unknown := [name for key, name in named.items() if key not in known and key not in given]:
         raise _without_voice(unknown, config.resolver)
     company = {}
@@ -57,7 +58,7 @@ async def assign_voices(
         fields = _merged(shared, given.get(key), name if key in known else None)
         try:
             company[key] = await understand(fields, config)
-            synthesizer.check(company[key])  # it would be refused when its turn comes, and others have spoken
+            synthesizer.check(company[key])  # else it would be refused only after others have spoken
         except SpeechError as error:
             param = f"speakers.{name}.{error.param}" if error.param else f"speakers.{name}"
             raise type(error)(f"{name}: {error}", param=param) from None
@@ -65,15 +66,17 @@ async def assign_voices(
 
 
 def _given(speakers: Speakers) -> dict[str, SpeechFields]:
-    """Their own fields, by `voice_key` of the name. Raises InvalidRequest."""
+    """Return the speakers' own fields by the `voice_key` of their names. Raises InvalidRequest."""
     given: dict[str, SpeechFields] = {}
     for name, own in speakers.items():
         key = voice_key(check_speaker(name))
         if key in given:
-            raise InvalidRequest(f"speakers has {name} twice; case and blanks make no other speaker.", param="speakers")
+            raise InvalidRequest(f"speakers has {name} twice; case and spaces make no difference.", param="speakers")
         given[key] = SpeechFields.model_validate({"voice": own}) if isinstance(own, str) else own
         if "response_format" in given[key].model_fields_set:
-            raise InvalidRequest(f"{name}: response_format is for the whole, not for a speaker.", param="speakers")
+            raise InvalidRequest(
+                f"{name}: response_format can't be set for a single speaker; set it for the whole.", param="speakers"
+            )
     return given
 
 
@@ -82,7 +85,7 @@ def _is_voice(among: VoiceResolver, name: str) -> bool:
         among.choose(name, None)
     except VoiceNotFound:
         return False
-    except InvalidRequest:  # there is one, with which nobody can speak
+    except InvalidRequest:  # the voice exists, but can't speak
         return True
     return True
 
@@ -92,19 +95,19 @@ def _without_voice(names: Sequence[str], among: VoiceResolver) -> InvalidRequest
     more = f" and {len(there) - _MAX_TOLD} more" if len(there) > _MAX_TOLD else ""
     who = f"{', '.join(names[:_MAX_TOLD])} {'has' if len(names) == 1 else 'have'} no voice"
     return InvalidRequest(
-        f"{who}; give each one in speakers. There is {', '.join(there[:_MAX_TOLD])}{more}.", param="speakers"
+        f"{who}; give each one in speakers. Voices are {', '.join(there[:_MAX_TOLD])}{more}.", param="speakers"
     )
 
 
 _MAX_TOLD = 40
-"""Names in a message."""
+"""Maximum number of names in a message."""
 
 _WORDS = frozenset({"instructions", "voice_design", "instruct"})
-"""One field by three names."""
+"""Three names of one field."""
 
 
 def _merged(shared: SpeechFields, own: SpeechFields | None, voice: str | None) -> SpeechFields:
-    """What holds for a speaker: own fields before those for all, and `voice` where neither chooses another."""
+    """Return the fields of a speaker: own fields override shared ones, and `voice` is used if no voice is chosen."""
     given = _fields(own) if own else {}
     if voice and not (given.get("voice") or given.get("ref_audio") or given.get("reference_audio")):
         given["voice"] = voice
