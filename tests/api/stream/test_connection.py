@@ -135,7 +135,7 @@ async def test_a_clip_is_cloned(qwen3: Server) -> None:
             {"type": "session.config", "voice": "ryan", "task_type": "Base"},
             "invalid_request",
             "task_type",
-            "mean CustomVoice",
+            "ask for CustomVoice",
         ),
         (
             {"type": "session.config", "instructions": "Old.", "task_type": "Base"},

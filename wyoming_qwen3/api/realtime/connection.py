@@ -1,10 +1,10 @@
-"""WS /v1/realtime: OpenAI's Realtime API as far as a server can have it that speaks and neither hears nor thinks.
+"""WS /v1/realtime: OpenAI's Realtime API, without audio input and without a language model.
 
-What is said is the text that the client puts into the conversation; instructions are how it is said. One task reads
-events, so that a response can be stopped at any time; another speaks the response there is. Both send when they
-have something to say: aiohttp writes a message whole before it waits for the client to read.
+The client's conversation items are spoken; instructions say how. One task reads events, so that a response can be
+stopped at any time; another speaks the current response. Both send events directly: aiohttp writes a whole message
+before it waits for the client to read.
 
-A client's mistake is answered by an `error` event, and never by a closed connection.
+A mistake of the client is answered with an `error` event; the connection stays open.
 """
 
 import asyncio
@@ -51,30 +51,36 @@ _LOGGER = logging.getLogger(__name__)
 PATH = "/v1/realtime"
 
 MAX_BYTES = 256 * 1024
-"""Of one event."""
+"""Maximum number of characters of one event."""
 
 _MAX_RECEIVED = 4 * 1024 * 1024
-"""Bytes of a message beyond which the connection is closed with code 1009: it can't be skipped without taking it in."""
+"""Maximum size of a message in bytes; a larger one can't be skipped, so it closes the connection with code 1009."""
 
 _IN_FLIGHT = 64 * 1024
-"""Bytes that the kernel may hold for a client: more than a second of sound, so that one that reads no faster than it
-plays soon hears that a response was cancelled. By itself it would hold minutes."""
+"""Bytes that the kernel may buffer for a client: more than a second of sound.
+
+By default it buffers minutes, and a client that reads only as fast as it plays would learn that late that a response
+was cancelled.
+"""
 
 _HEARTBEAT_SECONDS = 120.0
-"""Between pings. A client has half of it to answer: it comes to the ping only after the sound that is on its way."""
+"""Seconds between pings.
+
+A client has half of that to answer, because it reads the ping only after the sound that was sent before it.
+"""
 
 _GOODBYE_SECONDS = 1.0
-"""How long a client may take to answer a close."""
+"""Seconds that a client has to answer a close."""
 
 
 class RealtimeQuery(Query):
-    """What is asked for before anything is said."""
+    """The query parameters of the handshake."""
 
     model: str | None = Field(None, max_length=200)
 
 
 def add_to(app: web.Application) -> None:
-    """Serve the socket. OpenAPI has no words for one, so that this is no `Resource`."""
+    """Serve the WebSocket. It is no `Resource`, because OpenAPI can't describe WebSockets."""
     websockets: set[web.WebSocketResponse] = set()
 
     async def serve(request: web.Request) -> web.StreamResponse:
@@ -83,11 +89,11 @@ def add_to(app: web.Application) -> None:
             protocols=SUBPROTOCOLS,
             timeout=_GOODBYE_SECONDS,
             heartbeat=_HEARTBEAT_SECONDS,
-            compress=False,  # base64 of sound does not shrink, and a message must be written before anything is awaited
+            compress=False,  # base64 of sound hardly shrinks, and compressing would await before a message is written
             max_msg_size=_MAX_RECEIVED,
         )
         if not websocket.can_prepare(request):
-            raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
+            raise InvalidRequest(f"{PATH} accepts only WebSocket connections.")
         await websocket.prepare(request)
         _keep_little_in_flight(request)
         websockets.add(websocket)
@@ -105,7 +111,7 @@ def add_to(app: web.Application) -> None:
 
 
 def _first_settings(request: web.Request) -> SessionSettings:
-    """What is spoken with until the client says otherwise. Raises ModelNotFound."""
+    """Return the settings of a new session. Raises ModelNotFound."""
     part = request.app[CONFIG].resolver.choose_for("http", VoiceNames())
     settings = SessionSettings(voice=part.label, model=parse_query(request, RealtimeQuery).model or MODEL)
     find_model(settings.speech_fields().model)
@@ -138,10 +144,10 @@ class _RealtimeConnection:
             RealtimeUtterance.speak, RealtimeUtterance.end, "realtime speaker"
         )
         self._current: RealtimeUtterance | None = None
-        """The newest response."""
+        """The newest response; None before the first."""
 
     async def run(self) -> None:
-        """Answer events until the client leaves, and stop speaking then."""
+        """Answer events until the client leaves, then stop speaking."""
         try:
             await self._send_event("session.created", session=session_object(self._id, self._settings))
             async for message in self._websocket:
@@ -152,7 +158,7 @@ class _RealtimeConnection:
             await self._queue.clear()
 
     async def _handle(self, message: WSMessage) -> None:
-        if message.type is WSMsgType.ERROR:  # it broke the protocol of WebSockets, and has been disconnected for it
+        if message.type is WSMsgType.ERROR:  # it violated the WebSocket protocol, and aiohttp has disconnected it
             return
         event_id = None
         try:
@@ -204,7 +210,7 @@ class _RealtimeConnection:
         await self._send_event("conversation.item.done", previous_item_id=before, item=item.to_json())
 
     async def _truncate(self, event: ItemTruncate) -> None:
-        """Of an answer that was not heard to its end nobody can say which words were: the transcript is dropped."""
+        """Drop the transcript: nobody can say which of its words were heard."""
         item = self._conversation.find(event.item_id, "truncate")
         if not item.content or "transcript" not in item.content[0]:
             raise EventRefused("unsupported_content_type", "Only an answer that was spoken can be truncated.")
@@ -248,7 +254,7 @@ class _RealtimeConnection:
         self._queue.add(self._current)
 
     def _items(self, given: list[Message | ItemReference]) -> list[Item]:
-        """A response's own input, which leaves the conversation alone. Raises InvalidRequest."""
+        """Return the items of a response's own input, leaving the conversation unchanged. Raises InvalidRequest."""
         scratch = RealtimeConversation()
         return [
             self._conversation.find(entry.id, "reference", "response.input")
@@ -267,7 +273,7 @@ class _RealtimeConnection:
         raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
 
     async def _understand(self, settings: SessionSettings) -> SpeechRequest:
-        """The request for speech that these settings mean. Raises InvalidRequest for one that nobody ever can meet."""
+        """Return the request for speech that these settings mean. Raises InvalidRequest if it can never be met."""
         request = await understand(settings.speech_fields(), self._config)
         self._services.synthesizer.check(request)
         return request
@@ -276,7 +282,7 @@ class _RealtimeConnection:
         length = sum(len(part.text) for part in message.content)
         if length > self._config.max_input:
             raise InvalidRequest(
-                f"The item has {length} characters; at most {self._config.max_input} are taken at once.", param="item"
+                f"The item has {length} characters; at most {self._config.max_input} are accepted.", param="item"
             )
 
     async def _send_event(self, event: str, /, **fields: object) -> None:
@@ -288,19 +294,19 @@ class _RealtimeConnection:
 
 def _text_of(message: WSMessage) -> str:
     if message.type is not WSMsgType.TEXT:
-        raise InvalidRequest("An event is a text message with JSON, not a binary one.")
+        raise InvalidRequest("An event must be a text message with JSON, not a binary one.")
     text: str = message.data
     if len(text) > MAX_BYTES:
-        raise TooLarge(f"An event must not have more than {MAX_BYTES} characters, but this has {len(text)}.")
+        raise TooLarge(f"The event has {len(text)} characters; at most {MAX_BYTES} are accepted.")
     return text
 
 
 def _not_taken(event_type: str) -> EventRefused:
     if event_type.startswith("input_audio_buffer."):
-        message = "This server does not understand speech; send text as an item of the conversation."
+        message = "Audio input is not supported; send text as an item of the conversation."
         return EventRefused("not_supported", message, param="type")
     if event_type == "output_audio_buffer.clear":
-        message = "output_audio_buffer.clear is for WebRTC; over a WebSocket send response.cancel."
+        message = "output_audio_buffer.clear is only for WebRTC; send response.cancel instead."
         return EventRefused("not_supported", message, param="type")
     if not event_type:
         return EventRefused("invalid_event", "The event has no type.", param="type")

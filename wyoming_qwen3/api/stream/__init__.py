@@ -1,1 +1,1 @@
-"""The speech stream: text in as it is written, audio out as it is made."""
+"""The speech stream: takes text while it is written, sends audio while it is generated."""

@@ -1,28 +1,26 @@
-"""WS /v1/audio/speech/stream: text in as it is written, audio out as it is made, by vLLM-Omni's messages.
+"""WS /v1/audio/speech/stream: text while it is written, audio while it is generated, with vLLM-Omni's messages.
 
 https://docs.vllm.ai/projects/vllm-omni/en/stable/serving/speech_api/
 
-    client  session.config                first; the fields of POST /v1/audio/speech but for `input`
+    client  session.config                first; the fields of POST /v1/audio/speech except `input`
             input.text {text}             any number, cut anywhere
             input.done                    ends the utterance; the next one has the same config or a new session.config
-            session.close                 stops at once what is being spoken
+            session.close                 stops at once, also in the middle of an utterance
     server  session.configured            what was understood, and the fields that were not; `warnings`, a list of
-                                          sentences, where the voice or its clip could be better
+                                          sentences, if the voice or its clip could be better
             audio.start, binary frames, audio.done, session.done
             error {message, code, param, error_type}
 
-What is particular here:
+Differences from vLLM-Omni:
 
-- An utterance is one "sentence", of index 0: when to speak is decided behind this route. So `split_granularity` changes
-  nothing, and `sentence_text` is what had come of the text when the audio began: all of it where it came at once.
+- An utterance is one "sentence", of index 0, since the session decides when to speak. So `split_granularity` has no
+  effect, and `sentence_text` is the text that had come when the audio began: all of it if it came at once.
 - Audio is streamed in every format (`wav` by default, as in vLLM-Omni), while text still comes. The binary frames
-  of an utterance, joined, are one file. `stream_audio: false` sends it in one frame that knows its length.
-- An utterance that fails says so in an `error` and in its `audio.done`, the rest of its text is ignored, and the
-  connection goes on. So it does after a message that is not understood, but for the first: without a config there is
-  nothing to go on with. A later config that is not understood leaves the one before in place.
-- Utterances are spoken in turn; so many may wait, and one more ends the connection, as the Wyoming server has it.
-
-Knows no rule about text, voices or engines.
+  of an utterance, joined, are one file. `stream_audio: false` sends the file in one frame, with its length.
+- If an utterance fails, `error` and `audio.done` say so, the rest of its text is ignored, and the connection stays
+  open. It also stays open after a message that is not understood, except for the first, because nothing can be spoken
+  without a config. If a later config is not understood, the previous one stays in effect.
+- Utterances are spoken in turn. A limited number may wait; one more ends the connection, as in the Wyoming server.
 """
 
 import asyncio
@@ -48,18 +46,18 @@ _LOGGER = logging.getLogger(__name__)
 PATH = "/v1/audio/speech/stream"
 
 _MAX_CONFIG = 4 * 1024 * 1024
-"""Bytes of a session.config, which may hold a clip."""
+"""Maximum size in bytes of a session.config, which may hold a clip."""
 
 _GOODBYE_SECONDS = 1.0
-"""How long a client may take to read why it is sent away, and to close its side."""
+"""Seconds that a client has to read why the connection ends, and to close its side."""
 
 
 def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: float = 30.0) -> None:
-    """Serve the socket.
+    """Serve the WebSocket.
 
-    A client has `config_seconds` to send its first message. After `idle_seconds` in which no message comes and no
-    audio leaves it is disconnected, unless it waits for audio. A text that was begun and neither goes on nor ends fails
-    by the session's own limit, which is longer, and then the connection is closed.
+    A client has `config_seconds` to send its first message. It is disconnected after `idle_seconds` without a message
+    from it or audio for it, unless it waits for audio. A text that was begun and neither goes on nor ends fails by the
+    session's own, longer limit, and then the connection is closed.
     """
     connections: set[_StreamConnection] = set()
 
@@ -68,7 +66,7 @@ def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: 
             protocols=SUBPROTOCOLS, max_msg_size=_MAX_CONFIG, compress=False, timeout=_GOODBYE_SECONDS
         )
         if not socket.can_prepare(request):
-            raise InvalidRequest(f"{PATH} takes WebSocket connections alone.")
+            raise InvalidRequest(f"{PATH} accepts only WebSocket connections.")
         await socket.prepare(request)
         connection = _StreamConnection(socket, request, config_seconds, idle_seconds)
         connections.add(connection)
@@ -86,7 +84,7 @@ def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: 
 
 
 class _HangUp(Exception):
-    """The connection is to be closed, and why."""
+    """Closes the connection with `code`, after sending `error` if there is one."""
 
     def __init__(self, code: int, error: SpeechError | None = None) -> None:
         super().__init__(code)
@@ -95,7 +93,7 @@ class _HangUp(Exception):
 
 
 class _StreamConnection:
-    """One client. Reading and speaking are separate tasks, so that a session.close is seen while it is spoken."""
+    """One client. Reading and speaking are separate tasks, so that a session.close is read during speech."""
 
     def __init__(
         self,
@@ -115,17 +113,17 @@ class _StreamConnection:
         self._begun = 0
         self._open: Utterance | None = None
         self._owed = 0
-        """Complete utterances that have not been answered to their end."""
+        """Number of complete utterances that are not answered to their end."""
 
         self._queue: UtteranceQueue[Utterance] = UtteranceQueue(self._speak, self._end, "stream speaker")
 
     async def run(self) -> None:
-        """Answer until the client leaves or is sent away. Raises nothing but CancelledError."""
+        """Answer until the client leaves or is disconnected. Raises only CancelledError."""
         code: int = WSCloseCode.INTERNAL_ERROR
         try:
             code = await self._converse()
         except ConnectionError:
-            _LOGGER.debug("A client left while it was sent something")
+            _LOGGER.debug("A client left while something was being sent to it")
         except Exception:
             _LOGGER.exception("A connection failed")
         finally:
@@ -133,14 +131,14 @@ class _StreamConnection:
             await self._close(code)
 
     async def stop(self) -> None:
-        """Hang up because the server stops; what was not answered to its end is told to have failed."""
+        """Close the connection because the server stops, with an error if an answer has not ended."""
         await self._queue.clear()
         if self._owed or self._open:
-            await self._last_word(Unavailable("The speech server is stopping; ask again when it is back."))
+            await self._last_word(Unavailable("The speech server is stopping; retry when it is back."))
         await self._close(WSCloseCode.GOING_AWAY)
 
     async def _converse(self) -> int:
-        """Act on messages to the last one. Returns the code to close with."""
+        """Act on messages until the last one, and return the code to close with."""
         try:
             await self._read()
         except _HangUp as reason:
@@ -158,7 +156,7 @@ class _StreamConnection:
                 return
             try:
                 if message.type is WSMsgType.BINARY:
-                    raise InvalidRequest("Messages are text frames with JSON; binary frames are not taken.")
+                    raise InvalidRequest("Messages must be text frames with JSON, not binary frames.")
                 await self._dispatch(message.data)
             except SpeechError as error:
                 if self._config is None:
@@ -166,27 +164,27 @@ class _StreamConnection:
                 await self._send_error(error)
 
     async def _receive(self) -> WSMessage:
-        """The next message. The socket's own timeout would begin anew with each ping."""
+        """Return the next message. The WebSocket's own timeout would restart with each ping."""
         while (now := self._now()) < self._deadline or self._busy:
             timeout = self._idle_seconds if self._busy else self._deadline - now
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     return await self._socket.receive()
-        wanted = "text came" if self._config else "session.config came first"
+        wanted = "text came" if self._config else "session.config came"
         error = InvalidRequest(f"No {wanted} in time, so this connection is closed.")
         raise _HangUp(WSCloseCode.POLICY_VIOLATION, error)
 
     @property
     def _busy(self) -> bool:
-        """Whether there is an utterance whose session waits for text, or has all of it and is not over."""
+        """Whether an utterance's session waits for text, or a complete utterance is not answered to its end."""
         return self._owed > 0 or (self._open is not None and not self._open.over)
 
     def _stay(self) -> None:
-        """Something happened: the idle timeout begins anew."""
+        """Restart the idle timeout."""
         self._deadline = self._now() + self._idle_seconds
 
     async def _dispatch(self, data: str) -> None:
-        """Act on one message. Raises SpeechError for what leaves things as they were."""
+        """Act on one message. Raises SpeechError for a message that changed nothing."""
         kind = (await parse_any(data, StreamMessage)).type
         if kind == "session.config":
             await self._configure(await parse_any(data, SessionConfig))
@@ -204,7 +202,7 @@ class _StreamConnection:
 
     async def _configure(self, config: SessionConfig) -> None:
         if self._open:
-            raise InvalidRequest("A session.config may not come within an utterance; send input.done first.")
+            raise InvalidRequest("A session.config is not accepted within an utterance; send input.done first.")
         request = await understand(config, self._server)
         check_task(config, request)
         self._config = config, request
@@ -237,10 +235,10 @@ class _StreamConnection:
             utterance.check()
 
     async def _end(self, utterance: Utterance, failure: SpeechError | None) -> bool:
-        """Send everything from the audio's end to session.done.
+        """Send everything from the end of the audio to session.done.
 
-        The rest of the text of an utterance that failed is waited for, unless it failed because the text did not come:
-        then the connection is closed.
+        After a failure the rest of the utterance's text is awaited. If it failed because that did not come, the
+        connection is closed, and the result is False.
         """
         utterance.over = True
         about = {"utterance_index": utterance.index, "sentence_index": 0}
@@ -270,7 +268,7 @@ class _StreamConnection:
         await self._socket.send_json(message)
 
     async def _last_word(self, error: SpeechError) -> None:
-        with contextlib.suppress(TimeoutError, ConnectionError):  # a client that reads nothing any more
+        with contextlib.suppress(TimeoutError, ConnectionError):  # the client no longer reads
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self._send_error(error)
 

@@ -1,4 +1,4 @@
-"""What the speech stream's client and server say: their messages, and what is wrong with them."""
+"""The messages of the speech stream, and their validation."""
 
 import asyncio
 from typing import Any, Literal, TypeVar
@@ -13,22 +13,22 @@ from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest, kind_for
 
 _MAX_TEXT = 128 * 1024
-"""Characters of a message that is no config."""
+"""Maximum number of characters of a message other than session.config."""
 
 _MAX_NAMES = 50
-"""Ignored fields that are told."""
+"""Maximum number of ignored fields that are reported."""
 
 _Task = Literal["CustomVoice", "VoiceDesign", "Base"]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class SessionConfig(SpeechFields):
-    """How the utterances that follow are spoken."""
+    """How the following utterances are spoken."""
 
     type: Literal["session.config"]
     response_format: AudioFormat = "wav"
-    task_type: _Task | None = Field(None, description="What the other fields must mean.")
-    stream_audio: bool | None = Field(None, description="false sends one frame with the whole file.")
+    task_type: _Task | None = Field(None, description="The kind of checkpoint that the other fields must ask for.")
+    stream_audio: bool | None = Field(None, description="false sends the whole file in one frame.")
     split_granularity: Literal["none", "sentence", "clause"] | None = None
 
 
@@ -45,28 +45,30 @@ class InputText(BaseModel):
 
 
 async def parse_any(data: str, model: type[_Model]) -> _Model:
-    """A message of any size. Raises InvalidRequest."""
+    """Return a message of any size as `model`. Raises InvalidRequest."""
     if len(data) <= _MAX_TEXT:
         return parse_json(data, model)
     return await asyncio.to_thread(parse_json, data, model)
 
 
 def parse_text(data: str) -> str:
-    """The text of an input.text. Raises InvalidRequest, TooLarge."""
+    """Return the text of an input.text. Raises InvalidRequest and TooLarge."""
     if len(data) > _MAX_TEXT:
-        raise TooLarge(f"The message is larger than the {_MAX_TEXT:,} characters that are taken here.")
+        raise TooLarge(f"The message is longer than the allowed {_MAX_TEXT:,} characters.")
     return parse_json(data, InputText).text
 
 
 def check_task(config: SessionConfig, request: SpeechRequest) -> None:
-    """Raise InvalidRequest where the fields mean another task than the one that is named."""
+    """Raise InvalidRequest if the fields ask for another task than `task_type`."""
     meant = KIND_NAMES[kind_for(request.voice)]
     if config.task_type not in {None, meant}:
-        raise InvalidRequest(f"task_type is {config.task_type}, but the other fields mean {meant}.", param="task_type")
+        raise InvalidRequest(
+            f"task_type is {config.task_type}, but the other fields ask for {meant}.", param="task_type"
+        )
 
 
 def configured(config: SessionConfig, request: SpeechRequest) -> dict[str, Any]:
-    """The answer to a config: what was understood, and the fields that were not."""
+    """Return the answer to a config: what was understood, and the fields that were ignored."""
     told = describe(request)
     return {
         "type": "session.configured",

@@ -15,7 +15,7 @@ from .messages import SessionConfig, parse_text
 
 @dataclass
 class Utterance:
-    """One text and its answer."""
+    """One text and its audio."""
 
     index: int
     session: SpeechSession
@@ -25,23 +25,23 @@ class Utterance:
     """Set by input.done."""
 
     sent: int = 0
-    """Bytes of audio that were sent."""
+    """Number of bytes of audio that were sent."""
 
     over: bool = False
-    """Whether nothing of it is spoken any more."""
+    """Whether its speech has ended or failed."""
 
     failure: InvalidRequest | None = None
-    """What is wrong with its text."""
+    """What is wrong with its text; None if nothing is."""
 
     def feed(self, data: str, most: int) -> None:
-        """Take an input.text. What can't be taken fails the utterance: it must not end well without it."""
+        """Add an input.text. If it can't be accepted, the utterance fails, so that it does not succeed without it."""
         if self.failure:
             return
         try:
             text = parse_text(data)
             if self.session.report.characters + len(text) > most:
                 raise InvalidRequest(
-                    f"The text of an utterance may have {most} characters; go on in another after input.done.",
+                    f"The text of an utterance may have {most} characters; send input.done and continue in another.",
                     param="text",
                 )
         except InvalidRequest as error:
@@ -52,12 +52,12 @@ class Utterance:
             self.session.feed(text)
 
     def check(self) -> None:
-        """Raise what is wrong with the text."""
+        """Raise what is wrong with the text, if anything is."""
         if self.failure:
             raise self.failure
 
     def start(self) -> dict[str, Any]:
-        """The message that comes before its audio."""
+        """Return the message that precedes the audio."""
         return {
             "type": "audio.start",
             "utterance_index": self.index,
@@ -69,7 +69,7 @@ class Utterance:
         }
 
     def audio(self) -> AsyncGenerator[bytes, None]:
-        """Its file, in the pieces in which it is sent."""
+        """Yield the audio file in the parts in which it is sent."""
         if self.config.stream_audio is False:
             return self._whole()
         return encoded(self.session, self.config.response_format)
