@@ -19,14 +19,14 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE
 
 Format = Literal["pcm16", "g711_ulaw", "g711_alaw"]
-"""Audio formats by the names of the beta, which say all in one word."""
+"""Audio formats by the beta's names, which combine type and rate."""
 
 FORMATS: dict[Format, dict[str, Any]] = {
     "pcm16": {"type": "audio/pcm", "rate": SAMPLE_RATE},
     "g711_ulaw": {"type": "audio/pcmu"},
     "g711_alaw": {"type": "audio/pcma"},
 }
-"""The same formats as the API has them."""
+"""The same formats as JSON of the current API."""
 
 _FORMAT_NAMES: dict[str, Format] = {told["type"]: name for name, told in FORMATS.items()}
 
@@ -84,7 +84,7 @@ class AudioFields(Fields):
 
 
 class SettingsFields(Fields):
-    """Settings of a session or a response. What is left out stays as it is."""
+    """Settings of a session or a response. Fields that are left out stay as they are."""
 
     model: str | None = Field(default=None, max_length=200)
     instructions: str | None = Field(default=None, max_length=2000)

@@ -9,7 +9,7 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from .client_events import EventRefused, Message, fresh_id
 
 MAX_ITEMS = 1000
-"""Number of items that are kept. The oldest are dropped beyond it."""
+"""Maximum number of items that are kept; beyond it the oldest are dropped."""
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Item:
 
     @property
     def text(self) -> str:
-        """Its text."""
+        """The texts of all parts, joined by line breaks."""
         return "\n".join(part.get("text") or part.get("transcript", "") for part in self.content)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One Realtime response: its events, in OpenAI's order. Knows no socket."""
+"""One Realtime response: its events, in OpenAI's order."""
 
 import base64
 import logging
@@ -199,7 +199,7 @@ def _details(status: Status, error: SpeechError | None) -> dict[str, Any] | None
 
 
 def _usage(report: Report) -> dict[str, Any]:
-    """Tokens of the text, and codec frames as audio tokens."""
+    """Return the usage: tokens of the text, and codec frames as audio tokens."""
     text = {"text_tokens": report.text_tokens, "audio_tokens": 0, "cached_tokens": 0}
     return {
         **usage(report),

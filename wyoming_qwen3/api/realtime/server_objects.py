@@ -9,7 +9,7 @@ from .client_events import FORMATS, SessionSettings
 
 
 def session_object(session_id: str, settings: SessionSettings) -> dict[str, Any]:
-    """A session's settings. Fields for which a client may send a value without effect have the value for "none"."""
+    """Return a session's settings. Those that can be sent but have no effect have the value for "none"."""
     return {
         "type": "realtime",
         "object": "realtime.session",
@@ -33,7 +33,7 @@ def session_object(session_id: str, settings: SessionSettings) -> dict[str, Any]
 
 
 def response_settings(settings: SessionSettings) -> dict[str, Any]:
-    """The settings of a response."""
+    """Return the settings of a response."""
     return {"output_modalities": ["audio"], "audio": {"output": _output(settings)}}
 
 

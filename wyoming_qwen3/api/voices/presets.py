@@ -177,7 +177,7 @@ async def delete_preset(request: web.Request) -> web.StreamResponse:
 
 
 def designer(services: Services) -> VoiceDesigner:
-    """Return what makes voices from words."""
+    """Return a VoiceDesigner that uses these services."""
     return VoiceDesigner(services.synthesizer, services.models, services.prompts, services.store.voices)
 
 
@@ -274,7 +274,7 @@ def _name(services: Services, body: PresetBody) -> str:
 
 
 def _with_event(make: _Make) -> Work:
-    """Return work that makes the same and returns its last event."""
+    """Return work that makes the preset or preview and returns the last event."""
 
     async def work(tell: Callable[[str], None]) -> dict[str, Any]:
         made = await make(tell)

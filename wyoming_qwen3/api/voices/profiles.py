@@ -101,7 +101,7 @@ class ProfileChange(ProfileFields, FormerNamesFields):
 
 
 class Finding(BaseModel):
-    """A fault of a clip."""
+    """An error or a warning about a clip."""
 
     severity: Literal["error", "warning"]
     code: str

@@ -101,7 +101,7 @@ class DefaultBody(Fields):
 
 
 class DefaultVoice(BaseModel):
-    """The voice that speaks if a request names none, and the configured one, which it is unless it was changed."""
+    """`voice` speaks if a request names none; it is the `configured` one unless it was changed."""
 
     voice: str
     configured: str
