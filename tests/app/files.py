@@ -23,7 +23,7 @@ CHOSEN: dict[str, Any] = {
     "voice": "uncle_fu",
     "language": "de",
     "voice_fallback": "off",
-    "alias": "nova=Anna, onyx=uncle_fu",
+    "alias": "nova=Anna,onyx=uncle_fu",
     "standby": "only",
     "http_standby": "off",
     "clear_cache": False,

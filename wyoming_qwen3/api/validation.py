@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json, to_json
 
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
@@ -75,6 +75,41 @@ def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
         return model.model_validate_json(data)
     except ValidationError as error:
         raise _invalid(error) from None
+
+
+def parse_leniently(data: str, model: type[_Model], part: str, optional: type[BaseModel]) -> tuple[_Model, list[str]]:
+    """Return a JSON object without those fields that can't be accepted, and a sentence about each of them.
+
+    Only fields of `optional` that are in the object `part` can be left out. Raises InvalidRequest for any other error.
+    """
+    try:
+        return model.model_validate_json(data), []
+    except ValidationError as error:
+        places = [detail["loc"] for detail in error.errors(include_url=False, include_context=False)]
+        refused = _invalid(error)
+    fields = {place[1] for place in places if len(place) > 1 and place[0] == part} & optional.model_fields.keys()
+    if any(place[:1] != (part,) or place[1:2] == () or place[1] not in fields for place in places):
+        raise refused
+    given = from_json(data)
+    for place in places:
+        _leave_out(given, place)
+    parsed, _ = parse_leniently(to_json(given).decode(), model, part, optional)  # what lacks a field goes in turn
+    return parsed, [str(refused)]
+
+
+def _leave_out(given: object, place: Iterable[int | str]) -> None:
+    """Remove the innermost field at a place of an error from a JSON object; the place may end in names of types."""
+    found: tuple[dict[str, object], str] | None = None
+    for name in place:
+        if isinstance(given, dict) and name in given:
+            found = given, str(name)
+            given = given[name]
+        elif isinstance(given, list) and isinstance(name, int):
+            given = given[name] if name < len(given) else None
+        else:
+            break
+    if found:
+        found[0].pop(found[1], None)
 
 
 def ignored_headers(*models: BaseModel) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The events that clients of OpenAI's Realtime API send, and the settings of a session that result from them.
+"""The events that clients of OpenAI's Realtime API send.
 
 Settings are also read from the flat fields of the API's beta (`voice`, `output_audio_format`, ...), which some clients
 still send.
@@ -7,31 +7,15 @@ https://platform.openai.com/docs/api-reference/realtime-client-events
 """
 
 import secrets
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from wyoming_qwen3.api.model_names import MODEL
-from wyoming_qwen3.api.speech_request import SpeechFields, VoiceId
+from wyoming_qwen3.api.speech_request import VoiceId
 from wyoming_qwen3.api.validation import Fields
 from wyoming_qwen3.core.errors import InvalidRequest
-from wyoming_qwen3.core.request import SAMPLE_RATE
 
-Format = Literal["pcm16", "g711_ulaw", "g711_alaw"]
-"""Audio formats by the beta's names, which combine type and rate."""
-
-FORMATS: dict[Format, dict[str, Any]] = {
-    "pcm16": {"type": "audio/pcm", "rate": SAMPLE_RATE},
-    "g711_ulaw": {"type": "audio/pcmu"},
-    "g711_alaw": {"type": "audio/pcma"},
-}
-"""The same formats as JSON of the current API."""
-
-_FORMAT_NAMES: dict[str, Format] = {told["type"]: name for name, told in FORMATS.items()}
-
-_OPENAI_MODELS = ("gpt-realtime", "gpt-4o-realtime", "gpt-4o-mini-realtime", "gpt-audio")
-"""Prefixes of the names of OpenAI's Realtime models."""
+from .formats import Format
 
 
 class EventRefused(InvalidRequest):
@@ -45,9 +29,6 @@ class EventRefused(InvalidRequest):
 def fresh_id(kind: str) -> str:
     """Return a new random id with a prefix, such as "event_5f0c…"."""
     return f"{kind}_{secrets.token_hex(12)}"
-
-
-# Events.
 
 
 class ClientEvent(Fields):
@@ -87,7 +68,7 @@ class SettingsFields(Fields):
     """Settings of a session or a response. Fields that are left out stay as they are."""
 
     model: str | None = Field(default=None, max_length=200)
-    instructions: str | None = Field(default=None, max_length=2000)
+    instructions: str | None = None
     output_modalities: _Modalities | None = None
     audio: AudioFields | None = None
     # Fields of the beta:
@@ -175,55 +156,3 @@ class ResponseCancel(ClientEvent):
     """response.cancel."""
 
     response_id: str | None = None
-
-
-# Settings.
-
-
-@dataclass(frozen=True)
-class SessionSettings:
-    """How a session or a response is spoken."""
-
-    voice: str
-    model: str = MODEL
-    instructions: str = ""
-    speed: float = 1.0
-    format: Format = "pcm16"
-
-    def updated(self, fields: SettingsFields) -> "SessionSettings":
-        """Return the settings as changed by these fields. Raises InvalidRequest for a response without audio."""
-        modalities = fields.output_modalities if fields.modalities is None else fields.modalities
-        if modalities is not None and "audio" not in modalities:
-            raise InvalidRequest(
-                "This server answers with audio only; ask for audio among the modalities.",
-                param="output_modalities" if fields.modalities is None else "modalities",
-            )
-        output = (fields.audio and fields.audio.output) or OutputFields()
-        wanted: dict[str, Any] = {
-            "voice": _voice_name(output.voice or fields.voice),
-            "model": fields.model,
-            "instructions": fields.instructions,
-            "speed": output.speed or fields.speed,
-            "format": _format(output.format) if output.format else fields.output_audio_format,
-        }
-        return replace(self, **{name: value for name, value in wanted.items() if value is not None})
-
-    def speech_fields(self) -> SpeechFields:
-        """Return the same settings as the fields of a speech request."""
-        model = MODEL if self.model.startswith(_OPENAI_MODELS) else self.model
-        fields: dict[str, Any] = {"model": model, "voice": self.voice, "instructions": self.instructions}
-        fields |= {} if self.speed == 1.0 else {"speed": self.speed}  # else it would replace a kept voice's own
-        return SpeechFields.model_validate(fields)
-
-
-def _voice_name(voice: str | VoiceId | None) -> str | None:
-    return voice.id if isinstance(voice, VoiceId) else voice
-
-
-def _format(fields: FormatFields) -> Format:
-    only = SAMPLE_RATE if fields.type == "audio/pcm" else 8_000
-    if fields.rate not in (None, only):
-        raise InvalidRequest(
-            f"{fields.type} has a rate of {only} Hz only, but format.rate is {fields.rate}.", param="format.rate"
-        )
-    return _FORMAT_NAMES[fields.type]

@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import socket
+from dataclasses import replace
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from pydantic import Field
@@ -21,7 +22,7 @@ from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.errors import error_body
 from wyoming_qwen3.api.model_names import MODEL, find_model
 from wyoming_qwen3.api.speech_request import check_text, understand
-from wyoming_qwen3.api.validation import Query, parse_json, parse_query
+from wyoming_qwen3.api.validation import Query, parse_json, parse_leniently, parse_query
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.speech.utterance_queue import UtteranceQueue
@@ -38,13 +39,14 @@ from .client_events import (
     ResponseCancel,
     ResponseCreate,
     ResponseFields,
-    SessionSettings,
     SessionUpdate,
+    SettingsFields,
     fresh_id,
 )
 from .conversation import Item, RealtimeConversation, joined
 from .response import RealtimeUtterance, Response
 from .server_objects import session_object
+from .session_settings import SessionSettings
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -114,7 +116,7 @@ def _first_settings(request: web.Request) -> SessionSettings:
     """Return the settings of a new session. Raises ModelNotFound."""
     part = request.app[CONFIG].resolver.choose_for("http", VoiceNames())
     settings = SessionSettings(voice=part.label, model=parse_query(request, RealtimeQuery).model or MODEL)
-    find_model(settings.speech_fields().model)
+    find_model(settings.speech_fields().model, fallback=request.app[CONFIG].resolver.fallback == "on")
     return settings
 
 
@@ -177,7 +179,7 @@ class _RealtimeConnection:
     async def _act(self, event_type: str, data: str) -> None:
         match event_type:
             case "session.update":
-                await self._update(parse_json(data, SessionUpdate))
+                await self._update(*parse_leniently(data, SessionUpdate, "session", SettingsFields))
             case "conversation.item.create":
                 await self._create_item(parse_json(data, ItemCreate))
             case "conversation.item.retrieve":
@@ -190,18 +192,18 @@ class _RealtimeConnection:
             case "conversation.item.truncate":
                 await self._truncate(parse_json(data, ItemTruncate))
             case "response.create":
-                await self._respond(parse_json(data, ResponseCreate))
+                await self._respond(*parse_leniently(data, ResponseCreate, "response", SettingsFields))
             case "response.cancel":
                 await self._cancel(parse_json(data, ResponseCancel))
             case _:
                 raise _not_taken(event_type)
 
-    async def _update(self, event: SessionUpdate) -> None:
-        settings = self._settings.updated(event.session)
-        request = await self._understand(settings)
-        self._settings = settings
-        more = {"warnings": request.warnings} if request.warnings else {}
-        await self._send_event("session.updated", session=session_object(self._id, settings), **more)
+    async def _update(self, event: SessionUpdate, refused: list[str]) -> None:
+        settings, unmet = self._settings.updated(event.session)
+        self._settings, request, unknown = await self._understand(settings)
+        warnings = [*refused, *unmet, *unknown, *request.warnings]
+        more = {"warnings": warnings} if warnings else {}
+        await self._send_event("session.updated", session=session_object(self._id, self._settings), **more)
 
     async def _create_item(self, event: ItemCreate) -> None:
         self._check_length(event.item)
@@ -218,7 +220,7 @@ class _RealtimeConnection:
         told = event.model_dump(include={"item_id", "content_index", "audio_end_ms"})
         await self._send_event("conversation.item.truncated", **told)
 
-    async def _respond(self, event: ResponseCreate) -> None:
+    async def _respond(self, event: ResponseCreate, refused: list[str]) -> None:
         if self._current and not self._current.response.over:
             raise EventRefused(
                 "conversation_already_has_active_response",
@@ -226,7 +228,7 @@ class _RealtimeConnection:
                 "Wait until the response is finished before creating a new one.",
             )
         fields = event.response or ResponseFields()
-        settings = self._settings.updated(fields)
+        settings, unmet = self._settings.updated(fields)
         items = self._conversation.unspoken() if fields.input is None else []
         text = joined(items if fields.input is None else self._items(fields.input))
         if not text:
@@ -235,7 +237,7 @@ class _RealtimeConnection:
                 param="response.input",
             )
         check_text(text, self._config.max_input)
-        request = await self._understand(settings)
+        settings, request, unknown = await self._understand(settings)
         await self._queue.wait()
         conversation = None if fields.conversation == "none" else self._conversation
         response = Response(
@@ -243,7 +245,7 @@ class _RealtimeConnection:
             settings,
             conversation,
             metadata=fields.metadata,
-            warnings=request.warnings,
+            warnings=[*refused, *unmet, *unknown, *request.warnings],
             send_event=self._send_event,
         )
         await response.create()
@@ -272,11 +274,26 @@ class _RealtimeConnection:
                 return
         raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
 
-    async def _understand(self, settings: SessionSettings) -> SpeechRequest:
-        """Return the request for speech that these settings mean. Raises InvalidRequest if it can never be met."""
-        request = await understand(settings.speech_fields(), self._config)
-        self._services.synthesizer.check(request)
-        return request
+    async def _understand(self, settings: SessionSettings) -> tuple[SessionSettings, SpeechRequest, list[str]]:
+        """Return the settings, the request for speech that they mean, and warnings.
+
+        If there is no such voice or model, the session's own stays, with a warning. Raises InvalidRequest for what else
+        can never be met.
+        """
+        warnings: list[str] = []
+        while True:
+            try:
+                request = await understand(settings.speech_fields(), self._config)
+                self._services.synthesizer.check(request)
+            except InvalidRequest as error:
+                field = "model" if error.param == "model" else "voice"
+                own = getattr(self._settings, field)
+                if getattr(settings, field) == own:
+                    raise
+                settings = replace(settings, **{field: own})
+                warnings.append(f"{error} The {field} stays {own}.")
+            else:
+                return settings, request, warnings
 
     def _check_length(self, message: Message) -> None:
         length = sum(len(part.text) for part in message.content)

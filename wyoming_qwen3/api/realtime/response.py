@@ -16,9 +16,11 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.speech.session import SpeechSession
 
-from .client_events import Format, SessionSettings, fresh_id
+from .client_events import fresh_id
 from .conversation import Item, RealtimeConversation
+from .formats import Format
 from .server_objects import response_settings
+from .session_settings import SessionSettings
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class Response:
         if self._begun:
             await self._close(whole=status == "completed")
         self.over = True
+        self._warnings = [*self._warnings, *report.warnings]
         response = self._response_object(status) | {"status_details": _details(status, error), "usage": _usage(report)}
         await self._send_event("response.done", response=response)
 

@@ -5,7 +5,8 @@ https://platform.openai.com/docs/api-reference/realtime-server-events
 
 from typing import Any
 
-from .client_events import FORMATS, SessionSettings
+from .formats import FORMATS
+from .session_settings import SessionSettings
 
 
 def session_object(session_id: str, settings: SessionSettings) -> dict[str, Any]:
