@@ -10,15 +10,14 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import Protocol
 
-import av
-import av.filter
 import numpy as np
-import numpy.typing as npt
 
 from wyoming_qwen3.core.effects import Effect
 from wyoming_qwen3.core.errors import NotSupported, SpeechError
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
+from .blocks import BLOCK, Blocks
+from .libav import NOTHING, Filters, Resampler
 from .stretch import Stretcher
 
 
@@ -53,13 +52,13 @@ class Chain:
             raise NotSupported(_MISSING, param="effects") from error
         if self._stages:
             self._stages.append(_limiter(0, 50))
-        self._blocks = _Blocks()
+        self._blocks = Blocks()
 
     def feed(self, samples: FloatArray) -> FloatArray:
         """float32 [samples], any number, -> what has become certain, perhaps nothing."""
         if not self._stages:
             return samples
-        return np.concatenate([_NOTHING, *map(self._push, self._blocks.take(samples))])
+        return np.concatenate([NOTHING, *map(self._push, self._blocks.take(samples))])
 
     def finish(self) -> FloatArray:
         """The rest and what rings on; nothing may be fed after it."""
@@ -74,28 +73,9 @@ class Chain:
         return samples
 
 
-_BLOCK = 480
-"""20 ms: a frame of speech is a whole number of these."""
-
-_NOTHING: FloatArray = np.empty(0, np.float32)
-
 _PACKAGES = {"reverb": "pedalboard", "loudness": "pyloudnorm"}
 
 _MISSING = "The effects reverb and loudness need the extra `effects`: pip install 'wyoming-qwen3[effects]'."
-
-
-class _Blocks:
-    """Sound in any split to blocks of one size. `rest`, float32 [samples], is less than one."""
-
-    def __init__(self) -> None:
-        self.rest = _NOTHING
-
-    def take(self, samples: FloatArray) -> FloatArray:
-        """float32 [samples] -> [blocks, _BLOCK], perhaps none."""
-        held = np.concatenate([self.rest, samples])
-        whole = held.size - held.size % _BLOCK
-        self.rest = held[whole:]
-        return held[:whole].reshape(-1, _BLOCK)
 
 
 class _Stage(Protocol):
@@ -133,28 +113,21 @@ class _Pitch:
     """
 
     def __init__(self, semitones: float) -> None:
-        self._rate = round(SAMPLE_RATE * 2 ** (semitones / 12))
-        self._stretcher = Stretcher(SAMPLE_RATE / self._rate)
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        rate = round(SAMPLE_RATE * 2 ** (semitones / 12))
+        self._stretcher = Stretcher(SAMPLE_RATE / rate)
+        self._resampler = Resampler(rate, SAMPLE_RATE)
         self._due = 0
         self._peak = 0.0
 
     def feed(self, samples: FloatArray) -> FloatArray:
         self._peak = max(self._peak, _height(samples))
-        out = self._resample(self._stretcher.feed(samples))
+        out = self._resampler.feed(self._stretcher.feed(samples))
         self._due += samples.size - out.size
         return out
 
     def finish(self) -> FloatArray:
-        run_out = np.zeros(self._rate // 20, np.float32)  # 50 ms, longer than the resampler's filter
-        last = self._resample(np.concatenate([self._stretcher.finish(), run_out]))
-        rest = np.concatenate([last, *_samples(self._resampler.resample(None))])
+        rest = np.concatenate([self._resampler.feed(self._stretcher.finish()), self._resampler.finish()])
         return _until_quiet(np.pad(rest, (0, max(0, self._due - rest.size))), self._due, self._peak)
-
-    def _resample(self, samples: FloatArray) -> FloatArray:
-        if not samples.size:
-            return samples
-        return np.concatenate([_NOTHING, *_samples(self._resampler.resample(_frame(samples, self._rate)))])
 
 
 class _Reverb:
@@ -167,15 +140,15 @@ class _Reverb:
         self._plugin = pedalboard.Reverb(
             room_size=room_size, damping=damping, wet_level=wet, dry_level=dry / 2, width=1.0, freeze_mode=0.0
         )
-        self._blocks = _Blocks()
+        self._blocks = Blocks()
         self._peak = 0.0
 
     def feed(self, samples: FloatArray) -> FloatArray:
-        return np.concatenate([_NOTHING, *map(self._process, self._blocks.take(samples))])
+        return np.concatenate([NOTHING, *map(self._process, self._blocks.take(samples))])
 
     def finish(self) -> FloatArray:
         due = self._blocks.rest.size
-        tail = [self.feed(np.zeros(-due % _BLOCK, np.float32))]
+        tail = [self.feed(np.zeros(-due % BLOCK, np.float32))]
         for _ in range(_MAX_TAIL // _ECHO):
             tail.append(self.feed(np.zeros(_ECHO, np.float32)))
             if _height(tail[-1]) <= self._peak * _QUIET:
@@ -188,7 +161,7 @@ class _Reverb:
         return out
 
 
-_ECHO = 5 * _BLOCK
+_ECHO = 5 * BLOCK
 """0.1 s, longer than all of Freeverb's delays in a row, so that silence of this length is the end."""
 
 _MAX_TAIL = 15 * SAMPLE_RATE
@@ -217,7 +190,7 @@ class _Gain:
         return samples * self._factor
 
     def finish(self) -> FloatArray:
-        return _NOTHING
+        return NOTHING
 
 
 class _Loudness:
@@ -228,11 +201,11 @@ class _Loudness:
 
         self._meter = pyloudnorm.Meter(SAMPLE_RATE)
         self._target = target
-        self._parts = [_NOTHING]
+        self._parts = [NOTHING]
 
     def feed(self, samples: FloatArray) -> FloatArray:
         self._parts.append(samples)
-        return _NOTHING
+        return NOTHING
 
     def finish(self) -> FloatArray:
         samples = np.concatenate(self._parts)
@@ -245,60 +218,22 @@ class _Loudness:
         return samples * np.float32(_ratio(self._target - loudness))
 
 
-class _Filters:
-    """libav filters that give a sample for each that they take."""
-
-    def __init__(self, *filters: tuple[str, str]) -> None:
-        self._graph = av.filter.Graph()
-        source = self._graph.add_abuffer(sample_rate=SAMPLE_RATE, format="dbl", layout="mono")
-        nodes = [self._graph.add(name, arguments) for name, arguments in filters]
-        self._graph.link_nodes(source, *nodes, self._graph.add("abuffersink")).configure()
-
-    def feed(self, samples: FloatArray) -> FloatArray:
-        if samples.size:
-            self._graph.push(_frame(samples.astype(np.float64), SAMPLE_RATE))
-        return self._pull()
-
-    def finish(self) -> FloatArray:
-        self._graph.push(None)
-        return self._pull()
-
-    def _pull(self) -> FloatArray:
-        frames: list[av.AudioFrame] = []
-        while True:
-            try:
-                frame = self._graph.pull()
-            except (BlockingIOError, EOFError):  # it wants more input first, or has no more
-                return np.concatenate([_NOTHING, *_samples(frames)])
-            assert isinstance(frame, av.AudioFrame)
-            frames.append(frame)
-
-
-def _shelf(name: str, gain_db: float, frequency: float) -> _Filters:
+def _shelf(name: str, gain_db: float, frequency: float) -> Filters:
     """Second order, of the slope that is steepest without overshooting."""
-    return _Filters((name, f"gain={gain_db}:frequency={frequency}:width_type=q:width={math.sqrt(0.5)}:precision=f64"))
+    arguments = f"gain={gain_db}:frequency={frequency}:width_type=q:width={math.sqrt(0.5)}:precision=f64"
+    return Filters((name, arguments), double=True)
 
 
-def _limiter(threshold_db: float, release_ms: float) -> _Filters:
+def _limiter(threshold_db: float, release_ms: float) -> Filters:
     """Turned down within the 5 ms before a peak. Brought up to full scale first: it has no lower limit than -24 dB."""
     level = _ratio(threshold_db)
-    return _Filters(
+    return Filters(
         ("volume", f"volume={1 / level!r}:precision=double"),
         ("alimiter", f"limit=1:attack=5:release={release_ms}:level=0:latency=1"),
         ("volume", f"volume={level!r}:precision=double"),
+        double=True,
     )
 
 
 def _ratio(decibels: float) -> float:
     return float(10 ** (decibels / 20))
-
-
-def _frame(samples: FloatArray | npt.NDArray[np.float64], rate: int) -> av.AudioFrame:
-    sample_format = "dbl" if samples.dtype == np.float64 else "flt"
-    frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format=sample_format, layout="mono")
-    frame.sample_rate = rate
-    return frame
-
-
-def _samples(frames: Iterable[av.AudioFrame]) -> list[FloatArray]:
-    return [frame.to_ndarray()[0].astype(np.float32, copy=False) for frame in frames]

@@ -22,6 +22,7 @@ from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import FloatArray
 
 from .containers import ACCEPTED, MAX_STREAMS, check_cookie, check_tables, decoders, probed_decoders, sniff
+from .libav import Resampler
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,16 +86,10 @@ def resample(samples: FloatArray, from_rate: int, to_rate: int) -> FloatArray:
     if from_rate == to_rate or not samples.size:
         return samples
     length = math.ceil(samples.size * to_rate / from_rate)
-    run_out = np.zeros(from_rate // 20, np.float32)  # 50 ms, longer than the filter, which gives nothing for less
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=to_rate)
-    parts: list[FloatArray] = []
+    resampler = Resampler(from_rate, to_rate)
     # Second by second: libav copies what it is given with the interpreter locked, and more than once.
-    for block in (*(samples[at : at + from_rate] for at in range(0, samples.size, from_rate)), run_out, None):
-        frame = None if block is None else av.AudioFrame.from_ndarray(block[np.newaxis], format="flt", layout="mono")
-        if frame:
-            frame.sample_rate = from_rate
-        parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    out: FloatArray = np.clip(np.concatenate(parts)[:length], -1.0, 1.0).astype(np.float32, copy=False)
+    parts = [resampler.feed(samples[at : at + from_rate]) for at in range(0, samples.size, from_rate)]
+    out: FloatArray = np.clip(np.concatenate([*parts, resampler.finish()])[:length], -1.0, 1.0)
     return out
 
 

@@ -11,11 +11,11 @@ from typing import Literal, Protocol
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
-from .pcm import to_int16
+from .libav import to_frame
+from .pcm import quantize, to_int16
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
@@ -206,13 +206,8 @@ class _Writer:
 
     def _frame(self, samples: FloatArray) -> av.AudioFrame:
         """One row of samples, as both a packed and a planar frame of one channel has them."""
-        row: npt.NDArray[np.float32] | npt.NDArray[np.int16]
-        row = _quantized(samples) if self._codec.sample_format == "s16" else np.clip(samples, -1.0, 1.0)
-        frame = av.AudioFrame.from_ndarray(row[np.newaxis], format=self._codec.sample_format, layout="mono")
-        frame.sample_rate = SAMPLE_RATE
+        sample_format = self._codec.sample_format
+        row = quantize(samples) if sample_format == "s16" else np.clip(samples, -1.0, 1.0)
+        frame = to_frame(row, sample_format=sample_format)
         frame.pts = self._written
         return frame
-
-
-def _quantized(samples: FloatArray) -> npt.NDArray[np.int16]:
-    return np.frombuffer(to_int16(samples), dtype="<i2")

@@ -7,17 +7,15 @@ import math
 from typing import Literal
 
 import av
-import numpy as np
 
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
+
+from .libav import run_out, to_frame
 
 G711_RATE = 8_000
 """Hz; one byte a sample."""
 
 Law = Literal["mulaw", "alaw"]
-
-_RUN_OUT = np.zeros(SAMPLE_RATE // 20, np.float32)
-"""50 ms, longer than the resampler's filter, which keeps back what has no sound behind it."""
 
 
 class G711Encoder:
@@ -44,7 +42,7 @@ class G711Encoder:
     def finish(self) -> bytes:
         """The rest: in all, the length of what was fed, rounded up to a sample."""
         length = math.ceil(self._fed * G711_RATE / SAMPLE_RATE)
-        return self._encode(_RUN_OUT)[: length - self._given]
+        return self._encode(run_out(SAMPLE_RATE))[: length - self._given]
 
     def close(self) -> None:
         """Nothing is held that has to be freed."""
@@ -52,7 +50,6 @@ class G711Encoder:
     def _encode(self, samples: FloatArray) -> bytes:
         if not samples.size:
             return b""
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="flt", layout="mono")
-        frame.sample_rate = SAMPLE_RATE
-        packets = [packet for part in self._resampler.resample(frame) for packet in self._codec.encode(part)]
+        parts = self._resampler.resample(to_frame(samples))
+        packets = [packet for part in parts for packet in self._codec.encode(part)]
         return b"".join(map(bytes, packets))

@@ -4,16 +4,16 @@ Works in one thread, for seconds where the sound is long: not for an event loop.
 sound comes from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import av
-import av.filter
 import numpy as np
 
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
+
+from .libav import Filters
 
 MAX_SECONDS = 30 * 60
 """Longest composition, silence within it included: 170 MB, and as much again while it is made."""
@@ -167,28 +167,16 @@ def _limit(whole: FloatArray) -> None:
 
     It is back at the plain signal 50 ms later; `latency` makes up for its delay.
     """
-    graph = av.filter.Graph()
-    source = graph.add_abuffer(sample_rate=SAMPLE_RATE, format="flt", layout="mono")
-    limiter = graph.add("alimiter", "limit=1:attack=5:release=50:level=disabled:latency=1")
-    graph.link_nodes(source, limiter, graph.add("aformat", "sample_fmts=flt"), graph.add("abuffersink")).configure()
     done = 0
-    for at in range(0, whole.size, _BLOCK):
-        frame = av.AudioFrame.from_ndarray(whole[np.newaxis, at : at + _BLOCK], format="flt", layout="mono")
-        frame.sample_rate = SAMPLE_RATE
-        graph.push(frame)
-        done = _drain(graph, whole, done)
-    graph.push(None)
-    done = _drain(graph, whole, done)
+    for part in _limited(whole):
+        whole[done : done + part.size] = part
+        done += part.size
     assert done == whole.size
 
 
-def _drain(graph: av.filter.Graph, into: FloatArray, at: int) -> int:
-    """Write what the graph has ready; the place behind it."""
-    while True:
-        try:
-            frame = graph.pull()
-        except (BlockingIOError, av.EOFError):  # it wants more input first, or there is none
-            return at
-        if isinstance(frame, av.AudioFrame):
-            into[at : at + frame.samples] = frame.to_ndarray()[0]
-            at += frame.samples
+def _limited(whole: FloatArray) -> Iterator[FloatArray]:
+    limit = "limit=1:attack=5:release=50:level=disabled:latency=1"
+    limiter = Filters(("alimiter", limit), ("aformat", "sample_fmts=flt"))
+    for at in range(0, whole.size, _BLOCK):
+        yield limiter.feed(whole[at : at + _BLOCK])
+    yield limiter.finish()
