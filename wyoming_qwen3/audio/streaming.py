@@ -40,15 +40,12 @@ async def processed(
 
 async def encoded(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> AsyncGenerator[bytes, None]:
     """The bytes of one file as they become certain, none of the pieces empty."""
-    encoder = open_encoder(audio_format)
-    try:
+    with contextlib.closing(open_encoder(audio_format)) as encoder:
         async for chunk in chunks:
             if piece := await in_thread(partial(encoder.feed, chunk)):
                 yield piece
         if piece := await in_thread(encoder.finish):
             yield piece
-    finally:
-        encoder.close()
 
 
 async def whole(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> tuple[bytes, int]:

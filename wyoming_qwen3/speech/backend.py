@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import FloatArray, Priority, SpeechRequest
@@ -14,7 +14,7 @@ _SIDE_BY_SIDE = 3
 """Pieces of one answer that are generated at a time: on a CPU, more rows per step gain little."""
 
 
-class PieceAudio(Protocol):
+class PieceAudio(AbstractContextManager["PieceAudio", None], Protocol):
     """The audio of one piece of text; iterate it for float32 24 kHz chunks. Leaving its context stops it.
 
     Iterating raises a SpeechError if the audio can't be completed.
@@ -38,12 +38,6 @@ class PieceAudio(Protocol):
         """
 
     def __aiter__(self) -> AsyncIterator[FloatArray]: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
 
 
 class Backend(Protocol):

@@ -6,7 +6,6 @@ Segments come from the caller, rows from the backend; this module reads neither 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Self
 
 from wyoming_qwen3.core.request import Priority
@@ -75,9 +74,7 @@ class PieceQueue:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
         self._rows.close()

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from wyoming_qwen3.audio import pcm
@@ -265,9 +264,7 @@ class SpeechSession:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -412,15 +409,14 @@ class SpeechSession:
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
                 segment = await self._take_segment()
                 continue
-            with backend.submit(segment.text, live=True) as row:
+            with contextlib.ExitStack() as stack:
+                row = stack.enter_context(backend.submit(segment.text, live=True))
                 feeding = asyncio.create_task(self._feed_stretch(row))
-                try:
-                    async for chunk in row:
-                        yield chunk
-                    self._add_cost(row)
-                    segment = await feeding
-                finally:
-                    feeding.cancel()
+                stack.callback(feeding.cancel)
+                async for chunk in row:
+                    yield chunk
+                self._add_cost(row)
+                segment = await feeding
 
     async def _feed_stretch(self, row: EngineRow) -> Segment | None:
         """Feed a row to the end of its stretch, and return what follows: a pause, or None at the end of the text."""

@@ -178,9 +178,5 @@ def _read_file(file: Path) -> bytes:
 
 def _write_file(file: Path, state: bytes) -> None:
     """Overwrite the file in place, or create it. Raises StorageFailed if it can't be written."""
-    with storing():
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
-        try:
-            os.pwrite(descriptor, state, 0)
-        finally:
-            os.close(descriptor)
+    with storing(), os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o644), "wb") as opened:
+        opened.write(state)

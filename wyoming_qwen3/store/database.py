@@ -54,12 +54,11 @@ class Database:
         A corrupt file is moved aside, a new one begun, and where the corrupt one lies now returned. Raises
         StorageFailed also for a file of a newer version than this program knows.
         """
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)
             aside = await self._writer.run(self._open_writer)
             await self._reader.run(self._open_reader)
-        except BaseException:
-            await self.close()
-            raise
+            undo.pop_all()
         return aside
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
@@ -98,15 +97,14 @@ class Database:
 
     def _migrated(self) -> Connection:
         connection = _connect(self._path)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(connection.close)
             connection.execute("PRAGMA journal_mode = WAL")
             problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problem != "ok":
                 raise _Damaged(problem)
             self._migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
+            undo.pop_all()
         return connection
 
     def _migrate(self, connection: Connection) -> None:

@@ -230,10 +230,8 @@ class _Flac:
 
     def abandon(self) -> None:
         """Close it, whatever is in it; closing again does nothing."""
-        try:
+        with contextlib.closing(self._sink):
             self._sound.close()
-        finally:
-            self._sink.close()
 
 
 class _FlacFile:

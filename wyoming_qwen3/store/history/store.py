@@ -79,16 +79,15 @@ class History:
         told in a sentence.
         """
         aside = await self._database.open()
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._database.close)
             if aside is not None:
                 suffix = aside.name.removeprefix("history.sqlite3")
                 await _disk(lambda: self._move_audio_aside(suffix))
             await _disk(lambda: self._audio.mkdir(parents=True, exist_ok=True))
             await self._repair()
             await self._tidy()
-        except BaseException:
-            await self._database.close()
-            raise
+            undo.pop_all()
         self._tidying = asyncio.create_task(self._keep_tidy())
         return f"The history was corrupt: it was moved to {aside.name} and begun anew." if aside else None
 
