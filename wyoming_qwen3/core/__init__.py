@@ -1,1 +1,1 @@
-"""What every other folder speaks of: requests, voices and checkpoints by name, errors. Imports nothing of ours."""
+"""Requests, voices, checkpoints and errors: the terms that all other folders share. Imports no other folder."""

@@ -14,34 +14,34 @@ KIND_NAMES: dict[Kind, str] = {
     "voice_design": "VoiceDesign",
     "base": "Base",
 }
-"""How Qwen calls them."""
+"""Qwen's names for the kinds."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One set of weights, named by what it can do and how large it is."""
+    """One set of weights, identified by what it can do and by its size."""
 
     kind: Kind
     size: Size
 
     @property
     def name(self) -> str:
-        """Repository name without its owner; also the folder's name below the models folder."""
+        """Name of the repository without its owner, and of the folder in the models folder."""
         return f"Qwen3-TTS-12Hz-{self.size}-{KIND_NAMES[self.kind]}"
 
     @property
     def repository(self) -> str:
-        """Repository on the Hugging Face hub."""
+        """Name of the repository on the Hugging Face hub, with its owner."""
         return f"Qwen/{self.name}"
 
     @property
     def follows_instructions(self) -> bool:
-        """Whether an instruction changes how it speaks: the 0.6B CustomVoice and both Base ignore it."""
+        """Whether an instruction changes how it speaks. The 0.6B CustomVoice and both Base ignore it."""
         return self.kind == "voice_design" or (self.kind == "custom_voice" and self.size == "1.7B")
 
 
 def published(kind: Kind, size: Size) -> Checkpoint:
-    """The checkpoint of a kind, in that size where there is one: VoiceDesign exists in 1.7B only."""
+    """Return the checkpoint of a kind in that size. VoiceDesign exists in 1.7B only, and is returned in that size."""
     return Checkpoint(kind, "1.7B" if kind == "voice_design" else size)
 
 

@@ -1,4 +1,4 @@
-"""What is spoken with when a request does not say: one rule for every surface."""
+"""Chooses the speaker and language if a request leaves them open: one rule for every surface."""
 
 from dataclasses import dataclass, field
 
@@ -9,18 +9,17 @@ from .speakers import Language, Speaker, find_language, find_voice, native_speak
 
 @dataclass(frozen=True)
 class Defaults:
-    """The configured voice, language (None lets the model tell by the text) and sampling."""
+    """The configured speaker, language and sampling. If the language is None, the model detects it from the text."""
 
     speaker: Speaker
     language: Language | None = None
     sampling: Sampling = field(default_factory=Sampling)
 
     def choose(self, voice: str | None, language: str | None) -> tuple[Speaker, Language | None]:
-        """Speaker and language for the names that were asked for; None or "" is no wish.
+        """Return the speaker and language for the requested names. None or "" means that nothing was requested.
 
-        A language without a voice is spoken by somebody who is at home in it. Raises VoiceNotFound,
-        LanguageNotSupported, or InvalidRequest where the voice's name holds another language; nothing asked for is
-        replaced silently.
+        A language without a voice is spoken by a native speaker of it. Raises VoiceNotFound, LanguageNotSupported, or
+        InvalidRequest if the voice's name contains another language. Nothing that was requested is replaced silently.
         """
         speaker, named = find_voice(voice) if voice else (self.speaker, None)
         if not language:

@@ -1,4 +1,4 @@
-"""The effects that there are, with their parameters: one table. What they sound like is audio/chain.py's."""
+"""The table of effects and their parameters. `audio/chain.py` applies them."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from .errors import InvalidRequest
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that an effect takes, `low` to `high`, both included. Without a default it must be given."""
+    """A numeric parameter of an effect, from `low` to `high` inclusive. It is required if `default` is None."""
 
     name: str
     low: float
@@ -21,7 +21,7 @@ class Parameter:
     description: str
 
     def to_json(self) -> dict[str, object]:
-        """For a client that lists the effects."""
+        """Return the JSON for a client that lists the effects."""
         return {
             "name": self.name,
             "description": self.description,
@@ -35,7 +35,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class EffectKind:
-    """One effect. A `whole` one must hear all of the sound before it gives any back."""
+    """One kind of effect. A `whole` one needs all of the audio before it returns any."""
 
     type: str
     description: str
@@ -43,7 +43,7 @@ class EffectKind:
     whole: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """For a client that lists the effects."""
+        """Return the JSON for a client that lists the effects."""
         return {
             "type": self.type,
             "description": self.description,
@@ -108,37 +108,38 @@ EFFECTS: tuple[EffectKind, ...] = (
 )
 
 MAX_EFFECTS = 16
-"""Effects in one chain."""
+"""Maximum number of effects in one chain."""
 
 _KINDS: Mapping[str, EffectKind] = {kind.type: kind for kind in EFFECTS}
 
 _SPEEDS = (0.25, 4.0)
-"""Range of all speeds of a chain together: sixteen could make hours of a second."""
+"""Range of the product of all speeds in a chain. Sixteen of 0.25 would make a second last for years."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect with a value for each of its parameters, in the table's order."""
+    """An effect with a value for each of its parameters, in the order of the table."""
 
     type: str
     values: tuple[float, ...]
 
     @property
     def kind(self) -> EffectKind:
-        """Its entry in the table."""
+        """The effect's entry in the table."""
         return _KINDS[self.type]
 
     def to_json(self) -> dict[str, str | float]:
-        """As `read_effects` takes it."""
+        """Return the JSON that `read_effects` accepts."""
         names = (parameter.name for parameter in self.kind.parameters)
         return {"type": self.type, **dict(zip(names, self.values, strict=True))}
 
 
 def read_effects(items: object, param: str = "effects") -> tuple[Effect, ...]:
-    """The chain that a client asks for: a list of objects with a `type`, and any of its parameters by name.
+    """Return the chain that a client requests: a list of objects with a `type` and any of its parameters by name.
 
-    Raises InvalidRequest for anything else, an unknown effect or parameter and a value out of range among it, saying
-    what is accepted; `param` names the field of the request, and the error's has the place in it: `effects[1].wet`.
+    Raises InvalidRequest for anything else, such as an unknown effect, an unknown parameter or a value out of range.
+    The message says what is accepted. `param` is the field of the request; the error's `param` also has the position in
+    it, such as `effects[1].wet`.
     """
     if isinstance(items, str | bytes) or not isinstance(items, Sequence) or len(items) > MAX_EFFECTS:
         raise InvalidRequest(f"{param} must be a list of at most {MAX_EFFECTS} effects.", param=param)
@@ -152,17 +153,17 @@ def read_effects(items: object, param: str = "effects") -> tuple[Effect, ...]:
 
 
 def needs_whole(effects: Iterable[Effect]) -> bool:
-    """Whether nothing can be heard before all has been spoken."""
+    """Return whether no audio can be sent before all of it is generated."""
     return any(effect.kind.whole for effect in effects)
 
 
 def tempo(effects: Iterable[Effect]) -> float:
-    """How many times as fast they make what they are given."""
+    """Return the factor by which the effects speed up their input."""
     return math.prod(_speeds(effects))
 
 
 def stretch(effects: Iterable[Effect]) -> float:
-    """How many times as long the sound becomes, after the effect where it is longest; 1 where it is never longer."""
+    """Return the longest length after any of the effects, as a multiple of the input's length; at least 1."""
     return 1 / min(itertools.accumulate(_speeds(effects), operator.mul, initial=1.0))
 
 

@@ -1,26 +1,26 @@
-"""Everything that can go wrong, as one tree.
+"""The errors that reach a client, as one tree of exceptions.
 
-Each class has a stable `code` that clients may rely on; the message is one sentence for a person, without paths
-or tracebacks. The middle of the program raises these; a surface translates them once into its protocol's error.
+Each class has a stable `code` that clients may rely on. The message is one sentence for a person, without paths or
+tracebacks. The surfaces translate these errors into their protocols.
 """
 
 
 class SpeechError(Exception):
-    """Root of the tree; raised itself only for a fault of ours that has no better name."""
+    """Base of all errors. Raised itself only for an internal error without a class of its own."""
 
     code = "internal_error"
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
-        """`param` names the field of the request that is at fault, where one is."""
+        """`param` is the field of the request that is wrong, if there is one."""
         super().__init__(message)
         self.param = param
 
 
-# The caller's fault: the same request will fail again.
+# Errors of the caller: the same request will fail again.
 
 
 class InvalidRequest(SpeechError):
-    """The request can't be understood or is out of range."""
+    """The request can't be understood, or a value is out of range."""
 
     code = "invalid_request"
 
@@ -38,7 +38,7 @@ class ModelNotFound(InvalidRequest):
 
 
 class NotFound(InvalidRequest):
-    """Nothing that is kept has that id."""
+    """Nothing that is stored has that ID."""
 
     code = "not_found"
 
@@ -62,40 +62,40 @@ class InstructionsNotSupported(InvalidRequest):
 
 
 class TooLarge(InvalidRequest):
-    """The request, or a clip in it, is larger or longer than is taken."""
+    """The request, or a clip in it, is larger or longer than allowed."""
 
     code = "payload_too_large"
 
 
 class TextTimeout(InvalidRequest):
-    """The text of an utterance was begun and neither went on nor ended."""
+    """The text of an utterance has started, but neither continued nor ended in time."""
 
     code = "text_timeout"
 
 
 class NotSupported(InvalidRequest):
-    """What is asked for makes sense, but this server can't do it."""
+    """The request is valid, but this server can't do what it asks for."""
 
     code = "not_supported"
 
 
-# Not now: the same request may succeed later.
+# Temporary errors: the same request may succeed later.
 
 
 class Unavailable(SpeechError):
-    """Root of what may pass by itself."""
+    """Base of the errors that may pass without a change to the request."""
 
     code = "unavailable"
 
 
 class QueueFull(Unavailable):
-    """As many requests wait as may wait."""
+    """The queue of waiting requests is full."""
 
     code = "queue_full"
 
 
 class ModelInUse(Unavailable):
-    """The checkpoint can't be unloaded while it speaks."""
+    """The checkpoint can't be unloaded because it is in use."""
 
     code = "model_in_use"
 
@@ -113,73 +113,73 @@ class ModelLoading(Unavailable):
 
 
 class ModelFailed(Unavailable):
-    """The checkpoint is there but could not be loaded."""
+    """The checkpoint is on disk but could not be loaded."""
 
     code = "model_failed"
 
 
 class ModelDamaged(ModelFailed):
-    """Files of the checkpoint are missing, cut short or another model's."""
+    """Files of the checkpoint are missing, incomplete, or belong to another model."""
 
     def __init__(self, message: str, *, param: str | None = None, mendable: bool = False) -> None:
-        """`mendable` says whether a download would overwrite nothing that a person may have written."""
+        """`mendable` is True if a download would not overwrite files that a person may have put there."""
         super().__init__(message, param=param)
         self.mendable = mendable
 
 
 class OutOfMemory(Unavailable):
-    """Memory ran out while the checkpoint was loaded or spoke."""
+    """Memory ran out while a checkpoint was loaded or was speaking."""
 
     code = "out_of_memory"
 
 
 class BackendUnavailable(Unavailable):
-    """No server that could speak it can be reached, or takes more."""
+    """No server that could speak the text is reachable and has room for another request."""
 
     code = "backend_unavailable"
 
 
 class DownloadFailed(Unavailable):
-    """The checkpoint could not be downloaded, and trying again won't help before a person has changed something."""
+    """The checkpoint could not be downloaded, and a retry will not help until a person changes something."""
 
     code = "download_failed"
     transient = False
 
 
 class TransientDownloadFailed(DownloadFailed):
-    """The checkpoint could not be downloaded now; trying again may help."""
+    """The checkpoint could not be downloaded, but a retry may help."""
 
     transient = True
 
 
-# Our fault, in the middle of speaking.
+# Errors of the server, which may come in the middle of speech.
 
 
 class EngineFailed(SpeechError):
-    """The engine process died, or failed on this utterance."""
+    """The engine process died, or failed in this utterance."""
 
     code = "engine_failed"
 
 
 class StorageFailed(SpeechError):
-    """The disk is full or can't be written; what was kept before is as it was."""
+    """The disk is full or can't be written. What was stored before has not changed."""
 
     code = "storage_failed"
 
 
 class RunawaySpeech(SpeechError):
-    """The model did not end its speech within the frames that the text can need."""
+    """The model did not end its speech within the frames that the text may take."""
 
     code = "runaway_speech"
 
 
 def from_code(code: str, message: str) -> SpeechError:
-    """Rebuild an error that crossed a process boundary as its code and message."""
+    """Return the error for a code and message that came from another process."""
     return _by_code(SpeechError).get(code, SpeechError)(message)
 
 
 def _by_code(root: type[SpeechError]) -> dict[str, type[SpeechError]]:
     found = {root.code: root}
     for child in root.__subclasses__():
-        found = _by_code(child) | found  # of classes that share a code, the base stands for it
+        found = _by_code(child) | found  # if classes share a code, the base class is returned
     return found

@@ -1,4 +1,4 @@
-"""What this machine can compute on, found out without importing torch."""
+"""Detects what this machine can run models on, without importing torch."""
 
 import os
 import re
@@ -13,32 +13,32 @@ from .checkpoints import Size
 GIB = 1 << 30
 
 _LARGE_NEEDS = 6 * GIB
-"""GPU memory for a 1.7B checkpoint in bfloat16 with its codec and caches: 3.5 GB of weights, and room to work."""
+"""GPU memory in bytes for a 1.7B checkpoint in bfloat16: 3.5 GB of weights, and the codec and caches."""
 
 _SMALL_NEEDS = 3 * GIB
-"""Memory for a 0.6B checkpoint in 8 bits on a processor: 1.7 GiB at the most were measured, and room to work."""
+"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.7 GiB was measured, and some is spare."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """`kind` is "cuda" or "cpu"; `free` is the memory that a model may take there, in bytes."""
+    """The device to run on. `kind` is "cuda" or "cpu"; `free` is the memory in bytes that a model may use there."""
 
     kind: str
     free: int
 
 
 def probe(device: str) -> Hardware:
-    """Look at the machine. `device` is as the user gave it: "auto", "cpu", "cuda", "cuda:1". Blocks for some 50 ms."""
+    """Return what `device` is here: "auto", "cpu", "cuda" or "cuda:1", as set. Blocks for about 50 ms."""
     if device != "cpu" and (free := _nvidia_free(_index(device))) is not None:
         return Hardware("cuda", free)
     return Hardware("cpu", available_memory())
 
 
 def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that this process may take without pushing anybody out.
+    """Return the bytes that this process may allocate without taking memory from others.
 
-    Linux's MemAvailable, which counts caches as free, within the limit of a container (cgroup v2); elsewhere the
-    machine's free pages.
+    On Linux this is MemAvailable, which counts caches as free, or what is left of the container's limit (cgroup v2) if
+    that is less. Elsewhere it is the machine's free pages.
     """
     try:
         machine = int(re.search(r"MemAvailable:\s+(\d+) kB", (proc / "meminfo").read_text())[1]) << 10  # type: ignore[index]
@@ -52,13 +52,13 @@ def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cg
 
 
 def choose_size(hardware: Hardware) -> Size:
-    """The larger checkpoints where they fit and run in real time: on a GPU with room. Else 0.6B."""
+    """Return 1.7B for a GPU with enough memory, where it runs in real time; else 0.6B."""
     return "1.7B" if hardware.kind == "cuda" and hardware.free >= _LARGE_NEEDS else "0.6B"
 
 
 @dataclass(frozen=True)
 class Use:
-    """A way to speak with Qwen3, and whether this machine can. `device` as in Hardware; `needs` None is unmeasured."""
+    """A way to run Qwen3, and whether this machine can. `needs` is in bytes; None if it was not measured."""
 
     size: Size
     device: Literal["cuda", "cpu"]
@@ -67,7 +67,7 @@ class Use:
 
 
 def uses(gpu_free: int | None, memory: int) -> tuple[Use, ...]:
-    """All ways, the best first, by what is free on a GPU, None for no GPU, and in this machine's memory, in bytes."""
+    """Return all ways, the best first. The arguments are free memory in bytes; `gpu_free` is None without a GPU."""
     return (
         Use("1.7B", "cuda", _LARGE_NEEDS, gpu_free is not None and gpu_free >= _LARGE_NEEDS),
         Use("0.6B", "cuda", None, gpu_free is not None),
@@ -89,4 +89,4 @@ def _nvidia_free(index: int) -> int | None:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
         return int(answer.strip()) << 20
     except (OSError, ValueError, subprocess.SubprocessError):
-        return None  # a driver without a working card is a machine without a GPU
+        return None  # a driver without a working card counts as no GPU

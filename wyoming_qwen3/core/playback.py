@@ -1,21 +1,21 @@
-"""How much sound a listener has in hand who plays it as it comes. Knows no clock: times are told, in seconds."""
+"""Calculates how much audio a listener still has to play. Callers pass the current time, in seconds."""
 
 
 class Playback:
-    """Plays what it is given without a break, waits where there is nothing, and goes on when there is."""
+    """A listener that plays audio as it arrives, and pauses while it has none."""
 
     def __init__(self) -> None:
         self._ends: float | None = None
 
     def take(self, seconds: float, now: float) -> None:
-        """So much sound more has come."""
+        """Note that `seconds` more of audio have arrived."""
         self._ends = max(now, self._ends or now) + seconds
 
     def in_hand(self, now: float) -> float:
-        """Seconds that can be played without more; below 0 it has been waiting so long. 0 before the first sound."""
+        """Return the seconds of audio left to play; below 0, how long the listener has waited. 0 before any audio."""
         return 0.0 if self._ends is None else self._ends - now
 
     @property
     def begun(self) -> bool:
-        """Whether there was any sound."""
+        """Whether any audio has arrived."""
         return self._ends is not None

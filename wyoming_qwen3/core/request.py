@@ -1,4 +1,4 @@
-"""What a surface asks of the speaking middle. Frozen, validated once, free of any protocol."""
+"""What a surface requests of `speech/`: frozen, validated once, and independent of any protocol."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,49 +19,49 @@ StandbyMode = Literal["auto", "off", "only"]
 """When the standby voice speaks: while Qwen3 can't, never, or always."""
 
 Backend = Literal["native", "vllm"]
-"""Who makes the sound: the engine process on this machine, or vLLM-Omni servers somewhere."""
+"""What generates speech: the engine process on this machine, or vLLM-Omni servers."""
 
 TextStreaming = Literal["sentence", "token"]
-"""How text that is still being written is spoken: a piece at a time, or on the model's own text track."""
+"""How text that still arrives is spoken: piece by piece, or fed to the model's own text track."""
 
 StartMode = Literal["auto", "asap"]
-"""When an answer's first sound is sent: when playback will not stall, as far as can be told, or as soon as possible."""
+"""When the first audio is sent: when playback is expected not to stall, or as soon as there is any."""
 
 VoiceFallback = Literal["auto", "on", "off"]
-"""Where the default voice speaks for one that can't be had: over Wyoming alone, everywhere, or nowhere.
+"""Where the default voice replaces one that is not available: only over Wyoming, everywhere, or nowhere.
 
-Home Assistant ends an answer that failed as if it were spoken, and only its log tells why; who asks over HTTP sees it.
+Home Assistant treats a failed answer as if it had been spoken, and only its log says why. HTTP clients see errors.
 """
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 CodeArray: TypeAlias = npt.NDArray[np.int64]
 
 SAMPLE_RATE = 24_000
-"""Hz, of all audio that Qwen3-TTS makes; mono."""
+"""Sample rate in Hz of all audio that Qwen3-TTS generates; it is mono."""
 
 FRAME_SAMPLES = 1_920
-"""Samples of one codec frame: 80 ms, 12.5 frames a second."""
+"""Samples in one codec frame of 80 ms; there are 12.5 frames per second."""
 
 
 class Priority(IntEnum):
-    """When a row's sound is wanted."""
+    """How soon the audio of a row is needed."""
 
     NOW = 0
-    """Somebody listens to it, or waits to."""
+    """Somebody is listening to it or waiting for it."""
 
     NEXT = 1
-    """It is the rest of what somebody listens to."""
+    """It continues what somebody is listening to."""
 
     LAST = 2
-    """Nobody waits for it alone: an item of a batch, a turn of a conversation."""
+    """Nobody waits for this row in particular: it is an item of a batch or a turn of a conversation."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How codes are drawn. None means the checkpoint's own default (its generation_config.json).
+    """How codes are drawn. None means the checkpoint's own default, from its generation_config.json.
 
-    Each value applies to the talker and to the code predictor alike, but for the repetition penalty, which the
-    code predictor does not have.
+    Each value applies to both the talker and the code predictor, except the repetition penalty, which only the talker
+    has. Raises InvalidRequest for values out of range.
     """
 
     temperature: float | None = None
@@ -73,12 +73,12 @@ class Sampling:
     top_p: float | None = None
     repetition_penalty: float | None = None
     seed: int | None = None
-    """The same seed and text give the same speech on the same machine. None draws a fresh one."""
+    """The same seed and text give the same speech on the same machine. None draws a new one."""
 
     max_frames: int | None = None
-    """Upper bound of codec frames for one piece of text, on top of the guard that follows the text's length.
+    """Maximum number of codec frames for one piece of text, besides the limit that depends on the text's length.
 
-    Speech that reaches it has failed.
+    Speech that reaches it is an error.
     """
 
     def __post_init__(self) -> None:
@@ -106,8 +106,8 @@ class Description:
 class Reference:
     """A clip of the voice to clone.
 
-    `samples` is mono float32 in [-1, 1] at `sample_rate`. `text` is what the clip says; None clones the timbre
-    alone (x-vector), else the clip is continued (in-context learning).
+    `samples` is mono float32 [samples] in [-1, 1] at `sample_rate`. `text` is what is said in the clip. Without it only
+    the timbre is cloned (x-vector); with it the model continues the clip (in-context learning).
     """
 
     samples: FloatArray
@@ -117,10 +117,10 @@ class Reference:
 
 @dataclass(frozen=True, eq=False)
 class ClonePrompt:
-    """What Base needs of a voice, extracted once and kept.
+    """What Base needs to clone a voice. It is extracted once and stored.
 
-    `speaker_embedding` is float32 [hidden]. With `codes` (int64 [frames, 16]) and their `text` the reference is
-    continued; without both only the embedding is used.
+    `speaker_embedding` is float32 [hidden]. With `codes`, int64 [frames, 16], and their `text`, the model continues the
+    clip; without both it uses the embedding alone. Raises InvalidRequest if only one of the two is given.
     """
 
     speaker_embedding: FloatArray
@@ -134,7 +134,7 @@ class ClonePrompt:
 
 @dataclass(frozen=True)
 class Kept:
-    """A cloned voice that the server keeps, by its id there; `revision` changes with its clips."""
+    """A stored voice with clips, by its ID. `revision` changes with its clips."""
 
     id: str
     revision: str
@@ -144,7 +144,7 @@ Voice: TypeAlias = Speaker | Description | Reference | ClonePrompt | Kept
 
 
 def kind_for(voice: Voice) -> Kind:
-    """The kind of checkpoint that speaks with a voice."""
+    """Return the kind of checkpoint that speaks with a voice."""
     if isinstance(voice, Speaker):
         return "custom_voice"
     return "voice_design" if isinstance(voice, Description) else "base"
@@ -152,11 +152,14 @@ def kind_for(voice: Voice) -> Kind:
 
 @dataclass(frozen=True)
 class SpeechRequest:
-    """One utterance, but for its text, which may come while it is spoken."""
+    """How to speak one utterance. Its text is not part of it, and may arrive during speech.
+
+    Raises InvalidRequest for values out of range.
+    """
 
     voice: Voice
     language: Language | None = None
-    """None lets the model tell by the text."""
+    """If None, the model detects the language from the text."""
 
     instruct: str | None = None
     """How to speak, in words. Checkpoints that can't follow instructions speak without it, unless `strict`."""
@@ -166,34 +169,34 @@ class SpeechRequest:
     """Whether the text is SSML: its tags are interpreted or dropped, not spoken."""
 
     speed: float = 1.0
-    """Above 1 is faster; the pitch stays."""
+    """Above 1 is faster. The pitch does not change."""
 
     length: int | None = None
-    """Codec frames of sound after which the utterance ends, said or not, because who asks wants no more."""
+    """Number of codec frames after which the utterance is cut off; None for no limit."""
 
     size: Size | None = None
-    """Size of the checkpoint to speak with. None is the server's own, where the kind exists in it."""
+    """Size of the checkpoint to speak with. None means the server's own size, if the kind exists in it."""
 
     standby: StandbyMode | None = None
-    """When the standby voice may speak. None is as the server is set."""
+    """When the standby voice may speak. None means the server's setting."""
 
     effects: tuple[Effect, ...] = ()
-    """What is done to the sound, in this order, after the speed."""
+    """Effects that are applied in this order, after the speed."""
 
     voice_name: str | None = None
-    """What the voice is called, where the server keeps it."""
+    """Name of the voice, if it is a stored one."""
 
     save: bool | None = None
-    """Whether the speech is kept in the history. None is as the server is set."""
+    """Whether the speech is kept in the history. None means the server's setting."""
 
     strict: bool = False
     """Whether an instruction that can't be followed is an error."""
 
     warnings: tuple[str, ...] = ()
-    """What could be better about what was asked for, or is otherwise, a sentence each, for whoever asked."""
+    """Sentences for the caller on what could be better, or differs from what was requested."""
 
     whole: bool = False
-    """Whether it is of use as a whole only: a piece is sent when all of it is made, and can be made anew until then."""
+    """Whether only the complete speech is useful. Pieces are then sent when complete, and may be retried before."""
 
     def __post_init__(self) -> None:
         _check("speed", self.speed, MIN_SPEED, MAX_SPEED)

@@ -1,4 +1,4 @@
-"""The nine speakers of CustomVoice and the ten languages of Qwen3-TTS: one table, and how to find them by name."""
+"""The nine speakers of CustomVoice and the ten languages of Qwen3-TTS, and how they are found by name."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from .errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
 
 @dataclass(frozen=True)
 class Language:
-    """`code` is ISO 639-1, `name` is what the model knows, `own_name` what its speakers call it; all in lower case."""
+    """A language. `code` is ISO 639-1, `name` is the model's name, `own_name` the native one; all in lower case."""
 
     code: str
     name: str
@@ -36,16 +36,16 @@ _LANGUAGE_BY_NAME = {
 }
 
 MAX_NAME_CHARACTERS = 200
-"""Of a voice or a language that is asked for; a longer name is nobody's."""
+"""Maximum length of the requested name of a voice or language. A longer name is never found."""
 
 MAX_VOICE_NAME_CHARACTERS = 64
 """Maximum length of the name of a kept voice."""
 
 
 def find_language(name: str) -> Language | None:
-    """Language by code or name in any case, with or without a region ("de", "German", "de-CH"); None for "auto".
+    """Return the language of a code or name in any case, with or without a region ("de", "German", "de-CH").
 
-    Raises LanguageNotSupported, naming the ten.
+    "auto" gives None. Raises LanguageNotSupported, which names the ten languages.
     """
     if name.strip().lower() == "auto":
         return None
@@ -59,7 +59,7 @@ def find_language(name: str) -> Language | None:
 
 
 def _read_language(name: str) -> Language | None:
-    """A language by code or name, whatever follows it as region: "pt-BR", "de_DE.UTF-8", "Portuguese (Brazil)"."""
+    """Return the language of a code or name, with any region: "pt-BR", "de_DE.UTF-8", "Portuguese (Brazil)"."""
     if len(name) > MAX_NAME_CHARACTERS:
         return None
     key = unicodedata.normalize("NFC", name).strip().casefold()
@@ -67,7 +67,7 @@ def _read_language(name: str) -> Language | None:
 
 
 def quoted(name: str) -> str:
-    """A name as a client sent it, for a message: its beginning, with escapes for what is not to be printed."""
+    """Return a client's name for a message: quoted, shortened, and with escapes for unprintable characters."""
     return repr(name if len(name) <= _MAX_TOLD_CHARACTERS else f"{name[:_MAX_TOLD_CHARACTERS]}...")
 
 
@@ -76,7 +76,7 @@ _MAX_TOLD_CHARACTERS = 64
 
 @dataclass(frozen=True)
 class Speaker:
-    """`id` is what the model knows, lower case; `native` is the language spoken best."""
+    """A speaker. `id` is the model's name in lower case; `native` is the language that the speaker speaks best."""
 
     id: str
     name: str
@@ -119,20 +119,20 @@ ALIASES: dict[str, str] = {
     "shimmer": "ono_anna",
     "verse": "eric",
 }
-"""OpenAI's voices, for programs that know no others -> the speaker whose voice is nearest in kind."""
+"""OpenAI's voices -> the most similar speaker, for programs that know only those names."""
 
 _NATIVE_SPEAKER = {"zh": "vivian", "en": "ryan", "ja": "ono_anna", "ko": "sohee"}
 
 
 def voice_name(speaker: Speaker, language: Language) -> str:
-    """Name of the voice that speaks `language` as `speaker`, for a world that sends names only: "ryan-de"."""
+    """Return the name of the voice that speaks a language as this speaker, such as "ryan-de"."""
     return f"{speaker.id}-{language.code}"
 
 
 def split_language(name: str) -> Iterator[tuple[str, Language]]:
-    """The ways to read a voice's name as another name and a language behind it; the longest other name first.
+    """Yield the ways to read a voice's name as another name followed by a language; the longest other name first.
 
-    The language is a code, with or without a region, or a name, and stands in brackets or behind a blank or one of
+    The language is a name, or a code with or without a region. It is in brackets, or follows a space or one of
     - _ , : / as in "ryan-pt-BR", "Ryan (German)" and "ryan_de".
     """
     if len(name) > MAX_NAME_CHARACTERS:
@@ -151,13 +151,13 @@ def split_language(name: str) -> Iterator[tuple[str, Language]]:
 _IN_BRACKETS = re.compile(r"(.+?)\s*[(\[（](.+)[)\]）]", re.DOTALL)
 _SEPARATORS = re.compile(r"[-_\s,:/]+")
 _LANGUAGE_TAG = re.compile(r"[^\W\d_]+(?:[-_][a-z]{4})?(?:[-_](?:[a-z]{2}|[0-9]{3}))?")
-"""A language, its script and its region, in lower case."""
+"""Matches a language with an optional script and region, in lower case."""
 
 _MAX_TAG_CHARACTERS = 24
 
 
 def language_in(name: str) -> Language | None:
-    """The language that the name of an unknown voice holds: at its end, or with a region at its beginning."""
+    """Return the language in the name of an unknown voice: at its end, or at its start if a region follows."""
     for _, language in split_language(name):
         return language
     match = re.match(r"([a-z]{2})[-_][A-Z]{2}[-_]", name)
@@ -165,15 +165,15 @@ def language_in(name: str) -> Language | None:
 
 
 def voice_key(name: str) -> str:
-    """What names have in common that mean the same voice: case, spaces, underscores and composition don't matter."""
+    """Return a key that is equal for names of the same voice: case, spaces, underscores and composition are ignored."""
     return re.sub(r"[\s_]+", "_", unicodedata.normalize("NFC", name).strip().casefold())
 
 
 def check_voice_name(name: str) -> str:
-    """The name for a new voice, in NFC and without blanks around it.
+    """Return the name for a new voice in NFC and without surrounding whitespace.
 
-    Raises InvalidRequest for one that is empty, too long, has other characters than letters, digits, blanks and
-    _ . ' -, begins with a dot, or belongs to a voice that is built in, alone or with a language.
+    Raises InvalidRequest if the name is empty, too long, has characters other than letters, digits, spaces and
+    _ . ' -, starts with a dot, or is that of a built-in voice, alone or with a language.
     """
     clean = unicodedata.normalize("NFC", name).strip()
     if not re.fullmatch(rf"(?!\.)[\w .'-]{{1,{MAX_VOICE_NAME_CHARACTERS}}}", clean):
@@ -189,13 +189,13 @@ def check_voice_name(name: str) -> str:
 
 
 _RESERVED = ("auto", "clone", "custom", "default", "design", "none", "standby")
-"""Names that mean something else than a voice of that name, here or to a program that asks."""
+"""Names with another meaning, to this program or to its clients."""
 
 
 def find_voice(name: str) -> tuple[Speaker, Language | None]:
-    """Speaker, and the language where the name holds one, of "ryan-de", "ryan", "Uncle_Fu", "Uncle Fu (zh)" or "alloy".
+    """Return the speaker, and the language if the name contains one, of a name such as "ryan-de" or "Uncle Fu (zh)".
 
-    Raises VoiceNotFound, naming the speakers.
+    OpenAI's names, such as "alloy", are found too. Raises VoiceNotFound, which names the speakers.
     """
     if speaker := _find_speaker(name):
         return speaker, None
@@ -217,7 +217,7 @@ def _find_speaker(name: str) -> Speaker | None:
 
 
 def native_speaker(language: Language, default: Speaker) -> Speaker:
-    """Speaker for a language when none was asked for: one at home in it, else the default."""
+    """Return the speaker for a language if none was requested: a native speaker, else the default."""
     if default.native == language:
         return default
     return _SPEAKER_BY_ID.get(_NATIVE_SPEAKER.get(language.code, ""), default)
