@@ -1,1 +1,1 @@
-"""Sound: encoded while it is made, read from clips, judged, joined, mixed, stretched, and put through effects."""
+"""Audio: encoding and decoding, checks of clips, mixing, changes of speed, and effects."""

@@ -1,4 +1,4 @@
-"""Where in a clip somebody speaks, by its level alone. Knows no words: music and barking are speech to it, too."""
+"""Finds speech in a clip by level alone, so that music or barking counts as speech."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,45 +9,45 @@ import numpy.typing as npt
 from wyoming_qwen3.core.request import FloatArray
 
 HOP_SECONDS = 0.02
-"""Length of a block: what is found is on this grid."""
+"""Length of a block. Speech starts and ends at the edges of blocks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """Which blocks of `HOP_SECONDS` are speech, gaps of up to 0.2 s within it included; at least one is.
+    """The blocks of `HOP_SECONDS` that are speech, bool [blocks]; at least one is. Gaps of up to 0.2 s count as speech.
 
     Levels are mean squares.
     """
 
     blocks: npt.NDArray[np.bool_]
     level: float
-    """Over the blocks that are speech."""
+    """Level of the blocks that are speech."""
 
     last_level: float
-    """Of the clip's last whole block, whatever is in it."""
+    """Level of the last complete block, whether it is speech or not."""
 
     @property
     def seconds(self) -> float:
-        """How long somebody speaks."""
+        """Total length of the speech in seconds."""
         return float(np.count_nonzero(self.blocks) * HOP_SECONDS)
 
     @property
     def first(self) -> int:
-        """The first block that is speech."""
+        """Index of the first block of speech."""
         return int(np.argmax(self.blocks))
 
     @property
     def end(self) -> int:
-        """The block behind the last that is speech."""
+        """Index of the block after the last block of speech."""
         return self.blocks.size - int(np.argmax(self.blocks[::-1]))
 
 
 def find_speech(samples: FloatArray, sample_rate: int) -> Activity | None:
-    """Find the speech in finite mono float32 [samples]; None where all is below -60 dBFS.
+    """Find the speech in finite mono float32 [samples]. Return None if everything is below -60 dBFS.
 
-    Speech is what is 6 dB above the quietest tenth of the clip, but this limit lies 20 to 40 dB below the loud parts:
-    so a noisy room does not pass for speech, nor a clip without pauses for its own noise. The loud parts are the
-    blocks within 10 dB of the mean of what is not silent, as in the two gates of ITU-R BS.1770.
+    Speech is whatever is 6 dB above the quietest tenth of the clip, but the threshold stays 20 to 40 dB below the loud
+    parts. So the noise of a room is not speech, and speech without pauses is not taken for noise. The loud parts are
+    the blocks within 10 dB of the mean of all blocks that are not silent, as in the two gates of ITU-R BS.1770.
     """
     hop = round(HOP_SECONDS * sample_rate)
     padded = np.pad(samples, (0, -samples.size % hop)).astype(np.float64)
@@ -66,11 +66,11 @@ _SILENCE = 1e-6
 """-60 dBFS."""
 
 _MAX_GAP = 10
-"""Blocks, 0.2 s: a plosive is not closed for longer, so a longer gap is a pause."""
+"""Blocks; 0.2 s. The closure of a plosive is not longer, so a longer gap is a pause."""
 
 
 def _bridged(blocks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The same with short gaps closed."""
+    """Return the blocks with short gaps filled."""
     bridged = blocks.copy()
     for before, after in pairwise(np.flatnonzero(blocks)):
         if after - before <= _MAX_GAP + 1:

@@ -1,8 +1,8 @@
-"""Effects on speech, while it is still being made. Knows no protocol and no format, and not what effects there are.
+"""Applies effects to speech while it is still being generated. `core/effects.py` lists the effects.
 
-Of the ways there are to make each effect, the one is taken that measures best: tests/audio/test_chain.py says how.
-pedalboard's limiter turns up what is soft and lets through what is loud, and its pitch shifter gives silence when fed
-piece by piece (https://github.com/spotify/pedalboard/issues/415), so both are made of libav's filters.
+Each effect uses the implementation that measures best in tests/audio/test_chain.py. pedalboard's limiter amplifies
+quiet parts and lets loud peaks through, and its pitch shift returns silence when it is fed in chunks
+(https://github.com/spotify/pedalboard/issues/415), so both of these use libav's filters.
 """
 
 import math
@@ -22,26 +22,25 @@ from .stretch import Stretcher
 
 
 def check_installed(effects: Iterable[Effect]) -> None:
-    """Raise NotSupported where an effect needs a package that is not installed. Cheap: nothing is imported."""
+    """Raise NotSupported if an effect needs a package that is not installed. Nothing is imported."""
     for effect in effects:
         if (package := _PACKAGES.get(effect.type)) and not find_spec(package):
             raise NotSupported(_MISSING, param="effects")
 
 
 class Chain:
-    """Takes mono float32 [samples] at `SAMPLE_RATE` in any split, gives them back with the effects, one after another.
+    """Applies effects one after another to mono float32 [samples] at `SAMPLE_RATE`, fed in any split.
 
-    What comes out depends on the samples alone, not on how they were split. It is as long as the input, but for
-    `speed`, which ends within 25 ms of its due length, `pitch`, which may take up to 45 ms longer where there is sound
-    to the very end, and `reverb`, which rings on until it is 60 dB below its loudest. Sound stays in its place: within
-    10 ms for a voice in `pitch` and `speed`, exactly for the others.
+    The output depends on the samples only, not on how they were split. It is as long as the input, with these
+    exceptions: `speed` ends within 25 ms of the expected length; `pitch` may take up to 45 ms longer if there is sound
+    at the very end; `reverb` goes on until it is 60 dB below its peak. Sound keeps its position in time: within 10 ms
+    for a voice with `pitch` or `speed`, exactly for the other effects.
 
-    Between effects the sound may be louder than full scale; what leaves the chain is held within [-1, 1] by a
-    limiter that looks ahead, and that leaves alone what is not too loud. So a `loudness` that would clip keeps its
-    gain and loses its peaks: it is missed by the more, the louder it is to be, some 3 dB at -8 LUFS. Short of full
-    scale it is met within 0.1 dB. An empty chain gives back what it is fed, at once.
+    Between effects the samples may exceed full scale. A look-ahead limiter keeps the output within [-1, 1], and changes
+    nothing that is not too loud. So a `loudness` that would clip keeps its gain but loses its peaks, and ends up too
+    quiet: by about 3 dB at -8 LUFS. Without clipping it is met within 0.1 dB. An empty chain returns its input at once.
 
-    Raises NotSupported where an effect's package is not installed. Construct it in a thread: it may import for a
+    Raises NotSupported if an effect's package is not installed. Construct it in a thread, because imports may take a
     second.
     """
 
@@ -55,13 +54,13 @@ class Chain:
         self._blocks = Blocks()
 
     def feed(self, samples: FloatArray) -> FloatArray:
-        """float32 [samples], any number, -> what has become certain, perhaps nothing."""
+        """Add float32 [samples], and return the samples that are ready, perhaps none."""
         if not self._stages:
             return samples
         return np.concatenate([NOTHING, *map(self._push, self._blocks.take(samples))])
 
     def finish(self) -> FloatArray:
-        """The rest and what rings on; nothing may be fed after it."""
+        """Return the rest, including what rings on. Nothing may be fed afterwards."""
         rest = self._blocks.rest
         for stage in self._stages:
             rest = np.concatenate([stage.feed(rest), stage.finish()])
@@ -79,7 +78,7 @@ _MISSING = "The effects reverb and loudness need the extra `effects`: pip instal
 
 
 class _Stage(Protocol):
-    """One effect, with the chain's contract."""
+    """One effect. `feed` and `finish` are as in Chain."""
 
     def feed(self, samples: FloatArray) -> FloatArray: ...
 
@@ -87,7 +86,7 @@ class _Stage(Protocol):
 
 
 def _stage(effect: Effect) -> _Stage:
-    """Parameters are in the table's order."""
+    """Return a new stage. The effect's values are in the order of the table of effects."""
     match effect.type, effect.values:
         case "pitch", (semitones,):
             return _Pitch(semitones)
@@ -107,7 +106,7 @@ def _stage(effect: Effect) -> _Stage:
 
 
 class _Pitch:
-    """Stretched in time at its own pitch, then played that much faster: WSOLA, which suits voices, and resampling.
+    """Shifts the pitch: stretches time with WSOLA, which suits voices, then resamples to the original length.
 
     Formants move with the pitch.
     """
@@ -131,12 +130,12 @@ class _Pitch:
 
 
 class _Reverb:
-    """Freeverb, by pedalboard, which forgets what it has heard when a block has another size than the last."""
+    """pedalboard's Freeverb. It loses its state if a block has another size than the one before."""
 
     def __init__(self, room_size: float, damping: float, wet: float, dry: float) -> None:
         import pedalboard  # noqa: PLC0415  optional, and slow to import
 
-        # Its dry level of 1 is 6 dB too loud; its wet level of 1 is about as loud as the voice.
+        # A dry level of 1 is 6 dB too loud; a wet level of 1 is about as loud as the voice.
         self._plugin = pedalboard.Reverb(
             room_size=room_size, damping=damping, wet_level=wet, dry_level=dry / 2, width=1.0, freeze_mode=0.0
         )
@@ -162,10 +161,10 @@ class _Reverb:
 
 
 _ECHO = 5 * BLOCK
-"""0.1 s, longer than all of Freeverb's delays in a row, so that silence of this length is the end."""
+"""0.1 s: longer than the sum of Freeverb's delays, so that silence of this length is the end."""
 
 _MAX_TAIL = 15 * SAMPLE_RATE
-"""Samples; the largest room without any damping takes 12.5 s for its 60 dB."""
+"""Samples; the largest room without damping takes 12.5 s to decay by 60 dB."""
 
 
 _QUIET = 0.001
@@ -173,7 +172,7 @@ _QUIET = 0.001
 
 
 def _until_quiet(rest: FloatArray, due: int, peak: float) -> FloatArray:
-    """Its `due` samples, and what is heard after them, next to a peak."""
+    """Return the first `due` samples and, of the rest, what is audible relative to `peak`."""
     heard = np.flatnonzero(np.abs(rest) > peak * _QUIET)
     return rest[: max(due, heard[-1] + 1 if heard.size else 0)]
 
@@ -194,7 +193,7 @@ class _Gain:
 
 
 class _Loudness:
-    """Integrated loudness by ITU-R BS.1770-4; sound shorter than its blocks of 0.4 s is one block."""
+    """Sets the integrated loudness by ITU-R BS.1770-4. Audio shorter than 0.4 s is measured as one block."""
 
     def __init__(self, target: float) -> None:
         import pyloudnorm  # noqa: PLC0415  optional, and slow to import
@@ -211,21 +210,24 @@ class _Loudness:
         samples = np.concatenate(self._parts)
         if not samples.any():
             return samples
-        self._meter.block_size = min(0.4, (samples.size - 0.5) / SAMPLE_RATE)  # it refuses what has no half to spare
+        self._meter.block_size = min(0.4, (samples.size - 0.5) / SAMPLE_RATE)  # it needs more than a block
         loudness = self._meter.integrated_loudness(samples.astype(np.float64))
-        if not math.isfinite(loudness):  # all of it below the gate of -70 LUFS
+        if not math.isfinite(loudness):  # everything is below the gate of -70 LUFS
             return samples
         return samples * np.float32(_ratio(self._target - loudness))
 
 
 def _shelf(name: str, gain_db: float, frequency: float) -> Filters:
-    """Second order, of the slope that is steepest without overshooting."""
+    """Return a shelf of second order, with the steepest slope that does not overshoot."""
     arguments = f"gain={gain_db}:frequency={frequency}:width_type=q:width={math.sqrt(0.5)}:precision=f64"
     return Filters((name, arguments), double=True)
 
 
 def _limiter(threshold_db: float, release_ms: float) -> Filters:
-    """Turned down within the 5 ms before a peak. Brought up to full scale first: it has no lower limit than -24 dB."""
+    """Return a limiter that reduces the gain in the 5 ms before a peak.
+
+    The threshold is scaled to full scale and back, because `alimiter` has no threshold below -24 dB.
+    """
     level = _ratio(threshold_db)
     return Filters(
         ("volume", f"volume={1 / level!r}:precision=double"),

@@ -1,6 +1,6 @@
-"""Which files are taken for clips, told by their first bytes, and bounds on what libav would build of their tables.
+"""Recognizes the audio files that are accepted by their first bytes, and limits the tables that libav would build.
 
-Knows the layout of files, and no samples.
+Knows the layout of files, not their samples.
 """
 
 import re
@@ -13,7 +13,7 @@ from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 ACCEPTED = "a WAV, AIFF, AU, CAF, FLAC, Ogg, MP3, MP4 or M4A (AAC or ALAC), WebM, AAC, AMR or 3GP file"
 
 BROWSERS_CAN_PLAY = frozenset({"wav", "flac", "ogg", "mp3", "aac", "matroska"})
-"""Demuxers of files that every browser plays; of MP4 it depends on the codec."""
+"""Demuxers of files that every browser plays. For MP4 it depends on the codec."""
 
 MAX_STREAMS = 8
 
@@ -29,7 +29,7 @@ _DECODERS = {
     "caf": _COMMON | _BIG_ENDIAN | _AMR | {"alac"},
     "mov": _COMMON | _BIG_ENDIAN | _AMR | {"alac"},
 }
-"""Names of libav's decoders for what may be in a file; those of all other demuxers are _COMMON."""
+"""Demuxer -> names of the libav decoders that its files may need. For all other demuxers they are _COMMON."""
 
 _MAGIC = {
     b"fLaC": "flac",
@@ -43,16 +43,16 @@ _MAGIC = {
 }
 
 _MAX_INDEX_ENTRIES = 1_000_000
-"""24 MB of libav's memory; a minute of AAC has 2,800."""
+"""These take libav 24 MB. A minute of AAC has 2,800."""
 
 _MAX_ALAC_FRAME = 65_536
-"""Samples of a packet, for which libav takes memory before it has read one; encoders write 4,096."""
+"""Samples in a packet. libav allocates memory for them before it reads any. Encoders write 4,096."""
 
 _ALAC_COOKIE_BYTES = 36
 
 
 def sniff(data: bytes) -> str | None:
-    """Name of the libav demuxer for a file that begins like this, None for one that is not accepted."""
+    """Return the name of the libav demuxer for a file with these first bytes; None if it is not accepted."""
     if data[:4] in {b"RIFF", b"RF64"} and data[8:12] == b"WAVE":
         return "wav"
     if data[:4] == b"FORM" and data[8:12] in {b"AIFF", b"AIFC"}:
@@ -70,17 +70,17 @@ def sniff(data: bytes) -> str | None:
 
 
 def decoders(demuxer: str) -> set[str]:
-    """Names of the libav decoders that a file of this kind may need."""
+    """Return the names of the libav decoders that a file of this demuxer may need."""
     return _DECODERS.get(demuxer, _COMMON)
 
 
 def probed_decoders(demuxer: str) -> set[str]:
-    """Those that may be opened before `check_cookie` was asked."""
+    """Return the decoders that may be opened before `check_cookie` is called."""
     return decoders(demuxer) - {"alac"}
 
 
 def browsers_can_play(data: bytes) -> bool:
-    """Whether every browser plays a file that is accepted."""
+    """Return whether every browser plays this accepted file."""
     demuxer = sniff(data)
     if demuxer != "mov":
         return demuxer in BROWSERS_CAN_PLAY
@@ -89,9 +89,9 @@ def browsers_can_play(data: bytes) -> bool:
 
 
 def check_tables(data: bytes, demuxer: str, param: str) -> None:
-    """Raise TooLarge where libav would build too large an index of a file before anything is read.
+    """Raise TooLarge if libav would build an index that is too large before it reads any audio.
 
-    Raises InvalidRequest where that can't be told. `param` names the field of the request.
+    Raises InvalidRequest if that can't be determined. `param` is the field of the request.
     """
     entries = 0
     if demuxer == "mov":
@@ -103,20 +103,20 @@ def check_tables(data: bytes, demuxer: str, param: str) -> None:
 
 
 def check_cookie(decoder: str, cookie: bytes | None, param: str) -> None:
-    """Raise TooLarge where a decoder's own data has it take memory for packets beyond measure.
+    """Raise TooLarge if a decoder's configuration makes it allocate too much memory for a packet.
 
-    Of ALAC's, the number of samples in a packet stands behind 12 bytes (Apple's ALACMagicCookieDescription).
+    For ALAC, the number of samples in a packet follows after 12 bytes (Apple's ALACMagicCookieDescription).
     """
     if decoder != "alac" or not cookie or len(cookie) < _ALAC_COOKIE_BYTES:
-        return  # without one libav doesn't open it
+        return  # libav does not open the decoder without a cookie
     if _u32(cookie, 12) > _MAX_ALAC_FRAME:
         raise TooLarge(f"{param} has more parts than a clip can have.", param=param)
 
 
 def _caf_index_entries(data: bytes, param: str) -> int:
-    """How many packets the tables of a CAF file declare (Apple's Core Audio Format Specification, "Packet Table").
+    """Return the number of packets in the tables of a CAF file (Core Audio Format Specification, "Packet Table").
 
-    Chunks are walked to as libav does. One without a length may only be the sound at the end.
+    Chunks are followed as libav follows them. Only the audio at the end may be a chunk without a length.
     """
     at = 8
     entries = 0
@@ -133,13 +133,13 @@ def _caf_index_entries(data: bytes, param: str) -> int:
 
 
 def _mp4_index_entries(data: bytes) -> int:
-    """Upper bound of how many samples the tables of an MP4 file declare (ISO/IEC 14496-12, 8.7 and 8.8).
+    """Return an upper bound of the samples that the tables of an MP4 file declare (ISO/IEC 14496-12, 8.7 and 8.8).
 
-    libav builds an index of them all before anything is read, and a table of 20 bytes can declare 4 billion. The
-    tables are searched for, not walked to, so that nothing which a walk might miss is missed.
+    libav builds an index of all of them before it reads any, and a table of 20 bytes can declare 4 billion. The tables
+    are searched for by name, because following the boxes might miss one.
     """
     index = b"".join(_outside_mdat(data))
-    if index.count(b"stsc") > MAX_STREAMS or b"dcomzlib" in index:  # decoys, or tables that are compressed
+    if index.count(b"stsc") > MAX_STREAMS or b"dcomzlib" in index:  # false tables, or compressed ones
         return _MAX_INDEX_ENTRIES + 1
     samples = sum(_numbers(index, b"stsz", 8)) + sum(_numbers(index, b"trun", 4))
     chunks = sum(_numbers(index, b"stco", 4)) + sum(_numbers(index, b"co64", 4))
@@ -147,12 +147,12 @@ def _mp4_index_entries(data: bytes) -> int:
 
 
 def _numbers(index: bytes, box: bytes, offset: int) -> Iterator[int]:
-    """The 32 bit number that lies so many bytes behind the name of each such box."""
+    """Yield the 32-bit number that is `offset` bytes after the name of each such box."""
     return (_u32(index, found.end() + offset) for found in re.finditer(box, index))
 
 
 def _longest_chunk(stsc: bytes) -> int:
-    """Most samples of a chunk that a sample-to-chunk table declares: the second of each three numbers."""
+    """Return the most samples per chunk in a sample-to-chunk table: the second of each three numbers."""
     rows = stsc[8 : 8 + 12 * _u32(stsc, 4)]
     return int(np.frombuffer(rows[: len(rows) // 4 * 4], ">u4")[1::3].max(initial=0))
 
@@ -162,13 +162,13 @@ def _u32(data: bytes, at: int) -> int:
 
 
 def _outside_mdat(data: bytes) -> Iterator[bytes]:
-    """What is not media: there any four bytes can come up by chance."""
+    """Yield everything outside of `mdat` boxes. The media in those may contain any name by chance."""
     at = kept = 0
     while at + 8 <= len(data):
         size, head = _u32(data, at), 8
         if size == 1:
             size, head = int.from_bytes(data[at + 8 : at + 16]), 16
-        if size < head:  # the last box, or nothing that makes sense
+        if size < head:  # the last box, or an invalid one
             break
         if data[at + 4 : at + 8] == b"mdat":
             yield data[kept:at]

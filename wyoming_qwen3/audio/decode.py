@@ -1,8 +1,8 @@
-"""Clips that a person uploads, to samples.
+"""Decodes clips that a person uploads to samples.
 
-Nothing in them is trusted: they come as bytes, never as a path or a URL; what kind of file they are is read from
-their first bytes, so that none of libav's playlist, script or network readers is ever tried; and what they declare
-of their length bounds nothing here, only what has been decoded does. Knows no voice and no protocol.
+Nothing in a clip is trusted. It is given as bytes, never as a path or URL. The first bytes decide which demuxer is
+used, so that libav's readers of playlists, scripts and network addresses are never tried. The declared length is
+ignored; only decoded samples count. Knows no voice and no protocol.
 """
 
 import binascii
@@ -27,22 +27,22 @@ from .libav import Resampler
 
 @dataclass(frozen=True, eq=False)
 class DecodedClip:
-    """Sound as it was uploaded: mono float32 [samples] in [-1, 1] at `sample_rate`, at least one sample."""
+    """A decoded clip: mono float32 [samples] in [-1, 1] at `sample_rate`, at least one sample."""
 
     samples: FloatArray
     sample_rate: int
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length of the clip."""
         return self.samples.size / self.sample_rate
 
 
 def parse_data_url(text: str, max_bytes: int, param: str) -> bytes:
-    """The bytes in a base64 `data:` URL (RFC 2397) of audio or of `application/octet-stream`.
+    """Return the bytes in a base64 `data:` URL (RFC 2397) of type audio or `application/octet-stream`.
 
-    Raises InvalidRequest for anything else, a path or another kind of URL among it, and TooLarge for more than
-    `max_bytes`, before they are decoded. `param` names the field of the request.
+    Raises InvalidRequest for anything else, such as a path or another kind of URL. Raises TooLarge for more than
+    `max_bytes`, before anything is decoded. `param` is the field of the request.
     """
     head = _DATA_URL.match(text)
     if not head:
@@ -62,11 +62,11 @@ def parse_data_url(text: str, max_bytes: int, param: str) -> bytes:
 
 
 def read_clip(data: bytes, *, max_seconds: float, param: str, sample_rate: int | None = None) -> DecodedClip:
-    """Decode a file that is ACCEPTED, of one or two channels at 8 to 192 kHz.
+    """Decode a file of an ACCEPTED kind with one or two channels at 8 to 192 kHz.
 
-    Two channels are averaged. With `sample_rate` the samples are resampled to it. Raises TooLarge as soon as more
-    than `max_seconds` have been decoded, and InvalidRequest for what can't be read whole; nothing else, whatever
-    the bytes are. `param` names the field of the request.
+    Two channels are averaged. With `sample_rate` the samples are resampled to it. Raises TooLarge as soon as more than
+    `max_seconds` have been decoded, and InvalidRequest if the file can't be read completely. No other error is raised,
+    whatever the bytes are. `param` is the field of the request.
     """
     demuxer = sniff(data)
     if demuxer is None:
@@ -82,12 +82,12 @@ def read_clip(data: bytes, *, max_seconds: float, param: str, sample_rate: int |
 
 
 def resample(samples: FloatArray, from_rate: int, to_rate: int) -> FloatArray:
-    """float32 [samples] in [-1, 1] at one rate, the whole signal -> the same at another, its length rounded up."""
+    """Return a complete signal, float32 [samples] in [-1, 1], at another sample rate. Its length is rounded up."""
     if from_rate == to_rate or not samples.size:
         return samples
     length = math.ceil(samples.size * to_rate / from_rate)
     resampler = Resampler(from_rate, to_rate)
-    # Second by second: libav copies what it is given with the interpreter locked, and more than once.
+    # One second at a time: libav copies its input more than once while it holds the interpreter lock.
     parts = [resampler.feed(samples[at : at + from_rate]) for at in range(0, samples.size, from_rate)]
     out: FloatArray = np.clip(np.concatenate([*parts, resampler.finish()])[:length], -1.0, 1.0)
     return out
@@ -101,37 +101,37 @@ _DATA_URL = re.compile(
 )
 
 _SLICE = 1 << 18
-"""Base64 characters to decode at once: a fraction of a millisecond."""
+"""Base64 characters to decode at a time; they take a fraction of a millisecond."""
 
 
 def _decode_base64(text: str, start: int, end: int) -> Iterator[bytes]:
-    """Decode slice by slice, because decoding holds the interpreter lock, and somebody's event loop waits for it."""
+    """Decode in slices, because decoding holds the interpreter lock and would block the event loop."""
     for at in range(start, end, _SLICE):
         piece = text[at : min(at + _SLICE, end)]
         if at + _SLICE < end and piece.endswith("="):
             raise ValueError("Padding before the end.")
         yield binascii.a2b_base64(piece, strict_mode=True)
-        time.sleep(0)  # lets go of the lock now, not when the switch interval is over
+        time.sleep(0)  # releases the lock now, not at the end of the switch interval
 
 
 _PROBING = {
-    "protocol_whitelist": "none",  # a file may name others, which are not to be opened
-    "max_streams": str(MAX_STREAMS),  # each costs memory, and a file of a few bytes can declare a thousand
-    "ignore_editlist": "1",  # a list of edits can repeat the clip any number of times
+    "protocol_whitelist": "none",  # a file may refer to others, which must not be opened
+    "max_streams": str(MAX_STREAMS),  # each takes memory, and a few bytes can declare a thousand
+    "ignore_editlist": "1",  # an edit list can repeat the clip any number of times
 }
 
 _PACKETS_PER_SECOND = 400
-"""Of the shortest packets there are: 2.5 ms, in Opus."""
+"""Maximum: the shortest packets are 2.5 ms long, in Opus."""
 
 
 def _decode(data: bytes, demuxer: str, max_seconds: float, param: str) -> DecodedClip:
-    """Raises av.FFmpegError for what libav can't read, besides what `read_clip` raises."""
+    """Decode as `read_clip` does. Also raises av.FFmpegError if libav can't read the file."""
     first: av.AudioFrame | None = None
     parts: list[FloatArray] = []
     total = 0
     probing = _PROBING | {
         "codec_whitelist": ",".join(sorted(probed_decoders(demuxer)))
-    }  # covers, videos are decoded else
+    }  # else libav decodes cover images and videos
     with av.open(
         io.BytesIO(data), "r", format=demuxer, container_options=probing, metadata_errors="ignore"
     ) as container:
@@ -150,7 +150,7 @@ def _decode(data: bytes, demuxer: str, max_seconds: float, param: str) -> Decode
 def _frames(
     container: InputContainer, demuxer: str, max_packets: int, max_bytes: int, param: str
 ) -> Iterator[av.AudioFrame]:
-    """All frames of the first audio stream; the packets of all streams count."""
+    """Yield all frames of the first audio stream. The packets of all streams count for the limits."""
     stream = next(iter(container.streams.audio), None)
     if stream is None or stream.codec_context is None or stream.codec_context.name not in decoders(demuxer):
         raise InvalidRequest(f"{param} must be {ACCEPTED}.", param=param)
@@ -175,9 +175,9 @@ def _check_kind(frame: av.AudioFrame, first: av.AudioFrame, param: str) -> None:
 
 
 def _mono(frame: av.AudioFrame, param: str) -> FloatArray:
-    """A frame of any sample format -> float32 [samples] in [-1, 1]."""
+    """Return a frame of any sample format as float32 [samples] in [-1, 1]."""
     values = frame.to_ndarray()
-    if frame.format.is_packed:  # [1, samples * channels], a sample of each channel in turn
+    if frame.format.is_packed:  # [1, samples * channels], interleaved
         values = values.reshape(-1, frame.layout.nb_channels).T
     if not np.isfinite(values).all():
         raise InvalidRequest(f"{param} has samples that are not numbers.", param=param)
@@ -186,7 +186,7 @@ def _mono(frame: av.AudioFrame, param: str) -> FloatArray:
 
 
 def _scaled(values: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:
-    """Integers of any width to [-1, 1); floats as they are."""
+    """Return integers of any width scaled to [-1, 1); floats are not changed."""
     if values.dtype == np.uint8:
         return (values.astype(np.float64) - 128.0) / 128.0
     scale = 1.0 if values.dtype.kind == "f" else 2.0 ** (8 * values.dtype.itemsize - 1)

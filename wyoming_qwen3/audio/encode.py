@@ -1,7 +1,6 @@
-"""Samples to the bytes of a file, piece by piece while speech is still being made, or whole.
+"""Encodes samples to the bytes of a file: chunk by chunk while speech is generated, or all at once.
 
-Everything here takes mono float32 in [-1, 1] (what lies outside is clipped) at `SAMPLE_RATE`. Knows no protocol:
-what a surface calls a format, and how it sends the bytes, is the surface's.
+All input is mono float32 [samples] at `SAMPLE_RATE`; samples outside [-1, 1] are clipped. Knows no protocol.
 """
 
 import io
@@ -30,27 +29,27 @@ MEDIA_TYPES: dict[AudioFormat, str] = {
 
 
 class Encoder(Protocol):
-    """Takes samples as they come and gives their bytes as early as the format allows.
+    """Encodes samples as they arrive, and returns bytes as early as the format allows.
 
-    The bytes of all calls, joined, are one file. To be called by one thread at a time, though not always the same;
-    after `finish` or `close` only `close`, which may be called again.
+    The bytes of all calls together are one file. Only one thread may call it at a time, but not always the same one.
+    After `finish` or `close`, only `close` may be called, any number of times.
     """
 
     def feed(self, samples: FloatArray) -> bytes:
-        """float32 [samples], any number, -> the bytes that have become certain, perhaps none."""
+        """Add float32 [samples], and return the bytes that are ready, perhaps none."""
 
     def finish(self) -> bytes:
-        """The rest."""
+        """Return the remaining bytes."""
 
     def close(self) -> None:
-        """Free what is held; what was not finished is lost."""
+        """Free all resources. What was not finished is lost."""
 
 
 def open_encoder(audio_format: AudioFormat) -> Encoder:
-    """An encoder whose bytes are played while it is fed.
+    """Return an encoder for bytes that are played while it is fed.
 
-    The length is not known at the start and can't be added later: a WAV's sizes are 0xFFFFFFFF, a FLAC's and an
-    MP3's are missing.
+    The length is not known at the start and can't be added later. The sizes in a WAV are 0xFFFFFFFF; FLAC and MP3 have
+    none.
     """
     if audio_format == "pcm":
         return _PlainEncoder(header=b"")
@@ -60,7 +59,7 @@ def open_encoder(audio_format: AudioFormat) -> Encoder:
 
 
 def encode(samples: FloatArray, audio_format: AudioFormat) -> bytes:
-    """float32 [samples], the whole signal -> a file that knows its length, where its format can."""
+    """Encode a complete signal, float32 [samples], to a file that has its length in it, if the format allows that."""
     file = io.BytesIO()
     blocks = (samples[at : at + SAMPLE_RATE] for at in range(0, samples.size, SAMPLE_RATE))  # copied with the lock held
     if audio_format in ("pcm", "wav"):
@@ -77,7 +76,7 @@ def encode(samples: FloatArray, audio_format: AudioFormat) -> bytes:
 
 @dataclass(frozen=True)
 class _Codec:
-    """How libav is to write a format."""
+    """How libav writes a format."""
 
     muxer: str
     encoder: Literal["libmp3lame", "libopus", "aac", "flac"]
@@ -87,16 +86,16 @@ class _Codec:
     muxer_options: dict[str, str] = field(default_factory=dict)
 
 
-# Rates at which no 20 ms of a synthetic voice came back with a signal-to-noise ratio below 17 dB; a minute stays
-# below 1 MB.
+# At these bit rates no 20 ms of a synthetic voice had a signal-to-noise ratio below 17 dB, and a minute is smaller than
+# 1 MB.
 _CODECS: dict[AudioFormat, _Codec] = {
-    # An ID3 tag would come before the first sound.
+    # An ID3 tag would delay the first audio.
     "mp3": _Codec("mp3", "libmp3lame", "fltp", 64_000, muxer_options={"id3v2_version": "0"}),
-    # A page per packet of 20 ms, where libav's default of a second would keep the first second back.
+    # A page for each packet of 20 ms: libav's default of one second would hold back the first second.
     "opus": _Codec("ogg", "libopus", "flt", 64_000, muxer_options={"page_duration": "20000"}),
-    # libav's default search for scale factors spoils single blocks: 3 dB at 64 kbit/s, where the fast one has 17.
+    # libav's default search for scale factors fails in some blocks: 3 dB at 64 kbit/s, against 17 dB with the fast one.
     "aac": _Codec("adts", "aac", "fltp", 96_000, {"aac_coder": "fast"}),
-    # Blocks of 40 ms, not of 96, cost 1 % more; room for tags that never come would be 8 KiB before the first sound.
+    # Blocks of 40 ms instead of 96 make it 1 % larger. Padding for tags would be 8 KiB before the first audio.
     "flac": _Codec("flac", "flac", "s16", 0, {"frame_size": "960"}, {"metadata_header_padding": "0"}),
 }
 
@@ -104,7 +103,7 @@ _UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 def _wav_header(data_size: int) -> bytes:
-    """RIFF header of 44 bytes for 16 bit mono; sizes that 32 bits can't hold become 0xFFFFFFFF, read as: to the end."""
+    """Return a RIFF header of 44 bytes for 16-bit mono. Sizes beyond 32 bits become 0xFFFFFFFF: "to the end"."""
     size = min(data_size, _UNKNOWN_SIZE)
     riff_size = min(36 + data_size, _UNKNOWN_SIZE)
     layout = struct.pack("<HHIIHH", 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
@@ -114,7 +113,7 @@ def _wav_header(data_size: int) -> bytes:
 
 
 class _PlainEncoder:
-    """16 bit samples as they are, after a header that leaves together with the first of them."""
+    """Returns 16-bit samples, with the header before the first of them."""
 
     def __init__(self, header: bytes) -> None:
         self._header = header
@@ -131,7 +130,7 @@ class _PlainEncoder:
 
 
 class _CodecEncoder:
-    """A writer whose bytes are taken away after each call."""
+    """Writes with libav, and returns the bytes of each call."""
 
     def __init__(self, codec: _Codec) -> None:
         self._outbox = _Outbox()
@@ -151,7 +150,7 @@ class _CodecEncoder:
 
 
 class _Outbox:
-    """A file to libav that can't seek, so that nothing which has left is written again."""
+    """A file for libav that can't seek, so that bytes already sent are never rewritten."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -167,7 +166,7 @@ class _Outbox:
 
 
 class _Writer:
-    """Codec and container of libav, written to a file."""
+    """Writes a file with a codec and a container of libav. Raises ValueError after `end` or `close`."""
 
     def __init__(self, codec: _Codec, file: _Outbox | io.BytesIO) -> None:
         self._codec = codec
@@ -205,7 +204,7 @@ class _Writer:
             raise ValueError("The encoder is closed.")
 
     def _frame(self, samples: FloatArray) -> av.AudioFrame:
-        """One row of samples, as both a packed and a planar frame of one channel has them."""
+        """Return the frame of a chunk. With one channel, packed and planar formats have the same layout: one row."""
         sample_format = self._codec.sample_format
         row = quantize(samples) if sample_format == "s16" else np.clip(samples, -1.0, 1.0)
         frame = to_frame(row, sample_format=sample_format)

@@ -1,4 +1,4 @@
-"""Samples to G.711, the sound of the telephone: 8 kHz, 8 bits a sample. Knows no protocol.
+"""Encodes samples to G.711, the format of telephony: 8 kHz, 8 bits per sample. Knows no protocol.
 
 ITU-T G.711 (11/88): mu-law in North America and Japan, A-law elsewhere.
 """
@@ -13,15 +13,15 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from .libav import run_out, to_frame
 
 G711_RATE = 8_000
-"""Hz; one byte a sample."""
+"""Sample rate in Hz; a sample is one byte."""
 
 Law = Literal["mulaw", "alaw"]
 
 
 class G711Encoder:
-    """Takes mono float32 in [-1, 1] (what lies outside is clipped) at `SAMPLE_RATE`, in any split; an `Encoder`.
+    """An `Encoder` for mono float32 [samples] at `SAMPLE_RATE`; samples outside [-1, 1] are clipped.
 
-    What comes out depends on the samples alone, not on how they were split: there is no click between two pieces.
+    The output depends on the samples only, not on how they were split, so that there is no click between two chunks.
     """
 
     def __init__(self, law: Law) -> None:
@@ -33,19 +33,19 @@ class G711Encoder:
         self._fed = self._given = 0
 
     def feed(self, samples: FloatArray) -> bytes:
-        """float32 [samples], any number, -> the bytes that have become certain, perhaps none."""
+        """Add float32 [samples], and return the bytes that are ready, perhaps none."""
         self._fed += samples.size
         data = self._encode(samples)
         self._given += len(data)
         return data
 
     def finish(self) -> bytes:
-        """The rest: in all, the length of what was fed, rounded up to a sample."""
+        """Return the remaining bytes. The total length is that of the input, rounded up to a sample."""
         length = math.ceil(self._fed * G711_RATE / SAMPLE_RATE)
         return self._encode(run_out(SAMPLE_RATE))[: length - self._given]
 
     def close(self) -> None:
-        """Nothing is held that has to be freed."""
+        """Do nothing: there are no resources to free."""
 
     def _encode(self, samples: FloatArray) -> bytes:
         if not samples.size:

@@ -1,7 +1,6 @@
-"""Several sounds as one: side by side, or one after the other.
+"""Combines several tracks: mixed, or one after the other. Knows no protocol, and not where a track comes from.
 
-Works in one thread, for seconds where the sound is long: not for an event loop. Knows no protocol, and not where a
-sound comes from.
+This may take seconds for long tracks, so it must not run on an event loop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,39 +15,39 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from .libav import Filters
 
 MAX_SECONDS = 30 * 60
-"""Longest composition, silence within it included: 170 MB, and as much again while it is made."""
+"""Maximum length of a composition, including silence. It takes 170 MB, and twice that while it is made."""
 
 MAX_FADE_SECONDS = 60.0
 
 MAX_VOLUME = 4.0
-"""12 dB more."""
+"""12 dB."""
 
 NORMAL_PEAK = 10 ** (-1 / 20)
-"""-1 dBFS: a lossy format made of it still has room for its own overshoot."""
+"""-1 dBFS, which leaves room for the overshoot of a lossy format."""
 
 MAX_GAIN = 100.0
-"""40 dB: what is quieter by more than this is noise or silence, and normalizing won't make it as loud as speech."""
+"""40 dB. Anything quieter is noise or silence, and is not made as loud as speech."""
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """A sound to be put somewhere: mono float32 [samples] in [-1, 1] at `SAMPLE_RATE`, at least one sample.
+    """A track of a composition: mono float32 [samples] in [-1, 1] at `SAMPLE_RATE`, at least one sample.
 
-    Raises InvalidRequest for values out of range, each named as its field here.
+    Raises InvalidRequest for values out of range. The error's `param` is the name of the attribute.
     """
 
     samples: FloatArray
     offset: float = 0.0
-    """Seconds of silence before it: from the beginning of a mix, in a sequence from the end of the track before."""
+    """Seconds of silence before the track, after the start of a mix or the end of the track before in a sequence."""
 
     volume: float = 1.0
-    """Factor of its amplitude."""
+    """Factor applied to the amplitude."""
 
     fade_in: float = 0.0
-    """Seconds in which it comes up from silence, by a quarter of a sine; as long as the track at most."""
+    """Seconds of fade in, shaped as a quarter of a sine; cut to the length of the track."""
 
     fade_out: float = 0.0
-    """Seconds in which it goes down to silence at its end, by the same curve backwards."""
+    """Seconds of fade out at the end, with the same curve reversed."""
 
     def __post_init__(self) -> None:
         if not self.samples.size:
@@ -60,23 +59,22 @@ class Track:
 
 
 def mix(tracks: Sequence[Track], *, normalize: bool) -> FloatArray:
-    """All tracks at once, each beginning at its offset: float32 [samples] in [-1, 1], up to the last one's end.
+    """Return the sum of all tracks, each starting at its offset: float32 [samples] in [-1, 1], up to the last end.
 
-    With `normalize` the whole is made louder or quieter by one factor, `MAX_GAIN` at most, so that its peak is
-    `NORMAL_PEAK`. Without it only what would go beyond full scale is turned down, by a look-ahead limiter; the rest
-    is the plain sum. Raises InvalidRequest for no tracks, and TooLarge for a whole beyond `MAX_SECONDS`, before
-    anything is allocated.
+    With `normalize`, the sum is scaled so that its peak is `NORMAL_PEAK`, by a factor of at most `MAX_GAIN`. Without
+    it, a look-ahead limiter reduces only what exceeds full scale. Raises InvalidRequest if there are no tracks, and
+    TooLarge if the sum is longer than `MAX_SECONDS`, before anything is allocated.
     """
     placed = [_Placed(track, _samples(track.offset), 0, 0) for track in tracks]
     return _leveled(_sum(placed), normalize)
 
 
 def sequence(tracks: Sequence[Track], *, crossfade: float, normalize: bool) -> FloatArray:
-    """All tracks one after the other: float32 [samples] in [-1, 1]; level and errors as in `mix`.
+    """Return all tracks one after the other: float32 [samples] in [-1, 1]. Level and errors are as in `mix`.
 
-    Neighbours without an offset between them overlap by `crossfade` seconds, of which the power of both together
-    stays the same (their amplitudes are sine and cosine). The overlap is never longer than either neighbour, nor
-    than half of one that has neighbours on both sides. Raises InvalidRequest also for a crossfade out of range.
+    Two tracks without an offset between them overlap by `crossfade` seconds at constant power: their amplitudes follow
+    a sine and a cosine. The overlap is never longer than either track, or than half of a track that overlaps on both
+    sides. Also raises InvalidRequest for a crossfade out of range.
     """
     _check("crossfade", crossfade, MAX_FADE_SECONDS)
     inner = range(1, len(tracks) - 1)
@@ -94,7 +92,7 @@ def sequence(tracks: Sequence[Track], *, crossfade: float, normalize: bool) -> F
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """A track at its first sample in the whole, and how many samples it shares with the one before and after."""
+    """A track, the position of its first sample, and the number of samples that overlap with the tracks around it."""
 
     track: Track
     start: int
@@ -131,7 +129,7 @@ def _sum(placed: Sequence[_Placed]) -> FloatArray:
 
 
 def _shaped(part: _Placed) -> FloatArray:
-    """The track's samples at their volume, with its fades."""
+    """Return the track's samples with its volume and fades."""
     shaped = part.track.samples * np.float32(part.track.volume)
     for length in (_samples(part.track.fade_in), part.overlap_before):
         rise = _rise(min(length, shaped.size))
@@ -143,13 +141,13 @@ def _shaped(part: _Placed) -> FloatArray:
 
 
 def _rise(length: int) -> FloatArray:
-    """Quarter of a sine, taken in the middle of each sample: its square and that of its reverse add up to 1."""
+    """Return a quarter of a sine, taken in the middle of each sample: the squares of it and its reverse add up to 1."""
     rise: FloatArray = np.sin((np.arange(length) + 0.5) * (np.pi / 2 / max(length, 1))).astype(np.float32)
     return rise
 
 
 def _leveled(whole: FloatArray, normalize: bool) -> FloatArray:
-    """`whole` itself, changed in place."""
+    """Normalize or limit the samples in place, and return them."""
     peak = float(max(whole.max(), -whole.min()))
     if normalize and peak:
         whole *= np.float32(min(NORMAL_PEAK / peak, MAX_GAIN))
@@ -159,13 +157,13 @@ def _leveled(whole: FloatArray, normalize: bool) -> FloatArray:
 
 
 _BLOCK = SAMPLE_RATE
-"""Samples that libav gets at once; what comes out does not depend on it."""
+"""Samples per call of libav. The output does not depend on it."""
 
 
 def _limit(whole: FloatArray) -> None:
-    """Turn down what goes beyond full scale, in place: libav's `alimiter`, which looks 5 ms ahead.
+    """Limit the samples to full scale in place, with libav's `alimiter`, which looks 5 ms ahead.
 
-    It is back at the plain signal 50 ms later; `latency` makes up for its delay.
+    50 ms after a peak the signal is unchanged again. `latency` compensates for the filter's delay.
     """
     done = 0
     for part in _limited(whole):

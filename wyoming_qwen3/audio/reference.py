@@ -1,7 +1,7 @@
-"""Clips of a voice to clone: what a person should know about one, and several made into one reference.
+"""Checks clips of a voice to clone, and combines several into one reference.
 
-Works for tens of milliseconds a clip: not for an event loop. Knows samples and their text; does NOT know the engine,
-nor where clips are kept, and does not listen: what a clip says is taken on trust, but for how long it takes to say.
+Each clip takes tens of milliseconds, so this must not run on an event loop. Knows samples and their text, but not the
+engine, nor where clips are stored. Speech is not recognized: only the length of the text is compared with the clip.
 """
 
 import statistics
@@ -23,14 +23,14 @@ from .pcm import silence
 MIN_SECONDS = 1.0
 MAX_SECONDS = 30.0
 GOOD_SECONDS = 3.0
-"""Of speech."""
+"""Seconds of speech from which a clip needs no warning."""
 
 
 @dataclass(frozen=True)
 class ClipFinding:
-    """One thing about a clip that makes it useless (an error) or worse than it could be (a warning).
+    """A problem that makes a clip useless (an error) or worse than it could be (a warning).
 
-    `code` is stable; `message` is one sentence for a person with what was measured and what is good.
+    `code` is stable. `message` is one sentence for a person, with what was measured and what is good.
     """
 
     severity: Literal["error", "warning"]
@@ -39,12 +39,12 @@ class ClipFinding:
 
 
 def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[ClipFinding, ...]:
-    """What is wrong with a clip, errors first; nothing if it is good.
+    """Return the problems of a clip, errors first.
 
-    `samples` is finite mono float32 in [-1, 1], `text` what it says, None to clone the timbre alone. Errors are
-    `too_short`, `too_long`, `silent`, `text_empty`, `text_too_short` and `text_too_long`; warnings are `short`,
-    `quiet`, `clipped`, `silence_at_ends`, `mostly_pauses`, `cut_off`, `text_short` and `text_long`. Levels are root
-    mean squares over the speech, in dB below full scale.
+    `samples` is finite mono float32 [samples] in [-1, 1]. `text` is what is said; None to clone the timbre alone.
+    Errors are `too_short`, `too_long`, `silent`, `text_empty`, `text_too_short` and `text_too_long`; warnings are
+    `short`, `quiet`, `clipped`, `silence_at_ends`, `mostly_pauses`, `cut_off`, `text_short` and `text_long`. Levels are
+    root mean squares of the speech, in dBFS.
     """
     seconds = samples.size / sample_rate
     if seconds < MIN_SECONDS:
@@ -64,7 +64,7 @@ def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[Clip
 
 
 def require_usable(samples: FloatArray, sample_rate: int, text: str | None, param: str) -> tuple[ClipFinding, ...]:
-    """The warnings of `check`. Raises InvalidRequest for its first error; `param` names the field of the request."""
+    """Return the warnings of `check`. Raises InvalidRequest for its first error. `param` is the request's field."""
     findings = check(samples, sample_rate, text)
     for finding in findings:
         if finding.severity == "error":
@@ -73,17 +73,17 @@ def require_usable(samples: FloatArray, sample_rate: int, text: str | None, para
 
 
 MAX_RATE = 48_000
-"""Hz of a recording: the model hears 24,000, and 16 clips of 30 seconds still fit into an archive."""
+"""Maximum sample rate of a stored clip in Hz. The model uses 24,000, and 16 clips of 30 seconds fit into an archive."""
 
 
 def read_recording(
     data: bytes, text: str | None, param: str, *, max_seconds: float
 ) -> tuple[Reference, tuple[ClipFinding, ...]]:
-    """Return the clip in a file, at `MAX_RATE` or less, and the warnings of `check`; `text` is what it says.
+    """Return the clip in a file, at `MAX_RATE` or less, and the warnings of `check`. `text` is what is said in it.
 
-    Whoever takes a clip to clone from a client takes it by this. `param` names the field of the request, and begins
-    the message of an error. Raises TooLarge where the clip is longer than `max_seconds`, and InvalidRequest where it
-    can't be read or `check` finds an error.
+    All clips to clone that come from clients are read by this. `param` is the field of the request, and starts the
+    message of an error. Raises TooLarge if the clip is longer than `max_seconds`, and InvalidRequest if it can't be
+    read or `check` finds an error.
     """
     clip = read_clip(data, max_seconds=max_seconds, param=param)
     rate = min(clip.sample_rate, MAX_RATE)
@@ -97,21 +97,22 @@ def read_recording(
 
 @dataclass(frozen=True, eq=False)
 class Combined:
-    """`used` are the numbers of the clips that the reference is made of; the others did not fit in."""
+    """A reference made of clips. `used` has the indexes of those that fit into it."""
 
     reference: Reference
     used: tuple[int, ...]
 
 
 def combine(clips: Sequence[Reference]) -> Combined:
-    """One reference at `SAMPLE_RATE` of one or several clips of a voice, in their order.
+    """Combine one or more clips of a voice, in order, into one reference at `SAMPLE_RATE`.
 
-    Silence around each is cut off, never sound. Between two there is a short pause. Several are brought to the same
-    level: the median of theirs, or as near to it as the loudest peak lets them all; one keeps its own. Those that
-    would make the whole longer than `MAX_SECONDS` are left out with their texts. Where all that are used have a
-    text, half a second of silence follows, which keeps the last sound from going on in what is spoken next; where
-    one has none, the timbre alone is left to clone. Raises InvalidRequest for no clips and for a silent one, and
-    TooLarge if all are too long.
+    Silence around each clip is removed, and there is a short pause between two. Several clips are scaled to the same
+    level: their median, or less if a peak would exceed full scale. A single clip keeps its level. Clips that would make
+    the reference longer than `MAX_SECONDS` are left out together with their texts. If all used clips have a text, half
+    a second of silence follows, so that the last sound does not continue in the speech; if one has no text, only the
+    timbre can be cloned.
+
+    Raises InvalidRequest if there are no clips or one is silent, and TooLarge if all are too long.
     """
     if not clips:
         raise InvalidRequest("A voice needs at least one clip.")
@@ -127,18 +128,18 @@ def combine(clips: Sequence[Reference]) -> Combined:
     return Combined(Reference(np.concatenate(parts), SAMPLE_RATE, text), used)
 
 
-# What is said about a clip.
+# The checks of a clip.
 
 _SILENT = 1e-5
-"""-50 dBFS; levels here are mean squares."""
+"""-50 dBFS. Levels here are mean squares."""
 
 _QUIET = 10**-3.5
-"""-35 dBFS: 9 dB below the usual level of recorded speech (ITU-T P.56 measures it; -26 dBov is common)."""
+"""-35 dBFS: 9 dB below the usual level of recorded speech, -26 dBov as measured by ITU-T P.56."""
 
 _CLIPPED_RUN = 3
 _CLIPPED_SHARE = 0.001
 _CUT_OFF = 10**-1.5
-"""15 dB below the speech: speech that ends by itself has died away further."""
+"""15 dB below the speech. Speech that was not cut off is quieter at its end."""
 
 _LONG_SILENCE = 1.0
 _MIN_SHARE = 0.5
@@ -169,7 +170,7 @@ def _check_sound(samples: FloatArray, speech: Activity) -> list[ClipFinding]:
 
 
 def _clipped(samples: FloatArray) -> int:
-    """Samples at full scale that have such neighbours: a peak that only just gets there is not clipped."""
+    """Return the number of samples at full scale in runs of `_CLIPPED_RUN` or more. A shorter peak is not clipped."""
     full = np.pad(np.abs(samples) >= 0.998, 1).astype(np.int8)
     edges = np.flatnonzero(np.diff(full))
     lengths = edges[1::2] - edges[::2]
@@ -202,11 +203,11 @@ def _check_silence(seconds: float, speech: Activity) -> list[ClipFinding]:
 
 
 _FAR_OFF = 1.5
-"""Factor beyond what is usual from which the text can't be what is said: the model then goes on without an end."""
+"""Factor beyond the usual range from which a text can't be what is said. With such a text, speech may not end."""
 
 
 def _check_text(text: str, seconds: float) -> list[ClipFinding]:
-    """Whether a text can be what is said in so many seconds of speech."""
+    """Check whether a text can be what is said in `seconds` of speech."""
     lengths = seconds_by_person(text)
     if lengths is None:
         return [_error("text_empty", "The text has no letters; write what the clip says, or leave the text out.")]
@@ -221,29 +222,29 @@ def _check_text(text: str, seconds: float) -> list[ClipFinding]:
     return []
 
 
-# What is made of several.
+# How clips are combined.
 
 _PAD_SECONDS = 0.1
-"""Kept around speech, for what is too weak to be found: breath, and the end of an s."""
+"""Kept around the speech for sounds that are too quiet to be found, such as breath or the end of an s."""
 
 _PAUSE_SECONDS = 0.2
-"""0.3 s or so with what is kept around speech."""
+"""With what is kept around the speech, the pause is about 0.3 s."""
 
 _RUN_OUT_SECONDS = 0.5
 _EDGE_SECONDS = 0.005
-"""A clip that begins or ends in the middle of a sound is faded for so long, so that it does not click."""
+"""Length of the fades at both ends, so that a clip that is cut in the middle of a sound does not click."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Trimmed:
-    """A clip at `SAMPLE_RATE`; `level` is the mean square of its speech."""
+    """A clip at `SAMPLE_RATE`. `level` is the mean square of its speech."""
 
     samples: FloatArray
     level: float
 
 
 def _trimmed(clip: Reference) -> _Trimmed:
-    """The clip at `SAMPLE_RATE` without the silence around it. Raises InvalidRequest if that is all there is."""
+    """Return the clip at `SAMPLE_RATE` without the silence around it. Raises InvalidRequest if it is all silent."""
     samples = resample(clip.samples, clip.sample_rate, SAMPLE_RATE)
     speech = find_speech(samples, SAMPLE_RATE)
     if speech is None:
@@ -257,7 +258,7 @@ def _trimmed(clip: Reference) -> _Trimmed:
 
 
 def _fitting(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Numbers of those that fit, each taken in turn where there is still room for all of it."""
+    """Return the indexes of the clips that fit, taken in order. `sizes` are in samples."""
     used: list[int] = []
     room = round(MAX_SECONDS * SAMPLE_RATE)
     for number, size in enumerate(sizes):
@@ -269,7 +270,7 @@ def _fitting(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _matched(clips: Sequence[_Trimmed]) -> list[FloatArray]:
-    """All at the same level, and no sample beyond full scale; one clip alone as it is."""
+    """Return all clips at the same level, without exceeding full scale. A single clip is not changed."""
     level = statistics.median(clip.level for clip in clips)
     gains = [(level / clip.level) ** 0.5 for clip in clips]
     peak = max(gain * float(np.abs(clip.samples).max()) for gain, clip in zip(gains, clips, strict=True))
@@ -277,7 +278,7 @@ def _matched(clips: Sequence[_Trimmed]) -> list[FloatArray]:
 
 
 def _joined(texts: Sequence[str | None]) -> str | None:
-    """One text of several, with a blank between them where their script has blanks; None if one is missing."""
+    """Join the texts, with spaces if their script has spaces. Return None if one is missing."""
     joined = ""
     for text in texts:
         if not text or not text.strip():
@@ -288,7 +289,7 @@ def _joined(texts: Sequence[str | None]) -> str | None:
 
 
 def _unspaced(character: str) -> bool:
-    """Whether it is Chinese or Japanese, or their punctuation; Korean has blanks."""
+    """Return whether a character is Chinese or Japanese, including punctuation. Korean has spaces."""
     return unicodedata.east_asian_width(character) in {"W", "F"} and not unicodedata.name(character, "").startswith(
         "HANGUL"
     )

@@ -1,4 +1,4 @@
-"""What is done to chunks of samples while more of them are still being made, off the event loop."""
+"""Processes and encodes chunks of samples off the event loop, while more are still being generated."""
 
 import asyncio
 import contextlib
@@ -16,19 +16,19 @@ _T = TypeVar("_T")
 
 
 class Processor(Protocol):
-    """Changes sound as it comes."""
+    """Changes samples as they arrive."""
 
     def feed(self, samples: FloatArray) -> FloatArray:
-        """float32 [samples], any number, -> what has become certain, perhaps nothing."""
+        """Add float32 [samples], and return the samples that are ready, perhaps none."""
 
     def finish(self) -> FloatArray:
-        """The rest."""
+        """Return the rest."""
 
 
 async def processed(
     chunks: AsyncGenerator[FloatArray, None], make: Callable[[], Processor]
 ) -> AsyncGenerator[FloatArray, None]:
-    """The chunks as a processor gives them back, none empty. They are closed with it."""
+    """Yield the output of a processor for the chunks, never empty. Closing this also closes `chunks`."""
     async with contextlib.aclosing(chunks):
         processor = await asyncio.to_thread(make)
         async for chunk in chunks:
@@ -39,7 +39,7 @@ async def processed(
 
 
 async def encoded(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> AsyncGenerator[bytes, None]:
-    """The bytes of one file as they become certain, none of the pieces empty."""
+    """Yield the bytes of one file as they are ready, never empty."""
     with contextlib.closing(open_encoder(audio_format)) as encoder:
         async for chunk in chunks:
             if piece := await in_thread(partial(encoder.feed, chunk)):
@@ -49,14 +49,17 @@ async def encoded(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) 
 
 
 async def whole(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) -> tuple[bytes, int]:
-    """The file in one piece, which knows its length, and the samples in it."""
+    """Return the complete file, which has its length in it, and its number of samples."""
     gathered = [chunk async for chunk in chunks]
     audio = await asyncio.to_thread(lambda: encode(np.concatenate(gathered), audio_format))
     return audio, sum(chunk.size for chunk in gathered)
 
 
 async def in_thread(work: Callable[[], _T]) -> _T:
-    """What `work` returns, off the event loop; waited for even when cancelled: its object has one user at a time."""
+    """Run `work` on a thread and return its result.
+
+    If cancelled, this still waits for the thread, because the objects that it uses may have one user at a time.
+    """
     task = asyncio.create_task(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Faster or slower speech at its own pitch, while it is still being made. Knows no protocol and no format."""
+"""Changes the speed of speech but not its pitch, while it is still being generated."""
 
 import math
 
@@ -11,11 +11,11 @@ from .libav import NOTHING, Filters
 
 
 class Stretcher:
-    """Takes mono float32 [samples] at `SAMPLE_RATE` in any split, gives them back `speed` times as fast.
+    """Makes mono float32 [samples] at `SAMPLE_RATE`, fed in any split, `speed` times as fast.
 
-    Waveform similarity overlap-add (WSOLA) by libav's `atempo` filter, so a voice keeps its pitch. What comes out
-    depends on the samples alone, not on how they were split, lags behind by some 100 ms, and ends within 25 ms of
-    the input's length divided by `speed`. A speed of 1 gives back what it is fed, at once.
+    Uses waveform similarity overlap-add (WSOLA), libav's `atempo` filter, which keeps the pitch. The output depends on
+    the samples only, not on how they were split. It lags by about 100 ms, and its length is within 25 ms of the input's
+    length divided by `speed`. A speed of 1 returns the input at once.
     """
 
     def __init__(self, speed: float) -> None:
@@ -26,7 +26,7 @@ class Stretcher:
         self._given = 0
 
     def feed(self, samples: FloatArray) -> FloatArray:
-        """float32 [samples], any number, -> what has become certain, perhaps nothing."""
+        """Add float32 [samples], and return the samples that are ready, perhaps none."""
         if self._filters is None:
             return samples
         self._fed += samples.size
@@ -35,29 +35,29 @@ class Stretcher:
         return out
 
     def finish(self) -> FloatArray:
-        """The rest; nothing may be fed after it."""
+        """Return the rest. Nothing may be fed afterwards."""
         if self._filters is None:
             return NOTHING
         length = round(self._fed / self._speed) + _LATEST if self._fed else 0
-        # atempo drops what does not fill its last window: silence follows, to be dropped in place of speech.
+        # atempo drops what does not fill its last window, so silence is added, to be dropped instead of speech.
         return self._push(self._filters, np.zeros(_RUN_OUT, np.float32))[: max(0, length - self._given)]
 
     def _push(self, filters: Filters, samples: FloatArray) -> FloatArray:
-        """Push in blocks of one size: atempo rounds per block, so that another split would sound different."""
+        """Feed the filters in blocks of one size: atempo rounds per block, so another split would sound different."""
         return np.concatenate([NOTHING, *map(filters.feed, self._blocks.take(samples))])
 
 
 _WINDOW = 1024
-"""Samples that atempo shifts as one: the power of two that reaches 1/24 s."""
+"""Samples that atempo moves together: the smallest power of two of at least 1/24 s."""
 
 _LATEST = _WINDOW // 2
-"""How much later than its due time a sample may come out: the filter looks that far for a place that fits."""
+"""Samples by which the output may be late: the filter searches that far for a matching position."""
 
 _RUN_OUT = 8 * _WINDOW
-"""More than both stages of the highest speed hold back."""
+"""More samples than both stages hold back at the highest speed."""
 
 
 def _stages(speed: float) -> list[float]:
-    """Equal factors within 0.5..2 that multiply to `speed`: above 2, atempo skips samples instead of blending them."""
+    """Return equal factors from 0.5 to 2 with the product `speed`. Above 2, atempo would skip samples."""
     count = math.ceil(abs(math.log2(speed)))
     return [speed ** (1 / count)] * count
