@@ -1,1 +1,1 @@
-"""What the server keeps on disk: voices, the history of what was spoken, clips for a while."""
+"""What the server stores on disk: voices, the history of what was spoken, and temporary clips."""

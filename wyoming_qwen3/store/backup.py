@@ -1,4 +1,4 @@
-"""Whether somebody is making a backup of a folder; knows nothing of what is in it."""
+"""Detects that a backup of a folder is being made."""
 
 import time
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 MARKER = ".backup"
 
 _MAX_BACKUP_SECONDS = 3600.0
-"""A backup that was broken off may have left its marker."""
+"""After this time the marker is ignored: a backup that was interrupted may have left it."""
 
 
 class Backup:
-    """A backup of a folder is being made for as long as there is a file `.backup` in it, for an hour at most.
+    """A backup of a folder is being made while there is a file `.backup` in it, for an hour at most.
 
-    What packs the folder fails when a file is gone that it has seen, and takes files one after the other: meanwhile
-    nothing should be removed, and what lies in two files should not move from one to the other.
+    The program that makes it fails if a file that it has listed disappears, and it reads one file after another. So
+    meanwhile no file should be removed, and no data should move from one file to another.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -21,7 +21,7 @@ class Backup:
         self._seen: tuple[int, float] | None = None
 
     def running(self) -> bool:
-        """Whether it is being made now. Looks at the disk."""
+        """Return whether a backup is being made now. Reads the disk."""
         try:
             written = self._marker.stat().st_mtime_ns
         except OSError:

@@ -1,7 +1,7 @@
-"""Audio that is kept for a while: uploads, previews, rendered conversations.
+"""Stores audio for a limited time: uploads, previews and rendered conversations.
 
-Knows no format: what is in a clip, and how long it is, was found out by who adds it. The folder is the only record;
-a file's name says its id, length and type, its time when it came.
+Knows no audio format: the caller passes a clip's type and length. There is no record besides the folder. A file's name
+contains the clip's ID, length and type; its modification time is when the clip was added.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from wyoming_qwen3.core.errors import InvalidRequest, NotFound, TooLarge
 from . import files
 
 EXTENSIONS = ("aac", "flac", "m4a", "mp3", "mp4", "ogg", "opus", "pcm", "wav", "webm")
-"""The types of clips that are taken."""
+"""Types of clips that are accepted."""
 
 _NAME = re.compile(rf"(?P<id>[0-9a-f-]{{36}})_(?P<milliseconds>\d+)\.(?P<extension>{'|'.join(EXTENSIONS)})")
 
 
 @dataclass(frozen=True)
 class StoredClip:
-    """One clip: its id, a UUID; the extension of its type; its size, length, and when it came (since 1970)."""
+    """A clip: its ID, a UUID; the extension of its type; its size; its length; and when it was added, since 1970."""
 
     id: str
     extension: str
@@ -34,13 +34,14 @@ class StoredClip:
 
 
 class Clips:
-    """The clips in one folder, which nobody else writes to. For one event loop, which none of its methods blocks.
+    """The clips in a folder to which nothing else writes. For one event loop; no method blocks it.
 
-    The oldest go when there is no room. What is too old is not given out, and goes when the next one comes.
+    When the folder is full, the oldest clips are removed. Expired clips are no longer available, and are removed when
+    the next clip is added.
     """
 
     def __init__(self, folder: Path, most_bytes: int = 512 * 2**20, keep_seconds: float = 24 * 3600.0) -> None:
-        """`most_bytes` bounds all clips together."""
+        """`most_bytes` is the maximum size of all clips together."""
         self._folder = folder
         self._most_bytes = most_bytes
         self._keep_seconds = keep_seconds
@@ -48,28 +49,28 @@ class Clips:
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
-        """Find what is there, and remove what is too old. Raises StorageFailed."""
+        """Read the folder and remove expired clips. Raises StorageFailed."""
         found = await asyncio.to_thread(_find, self._folder)
         self._clips = {clip.id: clip for clip in sorted(found, key=lambda clip: clip.created_at)}
         async with self._changing:
             await self._make_room()
 
     async def add(self, data: bytes, extension: str, seconds: float) -> StoredClip:
-        """Keep a clip of that type and length.
+        """Store a clip of the type `extension`.
 
-        Raises InvalidRequest for a type that is not taken, TooLarge for what would never fit, and StorageFailed; then
-        all others are as they were.
+        Raises InvalidRequest for a type that is not accepted, TooLarge for a clip that would never fit, and
+        StorageFailed. Other clips are not changed then.
         """
         if extension not in EXTENSIONS:
             raise InvalidRequest(f"A clip must be one of {', '.join(EXTENSIONS)}, not {extension}.")
         if len(data) > self._most_bytes:
             raise TooLarge(f"A clip may have at most {self._most_bytes} bytes, but this one has {len(data)}.")
         clip = StoredClip(str(uuid.uuid4()), extension, len(data), round(seconds, 3), time.time())
-        await asyncio.shield(self._add(clip, data))  # a file without its clip would stay
+        await asyncio.shield(self._add(clip, data))  # else the file would stay, without a clip
         return clip
 
     def get(self, clip_id: str) -> StoredClip:
-        """One clip. Raises NotFound, also when its time is over."""
+        """Return a clip. Raises NotFound, also if it has expired."""
         clip = self._clips.get(clip_id)
         if clip is None or self._expired(clip):
             hours = self._keep_seconds / 3600
@@ -77,15 +78,15 @@ class Clips:
         return clip
 
     def path(self, clip_id: str) -> Path:
-        """Where its file lies, to be opened soon: it may go at any time. Raises NotFound."""
+        """Return the path of a clip's file, which may be removed at any time. Raises NotFound."""
         return self._path(self.get(clip_id))
 
     def expires_at(self, clip: StoredClip) -> float:
-        """Until when it is given out, in seconds since 1970."""
+        """Return when a clip expires, in seconds since 1970."""
         return clip.created_at + self._keep_seconds
 
     async def delete(self, clip_id: str) -> None:
-        """Remove one clip. Raises NotFound and StorageFailed."""
+        """Remove a clip. Raises NotFound and StorageFailed."""
         async with self._changing:
             await asyncio.shield(self._remove([self.get(clip_id)]))
 
@@ -96,7 +97,7 @@ class Clips:
             await self._make_room()
 
     async def _make_room(self) -> None:
-        """Remove what is too old, and the oldest until the rest fits."""
+        """Remove expired clips, and the oldest ones until the rest fits."""
         room = self._most_bytes - sum(clip.bytes for clip in self._clips.values())
         leaving = []
         for clip in self._clips.values():
@@ -119,7 +120,7 @@ class Clips:
 
 
 def _find(folder: Path) -> list[StoredClip]:
-    """The clips in a folder, which is made if need be; what was half-written goes."""
+    """Return the clips in a folder. Create it if needed, and remove incomplete files."""
     found = []
     with files.storing():
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""A SQLite file for an event loop: migrations, one thread that writes and one that reads.
+"""A SQLite file for use from an event loop: migrations, one thread that writes, and one that reads.
 
-Knows no table: what is written and read is up to the functions it is given.
+Knows no tables: callers pass functions that read and write.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LOGGER = logging.getLogger(__name__)
 _BUSY_SECONDS = 5.0
 
 _CHECKPOINT_PAGES = 1000
-"""SQLite's own default."""
+"""Pages in the log from which SQLite moves them to the file: its default."""
 
 _T = TypeVar("_T")
 
@@ -30,17 +30,17 @@ Connection: TypeAlias = sqlite3.Connection
 
 
 class Database:
-    """One SQLite file. Reads see what was committed when they began, and never wait for a write.
+    """A SQLite file. A read sees what was committed when it started, and never waits for a write.
 
-    Its methods are called on an event loop and never block it. All raise StorageFailed when the file can't be
-    read or written.
+    Call its methods from an event loop; they never block it. All raise StorageFailed if the file can't be read or
+    written.
     """
 
     def __init__(self, path: Path, migrations: Sequence[str], still: Callable[[], bool] = lambda: False) -> None:
-        """`migrations[n]` is the script that brings version n to n + 1; a new file is of version 0.
+        """`migrations[n]` is the script from version n to n + 1. A new file has version 0.
 
-        While `still`, which is called on a thread, is true, the file is not written to, but the log beside it alone:
-        then copies of the two, made one after the other, are a whole database.
+        While `still` returns True, SQLite writes to its log only and not to the file, so that copies of the two are a
+        valid database even if one is made after the other. `still` is called on a thread.
         """
         self._path = path
         self._migrations = migrations
@@ -49,10 +49,10 @@ class Database:
         self._reader = _Lane("database-read")
 
     async def open(self) -> Path | None:
-        """Open, and migrate in one transaction a version.
+        """Open the file and migrate it, in one transaction per version.
 
-        A corrupt file is moved aside, a new one begun, and where the corrupt one lies now returned. Raises
-        StorageFailed also for a file of a newer version than this program knows.
+        A corrupt file is moved aside and replaced by a new one, and its new path is returned. Also raises StorageFailed
+        if the file has a newer version than this program knows.
         """
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(self.close)
@@ -62,20 +62,20 @@ class Database:
         return aside
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
-        """What `work` returns; its statements are one transaction, undone if it raises."""
+        """Run `work` in a transaction and return its result. The transaction is rolled back if `work` raises."""
         return await self._writer.transact("BEGIN IMMEDIATE", work, self._set_checkpoints)
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
-        """What `work` returns; all its statements see the same state, and it can't write."""
+        """Run `work` and return its result. All of its statements see the same state, and it can't write."""
         return await self._reader.transact("BEGIN", work)
 
     async def close(self) -> None:
-        """Finish what was asked for, and close. Closing again does nothing."""
+        """Finish all reads and writes, and close. Closing again does nothing."""
         await self._reader.close()
         await self._writer.close()
 
     def _set_checkpoints(self, connection: Connection) -> None:
-        """Have SQLite move what is in the log to the file now and then, or not."""
+        """Let SQLite move the log to the file now and then, or not while `still`."""
         connection.execute(f"PRAGMA wal_autocheckpoint = {0 if self._still() else _CHECKPOINT_PAGES}")
 
     def _open_writer(self) -> tuple[Connection, Path | None]:
@@ -116,7 +116,7 @@ class Database:
             )
         for number in range(version, newest):
             script = f"BEGIN IMMEDIATE; {self._migrations[number]}; PRAGMA user_version = {number + 1}; COMMIT"
-            connection.executescript(script)  # what fails in it is undone as the connection is closed
+            connection.executescript(script)  # rolled back on close if it fails
 
     def _move_aside(self) -> Path:
         ending = time.strftime(".corrupt-%Y%m%d-%H%M%S")
@@ -127,18 +127,18 @@ class Database:
 
 
 class _Damaged(sqlite3.DatabaseError):
-    """SQLite's own check found damage; the message says which."""
+    """SQLite's own check found damage. The message describes it."""
 
 
 class _Lane:
-    """A connection and the one thread that uses it."""
+    """A connection and the only thread that uses it."""
 
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(1, name)
         self._connection: Connection | None = None
 
     async def run(self, opening: Callable[[], tuple[Connection, _T]]) -> _T:
-        """Take the connection that `opening` makes on the thread; its second result is returned."""
+        """Call `opening` on the thread, keep the connection that it returns, and return its second result."""
 
         def work() -> _T:
             with _translated():
@@ -173,13 +173,13 @@ class _Lane:
                 result = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # a full disk has ended it already
+                if connection.in_transaction:  # after a full disk there is none any more
                     connection.execute("ROLLBACK")
                 raise
         return result
 
     def _close(self) -> None:
-        with contextlib.suppress(RuntimeError):  # of an executor that is shut down already
+        with contextlib.suppress(RuntimeError):  # the executor was shut down before
             self._executor.submit(self._disconnect).result()
         self._executor.shutdown()
 
@@ -197,7 +197,7 @@ def _connect(path: Path) -> Connection:
 
 
 def _corrupt(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code in an extended code
     return isinstance(error, _Damaged) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whenever the power goes; knows nothing of what is in them."""
+"""Writes files and folders so that they are complete or absent, even after a power failure."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @contextmanager
 def storing() -> Iterator[None]:
-    """Turn an OSError into StorageFailed, whose sentence holds the system's reason but no path."""
+    """Turn an OSError into StorageFailed, with the system's reason but without a path in its message."""
     try:
         yield
     except OSError as error:
@@ -24,7 +24,7 @@ def storing() -> Iterator[None]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole, in place of any that is there. Raises StorageFailed; then the old one is as it was."""
+    """Write a file, or replace it. Raises StorageFailed; an old file is not changed then."""
     partial = _beside(path)
     try:
         with storing():
@@ -35,17 +35,17 @@ def write_file(path: Path, data: bytes) -> None:
             partial.replace(path)
             _sync(path.parent)
     except BaseException:
-        with suppress(OSError):  # on a disk that has become read-only it fails too; what stays is swept
+        with suppress(OSError):  # fails too if the disk became read-only; `sweep` removes it
             partial.unlink(missing_ok=True)
         raise
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its place at `path` when the block ends well, and else is removed.
+    """Yield a temporary folder to fill. It is moved to `path` at the end of the block, or removed if the block raises.
 
-    There must be nothing at `path` yet. Files are to be written with `write_file`. Raises StorageFailed, for an
-    OSError in the block too.
+    Nothing may exist at `path` yet. Write files with `write_file`. Raises StorageFailed, also for an OSError in the
+    block.
     """
     partial = _beside(path)
     try:
@@ -61,10 +61,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there; nobody sees it half removed.
+    """Remove a file, or a folder with its content, if it exists. It disappears from `path` in one step.
 
-    Raises StorageFailed where it stays as it was. What can't be removed after it left its place is logged, and
-    goes with the next `sweep`.
+    Raises StorageFailed if that fails; nothing has changed then. If its data can't be removed afterwards, that is
+    logged, and the next `sweep` tries again.
     """
     aside = _beside(path)
     with storing():
@@ -77,9 +77,9 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what was half-written or half-removed directly in `folder`, if that exists, when the program was ended.
+    """Remove files and folders directly in `folder` that were incomplete when the program ended.
 
-    Only for a folder in which nobody writes. What can't be removed is logged.
+    `folder` need not exist. Nothing else may write to it meanwhile. What can't be removed is logged.
     """
     for path in sorted(folder.glob(f".*{_PARTIAL}")):
         _discard(path)
@@ -93,9 +93,9 @@ def _beside(path: Path) -> Path:
 
 
 def _sync(folder: Path) -> None:
-    """Have the names in a folder survive a power failure, where the file system can promise that.
+    """Make the names in a folder survive a power failure, if the file system supports that.
 
-    Never raises, for it follows a change that has been made; network file systems often refuse it.
+    Never raises, because the change itself has been made. Network file systems often refuse this.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,4 +1,4 @@
-"""One server for each folder of kept things: two would sweep away what the other is just writing."""
+"""Allows one server per data folder: two would remove each other's incomplete files."""
 
 import contextlib
 import fcntl
@@ -14,10 +14,10 @@ _LOGGER = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder, which is made if need be, for as long as the context lasts; a killed process lets go of it.
+    """Lock the folder within the context, and create it if needed. A killed process releases the lock.
 
-    Raises StorageFailed where another process holds it. One that can't be made or opened is nobody's to hold: a
-    warning is all then, for there is speech without it.
+    Raises StorageFailed if another process has locked it. If the folder can't be created or opened, only a warning is
+    logged, because the server can speak without it.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -38,5 +38,5 @@ def _lock(handle: int, folder: Path) -> None:
         raise StorageFailed(
             f"{folder} is in use by another server; stop that one, or give this one another --data-dir."
         ) from error
-    except OSError as error:  # some network disks have no locks
+    except OSError as error:  # some network file systems have no locks
         _LOGGER.warning("%s can't be locked, so see that no other server uses it: %s", folder, error.strerror)

@@ -1,1 +1,1 @@
-"""What was spoken: FLAC files, and a database to search."""
+"""The history of what was spoken: FLAC files, and a database to search."""

@@ -1,6 +1,6 @@
-"""The history's nouns, and its tables: each function here is some statements on an open connection.
+"""The tables of the history and the data in them. Each function runs statements on an open connection.
 
-Knows no files, threads or time of day.
+Knows no files, threads or clock.
 """
 
 import json
@@ -14,16 +14,16 @@ from wyoming_qwen3.store.database import Connection
 from .recording import Facts
 
 MAX_ITEMS = 200
-"""Entries on one page."""
+"""Maximum number of entries on one page."""
 
 _MAX_QUERY = 200
-"""Characters to search for; each word of them is a condition, and SQLite takes some hundreds."""
+"""Maximum length of a search. Each of its words is a condition, and SQLite accepts some hundreds."""
 
 _GRAM = 3
-"""Characters that the index of texts knows; shorter words are looked for in each text."""
+"""Characters per entry in the index of texts. Shorter words are searched for in each text."""
 
 MIGRATIONS = (
-    # What a condition may read lies before the long columns. A text is never changed, so no trigger follows that.
+    # Columns that conditions read come before the long ones. A text never changes, so there is no trigger for updates.
     """
     CREATE TABLE entries (
         number INTEGER PRIMARY KEY,
@@ -64,26 +64,26 @@ MIGRATIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class StoredGeneration(Facts):
-    """One generation that is kept."""
+    """A generation in the history."""
 
     id: str
-    """A UUID, also the name of its audio file."""
+    """A UUID; also the name of the audio file."""
 
     created_at: float
-    """Seconds since 1970, when it began."""
+    """Start of the generation, in seconds since 1970."""
 
     duration: float
     """Seconds of audio."""
 
     bytes: int
-    """Of its audio file."""
+    """Size of the audio file."""
 
     favorite: bool = False
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is kept; None is without limit. Favorites are neither counted nor cleaned up."""
+    """Limits of the history; None is unlimited. Favorites are neither counted nor removed."""
 
     days: float | None = None
     entries: int | None = None
@@ -92,10 +92,10 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationQuery:
-    """What to look for. None leaves a condition out; raises InvalidRequest for what is out of range."""
+    """What to search for; None is no condition. Raises InvalidRequest for values out of range."""
 
     q: str | None = None
-    """All of its words, each anywhere in the text; small and capital letters are the same."""
+    """Words that must all be in the text, anywhere. Case is ignored."""
 
     voice: str | None = None
     model: str | None = None
@@ -115,7 +115,7 @@ class GenerationQuery:
     def __post_init__(self) -> None:
         if self.q is not None and len(self.q) > _MAX_QUERY:
             raise InvalidRequest(f"q must have at most {_MAX_QUERY} characters, but has {len(self.q)}.", param="q")
-        if self.sort not in ("created_at", "duration"):  # it becomes SQL
+        if self.sort not in ("created_at", "duration"):  # it becomes part of the SQL
             raise InvalidRequest("sort must be created_at or duration.", param="sort")
         if not 1 <= self.limit <= MAX_ITEMS:
             raise InvalidRequest(f"limit must be between 1 and {MAX_ITEMS}, but is {self.limit}.", param="limit")
@@ -125,7 +125,7 @@ class GenerationQuery:
 
 @dataclass(frozen=True)
 class Page:
-    """Some of what was found, and how many there are."""
+    """Some of the entries that were found, and their total number."""
 
     items: tuple[StoredGeneration, ...]
     total: int
@@ -133,7 +133,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Usage:
-    """How much is kept: entries, those of them that are favorites, and the bytes of their audio."""
+    """Size of the history: the number of entries and of favorites, and the bytes of audio of all entries."""
 
     entries: int
     favorites: int
@@ -142,7 +142,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Removed:
-    """What a clean-up has freed."""
+    """What was removed."""
 
     entries: int
     bytes: int
@@ -162,7 +162,7 @@ def insert(connection: Connection, entry: StoredGeneration) -> None:
 
 
 def get(connection: Connection, entry_id: str) -> StoredGeneration:
-    """The row of that id. Raises NotFound."""
+    """Return the row with an ID. Raises NotFound."""
     row = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE id = ?", (entry_id,)).fetchone()
     if row is None:
         raise not_found()
@@ -170,13 +170,13 @@ def get(connection: Connection, entry_id: str) -> StoredGeneration:
 
 
 def set_favorite(connection: Connection, entry_id: str, favorite: bool) -> StoredGeneration:
-    """The row as it is now. Raises NotFound."""
+    """Change a row and return it. Raises NotFound."""
     connection.execute("UPDATE entries SET favorite = ? WHERE id = ?", (favorite, entry_id))
     return get(connection, entry_id)
 
 
 def search(connection: Connection, query: GenerationQuery) -> Page:
-    """One page of what matches."""
+    """Return one page of the matching rows."""
     where, values = _conditions(query)
     direction = "DESC" if query.descending else "ASC"
     rows = connection.execute(
@@ -190,30 +190,30 @@ def search(connection: Connection, query: GenerationQuery) -> Page:
 
 
 def usage(connection: Connection) -> Usage:
-    """Of all rows together."""
+    """Return the totals of all rows."""
     totals = "SELECT count(*), count(*) FILTER (WHERE favorite), coalesce(sum(bytes), 0) FROM entries"
     return Usage(*connection.execute(totals).fetchone())
 
 
 def ids(connection: Connection) -> set[str]:
-    """Of all rows."""
+    """Return the IDs of all rows."""
     return {row[0] for row in connection.execute("SELECT id FROM entries")}
 
 
 def delete(connection: Connection, entry_ids: Sequence[str]) -> None:
-    """Remove rows, as far as they are there."""
+    """Remove the rows that exist."""
     connection.executemany("DELETE FROM entries WHERE id = ?", ((entry_id,) for entry_id in entry_ids))
 
 
 def delete_before(connection: Connection, time: float) -> dict[str, int]:
-    """Remove all rows older than that, favorites too. Their ids and bytes are returned."""
+    """Remove all rows from before `time`, favorites too. Return their IDs and bytes."""
     return dict(connection.execute("DELETE FROM entries WHERE created_at < ? RETURNING id, bytes", (time,)).fetchall())
 
 
 def delete_beyond(connection: Connection, limits: Limits, now: float) -> dict[str, int]:
-    """Remove the rows beyond the limits, oldest first. Their ids and bytes are returned."""
+    """Remove the rows beyond the limits, oldest first. Return their IDs and bytes."""
     oldest = None if limits.days is None else now - limits.days * 86_400
-    rows = connection.execute(  # a comparison with NULL, which is no limit, holds for no row
+    rows = connection.execute(  # None becomes NULL, which no comparison matches
         """
         DELETE FROM entries WHERE number IN (
             SELECT number FROM (
@@ -228,12 +228,12 @@ def delete_beyond(connection: Connection, limits: Limits, now: float) -> dict[st
 
 
 def not_found() -> NotFound:
-    """What is raised for an id that no row has."""
+    """Return the error for an ID without a row."""
     return NotFound("The history has no entry of that id; it may have been deleted or cleaned up.")
 
 
 def _conditions(query: GenerationQuery) -> tuple[str, list[Any]]:
-    """What follows WHERE, and the values of its places."""
+    """Return the WHERE clause and the values of its placeholders."""
     conditions = {
         "voice = ?": query.voice,
         "model = ?": query.model,
@@ -244,7 +244,7 @@ def _conditions(query: GenerationQuery) -> tuple[str, list[Any]]:
     given = [(sql, _storable(value)) for sql, value in conditions.items() if value is not None]
     words: list[str] = _storable(query.q or "").split()
     if long := [word for word in words if len(word) >= _GRAM]:
-        phrases = " ".join('"' + word.replace('"', '""') + '"' for word in long)  # all of them must match
+        phrases = " ".join('"' + word.replace('"', '""') + '"' for word in long)  # all must match
         given.append(("number IN (SELECT rowid FROM entries_text WHERE entries_text MATCH ?)", phrases))
     given += [("text LIKE ? ESCAPE '\\'", f"%{_escaped(word)}%") for word in words if len(word) < _GRAM]
     favorite = {True: ["favorite"], False: ["NOT favorite"], None: []}[query.favorite]
@@ -252,12 +252,12 @@ def _conditions(query: GenerationQuery) -> tuple[str, list[Any]]:
 
 
 def _escaped(word: str) -> str:
-    """For LIKE."""
+    """Return the text escaped for LIKE."""
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _storable(value: Any) -> Any:
-    """A text without what SQLite can't take or find again: half surrogates and NUL. Others as they are."""
+    """Return a text without lone surrogates and NUL, which SQLite can't store or find; other values as they are."""
     return value.encode(errors="replace").decode().replace("\0", " ") if isinstance(value, str) else value
 
 

@@ -1,6 +1,6 @@
-"""Speech written to disk while it is spoken: lossless, on a thread, and never at the speaker's expense.
+"""Writes speech to disk while it is spoken: lossless, on a thread, and without delaying the speech.
 
-Knows no database: who began a recording is told when its file is there.
+Knows no database: a callback gets the completed file.
 """
 
 import contextlib
@@ -24,46 +24,46 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 _LOGGER = logging.getLogger(__name__)
 
 _MAX_WAITING = 32 * 2**20
-"""Bytes of float32 samples, of all recordings together, that may wait for the disk: five and a half minutes."""
+"""Bytes of float32 samples that may wait for the disk, of all recordings together: five and a half minutes."""
 
 _COMPLAIN_SECONDS = 60.0
-"""A disk that is full fails with every sentence; once a minute is said often enough."""
+"""Seconds between two warnings. A full disk fails with every sentence."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of a generation once it has been spoken, but for its audio."""
+    """What is stored about a generation besides its audio."""
 
     text: str
     source: str
-    """The surface that asked: "wyoming", "speech", "batch", "realtime" ..."""
+    """The surface of the request: "wyoming", "speech", "batch", "realtime" ..."""
 
     voice: str
-    """Its name as a person sees it."""
+    """Name of the voice, as a person sees it."""
 
     model: str
     language: str | None
-    """Its code, None where the model told by the text."""
+    """Code of the language; None if the model detected it from the text."""
 
     params: dict[str, Any]
-    """JSON: everything that is needed to speak it again."""
+    """Everything that is needed to speak it again, as JSON."""
 
     seed: int | None
     first_audio: float
-    """Seconds from the request to the first sound."""
+    """Seconds from the request to the first audio."""
 
     wall: float
-    """Seconds from the request to the last sound."""
+    """Seconds from the request to the last audio."""
 
     outcome: Literal["whole", "cut"]
-    """"cut" where it was to end before its text does."""
+    """"cut" if a limit ended it before the end of the text."""
 
 
 @dataclass(frozen=True)
 class AudioFile:
-    """A recording that lies whole on the disk."""
+    """A complete recording on disk."""
 
     path: Path
     samples: int
@@ -71,17 +71,17 @@ class AudioFile:
 
 
 class Recorder:
-    """The thread that writes all recordings. What waits for it is bounded, and so are its complaints."""
+    """The thread that writes all recordings. The amount of waiting samples and the number of warnings are limited."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, "recordings")
         self._emptied: Future[None] | None = None
-        self._taken = 0  # written by the event loop only
-        self._done = 0  # written by the thread only
+        self._taken = 0  # changed by the event loop only
+        self._done = 0  # changed by the thread only
         self._quiet_until = 0.0
 
     def submit(self, size: int, work: Callable[[], _T]) -> "Future[_T] | None":
-        """Have `work` done, in order. None when `size` more bytes are too many, or after close()."""
+        """Queue `work` of `size` bytes for the thread. Return None if that is too much, or after `close`."""
         if self._emptied is not None:
             return None
         if size and self._taken - self._done + size > _MAX_WAITING:
@@ -91,14 +91,14 @@ class Recorder:
         return self._executor.submit(self._run, size, work)
 
     def complain(self, problem: str) -> None:
-        """One warning, at most once a minute."""
+        """Log a warning, at most once a minute."""
         now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + _COMPLAIN_SECONDS
             _LOGGER.warning("A generation is not kept in the history: %s", problem)
 
     def close(self) -> "Future[None]":
-        """Take no more. What was submitted is still done; the future is done when all of it is."""
+        """Accept no more work. The returned future is done when all queued work is."""
         if self._emptied is None:
             self._emptied = self._executor.submit(lambda: None)
             self._executor.shutdown(wait=False)
@@ -112,9 +112,9 @@ class Recorder:
 
 
 class Recording:
-    """One generation being kept. Its methods are called on the event loop, return at once and never raise.
+    """A generation that is being recorded. Call its methods on the event loop; they return at once and never raise.
 
-    To be ended by finish() or discard(). What goes wrong costs this entry alone, and is logged.
+    End it with `finish` or `discard`. A failure is logged and discards this recording only.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Recording:
         recorder: Recorder,
         keep: "Callable[[Recording, Facts, Future[AudioFile | None]], None]",
     ) -> None:
-        """`path` is where the audio will lie; `keep` is called by finish(), with the file that is being completed."""
+        """`path` is the path of the audio. `finish` calls `keep` with a future of the completed file."""
         self.id = entry_id
         self.created_at = time.time()
         self._recorder = recorder
@@ -133,12 +133,12 @@ class Recording:
         self._ended = False
 
     def feed(self, samples: FloatArray) -> None:
-        """Keep float32 [samples] in [-1, 1] at 24 kHz, mono, which nobody may change after this."""
+        """Add mono float32 [samples] in [-1, 1] at 24 kHz. They must not be changed afterwards."""
         if not self._ended and self._submit(samples.nbytes, lambda: self._writing.write(samples)) is None:
             self.discard()
 
     def finish(self, facts: Facts) -> None:
-        """It has been spoken: complete the file, and then keep the facts. Without any samples nothing is kept."""
+        """Complete the file and keep the facts. Without any samples nothing is kept."""
         if not self._ended:
             self._ended = True
             completing = self._submit(0, self._writing.complete)
@@ -146,7 +146,7 @@ class Recording:
                 self._keep(self, facts, completing)
 
     def discard(self) -> None:
-        """Keep nothing of it. After finish() this does nothing."""
+        """Keep nothing. After `finish` this does nothing."""
         if not self._ended:
             self._ended = True
             self._submit(0, self._writing.abandon)
@@ -155,12 +155,12 @@ class Recording:
         return self._recorder.submit(size, lambda: self._attempt(work))
 
     def _attempt(self, work: Callable[[], _T]) -> _T | None:
-        """On the thread. After a failure nothing more is tried."""
+        """Run `work` on the thread, unless something has failed before."""
         if self._writing.failed:
             return None
         try:
             return work()
-        except Exception as error:  # whatever it is: the speech goes on, this entry does not
+        except Exception as error:  # any failure discards this entry, and not the speech
             self._ended = True
             self._recorder.complain(_reason(error))
             self._writing.fail()
@@ -168,7 +168,7 @@ class Recording:
 
 
 class _Writing:
-    """PATH.part that becomes PATH. Nothing touches the disk before the first samples."""
+    """Writes PATH.part and renames it to PATH. Nothing is written before the first samples."""
 
     def __init__(self, path: Path) -> None:
         self.failed = False
@@ -184,7 +184,7 @@ class _Writing:
         self._samples += len(samples)
 
     def complete(self) -> AudioFile | None:
-        """The file in its place, None where there was nothing to write."""
+        """Move the file to its path and return it; None if there were no samples."""
         if self._flac is None:
             return None
         size = self._flac.close()
@@ -200,12 +200,12 @@ class _Writing:
 
     def fail(self) -> None:
         self.failed = True
-        with contextlib.suppress(OSError, soundfile.SoundFileError):  # what stays is swept when the history is opened
+        with contextlib.suppress(OSError, soundfile.SoundFileError):  # the history removes it when it is opened
             self.abandon()
 
 
 class _Flac:
-    """A new FLAC file: 16 bits, 24 kHz, mono."""
+    """A new FLAC file with 16 bits, 24 kHz, mono."""
 
     def __init__(self, path: Path) -> None:
         self._sink = _FlacFile(path)
@@ -219,23 +219,23 @@ class _Flac:
         try:
             self._sound.write(samples)
         except (soundfile.SoundFileError, AssertionError):
-            self._sink.check()  # knows the reason better
+            self._sink.check()  # raises the actual cause, if there is one
             raise
 
     def close(self) -> int:
-        """Have all of it on the disk; its bytes are returned."""
+        """Complete the file on disk, and return its size in bytes."""
         self._sound.close()
         self._sink.check()
         return self._sink.sync_and_close()
 
     def abandon(self) -> None:
-        """Close it, whatever is in it; closing again does nothing."""
+        """Close the file as it is. Closing again does nothing."""
         with contextlib.closing(self._sink):
             self._sound.close()
 
 
 class _FlacFile:
-    """A file as libsndfile wants it, which loses the errors of what it writes while closing. Here they are kept."""
+    """A file for libsndfile, which loses errors while it closes. They are stored here."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
@@ -253,7 +253,7 @@ class _FlacFile:
         return len(data) - len(rest)
 
     def check(self) -> None:
-        """Raise what was kept."""
+        """Raise the stored error, if there is one."""
         if self._error is not None:
             raise self._error
 
@@ -267,7 +267,7 @@ class _FlacFile:
 
 
 def _reason(error: Exception) -> str:
-    """One sentence without paths."""
+    """Return the error as one sentence without paths."""
     if isinstance(error, OSError):
         return "The disk is full." if error.errno == errno.ENOSPC else f"{error.strerror or type(error).__name__}."
     return str(error) or type(error).__name__

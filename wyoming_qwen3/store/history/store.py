@@ -1,7 +1,7 @@
-"""What was spoken: audio in FLAC files, facts in a database, searched, kept within limits.
+"""The history of what was spoken: audio in FLAC files and a searchable database, kept within limits.
 
-A row is inserted when its audio lies whole on the disk, and removed before its audio is, so that whatever is killed
-or fails in between leaves an audio file without a row, or a *.part, which open() sweeps. Knows no protocol.
+A row is inserted after its audio file is complete, and removed before the file is. So an interruption leaves an audio
+file without a row, or a *.part file, and `open` removes those. Knows no protocol.
 """
 
 import asyncio
@@ -33,29 +33,28 @@ _LOGGER = logging.getLogger(__name__)
 _ID = re.compile(r"[0-9a-f-]{36}")
 
 _TIDY_SECONDS = 60.0
-"""Between two automatic clean-ups, where something was added."""
+"""Seconds between two automatic clean-ups while entries are added."""
 
 _IDLE_TIDY_SECONDS = 3600.0
-"""Entries grow too old also while nothing is spoken."""
+"""Seconds between two automatic clean-ups while none is added: entries may become too old."""
 
 _SETTLE_SECONDS = 0.5
 
 _CLOSE_SECONDS = 10.0
-"""What is still being written is waited for so long when the server ends."""
+"""Longest wait for pending writes when the server ends."""
 
 _T = TypeVar("_T")
 
 
 class History:
-    """The generations that are kept. For one event loop, which none of its methods blocks.
+    """The stored generations. For one event loop; no method blocks it.
 
-    FOLDER/history.sqlite3 and FOLDER/audio/ID.flac are its own. Methods that are awaited raise StorageFailed when the
-    disk fails, and NotFound for an id that is not there. While a backup of FOLDER is being made, nothing is removed but
-    on demand.
+    FOLDER/history.sqlite3 and FOLDER/audio/ID.flac belong to it. Methods that are awaited raise StorageFailed if the
+    disk fails, and NotFound for an unknown ID. While a backup of FOLDER is being made, there is no automatic clean-up.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, tidy_seconds: float = _TIDY_SECONDS) -> None:
-        """`tidy_seconds` lie at least between two automatic clean-ups."""
+        """`tidy_seconds` is the shortest time between two automatic clean-ups."""
         self._audio = folder / "audio"
         self._limits = limits
         self._tidy_seconds = tidy_seconds
@@ -69,14 +68,14 @@ class History:
 
     @property
     def limits(self) -> Limits:
-        """What it is cleaned up to."""
+        """Limits of the automatic clean-up."""
         return self._limits
 
     async def open(self) -> str | None:
-        """Open, migrate, sweep what a killed server left half-done, and clean up.
+        """Open and migrate the database, remove incomplete files, and clean up.
 
-        The audio of a corrupt database is moved aside with it, for a person to look through; where that was done it is
-        told in a sentence.
+        A corrupt database is moved aside together with its audio, for a person to look at. Then a sentence about that
+        is returned.
         """
         aside = await self._database.open()
         async with contextlib.AsyncExitStack() as undo:
@@ -92,40 +91,40 @@ class History:
         return f"The history was corrupt: it was moved to {aside.name} and begun anew." if aside else None
 
     def begin(self) -> Recording:
-        """Begin to keep a generation. Touches no disk; its id is that of the entry to be."""
+        """Return a new recording. Its ID will be the entry's. The disk is not used yet."""
         entry_id = str(uuid.uuid4())
         recording = Recording(entry_id, self.audio_path(entry_id), self._recorder, self._keep)
         self._begun.add(recording)
         return recording
 
     async def search(self, query: GenerationQuery) -> Page:
-        """What matches, page by page; what has just been spoken is waited for, for a moment."""
+        """Return a page of matching entries. This waits a moment for entries that are being written."""
         if self._keeping:
             await asyncio.wait(self._keeping.values(), timeout=_SETTLE_SECONDS)
         return await self._database.read(lambda connection: entries.search(connection, query))
 
     async def usage(self) -> Usage:
-        """How much there is."""
+        """Return the size of the history."""
         return await self._database.read(entries.usage)
 
     async def get(self, entry_id: str) -> StoredGeneration:
-        """One entry, also one that is being written just now."""
+        """Return an entry, also one that is being written."""
         await self._settled(entry_id)
         return await self._database.read(lambda connection: entries.get(connection, entry_id))
 
     def audio_path(self, entry_id: str) -> Path:
-        """Where an entry's FLAC file (24 kHz, mono, 16 bits) lies, if there is one. NotFound for what is no id."""
+        """Return the path of an entry's FLAC file (24 kHz, mono, 16 bits). Raises NotFound for an invalid ID."""
         if not _ID.fullmatch(entry_id):
             raise entries.not_found()
         return self._audio / f"{entry_id}.flac"
 
     async def set_favorite(self, entry_id: str, favorite: bool) -> StoredGeneration:
-        """Mark it, so that no automatic clean-up removes it, or no longer."""
+        """Set whether an entry is a favorite, which no automatic clean-up removes."""
         await self._settled(entry_id)
         return await self._database.write(lambda connection: entries.set_favorite(connection, entry_id, favorite))
 
     async def delete(self, entry_id: str) -> None:
-        """Remove one entry, favorite or not."""
+        """Remove an entry, even a favorite."""
 
         def work(connection: Connection) -> dict[str, int]:
             entry = entries.get(connection, entry_id)
@@ -136,17 +135,17 @@ class History:
         await self._remove(work)
 
     async def delete_before(self, time: float) -> Removed:
-        """Remove all entries older than `time` (seconds since 1970), favorites too."""
+        """Remove all entries from before `time`, in seconds since 1970, favorites too."""
         return await self._remove(lambda connection: entries.delete_before(connection, time))
 
     async def clean_up(self, limits: Limits | None = None) -> Removed:
-        """Remove what is beyond the limits, by default the history's own. Favorites stay."""
+        """Remove the entries beyond `limits`, by default the history's own. Favorites stay."""
         return await self._remove(
             lambda connection: entries.delete_beyond(connection, limits or self._limits, time.time())
         )
 
     async def close(self) -> None:
-        """Finish what is being written, for some seconds at most, and close. What is not finished is not kept."""
+        """Wait some seconds for pending writes, and close. What is not complete by then is discarded."""
         if self._tidying is not None:
             self._tidying.cancel()
         for recording in list(self._begun):
@@ -173,20 +172,20 @@ class History:
         )
         try:
             await self._database.write(lambda connection: entries.insert(connection, entry))
-        except Exception as error:  # whatever it is: it costs this entry alone
+        except Exception as error:  # any failure discards this entry only
             self._recorder.complain(str(error))
-            with contextlib.suppress(StorageFailed):  # what stays is swept by open()
+            with contextlib.suppress(StorageFailed):  # `open` removes it
                 await _disk(lambda: _unlink([file.path]))
         self._grown.set()
 
     async def _settled(self, entry_id: str) -> None:
-        """Wait for an entry that is being written. Raises NotFound for what is no id."""
+        """Wait for an entry that is being written. Raises NotFound for an invalid ID."""
         self.audio_path(entry_id)
         if task := self._keeping.get(entry_id):
             await asyncio.wait([task])
 
     async def _remove(self, work: Callable[[Connection], dict[str, int]]) -> Removed:
-        return await asyncio.shield(self._remove_whole(work))  # audio would stay behind, unseen
+        return await asyncio.shield(self._remove_whole(work))  # else audio without a row would stay
 
     async def _remove_whole(self, work: Callable[[Connection], dict[str, int]]) -> Removed:
         removed = await self._database.write(work)
@@ -211,7 +210,7 @@ class History:
                 _LOGGER.warning("The history was not cleaned up: %s", error)
 
     async def _tidy(self) -> None:
-        """Clean up, or later, where a backup is being made: it would miss what goes meanwhile, and fail."""
+        """Clean up, but later if a backup is being made: the backup would fail if files disappear."""
         if await _disk(self._backup.running):
             self._grown.set()
         else:
@@ -223,13 +222,13 @@ class History:
 
 
 async def _disk(work: Callable[[], _T]) -> _T:
-    """What `work` returns, on a thread. Raises StorageFailed."""
+    """Run `work` on a thread and return its result. Raises StorageFailed."""
     with storing():
         return await asyncio.to_thread(work)
 
 
 def _sweep(folder: Path, rows: set[str]) -> list[str]:
-    """Remove what no row has; the rows without a file are returned."""
+    """Remove the files without a row, and return the rows without a file."""
     found = list(folder.iterdir())
     _unlink(file for file in found if file.suffix == ".part" or (file.suffix == ".flac" and file.stem not in rows))
     return list(rows.difference(file.stem for file in found if file.suffix == ".flac"))

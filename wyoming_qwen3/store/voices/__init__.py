@@ -1,1 +1,1 @@
-"""Kept voices: a folder each, with its clips and clone prompts; archives of them."""
+"""Stored voices, each in a folder with its clips and clone prompts, and archives of voices."""

@@ -1,11 +1,11 @@
-"""A voice as one zip file that a person can keep, hand on and bring in elsewhere.
+"""A voice as one zip file, which a person can export and import elsewhere.
 
-    manifest.json                name, manner, design, consent, and what each clip says
-    samples/1.wav                the clips, exactly as they are kept
-    prompts/1.7B.safetensors     what that size of Base made of them; optional
+    manifest.json                name, manner, design, consent, and the text of each clip
+    samples/1.wav                the clips, exactly as they are stored
+    prompts/1.7B.safetensors     the clone prompt of that size of Base; optional
 
-What is brought in is not trusted: only these members are read, one by one into memory and no further than is allowed,
-whatever their headers say; nothing is extracted. Knows not where voices lie.
+An imported archive is not trusted. Only these members are read, one by one into memory and up to a limit, whatever
+their headers say. Nothing is extracted to disk. Knows no folders.
 """
 
 import json
@@ -27,12 +27,12 @@ from .voice import Design, KeptVoice, Manner, VoiceType
 MEDIA_TYPE = "application/zip"
 
 MAX_SECONDS = 60
-"""Of one clip."""
+"""Maximum length of a clip."""
 
 
 @dataclass(frozen=True, eq=False)
 class VoiceArchive:
-    """What an archive holds, checked."""
+    """The checked content of an archive."""
 
     name: str
     type: VoiceType
@@ -44,10 +44,10 @@ class VoiceArchive:
 
 
 def pack(voice: KeptVoice, recordings: Sequence[Reference], prompts: Mapping[Size, ClonePrompt]) -> bytes:
-    """The archive of a voice: `recordings` are its samples in their order, `prompts` what was extracted of them all.
+    """Return the archive of a voice. `recordings` are its clips in order; `prompts` were extracted from all of them.
 
-    The same voice gives the same bytes, but for prompts, whose metadata safetensors writes in any order. Raises
-    TooLarge for one that does not fit into what `unpack` takes.
+    The same voice gives the same bytes, except for prompts: safetensors writes their metadata in any order. Raises
+    TooLarge if the archive is larger than `unpack` accepts.
     """
     members = {_MANIFEST: _write_manifest(voice, recordings)}
     members |= {_sample_file(number): wav.pack(recording) for number, recording in enumerate(recordings, 1)}
@@ -56,10 +56,11 @@ def pack(voice: KeptVoice, recordings: Sequence[Reference], prompts: Mapping[Siz
 
 
 def unpack(data: bytes) -> VoiceArchive:
-    """What is in the bytes of an archive.
+    """Return the content of an archive.
 
-    Raises TooLarge for one with more, larger or longer members than a voice has, and InvalidRequest for what is not
-    whole and right in each detail; nothing else, whatever the bytes are, but StorageFailed as `prompts.unpack` does.
+    Raises TooLarge if it has more, larger or longer members than a voice may have, and InvalidRequest if it is
+    incomplete or wrong in any detail. Otherwise only StorageFailed is raised, as in `prompts.unpack`, whatever the
+    bytes are.
     """
     members = read_members(data)
     if _MANIFEST not in members:
@@ -118,7 +119,7 @@ def _write_manifest(voice: KeptVoice, recordings: Sequence[Reference]) -> bytes:
 
 def _parse(manifest: bytes) -> object:
     try:
-        return json.loads(manifest.decode("utf-8-sig"))  # some editors put a byte order mark there
+        return json.loads(manifest.decode("utf-8-sig"))  # some editors write a byte order mark
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"{_MANIFEST} in the archive must be JSON in UTF-8.", param=PARAM) from error
 
@@ -148,7 +149,7 @@ def _read_recordings(manifest: JsonObject, members: Mapping[str, bytes]) -> tupl
 
 
 def _read_recording(data: bytes, name: str, text: str | None) -> Reference:
-    if data[:4] != b"RIFF":  # libsndfile reads many other formats, each of them code for a stranger's bytes
+    if data[:4] != b"RIFF":  # untrusted bytes must not reach libsndfile's other formats
         raise InvalidRequest(f"{name} in the archive is not a WAV file.", param=PARAM)
     try:
         recording = wav.unpack(data, text)

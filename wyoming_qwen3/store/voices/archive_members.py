@@ -1,7 +1,7 @@
-"""The files of an archive in and out of a zip file, in memory; knows their names and bounds, not what is in them.
+"""Reads and writes the members of an archive of a voice as a zip file in memory.
 
-A zip file that is read is not trusted. Only the members that an archive of a voice has are read, one by one and no
-further than is allowed, whatever the headers say; nothing is extracted.
+Knows the names and the maximum sizes of the members, not their content. A zip file is not trusted: only these members
+are read, one by one and up to a limit, whatever the headers say. Nothing is extracted to disk.
 """
 
 import io
@@ -16,23 +16,23 @@ from wyoming_qwen3.core.checkpoints import SIZES
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
 MAX_BYTES = 50 << 20
-"""Of an archive, packed and unpacked alike."""
+"""Maximum size of an archive, both packed and unpacked."""
 
 PARAM = "file"
-"""Field of the request that an archive comes in."""
+"""Field of the request that contains an archive."""
 
 
 def write_members(members: Mapping[str, bytes]) -> bytes:
-    """A zip file, the same for the same members. Nothing is deflated: speech hardly gets smaller.
+    """Return a zip file, with the same bytes for the same members. Nothing is compressed: speech hardly gets smaller.
 
-    Raises TooLarge for more than `read_members` takes.
+    Raises TooLarge if it is larger than `read_members` accepts.
     """
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
-            info = zipfile.ZipInfo(name)  # of 1 January 1980
+            info = zipfile.ZipInfo(name)  # dated 1 January 1980
             info.external_attr = (stat.S_IFREG | 0o644) << 16
-            info.create_system = 3  # Unix, whose file modes these are
+            info.create_system = 3  # Unix, for the file mode
             archive.writestr(info, data)
     packed = file.getvalue()
     if len(packed) > MAX_BYTES or any(len(data) > _most_in(name) for name, data in members.items()):
@@ -41,11 +41,11 @@ def write_members(members: Mapping[str, bytes]) -> bytes:
 
 
 def read_members(data: bytes) -> dict[str, bytes]:
-    """The contents of all members by name, which agree with their checksums.
+    """Return the contents of all members by name. Their checksums are right.
 
-    Names are `manifest.json`, `samples/<1 to 99>.wav` and `prompts/<size>.safetensors`. Raises TooLarge for more,
-    larger or better compressed ones than are taken, and InvalidRequest for any others and for what is no whole zip
-    file; nothing else, whatever the bytes are.
+    Names are `manifest.json`, `samples/<1 to 99>.wav` and `prompts/<size>.safetensors`. Raises TooLarge if members are
+    too many, too large or compressed too much, and InvalidRequest for any other name or if it is not a complete zip
+    file. No other error is raised, whatever the bytes are.
     """
     _check_directory(data)
     try:
@@ -59,7 +59,7 @@ def read_members(data: bytes) -> dict[str, bytes]:
 
 
 _FOLDERS = frozenset({"samples/", "prompts/"})
-"""Entries of their own for these are harmless: programs that pack a folder write them."""
+"""Members that are ignored: programs that pack a folder write them."""
 
 _KNOWN = re.compile(
     rf"manifest\.json|samples/[1-9][0-9]?\.wav|prompts/({'|'.join(map(re.escape, SIZES))})\.safetensors"
@@ -68,10 +68,10 @@ _KNOWN = re.compile(
 _MAX_MEMBERS = 64
 
 _MAX_RATIO = 100
-"""Bytes that one deflated byte may become; a bomb reaches ten times as many."""
+"""Maximum ratio of uncompressed to compressed bytes. A zip bomb reaches ten times as much."""
 
 _FLAGS = 0b1000_0000_1110
-"""What flags may say: how hard it was deflated, that sizes follow it, that its name is UTF-8 (APPNOTE.TXT, 4.4.4)."""
+"""Accepted flags: the level of compression, sizes after the data, a name in UTF-8 (APPNOTE.TXT, 4.4.4)."""
 
 _ENCRYPTED = 0b10_0000_0100_0001
 
@@ -79,14 +79,14 @@ _END = struct.Struct("<4s4H2LH")
 """End of central directory record, without a comment (APPNOTE.TXT, 4.3.16)."""
 
 _HEADER_BYTES = 30
-"""Of a member, before its name (APPNOTE.TXT, 4.3.7)."""
+"""Size of a member's header before its name (APPNOTE.TXT, 4.3.7)."""
 
 _LOCATOR_BYTES = 20
-"""Of the zip64 locator that may stand before it (APPNOTE.TXT, 4.3.15)."""
+"""Size of the zip64 locator that may precede the end record (APPNOTE.TXT, 4.3.15)."""
 
 
 def _check_directory(data: bytes) -> None:
-    """Hold the directory to its bounds before it is read, which takes memory for each entry."""
+    """Check the size of the directory before it is read, which takes memory for each entry."""
     if len(data) > MAX_BYTES:
         raise TooLarge(f"An archive must not have more than {MAX_BYTES >> 20} MiB.", param=PARAM)
     if len(data) < _END.size or data[:2] != b"PK" or data[-_END.size :][:4] != b"PK\5\6":
@@ -104,7 +104,7 @@ _TOO_MANY = f"An archive must not have more than {_MAX_MEMBERS} members."
 
 
 def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
-    if len(members) > _MAX_MEMBERS:  # the end of the directory had said fewer
+    if len(members) > _MAX_MEMBERS:  # the end record may declare fewer
         raise TooLarge(_TOO_MANY, param=PARAM)
     names = [member.orig_filename for member in members]
     if len({name.casefold() for name in names}) < len(names):
@@ -121,7 +121,7 @@ def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
 def _check_kind(member: zipfile.ZipInfo) -> None:
     name = member.filename
     due = stat.S_IFDIR if name in _FOLDERS else stat.S_IFREG
-    says_folder = bool(member.external_attr & 0x10)  # MS-DOS' attribute
+    says_folder = bool(member.external_attr & 0x10)  # the attribute of MS-DOS
     if stat.S_IFMT(member.external_attr >> 16) not in {0, due} or (says_folder and due != stat.S_IFDIR):
         raise InvalidRequest(f"{name} in the archive is a link, a folder or something else than a file.", param=PARAM)
     if member.flag_bits & _ENCRYPTED:
@@ -135,7 +135,7 @@ def _check_kind(member: zipfile.ZipInfo) -> None:
 
 
 def _check_places(members: Iterable[zipfile.ZipInfo], end: int) -> None:
-    """Have each member end before the next one begins, so that none is longer than it can be and none is read twice."""
+    """Check that each member ends before the next one starts, so that no data is read twice."""
     for member in sorted(members, key=lambda member: member.header_offset, reverse=True):
         if member.header_offset + _HEADER_BYTES + len(member.orig_filename) + member.compress_size > end:
             raise InvalidRequest("The archive has members in each other's place, or is damaged.", param=PARAM)
@@ -152,7 +152,7 @@ def _contents(archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo]) -> d
 
 
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> bytes:
-    """What is in a member, read until it ends or is more than may be: not even its header is believed."""
+    """Return the content of a member. It is read up to its limit, whatever size its header declares."""
     name = member.filename
     most = min(left, _most_in(name), _MAX_RATIO * member.compress_size)
     with archive.open(member) as file:
@@ -165,5 +165,5 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> by
 
 
 def _most_in(name: str) -> int:
-    """Bytes that a member may have: of a clip, a minute in 16 bits at 192 kHz."""
+    """Return the maximum size of a member in bytes. For a clip, it is a minute in 16 bits at 192 kHz."""
     return 24 << 20 if name.startswith("samples/") else 1 << 20

@@ -1,4 +1,4 @@
-"""What may be kept as a voice, whoever asks for it; knows no other voice."""
+"""Checks what may be stored as a voice, independent of all other voices."""
 
 from wyoming_qwen3.core.errors import InstructionsNotSupported, InvalidRequest
 from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED
@@ -7,14 +7,14 @@ from wyoming_qwen3.core.speakers import check_voice_name
 from .voice import KeptVoice, is_id
 
 MAX_CHARACTERS = 10_000
-"""Of a text."""
+"""Maximum length of a text."""
 
 MAX_SAMPLES = 32
-"""Of one voice."""
+"""Maximum number of clips of a voice."""
 
 
 def check_name(name: str) -> str:
-    """As `check_voice_name`, and not like an id, for a voice is asked for by either. Raises InvalidRequest."""
+    """Return the name as `check_voice_name` does. Also raises InvalidRequest if it looks like an ID."""
     clean = check_voice_name(name)
     if is_id(clean.lower()):
         raise InvalidRequest("A voice's name must not look like an id.", param="name")
@@ -22,7 +22,7 @@ def check_name(name: str) -> str:
 
 
 def check_voice(voice: KeptVoice) -> None:
-    """Raise InvalidRequest or InstructionsNotSupported for a voice that can't be kept, or not spoken with."""
+    """Raise InvalidRequest or InstructionsNotSupported if the voice can't be stored or can't speak."""
     manner, design = voice.manner, voice.design
     if len(voice.samples) > MAX_SAMPLES:
         raise InvalidRequest(f"A voice has at most {MAX_SAMPLES} recordings.", param="samples")
@@ -46,7 +46,7 @@ def check_voice(voice: KeptVoice) -> None:
 
 
 def check_words(text: str | None, param: str) -> None:
-    """Raise InvalidRequest for text of more than MAX_CHARACTERS, or with lone surrogates, which no file can hold."""
+    """Raise InvalidRequest if the text is longer than MAX_CHARACTERS or has lone surrogates, which can't be encoded."""
     if text is None:
         return
     if len(text) > MAX_CHARACTERS:

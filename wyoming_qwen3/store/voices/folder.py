@@ -1,8 +1,8 @@
-"""The folder of one kept voice, its files' names and its order; knows no other voice.
+"""The folder of one stored voice. Knows no other voice.
 
-<voice>/voice.json                                       the only truth: what it does not name does not count
+<voice>/voice.json                                       the record; files that it does not name are ignored
 <voice>/samples/<sample>.wav
-<voice>/prompts/<revision>-<size>.safetensors            a cache, which may vanish
+<voice>/prompts/<revision>-<size>.safetensors            a cache, which may be deleted
 """
 
 import json
@@ -24,7 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class VoiceFolder:
-    """`path` ends in the voice's id."""
+    """The folder of one voice. The last part of `path` is the voice's ID."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,7 +36,7 @@ class VoiceFolder:
         prompt: tuple[Size, ClonePrompt] | None,
         replaces: str | None,
     ) -> None:
-        """Write a new voice, whose samples are `clips` in this order. Raises InvalidRequest, StorageFailed."""
+        """Write a new voice with its clips, in the order of its samples. Raises InvalidRequest, StorageFailed."""
         with new_folder(self.path) as path:
             draft = VoiceFolder(path)
             (path / _SAMPLES).mkdir()
@@ -48,12 +48,12 @@ class VoiceFolder:
             draft.write(voice, replaces)
 
     def write(self, voice: KeptVoice, replaces: str | None = None) -> None:
-        """Write the record. Raises StorageFailed; then the old one is as it was."""
+        """Write the record. Raises StorageFailed; the old record is not changed then."""
         record = write_record(voice, replaces=replaces)
         write_file(self.path / RECORD_FILE, json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1).encode())
 
     def read(self) -> tuple[KeptVoice, str | None]:
-        """The voice, and the id of the one that it overwrote. Raises InvalidRequest, saying what is wrong."""
+        """Return the voice, and the ID of the one that it overwrote. Raises InvalidRequest if the folder is damaged."""
         try:
             record: Any = json.loads((self.path / RECORD_FILE).read_bytes())
         except OSError as error:
@@ -68,20 +68,20 @@ class VoiceFolder:
         return voice, replaces if isinstance(replaces, str) else None
 
     def sample_path(self, sample_id: str) -> Path:
-        """Where the WAV file of a sample is, or would be."""
+        """Return the path of a sample's WAV file, which need not exist."""
         return self.path / _SAMPLES / f"{sample_id}.wav"
 
     def write_clips(self, samples: Sequence[Sample], clips: Sequence[Reference]) -> None:
-        """Write the WAV files of `samples`. They don't count until the record names them."""
+        """Write the WAV files of `samples`. They are ignored until the record names them."""
         for sample, clip in zip(samples, clips, strict=True):
             write_file(self.sample_path(sample.id), wav.pack(clip))
 
     def read_clips(self, samples: Sequence[Sample]) -> list[Reference]:
-        """The clips in the WAV files of `samples`. Raises InvalidRequest for a damaged one, OSError for one lost."""
+        """Return the clips of `samples`. Raises InvalidRequest for a damaged file, and OSError for a missing one."""
         return [wav.unpack(self.sample_path(sample.id).read_bytes(), sample.text) for sample in samples]
 
     def write_prompt(self, revision: str, size: Size, prompt: ClonePrompt) -> None:
-        """Keep the prompt of a revision. Raises InvalidRequest, StorageFailed."""
+        """Write the clone prompt of a revision. Raises InvalidRequest, StorageFailed."""
         data = prompts.pack(prompt, size)
         path = self._prompt_path(revision, size)
         with storing():
@@ -89,7 +89,7 @@ class VoiceFolder:
         write_file(path, data)
 
     def read_prompt(self, revision: str, size: Size) -> ClonePrompt | None:
-        """The kept prompt; None where there is none, or a damaged one, which is logged and removed."""
+        """Return the clone prompt; None if there is none. A damaged one is logged and removed."""
         path = self._prompt_path(revision, size)
         try:
             prompt, made_by = prompts.load(path)
@@ -104,11 +104,11 @@ class VoiceFolder:
         return prompt
 
     def has_prompt(self, revision: str, size: Size) -> bool:
-        """Whether the prompt of a revision is kept; it may be damaged."""
+        """Return whether there is a clone prompt of a revision. It may be damaged."""
         return self._prompt_path(revision, size).is_file()
 
     def tidy(self, voice: KeptVoice) -> None:
-        """Remove what the record does not name. What can't be removed is logged, and goes another time."""
+        """Remove files that the record does not name. A failure is logged; the next call tries again."""
         kept = {
             _SAMPLES: {f"{sample.id}.wav" for sample in voice.samples},
             _PROMPTS: {self._prompt_path(voice.revision, size).name for size in SIZES},

@@ -1,6 +1,6 @@
-"""Which old names a kept voice is still found by. Pure functions; knows no disk.
+"""Decides by which former names a voice is still found. Pure functions.
 
-A name means one voice: first that which has it now, else the one that had it last.
+A name belongs to one voice: the one that has it now, else the one that had it last.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,13 +12,13 @@ from wyoming_qwen3.core.speakers import voice_key
 from .voice import KeptVoice
 
 MAX_FORMER_NAMES = 16
-"""Of one voice; the oldest are given up first."""
+"""Maximum per voice. The oldest are dropped first."""
 
 
 def rename(voice: KeptVoice, name: str | None, kept: Sequence[str] | None) -> KeptVoice:
-    """The voice with another name, None for its own, and the old one among its old names.
+    """Return the voice with another name, and its old one among its former names. None does not change the name.
 
-    `kept` are the old names that it keeps, None for all. Raises InvalidRequest where one of them is not there.
+    `kept` are the former names to keep; None keeps all. Raises InvalidRequest if the voice does not have one of them.
     """
     old = voice.former_names if kept is None else _chosen(voice, kept)
     renamed = replace(voice, name=voice.name if name is None else name)
@@ -26,18 +26,18 @@ def rename(voice: KeptVoice, name: str | None, kept: Sequence[str] | None) -> Ke
 
 
 def merge(name: str, old: Iterable[str], taken: Collection[str] = ()) -> tuple[str, ...]:
-    """The old names of the voice `name`, the oldest first: each once, without its own and those of a key in `taken`."""
+    """Return the former names of the voice `name`, oldest first: each once, without `name` and the keys in `taken`."""
     excluded = {voice_key(name), *taken}
     by_key: dict[str, str] = {}
     for one in old:
         key = voice_key(one)
-        by_key.pop(key, None)  # where it comes again it is younger
+        by_key.pop(key, None)  # only its last position counts
         by_key[key] = one
     return tuple(one for key, one in by_key.items() if key not in excluded)[-MAX_FORMER_NAMES:]
 
 
 def settle(voices: Iterable[KeptVoice]) -> list[KeptVoice]:
-    """The voices without old names that another voice has, or had and is older."""
+    """Return the voices without former names that another voice has, or that an older voice had."""
     voices = sorted(voices, key=lambda voice: voice.created_at)
     taken = {voice_key(voice.name) for voice in voices}
     settled = []

@@ -1,4 +1,4 @@
-"""Kept voices in memory, found by id and by name; knows no disk."""
+"""The stored voices in memory, found by ID and by name."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,10 @@ from .voice import KeptVoice
 
 
 class VoiceIndex:
-    """All voices at one moment, by name, and the default among them and the speakers. It never changes.
+    """An immutable index of all voices, and the default voice or speaker.
 
-    No two of `voices` have one `voice_key`. A default that is not there is None. Nobody writes to `by_id`.
+    All `voices` have different keys by `voice_key`. A default that does not exist becomes None. `by_id` must not be
+    changed.
     """
 
     def __init__(self, voices: Iterable[KeptVoice], default: str | None) -> None:
@@ -23,36 +24,36 @@ class VoiceIndex:
         self.default = default if default in self.by_id or default in _SPEAKER_IDS else None
 
     def put(self, voice: KeptVoice, *, instead_of: str | None = None) -> "VoiceIndex":
-        """Another index, with a voice that is new or changed, or overwrites one, also as the default."""
+        """Return an index with a new or changed voice, which replaces the one with the ID `instead_of`, if given."""
         kept = {key: one for key, one in self.by_id.items() if key != instead_of} | {voice.id: voice}
         overwrites_default = instead_of is not None and instead_of == self.default
         return VoiceIndex(kept.values(), voice.id if overwrites_default else self.default)
 
     def without(self, voice_id: str) -> "VoiceIndex":
-        """Another index, without a voice."""
+        """Return an index without a voice."""
         return VoiceIndex((voice for voice in self.voices if voice.id != voice_id), self.default)
 
     def named(self, name: str) -> KeptVoice | None:
-        """The voice whose name has the same `voice_key`."""
+        """Return the voice whose name has the same `voice_key`; None if there is none."""
         return self._by_key.get(voice_key(name))
 
     def find(self, name_or_id: str) -> KeptVoice | None:
-        """The voice of that id, or else of that name."""
+        """Return the voice with an ID or else with a name; None if there is none."""
         return self.by_id.get(name_or_id) or self.named(name_or_id)
 
     def find_former(self, name: str) -> KeptVoice | None:
-        """The voice that had that name before, where none has it now."""
+        """Return the voice that had a name before, if no voice has it now."""
         key = voice_key(name)
         return None if key in self._by_key else self._by_former_key.get(key)
 
     def get(self, name_or_id: str) -> KeptVoice:
-        """As `find`. Raises VoiceNotFound, naming what there is."""
+        """Return the voice as `find` does. Raises VoiceNotFound, which names the stored voices."""
         if found := self.find(name_or_id):
             return found
         raise self._not_found(name_or_id)
 
     def with_id(self, voice_id: str) -> KeptVoice:
-        """The voice of that id. Raises VoiceNotFound, naming what there is."""
+        """Return the voice with an ID. Raises VoiceNotFound, which names the stored voices."""
         if found := self.by_id.get(voice_id):
             return found
         raise self._not_found(voice_id)
@@ -65,6 +66,6 @@ class VoiceIndex:
 
 
 _MAX_NAMED = 30
-"""In a message."""
+"""Maximum number of names in a message."""
 
 _SPEAKER_IDS = frozenset(speaker.id for speaker in SPEAKERS)

@@ -1,4 +1,4 @@
-"""A clone prompt as safetensors, which anybody may have written; knows neither voices nor folders."""
+"""Clone prompts as safetensors, which may come from anybody. Knows neither voices nor folders."""
 
 import tempfile
 from collections.abc import Mapping
@@ -19,24 +19,25 @@ from .checks import check_words
 
 MAX_BYTES = 1_000_000
 MAX_FRAMES = 400
-"""32 seconds of reference."""
+"""32 seconds of a reference."""
 
 FORMAT = "1"
-"""Version of the metadata and tensors; another one is not read."""
+"""Version of the metadata and tensors. Other versions are refused."""
 
 _CODEBOOKS = 16
 _CODES = 2048
-"""Entries of each codebook."""
+"""Entries in each codebook."""
 
 _EMBEDDING = range(16, 8192 + 1)
-"""Lengths that a speaker embedding may have: 1024 in 0.6B, 2048 in 1.7B. The engine knows its own."""
+"""Accepted lengths of a speaker embedding: 1024 in 0.6B, 2048 in 1.7B. The engine checks its own."""
 
 
 def pack(prompt: ClonePrompt, size: Size) -> bytes:
-    """The prompt, extracted by the Base checkpoint of that size, as the bytes of a safetensors file.
+    """Return the prompt that the Base checkpoint of `size` extracted as the bytes of a safetensors file.
 
-    Tensors: speaker_embedding, float32 [hidden]; codes, int16 [frames, 16], where there are any. Metadata: format,
-    size, made_by; text, where there are codes. Raises InvalidRequest for a prompt that `unpack` would refuse.
+    Tensors are speaker_embedding, float32 [hidden], and codes, int16 [frames, 16], if there are any. Metadata are
+    format, size and made_by, and text if there are codes. Raises InvalidRequest for a prompt that `unpack` would
+    refuse.
     """
     _check(prompt, size)
     tensors: dict[str, np.ndarray[Any, Any]] = {"speaker_embedding": np.ascontiguousarray(prompt.speaker_embedding)}
@@ -48,14 +49,14 @@ def pack(prompt: ClonePrompt, size: Size) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[ClonePrompt, Size]:
-    """The prompt in the bytes of a safetensors file, bit for bit, and the size of the checkpoint that made it.
+    """Return the prompt in the bytes of a safetensors file, and the size of the checkpoint that extracted it.
 
-    Codes may be int16 or int64 there. Raises InvalidRequest for anything that `pack` would not have written,
-    whoever wrote it; StorageFailed where the disk is full.
+    Codes may be int16 or int64 in the file. Raises InvalidRequest for anything that `pack` would not write, and
+    StorageFailed if the disk is full.
     """
     if len(data) > MAX_BYTES:
         raise InvalidRequest(_TOO_LARGE, param="prompt")
-    # Only from a file does safetensors read the metadata, and a second parser of the header may read another one.
+    # safetensors reads metadata from files only, and a parser of our own might read the header differently.
     with storing(), tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
         file.write(data)
         file.flush()
@@ -63,7 +64,7 @@ def unpack(data: bytes) -> tuple[ClonePrompt, Size]:
 
 
 def load(path: Path) -> tuple[ClonePrompt, Size]:
-    """As `unpack`, of a file that nobody changes meanwhile. Raises InvalidRequest, OSError."""
+    """Return the same for a file, which must not change meanwhile. Raises InvalidRequest, OSError."""
     if path.stat().st_size > MAX_BYTES:
         raise InvalidRequest(_TOO_LARGE, param="prompt")
     try:

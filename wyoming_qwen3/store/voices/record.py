@@ -1,7 +1,7 @@
-"""Converts a kept voice to and from the JSON that is stored of it. Knows no files.
+"""Converts a stored voice to and from the JSON of its record. Knows no files.
 
 The JSON has the fields of KeptVoice except its id. A language is its ISO 639-1 code, a speaker its id, and effects are
-as a client writes them. `schema` is the version of the format; `replaces` is the id of the voice that this one
+as a client writes them. `schema` is the version of the format; `replaces` is the ID of the voice that this one
 overwrote. The readers of a manner, a design and former names serve archives too.
 """
 
@@ -128,7 +128,7 @@ def _check_schema(fields: JsonObject) -> None:
 
 
 def _read_name(fields: JsonObject) -> str:
-    # Not check_name: a voice whose name a later version reserves is kept, and can be renamed.
+    # Not check_name: if a later version reserves the name, the voice must still be read, so that it can be renamed.
     name = fields.text("name")
     if not 1 <= len(name) <= MAX_VOICE_NAME_CHARACTERS:
         raise fields.wrong("name", f"text of 1 to {MAX_VOICE_NAME_CHARACTERS} characters")

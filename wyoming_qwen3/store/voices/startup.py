@@ -1,4 +1,4 @@
-"""What is on disk when the program starts: all voices read, and what was left half-done cleared away."""
+"""Reads all voices when the program starts, and removes what is incomplete."""
 
 import json
 import logging
@@ -19,10 +19,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def read_index(folder: Path) -> VoiceIndex:
-    """All voices in a folder, which is made if need be, and their default.
+    """Return all voices in a folder and the default. The folder is created if needed.
 
-    A voice that can't be read, or has another schema, is logged and stays as it is. Voices that had been overwritten
-    or half-written when the program was ended are removed. Raises StorageFailed where the folder can't be read.
+    A voice that can't be read or has another schema is logged, and its files are not changed. Voices that were
+    overwritten or incomplete when the program ended are removed. Raises StorageFailed if the folder can't be read.
     """
     with storing():
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def read_index(folder: Path) -> VoiceIndex:
 
 
 def write_default(folder: Path, default: str | None) -> None:
-    """Keep the id of the default voice or speaker. Raises StorageFailed."""
+    """Store the ID of the default voice or speaker. Raises StorageFailed."""
     write_file(folder / _DEFAULT, json.dumps({"voice": default}).encode())
 
 
@@ -68,7 +68,7 @@ def write_aliases(folder: Path, aliases: Mapping[str, str]) -> None:
 
 @contextmanager
 def finished_later(what: str) -> Iterator[None]:
-    """Log a StorageFailed that comes after the change itself was made; the next start does the rest."""
+    """Log a StorageFailed instead of raising it: the change itself was made, and the next start does the rest."""
     try:
         yield
     except StorageFailed as error:
@@ -99,20 +99,20 @@ def _read_default(folder: Path) -> str | None:
 
 
 def _overwritten(found: Iterable[tuple[KeptVoice, str | None]]) -> dict[str, str]:
-    """Ids of voices that are still there but had been overwritten -> ids of those that did."""
+    """Return the overwritten voices that still exist: their IDs -> the IDs of the voices that overwrote them."""
     found = list(found)
     keys = {voice.id: voice_key(voice.name) for voice, _ in found}
     return {old: voice.id for voice, old in found if old and old != voice.id and keys.get(old) == keys[voice.id]}
 
 
 def _followed(default: str | None, overwritten: dict[str, str]) -> str | None:
-    for _ in overwritten:  # an overwritten voice may have overwritten another one
+    for _ in overwritten:  # a voice that was overwritten may itself have overwritten one
         default = overwritten.get(default or "", default)
     return default
 
 
 def _unambiguous(voices: Iterable[KeptVoice]) -> list[KeptVoice]:
-    """The voices without those of a name that a newer one has: somebody has put their folders here."""
+    """Return the voices without those whose name a newer one has. Their folders may have been copied here."""
     chosen: dict[str, KeptVoice] = {}
     for voice in sorted(voices, key=lambda voice: voice.created_at, reverse=True):
         if chosen.setdefault(voice_key(voice.name), voice) is not voice:

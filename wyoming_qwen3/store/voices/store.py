@@ -1,8 +1,8 @@
-"""The voices that the server keeps, a folder for each; knows neither protocols nor how a voice is spoken with.
+"""The voices that the server stores, each in a folder. Knows neither protocols nor the engine.
 
-Voices and samples are UUIDs; nothing that a client sends is part of a path. `default.json` beside the voices holds
-which of them, or which speaker, is the default, and `aliases.json` further names. One process at a time has a folder
-open.
+IDs of voices and samples are UUIDs, and nothing that a client sends is part of a path. `default.json`, beside the
+voices, has the ID of the default voice or speaker, and `aliases.json` has further names of voices. Only one process at
+a time may open a folder.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ _Result = TypeVar("_Result")
 
 
 class VoiceStore:
-    """Lookups are from memory; changes are made one after the other, on a thread, and seen whole or not at all.
+    """The stored voices. Lookups use memory. Changes are made one at a time on a thread, and completely or not at all.
 
-    Methods that change anything raise StorageFailed where the disk is full or can't be written, and then all is as
-    it was; those that take a voice's id raise VoiceNotFound. A change goes on when its caller is cancelled.
+    Methods that change something raise StorageFailed if the disk is full or can't be written; nothing has changed then.
+    Methods that take a voice's ID raise VoiceNotFound. A change continues if its caller is cancelled.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,26 +49,26 @@ class VoiceStore:
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
-        """Read all voices, and clear away what was half-written when the program was ended.
+        """Read all voices, and remove what was incomplete when the program ended.
 
-        A voice that can't be read, or has another schema, is logged, stays on disk as it is, and is not listed.
+        A voice that can't be read or has another schema is logged and not listed. Its files are not changed.
         """
         await self._alone(self._open)
 
     def all(self) -> list[KeptVoice]:
-        """All voices by name."""
+        """Return all voices, sorted by name."""
         return list(self._index.voices)
 
     def find(self, name_or_id: str) -> KeptVoice | None:
-        """The voice with that id, or with that name as `voice_key` compares them."""
+        """Return the voice with an ID or else with a name, compared by `voice_key`; None if there is none."""
         return self._index.find(name_or_id)
 
     def find_former(self, name: str) -> KeptVoice | None:
-        """The voice that had that name before it was renamed, where no voice has it now."""
+        """Return the voice that had a name before it was renamed, if no voice has it now."""
         return self._index.find_former(name)
 
     def get(self, name_or_id: str) -> KeptVoice:
-        """As `find`. Raises VoiceNotFound, naming what there is."""
+        """Return the voice as `find` does. Raises VoiceNotFound, which names the stored voices."""
         return self._index.get(name_or_id)
 
     async def create(
@@ -85,11 +85,11 @@ class VoiceStore:
         overwrite: bool = False,
         former_names: Sequence[str] = (),
     ) -> KeptVoice:
-        """Keep a new voice. With `overwrite` it replaces the one of that name, also as the default and by old names.
+        """Store a new voice. With `overwrite` it replaces the one of that name, also as the default.
 
-        `prompt` is what the Base checkpoint of that size extracted from `recordings`. Of `former_names` it gets those
-        that no voice has or had. Raises NameExists, InstructionsNotSupported, InvalidRequest for a name, clip or
-        number of them that is not taken.
+        It then keeps the replaced voice's former names, too. `prompt` was extracted from `recordings` by the Base
+        checkpoint of that size. Of `former_names`, those that another voice has or had are dropped. Raises NameExists,
+        InstructionsNotSupported, and InvalidRequest if the name, a clip or the number of clips is not allowed.
         """
         now = time.time()
         draft = KeptVoice(
@@ -117,10 +117,10 @@ class VoiceStore:
         digest: str | None = None,
         former_names: Sequence[str] | None = None,
     ) -> KeptVoice:
-        """Change what is given; a name that is replaced becomes an old name.
+        """Change what is given. A name that is replaced becomes a former name.
 
-        `former_names` are the old names that it keeps, of those that it has. Raises NameExists,
-        InstructionsNotSupported, InvalidRequest.
+        `former_names` are those of the voice's former names to keep. Raises NameExists, InstructionsNotSupported,
+        InvalidRequest.
         """
         wanted = {"manner": manner, "folder": folder, "digest": digest}
         given = {key: value for key, value in wanted.items() if value is not None}
@@ -129,27 +129,27 @@ class VoiceStore:
         )
 
     async def add_samples(self, voice_id: str, recordings: Sequence[Reference]) -> KeptVoice:
-        """Add clips, which makes another revision. Raises InvalidRequest."""
+        """Add clips; the voice gets a new revision. Raises InvalidRequest."""
         return await self._alone(self._take_samples, voice_id, recordings)
 
     async def replace_samples(self, voice_id: str, recordings: Sequence[Reference], digest: str | None) -> KeptVoice:
-        """Have other clips in place of all, which makes another revision. Raises InvalidRequest."""
+        """Replace all clips; the voice gets a new revision. Raises InvalidRequest."""
         return await self._alone(self._take_samples, voice_id, recordings, instead=True, digest=digest)
 
     async def remove_sample(self, voice_id: str, sample_id: str) -> KeptVoice:
-        """Remove a clip, which makes another revision. Raises NotFound."""
+        """Remove a clip; the voice gets a new revision. Raises NotFound."""
         return await self._alone(self._remove_sample, voice_id, sample_id)
 
     async def delete(self, voice_id: str) -> None:
-        """Remove a voice with all that is kept of it. Where it was the default, there is none afterwards."""
+        """Remove a voice and all of its files. If it was the default, there is none afterwards."""
         await self._alone(self._delete, voice_id)
 
     async def recordings(self, voice_id: str) -> list[Reference]:
-        """The clips of a voice in order. Raises VoiceNotFound, StorageFailed for one that is lost or damaged."""
+        """Return a voice's clips in order. Raises VoiceNotFound, and StorageFailed if one is missing or damaged."""
         return await self._alone(self._recordings, voice_id)
 
     def sample_path(self, voice_id: str, sample_id: str) -> Path:
-        """The WAV file of a clip. Raises VoiceNotFound, NotFound, StorageFailed where the file is lost."""
+        """Return the WAV file of a clip. Raises VoiceNotFound, NotFound, and StorageFailed if the file is missing."""
         voice = self._index.with_id(voice_id)
         path = self._at(voice).sample_path(_sample(voice, sample_id).id)
         if not path.is_file():
@@ -157,32 +157,32 @@ class VoiceStore:
         return path
 
     async def prompt(self, voice_id: str, revision: str, size: Size) -> ClonePrompt | None:
-        """The clone prompt kept for a revision; None where there is none that can be used."""
+        """Return the stored clone prompt of a revision; None if there is none that can be used."""
         voice = self._index.by_id.get(voice_id)
         if voice is None or voice.revision != revision or size not in SIZES:
             return None
         return await asyncio.to_thread(self._at(voice).read_prompt, revision, size)
 
     async def prompted(self, voices: Sequence[KeptVoice], size: Size) -> frozenset[str]:
-        """Ids of those among the voices for which a clone prompt of that size is kept."""
+        """Return the IDs of those voices that have a stored clone prompt of that size."""
         return await asyncio.to_thread(
             lambda: frozenset(voice.id for voice in voices if self._at(voice).has_prompt(voice.revision, size))
         )
 
     async def keep_prompt(self, voice_id: str, revision: str, size: Size, prompt: ClonePrompt) -> None:
-        """Keep a clone prompt, unless the voice is gone or has another revision.
+        """Store a clone prompt, unless the voice is gone or has another revision.
 
-        It is no more than remembered: what can't be kept is logged, for who asked for speech shall have it.
+        A failure is only logged: the prompt can be extracted again, and the caller goes on to speak.
         """
         await self._alone(self._keep_prompt, voice_id, revision, size, prompt)
 
     @property
     def default(self) -> str | None:
-        """Id of the voice or of the speaker that speaks when none is asked for."""
+        """ID of the voice or speaker that speaks if none is requested."""
         return self._index.default
 
     async def set_default(self, name_or_id: str | None) -> None:
-        """Make a kept voice or a speaker the default. Raises VoiceNotFound, InvalidRequest."""
+        """Make a stored voice or a speaker the default; None removes it. Raises VoiceNotFound, InvalidRequest."""
         await self._alone(self._set_default, name_or_id)
 
     @property
@@ -201,7 +201,7 @@ class VoiceStore:
             async with self._changing:
                 return await asyncio.to_thread(work, *args, **kwargs)
 
-        return await asyncio.shield(hold())  # a thread can't be cancelled, and must not go on without the lock
+        return await asyncio.shield(hold())  # a thread can't be cancelled, and needs the lock to its end
 
     def _open(self) -> None:
         self._index = read_index(self._folder)
@@ -247,13 +247,13 @@ class VoiceStore:
         return voice
 
     def _free_names(self, voice: KeptVoice, old: KeptVoice | None) -> tuple[str, ...]:
-        """The old names of a new voice: those of the one that it overwrites, and its own that no other voice has."""
+        """Return the former names of a new voice: its own and those of `old`, without those that another voice has."""
         others = [one for one in self._index.voices if one is not old]
         taken = {voice_key(name) for one in others for name in (one.name, *one.former_names)}
         return merge(voice.name, [*voice.former_names, *(old.former_names if old else ())], taken)
 
     def _take_name(self, voice: KeptVoice) -> None:
-        """Remove the name of a voice from the old names of the others."""
+        """Remove the name of a voice from the former names of the others."""
         for other in self._index.voices:
             names = merge(other.name, other.former_names, {voice_key(voice.name)})
             if other.id != voice.id and names != other.former_names:
@@ -319,7 +319,7 @@ class VoiceStore:
         try:
             speaker, language = find_voice(name_or_id)
         except VoiceNotFound:
-            self.get(name_or_id)  # names the kept voices too
+            self.get(name_or_id)  # its message names the stored voices
             raise
         if language is not None:
             raise InvalidRequest(f"The default voice has no language; choose {speaker.id!r}.", param="voice")

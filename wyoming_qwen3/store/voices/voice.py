@@ -1,4 +1,4 @@
-"""The data of a kept voice. Knows no disk."""
+"""The data of a stored voice. Knows no disk."""
 
 import re
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from wyoming_qwen3.core.effects import Effect
 from wyoming_qwen3.core.speakers import Language, Speaker
 
 VoiceType = Literal["preset", "profile"]
-"""A preset was made here, from words or of a speaker and a style; a profile by a person, of clips or settings."""
+"""A preset was made from words, or of a speaker and a style. A profile has a person's clips, or settings."""
 
 
 def is_id(text: str) -> bool:
-    """Return whether it is a UUID as the store writes them, and so safe as the name of a file."""
+    """Return whether a text is a UUID as the store writes it, and so safe as a file name."""
     return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A kept clip: its id, what it says, and its length."""
+    """A stored clip. `text` is what is said in it; None if that is not known."""
 
     id: str
     text: str | None
@@ -28,7 +28,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Design:
-    """How a voice was made from words; `model` is the checkpoint's name."""
+    """How a voice was made from words. `model` is the name of the checkpoint."""
 
     description: str
     sample_text: str
@@ -38,53 +38,53 @@ class Design:
 
 @dataclass(frozen=True)
 class Manner:
-    """How a voice speaks, and what a person says of it."""
+    """How a voice speaks, and what a person has noted about it."""
 
     description: str = ""
     language: Language | None = None
-    """None lets the model tell by the text."""
+    """If None, the model detects the language from the text."""
 
     speaker: Speaker | None = None
-    """The built-in speaker that this voice is, where it has no clips."""
+    """The built-in speaker that speaks, if the voice has no clips."""
 
     instructions: str | None = None
-    """Style, for a speaker only."""
+    """Style of speech. Only for a voice with a speaker."""
 
     speed: float = 1.0
     effects: tuple[Effect, ...] = ()
     consent: str = ""
-    """Who agreed to be cloned, in a person's words."""
+    """Who has agreed to be cloned, in a person's words."""
 
 
 @dataclass(frozen=True)
 class KeptVoice:
-    """One voice."""
+    """A stored voice."""
 
     id: str
-    """A UUID, also the name of its folder."""
+    """A UUID; also the name of the folder."""
 
     name: str
     type: VoiceType
     created_at: float
-    """Seconds since 1970."""
+    """In seconds since 1970."""
 
     updated_at: float
     revision: str
-    """Another one whenever the samples are others."""
+    """32 hexadecimal digits that change whenever the samples do."""
 
     manner: Manner = Manner()
     samples: tuple[Sample, ...] = ()
     design: Design | None = None
     folder: str | None = None
-    """Name of the dropped folder that it mirrors, if it does."""
+    """Name of the entry in the watched folder that the voice mirrors; None if it mirrors none."""
 
     digest: str | None = None
-    """Of that folder's content."""
+    """Digest of that entry's content."""
 
     former_names: tuple[str, ...] = ()
-    """The names it had before, the oldest first, by which it is still found where no voice has them now."""
+    """Names that the voice had before, oldest first. It is found by those that no voice has now."""
 
     @property
     def speaks(self) -> bool:
-        """Whether it can be spoken with: it has a clip or a speaker."""
+        """Whether the voice can speak: it has a clip or a speaker."""
         return bool(self.samples or self.manner.speaker)

@@ -1,4 +1,4 @@
-"""A recording as a WAV file of 16 bits, at the rate it was made; knows neither voices nor folders."""
+"""Stores clips as WAV files of 16 bits at their own sample rate. Knows neither voices nor folders."""
 
 import io
 
@@ -15,7 +15,7 @@ _RATES = range(8_000, 192_000 + 1)
 
 
 def check_clip(clip: Reference) -> None:
-    """Raise InvalidRequest for a clip that is empty, not finite float32 [samples], or not at 8 to 192 kHz."""
+    """Raise InvalidRequest if the clip is empty, not finite float32 [samples], or not at 8 to 192 kHz."""
     samples = clip.samples
     if samples.dtype != np.float32 or samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
         raise InvalidRequest("A recording is mono sound of at least one sample.", param="samples")
@@ -25,12 +25,12 @@ def check_clip(clip: Reference) -> None:
 
 
 def pack(clip: Reference) -> bytes:
-    """The clip as the bytes of a mono PCM_16 WAV file; its text is not in it. Beyond [-1, 1] it is clipped.
+    """Return the clip as the bytes of a mono PCM_16 WAV file, without its text. Samples outside [-1, 1] are clipped.
 
-    Reading and packing a clip again gives the same bytes, however often. Raises InvalidRequest as `check_clip`.
+    Unpacking and packing it again gives the same bytes. Raises InvalidRequest as `check_clip` does.
     """
     check_clip(clip)
-    # libsndfile scales a float by 32767 and reads by 32768, so that a clip would fade each time it is kept.
+    # libsndfile scales floats by 32767 but reads by 32768, so a clip would get quieter each time.
     samples = pcm.quantize(clip.samples, pcm.LIBRARY_SCALE)
     file = io.BytesIO()
     soundfile.write(file, samples, clip.sample_rate, subtype="PCM_16", format="WAV")
@@ -38,7 +38,7 @@ def pack(clip: Reference) -> bytes:
 
 
 def unpack(data: bytes, text: str | None) -> Reference:
-    """The clip in the bytes of a mono PCM_16 WAV file, with its text. Raises InvalidRequest for anything else."""
+    """Return the clip in the bytes of a mono PCM_16 WAV file, with `text`. Raises InvalidRequest for anything else."""
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             if (file.format, file.subtype, file.channels) != ("WAV", "PCM_16", 1):
