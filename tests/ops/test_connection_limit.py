@@ -108,7 +108,7 @@ async def test_a_text_has_so_many_characters_in_however_many_events(port: int) -
     answer = await caller.ask(event("synthesize-start") + chunk * 3)
     assert (answer["type"], answer["data"]) == (
         "error",
-        {"text": "A text may have 40,000 characters at most.", "code": "payload_too_large"},
+        {"text": "A text may have at most 40,000 characters.", "code": "payload_too_large"},
     )
 
 

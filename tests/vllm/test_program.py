@@ -28,7 +28,7 @@ async def test_with_a_wrong_address_the_standby_voice_speaks_until_somebody_answ
     """One clear line, no engine, no download; and the servers speak when they come, without a restart."""
     server = serving()
     started = start_server("--backend", "vllm", "--vllm-url", f"{server.url}/v1/", "--models-dir", "/nowhere")
-    line = f"The vLLM server 127.0.0.1:{server.port} can't be reached \\(Connection refused\\). It is tried again"
+    line = f"The vLLM server 127.0.0.1:{server.port} can't be reached \\(Connection refused\\). It will be tried again"
     await started.wait_for(line)
     async with ClientSession(started.url) as http:
         assert (await synthesize(started.uri, TEXT)).types == ["audio-start", "audio-chunk", "audio-stop"]

@@ -151,10 +151,10 @@ def test_what_a_list_of_models_says(
 @pytest.mark.parametrize(
     ("listing", "hint", "said"),
     [
-        ({"data": [{"id": "meta/llama"}]}, None, "serves meta/llama, which tells no kind"),
-        ({"data": [{"id": "database-8b"}]}, None, "tells no kind"),
+        ({"data": [{"id": "meta/llama"}]}, None, "serves meta/llama, which names no kind"),
+        ({"data": [{"id": "database-8b"}]}, None, "names no kind"),
         ({"data": []}, None, "serves nothing"),
-        ({"data": [{"id": "Qwen3-TTS-12Hz-1.7B-Base"}]}, "custom_voice", "is said to serve CustomVoice, but serves"),
+        ({"data": [{"id": "Qwen3-TTS-12Hz-1.7B-Base"}]}, "custom_voice", "is configured as CustomVoice, but serves"),
         ({"models": []}, None, "does not list"),
         ([], None, "does not list"),
         ("<html>", None, "does not list"),
@@ -193,7 +193,7 @@ def test_a_body_is_what_vllm_omni_takes(voice: Voice, checkpoint: Checkpoint, ex
 
 
 def test_a_clip_that_servers_would_refuse_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="30 s at most"):
+    with pytest.raises(InvalidRequest, match="at most 30 s"):
         voice_fields(Reference(np.ones(round(30.1 * 24_000), np.float32), 24_000))
 
 
@@ -255,10 +255,10 @@ def test_events_cut_anywhere(size: int) -> None:
         (DELTA, "broke off"),
         (b'data: {"type":"speech.audio.error","error":{"message":"no\\nmore"}}\n\n', "failed: no more"),
         (b'data: {"type":"speech.audio.error"}\n\n', "failed: None"),
-        (b'data: {"type":"speech.audio.delta"}\n\n', "without sound"),
-        (b'data: {"type":"speech.audio.delta","audio":"?"}\n\n', "without sound"),
-        (b"data: nonsense\n\n", "no JSON"),
-        (b"data: []\n\n", "no JSON"),
+        (b'data: {"type":"speech.audio.delta"}\n\n', "without audio"),
+        (b'data: {"type":"speech.audio.delta","audio":"?"}\n\n', "without audio"),
+        (b"data: nonsense\n\n", "not a JSON object"),
+        (b"data: []\n\n", "not a JSON object"),
         (b'data: {"type":"speech.audio.delta","audio":"AQ=="}\n\n' + DONE, "within a sample"),
     ],
 )

@@ -53,7 +53,7 @@ def test_null_is_absence(message: Message) -> None:
 @pytest.mark.parametrize("data", [{}, {"text": None}])
 def test_a_chunk_without_text_adds_none_and_a_text_to_speak_must_be_there(data: dict[str, Any]) -> None:
     assert parse(SynthesizeChunk, Event("synthesize-chunk", data)).text == ""
-    with pytest.raises(InvalidRequest, match="A synthesize event needs a text, which is a string"):
+    with pytest.raises(InvalidRequest, match="A synthesize event needs a text, as a string"):
         parse(Synthesize, Event("synthesize", data))
     parse(SynthesizeStart, Event("synthesize-start", data))
 
@@ -61,7 +61,7 @@ def test_a_chunk_without_text_adds_none_and_a_text_to_speak_must_be_there(data: 
 @pytest.mark.parametrize("text", ODD)
 @pytest.mark.parametrize("message", [Synthesize, SynthesizeChunk])
 def test_a_text_of_the_wrong_type_is_refused(message: Message, text: Any) -> None:
-    with pytest.raises(InvalidRequest, match="needs a text, which is a string"):
+    with pytest.raises(InvalidRequest, match="needs a text, as a string"):
         parse(message, Event(KINDS[message], {"text": text}))
 
 

@@ -1,1 +1,1 @@
-"""Speech made by vLLM-Omni servers: which there are, which one speaks, what it is sent, and the sound that comes."""
+"""Speech from vLLM-Omni servers: watching them, choosing one, sending requests, and reading their audio."""

@@ -1,7 +1,7 @@
-"""What a vLLM-Omni server is sent for a piece of text: POST /v1/audio/speech, its OpenAICreateSpeechRequest.
+"""Builds the request body for a piece of text: vLLM-Omni's OpenAICreateSpeechRequest of POST /v1/audio/speech.
 
 https://docs.vllm.ai/projects/vllm-omni/en/stable/serving/speech_api/
-Fields that it does not know it drops without a word, so nothing is sent that is not in its model.
+The server silently ignores unknown fields, so only fields of its model are sent.
 """
 
 import base64
@@ -18,7 +18,7 @@ from wyoming_qwen3.core.speech_length import frame_limit_of_text
 from wyoming_qwen3.store.voices import wav
 
 _MAX_FRAMES = 4096
-"""Its own bound for max_new_tokens."""
+"""The server's limit for max_new_tokens."""
 
 _REFERENCE_SECONDS = (1.0, 30.0)
 
@@ -26,10 +26,10 @@ _REFERENCE_SECONDS = (1.0, 30.0)
 def speech_body(
     request: SpeechRequest, text: str, checkpoint: Checkpoint, model: str, voice: dict[str, Any]
 ) -> dict[str, Any]:
-    """The JSON of a request for raw PCM as it is made.
+    """Return the JSON of a request for streamed raw PCM.
 
-    `model` is the server's id of the checkpoint, and `voice` what `voice_fields` gives. `stream` alone has meant raw
-    PCM in old versions and means server-sent events in new ones; with `stream_format` all of them send PCM.
+    `model` is the server's id of the checkpoint, and `voice` the result of `voice_fields`. `stream` alone means raw PCM
+    in old versions and server-sent events in new ones; with `stream_format` all versions send PCM.
     """
     words = " ".join(part for part in (voice.get("instructions"), (request.instruct or "").strip()) if part)
     body = {
@@ -49,10 +49,10 @@ def speech_body(
 
 
 def voice_fields(voice: Voice) -> dict[str, Any]:
-    """The fields that name, describe or show a voice. Encodes a clip, some 10 ms: not for an event loop.
+    """Return the request fields of a voice. Encoding a clip takes about 10 ms: not for an event loop.
 
-    Clips go as data: URLs, so that the server fetches nothing; it takes 1 to 30 s. Raises InvalidRequest for longer
-    ones, and NotSupported for a prompt that only the native engine can use.
+    Clips are sent as data: URLs, so that the server fetches nothing; it accepts 1 to 30 s. Raises InvalidRequest for
+    longer ones, and NotSupported for a clone prompt that only the native engine can use.
     """
     match voice:
         case Speaker():
@@ -64,9 +64,9 @@ def voice_fields(voice: Voice) -> dict[str, Any]:
         case ClonePrompt(codes=None):
             return {"speaker_embedding": voice.speaker_embedding.tolist()}
         case ClonePrompt():
-            raise NotSupported("A vLLM server clones from a clip, not from what was extracted of it.", param="voice")
+            raise NotSupported("A vLLM server needs a clip; it can't use a clone prompt.", param="voice")
         case Kept():
-            raise TypeError("a kept voice is sent as its clips")
+            raise TypeError("a kept voice must be replaced by its clips first")
 
 
 def _reference_fields(clip: Reference) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _reference_fields(clip: Reference) -> dict[str, Any]:
     _, longest = _REFERENCE_SECONDS
     if (seconds := clip.samples.size / clip.sample_rate) > longest:
         raise InvalidRequest(
-            f"The voice's clip has {seconds:.1f} s; vLLM servers take {longest:g} s at most.", param="ref_audio"
+            f"The voice's clip lasts {seconds:.1f} s; vLLM servers accept at most {longest:g} s.", param="ref_audio"
         )
     url = f"data:audio/wav;base64,{base64.b64encode(wav.pack(clip)).decode()}"
     said = {"x_vector_only_mode": True} if clip.text is None else {"ref_text": clip.text}
@@ -82,9 +82,9 @@ def _reference_fields(clip: Reference) -> dict[str, Any]:
 
 
 def _fitted(clip: Reference) -> Reference:
-    """Return a prepared clip at a length that servers take: it has lost silence, and has half a second after its end.
+    """Return a prepared clip with a length that servers accept. Preparing has cut silence and appended half a second.
 
-    Silence is added to one that is too short, and cut off the end of one that is too long; no sound is.
+    If it is too short, silence is appended; if it is too long, only silence is cut off its end.
     """
     shortest, longest = (round(seconds * clip.sample_rate) for seconds in _REFERENCE_SECONDS)
     samples = clip.samples

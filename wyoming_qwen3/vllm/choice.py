@@ -1,4 +1,4 @@
-"""Which checkpoint speaks a request, and which server is asked for it: pure functions."""
+"""Chooses the checkpoint and the server for a request: pure functions."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -16,18 +16,19 @@ from .fault import Blame
 from .server import Server
 
 _MAX_BROKEN = 2
-"""A request that two servers have broken off, or one of them twice, may be what breaks them."""
+"""If two servers break off a request, or one does twice, the request itself may be the cause."""
 
 
 def choose_checkpoint(
     request: SpeechRequest, served: Mapping[Checkpoint, bool], unknown: Collection[Kind | None], preferred: Size | None
 ) -> Checkpoint:
-    """The checkpoint for what is asked, of those that are `served`, each with whether a server with it is up.
+    """Return the checkpoint for a request. `served` says for each checkpoint whether a server that has it is up.
 
-    The request's size, else one that follows its instruction, else one that is up, else the preferred size, else the
-    larger. An instruction that none follows is an error only if the request is strict. `unknown` holds what is said of
-    servers that have never told what they serve: one of them may be what is missing. Raises BackendUnavailable then,
-    else NotSupported, ModelNotFound and InstructionsNotSupported.
+    It has the kind and size that the request needs. Among these, one that follows its instruction comes first, then one
+    that is up, then the preferred size, then the larger. An instruction that none follows is an error only if the
+    request is strict. `unknown` contains the configured kinds of servers that have never reported what they serve. If
+    one of them may have the checkpoint, raises BackendUnavailable; otherwise NotSupported, ModelNotFound or
+    InstructionsNotSupported.
     """
     check_sampling(request)
     kind = kind_for(request.voice)
@@ -50,7 +51,7 @@ def _never(kind: Kind, request: SpeechRequest, some: Sequence[Checkpoint]) -> Sp
 
 
 def check_sampling(request: SpeechRequest) -> None:
-    """Raise NotSupported for what vLLM-Omni would drop without a word."""
+    """Raise NotSupported for parameters that vLLM-Omni would silently ignore."""
     for name in ("temperature", "top_k", "top_p", "repetition_penalty"):
         if getattr(request.sampling, name) is not None:
             raise NotSupported(f"vLLM servers do not support {name}; leave it out.", param=name)
@@ -59,10 +60,11 @@ def check_sampling(request: SpeechRequest) -> None:
 def choose_server(
     servers: Iterable[Server], checkpoint: Checkpoint, tried: Sequence[tuple[Server, Blame]], now: float
 ) -> Server | None:
-    """The server to ask next, after those that were tried for this piece and what came of it; None to give up.
+    """Return the server to use next for a piece; None to give up. `tried` are the failed attempts for this piece.
 
-    Of those that are up one that has not just broken off, then the one with the fewest requests of ours, then the one
-    that was asked longest ago. Each is asked once; but what only one can speak and it breaks off, it is asked again.
+    Among servers that are up, it prefers one that has not recently broken off a request, then the one with the fewest
+    active requests, then the least recently used. Each is tried once, but if none is left and the last one broke off,
+    that one is tried again.
     """
     if sum(blame is Blame.BROKEN for _, blame in tried) >= _MAX_BROKEN:
         return None

@@ -1,4 +1,4 @@
-"""HTTP to the servers: the only place that sends anything to them. Knows one request and one server at a time."""
+"""HTTP client for the servers; no other module sends anything to them. Handles one request to one server at a time."""
 
 import asyncio
 import io
@@ -17,7 +17,7 @@ from .server import Server
 from .stream import StreamError, reader_for
 
 _KEEP_ALIVE_SECONDS = 4.0
-"""For so long an idle connection is kept. vLLM closes one after 5, and what is sent just then is lost."""
+"""Seconds that an idle connection is kept. vLLM closes one after 5 s, and a request sent at that moment is lost."""
 
 _MAX_ERROR_BYTES = 64 * 1024
 _LARGE_BODY = 64 * 1024
@@ -25,20 +25,20 @@ _LARGE_BODY = 64 * 1024
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds at each stage."""
+    """Time limits of a request, in seconds."""
 
     connect: float = 3.0
     first: float = 20.0
-    """From the request to the first sound."""
+    """From the request to the first audio."""
 
     gap: float = 10.0
-    """Between two pieces of sound."""
+    """Between two parts of the audio."""
 
     probe: float = 5.0
 
 
 class Client:
-    """Keeps connections and uses them again. Open it where there is an event loop, and close it."""
+    """Keeps connections and reuses them. Must be created in a running event loop, and closed."""
 
     def __init__(self, api_key: str | None, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
@@ -49,15 +49,15 @@ class Client:
         )
 
     async def close(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         await self._session.close()
 
     async def list_models(self, server: Server) -> Any:
-        """Its list of models, if it is well. Raises Fault."""
+        """Return the server's list of models, if it is healthy. Raises Fault."""
         try:
             async with asyncio.timeout(self._timeouts.probe):
                 async with self._session.get(f"{server.url}/health") as answer:
-                    if answer.status not in (200, 404):  # what stands before several servers may have no such page
+                    if answer.status not in (200, 404):  # a load balancer may have no such page
                         raise refusal(server.name, answer.status, await _error_text(answer))
                 async with self._session.get(f"{server.url}/v1/models") as answer:
                     if answer.status != 200:
@@ -67,7 +67,7 @@ class Client:
             raise _lost(server, error) from error
 
     async def speak(self, server: Server, body: dict[str, Any]) -> AsyncGenerator[FloatArray, None]:
-        """Samples as they come. Closing the generator closes the request. Raises Fault."""
+        """Yield samples as they arrive (float32, 24 kHz). Closing the generator closes the request. Raises Fault."""
         began = asyncio.get_running_loop().time()
         answer = await self._ask(server, body)
         try:
@@ -80,14 +80,14 @@ class Client:
                 limit = asyncio.get_running_loop().time() + self._timeouts.gap
             reader.finish()
             if silent:
-                raise StreamError("sent no sound")
+                raise StreamError("sent no audio")
         except StreamError as error:
             raise broken(server.name, str(error)) from error
         finally:
             answer.close()
 
     async def _ask(self, server: Server, body: dict[str, Any]) -> aiohttp.ClientResponse:
-        """The answer, of which the sound is still to come."""
+        """Send a request and return the response with its body unread."""
         data: Any = await _encoded(body)
         headers = {"Content-Type": "application/json"}
         url = f"{server.url}/v1/audio/speech"
@@ -102,7 +102,7 @@ class Client:
             raise _lost(server, error) from error
 
     async def _more(self, server: Server, answer: aiohttp.ClientResponse, limit: float) -> bytes:
-        """The next bytes, b"" after the last."""
+        """Return the next bytes, b"" at the end."""
         try:
             async with asyncio.timeout_at(limit):
                 return await answer.content.readany()
@@ -111,7 +111,7 @@ class Client:
 
 
 async def _encoded(body: dict[str, Any]) -> bytes | io.BytesIO:
-    """As JSON, made on a thread where it has a clip, and then sent in parts."""
+    """Return the body as JSON. One with a clip is encoded on a thread, and returned as a stream."""
     if len(body.get("ref_audio", "")) < _LARGE_BODY:
         return json.dumps(body).encode()
     return io.BytesIO((await asyncio.to_thread(json.dumps, body)).encode())
@@ -122,19 +122,19 @@ async def _error_text(answer: aiohttp.ClientResponse) -> str:
 
 
 def _lost(server: Server, error: Exception) -> Fault:
-    """What a failure of the network means."""
+    """Return the fault for a network error."""
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return away(server.name, "is not known by that name")
+            return away(server.name, "has an unknown host name")
         case aiohttp.ClientConnectorError():
             why = os.strerror(error.errno) if error.errno else error.strerror
             return away(server.name, f"can't be reached ({why})")
         case aiohttp.ConnectionTimeoutError():
-            return away(server.name, "can't be reached (nobody answers there)")
+            return away(server.name, "can't be reached (no answer)")
         case TimeoutError():
-            return broken(server.name, "has not sent any more for too long")
+            return broken(server.name, "has sent nothing for too long")
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ConnectionError():
             return broken(server.name, "broke off the connection")
         case aiohttp.InvalidURL() | ValueError():
             return away(server.name, "does not answer as vLLM does")
-    return broken(server.name, "can't be understood: it answers no HTTP")
+    return broken(server.name, "does not answer with HTTP")

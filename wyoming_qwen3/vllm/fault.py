@@ -1,4 +1,4 @@
-"""What can go wrong with one request to one server, and whether another one may be asked instead."""
+"""Classifies failures of one request to one server, which decides whether another server may be tried."""
 
 import enum
 import json
@@ -13,33 +13,33 @@ from wyoming_qwen3.core.errors import (
 )
 
 _MAX_TOLD = 300
-"""Characters of a server's own words that are passed on."""
+"""Most characters of a server's own message that are passed on."""
 
 _RUNAWAY = "did not emit codec EOS"
-"""In the words of vLLM-Omni for speech that was cut at its token budget."""
+"""Part of vLLM-Omni's message for speech that was cut at its token limit."""
 
 _GENERATION_FAILED = "Speech generation failed"
-"""How vLLM-Omni begins what is its own fault, though it answers 400."""
+"""Start of vLLM-Omni's message for an internal error, which it answers with 400."""
 
 
 class Blame(enum.Enum):
-    """Whose fault it is."""
+    """The kind of failure."""
 
     AWAY = "away"
-    """The server can't be reached, or won't have us."""
+    """The server can't be reached, or does not accept this client."""
 
     BUSY = "busy"
-    """It takes no more at the moment."""
+    """It accepts no more requests at the moment."""
 
     BROKEN = "broken"
     """It failed, stalled or broke off."""
 
     REQUEST = "request"
-    """What was asked is refused, here and by any other."""
+    """It refuses the request, as any other server would."""
 
 
 class Fault(Exception):
-    """One request to one server has failed; `error` is what the client hears if nobody else speaks it."""
+    """One request to one server failed; `error` is for the client if no other server can speak it."""
 
     def __init__(self, blame: Blame, error: SpeechError) -> None:
         super().__init__(str(error))
@@ -48,18 +48,18 @@ class Fault(Exception):
 
 
 def away(name: str, why: str) -> Fault:
-    """The server can't be reached."""
+    """Return the fault of a server that can't be used. `why` completes "The vLLM server X ..."."""
     return Fault(Blame.AWAY, BackendUnavailable(f"The vLLM server {name} {why}."))
 
 
 def broken(name: str, why: str) -> Fault:
-    """The server did not keep to what it began."""
+    """Return the fault of a server that failed during a request. `why` completes "The vLLM server X ..."."""
     error = RunawaySpeech if _RUNAWAY in why else EngineFailed
     return Fault(Blame.BROKEN, error(f"The vLLM server {name} {why}."))
 
 
 def refusal(name: str, status: int, body: str) -> Fault:
-    """The fault that an answer with an error's HTTP status tells of. `body` is what came with it."""
+    """Return the fault for an error response with this HTTP status and body."""
     told = _message(body)
     match status:
         case 400 | 413 | 422 if _GENERATION_FAILED not in told:
@@ -67,16 +67,19 @@ def refusal(name: str, status: int, body: str) -> Fault:
         case 401 | 403:
             return away(name, "does not accept the API key (--vllm-api-key)")
         case 404 | 405:
-            return away(name, f"does not speak what it was found to serve ({told})")
+            return away(name, f"no longer serves what it reported ({told})")
         case 429:
-            return Fault(Blame.BUSY, QueueFull(f"The vLLM server {name} takes no more at the moment; ask again later."))
+            return Fault(
+                Blame.BUSY,
+                QueueFull(f"The vLLM server {name} accepts no more requests at the moment; try again later."),
+            )
         case 502 | 503 | 504:
             return Fault(Blame.BUSY, BackendUnavailable(f"The vLLM server {name} is not ready ({status}: {told})."))
     return broken(name, f"failed ({status}: {told})")
 
 
 def _message(body: str) -> str:
-    """What an error's body says: {"error": {"message"}}, {"error": "..."}, or any text."""
+    """Return the message in an error body: {"error": {"message"}}, {"error": "..."}, or any text."""
     try:
         error = json.loads(body)["error"]
         told = error["message"] if isinstance(error, dict) else error

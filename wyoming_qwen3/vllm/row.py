@@ -1,4 +1,4 @@
-"""One piece of speech that comes from a server, as its listener sees it: the same as a row of an engine process."""
+"""One piece of speech from a server, with the same interface as a row of an engine process."""
 
 import asyncio
 import contextlib
@@ -14,21 +14,21 @@ from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray
 _LOGGER = logging.getLogger(__name__)
 
 AHEAD = 20 * SAMPLE_RATE
-"""Samples that it may be ahead of its listener; then nothing is read any more, and the server has to wait."""
+"""Most samples that are read ahead of the listener; beyond that the server has to wait."""
 
 
 class VllmRow:
-    """Iterate it for float32 chunks; leave its context to stop it, which closes the request at the server.
+    """Iterate it for float32 chunks at 24 kHz; leaving its context stops it and closes the request at the server.
 
-    It is read ahead from the beginning, listened to or not. Raises a SpeechError where the audio can't be completed.
+    Audio is read ahead from the start. Iterating raises a SpeechError if the audio can't be completed.
     """
 
     def __init__(self, chunks: AsyncGenerator[FloatArray, None]) -> None:
         self.text_tokens = 0
-        """A server that streams does not tell."""
+        """Always 0: a streaming server does not report it."""
 
         self.made = asyncio.Event()
-        """Whether all of it has come, or nothing more will."""
+        """Set when all audio has arrived or no more will."""
 
         self._begun = asyncio.Event()
         self._samples = 0
@@ -40,17 +40,17 @@ class VllmRow:
 
     @property
     def frames(self) -> int:
-        """Codec frames of what has come so far."""
+        """Number of codec frames received so far."""
         return round(self._samples / FRAME_SAMPLES)
 
     async def begun(self) -> None:
-        """Wait for the first sound. Raises the SpeechError that came instead."""
+        """Wait for the first audio. Raises the SpeechError that occurred instead."""
         await self._begun.wait()
         if self._error and not self._samples:
             raise self._error
 
     def hear(self, in_hand: float) -> None:
-        """Nothing: the server does not know what is heard when."""
+        """Do nothing: servers do not use the listener's position."""
 
     def __aiter__(self) -> Self:
         return self
@@ -85,7 +85,7 @@ class VllmRow:
             self._error = error
         except Exception:
             _LOGGER.exception("A request to a vLLM server failed")
-            self._error = EngineFailed("The speech failed on its way from the vLLM server; the log says why.")
+            self._error = EngineFailed("Receiving the speech from the vLLM server failed; the log says why.")
         finally:
             self.made.set()
             self._begun.set()

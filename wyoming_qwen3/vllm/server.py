@@ -1,4 +1,4 @@
-"""One server, as it is known here."""
+"""What is known about one server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,55 +7,55 @@ from urllib.parse import urlsplit
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind
 
 _DOUBT_SECONDS = 10.0
-"""For so long a server that broke off is asked only where no other can be."""
+"""Seconds for which a server that broke off a request is the last choice."""
 
 
 @dataclass(eq=False)
 class Server:
-    """`url` is its root, without a slash at the end; `kind` what a person says that it serves."""
+    """A server. `url` is its root without a slash at the end; `kind` is what the user says that it serves."""
 
     url: str
     kind: Kind | None = None
     up: bool = False
     serves: Mapping[Checkpoint, str] = field(default_factory=dict)
-    """What it was last found to serve, with the id by which it is asked for; nothing before it was ever reached."""
+    """The checkpoints that it last reported, with their model ids; empty before it was first reached."""
 
     why: str | None = None
-    """A sentence on why it is not up; None while it is, and before it was asked."""
+    """A sentence that says why it is not up; None while it is, and before the first check."""
 
     active: int = 0
-    """Requests of ours that it has in hand."""
+    """Number of this program's active requests."""
 
     last_asked: float = 0.0
     doubtful_until: float = 0.0
-    """By time.monotonic()."""
+    """Until this time, by time.monotonic(), it is the last choice."""
 
     @property
     def name(self) -> str:
-        """Its host and port, for messages."""
+        """Host and port, for messages."""
         return urlsplit(self.url).netloc
 
     def status(self) -> "ServerStatus":
-        """A snapshot."""
+        """Return a snapshot."""
         return ServerStatus(self.url, self.kind, tuple(self.serves), self.up, self.why, self.active)
 
     def doubt(self, now: float) -> None:
-        """It broke off."""
+        """Note that it broke off a request."""
         self.doubtful_until = now + _DOUBT_SECONDS
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """A server as it was at a moment, for whoever shows it."""
+    """A snapshot of a server, for display."""
 
     url: str
     kind: Kind | None
-    """As a person says."""
+    """What the user says that it serves."""
 
     serves: tuple[Checkpoint, ...]
     up: bool
     why: str | None
-    """A sentence on why it is not up."""
+    """A sentence that says why it is not up."""
 
     active: int
-    """Requests of ours that it has in hand."""
+    """Number of this program's active requests."""

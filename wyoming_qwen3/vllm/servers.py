@@ -1,4 +1,4 @@
-"""All servers: who speaks next, and rows that may go to another server before their first sound."""
+"""All servers: chooses one for each piece, and tries another if one fails before its first audio."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Servers:
-    """Speaks through the servers that are up. `start` begins to look after them, `close` ends all."""
+    """Speaks through the servers that are up. `start` begins to watch them, `close` stops everything."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Servers:
         self._watching: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to look after the servers; return when each has been asked once what it serves."""
+        """Begin to watch the servers; return when each was checked once."""
         self._client = Client(self._api_key, self._timeouts)
         self._watches = {server: Watch(server, self._client, self._size) for server in self._servers}
         self._watching = [asyncio.create_task(watch.run(), name="vllm watch") for watch in self._watches.values()]
@@ -59,11 +59,11 @@ class Servers:
             await self._client.close()
 
     def statuses(self) -> list[ServerStatus]:
-        """How each is, as far as is known."""
+        """Return a snapshot of each server."""
         return [server.status() for server in self._servers]
 
     def served(self) -> dict[Checkpoint, bool]:
-        """All checkpoints that were ever found, with whether a server that has it is up."""
+        """Return all checkpoints that were ever reported, and for each whether a server that has it is up."""
         found: dict[Checkpoint, bool] = {}
         for server in self._servers:
             for checkpoint in server.serves:
@@ -71,7 +71,7 @@ class Servers:
         return found
 
     def choose(self, request: SpeechRequest) -> Checkpoint:
-        """The checkpoint that would speak. Raises BackendUnavailable while that can't be told, else as never."""
+        """Return the checkpoint that would speak. Raises what `choose_checkpoint` raises."""
         unknown = [server.kind for server in self._servers if not server.serves]
         try:
             return choose_checkpoint(request, self.served(), unknown, self._size)
@@ -80,9 +80,9 @@ class Servers:
 
     @contextlib.asynccontextmanager
     async def speaker(self, request: SpeechRequest, text: str) -> AsyncIterator["VllmBackend"]:
-        """Who speaks the request, from when the first sound of `text`, its first piece, is there.
+        """Yield the backend for a request once the first audio of `text`, its first piece, has arrived.
 
-        Raises Unavailable or EngineFailed where none of the servers can, and InvalidRequest where none ever will.
+        Raises Unavailable or EngineFailed if no server can speak it now, and InvalidRequest if none ever can.
         """
         checkpoint, voice = self.choose(request), request.voice
         request, warnings = as_spoken(request, checkpoint)
@@ -95,7 +95,7 @@ class Servers:
     async def speak(
         self, checkpoint: Checkpoint, request: SpeechRequest, text: str, voice: dict[str, Any]
     ) -> AsyncGenerator[FloatArray, None]:
-        """One piece of text. What fails before its first sound is asked of another server."""
+        """Yield the audio of one piece. If a server fails before the first audio, another one is tried."""
         tried: list[tuple[Server, Blame]] = []
         last: Fault | None = None
         while server := choose_server(self._servers, checkpoint, tried, time.monotonic()):
@@ -115,10 +115,14 @@ class Servers:
             else:
                 _check_end(samples, body["max_new_tokens"])
                 return
-        raise last.error if last else BackendUnavailable(f"{checkpoint.name} can't be had. {self._whys()}")
+        raise (
+            last.error
+            if last
+            else BackendUnavailable(f"No vLLM server can speak with {checkpoint.name} now. {self._whys()}")
+        )
 
     async def _ask(self, server: Server, body: dict[str, Any]) -> AsyncGenerator[FloatArray, None]:
-        """One request to one server."""
+        """Yield the audio of one request to one server."""
         assert self._client
         server.active += 1
         server.last_asked = time.monotonic()
@@ -142,34 +146,34 @@ class Servers:
 
 @dataclass
 class VllmBackend:
-    """A request's voice, piece after piece."""
+    """Speaks the pieces of one request with the servers."""
 
     servers: Servers
     checkpoint: Checkpoint
     request: SpeechRequest
     voice: dict[str, Any]
-    """The fields of a body that name, describe or show it."""
+    """The result of `voice_fields`."""
 
     warnings: tuple[str, ...] = ()
     """A sentence for each part of the request that is left out."""
 
     side_by_side: int = field(default=1, init=False)
-    """A server has others to speak for."""
+    """Only one piece at a time: a server has other requests, too."""
 
     _first: VllmRow | None = field(default=None, init=False)
 
     @property
     def model(self) -> str:
-        """What speaks."""
+        """Name of the checkpoint."""
         return self.checkpoint.name
 
     def begin(self, text: str) -> VllmRow:
-        """Have the first piece spoken, which is the next that is submitted."""
+        """Start the first piece; the next `submit` returns its row."""
         self._first = self.submit(text)
         return self._first
 
     def submit(self, text: str, turn: Priority = Priority.NOW) -> VllmRow:  # noqa: ARG002
-        """Start a row; servers know no turns."""
+        """Start a row. `turn` is ignored: servers have no priorities."""
         if self._first:
             row, self._first = self._first, None
             return row
@@ -177,6 +181,6 @@ class VllmBackend:
 
 
 def _check_end(samples: int, limit: int) -> None:
-    """Raise RunawaySpeech for a piece that reached its limit: it ended there and not where its text ends."""
+    """Raise RunawaySpeech if a piece reached its frame limit, because it then ended before its text."""
     if samples >= limit * FRAME_SAMPLES:
         raise RunawaySpeech(f"The speech did not end within the {limit} frames that its text can need.")

@@ -1,4 +1,4 @@
-"""What a server serves, read out of its list of models."""
+"""Recognises the checkpoints in a server's list of models."""
 
 import re
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ _SIZES: dict[str, Size] = {"0.6": "0.6B", "1.7": "1.7B"}
 _SIZE = re.compile(r"(?<![\d.])(0\.6|1\.7)[-_]?b(?![a-z])")
 
 ASSUMED_SIZE: Size = "1.7B"
-"""Of a checkpoint whose name does not tell."""
+"""Size of a checkpoint whose name does not include it."""
 
 
 class Unrecognised(Exception):
-    """What is served is no Qwen3-TTS, or not what it is said to be; the message completes "The server ..."."""
+    """A server serves no Qwen3-TTS, or not the configured kind; the message completes "The server ..."."""
 
 
 def recognise(listing: Any, hint: Kind | None, size: Size | None) -> Mapping[Checkpoint, str]:
-    """The checkpoints in a list as GET /v1/models answers it, each with the id by which it is asked for.
+    """Return the checkpoints in an answer of GET /v1/models, each with its model id.
 
-    The kind is in a model's id, or in its root, the path that it was loaded from, which stays when a server gives
-    it another name; else it is the one that a person has told (`hint`). A size that is not there either is `size`,
-    else 1.7B. Raises Unrecognised.
+    The kind is taken from the model's id, or from its root, the path that it was loaded from, which a server keeps when
+    it renames the model; otherwise it is `hint`, the kind that the user gave. Without a size there, it is `size`, or
+    1.7B if that is None. Raises Unrecognised.
     """
     try:
         models = [(str(model["id"]), f"{model['id']} {model.get('root') or ''}".lower()) for model in listing["data"]]
@@ -37,7 +37,7 @@ def recognise(listing: Any, hint: Kind | None, size: Size | None) -> Mapping[Che
         if kind is None:
             continue
         if hint not in (None, kind):
-            raise Unrecognised(f"is said to serve {KIND_NAMES[hint]}, but serves {name}")
+            raise Unrecognised(f"is configured as {KIND_NAMES[hint]}, but serves {name}")
         found = _SIZE.search(words)
         checkpoint = Checkpoint(kind, _SIZES[found[1]] if found else size or ASSUMED_SIZE)
         if checkpoint not in PUBLISHED:
@@ -46,6 +46,6 @@ def recognise(listing: Any, hint: Kind | None, size: Size | None) -> Mapping[Che
     if not served:
         names = ", ".join(name for name, _ in models) or "nothing"
         raise Unrecognised(
-            f"serves {names}, which tells no kind of Qwen3-TTS; if it is one, say which, as in --vllm-customvoice-url"
+            f"serves {names}, which names no kind of Qwen3-TTS; if it is one, set it, as by --vllm-customvoice-url"
         )
     return served

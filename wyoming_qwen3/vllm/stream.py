@@ -1,4 +1,4 @@
-"""From the bytes of an answer to samples: raw PCM, or server-sent events that carry it. Knows no network.
+"""Turns the bytes of a response into samples: raw PCM, or server-sent events that contain it. Knows no network.
 
 https://platform.openai.com/docs/api-reference/audio-streaming
 """
@@ -16,21 +16,21 @@ _MAX_LINE = 16 << 20
 
 
 class StreamError(Exception):
-    """The stream is not what it should be; the message completes "The server ..."."""
+    """The stream is invalid; the message completes "The server ..."."""
 
 
 class SampleReader(Protocol):
-    """Takes bytes cut anywhere and gives float32 samples."""
+    """Turns bytes, split anywhere, into float32 samples."""
 
     def feed(self, data: bytes) -> Iterator[FloatArray]:
-        """The samples that are complete with these bytes. Raises StreamError."""
+        """Add bytes and yield the samples that they complete. Raises StreamError."""
 
     def finish(self) -> None:
-        """The stream is over. Raises StreamError where that is too early."""
+        """Note that the stream has ended. Raises StreamError if it is incomplete."""
 
 
 def reader_for(content_type: str) -> SampleReader:
-    """The reader for an answer's media type. Raises StreamError for one that is no stream of PCM."""
+    """Return the reader for a response's media type. Raises StreamError if that is not a stream of PCM."""
     match content_type:
         case "audio/pcm" | "audio/x-pcm":
             return PcmReader()
@@ -40,13 +40,13 @@ def reader_for(content_type: str) -> SampleReader:
 
 
 class PcmReader:
-    """Signed 16 bit, little-endian, mono; a chunk may end within a sample."""
+    """Reads 16-bit signed little-endian mono PCM; a chunk may end within a sample."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[FloatArray]:
-        """As SampleReader says."""
+        """See SampleReader."""
         data = self._rest + data if self._rest else data
         whole = len(data) & ~1
         self._rest = data[whole:]
@@ -54,13 +54,13 @@ class PcmReader:
             yield pcm.from_int16(data[:whole])
 
     def finish(self) -> None:
-        """As SampleReader says."""
+        """See SampleReader."""
         if self._rest:
-            raise StreamError("ended its sound within a sample")
+            raise StreamError("ended its audio within a sample")
 
 
 class SseReader:
-    """speech.audio.delta, .done and .error; what else comes is passed over."""
+    """Reads the events speech.audio.delta, .done and .error; ignores others."""
 
     def __init__(self) -> None:
         self._pcm = PcmReader()
@@ -69,7 +69,7 @@ class SseReader:
         self._done = False
 
     def feed(self, data: bytes) -> Iterator[FloatArray]:
-        """As SampleReader says."""
+        """See SampleReader."""
         *lines, rest = data.split(b"\n")
         for line in lines:
             self._line += line
@@ -77,16 +77,16 @@ class SseReader:
             self._line.clear()
         self._line += rest
         if len(self._line) > _MAX_LINE:
-            raise StreamError("sent an event without an end")
+            raise StreamError("sent an event that is too long")
 
     def finish(self) -> None:
-        """As SampleReader says."""
+        """See SampleReader."""
         if not self._done:
             raise StreamError("broke off its stream of events")
         self._pcm.finish()
 
     def _take(self, line: bytes) -> Iterator[FloatArray]:
-        """A line: one of an event's data, or an empty one that ends the event."""
+        """Handle a line: a data line of an event, or an empty line, which ends the event."""
         if line.startswith(b"data:"):
             self._data.append(line[5:].lstrip(b" "))
         elif not line and self._data:
@@ -100,7 +100,7 @@ class SseReader:
                 try:
                     audio = base64.b64decode(event["audio"], validate=True)
                 except (KeyError, TypeError, binascii.Error):
-                    raise StreamError("sent an event without sound") from None
+                    raise StreamError("sent an event without audio") from None
                 yield from self._pcm.feed(audio)
             case "speech.audio.done":
                 self._done = True
@@ -116,5 +116,5 @@ def _parsed(data: bytes) -> dict[str, Any]:
     except ValueError:
         event = None
     if not isinstance(event, dict):
-        raise StreamError("sent an event that is no JSON")
+        raise StreamError("sent an event that is not a JSON object")
     return event

@@ -1,4 +1,4 @@
-"""Looks after one server: whether it is up, and what it serves."""
+"""Watches one server: whether it is up, and what it serves."""
 
 import asyncio
 import contextlib
@@ -14,20 +14,20 @@ from .serving import Unrecognised, recognise
 _LOGGER = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 10.0
-"""Between two looks at a server that is up."""
+"""Seconds between two checks of a server that is up."""
 
 
 def retry_delay(failures: int) -> float:
-    """Seconds until a server is looked at again that was found away so many times in a row."""
+    """Return the seconds until the next check of a server that failed `failures` checks in a row."""
     return min(0.25 * 2.0**failures, _PROBE_SECONDS)
 
 
 class Watch:
-    """Run it for as long as the server may be asked. `size` is of a checkpoint whose name does not tell."""
+    """Checks a server while `run` runs. `size` is the size of a checkpoint whose name does not include it."""
 
     def __init__(self, server: Server, client: Client, size: Size | None) -> None:
         self.looked = asyncio.Event()
-        """Whether it has been asked for the first time."""
+        """Set after the first check."""
 
         self._server = server
         self._client = client
@@ -36,13 +36,13 @@ class Watch:
         self._hurried = asyncio.Event()
 
     def heard(self, fault: Fault) -> None:
-        """A request to the server has failed so."""
+        """Note that a request to the server failed, and check the server soon."""
         if fault.blame is Blame.AWAY:
             self._put_down(str(fault))
         self._hurried.set()
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Check the server regularly, forever."""
         while True:
             await self._look()
             self.looked.set()
@@ -50,7 +50,7 @@ class Watch:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(retry_delay(self._failures) if self._failures else _PROBE_SECONDS):
                     await self._hurried.wait()
-            if self._hurried.is_set():  # what has just broken off may be about to go down
+            if self._hurried.is_set():  # a server that broke off may be about to go down
                 await asyncio.sleep(retry_delay(0))
 
     async def _look(self) -> None:
@@ -75,5 +75,5 @@ class Watch:
     def _put_down(self, why: str) -> None:
         server = self._server
         if server.up or server.why != why:
-            _LOGGER.warning("%s It is tried again by itself.", why)
+            _LOGGER.warning("%s It will be tried again automatically.", why)
         server.up, server.why = False, why

@@ -1,1 +1,1 @@
-"""The Wyoming surface: events on a connection, what Describe answers, and mDNS."""
+"""The Wyoming surface: events on a connection, the answer to Describe, and mDNS."""

@@ -1,4 +1,4 @@
-"""Announce the server on the local network, so that Home Assistant finds it by itself."""
+"""Announces the server on the local network by mDNS, so that Home Assistant discovers it."""
 
 import ipaddress
 import logging
@@ -15,23 +15,23 @@ _LOGGER = logging.getLogger(__name__)
 _SERVICE = "_wyoming._tcp.local."
 
 _MAX_NAME_BYTES = 63
-"""Of one label of a DNS name."""
+"""Most bytes of one label of a DNS name."""
 
 
 class Announcement:
-    """One mDNS service for as long as the server runs."""
+    """One mDNS service, announced from `start` to `stop`."""
 
     def __init__(self, name: str, host: str, port: int) -> None:
-        """`host` is the address the server is bound to; a wildcard announces all of the machine's addresses."""
+        """`host` is the address that the server is bound to; a wildcard announces all addresses of the machine."""
         self._name = name
         self._host = host
         self._port = port
         self._zeroconf: AsyncZeroconf | None = None
 
     async def start(self) -> None:
-        """Begin to answer; a name that another server on the network has is followed by a number.
+        """Announce the server; if the name is in use on the network, a number is appended.
 
-        Never raises, for the server can be reached without it: a warning says why it is not announced.
+        Errors are only logged, because the server works without the announcement.
         """
         try:
             self._zeroconf = AsyncZeroconf()
@@ -40,7 +40,7 @@ class Announcement:
                 f"{self._name}.{_SERVICE}",
                 parsed_addresses=addresses(self._host),
                 port=self._port,
-                server=f"{uuid.getnode():012x}-{self._port}.local.",  # of this machine alone, whatever the name
+                server=f"{uuid.getnode():012x}-{self._port}.local.",  # unique to this machine, whatever the name
             )
             await self._zeroconf.async_register_service(info, allow_name_change=True)
         except (OSError, zeroconf.Error) as error:
@@ -49,7 +49,7 @@ class Announcement:
         _LOGGER.info("Announced as %s on %s", info.name, ", ".join(info.parsed_addresses()))
 
     async def stop(self) -> None:
-        """Say goodbye."""
+        """Withdraw the announcement."""
         if self._zeroconf is None:
             return
         await self._zeroconf.async_unregister_all_services()
@@ -57,9 +57,9 @@ class Announcement:
 
 
 def default_name(program: str, machine: str, port: int) -> str:
-    """A name that tells the servers of all machines apart, and those on one machine by their ports.
+    """Return a name that is unique to the machine and port, of at most 63 bytes.
 
-    At most 63 bytes; `machine` is a host name, of which the first label is taken.
+    `machine` is a host name; only its first label is used.
     """
     ending = f"-{port}"
     label = re.sub(r"[^A-Za-z0-9-]+", "-", machine.partition(".")[0]) or "server"
@@ -67,10 +67,10 @@ def default_name(program: str, machine: str, port: int) -> str:
 
 
 def addresses(host: str) -> list[str]:
-    """The addresses that a server bound to `host` is reached at from elsewhere, where it has any.
+    """Return the addresses at which other machines reach a server bound to `host`, or local ones if there are none.
 
-    Of a wildcard these are the machine's IPv4 addresses, or where a machine has none, those of IPv6. Raises OSError
-    for a name that has no address.
+    For a wildcard these are the machine's IPv4 addresses; for "::" without any, its IPv6 addresses. Raises OSError if a
+    name has no address.
     """
     if host not in ("", "0.0.0.0", "::"):
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)

@@ -1,7 +1,7 @@
-"""Wyoming events as they are read, within bounds: what a client says of lengths and types is checked, not believed.
+"""Reads Wyoming events within limits: lengths and types in a client's header are checked.
 
-The library's own reader takes as many bytes as a header promises, waits for them for ever, and raises whatever comes
-of a header that is no object.
+The library's own reader reads as many bytes as a header says, waits for them without a limit, and raises arbitrary
+errors for a header that is not an object.
 """
 
 import asyncio
@@ -13,32 +13,32 @@ from wyoming.event import Event
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
 MAX_HEADER = 64 << 10
-"""Bytes of an event's first line. asyncio's stream readers hold twice as much, and then stop reading."""
+"""Most bytes of an event's first line; asyncio's stream readers buffer twice as much, and then stop reading."""
 
 MAX_DATA = 256 << 10
-"""Bytes of the JSON after it: a text of the greatest length has 160,000 in UTF-8."""
+"""Most bytes of the JSON after it: the longest text has 160,000 in UTF-8."""
 
 MAX_PAYLOAD = 1 << 20
-"""Bytes after that. A server that speaks needs none; they are passed over, and never held."""
+"""Most bytes after that. A speaking server needs none, so they are skipped and not stored."""
 
 EVENT_TIMEOUT = 30.0
-"""Seconds for an event from its first byte to its last, and for a client that says nothing to say it."""
+"""Seconds from an event's first byte to its last, and from the connection to the first event's first byte."""
 
 _MAX_BRACKETS = 2_000
-"""Objects and lists in one JSON: more take long to parse, on the event loop that everybody waits for."""
+"""Most objects and lists in one JSON: parsing more would block the event loop for too long."""
 
 _RATE = 200.0
-"""Points a second at which one client is read on average: an event is one, and so is each KiB of it."""
+"""Average points per second at which a client is read: one for each event and one for each KiB of it."""
 
 _BURST = 1_000.0
-"""Points that a client may be ahead of that."""
+"""Points by which a client may exceed that average."""
 
 _PIECE = 64 << 10
-_NO_EVENT = "That was no Wyoming event: a line of JSON with a type is expected."
+_NO_EVENT = "This is not a Wyoming event; expected a line of JSON with a type."
 
 
 class EventReader:
-    """Reads one client's events, no faster than at a bearable rate; what comes faster waits in its socket."""
+    """Reads one client's events at a limited rate; data that arrives faster waits in its socket."""
 
     def __init__(self, reader: asyncio.StreamReader, timeout: float = EVENT_TIMEOUT) -> None:
         self._reader = reader
@@ -47,9 +47,9 @@ class EventReader:
         self._due = 0.0
 
     async def read(self) -> Event | None:
-        """The next event without its payload; None where the client left instead, be it in the middle of one.
+        """Return the next event without its payload; None if the client left, even in the middle of an event.
 
-        Raises InvalidRequest for what is no event or does not go on, and TooLarge.
+        Raises InvalidRequest if it is not an event or not complete in time, and TooLarge.
         """
         try:
             async with asyncio.timeout(None if self._heard else self._timeout):
@@ -60,9 +60,9 @@ class EventReader:
             async with asyncio.timeout(self._timeout):
                 return await self._read_event(first)
         except TimeoutError as error:
-            if error.errno:  # the system's own: the other end is gone
+            if error.errno:  # raised by the system: the peer is gone
                 raise ConnectionResetError(error.errno, error.strerror) from error
-            raise InvalidRequest(f"No whole event came within {self._timeout:g} seconds.") from error
+            raise InvalidRequest(f"No complete event arrived within {self._timeout:g} seconds.") from error
         except asyncio.IncompleteReadError:
             return None
 
@@ -92,16 +92,19 @@ class EventReader:
             size -= len(piece)
 
     async def _keep_pace(self, size: int) -> None:
-        """Let others be read, and wait if this client is ahead of its rate by more than it may."""
+        """Let other tasks run, and wait if this client exceeds its rate by more than the burst."""
         now = asyncio.get_running_loop().time()
         self._due = max(self._due, now) + (1 + size / 1024) / _RATE
         await asyncio.sleep(max(0.0, self._due - now - _BURST / _RATE))
 
 
 def _object(text: bytes, *, whole: bool = True) -> dict[str, Any]:
-    """The JSON object in these bytes. Raises InvalidRequest, or IncompleteReadError for half of one."""
+    """Parse a JSON object.
+
+    Raises TooLarge and InvalidRequest, or IncompleteReadError for invalid JSON that is not `whole`.
+    """
     if text.count(b"{") + text.count(b"[") > _MAX_BRACKETS:
-        raise TooLarge(f"An event may hold {_MAX_BRACKETS:,} objects and lists at most.")
+        raise TooLarge(f"An event may contain at most {_MAX_BRACKETS:,} objects and lists.")
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -114,12 +117,12 @@ def _object(text: bytes, *, whole: bool = True) -> dict[str, Any]:
 
 
 def _length(header: dict[str, Any], name: str, most: int) -> int:
-    """How many bytes a header promises of a part. Raises InvalidRequest and TooLarge."""
+    """Return the length of a part in bytes as the header gives it. Raises InvalidRequest and TooLarge."""
     length = header.get(name)
     if length is None:
         return 0
     if not isinstance(length, int) or isinstance(length, bool) or length < 0:
         raise InvalidRequest(f"An event's {name} must be a whole number of bytes.")
     if length > most:
-        raise TooLarge(f"An event's {name} may be {most:,} at most.")
+        raise TooLarge(f"An event's {name} may be at most {most:,}.")
     return length

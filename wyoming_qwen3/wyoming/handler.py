@@ -1,10 +1,11 @@
-"""Wyoming events <-> speech sessions, one handler a connection.
+"""Connects Wyoming events with speech sessions; one handler per connection.
 
-Reading and speaking are separate tasks: `handle_event` returns at once, so that a client that leaves, or starts
-anew, is seen while the last answer is still being made.
+Reading and speaking are separate tasks: `handle_event` returns at once, so that the handler notices while it speaks if
+the client leaves or starts another request.
 
-Home Assistant caches whatever ends well, waits for ever for what never ends, and takes a closed connection for an
-end: so a failure is an `error` event and then a closed connection, and nothing else ends without its audio.
+Home Assistant caches an answer that ends normally, waits for ever for one that does not end, and takes a closed
+connection for an end. So a failure is an `error` event followed by a closed connection, and no other answer ends
+without its audio.
 """
 
 import asyncio
@@ -46,32 +47,32 @@ from .messages import parse, pong, sendable
 _LOGGER = logging.getLogger(__name__)
 
 _CHUNK_SAMPLES = SAMPLE_RATE * 160 // 1000
-"""Most samples of one audio-chunk: 160 ms. Longer audio is sent in equal parts."""
+"""Most samples of one audio-chunk event, 160 ms. Longer audio is sent in equal parts."""
 
 _LAST_WORD_SECONDS = 1.0
-"""How long a client may take to read why the server hangs up."""
+"""Seconds that a client has to read why the server closes the connection."""
 
 _REPLY_SECONDS = 30.0
-"""How long it may take to read an answer that is not speech."""
+"""Seconds that a client has to read an answer that is not speech."""
 
 _PIECE = 64 << 10
 
 _MAX_CHARACTERS = 40_000
-"""Of one text, however many events it comes in: it is spoken for three quarters of an hour."""
+"""Most characters of one text, in any number of events: about three quarters of an hour of speech."""
 
 _WIDTH, _CHANNELS = 2, 1
 
 
 @dataclass
 class _Answer:
-    """One request being answered; `streamed` ones also end with synthesize-stopped."""
+    """The answer to one request; a `streamed` one also ends with synthesize-stopped."""
 
     session: SpeechSession
     streamed: bool
 
 
 class Handler(AsyncEventHandler):
-    """One client's connection. A `patient` one still says what was asked for before its input ended."""
+    """One client's connection. If `patient`, it finishes its answers after the input has ended."""
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class Handler(AsyncEventHandler):
         self._hung_up = False
 
     async def run(self) -> None:
-        """Read events until the client leaves, sends what is no event, or an answer fails."""
+        """Handle events until the client leaves, an event is invalid, or an answer fails."""
         self._is_running = True
         try:
             with self._limiter.enter(self._address, self.writer.transport, self):
@@ -124,7 +125,7 @@ class Handler(AsyncEventHandler):
                 if self._patient:
                     await self._queue.wait()
         except (ConnectionError, TimeoutError):
-            _LOGGER.debug("A client left, or does not listen")
+            _LOGGER.debug("A client left or does not read")
         except Exception:
             _LOGGER.exception("A connection failed")
         finally:
@@ -135,7 +136,7 @@ class Handler(AsyncEventHandler):
 
     @property
     def waiting_since(self) -> float | None:
-        """Monotonic time since which it has waited for its client; None while it owes its client something."""
+        """Monotonic time in seconds since which it has waited for its client; None while it answers a request."""
         return None if self._owes else self._last
 
     def dismiss(self, error: SpeechError) -> None:
@@ -144,9 +145,9 @@ class Handler(AsyncEventHandler):
         self._stay.reschedule(asyncio.get_running_loop().time())
 
     async def _hang_up(self) -> None:
-        """Close the connection; what a client does not fetch in a second it does not get.
+        """Close the connection, after giving the client a second to read what was sent.
 
-        What it still sends is read before: the system forgets what was said last to a client that was not heard out.
+        Until then its input is read and discarded: closing a socket with unread input would drop data not yet sent.
         """
         self._hung_up = True
         try:
@@ -160,21 +161,21 @@ class Handler(AsyncEventHandler):
         except OSError:  # a timeout is one
             self.writer.transport.abort()
         except NotImplementedError:
-            pass  # of standard output nobody is told that it is closed
+            pass  # standard output can't signal its end
 
     async def stop(self) -> None:
-        """Hang up because the server stops; an answer that is not whole ends in an error."""
+        """Close the connection because the server stops; an incomplete answer ends with an error."""
         if self._queue.busy:
             await self._silence()
-            await self._fail(Unavailable("The speech server is stopping; ask again when it is back."))
+            await self._fail(Unavailable("The speech server is stopping; try again when it is back."))
         await super().stop()
 
     async def disconnect(self) -> None:
-        """Stop speaking: nobody listens any more."""
+        """Stop speaking, because the client is gone."""
         await self._silence()
 
     async def handle_event(self, event: Event) -> bool:
-        """Act on one event; False closes the connection. Answers to complete requests before it are given first."""
+        """Handle one event; False closes the connection. Requests that are already complete are answered first."""
         try:
             await self._dispatch(event)
         except SpeechError as error:
@@ -187,7 +188,7 @@ class Handler(AsyncEventHandler):
 
     @property
     def _owes(self) -> bool:
-        """Whether a request that is complete is being answered."""
+        """Whether a complete request is being answered."""
         return self._open is None and self._queue.busy
 
     async def _read(self) -> Event | None:
@@ -206,7 +207,7 @@ class Handler(AsyncEventHandler):
         elif self._refusal:
             _LOGGER.debug("Ignored a %s event after one that was refused", event.type)
         elif Synthesize.is_type(event.type):
-            if self._open is None:  # inside a stream it repeats the streamed text for servers that can't stream
+            if self._open is None:  # within a stream it repeats the text, for servers that can't stream
                 self._synthesize(parse(Synthesize, event))
         elif SynthesizeStart.is_type(event.type):
             await self._silence()
@@ -215,7 +216,7 @@ class Handler(AsyncEventHandler):
         elif SynthesizeChunk.is_type(event.type):
             self._add_text(parse(SynthesizeChunk, event))
         elif SynthesizeStop.is_type(event.type):
-            if self._open:  # else it repeats one that came before
+            if self._open:  # otherwise it is a repeated one
                 self._open.finish()
             self._open = None
         else:
@@ -231,7 +232,7 @@ class Handler(AsyncEventHandler):
         if self._open:
             _feed(self._open, chunk)
         elif chunk.text:
-            raise InvalidRequest("There was text in a synthesize-chunk without a synthesize-start before it.")
+            raise InvalidRequest("A synthesize-chunk with text came without a synthesize-start before it.")
 
     def _answer(self, voice: SynthesizeVoice | None, text_format: str | None, *, streamed: bool) -> SpeechSession:
         session = self._synthesizer.open(_request(self._resolver, self._address, voice, text_format), "wyoming")
@@ -239,7 +240,7 @@ class Handler(AsyncEventHandler):
         return session
 
     async def _silence(self) -> None:
-        """Stop the answer being spoken, and forget those waiting."""
+        """Stop the answer being spoken and drop those waiting."""
         self._open = None
         await self._queue.clear()
 
@@ -270,12 +271,12 @@ class Handler(AsyncEventHandler):
             self._last = time.monotonic()
 
     async def _refuse(self, error: SpeechError) -> None:
-        """Stop speaking, and say why; called by who reads, and hangs up after it."""
+        """Stop speaking and send the error; the reading task calls this and then closes the connection."""
         await self._silence()
         await self._tell(error)
 
     async def _fail(self, error: SpeechError) -> None:
-        """Say what went wrong, and have who reads hang up."""
+        """Send the error, and have the reading task close the connection."""
         await self._tell(error)
         await super().stop()
 
@@ -287,7 +288,7 @@ class Handler(AsyncEventHandler):
             await self._reply(Error(text=sendable(str(error)), code=error.code), _LAST_WORD_SECONDS)
 
     async def _reply(self, message: Eventable, seconds: float | None = None) -> None:
-        """Send what takes no time to make. Raises TimeoutError where the client does not take it soon."""
+        """Send an answer that is not speech. Raises TimeoutError if the client does not read it in time."""
         async with asyncio.timeout(_REPLY_SECONDS if seconds is None else seconds):
             await self._send(message)
 
@@ -298,7 +299,10 @@ class Handler(AsyncEventHandler):
 def _request(
     resolver: VoiceResolver, client: str, voice: SynthesizeVoice | None, text_format: str | None
 ) -> SpeechRequest:
-    """What a Wyoming client at that address asked for. Raises InvalidRequest, or as VoiceResolver.choose_for does."""
+    """Return the request of the Wyoming client at this address.
+
+    Raises InvalidRequest, and what VoiceResolver.choose_for raises.
+    """
     if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
         raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
     wanted = voice or SynthesizeVoice()
@@ -316,7 +320,7 @@ def _request(
 
 
 def _feed(session: SpeechSession, message: Synthesize | SynthesizeChunk) -> None:
-    """Pass a message's text on. Raises TooLarge for more than is spoken."""
+    """Feed a message's text to the session. Raises TooLarge if the text becomes too long."""
     if session.report.characters + len(message.text) > _MAX_CHARACTERS:
-        raise TooLarge(f"A text may have {_MAX_CHARACTERS:,} characters at most.")
+        raise TooLarge(f"A text may have at most {_MAX_CHARACTERS:,} characters.")
     session.feed(message.text)

@@ -1,4 +1,4 @@
-"""What Describe answers. Home Assistant shows one program, and takes its name for the entity's: it never changes."""
+"""Builds the answer to Describe. Home Assistant names its entity after the one program, so the name never changes."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,10 +14,10 @@ _ATTRIBUTION = Attribution(name="Alibaba Qwen team", url="https://github.com/Qwe
 
 
 def build_info(kept: Iterable[KeptVoice]) -> Info:
-    """All voices.
+    """Return the program with all its voices.
 
-    There is one for each speaker and language: Home Assistant never sends the language, so the voice's name does. A
-    kept voice that can speak is one, for its own language or, where it has none, for whichever the text is in.
+    There is one voice for each speaker and language, because Home Assistant sends only the voice's name and never the
+    language. A kept voice that can speak is one voice, for its own language or, if it has none, for all languages.
     """
     return Info(
         tts=[

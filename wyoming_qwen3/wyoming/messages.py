@@ -1,7 +1,7 @@
-"""Wyoming events -> the library's messages, with every field checked.
+"""Converts Wyoming events to the library's messages and checks every field.
 
-The library takes whatever a field holds, and drops parts of a voice: its language beside a name, its speaker without
-one.
+The library accepts any value in a field, and drops parts of a voice: its language if it has a name, its speaker if it
+has none.
 """
 
 from typing import Any, TypeVar, cast
@@ -16,16 +16,16 @@ _Message = TypeVar("_Message", bound=Synthesize | SynthesizeStart | SynthesizeCh
 
 
 def parse(message: type[_Message], event: Event) -> _Message:
-    """A message from its event. A field that is null counts as absent, and a voice may be a mere name.
+    """Return the message in an event. A null field counts as absent, and a voice may be just a name.
 
-    Raises InvalidRequest where fields are missing or of the wrong type.
+    Raises InvalidRequest if fields are missing or have the wrong type.
     """
     data = _without_nulls(event.data)
     voice = _voice(data.pop("voice", {}))
     if message is SynthesizeChunk:
         data.setdefault("text", "")
     if message is not SynthesizeStart and not isinstance(data.get("text"), str):
-        raise InvalidRequest(f"A {event.type} event needs a text, which is a string.")
+        raise InvalidRequest(f"A {event.type} event needs a text, as a string.")
     parsed = cast(_Message, message.from_event(Event(event.type, data)))
     if isinstance(parsed, Synthesize | SynthesizeStart):
         parsed.voice = voice
@@ -33,7 +33,7 @@ def parse(message: type[_Message], event: Event) -> _Message:
 
 
 def pong(event: Event) -> Pong:
-    """The answer to a ping. Raises InvalidRequest where its text is no string."""
+    """Return the answer to a ping. Raises InvalidRequest if its text is not a string."""
     text = Ping.from_event(event).text
     if not isinstance(text, str | None):
         raise InvalidRequest("The text of a ping must be a string.")
@@ -41,7 +41,7 @@ def pong(event: Event) -> Pong:
 
 
 def sendable(text: str) -> str:
-    """Text without halves of characters, which JSON can escape and UTF-8 can't hold."""
+    """Replace lone surrogates, which JSON can contain but UTF-8 can't."""
     return text.encode("utf-8", "replace").decode()
 
 
