@@ -33,7 +33,7 @@ def build_editable(folder, *_):
 """Builds the project in place of setuptools, which would have to be downloaded."""
 
 NO_COMPILER = "There is no C++ compiler to compile the CPU kernels with: apt-get install g++ brings one.\n"
-GPU = "There is an NVIDIA GPU, but this PyTorch is for CPUs alone: script/setup --cuda gets the one for GPUs.\n"
+GPU = "There is an NVIDIA GPU, but this PyTorch is only for CPUs: script/setup --cuda installs the one for GPUs.\n"
 
 
 def copy_sources(folder: Path) -> None:
@@ -110,7 +110,13 @@ def script() -> ModuleType:
 def test_a_half_made_environment_is_made_anew_and_a_gpu_that_came_later_is_noticed(project: Project) -> None:
     venv.create(project.venv)  # what Debian leaves behind where python3-venv is missing
     said = project.set_up()
-    steps = ("Making .venv anew", NO_COMPILER, "Installing PyTorch", "torch-2.13.0+cpu-py3-none-any.whl", "Set up")
+    steps = (
+        "Recreating .venv",
+        NO_COMPILER,
+        "Installing PyTorch",
+        "torch-2.13.0+cpu-py3-none-any.whl",
+        "Setup is complete",
+    )
     assert sorted(steps, key=said.index) == list(steps), said
     assert project.code == 0
 
@@ -120,7 +126,7 @@ def test_a_half_made_environment_is_made_anew_and_a_gpu_that_came_later_is_notic
     assert again.endswith(GPU)
     assert "Installing" not in again
 
-    assert project.set_up("--cuda").endswith("The only PyTorch that pip finds here is for CPUs alone.\n")
+    assert project.set_up("--cuda").endswith("The only PyTorch that pip finds here is for CPUs.\n")
     assert project.code == 1
     project.offer_torch("cu130", "'13.0'")
     assert "torch-2.13.0+cu130" in project.set_up("--cuda")
@@ -134,7 +140,7 @@ def test_a_missing_part_of_python_is_named_by_its_package(project: Project) -> N
     (project.folder / "sitecustomize.py").write_text("import sys\nsys.modules['ensurepip'] = None\n")
     said = project.set_up(PYTHONPATH=str(project.folder))
     install = f"apt-get install python3.{sys.version_info.minor}-venv"
-    assert said == f"This Python lacks a part that .venv is made with: {install}, then run this again.\n"
+    assert said == f"Python's venv module is incomplete: run {install}, then run this again.\n"
     assert project.code == 1
     assert not project.venv.exists()
 
@@ -160,10 +166,10 @@ def test_an_environment_that_was_cut_short_or_lost_its_python_is_not_whole(
 @pytest.mark.parametrize(
     ("python", "said"),
     [
-        ((3, 10), "Python 3.10 is not supported; 3.11 to 3.14 are."),
+        ((3, 10), "Python 3.10 is not supported; use 3.11 to 3.14."),
         ((3, 11), None),
         ((3, 14), None),
-        ((3, 15), "Python 3.15 is not supported; 3.11 to 3.14 are."),
+        ((3, 15), "Python 3.15 is not supported; use 3.11 to 3.14."),
     ],
 )
 def test_a_python_without_the_pinned_packages_is_refused(

@@ -1,4 +1,4 @@
-"""Composition root: reads the settings, builds the services, runs a command, stops cleanly."""
+"""Composition root: reads the settings, builds the services, runs a command, and stops cleanly."""
 
 import asyncio
 import contextlib
@@ -50,20 +50,20 @@ from .wyoming.info import PROGRAM
 _LOGGER = logging.getLogger(__package__)
 
 _HEAD_START = 1.0
-"""Seconds for which the port stays closed, at most, so that the first request finds the standby voice ready.
+"""Most seconds for which the port stays closed, so that the standby voice is ready for the first request.
 
-Qwen3 is fetched and loaded after that: it would take the processor away from what is wanted first.
+Qwen3 is downloaded and loaded only after that, because it would slow the standby voice's start.
 """
 
 
 def main() -> None:
     """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
     settings = parse(sys.argv[1:], os.environ)
-    os.environ.pop("SUPERVISOR_TOKEN", None)  # for this process alone: none of those that it starts needs it
+    os.environ.pop("SUPERVISOR_TOKEN", None)  # child processes do not need it
     level = "WARNING" if settings.log_level == "INFO" and settings.command != "serve" else settings.log_level
     write_lines(level)
     if settings.local_files_only:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # for every process of ours, before the first one starts
+        os.environ["HF_HUB_OFFLINE"] = "1"  # applies to all child processes
     _find_room_for_caches(settings.data_dir.absolute())
     try:
         sys.exit(_run(settings))
@@ -74,9 +74,9 @@ def main() -> None:
 
 
 def _find_room_for_caches(data_dir: Path) -> None:
-    """Have libraries keep their caches among our data where the home is not known or can't be written to.
+    """Move the caches of libraries into the data folder if the home is unknown or can't be written.
 
-    numba, with which clips are read, fails without. A home that is known stays: the hub's token may lie in it.
+    Without a cache folder numba, which reading clips needs, fails. A known home is kept: it may have the hub's token.
     """
     try:
         home = Path.home()
@@ -104,9 +104,9 @@ def _run(settings: Settings) -> int:
 
 @contextlib.asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[Store]:
-    """What is kept, for a server that is the only one to keep it there.
+    """Open the stores in the data folder and claim it for this server.
 
-    Raises StorageFailed where it is not. A disk that can't be written to costs what would be kept, not the speech.
+    Raises StorageFailed if another server uses it. If the disk can't be written, nothing is stored but speech works.
     """
     folder = settings.data_dir / "store"
     limits = Limits(settings.history_days or None, settings.history_entries or None, settings.history_size)
@@ -126,25 +126,25 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
 
 
 def _make_voices_dir(settings: Settings) -> None:
-    """For a person to find. Elsewhere than among our data it may be on a share that is not mounted yet."""
+    """Create the voices folder for the user, if it is in the data folder. Others may be on a share not mounted yet."""
     if settings.data_dir in settings.voices_dir.parents:
-        with contextlib.suppress(OSError):  # it is looked for, and its absence borne, all the time
+        with contextlib.suppress(OSError):  # a missing folder is tolerated and looked for regularly
             settings.voices_dir.mkdir(exist_ok=True)
 
 
 async def _opened(kept: VoiceStore | Clips | History) -> tuple[bool, str | None]:
-    """Whether it can be used, and what is to be told of that."""
+    """Open a store; return whether it can be used, and a message about it or None."""
     try:
         told = await kept.open()
     except StorageFailed as error:
         what = {VoiceStore: "Kept voices", Clips: "Clips", History: "The history"}[type(kept)]
-        _LOGGER.error("%s can't be used: %s", what, error)  # noqa: TRY400  the sentence says all
+        _LOGGER.error("%s can't be used: %s", what, error)  # noqa: TRY400  the message is enough
         return False, f"{what} can't be used: {error}"
     return True, told
 
 
 def _check_models_dir(settings: Settings, *, make: bool) -> None:
-    """Raise InvalidRequest where the models folder is of no use. The default one may be missing unless it is made."""
+    """Raise InvalidRequest if the models folder can't be used. The default one may be missing unless `make` is set."""
     default = settings.models_dir == settings.data_dir / "models"
     if make or not default or settings.models_dir.exists():
         on_disk.check_models_dir(settings.models_dir, make=make)
@@ -152,9 +152,9 @@ def _check_models_dir(settings: Settings, *, make: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def _services(settings: Settings, store: Store, *, preload: bool) -> AsyncIterator[Services]:
-    """The speaking middle with its processes, stopped at the end.
+    """Start the services and their processes, and stop them at the end.
 
-    Raises a SpeechError where the models folder is of no use.
+    Raises a SpeechError if the models folder can't be used.
     """
     if settings.backend == "native":
         _check_models_dir(settings, make=preload)
@@ -173,21 +173,21 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         yield services
         looking.cancel()
     finally:
-        for task in warming:  # what is only being got ready keeps nobody waiting
+        for task in warming:  # don't wait for what is still starting
             task.cancel()
         await asyncio.gather(*warming, return_exceptions=True)
         await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
 
 
 async def _size(settings: Settings) -> Size:
-    """Of the checkpoints to speak with: as the user says, else what fits this machine, if it is to speak itself."""
+    """Return the size of checkpoints: the user's choice, else what fits this machine; with vllm 1.7B."""
     if settings.backend == "vllm":
         return settings.model or "1.7B"
     return settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
 
 
 def _warm_text(guesser: LanguageGuesser) -> None:
-    """Let what is loaded and compiled on first use be so before somebody waits for it."""
+    """Use text processing once, so that the first request does not wait for what is loaded on first use."""
     guesser.guess("Ready.")
     script = Script()
     script.feed("**Ready**, see [this](https://example.com).")
@@ -210,7 +210,7 @@ async def _serve(settings: Settings) -> None:
         )
         async with _http(settings, services, resolver):
             gc.collect()
-            gc.freeze()  # a collection that looks at all that is there from now on would hold the loop up for 80 ms
+            gc.freeze()  # otherwise a full collection would block the event loop for 80 ms
             limiter = ConnectionLimiter("wyoming", services.metrics, services.faults)
             services.slow_clients.add("wyoming", lambda: limiter.transports)
             await _serve_until_stopped(settings, partial(Handler, services.synthesizer, resolver, limiter))
@@ -218,7 +218,7 @@ async def _serve(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterator[Services]:
-    """The services with what looks after Home Assistant's cache."""
+    """Add the task that clears Home Assistant's cache to the services."""
     access = settings.supervisor if settings.clear_cache else None
     supervisor = Supervisor(access.url, access.token) if access else None
     cache = TtsCache(settings.data_dir / "store" / "tts-cache", services.synthesizer.backends.qwen3_speaks, supervisor)
@@ -233,7 +233,7 @@ async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterat
 
 @contextlib.asynccontextmanager
 async def _http(settings: Settings, services: Services, resolver: VoiceResolver) -> AsyncIterator[None]:
-    """The HTTP server, if there is to be one. Raises SpeechError where its address can't be had."""
+    """Run the HTTP server, if it is enabled. Raises SpeechError if its address can't be used."""
     ports = [port for port in (settings.http_port, settings.ingress_port) if port is not None]
     if not ports:
         yield
@@ -301,8 +301,10 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
 
 
 async def _say(settings: Settings) -> None:
-    nothing_kept = Store(VoiceStore(settings.data_dir), Clips(settings.data_dir), None)  # a server may be at work there
-    settings = replace(settings, download=False)  # it would be cut off when the text is spoken
+    nothing_kept = Store(
+        VoiceStore(settings.data_dir), Clips(settings.data_dir), None
+    )  # a server may be using the folder
+    settings = replace(settings, download=False)  # it would be cut off when the text ends
     async with _services(settings, nothing_kept, preload=False) as services:
         request = SpeechRequest(settings.voice, settings.language, settings.instruct, settings.sampling)
         await say.say(services.synthesizer, request, settings.text, settings.output)

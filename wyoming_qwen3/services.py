@@ -1,4 +1,4 @@
-"""What speaks, put together by the settings: the one place that says which part knows which."""
+"""Builds the speaking services from the settings: the one place that connects the parts."""
 
 import asyncio
 from dataclasses import dataclass
@@ -23,23 +23,23 @@ from .voices.clone_prompts import ClonePrompts
 
 @dataclass(frozen=True)
 class Parts:
-    """What speaks outside this process."""
+    """The backends outside this process."""
 
     native: Worker
     spare: Worker
-    """The standby voice's."""
+    """The worker of the standby voice."""
 
     servers: Servers | None
 
 
 def make_parts(settings: Settings) -> Parts:
-    """As the settings say, and not started yet."""
+    """Create the backends, not started yet."""
     servers = Servers(settings.vllm.urls, settings.vllm.api_key, settings.model) if settings.vllm else None
     return Parts(Worker("native", settings.engine_arguments), Worker("standby", settings.engine_arguments), servers)
 
 
 def make_services(settings: Settings, size: Size, store: Store, parts: Parts) -> Services:
-    """The speaking middle over these parts, with checkpoints of that size."""
+    """Build the services that use these backends. `size` is the size of checkpoints to use by default."""
     models = ModelManager(_policy(settings, size), parts.native, download)
     standby, metrics = StandbyVoice(parts.spare), Metrics()
     admission = Admission(settings.max_active, settings.max_waiting)
@@ -79,9 +79,9 @@ def _policy(settings: Settings, size: Size) -> Policy:
 
 
 def _watch(metrics: Metrics, admission: Admission, models: ModelManager, parts: Parts) -> None:
-    """Have these looked at when somebody asks for the metrics."""
+    """Register the gauges that are read whenever the metrics are collected."""
     metrics.watch("queue_active", "Texts being spoken.", lambda: admission.active)
-    metrics.watch("queue_waiting", "Texts that wait for their turn.", lambda: admission.waiting)
+    metrics.watch("queue_waiting", "Texts that wait for a place.", lambda: admission.waiting)
     metrics.watch("tasks", "Tasks of the server's event loop.", lambda: len(asyncio.all_tasks()))
     metrics.watch(
         "models_loaded", "Checkpoints in memory.", lambda: sum(one.state is State.READY for one in models.statuses())
