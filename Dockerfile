@@ -1,8 +1,7 @@
-# The app's image, for amd64 and aarch64, and for any machine with plain Docker. docker/Dockerfile.cuda is the one for
-# NVIDIA GPUs.
+# The app's image, for amd64 and aarch64, also for plain Docker. docker/Dockerfile.cuda is for NVIDIA GPUs.
 ARG BUILD_FROM=ghcr.io/home-assistant/base-debian:bookworm
 
-# Everything Python in one folder, made where there is a compiler, so that none is in the image.
+# All Python packages in one folder, built in a stage with a compiler, so that the image has none.
 FROM ${BUILD_FROM} AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update \
@@ -12,8 +11,8 @@ ENV VENV=/opt/wyoming-qwen3
 ENV PIP="pip --python ${VENV} install --no-cache-dir"
 RUN python3 -m venv --without-pip "${VENV}"
 
-# What changes least comes first: layers are kept until something before them has changed. The list is complete, so
-# --no-deps leaves out what qwen-tts asks for and never uses here (gradio, torchaudio, sox).
+# What changes least comes first, so that its layers stay cached. The list is complete, so --no-deps leaves out what
+# qwen-tts requires but is not used here (gradio, torchaudio, sox).
 WORKDIR /usr/src/wyoming-qwen3
 COPY constraints.txt ./
 ARG TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
@@ -24,7 +23,7 @@ RUN ${PIP} --no-deps ${TORCH_INDEX} "$(grep '^torch==' constraints.txt)" \
 RUN ${PIP} --no-deps --requirement constraints.txt
 COPY pyproject.toml setup.cfg setup.py README.md LICENSE ./
 COPY wyoming_qwen3 ./wyoming_qwen3
-# The first compiles the kernels if it can; the second fails where it could not.
+# The first command compiles the kernels if possible; the second fails if they are missing.
 RUN ${PIP} --no-deps . \
     && "${VENV}/bin/python" -P -m wyoming_qwen3.engine.kernels
 
@@ -38,15 +37,15 @@ RUN apt-get update \
 COPY --from=build /opt/wyoming-qwen3 /opt/wyoming-qwen3
 COPY addon/rootfs /
 
-# The app's own folder is /data; caches of libraries may go at any time.
+# The app's data is in /data; libraries keep their caches in /tmp.
 ENV PATH="/opt/wyoming-qwen3/bin:${PATH}" HOME=/tmp TTS_QWEN3_DATA_DIR=/data
-# s6 says nothing of its own steps, so that the last line of the log is the reason of an end. After the services, which
-# have limits of their own, what is left gets a second to end: a stop takes less than 10 s.
+# s6 does not log its own steps, so that the last line of the log is the reason for an exit. The services have their own
+# time limits for a stop; remaining processes get a second, so a stop takes less than 10 s.
 ENV S6_VERBOSITY=0 S6_KILL_GRACETIME=1000
 VOLUME /data
 EXPOSE 10200 8880
 
-# A large checkpoint takes a while to load on a small machine; the port answers long before.
+# Loading a large checkpoint takes a while on a small machine; the port answers long before.
 HEALTHCHECK --start-period=10m --interval=1m --timeout=10s CMD ["wyoming-qwen3-healthcheck"]
 
 ARG BUILD_VERSION=dev
