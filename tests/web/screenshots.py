@@ -115,7 +115,7 @@ def _design(_: Page, panel: Any, __: Path) -> None:
         panel.get_by_role("button", name="Save as preset").click()
         expect(panel.get_by_role("article")).to_be_visible(timeout=1000 * HANG_SECONDS)
     panel.get_by_label("Description").fill("A deep, calm man of sixty, with authority. He takes his time.")
-    panel.get_by_label("What it says").fill(SAID)
+    panel.get_by_label("Text of the clip").fill(SAID)
     panel.get_by_label("Seed").fill("7")
     panel.get_by_role("button", name="Preview", exact=True).click()
     expect(panel.get_by_role("heading", name="Seed 7")).to_be_visible(timeout=1000 * HANG_SECONDS)
@@ -135,7 +135,7 @@ def _profiles(page: Page, panel: Any, clip: Path) -> None:
 
 def _fill_profile(panel: Any, clip: Path) -> None:
     panel.locator("input[type=file]").first.set_input_files(clip)
-    panel.get_by_label("What it says").fill(SAID)
+    panel.get_by_label("Text of the clip").fill(SAID)
     panel.get_by_label("Name").fill("Anna")
     panel.get_by_label("Who agreed").fill("Anna herself, in November 2026")
 
@@ -164,7 +164,7 @@ def _compose(_: Page, panel: Any, clip: Path) -> None:
 def _tokenizer(_: Page, panel: Any, clip: Path) -> None:
     panel.locator("input[type=file]").set_input_files(clip)
     expect(panel.get_by_role("img")).to_be_visible(timeout=1000 * HANG_SECONDS)
-    panel.get_by_role("button", name="Decode back").click()
+    panel.get_by_role("button", name="Decode them").click()
     expect(panel.locator("sound-player").nth(1)).to_be_visible()
 
 

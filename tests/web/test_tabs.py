@@ -79,7 +79,7 @@ def test_a_text_is_heard_while_it_is_made_and_kept(studio: Studio, server: Serve
     panel.get_by_role("button", name="Speak").click()
     expect(fact(panel, "Engine")).to_have_text("Qwen3-TTS-12Hz-0.6B-CustomVoice")
     expect(fact(panel, "First sound after")).to_contain_text("s")
-    expect(fact(panel, "Made at")).to_contain_text("× real time")
+    expect(fact(panel, "Generated at")).to_contain_text("× real time")
     expect(panel.locator("sound-player")).to_be_visible()
     (entry,) = answered(server, "/api/history?source=speech&voice=Ryan&limit=1")["items"]
     assert entry["text"] == SENTENCE
@@ -161,9 +161,9 @@ def test_a_profile_is_made_exported_and_brought_back(studio: Studio, clip: Path,
     panel = studio.open("profiles")
     panel.locator("input[type=file]").first.set_input_files(clip)
     sample = panel.locator("voice-sample")
-    sample.get_by_label("What it says").fill("No.")
+    sample.get_by_label("Text of the clip").fill("No.")
     expect(sample.get_by_text("write all that the clip says")).to_be_visible()
-    sample.get_by_label("What it says").fill(SENTENCE)
+    sample.get_by_label("Text of the clip").fill(SENTENCE)
     expect(sample.locator(".findings")).not_to_contain_text("write all")
     sample.get_by_label("Start").fill("0.1")
     panel.get_by_label("Name").fill("Anna")
@@ -190,7 +190,7 @@ def test_old_names_are_shown_and_forgotten(studio: Studio, server: Server) -> No
     panel = studio.open("profiles")
     profile = panel.get_by_role("article").filter(has=studio.page.get_by_role("heading", name="Tim", exact=True))
     expect(profile.get_by_text("Old Tom")).to_be_visible()
-    profile.get_by_role("button", name="Forget the old name Old Tom").click()
+    profile.get_by_role("button", name="Remove the old name Old Tom").click()
     expect(profile.get_by_text("Old Tom")).to_have_count(0)
     expect(profile.get_by_text("Old Timothy")).to_be_visible()
     assert answered(server, "/api/profiles/Tim")["former_names"] == ["Old Timothy"]
@@ -206,7 +206,7 @@ def test_old_names_of_presets_are_shown_and_forgotten(studio: Studio, server: Se
     ask(server, f"/api/voice-presets/{made['id']}", {"name": "Calmer"}, "PUT")
     panel = studio.open("design")
     preset = panel.get_by_role("article").filter(has=studio.page.get_by_role("heading", name="Calmer"))
-    preset.get_by_role("button", name="Forget the old name Calm").click()
+    preset.get_by_role("button", name="Remove the old name Calm").click()
     expect(preset.locator(".former")).to_have_count(0)
     assert answered(server, "/api/voice-presets/Calmer")["former_names"] == []
 
@@ -217,7 +217,7 @@ async def ask_wyoming(server: Server, voice: str) -> None:
 
 
 def test_an_unknown_voice_is_told_above_every_tab(studio: Studio, server: Server) -> None:
-    faults = studio.page.get_by_role("list", name="What is wrong")
+    faults = studio.page.get_by_role("list", name="Problems")
     studio.open("history")
     expect(faults).to_have_count(0)
     with ThreadPoolExecutor(1) as thread:  # Playwright has a loop of its own in this one
@@ -238,7 +238,7 @@ def test_files_that_browsers_do_not_play_are_taken_by_every_tab(studio: Studio, 
     panel.locator("input[type=file]").first.set_input_files([aiff, caf])
     expect(panel.locator("voice-sample")).to_have_count(2)
     for number in range(2):
-        panel.locator("voice-sample").nth(number).get_by_label("What it says").fill(SENTENCE)
+        panel.locator("voice-sample").nth(number).get_by_label("Text of the clip").fill(SENTENCE)
         expect(panel.locator("voice-sample").nth(number).locator(".findings")).not_to_contain_text("write all")
     panel.get_by_role("textbox", name="Name", exact=True).fill("Berta")
     panel.get_by_role("button", name="Save the voice").click()
@@ -262,10 +262,10 @@ def test_a_recording_is_still_there_after_a_reload(phone: Studio) -> None:
     panel.get_by_role("button", name="Stop recording").click()
     expect(panel.locator(".findings li").first).to_be_visible()
     with phone.page.expect_response("**/api/profiles/check"):
-        panel.get_by_label("What it says").fill("Beep.")
+        panel.get_by_label("Text of the clip").fill("Beep.")
     phone.page.reload()
     panel = phone.open("profiles")
-    expect(panel.get_by_label("What it says")).to_have_value("Beep.")
+    expect(panel.get_by_label("Text of the clip")).to_have_value("Beep.")
     assert float(panel.get_by_label("End").get_attribute("max")) >= 1
     panel.locator("voice-sample").get_by_role("button", name="Remove this clip").click()
 
@@ -313,7 +313,7 @@ def test_the_history_is_searched_marked_spoken_again_and_deleted(studio: Studio,
     expect(entries.get_by_role("button", name="Favorite")).to_have_attribute("aria-pressed", "true")
     entries.get_by_role("button", name="Play").click()
     expect(entries.get_by_role("button", name="Pause")).to_be_visible()
-    entries.get_by_role("button", name="Speak again, the same").click()
+    entries.get_by_role("button", name="Speak again with the same seed").click()
     expect(entries).to_have_count(2)
     with studio.page.expect_download() as saving:
         entries.first.get_by_role("button", name="Download").click()
@@ -345,7 +345,7 @@ def test_a_sound_becomes_tokens_and_comes_back(studio: Studio, clip: Path) -> No
     expect(panel.get_by_role("img", name="16 ×")).to_be_visible()
     panel.get_by_role("img").hover()
     expect(panel.get_by_text("codebook")).to_be_visible()
-    panel.get_by_role("button", name="Decode back").click()
+    panel.get_by_role("button", name="Decode them").click()
     expect(panel.locator("sound-player")).to_have_count(2)
     expect(panel.locator("sound-player").nth(1)).to_be_visible()
 

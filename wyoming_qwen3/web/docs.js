@@ -1,10 +1,10 @@
-// Shows openapi.json. Relative URLs only: the server may be behind a path of somebody else's.
+// Shows openapi.json. Uses only relative URLs, because a proxy may serve the page under any path.
 
 import { reference } from "./js/reference.js";
 
 async function show() {
   const response = await fetch("openapi.json");
-  if (!response.ok) throw new Error(`openapi.json was answered with ${response.status}`);
+  if (!response.ok) throw new Error(`the server answered with status ${response.status}`);
   document.getElementById("operations").replaceChildren(...reference(await response.json()));
 }
 

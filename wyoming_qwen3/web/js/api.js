@@ -1,11 +1,11 @@
-// The HTTP API of this server, below wherever this page is: all URLs are relative.
+// Client of this server's HTTP API. All URLs are relative to the page, which may be served under any path.
 
 import { t } from "./text.js";
 
 const KEY = "wyoming-qwen3.key";
 const PROXY_ALONE = new Set([502, 504]);
 
-/** What the server refused or could not do; `message` is a sentence for a person. */
+/** An error of the server or connection; `message` is a sentence for the user. */
 export class ApiError extends Error {
   constructor(status, code, message) {
     super(message);
@@ -14,7 +14,7 @@ export class ApiError extends Error {
   }
 }
 
-/** An absolute URL; the paths in answers are those at the server's root, which a proxy may have put elsewhere. */
+/** Return an absolute URL for a path from an answer, which is relative to the server's root; a proxy may move that. */
 export function url(path) {
   return new URL(path.replace(/^\//, ""), document.baseURI);
 }
@@ -22,7 +22,7 @@ export function url(path) {
 let asking = null;
 let askForKey = () => Promise.resolve(null);
 
-/** Who asks the person for the API key: resolves to a key, or null. */
+/** Set the function that asks the user for the API key; it resolves to a key, or null. */
 export function onKeyNeeded(dialog) {
   askForKey = dialog;
 }
@@ -31,14 +31,14 @@ export function currentKey() {
   return stored(sessionStorage) ?? stored(localStorage);
 }
 
-/** Keep the key for this visit, or for later ones too. */
+/** Store the key for this session or, with `remember`, also for later ones. */
 export function keepKey(key, remember) {
   try {
     sessionStorage.setItem(KEY, key);
     if (remember) localStorage.setItem(KEY, key);
     else localStorage.removeItem(KEY);
   } catch {
-    // A browser that keeps nothing asks again.
+    // If the browser stores nothing, the user is asked again.
   }
 }
 
@@ -51,7 +51,7 @@ function stored(storage) {
 }
 
 /**
- * A Response that is a success. Throws ApiError, and AbortError where `signal` says so.
+ * Send a request and return its successful Response. Throws ApiError, and AbortError if `signal` is aborted.
  *
  * @param {string} method
  * @param {string} path
@@ -75,7 +75,7 @@ export async function send(method, path, { json, form, accept, signal } = {}) {
   }
 }
 
-/** The JSON of an answer. */
+/** Return the JSON of an answer. */
 export async function ask(method, path, json, options) {
   const response = await send(method, path, { json, ...options });
   return reached(() => response.json());
@@ -85,13 +85,13 @@ export function get(path, options) {
   return ask("GET", path, undefined, options);
 }
 
-/** The file of an answer; a GET unless `json` is sent. */
+/** Return the file of an answer; sends a GET unless there is `json`. */
 export async function blob(path, json, options) {
   const response = await send(json === undefined ? "GET" : "POST", path, { json, ...options });
   return reached(() => response.blob());
 }
 
-/** The server-sent events of an answer, as objects. */
+/** Yield the server-sent events of an answer as objects. */
 export async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -107,7 +107,7 @@ export async function* events(response) {
   }
 }
 
-/** The last event of a work that tells its progress; `tell` is given those before. Throws ApiError. */
+/** Run a task that reports its progress: pass its events to `tell` and return the last one. Throws ApiError. */
 export async function worked(path, json, tell, signal) {
   const response = await send("POST", path, { json, accept: "text/event-stream", signal });
   let event = null;
@@ -119,7 +119,7 @@ export async function worked(path, json, tell, signal) {
   return event;
 }
 
-/** Save something as a file. */
+/** Save a Blob as a file. */
 export function save(content, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(content);
@@ -128,7 +128,7 @@ export function save(content, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Save what the server has. */
+/** Save a file from the server. */
 export async function saveFrom(path, name) {
   save(await blob(path), name);
 }

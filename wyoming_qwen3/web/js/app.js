@@ -1,4 +1,4 @@
-// The page around the tabs: which one is shown, how the server is, and the API key where one is needed.
+// The page around the tabs: shows the current tab and the server's state, and asks for the API key if necessary.
 
 import { currentKey, keepKey, onKeyNeeded, send } from "./api.js";
 import { Notice, button, checkbox, field, h, icon } from "./dom.js";
@@ -76,7 +76,7 @@ class VoiceStudio extends HTMLElement {
     this.#go(TABS[next]);
   }
 
-  /** Show these notes, and leave alone those that are shown. */
+  /** Show these notes; those already shown stay unchanged. */
   #note(notes) {
     /** @type {NodeListOf<HTMLElement>} */
     const before = this.notes.querySelectorAll("[data-note]");
@@ -88,7 +88,7 @@ class VoiceStudio extends HTMLElement {
     }
   }
 
-  /** Say who could speak now, again and again while the page is seen. */
+  /** Show the server's state, and update it regularly while the page is visible. */
   async #look() {
     if (!document.hidden) {
       const { kind, text, title, faults, notes } = await health();
@@ -101,7 +101,7 @@ class VoiceStudio extends HTMLElement {
     setTimeout(() => this.#look(), LOOK_MS);
   }
 
-  /** What is wrong beside the models, above every tab. */
+  /** Show the server's faults above every tab. */
   #showFaults(faults) {
     const shown = [...this.faults.children].map((item) => item.textContent);
     if (shown.join("\n") === faults.join("\n")) return;
@@ -110,14 +110,14 @@ class VoiceStudio extends HTMLElement {
   }
 }
 
-/** What the server asks a person to do, until somebody has dismissed it. */
+/** A note on what the user should do, which can be dismissed. */
 function noteOf({ id, message }) {
   const notice = new Notice();
   const dismiss = async () => {
     try {
       await send("DELETE", `api/notes/${id}`);
     } catch (error) {
-      if (error.code !== "not_found") throw error; // somebody else has dismissed it
+      if (error.code !== "not_found") throw error; // another user has dismissed it
     }
     notice.element.remove();
   };
@@ -127,7 +127,7 @@ function noteOf({ id, message }) {
   return notice.element;
 }
 
-/** What /health says, in a few words, its faults and its notes; it answers with 503 where nobody can speak. */
+/** Return a short summary of /health, its faults and its notes. It answers with 503 if no voice can speak. */
 async function health() {
   try {
     const response = await fetch(new URL("health", document.baseURI));
@@ -148,7 +148,7 @@ function inBrief({ status, reason, standby, models }) {
   return standby ? { kind: "busy", text: t("health.standby"), title } : { kind: "bad", text: t("health.degraded"), title };
 }
 
-/** Ask for the API key until there is one that the server takes; null where the person gives up. */
+/** Ask for the API key until the server accepts it; null if the user cancels. */
 function askForKey() {
   const key = h("input", { type: "password", autocomplete: "off", required: true });
   const remember = h("input", { type: "checkbox" });

@@ -1,17 +1,17 @@
-// Elements. Strings become text, never markup, anywhere in this page.
+// Creates elements. In this page strings always become text, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 let last = 0;
 
-/** An id that nothing else in the page has. */
+/** Return an id that is unique in the page. */
 export function uid() {
   last += 1;
   return `u${last}`;
 }
 
 /**
- * An element: h("button", { class: "primary", onclick: save, disabled: true }, "Save").
- * `on…` functions become listeners, true and false set or leave out an attribute, null leaves it out.
+ * Create an element: h("button", { class: "primary", onclick: save, disabled: true }, "Save").
+ * `on…` functions become listeners. true sets an attribute; false and null leave it out.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -31,7 +31,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Drawn for this page, as strokes on 24 x 24. */
+/** Icons as strokes in a 24 x 24 box. */
 const ICONS = {
   speak: "M4 10v4M8 7v10M12 4v16M16 8v8M20 10v4",
   design: "M4 20l4-1L19 8l-3-3L5 16l-1 4M14 7l3 3M18 16v4M16 18h4",
@@ -57,7 +57,7 @@ const ICONS = {
   key: "M15 9a4 4 0 1 0-4 4l1-1h2v-2h2v-2M7 9v.01M13 12l7 7v-3",
 };
 
-/** One of the icons; it says nothing to a screen reader. */
+/** Create one of the icons, hidden from screen readers. */
 export function icon(name) {
   const image = document.createElementNS(SVG, "svg");
   image.setAttribute("viewBox", "0 0 24 24");
@@ -69,8 +69,8 @@ export function icon(name) {
 }
 
 /**
- * A button. While what it does goes on, it can't be pressed again but keeps the focus.
- * With `bare` there is only its icon to see, and the label is its name.
+ * Create a button. While its action runs, it can't be pressed again but keeps the focus.
+ * With `bare` only its icon is visible, and the label is its accessible name.
  */
 export function button(label, onclick, { symbol = null, kind = "", bare = false } = {}) {
   const element = h("button", { type: "button", class: `button ${kind} ${bare ? "bare" : ""}`.trim() },
@@ -90,7 +90,7 @@ export function button(label, onclick, { symbol = null, kind = "", bare = false 
   return element;
 }
 
-/** Give a bare button another name. */
+/** Change the label of a bare button. */
 export function relabel(element, label) {
   element.setAttribute("aria-label", label);
   element.title = label;
@@ -106,7 +106,7 @@ export function isBusy(element) {
   return element.getAttribute("aria-disabled") === "true";
 }
 
-/** A control below its label, with a hint below it. */
+/** Create a control with its label above and a hint below. */
 export function field(label, control, hint = "") {
   control.id ||= uid();
   const below = hint && h("small", { id: uid() }, hint);
@@ -114,14 +114,14 @@ export function field(label, control, hint = "") {
   return h("div", { class: "field" }, h("label", { for: control.id }, label), control, below || null);
 }
 
-/** A checkbox before its label. */
+/** Create a checkbox with its label after it. */
 export function checkbox(label, control) {
   control.type = "checkbox";
   return h("label", { class: "check" }, control, h("span", {}, label));
 }
 
 /**
- * A slider that shows its value.
+ * Create a slider that shows its value.
  *
  * @param {string} label
  * @param {{min: number, max: number, step: number, value: number, show?: (value: number) => string, hint?: string}} options
@@ -140,19 +140,19 @@ export function slider(label, { min, max, step, value, show = String, hint = "" 
   return { element, control, tell };
 }
 
-/** Options of a select: [value, label] each. */
+/** Create a select; each option is [value, label]. */
 export function select(options, value = "") {
   const element = h("select", {}, options.map(([given, label]) => h("option", { value: given }, label)));
   element.value = value;
   return element;
 }
 
-/** A card with a heading. */
+/** Create a card with a heading. */
 export function card(title, ...children) {
   return h("section", { class: "card" }, title ? h("h2", {}, title) : null, ...children);
 }
 
-/** Buttons that put an example into a field. */
+/** Create buttons that put an example into a field. */
 export function examples(label, texts, control) {
   const take = (text) => {
     control.value = text;
@@ -163,7 +163,7 @@ export function examples(label, texts, control) {
     texts.map((text) => h("button", { type: "button", class: "chip", onclick: () => take(text) }, text)));
 }
 
-/** Where a tab says how it goes: errors at once, the rest when a screen reader has time. */
+/** Messages of a tab. Screen readers announce errors at once, other messages politely. */
 export class Notice {
   constructor() {
     this.element = h("div", { class: "notice", "aria-live": "polite", hidden: true });
@@ -190,7 +190,7 @@ export class Notice {
     this.#show("error", error.message, more);
   }
 
-  /** A bar; `share` from 0 to 1, null for who knows how long. */
+  /** Show a progress bar; `share` is from 0 to 1, or null if unknown. */
   progress(text, share = null) {
     let bar = this.element.querySelector("progress");
     if (!bar) {
@@ -203,7 +203,7 @@ export class Notice {
     else bar.value = share;
   }
 
-  /** Do something; what fails in it is told here, unless it was stopped. */
+  /** Run a task and show its error, unless it was aborted. */
   async during(work) {
     this.clear();
     try {
@@ -222,7 +222,7 @@ export class Notice {
   }
 }
 
-/** Ask before what can't be undone. */
+/** Ask for confirmation of what can't be undone. */
 export function confirmed(question, yes, no) {
   const dialog = h("dialog", { "aria-label": question }, h("form", { method: "dialog" }, h("p", {}, question),
     h("div", { class: "actions end" },

@@ -1,8 +1,8 @@
-// What a person has typed and recorded survives a reload: settings in localStorage, recordings in IndexedDB.
+// Keeps the user's input across reloads: settings in localStorage, recordings in IndexedDB.
 
 const PREFIX = "wyoming-qwen3.";
 
-/** What is kept under a name, or `otherwise`. */
+/** Return the value stored under a name, or `otherwise`. */
 export function recall(name, otherwise = null) {
   try {
     return JSON.parse(localStorage.getItem(PREFIX + name)) ?? otherwise;
@@ -15,11 +15,11 @@ export function keep(name, value) {
   try {
     localStorage.setItem(PREFIX + name, JSON.stringify(value));
   } catch {
-    // Full, or forbidden: then it is as if it had never been typed before.
+    // The storage is full or blocked: the input is lost on a reload.
   }
 }
 
-/** The field, with what it held when the page was left, and kept whenever it changes. */
+/** Restore a field's stored value, store it whenever it changes, and return the field. */
 export function drafted(name, control) {
   const property = control.type === "checkbox" ? "checked" : "value";
   const before = recall(name);
@@ -29,7 +29,7 @@ export function drafted(name, control) {
   return control;
 }
 
-/** Recordings, by number; `all` and `put` fail silently where a browser keeps none. */
+/** Stores recordings by number; `all` and `put` fail silently if the browser stores nothing. */
 export class Recordings {
   async #store(mode, use) {
     const opening = indexedDB.open("wyoming-qwen3", 1);
@@ -56,7 +56,7 @@ export class Recordings {
     try {
       await this.#store("readwrite", (store) => (value === null ? store.delete(key) : store.put(value, key)));
     } catch {
-      // It is lost on a reload, and only then.
+      // The recording is only lost on a reload.
     }
   }
 }

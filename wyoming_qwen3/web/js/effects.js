@@ -1,4 +1,4 @@
-// A chain of effects: added from the server's list, each with sliders for its parameters.
+// The editor for a chain of effects from the server's list, with sliders for their parameters.
 
 import { get } from "./api.js";
 import { button, h, select, slider } from "./dom.js";
@@ -8,7 +8,7 @@ import { t } from "./text.js";
 
 const nice = (name) => name.replace(/_(db|hz|ms|lufs)$/, "").replaceAll("_", " ");
 
-/** What a parameter begins with where it has no default: a little more than nothing. */
+/** Initial values of parameters without a default: a small effect. */
 function first({ minimum, maximum, default: otherwise, unit }) {
   if (otherwise !== null) return otherwise;
   if (unit === "dB") return 3;

@@ -1,10 +1,10 @@
-// Numbers and times as a person reads them.
+// Formats numbers and times for people.
 
 import { language } from "./text.js";
 
 const number = (digits) => new Intl.NumberFormat(language, { maximumFractionDigits: digits });
 
-/** 1.2, or 12 from ten on. */
+/** Format as 1.2, or as 12 from ten on. */
 export function short(value) {
   return number(value < 10 ? 1 : 0).format(value);
 }
@@ -24,13 +24,13 @@ export function bytes(value) {
   return unit ? `${short(value / unit[1])} ${unit[0]}` : `${value} B`;
 }
 
-/** 1:05. */
+/** Format as 1:05. */
 export function clock(value) {
   const whole = Math.round(value);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-/** 1:05.2, where tenths matter. */
+/** Format as 1:05.2. */
 export function exact(value) {
   const tenths = Math.round(10 * value);
   return `${Math.floor(tenths / 600)}:${String(Math.floor((tenths % 600) / 10)).padStart(2, "0")}.${tenths % 10}`;
@@ -40,7 +40,7 @@ export function moment(text) {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
 }
 
-/** A name for a file, of a text. */
+/** Return a file name made from a text. */
 export function fileName(text, extension) {
   const words = text.trim().toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 40).replace(/^-+|-+$/g, "");
   return `${words || "speech"}.${extension}`;

@@ -1,9 +1,9 @@
-// What a work that takes its time tells about itself, as a bar with a sentence.
+// Shows the progress of a long task as a bar with a sentence.
 
 import { bytes } from "./format.js";
 import { t } from "./text.js";
 
-/** Shows the events of `worked` in a notice; `total` is how many parts there are. */
+/** Show the events of `worked` in a notice; `total` is the number of parts. */
 export function progressOf(notice, total = 0) {
   notice.progress(t("progress.begun"));
   return ({ stage, model }) => {

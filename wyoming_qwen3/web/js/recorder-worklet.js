@@ -1,4 +1,4 @@
-// Hands on what the microphone hears, as it is.
+// Passes the microphone's samples on unchanged.
 
 class Recorder extends AudioWorkletProcessor {
   process([[samples]]) {

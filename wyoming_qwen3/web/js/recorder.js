@@ -1,16 +1,16 @@
-// The microphone, to samples. Browsers give it to secure pages alone.
+// Records samples from the microphone. Browsers allow this only on secure pages.
 
 import { t } from "./text.js";
 
-/** Whether this page may ask for it. */
+/** Whether this page may use the microphone. */
 export const canRecord = Boolean(navigator.mediaDevices && window.AudioWorkletNode);
 
-/** Records from `start` to `stop`, handing on what comes to `heard`. */
+/** Records from `start` to `stop` and passes the samples to `heard`. */
 export class Recorder {
   #stream = null;
   #context = null;
 
-  /** Resolves to the sample rate when it records. Throws a sentence where there is no microphone, or no leave. */
+  /** Start recording; return the sample rate. Throws an Error with a sentence if the microphone is missing or blocked. */
   async start(heard) {
     try {
       const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true };

@@ -1,4 +1,4 @@
-// openapi.json as elements.
+// Renders openapi.json as elements.
 
 import { h } from "./dom.js";
 
@@ -19,7 +19,7 @@ function nameOf(pointer) {
   return pointer.split("/").pop();
 }
 
-/** What a schema accepts, in a few words, as texts and links. */
+/** Describe the type of a schema, as texts and links. */
 function typeOf(schema) {
   if (schema.$ref) return [h("a", { href: `#${nameOf(schema.$ref)}` }, nameOf(schema.$ref))];
   if (schema.anyOf) return schema.anyOf.flatMap((branch, index) => (index ? [" | ", ...typeOf(branch)] : typeOf(branch)));
@@ -29,7 +29,7 @@ function typeOf(schema) {
   return [schema.type ?? "any"];
 }
 
-/** Limits, of the schema itself or of a branch of it, and its default. */
+/** List the limits of a schema and its branches, and its default. */
 function limitsOf(schema) {
   const parts = [schema, ...(schema.anyOf ?? [])];
   const limits = parts.flatMap((part) =>
@@ -75,7 +75,7 @@ function showOperation(path, method, operation) {
       h("p", {}, operation.description),
       ...(named.length ? [h("h4", {}, "Parameters"), fieldTable(named, required)] : []),
       ...(requestBody ? [h("h4", {}, "Body"), h("p", {}, ...contentOf(requestBody.content))] : []),
-      h("h4", {}, "Answers"), table(["Status", "Meaning", "Content"], answers)));
+      h("h4", {}, "Responses"), table(["Status", "Meaning", "Content"], answers)));
 }
 
 function showTag(api, tag) {
@@ -89,12 +89,12 @@ function showSchema([name, schema]) {
   return h("section", { id: name }, h("h3", {}, name), h("p", {}, schema.description ?? ""), fields);
 }
 
-/** What a page shows of an OpenAPI document. */
+/** Return the elements for an OpenAPI document. */
 export function reference(api) {
   return [
     ...api.tags.map(({ name }) => showTag(api, name)),
-    h("h2", {}, "Bodies and answers"),
-    h("p", {}, "A field with * must be sent."),
+    h("h2", {}, "Request and response bodies"),
+    h("p", {}, "Fields with * are required."),
     ...Object.entries(api.components.schemas).map(showSchema),
   ];
 }

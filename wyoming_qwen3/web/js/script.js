@@ -1,9 +1,9 @@
-// Who speaks in a script, as the server reads it; the server alone decides.
+// Finds the speakers of a script as the server does; only the server's result counts.
 
 const NAMED = /^\s*[[【［]([^\]】］]+)[\]】］]/;
 const PAUSE = /^pause\b/i;
 
-/** The speakers in the order of their first turns; case and blanks make no other speaker. */
+/** Return the speakers in the order of their first turns; case and spaces do not matter. */
 export function speakersOf(script) {
   const found = new Map();
   for (const line of script.split(/\r\n|\r|\n/)) {

@@ -1,4 +1,4 @@
-// <sound-player>: a complete sound with its picture, to play, to move about in and to save.
+// <sound-player>: plays a complete recording and shows its waveform; can seek and save it.
 
 import { blob, save } from "./api.js";
 import { button, h, relabel, icon } from "./dom.js";
@@ -38,7 +38,7 @@ export class SoundPlayer extends HTMLElement {
     this.audio.pause();
   }
 
-  /** A sound that is here: a Blob. */
+  /** Show a recording that is a Blob. */
   async show(file, name) {
     this.#forget();
     this.#name = name;
@@ -46,7 +46,7 @@ export class SoundPlayer extends HTMLElement {
     await this.#take(file);
   }
 
-  /** A sound that is fetched when it is wanted; `seconds` is how long it is. */
+  /** Show a recording that is fetched when it is played; `seconds` is its length. */
   later(path, name, seconds) {
     this.#forget();
     this.#name = name;
@@ -55,12 +55,12 @@ export class SoundPlayer extends HTMLElement {
     this.#tell();
   }
 
-  /** The seconds at which it is, to follow what is heard. */
+  /** The current position in seconds. */
   get position() {
     return this.audio.currentTime;
   }
 
-  /** Play from so many seconds on. */
+  /** Play from this position in seconds. */
   async from(seconds) {
     await this.#fetched();
     this.audio.currentTime = seconds;
@@ -127,7 +127,7 @@ export class SoundPlayer extends HTMLElement {
 
 customElements.define("sound-player", SoundPlayer);
 
-/** A new, hidden player. */
+/** Create a hidden player. */
 export function soundPlayer() {
   const player = document.createElement("sound-player");
   player.hidden = true;

@@ -1,8 +1,8 @@
-// Sound as samples: what comes as bytes, what goes out as a file, and a player that starts before all is there.
+// Audio samples: converts bytes to samples and samples to files, and plays audio while it arrives.
 
 export const RATE = 24000;
 
-/** Little-endian 16-bit PCM to samples, whatever pieces it comes in. */
+/** Converts 16-bit little-endian PCM, split anywhere, to samples. */
 export class PcmReader {
   #odd = null;
 
@@ -21,7 +21,7 @@ export class PcmReader {
   }
 }
 
-/** Several stretches of samples as one. */
+/** Join several arrays of samples. */
 export function joined(parts) {
   const whole = new Float32Array(parts.reduce((size, part) => size + part.length, 0));
   let at = 0;
@@ -32,7 +32,7 @@ export function joined(parts) {
   return whole;
 }
 
-/** A WAV file of mono 16-bit samples. */
+/** Return a WAV file of mono 16-bit samples. */
 export function wavFile(samples, rate = RATE) {
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const letters = (at, text) => [...text].forEach((letter, number) => view.setUint8(at + number, letter.charCodeAt(0)));
@@ -55,7 +55,7 @@ export function wavFile(samples, rate = RATE) {
   return new Blob([view.buffer], { type: "audio/wav" });
 }
 
-/** The first channel's samples of a sound file, and their rate. Throws what the browser throws for what is none. */
+/** Return the mono samples of an audio file and their rate. Throws the browser's error if it can't decode the file. */
 export async function decoded(file) {
   const buffer = await new OfflineAudioContext(1, 1, 48000).decodeAudioData(await file.arrayBuffer());
   const samples = buffer.getChannelData(0).slice();
@@ -68,7 +68,7 @@ export async function decoded(file) {
 
 let shared = null;
 
-/** The page's AudioContext, at the speech's own rate so that nothing is resampled at the seams. Call it on a click. */
+/** Return the page's AudioContext, at the speech's sample rate to avoid resampling chunks. Call it on a click. */
 export async function speaker() {
   shared ??= new AudioContext({ sampleRate: RATE });
   if (shared.state !== "running") await shared.resume();
@@ -80,10 +80,10 @@ const LONGEST_LEAD = 2;
 const FADE = 0.01;
 
 /**
- * Plays samples that arrive piece by piece, each at the very frame where the one before ends. It needs no worklet,
- * which browsers have only on secure pages, and Home Assistant is often at plain http.
+ * Plays chunks of samples while they arrive, without gaps between them. It uses no worklet, because browsers allow
+ * worklets only on secure pages and Home Assistant often uses plain http.
  *
- * Where pieces come too late it pauses, longer each time, so that there are few pauses; `pauses` counts them.
+ * If chunks arrive too late, it pauses, longer each time, so that there are few pauses; `pauses` counts them.
  */
 export class PcmPlayer {
   pauses = 0;
@@ -103,7 +103,7 @@ export class PcmPlayer {
     this.volume.connect(output);
   }
 
-  /** Seconds from now until what was pushed first is heard. */
+  /** Seconds from now until the first chunk is heard. */
   get delay() {
     return this.#runs[0].frame / RATE - this.context.currentTime + (this.context.outputLatency || 0);
   }
@@ -123,20 +123,20 @@ export class PcmPlayer {
     this.received += samples.length;
   }
 
-  /** No more will come; `finished` resolves when all has been heard. */
+  /** Note that no more chunks will come; `finished` resolves when all were played. */
   end() {
     this.#ended = true;
     if (!this.#sources.size) this.#finish();
   }
 
-  /** Be silent, without a click. */
+  /** Stop without a click. */
   stop() {
     this.end();
     this.volume.gain.setTargetAtTime(0, this.context.currentTime, FADE / 3);
     for (const source of this.#sources) source.stop(this.context.currentTime + 2 * FADE);
   }
 
-  /** Seconds of the speech that have been heard. */
+  /** Seconds of speech that were played. */
   get position() {
     const frame = this.context.currentTime * RATE;
     const run = this.#runs.findLast((one) => one.frame <= frame);

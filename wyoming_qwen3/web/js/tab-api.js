@@ -1,4 +1,4 @@
-// <api-tab>: what programs can ask this server.
+// <api-tab>: the reference of the HTTP API.
 
 import { get } from "./api.js";
 import { Notice, button, h } from "./dom.js";
@@ -25,7 +25,7 @@ class ApiTab extends HTMLElement {
   }
 }
 
-/** The fragment of the address is the tab's: go there without changing it. */
+/** Scroll to a link's target without changing the URL's fragment, which selects the tab. */
 function jump(event) {
   event.preventDefault();
   document.getElementById(event.currentTarget.getAttribute("href").slice(1))?.scrollIntoView();

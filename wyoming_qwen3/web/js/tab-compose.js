@@ -1,4 +1,4 @@
-// <compose-tab>: sounds side by side or one after the other.
+// <compose-tab>: mixes sounds or joins them.
 
 import { ask, blob, get } from "./api.js";
 import { Notice, button, card, checkbox, field, h, select, slider } from "./dom.js";
@@ -93,7 +93,7 @@ class ComposeTab extends HTMLElement {
     });
   }
 
-  /** The peaks of a sound, fetched once. */
+  /** Return the peaks of a sound, which is fetched once. */
   async #picture(path) {
     if (!this.#pictures.has(path)) {
       const { samples, rate } = await decoded(await blob(path));
@@ -146,7 +146,7 @@ class ComposeTab extends HTMLElement {
     this.#place();
   }
 
-  /** Put the blocks where their tracks are. */
+  /** Move the blocks to the positions of their tracks. */
   #place() {
     keep("compose.tracks", this.#tracks);
     const placed = spans(this.#tracks, this.#how());

@@ -1,4 +1,4 @@
-// <conversation-tab>: a script of several speakers, each with a voice.
+// <conversation-tab>: a script with several speakers, each with a voice.
 
 import { blob, worked } from "./api.js";
 import { Notice, button, card, field, h, select, slider } from "./dom.js";
@@ -49,7 +49,7 @@ class ConversationTab extends HTMLElement {
     });
   }
 
-  /** Whom each speaker of the script has as a voice; what was chosen before stays. */
+  /** Show the voice of each speaker in the script; earlier choices are kept. */
   #cast() {
     const names = speakersOf(this.script.value);
     const chosen = recall("conversation.cast", {});

@@ -1,4 +1,4 @@
-// <design-tab>: a voice from words, heard before it is kept.
+// <design-tab>: makes a voice from a description, with previews.
 
 import { ask, get, worked } from "./api.js";
 import { Notice, button, card, confirmed, examples, field, h, select } from "./dom.js";
@@ -106,7 +106,7 @@ class DesignTab extends HTMLElement {
     this.#showPreviews();
   }
 
-  /** A built-in voice with a style, for who can choose a voice and say no more, as Home Assistant. */
+  /** The form for a speaker with a style, for clients such as Home Assistant that can only choose a voice. */
   #styleCard() {
     const notice = new Notice();
     this.speaker = new VoicePicker("design.speaker", notice, (voice) => voice.type === "builtin");

@@ -1,4 +1,4 @@
-// <history-tab>: what was spoken, found and heard again.
+// <history-tab>: searches and plays what was spoken.
 
 import { ask, get, saveFrom, send } from "./api.js";
 import { Notice, button, card, checkbox, confirmed, field, h, relabel, select } from "./dom.js";
@@ -80,7 +80,7 @@ class HistoryTab extends HTMLElement {
     });
   }
 
-  /** What is found from `offset` on; null where something else has been asked meanwhile. */
+  /** Return the results from `offset` on; null if there was a newer search meanwhile. */
   async #ask(offset) {
     this.#asked += 1;
     const asked = this.#asked;
@@ -139,7 +139,7 @@ class HistoryTab extends HTMLElement {
       notice.progress(t("history.speaking"));
       const response = await send("POST", `api/history/${item.id}/regenerate?new_seed=${anew}`, { json: { save: true, response_format: "flac" } });
       await response.blob();
-      await get(`api/history/${response.headers.get("X-History-Id")}`); // it is there if it was spoken to its end
+      await get(`api/history/${response.headers.get("X-History-Id")}`); // it exists only if the speech is complete
       await this.#find();
       this.notice.done(t("history.spoken"));
     });

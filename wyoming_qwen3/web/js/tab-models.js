@@ -1,4 +1,4 @@
-// <models-tab>: the checkpoints and the machine that they run on.
+// <models-tab>: the checkpoints and the machine.
 
 import { ask, get } from "./api.js";
 import { Notice, button, card, h } from "./dom.js";
@@ -28,7 +28,7 @@ class ModelsTab extends HTMLElement {
     await this.notice.during(() => this.#look());
   }
 
-  /** Look again and again, while somebody sees it. */
+  /** Refresh regularly while the tab is visible. */
   async #look() {
     clearTimeout(this.#timer);
     const [answer, machine] = await Promise.all([get("api/models"), get("api/machine")]);

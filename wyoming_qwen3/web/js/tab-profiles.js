@@ -1,4 +1,4 @@
-// <profiles-tab>: voices of people's clips, recorded here or uploaded.
+// <profiles-tab>: makes voices from clips of people, recorded here or uploaded.
 
 import { ask, get, saveFrom } from "./api.js";
 import { Notice, button, card, checkbox, confirmed, field, h, select } from "./dom.js";

@@ -1,4 +1,4 @@
-// <speak-tab>: a text is spoken and heard while it is made.
+// <speak-tab>: speaks a text and plays it while it is generated.
 
 import { ApiError, ask, blob, events, save, saveFrom, send } from "./api.js";
 import { Notice, button, card, checkbox, examples, field, h, select, slider, uid } from "./dom.js";
@@ -11,7 +11,7 @@ import { t, tList } from "./text.js";
 import { FORMATS, LANGUAGES, VoicePicker } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
 
-/** What the standby voice may stand in for. */
+/** Errors for which the standby voice may speak instead. */
 const NOT_READY = new Set(["model_loading", "model_missing", "model_failed", "download_failed", "engine_failed"]);
 
 class SpeakTab extends HTMLElement {
@@ -83,7 +83,7 @@ class SpeakTab extends HTMLElement {
       speed: Number(this.speed.control.value),
       effects: this.effects.value,
       response_format: "pcm",
-      stream_format: "sse", // says how it ended, which Home Assistant's ingress does not tell of a plain stream
+      stream_format: "sse", // it marks its end; ingress hides that a plain stream was cut
       save: this.keep.checked,
       model: this.engine.value === "standby" ? "standby" : undefined,
     };
@@ -135,7 +135,7 @@ class SpeakTab extends HTMLElement {
     await this.player.show(wavFile(this.#spoken.samples), "speech.wav");
   }
 
-  /** Play what arrives, until all of it has. */
+  /** Play the audio until all of it has arrived. */
   async #hear(player, signal) {
     const started = performance.now();
     const { response, instead } = await this.#answer(signal);
@@ -164,7 +164,7 @@ class SpeakTab extends HTMLElement {
     this.#spoken = { samples: joined(parts), id: response.headers.get("X-History-Id") };
   }
 
-  /** The server's answer; the standby voice's, with the reason, where Qwen3 can't speak yet and that may stand in. */
+  /** Return the server's answer; the standby voice's, with the reason, if Qwen3 is not ready and it may be replaced. */
   async #answer(signal) {
     const json = this.#wanted();
     try {
@@ -223,7 +223,7 @@ class SpeakTab extends HTMLElement {
   }
 }
 
-/** The same sound in another format, by the server. */
+/** Have the server convert a file to another format. */
 async function converted(file, format) {
   const form = new FormData();
   form.append("file", file, "speech.wav");

@@ -1,4 +1,4 @@
-// <tokenizer-tab>: a sound as the 16 tokens that each 80 ms of it become, and back.
+// <tokenizer-tab>: encodes a file as tokens, 16 for each 80 ms, and decodes them.
 
 import { ask, blob, save } from "./api.js";
 import { Notice, button, card, h } from "./dom.js";

@@ -1,6 +1,6 @@
-// Inside Home Assistant the page is as light or dark as Home Assistant is; elsewhere as the system is.
+// Uses Home Assistant's light or dark mode inside Home Assistant, otherwise the system's.
 
-/** Whether a CSS colour is a dark one; null for what is none. */
+/** Whether a CSS colour is dark; null if it is not a colour. */
 function isDark(colour) {
   const probe = document.createElement("canvas").getContext("2d");
   probe.fillStyle = colour;
@@ -21,6 +21,6 @@ export function followHomeAssistant() {
     follow();
     new MutationObserver(follow).observe(outer, { attributes: true, attributeFilter: ["style", "class"] });
   } catch {
-    // Framed by a page of another origin, which keeps its looks to itself.
+    // The outer page has another origin, so its styles can't be read.
   }
 }

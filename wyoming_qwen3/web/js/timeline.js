@@ -1,6 +1,6 @@
-// Where the sounds of a composition are, as the server will put them.
+// Computes the positions of a composition's sounds as the server does.
 
-/** Start and end of each track, in milliseconds. */
+/** Return the start and end of each track in milliseconds. */
 export function spans(tracks, { mode, crossfade }) {
   let end = 0;
   return tracks.map((track, number) => {

@@ -1,12 +1,12 @@
-// Sound files that a person chooses: which may be chosen, and a copy that the browser plays of those that it does not.
+// Audio files that the user chooses: accepted types, and conversion of files that the browser can't play.
 
 import { ask, blob } from "./api.js";
 import { decoded } from "./sound.js";
 
-/** For an input's `accept`. Some systems know no type for the endings. */
+/** For an input's `accept`. Extensions are listed because some systems know no type for them. */
 export const SOUNDS = "audio/*,.m4a,.mp4,.webm,.aif,.aiff,.aifc,.au,.snd,.caf,.amr,.awb,.3gp";
 
-/** The file, or where this browser can't decode it, the server's copy of it. Throws ApiError where it is no sound. */
+/** Return the file, or the server's conversion if the browser can't decode it. Throws ApiError if it is not audio. */
 export async function playable(file) {
   try {
     await decoded(file);

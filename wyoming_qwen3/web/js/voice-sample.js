@@ -1,4 +1,4 @@
-// <voice-sample>: a clip of a voice, trimmed on its picture, with what it says and what the server makes of it.
+// <voice-sample>: a clip of a voice, to trim in its waveform, with its text and the server's check.
 
 import { ask } from "./api.js";
 import { Notice, button, field, h, slider } from "./dom.js";
@@ -19,7 +19,7 @@ export class VoiceSample extends HTMLElement {
   #audio = new Audio();
 
   /**
-   * `changed` is called with the state whenever there is something to keep, and with null when it is removed.
+   * `changed` is called with the state whenever it should be stored, and with null when the clip is removed.
    *
    * @param {(state: object | null) => void} [changed]
    */
@@ -62,7 +62,7 @@ export class VoiceSample extends HTMLElement {
     clearTimeout(this.#checking);
   }
 
-  /** A file that was uploaded or kept. Throws a sentence where it is no sound. */
+  /** Load a file that was uploaded or stored. Throws an Error with a sentence if it is not audio. */
   async open(file, state = {}) {
     try {
       const { samples, rate } = await decoded(file);
@@ -72,7 +72,7 @@ export class VoiceSample extends HTMLElement {
     }
   }
 
-  /** Samples as they were recorded; `from` and `to` in seconds. */
+  /** Load recorded samples; `from` and `to` are in seconds. */
   take(samples, rate, { text = this.text.value, from = 0, to = null } = {}) {
     this.#samples = samples;
     this.#rate = rate;
@@ -87,7 +87,7 @@ export class VoiceSample extends HTMLElement {
     this.#soon(0);
   }
 
-  /** The clip as it was trimmed. */
+  /** Return the trimmed clip. */
   file() {
     const [from, to] = [this.start, this.end].map(({ control }) => Math.round(Number(control.value) * this.#rate));
     return wavFile(this.#samples.subarray(from, to), this.#rate);
@@ -108,7 +108,7 @@ export class VoiceSample extends HTMLElement {
     this.wave.mark({ from: Number(this.start.control.value) / length, to: Number(this.end.control.value) / length });
   }
 
-  /** Move the end of the selection that is nearer to where the picture is touched. */
+  /** Move the end of the selection that is nearer to the pointer. */
   #drag(event) {
     const { canvas } = this.wave;
     const at = ({ clientX }) => {

@@ -1,4 +1,4 @@
-// Who can speak: the list, and a picker with what there is to know about a voice and how it sounds.
+// The list of voices, and a picker that describes a voice and plays a sample.
 
 import { ask, blob, get } from "./api.js";
 import { button, h, uid } from "./dom.js";
@@ -15,7 +15,7 @@ const GROUPS = ["builtin", "preset", "profile"];
 
 let listed = null;
 
-/** All voices; fetched once, and again after `voicesChanged`. */
+/** Return all voices; they are fetched once, and again after `voicesChanged`. */
 export function allVoices() {
   listed ??= get("v1/audio/voices").then((answer) => answer.voices, (error) => {
     listed = null;
@@ -24,13 +24,13 @@ export function allVoices() {
   return listed;
 }
 
-/** A voice was made, renamed or deleted. */
+/** Note that a voice was made, renamed or deleted. */
 export function voicesChanged() {
   listed = null;
   document.dispatchEvent(new Event("voices"));
 }
 
-/** Options of all voices in their groups. */
+/** Return options of all voices in their groups. */
 export function voiceOptions(voices) {
   return GROUPS.map((type) => {
     const options = voices.filter((voice) => voice.type === type);
@@ -39,7 +39,7 @@ export function voiceOptions(voices) {
   }).filter(Boolean);
 }
 
-/** The names that a kept voice had before, each with a button; `change` is given those that stay. */
+/** Show the old names of a kept voice with buttons to remove them; `change` gets the remaining ones. */
 export function formerNames(voice, change) {
   const names = voice.former_names;
   if (!names.length) return null;
@@ -48,7 +48,7 @@ export function formerNames(voice, change) {
     h("span", { class: "badge" }, name, button(t("voices.former.remove", { name }), () => change(without(name)), { symbol: "remove", bare: true }))));
 }
 
-/** Whom the server speaks with where nobody is asked for. */
+/** Set the server's default voice. */
 export async function makeDefault(voice) {
   await ask("PUT", "api/voices/default", { voice });
 }
@@ -56,7 +56,7 @@ export async function makeDefault(voice) {
 export class VoicePicker {
   #voices = [];
 
-  /** `among` says of each voice whether it can be picked. */
+  /** `among` returns whether a voice can be picked. */
   constructor(name, notice, among = () => true) {
     this.name = name;
     this.among = among;
@@ -93,7 +93,7 @@ export class VoicePicker {
     return this.control.value;
   }
 
-  /** The chosen voice, as the server lists it. */
+  /** The chosen voice as the server lists it. */
   get voice() {
     return this.#voices.find((one) => one.id === this.control.value);
   }
@@ -114,7 +114,7 @@ export class VoicePicker {
   }
 }
 
-/** A few seconds of a voice: its own clip, or a sentence that it says. */
+/** Return a sample of a voice: its own clip, or a spoken sentence. */
 function sample(voice) {
   if (voice.preview_url) return blob(voice.preview_url);
   return blob("api/effects/preview", { voice: voice.id, response_format: "wav" });

@@ -1,4 +1,4 @@
-// A sound as a picture: bars from the middle, what has been heard in the stronger colour.
+// Draws a waveform as bars; the part already played has the stronger colour.
 
 import { h } from "./dom.js";
 
@@ -6,7 +6,7 @@ const STEP = 0.01;
 const BAR = 3;
 const GAP = 2;
 
-/** Heights of a sound, one for each 10 ms; more can be added while it arrives. */
+/** Peaks of a sound, one per 10 ms; more can be added while it arrives. */
 export class Peaks {
   values = [];
 
@@ -36,7 +36,7 @@ export class Peaks {
   }
 }
 
-/** Draws peaks; `played`, `from` and `to` are shares of the whole, from 0 to 1. */
+/** Draws peaks; `played`, `from` and `to` are fractions of the length, from 0 to 1. */
 export class Wave {
   #values = [];
   #marks = { played: 0, from: 0, to: 1 };
