@@ -86,9 +86,7 @@ def _watch(metrics: Metrics, admission: Admission, models: ModelManager, parts: 
     metrics.watch(
         "models_loaded", "Checkpoints in memory.", lambda: sum(one.state is State.READY for one in models.statuses())
     )
-    metrics.watch(
-        "model_bytes", "Memory that checkpoints take.", lambda: sum(one.footprint for one in models.statuses())
-    )
+    metrics.watch("model_bytes", "Memory used by checkpoints.", lambda: sum(one.footprint for one in models.statuses()))
     if servers := parts.servers:
         metrics.watch("vllm_servers_up", "vLLM servers that are up.", lambda: sum(s.up for s in servers.statuses()))
     workers = (parts.native, parts.spare)

@@ -80,7 +80,7 @@ async def test_one_address_has_so_many_connections_and_others_have_theirs(
         assert (await caller.ask(event("ping")))["type"] == "pong"
     fourth = await Caller.at(port)
     answer = await fourth.ask(event("ping"))
-    said = "As many connections as may be are open, 3 of yours; close one, or try again later."
+    said = "Too many connections are open, 3 of yours; close one, or try again later."
     assert (answer["type"], answer["data"]) == ("error", {"text": said, "code": "queue_full"})
     assert await fourth.reader.read() == b""
     others = [await Caller.at(port, f"127.0.0.{number}") for number in (2, 3)]

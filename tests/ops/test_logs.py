@@ -53,7 +53,7 @@ def test_clients_faults_do_not_fill_the_log_and_hide_none_of_ours(
         faults.tell("wyoming", garbage, theirs=True)
     assert len(caplog.messages) == 3
     faults.tell("wyoming", EngineFailed("It died."), theirs=False)
-    assert caplog.messages[-1].endswith("It died. (and 997 refused before, untold)")
+    assert caplog.messages[-1].endswith("It died. (and 997 refused before, not logged)")
     monkeypatch.setattr(logs, "_MINUTE", 0.0)
     for _ in range(2):
         faults.tell("wyoming", garbage, theirs=True)

@@ -55,7 +55,7 @@ class ConnectionLimiter:
         self._faults = faults
         self._inside: dict[asyncio.WriteTransport, _Entry] = {}
         self._outside = 0
-        metrics.watch(f"{source}_connections", "Connections that are open.", lambda: len(self._inside))
+        metrics.watch(f"{source}_connections", "Open connections.", lambda: len(self._inside))
 
     @property
     def transports(self) -> Collection[asyncio.WriteTransport]:
@@ -85,9 +85,9 @@ class ConnectionLimiter:
         since = {one: self._inside[one].visitor.waiting_since for one in among}
         idle = {one: start for one, start in since.items() if start and time.monotonic() - start > _IDLE_SECONDS}
         if not idle:
-            raise QueueFull(f"As many connections as may be are open, {whose}; close one, or try again later.")
+            raise QueueFull(f"Too many connections are open, {whose}; close one, or try again later.")
         entry = self._inside.pop(min(idle, key=idle.__getitem__))
-        error = QueueFull("This connection was closed for another one: of those that are open it was idle the longest.")
+        error = QueueFull("This connection was closed for a new one, because it had been idle the longest.")
         entry.visitor.dismiss(error)
 
     @contextlib.contextmanager

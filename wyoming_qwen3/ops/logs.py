@@ -76,7 +76,7 @@ class Faults:
 
     def _more(self) -> str:
         others, self._untold = self._untold, 0
-        return f" (and {others:,} refused before, untold)" if others else ""
+        return f" (and {others:,} refused before, not logged)" if others else ""
 
     def _may_tell(self) -> bool:
         if (now := time.monotonic()) - self._since > _MINUTE:

@@ -19,17 +19,21 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._spoken = self._counter(
-            "requests", "Texts spoken, by surface, model and how it ended.", "source model outcome"
+        self._spoken = self._counter("requests", "Texts spoken, by surface, model and outcome.", "source model outcome")
+        self._audio = self._counter("audio_seconds", "Seconds of speech generated.", "model")
+        self._first = self._histogram(
+            "first_audio_seconds", "Seconds from the first text to the first audio.", _SECONDS
         )
-        self._audio = self._counter("audio_seconds", "Seconds of speech made.", "model")
-        self._first = self._histogram("first_audio_seconds", "From the first text to the first sound.", _SECONDS)
-        self._speed = self._histogram("speed_ratio", "Seconds of speech per second, above 1 keeps up.", _SPEEDS)
+        self._speed = self._histogram(
+            "speed_ratio", "Seconds of speech generated per second; above 1 is faster than real time.", _SPEEDS
+        )
         self._guarded = self._counter(
-            "guarded", "Pieces of speech gone wrong, by what was wrong and what came of it.", "fault outcome"
+            "guarded", "Pieces of speech that went wrong, by fault and outcome.", "fault outcome"
         )
-        self._clips = self._counter("clips_read", "Reference clips that a voice was extracted from.", "")
-        self._dropped = self._counter("dropped_clients", "Clients that took nothing of their answer.", "surface")
+        self._clips = self._counter("clips_read", "Clips from which a clone prompt was extracted.", "")
+        self._dropped = self._counter(
+            "dropped_clients", "Clients dropped because they took none of their answer.", "surface"
+        )
         self._answers = self._counter("http_answers", "HTTP answers.", "method route status")
         self._hung_up = self._counter(
             "connection_errors", "Connections closed with an error, by surface and code.", "source code"
