@@ -167,7 +167,7 @@ async def test_the_connection_that_was_idle_the_longest_makes_room(
         assert (await newer[-1].ask(event("ping")))["type"] == "pong"
         answer = await gone.ask(b"")
         assert (answer["type"], answer["data"]["code"]) == ("error", "queue_full")
-        assert "it was idle the longest" in answer["data"]["text"]
+        assert "it had been idle the longest" in answer["data"]["text"]
         assert await gone.reader.read() == b""
     assert samples(services.metrics)["tts_wyoming_connections",] == 3
     await busy.leave()
