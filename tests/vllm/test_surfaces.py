@@ -208,9 +208,19 @@ async def test_every_kind_of_voice(tmp_path: Path, fields: dict[str, Any], asked
     ("path", "body", "status", "said"),
     [
         ("/v1/audio/speech", {"temperature": 0.5}, 501, "vLLM servers do not support temperature"),
-        ("/v1/audio/speech", {"ref_audio": CLIP, "ref_text": SAID, "instructions": "sad"}, 400, "does not follow"),
+        (
+            "/v1/audio/speech",
+            {"ref_audio": CLIP, "ref_text": SAID, "instructions": "sad", "strict": True},
+            400,
+            "does not follow",
+        ),
         ("/v1/audio/speech", {"model": "qwen3-tts-0.6b-customvoice"}, 404, "serves CustomVoice in 0.6B"),
-        ("/v1/audio/speech", {"instructions": "x" * 600}, 400, "refused this request: Instructions too long"),
+        (
+            "/v1/audio/speech",
+            {"instructions": "x" * 600, "strict": True},
+            400,
+            "refused this request: Instructions too long",
+        ),
         ("/api/audio/decode", {"tokens": [[1] * 16]}, 501, "no engine of its own"),
         ("/api/models/load", {"variant": "base"}, 501, "no engine of its own"),
         ("/api/models/download", {"variant": "base"}, 501, "no engine of its own"),
@@ -224,6 +234,24 @@ async def test_what_servers_can_not_do_is_refused(
         async with one.http.post(path, json=body) as answer:
             assert answer.status == status
             assert said in (await answer.json())["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "warning"),
+    [
+        ({"ref_audio": CLIP, "ref_text": SAID, "instructions": "sad"}, "Qwen3-TTS-12Hz-1.7B-Base clones a voice"),
+        ({"instructions": "x" * 600}, "vLLM servers accept at most 500 characters"),
+    ],
+)
+async def test_instructions_that_servers_do_not_follow_are_left_out(
+    tmp_path: Path, fields: dict[str, Any], warning: str
+) -> None:
+    async with house(tmp_path) as one:
+        async with one.http.post("/v1/audio/speech", json=SPOKEN | {"voice": "ryan"} | fields) as answer:
+            assert answer.status == 200
+            assert "The instructions were left out" in answer.headers["X-Warning"]
+            assert warning in answer.headers["X-Warning"]
+        assert all(heard.instructions is None for heard in [*one.named.heard, *one.cloned.heard])
 
 
 async def test_a_batch_is_asked_for_side_by_side_and_answered_in_order(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 https://platform.openai.com/docs/api-reference/audio/createSpeech
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from aiohttp import web
@@ -60,7 +61,7 @@ async def speak(request: web.Request) -> web.StreamResponse:
         session.finish()
 
         def more() -> dict[str, str]:
-            return with_warnings(headers | session_headers(session), session.report.warnings)
+            return with_session(headers, session)
 
         if body.stream_format == "sse":
             return await stream_events(request, session, body.response_format, more, lambda: _done(session))
@@ -69,14 +70,15 @@ async def speak(request: web.Request) -> web.StreamResponse:
         return await stream_audio(request, session, body.response_format, more)
 
 
-def session_headers(session: SpeechSession) -> dict[str, str]:
-    """Return the headers that name the model and the history entry, which are known once there is sound.
+def with_session(headers: Mapping[str, str], session: SpeechSession) -> dict[str, str]:
+    """Return the headers with what is known once there is sound: the model, the history entry and warnings.
 
     No model speaks a text that is only pauses and emoji.
     """
     model = session.report.model
     kept = {"X-History-Id": session.history_id} if session.history_id else {}
-    return kept if model == "none" else kept | model_headers(model)
+    known = kept if model == "none" else kept | model_headers(model)
+    return with_warnings({**headers, **known}, session.report.warnings)
 
 
 def model_headers(model: str) -> dict[str, str]:

@@ -98,6 +98,12 @@ class Conversation:
         self._failed: asyncio.Task[None] | None = None
         self._chunks = self._deliver()
 
+    @property
+    def warnings(self) -> list[str]:
+        """What was left out of the requests of the turns that have started, a sentence each, with the speaker."""
+        told = [(speech.line.speaker, warning) for speech in self._speeches for warning in speech.report.warnings]
+        return [f"{speaker}: {warning}" for speaker, warning in dict.fromkeys(told)]
+
     def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
         return self._chunks
 

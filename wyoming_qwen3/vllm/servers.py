@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
@@ -22,6 +22,9 @@ from .server import Server, ServerStatus
 from .watch import Watch
 
 _LOGGER = logging.getLogger(__name__)
+
+_MAX_INSTRUCTION = 500
+"""Most characters of an instruction that a vLLM-Omni server accepts by default."""
 
 
 class Servers:
@@ -85,7 +88,7 @@ class Servers:
         Raises Unavailable or EngineFailed if no server can speak it now, and InvalidRequest if none ever can.
         """
         checkpoint, voice = self.choose(request), request.voice
-        request, warnings = as_spoken(request, checkpoint)
+        request, warnings = _without_long_instruction(*as_spoken(request, checkpoint))
         encoded = await asyncio.to_thread(voice_fields, voice) if isinstance(voice, Reference) else voice_fields(voice)
         speaker = VllmBackend(self, checkpoint, request, encoded, warnings)
         with speaker.begin(text) as first:
@@ -178,6 +181,16 @@ class VllmBackend:
             row, self._first = self._first, None
             return row
         return VllmRow(self.servers.speak(self.checkpoint, self.request, text, self.voice))
+
+
+def _without_long_instruction(
+    request: SpeechRequest, warnings: tuple[str, ...]
+) -> tuple[SpeechRequest, tuple[str, ...]]:
+    """Leave out an instruction that is too long for the servers, unless the request is strict."""
+    if request.strict or len(request.instruct or "") <= _MAX_INSTRUCTION:
+        return request, warnings
+    warning = f"The instructions were left out: vLLM servers accept at most {_MAX_INSTRUCTION} characters."
+    return replace(request, instruct=None), (*warnings, warning)
 
 
 def _check_end(samples: int, limit: int) -> None:

@@ -229,10 +229,20 @@ async def test_an_utterance_that_grows_too_long_fails_although_it_is_being_spoke
     assert failed.the("audio.done")["error"] is True
 
 
+async def test_what_an_utterance_leaves_out_is_told_when_it_begins(qwen3: Server) -> None:
+    async with talking(qwen3.url) as talk:
+        await talk.configure(voice="ryan", instructions="Whisper.", model="qwen3-tts-0.6b")
+        await talk.say(SENTENCE)
+        spoken = await talk.until("session.done")
+    (warning,) = spoken.the("audio.start")["warnings"]
+    assert warning.startswith("The instructions were left out.")
+    assert spoken.the("audio.done")["error"] is False
+
+
 async def test_what_the_engine_cant_do_fails_the_utterance(qwen3: Server) -> None:
     """The 0.6B checkpoint follows no instructions: told before any audio, and the next utterance is spoken."""
     async with talking(qwen3.url) as talk:
-        await talk.configure(voice="ryan", instructions="Whisper.")
+        await talk.configure(voice="ryan", instructions="Whisper.", strict=True, model="qwen3-tts-0.6b")
         await talk.say(SENTENCE)
         failed = await talk.until("session.done")
         await talk.configure(voice="ryan")

@@ -275,7 +275,11 @@ async def test_speakers_without_a_voice_are_named(http: ClientSession) -> None:
 @pytest.mark.parametrize(
     ("own", "code", "param"),
     [
-        ({"voice": "Ryan", "instructions": "Tired."}, "instructions_not_supported", "speakers.Bob.instructions"),
+        (
+            {"voice": "Ryan", "instructions": "Tired.", "strict": True, "model": "qwen3-tts-0.6b"},
+            "instructions_not_supported",
+            "speakers.Bob.instructions",
+        ),
         ({"voice": "Ryan", "language": "Klingon"}, "language_not_supported", "speakers.Bob.language"),
         ({"voice": "Ryan", "effects": [{"type": "echo"}]}, "invalid_request", "speakers.Bob.effects[0].type"),
         ({"ref_audio": "http://example.org/a.wav", "ref_text": "a"}, "invalid_request", "speakers.Bob.ref_audio"),

@@ -271,7 +271,7 @@ async def test_a_speaker_is_changed_and_taken_away(client: Client) -> None:
     assert (await ask(client, "PUT", "/Radio", json={"voice": "sohee"}))["voice"] == "Sohee"
     changed = await ask(client, "PUT", "/Radio", json={"voice": None})
     assert (changed["voice"], changed["status"]) == (None, "empty")
-    assert (await fault(client, "PUT", "/Radio", json={"voice": "nobody"}))[:2] == (404, "voice_not_found")
+    assert (await fault(client, "PUT", "/Radio", json={"voice": "nobody"}))[:2] == (400, "voice_not_found")
 
 
 async def test_what_was_told_can_be_sent_back(client: Client) -> None:

@@ -90,8 +90,8 @@ async def test_a_voice_that_can_not_speak_yet_is_in_no_list(house: House, client
         "Nobody German": "empty",
     }
     status, told = await ask(client, "POST", "/v1/audio/speech", json={"input": "Hi.", "voice": "nosuch"})
-    assert status == 404
-    assert told["error"]["message"].endswith("Kept voices: Anna.")
+    assert status == 400
+    assert "Kept voices: Anna. With --voice-fallback on" in told["error"]["message"]
 
 
 async def test_open_webui_finds_ids_and_names(client: Client) -> None:
@@ -175,10 +175,10 @@ async def test_a_default_that_is_deleted_gives_way_to_the_configured_one(house: 
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"voice": "nobody"}, 404, "voice_not_found"),
+        ({"voice": "nobody"}, 400, "voice_not_found"),
         ({"voice": "empty"}, 400, "invalid_request"),
         ({"voice": "ryan-de"}, 400, "invalid_request"),
-        ({"voice": ""}, 404, "voice_not_found"),
+        ({"voice": ""}, 400, "voice_not_found"),
         ({}, 400, "invalid_request"),
     ],
 )

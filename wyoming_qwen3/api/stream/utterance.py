@@ -66,6 +66,7 @@ class Utterance:
             "format": self.config.response_format,
             "sample_rate": SAMPLE_RATE,
             "channels": 1,
+            **({"warnings": self.session.report.warnings} if self.session.report.warnings else {}),
         }
 
     def audio(self) -> AsyncGenerator[bytes, None]:

@@ -146,7 +146,7 @@ async def converse(request: web.Request) -> web.StreamResponse:
                 duration_ms=round(1000 * seconds, 1),
                 format=body.response_format,
                 turns=_turn_entries(lines, conversation.turns, seconds, tempo(effects)),
-                warnings=warnings,
+                warnings=[*warnings, *conversation.warnings],
             )
 
     async def work(tell: Callable[[str], None]) -> EventFields:
@@ -161,9 +161,13 @@ async def converse(request: web.Request) -> web.StreamResponse:
         Conversation(services.synthesizer, lines, at_once) as conversation,
         contextlib.aclosing(_sound(conversation, effects, gathered=body.stream is False)) as chunks,
     ):
+
+        def more() -> dict[str, str]:
+            return with_warnings(headers, conversation.warnings)
+
         if body.stream is False:
-            return await whole_audio(chunks, body.response_format, lambda: headers)
-        return await stream_audio(request, chunks, body.response_format, lambda: headers)
+            return await whole_audio(chunks, body.response_format, more)
+        return await stream_audio(request, chunks, body.response_format, more)
 
 
 def _read_turns(body: ConversationBody, most: int) -> Sequence[Turn]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.speech import MAX_BYTES, session_headers
+from wyoming_qwen3.api.speech import MAX_BYTES, with_session
 from wyoming_qwen3.api.speech_request import SpeechFields, understand, voice_headers
 from wyoming_qwen3.api.speech_response import MoreHeaders, stream_audio, whole_audio
 from wyoming_qwen3.api.validation import ignored_headers, parse_body
@@ -95,7 +95,7 @@ async def preview_effects(request: web.Request) -> web.StreamResponse:
     async with services.synthesizer.open(wanted, "preview", client=request.remote) as session:
         session.feed((body.text or "").strip() or sample_text(wanted.language))
         session.finish()
-        return await _send(request, aiter(session), body, lambda: headers | session_headers(session))
+        return await _send(request, aiter(session), body, lambda: with_session(headers, session))
 
 
 def _entry(kind: EffectKind) -> EffectEntry:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.speech import session_headers
+from wyoming_qwen3.api.speech import with_session
 from wyoming_qwen3.api.speech_request import voice_headers
 from wyoming_qwen3.api.speech_response import private_file, stream_audio
 from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body, parse_query
@@ -317,5 +317,5 @@ async def _speak(
         session.feed(text)
         session.finish()
         return await stream_audio(
-            request, session, body.response_format or "mp3", lambda: headers | session_headers(session)
+            request, session, body.response_format or "mp3", lambda: with_session(headers, session)
         )
