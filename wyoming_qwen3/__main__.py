@@ -245,7 +245,7 @@ async def _http(settings: Settings, services: Services, resolver: VoiceResolver)
         http_standby=settings.http_standby,
         strict=settings.strict,
         max_input=settings.max_input,
-        access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts, ingress),
+        access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts, settings.key_in_url, ingress),
         options=settings.told,
     )
     async with serving(make_app(services, config), settings.http_host, *ports):

@@ -130,10 +130,12 @@ async def test_loading_is_told_and_shows_everywhere(http: ClientSession) -> None
         assert (await response.json())["device"] == "cpu"
     async with http.get("/v1/models") as response:
         loaded = {model["id"]: model["loaded"] for model in (await response.json())["data"]}
-    assert [name for name in loaded if loaded[name]] == ["qwen3-tts", CUSTOM_ID]
+    assert [name for name in loaded if loaded[name]] == ["qwen3-tts", CUSTOM_ID, "tts-1", "tts-1-hd", "gpt-4o-mini-tts"]
     for name, is_loaded in {"tts-1": True, "qwen3-tts-0.6b": True, "qwen3-tts-1.7b": False, STYLED_ID: False}.items():
         async with http.get(f"/v1/models/{name}") as response:
-            assert (await response.json())["loaded"] is is_loaded
+            told = await response.json()
+            assert told["loaded"] is is_loaded
+            assert "Ryan" in told["voices"]
 
 
 async def test_what_speaks_is_not_unloaded(http: ClientSession) -> None:

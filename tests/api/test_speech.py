@@ -347,8 +347,8 @@ def test_unknown_fields_are_named_and_can_not_forge_headers(client: OpenAI) -> N
             "instructions_not_supported",
             "0.6B-CustomVoice",
         ),
-        ({"instructions": "a " * 1001, "strict": True}, BadRequestError, "invalid_request", "2,002 characters"),
-        ({"voice": "design", "instructions": "a " * 1001}, BadRequestError, "invalid_request", "2,002 characters"),
+        ({"instructions": "a " * 1001, "strict": True}, BadRequestError, "invalid_request", "2,001 characters"),
+        ({"voice": "design", "instructions": "a " * 1001}, BadRequestError, "invalid_request", "2,001 characters"),
         (
             {"ref_audio": data_url(1.5), "ref_text": SAID, "instructions": "a", "strict": True},
             BadRequestError,
@@ -395,9 +395,10 @@ def test_the_key_is_asked_for(bare: Server) -> None:
 def test_a_missing_checkpoint_is_told_with_a_time_to_ask_again(bare: Server) -> None:
     with OpenAI(base_url=f"{bare.url}/v1", api_key=KEY, max_retries=0) as client:
         with pytest.raises(InternalServerError) as caught:
-            client.audio.speech.create(**wish())
+            client.audio.speech.create(**wish(model="qwen3-tts"))
         assert (caught.value.status_code, caught.value.code) == (503, "model_loading")
         assert "CustomVoice is" in caught.value.message
+        assert "or send the model standby" in caught.value.message
         assert int(caught.value.response.headers["Retry-After"]) > 0
         answer = client.audio.speech.with_raw_response.create(**wish(model="standby"))
     assert decoded(answer.content).size > 24_000
@@ -410,6 +411,21 @@ def test_the_servers_own_limits_and_leniency(bare: Server) -> None:
         with pytest.raises(BadRequestError, match="has 41 characters; at most 40"):
             client.audio.speech.create(**wish(model="standby", input="a" * 41))
         assert headers(client, model="standby", voice="nobody", input="a " * 20)["x-engine"] == "standby"
+
+
+@pytest.mark.parametrize("fields", [{}, {"model": "qwen3-tts", "standby": "auto"}, {"instructions": "Cheerfully."}])
+def test_the_standby_voice_speaks_for_clients_that_chose_no_model(bare: Server, fields: dict[str, str]) -> None:
+    with OpenAI(base_url=f"{bare.url}/v1", api_key=KEY, max_retries=0) as client:
+        extra = {name: fields[name] for name in fields if name == "standby"}
+        given = {name: fields[name] for name in fields if name != "standby"}
+        answer = client.audio.speech.with_raw_response.create(**wish(**given), extra_body=extra)
+        assert decoded(answer.content).size > 24_000
+        assert (answer.headers["X-Model-Used"], answer.headers["X-Voice"]) == ("standby", "Ryan")
+        warning = answer.headers["X-Warning"]
+        assert warning.startswith("The standby voice spoke, because Qwen3-TTS-12Hz-0.6B-CustomVoice is")
+        assert ("The instructions were left out." in warning) == ("instructions" in fields)
+        with pytest.raises(InternalServerError):
+            client.audio.speech.create(**wish(**given, language="de"), extra_body=extra)
 
 
 async def test_no_url_of_a_clip_is_opened(session: aiohttp.ClientSession) -> None:

@@ -239,7 +239,7 @@ async def test_what_servers_can_not_do_is_refused(
 @pytest.mark.parametrize(
     ("fields", "warning"),
     [
-        ({"ref_audio": CLIP, "ref_text": SAID, "instructions": "sad"}, "Qwen3-TTS-12Hz-1.7B-Base clones a voice"),
+        ({"ref_audio": CLIP, "ref_text": SAID, "instructions": "sad"}, "Qwen3-TTS-12Hz-0.6B-Base clones a voice"),
         ({"instructions": "x" * 600}, "vLLM servers accept at most 500 characters"),
     ],
 )

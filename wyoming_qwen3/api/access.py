@@ -32,6 +32,8 @@ OPEN_PATHS = frozenset(
         "/v1/models",
         "/v1/audio/models",
         "/v1/audio/voices",
+        "/v1/voices",
+        "/v1/audio/speech/voices",
     }
 )
 """Paths that may be read without the key: they describe the server and hold no data of the user."""
@@ -65,6 +67,7 @@ _PREFLIGHT = {
     "Access-Control-Max-Age": "600",
 }
 
+_SPEECH_URL = "/v1/audio/speech"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY_SUBPROTOCOL = "openai-insecure-api-key."
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{0,5})?", re.IGNORECASE)
@@ -85,6 +88,9 @@ class Access:
     allowed_hosts: tuple[str, ...] = ()
     """Further names of the server: exact, "*.example.org" for all names below, or "*" for any."""
 
+    key_in_url: bool = False
+    """Whether the URL of a text may have the API key as `key`: whoever sees that URL has the key."""
+
     ingress: Ingress | None = None
     """The port for Home Assistant's ingress; None if there is none."""
 
@@ -95,7 +101,7 @@ class Access:
     def passes(self, request: web.BaseRequest) -> bool:
         """Return whether a request may use the whole server, and not only read the open paths."""
         key = self.at(request).api_key
-        return not key or has_key(request.headers, key)
+        return not key or has_key(request.headers, key) or (self.key_in_url and _has_url_key(request, key))
 
 
 _PASSED_ON = Access(allowed_hosts=("*",))
@@ -136,10 +142,10 @@ def access_middleware(access: Access) -> Middleware:
             _check_host(request.headers, rules.allowed_hosts)
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             if not origin_listed(request.headers.get("Origin", ""), rules.cors_origins):
-                raise _foreign_origin()
+                raise foreign_origin()
             return web.Response(status=204, headers=_PREFLIGHT)
         if not origin_allowed(request.method, request.headers, rules.cors_origins):
-            raise _foreign_origin()
+            raise foreign_origin()
         if not (is_open(request.method, request.path) or access.passes(request)):
             raise HttpError(
                 401,
@@ -171,6 +177,11 @@ def is_open(method: str, path: str) -> bool:
 def has_key(headers: Mapping[str, str], key: str) -> bool:
     """Return whether the headers carry the API key `key`."""
     return any(hmac.compare_digest(_raw(given), _raw(key)) for given in _given_keys(headers))
+
+
+def _has_url_key(request: web.BaseRequest, key: str) -> bool:
+    given = request.query.get("key", "") if request.method in {"GET", "HEAD"} else ""
+    return request.path == _SPEECH_URL and hmac.compare_digest(_raw(given), _raw(key))
 
 
 def host_name(host: str) -> str | None:
@@ -248,7 +259,8 @@ def _check_subprotocols(headers: Mapping[str, str]) -> None:
         raise HttpError(400, "invalid_subprotocol", message)
 
 
-def _foreign_origin() -> HttpError:
+def foreign_origin() -> HttpError:
+    """Return the error for a web page of another origin."""
     message = "Web pages of other origins may use this server only if --cors-origins lists their origin."
     return HttpError(403, "origin_not_allowed", message)
 

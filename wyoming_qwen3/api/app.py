@@ -20,7 +20,7 @@ from .realtime import connection as realtime
 from .speech_response import cut_on_failure
 from .stream import connection as stream
 from .studio import clips, compose, conversation, effects, history, sources
-from .voices import archives, presets, profiles, voices
+from .voices import archives, presets, profiles, voice_choice, voices
 
 _LOGGER = logging.getLogger(__name__)
 _PROTOCOL_LOGGER = logging.getLogger(f"{__name__}.protocol")
@@ -33,6 +33,7 @@ RESOURCES = (
     compose.resource,
     effects.resource,
     voices.resource,
+    voice_choice.resource,
     presets.resource,
     profiles.resource,
     archives.resource,
@@ -153,13 +154,16 @@ def _answer(request: web.Request, error: SpeechError) -> web.Response:
     return web.json_response(error_body(error), status=status, headers=error_headers(error))
 
 
+_NEAREST = "speech is at POST /v1/audio/speech, and /docs lists all that there is."
+
+
 def _translated(request: web.Request, error: Exception) -> SpeechError:
     """Return what was raised as a SpeechError."""
     match error:
         case SpeechError():
             return error
         case web.HTTPNotFound():
-            return HttpError(404, "not_found", f"There is nothing at {request.path}.")
+            return HttpError(404, "not_found", f"There is nothing at {request.path}; {_NEAREST}")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return HttpError(405, "method_not_allowed", f"{request.path} takes {allowed}, not {request.method}.")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -10,11 +10,12 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Backend
+from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.models.state import State, Status
 
 from .app_keys import CONFIG, SERVICES, Services
 from .errors import error_body
-from .model_names import MODEL, STANDBY, ModelWish, find_model, model_id
+from .model_names import MODEL, OPENAI_MODELS, STANDBY, ModelWish, find_model, model_id
 from .operation import Resource
 from .speech_response import EVENT_STREAM, STREAM_HEADERS, send_event
 from .validation import Fields, ignored_headers, parse_body
@@ -39,10 +40,11 @@ class OpenAIModel(BaseModel):
     variant: str | None = None
     size: str | None = None
     loaded: bool
+    voices: Annotated[list[str] | None, Field(description="The voices; only in the answer for one model.")] = None
 
 
 class OpenAIModelList(BaseModel):
-    """All values of `model` except OpenAI's own names."""
+    """All values of `model`, with those of OpenAI's names that clients offer to choose from."""
 
     object: Literal["list"] = "list"
     data: list[OpenAIModel]
@@ -132,11 +134,11 @@ async def one_model(request: web.Request) -> web.StreamResponse:
     """OpenAI's names mean the default model."""
     name = request.match_info["id"]
     wish = find_model(name)
-    for model in _openai_models(request):
-        if model.id == name.lower():
-            return web.json_response(text=model.model_dump_json(exclude_none=True))
+    known = {model.id: model for model in _openai_models(request)}
     loaded = _any_ready(request.app[SERVICES], wish)
-    model = OpenAIModel(id=name, variant=wish.kind, size=wish.size, loaded=loaded)
+    model = known.get(name.lower()) or OpenAIModel(id=name, variant=wish.kind, size=wish.size, loaded=loaded)
+    kept = [voice.name for voice in request.app[SERVICES].store.voices.all() if voice.speaks]
+    model.voices = [*(speaker.name for speaker in SPEAKERS), *kept]
     return web.json_response(text=model.model_dump_json(exclude_none=True))
 
 
@@ -305,7 +307,8 @@ def _openai_models(request: web.Request) -> list[OpenAIModel]:
     checkpoints = [OpenAIModel(id=model_id(one), variant=one.kind, size=one.size, loaded=one in ready) for one in there]
     standby = OpenAIModel(id=STANDBY, owned_by="wyoming-qwen3", loaded=services.standby.ready)
     loaded = standby.loaded if request.app[CONFIG].standby_only else _any_ready(services, ModelWish())
-    return [OpenAIModel(id=MODEL, loaded=loaded), *checkpoints, standby]
+    default = [OpenAIModel(id=MODEL, loaded=loaded)]
+    return [*default, *checkpoints, standby, *(OpenAIModel(id=name, loaded=loaded) for name in OPENAI_MODELS)]
 
 
 def _any_ready(services: Services, wish: ModelWish) -> bool:

@@ -40,6 +40,8 @@ class Operation:
     """Statuses of further errors that this operation may answer."""
 
     body_required: bool = True
+    also: tuple[str, ...] = ()
+    """Further paths for clients of other servers. They are not documented."""
 
 
 class Resource:
@@ -62,20 +64,40 @@ class Resource:
         answers: Mapping[int, Content],
         errors: tuple[int, ...] = (),
         body_required: bool = True,
+        also: tuple[str, ...] = (),
     ) -> Callable[[Handler], Handler]:
         """Decorate a handler as an operation of this resource."""
 
         def add(handler: Handler) -> Handler:
             self.operations.append(
-                Operation(method, path, handler, summary, body, form, fields, query, answers, errors, body_required),
+                Operation(
+                    method, path, handler, summary, body, form, fields, query, answers, errors, body_required, also
+                ),
             )
             return handler
 
         return add
 
     def add_to(self, app: web.Application) -> None:
-        """Add all operations to an application; those with GET answer HEAD, too."""
+        """Add all operations to an application, as `add_route` does."""
         for operation in self.operations:
-            app.router.add_route(operation.method, operation.path, operation.handler)
-            if operation.method == "GET":
-                app.router.add_route("HEAD", operation.path, operation.handler)
+            for path in (operation.path, *operation.also):
+                add_route(app, operation.method, path, operation.handler)
+
+
+def add_route(app: web.Application, method: str, path: str, handler: Handler, *, head: bool = True) -> None:
+    """Serve a path, and the ways in which people write it who paste base URLs together.
+
+    A path below /v1 is also served without /v1, with /v1 twice, with doubled slashes and with a slash at its end. With
+    `head`, HEAD is answered as GET is.
+    """
+    paths = [path]
+    if path.startswith(_VERSION):
+        paths.append(f"/{{_base:/*(?:v1/+)*}}{path.removeprefix(_VERSION)}{{_end:/*}}")
+    for each in paths:
+        app.router.add_route(method, each, handler)
+        if head and method == "GET":
+            app.router.add_route("HEAD", each, handler)
+
+
+_VERSION = "/v1/"

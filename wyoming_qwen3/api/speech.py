@@ -13,11 +13,12 @@ from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.speech.session import SpeechSession
 
+from .access import foreign_origin, origin_allowed
 from .app_keys import CONFIG, SERVICES
 from .operation import Resource
 from .speech_request import SpeechFields, check_text, spoken_warnings, understand, voice_headers
 from .speech_response import EVENT_STREAM, stream_audio, stream_events, whole_audio, with_warnings
-from .validation import Query, ignored_headers, parse_body, parse_query
+from .validation import Query, ignored_headers, parse_body, parse_json, parse_query
 
 resource = Resource("Speech")
 
@@ -68,6 +69,47 @@ async def speak(request: web.Request) -> web.StreamResponse:
         if (query.stream if body.stream is None else body.stream) is False and body.stream_format is None:
             return await whole_audio(session, body.response_format, more)
         return await stream_audio(request, session, body.response_format, more)
+
+
+class SpeechUrlQuery(Query):
+    """A text and how it is spoken, as a URL that anything can play."""
+
+    input: str = Field(description="The text to speak.")
+    model: str | None = Field(None, description="As in the body of a POST.")
+    voice: str | None = Field(None, description="As in the body of a POST.")
+    language: str | None = Field(None, description="As in the body of a POST.")
+    instructions: str | None = Field(None, description="As in the body of a POST.")
+    response_format: str | None = Field(None, description="As in the body of a POST.")
+    speed: str | None = Field(None, description="As in the body of a POST.")
+
+
+@resource.operation(
+    "GET",
+    "/v1/audio/speech",
+    "Play a text",
+    query=SpeechUrlQuery,
+    answers={200: dict.fromkeys(MEDIA_TYPES.values())},
+    errors=(404, 429, 500, 501, 503),
+)
+async def play(request: web.Request) -> web.StreamResponse:
+    """Speaks a text that is in the URL, for players that can only open URLs; web pages of other origins are refused.
+
+    With `--key-in-url`, the API key may be in the URL too, as `key`.
+    """
+    config = request.app[CONFIG]
+    if not origin_allowed("POST", request.headers, config.access.at(request).cors_origins):
+        raise foreign_origin()
+    query = parse_query(request, SpeechUrlQuery)
+    text = check_text(query.input, config.max_input)
+    fields = parse_json(query.model_dump_json(exclude={"input"}, exclude_none=True), SpeechFields)
+    wanted = await understand(fields, config)
+    if request.method == "HEAD":
+        return web.Response(headers={"Content-Type": MEDIA_TYPES[fields.response_format]})
+    headers = voice_headers(wanted)
+    async with request.app[SERVICES].synthesizer.open(wanted, "speech", client=request.remote) as session:
+        session.feed(text)
+        session.finish()
+        return await stream_audio(request, session, fields.response_format, lambda: with_session(headers, session))
 
 
 def with_session(headers: Mapping[str, str], session: SpeechSession) -> dict[str, str]:

@@ -73,6 +73,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             secret=True,
             app=True,
         ),
+        _switch("--key-in-url", "accept the API key in the URL of GET /v1/audio/speech too, where others may see it"),
         Option("--cors-origins", to.words, (), "comma-separated origins whose web pages may use the HTTP server"),
         Option(
             "--allowed-hosts",

@@ -59,6 +59,7 @@ class Settings:
 
     ingress_address: str
     api_key: str | None
+    key_in_url: bool
     cors_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     voice_fallback: VoiceFallback

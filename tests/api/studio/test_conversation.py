@@ -295,9 +295,9 @@ async def test_what_a_speaker_can_not_do_is_told_before_anybody_speaks(
     assert spoken(server) == before
 
 
-async def test_a_voice_that_is_not_there_is_not_found(http: ClientSession) -> None:
+async def test_a_voice_that_is_not_there_is_refused(http: ClientSession) -> None:
     status, answer = await ask(http, script="[Bob] Hi.", speakers={"Bob": "Nobody"})
-    assert (status, answer["error"]["code"]) == (404, "voice_not_found")
+    assert (status, answer["error"]["code"]) == (400, "voice_not_found")
     assert answer["error"]["message"].startswith("Bob: There is no voice 'Nobody'")
 
 

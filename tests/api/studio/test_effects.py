@@ -60,7 +60,7 @@ async def changed(http: ClientSession, sound: Sound, **effect: object) -> Sound:
 async def refused(http: ClientSession, **body: object) -> dict[str, Any]:
     async with http.post(ROUTE, json=body) as response:
         answer = await response.json()
-        assert response.status == (404 if answer["error"]["code"].endswith("not_found") else 400), answer
+        assert response.status == (404 if answer["error"]["code"] in ("not_found", "model_not_found") else 400), answer
     error: dict[str, Any] = answer["error"]
     return error
 

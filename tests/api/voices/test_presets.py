@@ -326,7 +326,7 @@ async def test_one_that_is_deleted_finishes_its_sentence(http: aiohttp.ClientSes
     assert deleted == (200, {"id": preset["id"], "deleted": True})
     for path, options in (("/v1/audio/speech", {"json": body}), (CREATE.replace("create", "leaver"), {})):
         status, told = await ask(http, "POST" if options else "GET", path, **options)
-        assert (status, told["error"]["code"]) == (404, "voice_not_found")
+        assert (status, told["error"]["code"]) == (400, "voice_not_found")
 
 
 async def test_one_can_be_changed(http: aiohttp.ClientSession) -> None:
@@ -439,7 +439,7 @@ async def test_what_makes_no_sense_is_told_by_its_field(client: Client, body: di
 
 async def test_a_voice_that_is_none_is_not_found(client: Client) -> None:
     status, answer = await create(client, name="Mine", voice="nobody")
-    assert (status, answer["error"]["code"]) == (404, "voice_not_found")
+    assert (status, answer["error"]["code"]) == (400, "voice_not_found")
 
 
 async def test_what_a_folder_brings_is_left_to_the_folder(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ async def test_a_voice_sounds_the_same_after_it_was_taken_along_and_brought_in(h
     async with http.get("/api/profiles/Carla/export") as response:
         archive = await response.read()
     await ask(http, "DELETE", "/Carla")
-    await speak(http, "Carla", 404)
+    await speak(http, "Carla", 400)
     for believed in ("false", "true"):
         before = await clips_read(http)
         query = {"use_prompts": believed, "on_conflict": "replace"}
@@ -160,7 +160,7 @@ async def test_what_lies_in_the_voices_folder_speaks_and_goes_with_it(
     for path in voices_dir.iterdir():
         path.unlink()
     await server.wait_for("The voice grete is gone")
-    assert (await speak(http, "grete", 404))["code"] == "voice_not_found"
+    assert (await speak(http, "grete", 400))["code"] == "voice_not_found"
 
 
 async def test_another_size_of_the_model_reads_the_clips_itself(

@@ -21,6 +21,7 @@ from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.errors import error_body
 from wyoming_qwen3.api.model_names import MODEL, find_model
+from wyoming_qwen3.api.operation import add_route
 from wyoming_qwen3.api.speech_request import check_text, understand
 from wyoming_qwen3.api.validation import Query, parse_json, parse_leniently, parse_query
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TooLarge
@@ -108,7 +109,7 @@ def add_to(app: web.Application) -> None:
     async def hang_up(_: web.Application) -> None:
         await asyncio.gather(*[_say_goodbye(websocket) for websocket in websockets])
 
-    app.router.add_get(PATH, serve, allow_head=False)
+    add_route(app, "GET", PATH, serve, head=False)
     app.on_shutdown.append(hang_up)
 
 

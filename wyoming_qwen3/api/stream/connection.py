@@ -33,6 +33,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.errors import error_body, rule_for
+from wyoming_qwen3.api.operation import add_route
 from wyoming_qwen3.api.speech_request import understand
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
 from wyoming_qwen3.core.request import SpeechRequest
@@ -79,7 +80,7 @@ def add_to(app: web.Application, *, config_seconds: float = 10.0, idle_seconds: 
     async def hang_up(_: web.Application) -> None:
         await asyncio.gather(*(connection.stop() for connection in connections))
 
-    app.router.add_get(PATH, serve, allow_head=False)
+    add_route(app, "GET", PATH, serve, head=False)
     app.on_shutdown.append(hang_up)
 
 

@@ -142,7 +142,7 @@ def change_manner(manner: Manner, fields: MannerFields, size: Size) -> Manner:
     merged = Manner(**(vars(manner) | changed))
     check_installed(merged.effects)
     if merged.speaker and merged.instructions:
-        choose_model(SpeechRequest(merged.speaker, instruct=merged.instructions), size)
+        choose_model(SpeechRequest(merged.speaker, instruct=merged.instructions, strict=True), size)
     return merged
 
 

@@ -1,4 +1,4 @@
-"""/v1/audio/voices: all voices, and OpenAI's custom voices; /api/voices/default: the default voice.
+"""/v1/audio/voices: all voices, and OpenAI's custom voices.
 
 The list has the format of Open WebUI's and Kokoro's clients. The rest follows
 https://platform.openai.com/docs/api-reference/audio .
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.api.access import has_key
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES, Services
 from wyoming_qwen3.api.body import FormShape, read_form
+from wyoming_qwen3.api.model_names import find_model
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.speech_response import with_warnings
 from wyoming_qwen3.api.validation import Fields, Query, ignored_headers, parse_body, parse_json, parse_query
@@ -94,25 +95,13 @@ class VoiceDeleted(DeletedAnswer):
     object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
 
 
-class DefaultBody(Fields):
-    """The new default voice, by id or name; null for the configured one."""
-
-    voice: str | None = Field(max_length=200)
-
-
-class DefaultVoice(BaseModel):
-    """`voice` speaks if a request names none; it is the `configured` one unless it was changed."""
-
-    voice: str
-    configured: str
-
-
 @resource.operation(
     "GET",
     "/v1/audio/voices",
     "List the voices",
     query=VoiceQuery,
     answers={200: {"application/json": VoiceList}},
+    also=("/v1/voices", "/v1/audio/speech/voices"),
 )
 async def list_voices(request: web.Request) -> web.StreamResponse:
     """Needs no API key, because Open WebUI sends none; without the key, kept voices have no description.
@@ -162,6 +151,20 @@ async def create_voice(request: web.Request) -> web.StreamResponse:
 
 
 @resource.operation(
+    "GET",
+    "/v1/audio/voices/{id}",
+    "List the voices of a model",
+    query=VoiceQuery,
+    answers={200: {"application/json": VoiceList}},
+    errors=(404,),
+)
+async def list_model_voices(request: web.Request) -> web.StreamResponse:
+    """All voices, which are the same for every model."""
+    find_model(request.match_info["id"])
+    return await list_voices(request)
+
+
+@resource.operation(
     "DELETE",
     "/v1/audio/voices/{id}",
     "Delete a voice",
@@ -179,35 +182,6 @@ async def delete_voice(request: web.Request) -> web.StreamResponse:
     check_unbound(voice)
     await voices.delete(voice.id)
     return web.json_response(text=VoiceDeleted(id=voice.id).model_dump_json())
-
-
-@resource.operation(
-    "GET", "/api/voices/default", "The default voice", answers={200: {"application/json": DefaultVoice}}
-)
-async def get_default_voice(request: web.Request) -> web.StreamResponse:
-    """The voice that speaks if a request names none, over HTTP and Wyoming."""
-    return web.json_response(text=_default(request).model_dump_json())
-
-
-@resource.operation(
-    "PUT",
-    "/api/voices/default",
-    "Choose the default voice",
-    body=DefaultBody,
-    answers={200: {"application/json": DefaultVoice}},
-    errors=(404, 507),
-)
-async def set_default_voice(request: web.Request) -> web.StreamResponse:
-    """The choice is kept over restarts. null returns to the configured voice."""
-    body = await parse_body(request, DefaultBody, _JSON_BYTES)
-    voices = request.app[SERVICES].store.voices
-    kept = voices.find(body.voice) if body.voice is not None else None
-    if kept and not kept.speaks:
-        raise InvalidRequest(
-            f"The voice {kept.name} has no clip yet; add one before you make it the default.", param="voice"
-        )
-    await voices.set_default(kept.id if kept else body.voice)
-    return web.json_response(text=_default(request).model_dump_json(), headers=ignored_headers(body))
 
 
 async def _read_new(request: web.Request) -> tuple[NewVoice, bytes | None]:
@@ -246,13 +220,6 @@ def _read_clip(clip: bytes, text: str | None) -> tuple[Reference, list[str]]:
     found = [finding.message for finding in findings]
     timbre = "Without ref_text, the text spoken in the clip, only its timbre is cloned."
     return recording, found if text else [timbre, *found]
-
-
-def _default(request: web.Request) -> DefaultVoice:
-    resolver = request.app[CONFIG].resolver
-    configured, chosen = resolver.defaults.speaker.name, resolver.voices.default
-    names = {speaker.id: speaker.name for speaker in SPEAKERS} | {kept.id: kept.name for kept in resolver.voices.all()}
-    return DefaultVoice(voice=names.get(chosen or "", configured), configured=configured)
 
 
 def _entry(speaker: Speaker) -> VoiceEntry:
