@@ -49,7 +49,8 @@ async def test_an_unknown_path_is_told_in_our_shape(client: Client) -> None:
         assert response.status == 404
         assert await response.json() == {
             "error": {
-                "message": "There is nothing at /v1/nowhere.",
+                "message": "There is nothing at /v1/nowhere; speech is at POST /v1/audio/speech, and /docs lists all "
+                "that there is.",
                 "type": "invalid_request_error",
                 "param": None,
                 "code": "not_found",
@@ -61,8 +62,8 @@ async def test_an_unknown_path_is_told_in_our_shape(client: Client) -> None:
     ("method", "path", "allowed"),
     [
         ("PUT", "/health", "GET, HEAD"),
-        ("GET", "/v1/audio/speech", "POST"),
-        ("HEAD", "/v1/audio/speech", "POST"),
+        ("PUT", "/v1/audio/speech", "GET, HEAD, POST"),
+        ("HEAD", "/api/models/load", "POST"),
         ("OPTIONS", "/v1/audio/voices", "GET, HEAD, POST"),
     ],
 )

@@ -99,6 +99,8 @@ async def test_every_route_but_sockets_and_the_page_itself_is_described(client: 
         for route in client.app.router.routes()
         if route.resource and route.method != "HEAD"
     }
+    also = {path for resource in RESOURCES for operation in resource.operations for path in operation.also}
+    served = {one for one in served if one[1] not in also and not one[1].startswith("/{_base}")}
     paths = describe(RESOURCES)["paths"]
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     assert {one for one in served if one[1] not in PAGE | SOCKETS and not one[1].startswith("/js/")} == described

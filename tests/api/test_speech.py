@@ -398,7 +398,7 @@ def test_a_missing_checkpoint_is_told_with_a_time_to_ask_again(bare: Server) -> 
             client.audio.speech.create(**wish(model="qwen3-tts"))
         assert (caught.value.status_code, caught.value.code) == (503, "model_loading")
         assert "CustomVoice is" in caught.value.message
-        assert "or send the model standby" in caught.value.message
+        assert "send the model standby for the English standby voice" in caught.value.message
         assert int(caught.value.response.headers["Retry-After"]) > 0
         answer = client.audio.speech.with_raw_response.create(**wish(model="standby"))
     assert decoded(answer.content).size > 24_000

@@ -9,6 +9,7 @@ import pytest
 from torch import Tensor
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.core.request import ClonePrompt, Sampling, SpeechRequest
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
@@ -72,8 +73,8 @@ def alone(engine: NativeEngine, row: int) -> bytes:
 def assert_costs_one_row(engine: NativeEngine, found: dict[int, list[Output]], golden: dict[int, bytes]) -> None:
     last = found[BAD][-1]
     assert isinstance(last, Failed), last
-    assert last.code == "engine_failed"
-    assert last.message.startswith("The engine failed in the middle of this audio (")
+    assert isinstance(last.error, EngineFailed)
+    assert str(last.error).startswith("The engine failed in the middle of this audio (")
     for row, expected in golden.items():
         assert isinstance(found[row][-1], Ended), found[row][-1]
         heard = samples(found[row])

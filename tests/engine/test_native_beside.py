@@ -67,7 +67,7 @@ def busy(engine: NativeEngine, models_dir: Path, loads: int) -> None:
         checkpoint = OTHERS[number % len(OTHERS)]
         engine.load(checkpoint, models_dir / checkpoint.name)
         if number % 5 == 0:
-            engine.compute(Encode(number, checkpoint, np.zeros(9_000, np.float32), 24_000))
+            engine.compute(Encode(checkpoint, np.zeros(9_000, np.float32), 24_000))
         engine.unload(checkpoint)
 
 
@@ -77,8 +77,8 @@ def test_speech_is_the_same_while_other_checkpoints_are_loaded(
 ) -> None:
     utterances = heard(engine)
     quiet = next(utterances)
-    with ThreadPoolExecutor(1) as chores:
-        loading = chores.submit(busy, engine, models_dir, loads)
+    with ThreadPoolExecutor(1) as jobs:
+        loading = jobs.submit(busy, engine, models_dir, loads)
         found = [next(utterances)]
         while not loading.done():
             found.append(next(utterances))

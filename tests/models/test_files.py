@@ -3,13 +3,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.models.files import ModelFiles
 from wyoming_qwen3.models.state import Books, State
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 
 
-async def no_download(arguments: list[str], report: Callable[[int, int], None]) -> None:
+async def no_download(job: wire.Download, report: Callable[[int, int], None]) -> None:
     raise AssertionError("Nothing is to be downloaded.")
 
 

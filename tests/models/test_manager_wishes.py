@@ -95,10 +95,10 @@ class Downloads:
         self.stopping.set()
         self._over: asyncio.Future[None] | None = None
 
-    async def __call__(self, arguments: list[str], report: Callable[[int, int], None]) -> None:
+    async def __call__(self, job: wire.Download, report: Callable[[int, int], None]) -> None:
         assert not self.running
         self.running += 1
-        self.begun += [known for known in PUBLISHED if {known.kind, known.size} <= set(arguments)]
+        self.begun.append(job.checkpoint)
         self.report = report
         self._over = asyncio.get_running_loop().create_future()
         try:

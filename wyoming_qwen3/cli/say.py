@@ -19,6 +19,7 @@ from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest
+from wyoming_qwen3.engine.wire import Download
 from wyoming_qwen3.models.worker import download
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
 from wyoming_qwen3.text.markup import Pause
@@ -78,8 +79,7 @@ async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None
             bar.total = total
             bar.update(done - bar.n)
 
-        arguments = ["--models-dir", str(models_dir), "--kind", checkpoint.kind, "--size", checkpoint.size]
-        await download([*arguments, "--revision", revision], report)
+        await download(Download(checkpoint, models_dir, revision), report)
 
 
 def _progress(bar_format: str | None, **more: Any) -> "tqdm[Any]":

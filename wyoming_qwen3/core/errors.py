@@ -171,15 +171,3 @@ class RunawaySpeech(SpeechError):
     """The model did not end its speech within the frames that the text may take."""
 
     code = "runaway_speech"
-
-
-def from_code(code: str, message: str) -> SpeechError:
-    """Return the error for a code and message that came from another process."""
-    return _by_code(SpeechError).get(code, SpeechError)(message)
-
-
-def _by_code(root: type[SpeechError]) -> dict[str, type[SpeechError]]:
-    found = {root.code: root}
-    for child in root.__subclasses__():
-        found = _by_code(child) | found  # if classes share a code, the base class is returned
-    return found

@@ -7,32 +7,32 @@ from typing import Protocol
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, SpeechError
+from wyoming_qwen3.core.request import ClonePrompt, CodeArray
 
-from .wire import Job, Opening, Output, Result
+from .wire import ClipJob, Opening, Output
 
 _LOGGER = logging.getLogger(__name__)
 
 STEP_FAILED = "The engine failed in the middle of this audio"
 
 
-def told(error: Exception, what: str, unexpected: type[SpeechError] = EngineFailed) -> tuple[str, str]:
-    """Return the code and message that the server gets for an error.
+def as_speech_error(error: Exception, what: str, unexpected: type[SpeechError] = EngineFailed) -> SpeechError:
+    """Return the error that the server gets: a SpeechError as it is, and for any other one an `unexpected`.
 
-    A SpeechError has its own. Any other error is logged; it gets the code of `unexpected`, and `what` failed with the
-    type of the error as message.
+    The other error is logged; the message for the server is `what` followed by the error's type in parentheses.
     """
     if isinstance(error, SpeechError):
-        return error.code, str(error)
+        return error.with_traceback(None)  # which would keep alive what the functions that failed had in memory
     _LOGGER.error("%s", what, exc_info=error)
-    return unexpected.code, f"{what} ({type(error).__name__})."
+    return unexpected(f"{what} ({type(error).__name__}).")
 
 
 class Engine(Protocol):
-    """Speaks rows in small steps, and does chores beside that: `load`, `unload` and `compute`.
+    """Speaks rows in small steps, and does jobs beside that: `load`, `unload` and `compute`.
 
-    One thread calls the methods for rows, and another the chores, one after the other. If one row fails in a step, the
-    step yields Failed for it and the other rows go on. An exception from `step` ends all rows that were stepped; an
-    exception from another call ends the row or chore that it was for.
+    One thread calls the methods for rows, and another runs the jobs, one after the other. If one row fails in a step,
+    the step yields Failed for it and the other rows go on. An exception from `step` ends all rows that were stepped; an
+    exception from another call ends the row or job that it was for.
     """
 
     fatal: tuple[type[Exception], ...]
@@ -59,8 +59,8 @@ class Engine(Protocol):
     def unload(self, checkpoint: Checkpoint) -> None:
         """Release a checkpoint's memory. No row of it is active."""
 
-    def compute(self, job: Job) -> Result:
-        """Compute a job. Raises a SpeechError if it can't be done."""
+    def compute(self, job: ClipJob) -> ClonePrompt | CodeArray:
+        """Return a job's result. Raises a SpeechError if it can't be computed."""
 
     def admit(self, opening: Opening) -> None:
         """Open a row. Raises a SpeechError if it can't be spoken or played."""

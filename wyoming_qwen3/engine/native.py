@@ -18,10 +18,10 @@ from torch import Tensor
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
 from wyoming_qwen3.core.hardware import available_memory
-from wyoming_qwen3.core.request import ClonePrompt, Description, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.core.request import ClonePrompt, CodeArray, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 
-from .base import STEP_FAILED, told
+from .base import STEP_FAILED, as_speech_error
 from .checkpoint.on_disk import checkpoint_name
 from .checkpoint.published import Published, open_checkpoint, open_codec, reading
 from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, fingerprint
@@ -37,18 +37,15 @@ from .out_of_memory import give_back, let_go, ran_out
 from .precision import compute_exactly, language_model_type
 from .wire import (
     Audio,
+    ClipJob,
     Clone,
-    Cloned,
     Encode,
-    Encoded,
     Ended,
     Failed,
     Fault,
     Guarded,
-    Job,
     Opening,
     Output,
-    Result,
     Submit,
 )
 
@@ -176,8 +173,8 @@ class NativeEngine:
         self._drop_unused_codecs()
         give_back(self.device)
 
-    def compute(self, job: Job) -> Result:
-        """Compute a job. The encoders are read from disk for each job and dropped afterwards.
+    def compute(self, job: ClipJob) -> ClonePrompt | CodeArray:
+        """Return a job's result. The encoders are read from disk for each job and dropped afterwards.
 
         Raises InvalidRequest if the clip can't be used, EngineFailed if the checkpoint is not loaded, ModelFailed if an
         encoder can't be read, and OutOfMemory.
@@ -189,11 +186,11 @@ class NativeEngine:
         try:
             with self._memory_for("Memory ran out while this recording was read."):
                 match job:
-                    case Clone(number, _, reference):
+                    case Clone(_, reference):
                         dtype = model.decoder.model.talker.dtype
-                        return Cloned(number, clone_prompt(model.published, codec, reference, self.device, dtype))
-                    case Encode(number, _, samples, sample_rate):
-                        return Encoded(number, encode_clip(codec, samples, sample_rate, self.device))
+                        return clone_prompt(model.published, codec, reference, self.device, dtype)
+                    case Encode(_, samples, sample_rate):
+                        return encode_clip(codec, samples, sample_rate, self.device)
         finally:
             give_back(self.device)
 
@@ -254,8 +251,8 @@ class NativeEngine:
         except self.fatal:
             raise
         except Exception as error:
-            code, message = told(error, STEP_FAILED)
-            yield from (Failed(row, code, message) for row in rows)
+            failure = as_speech_error(error, STEP_FAILED)
+            yield from (Failed(row, failure) for row in rows)
 
     def _speak(self, model: _Model, rows: dict[decode.Row, int]) -> Iterator[Output]:
         """Step each row that is ready and yield the outputs; a row that fails is skipped from there on."""
@@ -275,7 +272,7 @@ class NativeEngine:
                 errors[number] = outcome
             else:
                 yield from outcome
-        yield from (Failed(number, *told(error, STEP_FAILED)) for number, error in errors.items())
+        yield from (Failed(number, as_speech_error(error, STEP_FAILED)) for number, error in errors.items())
 
     def _model(self, checkpoint: Checkpoint | None) -> _Model:
         model = self._models.get(checkpoint) if checkpoint else None
@@ -430,7 +427,7 @@ def _rescue(number: int, speech: _Speech, fault: Fault) -> list[Output]:
     """Restart a row whose speech went wrong, if nothing of it was sent; otherwise fail it."""
     frames, retried = speech.codes.frames, speech.try_again()
     _LOGGER.info("Frame %d: %s%s", frames, MESSAGES[fault], " Trying another seed" if retried else "")
-    failed: list[Output] = [] if retried else [Failed(number, RunawaySpeech.code, MESSAGES[fault])]
+    failed: list[Output] = [] if retried else [Failed(number, RunawaySpeech(MESSAGES[fault]))]
     return [Guarded(number, fault, retried), *failed]
 
 

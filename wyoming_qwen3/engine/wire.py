@@ -1,4 +1,4 @@
-"""The messages on the pipe between the server and an engine process, and how they are packed.
+"""The messages on the pipe between the server and an engine or download process, and how they are packed.
 
 A message is a length-prefixed pickle of one of the dataclasses below. Arrays are sent separately: copying a minute of
 samples into a pickle would block the event loop for 10 ms. Both ends are this program, one the child of the other, on
@@ -8,7 +8,8 @@ A row returns audio in chunks, side by side with all other rows. Each row has it
 has used up the samples granted to it is not stepped, so that a slow reader costs bounded memory and never delays
 another row.
 
-A job runs after the jobs and loads before it and has one answer. The server numbers rows and jobs from one series.
+A job is all other work, such as loading a checkpoint or reading a clip. A process runs its jobs one after the other and
+answers each once. Rows and jobs are numbered separately.
 """
 
 import asyncio
@@ -17,10 +18,13 @@ import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Priority, Reference, SpeechRequest
+
+_Result = TypeVar("_Result")
 
 _HEAD = struct.Struct("!II")
 """Bytes of the pickle, and how many arrays follow it."""
@@ -32,22 +36,76 @@ Fault = Literal["limit", "silence", "loop"]
 """What was wrong: no end within the frames that the text can need, lasting silence, or one code repeated."""
 
 
-# Server -> engine
+# Jobs
+
+
+class Job(Generic[_Result]):
+    """Work that a process does for the server; `_Result` is the type of its result."""
 
 
 @dataclass(frozen=True)
-class Load:
-    """Read a checkpoint into memory; answered by Loaded or LoadFailed."""
+class Load(Job[int]):
+    """Read a checkpoint into memory; returns how many bytes it takes there."""
 
     checkpoint: Checkpoint
     path: Path
 
 
 @dataclass(frozen=True)
-class Unload:
-    """Drop a checkpoint that no row uses, after the jobs queued before; answered by Unloaded."""
+class Unload(Job[None]):
+    """Drop a checkpoint that no row uses."""
 
     checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Clone(Job[ClonePrompt]):
+    """Extract the clone prompt from a clip."""
+
+    checkpoint: Checkpoint
+    reference: Reference
+
+
+@dataclass(frozen=True, eq=False)
+class Encode(Job[CodeArray]):
+    """Encode float32 mono samples [n] to codes, int64 [frames, codebooks]."""
+
+    checkpoint: Checkpoint
+    samples: FloatArray
+    sample_rate: int
+
+
+@dataclass(frozen=True)
+class Download(Job[None]):
+    """Download what a checkpoint's folder lacks of `revision`, and report progress in bytes.
+
+    Only the download process does this job, and no other one.
+    """
+
+    checkpoint: Checkpoint
+    models_dir: Path
+    revision: str
+
+
+ClipJob: TypeAlias = Clone | Encode
+
+
+# Server -> engine or download process
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """Run a job after those that were sent before; answered by JobDone or JobFailed."""
+
+    number: int
+    job: Job[Any]
+
+
+@dataclass(frozen=True)
+class CancelJob:
+    """Drop a job, which then has no answer. A job that has begun is not interrupted."""
+
+    number: int
 
 
 @dataclass(frozen=True)
@@ -107,30 +165,11 @@ class Hear:
     in_hand: float
 
 
-@dataclass(frozen=True, eq=False)
-class Clone:
-    """A job: extract a clone prompt from a clip; answered by Cloned or JobFailed."""
-
-    job: int
-    checkpoint: Checkpoint
-    reference: Reference
-
-
-@dataclass(frozen=True, eq=False)
-class Encode:
-    """A job: encode float32 mono samples [n] to codes; answered by Encoded or JobFailed."""
-
-    job: int
-    checkpoint: Checkpoint
-    samples: FloatArray
-    sample_rate: int
-
-
 @dataclass(frozen=True)
 class Cancel:
-    """Stop a row at the next frame boundary, answered by Ended; or drop a job, which then has no answer."""
+    """Stop a row at the next frame boundary; answered by Ended."""
 
-    number: int
+    row: int
 
 
 @dataclass(frozen=True)
@@ -139,11 +178,10 @@ class Ping:
 
 
 Opening: TypeAlias = Submit | Play
-Job: TypeAlias = Clone | Encode
-ToEngine: TypeAlias = Load | Unload | Opening | Job | Feed | Finish | Credit | Hear | Cancel | Ping
+ToEngine: TypeAlias = RunJob | CancelJob | Opening | Feed | Finish | Credit | Hear | Cancel | Ping
 
 
-# Engine -> server
+# Engine or download process -> server
 
 
 @dataclass(frozen=True)
@@ -165,27 +203,28 @@ class Pong:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """The checkpoint is ready and takes `footprint` bytes."""
+class JobProgress:
+    """How far a job is: `done` of `total`, in the job's own unit."""
 
-    checkpoint: Checkpoint
-    footprint: int
-
-
-@dataclass(frozen=True)
-class LoadFailed:
-    """The checkpoint can't be used."""
-
-    checkpoint: Checkpoint
-    code: str
-    message: str
+    number: int
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
-class Unloaded:
-    """The checkpoint's memory was released."""
+class JobDone:
+    """The job's result."""
 
-    checkpoint: Checkpoint
+    number: int
+    result: object
+
+
+@dataclass(frozen=True)
+class JobFailed:
+    """The job failed."""
+
+    number: int
+    error: SpeechError
 
 
 @dataclass(frozen=True)
@@ -214,8 +253,7 @@ class Failed:
     """The row is over and its audio is incomplete."""
 
     row: int
-    code: str
-    message: str
+    error: SpeechError
 
 
 @dataclass(frozen=True)
@@ -227,68 +265,10 @@ class Guarded:
     retried: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Cloned:
-    """The answer to Clone: the clip's clone prompt."""
-
-    job: int
-    prompt: ClonePrompt
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """The answer to Encode: codes int64 [frames, codebooks]."""
-
-    job: int
-    codes: CodeArray
-
-
-@dataclass(frozen=True)
-class JobFailed:
-    """The job failed."""
-
-    job: int
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Downloading:
-    """Progress of a download, in bytes."""
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Downloaded:
-    """The checkpoint is on disk, complete and verified."""
-
-
-@dataclass(frozen=True)
-class DownloadBroken:
-    """The download failed; `transient` if trying again later may help."""
-
-    message: str
-    transient: bool
-
-
 ForRow: TypeAlias = Audio | Ended | Failed
 Output: TypeAlias = ForRow | Guarded
-Result: TypeAlias = Cloned | Encoded
-FromEngine: TypeAlias = (
-    Hello
-    | Pong
-    | Loaded
-    | LoadFailed
-    | Unloaded
-    | Output
-    | Result
-    | JobFailed
-    | Downloading
-    | Downloaded
-    | DownloadBroken
-)
+JobAnswer: TypeAlias = JobDone | JobFailed
+FromEngine: TypeAlias = Hello | Pong | Output | JobProgress | JobAnswer
 
 
 def parts(message: ToEngine | FromEngine) -> list[bytes | memoryview]:

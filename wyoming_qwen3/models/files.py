@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,21 +16,26 @@ from pathlib import Path
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import DownloadFailed, ModelDamaged, ModelFailed
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.checkpoint.defects import Defect, describe, find_defects
 
+from .child_process import Report
 from .state import DOWNLOAD_IT, Books, Model, State
 
 _LOGGER = logging.getLogger(__name__)
 
-Download = Callable[[list[str], Callable[[int, int], None]], Awaitable[None]]
-"""Runs one try with the download process's arguments, and reports bytes done and in total. Raises DownloadFailed."""
+_MIN_PACE_SECONDS = 5.0
+"""Seconds of a download after which its pace is worth telling."""
+
+RunDownload = Callable[[wire.Download, Report], Awaitable[None]]
+"""Runs one try in a process, and reports bytes done and in total. Raises DownloadFailed."""
 
 
 class ModelFiles:
     """The models folder."""
 
-    def __init__(self, books: Books, models_dir: Path, revision: str, download: Download) -> None:
+    def __init__(self, books: Books, models_dir: Path, revision: str, download: RunDownload) -> None:
         self._books = books
         self._models_dir = models_dir
         self._revision = revision
@@ -89,17 +95,16 @@ class ModelFiles:
 
     async def _try(self, model: Model) -> DownloadFailed | None:
         checkpoint = model.checkpoint
-        log_progress = _ProgressLog(checkpoint.name)
+        log_progress, pace = _ProgressLog(checkpoint.name), _Pace()
 
         def report(done: int, total: int) -> None:
             if model.state is State.DOWNLOADING:  # a try that is being stopped may still report
-                progress = on_disk.Progress(done, total)
+                progress = on_disk.Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
                 self._books.change(model, "download", State.DOWNLOADING, progress=progress)
                 log_progress(progress)
 
-        arguments = ["--models-dir", str(self._models_dir), "--kind", checkpoint.kind, "--size", checkpoint.size]
         try:
-            await self._download([*arguments, "--revision", self._revision], report)
+            await self._download(wire.Download(checkpoint, self._models_dir, self._revision), report)
         except DownloadFailed as error:
             return type(error)(f"{model.damage} {error}") if model.damage else error
         return None
@@ -152,6 +157,22 @@ def _bytes_below(path: Path) -> int:
         with contextlib.suppress(FileNotFoundError):  # a download has moved it to its final place
             total += file.stat().st_size if file.is_file() else 0
     return total
+
+
+class _Pace:
+    """Estimates how long a try of a download still takes."""
+
+    def __init__(self) -> None:
+        self._began: tuple[int, float] | None = None
+
+    def seconds_left(self, done: int, total: int, now: float) -> float | None:
+        """Return the seconds left when `done` of `total` bytes are there; None in the first seconds of the try."""
+        if self._began is None:
+            self._began = done, now
+        first, began = self._began
+        if now - began < _MIN_PACE_SECONDS or done == first:
+            return None
+        return (total - done) * (now - began) / (done - first)
 
 
 class _ProgressLog:

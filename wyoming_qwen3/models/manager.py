@@ -29,7 +29,7 @@ from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription
 from .eviction import choose_evictions
-from .files import Download, ModelFiles
+from .files import ModelFiles, RunDownload
 from .model_choice import choose_codec
 from .restart import restart_delay
 from .state import Books, Event, Model, State, Status
@@ -80,7 +80,7 @@ class ModelManager:
     checkpoints.
     """
 
-    def __init__(self, policy: Policy, worker: Worker, download: Download) -> None:
+    def __init__(self, policy: Policy, worker: Worker, download: RunDownload) -> None:
         self._policy = policy
         self._worker = worker
         self._books = Books()

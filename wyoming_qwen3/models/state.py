@@ -132,8 +132,8 @@ class Model:
         match self.state:
             case State.DOWNLOADING if self.progress and self.progress.total:
                 share = 100 * self.progress.done / self.progress.total
-                gigabytes = self.progress.total / 1e9
-                return ModelLoading(f"{name} is being downloaded: {share:.0f} % of {gigabytes:.1f} GB so far.")
+                gigabytes, left = self.progress.total / 1e9, _time_left(self.progress.seconds_left)
+                return ModelLoading(f"{name} is being downloaded: {share:.0f} % of {gigabytes:.1f} GB so far{left}.")
             case State.DOWNLOADING:
                 return ModelLoading(f"{name} is about to be downloaded.")
             case State.MISSING if isinstance(self.error, DownloadFailed) and self.error.transient:
@@ -151,6 +151,15 @@ class Model:
                 return ModelMissing(f"{name} {where}; {DOWNLOAD_IT}, or copy it there.")
             case _:
                 return ModelLoading(f"{name} is being loaded.")
+
+
+def _time_left(seconds: float | None) -> str:
+    """Return the time left as the end of a sentence; "" if it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f", about {max(round(seconds, -1), 10):.0f} seconds left"
+    return f", about {seconds / 60:.0f} minutes left" if seconds < 5400 else f", about {seconds / 3600:.0f} hours left"
 
 
 class Books:

@@ -1,33 +1,23 @@
 """The server's side of an engine process: starts it, loads models, opens rows, runs jobs, and notices when it dies.
 
-The download process is here too. Apart from process.py and download.py of engine/host this is the only file that knows
-their messages, and the only one of the server that starts processes.
+Starts the download process too. Apart from engine/host this is the only file that knows the messages for rows.
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import signal
-import socket
-import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.core.errors import (
-    DownloadFailed,
-    EngineFailed,
-    OutOfMemory,
-    SpeechError,
-    TransientDownloadFailed,
-    from_code,
-)
+from wyoming_qwen3.core.errors import EngineFailed, OutOfMemory, SpeechError, TransientDownloadFailed
 from wyoming_qwen3.core.request import (
     SAMPLE_RATE,
     ClonePrompt,
@@ -39,12 +29,12 @@ from wyoming_qwen3.core.request import (
 )
 from wyoming_qwen3.engine import wire
 
+from .child_process import ChildProcess, Report
+
 _LOGGER = logging.getLogger(__name__)
 
 CREDIT = 20 * SAMPLE_RATE
 """Samples that a row may be ahead of its listener: 20 seconds, 2 MB."""
-
-_STOP_SECONDS = 2.0
 
 _PING_SECONDS = 5.0
 
@@ -56,6 +46,8 @@ A step takes milliseconds, but reading a long reference takes a slow processor h
 
 _DEATH = "The speech engine stopped unexpectedly."
 _KILLED = "the speech engine was killed, as it is when memory runs out."
+
+_Result = TypeVar("_Result")
 
 
 class EngineRow:
@@ -112,8 +104,8 @@ class EngineRow:
                 chunk = np.frombuffer(samples, dtype=np.float32)
                 self._taken = chunk.size
                 return chunk
-            case wire.Failed(code=code, message=message):
-                raise from_code(code, message)
+            case wire.Failed(error=error):
+                raise error
             case wire.Ended(text_tokens=tokens, frames=frames):
                 self.text_tokens, self.frames = tokens, frames
                 raise StopAsyncIteration
@@ -145,13 +137,10 @@ class Worker:
 
         self._watching: asyncio.Task[None] | None = None
         self._stuck = False
-        self._child: _Child | None = None
+        self._child: ChildProcess | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._rows: dict[int, EngineRow] = {}
-        self._answers: dict[Checkpoint | int, asyncio.Future[wire.FromEngine]] = {}
-        """Pending answers, by the checkpoint or by the number of the job."""
-
         self._hello: asyncio.Future[wire.Hello] | None = None
         self._killed = False
         """Whether the last process was killed from outside."""
@@ -181,11 +170,12 @@ class Worker:
         async with self._starting:
             if self._child is None:
                 self._hello = asyncio.get_running_loop().create_future()
-                self._child = await _Child.spawn(
+                self._child = await ChildProcess.spawn(
                     "wyoming_qwen3.engine.host.process",
                     ["--engine", self.engine, *self._arguments],
-                    self._hear,
-                    self._died,
+                    death=partial(EngineFailed, _DEATH),
+                    hear=self._hear,
+                    died=self._died,
                 )
             hello = self._hello
         assert hello is not None
@@ -199,20 +189,16 @@ class Worker:
         """
         await self.start()
         try:
-            answer = await self._ask(checkpoint, wire.Load(checkpoint, path))
+            return await self._run(wire.Load(checkpoint, path))
         except EngineFailed as error:
             if self._killed:
                 raise OutOfMemory(f"{checkpoint.name} could not be loaded: {_KILLED}") from error
             raise
-        if isinstance(answer, wire.LoadFailed):
-            raise from_code(answer.code, answer.message)
-        assert isinstance(answer, wire.Loaded)
-        return answer.footprint
 
     async def unload(self, checkpoint: Checkpoint) -> None:
         """Unload a checkpoint that no row uses. Waits for a job that runs."""
-        with contextlib.suppress(EngineFailed):  # a dead engine holds nothing
-            await self._ask(checkpoint, wire.Unload(checkpoint))
+        with contextlib.suppress(SpeechError):  # the engine is dead and holds nothing, or it has logged the error
+            await self._run(wire.Unload(checkpoint))
 
     def submit(
         self,
@@ -235,18 +221,14 @@ class Worker:
 
         Raises InvalidRequest if the clip is not usable, and EngineFailed if the process died meanwhile.
         """
-        answer = await self._compute(wire.Clone(next(self._numbers), checkpoint, reference))
-        assert isinstance(answer, wire.Cloned)
-        return answer.prompt
+        return await self._run(wire.Clone(checkpoint, reference))
 
     async def encode(self, checkpoint: Checkpoint, samples: FloatArray, sample_rate: int) -> CodeArray:
         """Return the codes, int64 [frames, codebooks], of mono float32 samples [n] at any sample rate.
 
         Raises InvalidRequest if the samples are not usable, and EngineFailed if the process died meanwhile.
         """
-        answer = await self._compute(wire.Encode(next(self._numbers), checkpoint, samples, sample_rate))
-        assert isinstance(answer, wire.Encoded)
-        return answer.codes
+        return await self._run(wire.Encode(checkpoint, samples, sample_rate))
 
     def cancel(self, number: int) -> None:
         """Stop a row if it is not over."""
@@ -254,10 +236,9 @@ class Worker:
             self.send(wire.Cancel(number))
 
     def send(self, message: wire.ToEngine) -> None:
-        """Send a message without waiting, as messages are few. If the process dies, `_died` ends all that waits."""
+        """Send a message without waiting, as messages are few. If the process dies, `_died` ends all rows."""
         if self._child is not None:
-            for part in wire.parts(message):
-                self._child.writer.write(part)
+            self._child.send(message)
 
     async def stop(self) -> None:
         """End the process: the only sure way to give all of its memory back."""
@@ -274,25 +255,12 @@ class Worker:
             self.send(opening)
         return row
 
-    async def _compute(self, job: wire.Job) -> wire.FromEngine:
-        try:
-            answer = await self._ask(job.job, job)
-        finally:
-            if self._answers.pop(job.job, None):  # no answer has come: the caller no longer waits for it
-                self.send(wire.Cancel(job.job))
-        if isinstance(answer, wire.JobFailed):
-            raise from_code(answer.code, answer.message)
-        return answer
-
-    async def _ask(self, key: Checkpoint | int, message: wire.ToEngine) -> wire.FromEngine:
+    async def _run(self, job: wire.Job[_Result]) -> _Result:
         if self._child is None:
             raise EngineFailed(_DEATH)
-        future: asyncio.Future[wire.FromEngine] = asyncio.get_running_loop().create_future()
-        self._answers[key] = future
-        self.send(message)
-        return await future
+        return await self._child.run(job)
 
-    async def _watch(self, child: "_Child") -> None:
+    async def _watch(self, child: ChildProcess) -> None:
         """Ping the engine now and then, and kill it if no message has come from it for too long."""
         loop, every = asyncio.get_running_loop(), min(_PING_SECONDS, self._timeout / 4)
         asked = self._heard
@@ -322,15 +290,6 @@ class Worker:
             case wire.Ended(row=number) | wire.Failed(row=number):
                 if row := self._rows.pop(number, None):
                     row.deliver(message)
-            case wire.Loaded() | wire.LoadFailed() | wire.Unloaded():
-                self._answer(message.checkpoint, message)
-            case wire.Cloned(job=number) | wire.Encoded(job=number) | wire.JobFailed(job=number):
-                self._answer(number, message)
-
-    def _answer(self, key: Checkpoint | int, message: wire.FromEngine) -> None:
-        future = self._answers.pop(key, None)
-        if future and not future.done():
-            future.set_result(message)
 
     def _died(self, expected: bool) -> None:
         code = self._child.process.returncode if self._child else None
@@ -342,125 +301,29 @@ class Worker:
         if not expected:
             how = "was killed, as it is when memory runs out" if self._killed else f"died ({code})"
             _LOGGER.error("The %s engine process %s", self.engine, how)
-        failure = EngineFailed(_DEATH)
         rows, self._rows = self._rows, {}
         for number, row in rows.items():
             row.deliver(_dead(number))
-        answers, self._answers = self._answers, {}
-        for future in (*answers.values(), self._hello):
-            if future is not None and not future.done():
-                future.set_exception(failure)
-                future.exception()  # mark it as retrieved: nobody may be waiting for it
+        if self._hello and not self._hello.done():
+            self._hello.set_exception(EngineFailed(_DEATH))
+            self._hello.exception()  # mark it as retrieved: nobody may be waiting for it
         if not expected:
             self.on_death()
 
 
-async def download(arguments: Sequence[str], report: Callable[[int, int], None]) -> None:
+async def download(job: wire.Download, report: Report) -> None:
     """Download one checkpoint in a process of its own, and call `report` with the bytes done and in total.
 
     Raises DownloadFailed, or TransientDownloadFailed if another try later may help. Cancelling ends the process;
     what it has fetched stays for the next try.
     """
-    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def hear(message: wire.FromEngine) -> None:
-        match message:
-            case wire.Downloading(done, total):
-                report(done, total)
-            case wire.Downloaded():
-                _resolve(over, None)
-            case wire.DownloadBroken(text, transient):
-                _resolve(over, TransientDownloadFailed(text) if transient else DownloadFailed(text))
-
-    def died(expected: bool) -> None:  # noqa: ARG001
-        _resolve(over, TransientDownloadFailed("The download process stopped unexpectedly."))
-
-    child = await _Child.spawn("wyoming_qwen3.engine.host.download_process", arguments, hear, died)
+    death = partial(TransientDownloadFailed, "The download process stopped unexpectedly.")
+    child = await ChildProcess.spawn("wyoming_qwen3.engine.host.download_process", (), death=death)
     try:
-        await over
+        await child.run(job, report)
     finally:
         await child.stop()
 
 
-def _resolve(future: asyncio.Future[None], error: SpeechError | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
-
-
 def _dead(number: int) -> wire.Failed:
-    return wire.Failed(number, EngineFailed.code, _DEATH)
-
-
-class _Child:
-    """A child process with a socket pair to it, and the task that reads it."""
-
-    def __init__(
-        self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter, reading: asyncio.Task[None]
-    ) -> None:
-        self.process = process
-        self.writer = writer
-        self._reading = reading
-        self._stopping = False
-
-    @classmethod
-    async def spawn(
-        cls,
-        module: str,
-        arguments: Sequence[str],
-        hear: Callable[[wire.FromEngine], None],
-        died: Callable[[bool], None],
-    ) -> Self:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", module, "--pipe", str(theirs.fileno()), *arguments),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(),  # stdout may be the protocol's
-                pass_fds=[theirs.fileno()],
-            )
-        ours.setblocking(False)
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        ready: asyncio.Future[Self] = asyncio.get_running_loop().create_future()
-
-        async def read() -> None:
-            child = await ready
-            while (message := await wire.receive(reader)) is not None:
-                hear(message)
-            writer.close()
-            _signal(process, signal.SIGKILL)  # it closed its end or broke the pipe: it is no longer usable
-            await process.wait()
-            died(child._stopping)
-
-        child = cls(process, writer, asyncio.create_task(read(), name=f"{module} reader"))
-        ready.set_result(child)
-        return child
-
-    def kill(self) -> None:
-        """Kill the process at once."""
-        _signal(self.process, signal.SIGKILL)
-
-    async def stop(self) -> None:
-        """Ask the process to end with SIGTERM, kill it after `_STOP_SECONDS`, and wait until it is gone."""
-        self._stopping = True
-        _signal(self.process, signal.SIGTERM)
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await asyncio.shield(self._reading)
-        except TimeoutError:
-            _signal(self.process, signal.SIGKILL)
-            await self._reading
-
-
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    """Send a signal if the process still runs.
-
-    The process's own methods are not used: they check whether it has ended, and then the event loop can no longer get
-    its exit code.
-    """
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, number)
+    return wire.Failed(number, EngineFailed(_DEATH))

@@ -17,7 +17,7 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.instructions import as_spoken, instructable
 from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode, kind_for
-from wyoming_qwen3.core.speakers import SPEAKERS
+from wyoming_qwen3.core.speakers import SPEAKERS, Speaker
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.model_choice import choose_model, choose_smaller
 from wyoming_qwen3.models.state import Model, State, Status
@@ -190,7 +190,10 @@ class BackendSelector:
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with aside() if waits else contextlib.nullcontext():
                 return await self._load(held, model.checkpoint, request)
-        raise model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
+        error = model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
+        if request.standby == "off" and self._mode != "off" and isinstance(request.voice, Speaker):
+            raise type(error)(f"{error} {_WAYS_OUT}", param=error.param)
+        raise error
 
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
@@ -235,6 +238,11 @@ class BackendSelector:
             return replace(request, voice=await self._prompts.reference(request.voice))
         return request
 
+
+_WAYS_OUT = (
+    'Ask again later, or send the model standby for the English standby voice, or "standby": "auto" to have it speak '
+    "until then."
+)
 
 _NOT_READY: Mapping[State, str] = {
     State.MISSING: "is not downloaded",

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from tests.engine.checkpoint.checkpoint_files import (
     write_checkpoint,
 )
 from tests.hub import Hub
-from wyoming_qwen3.core.errors import DownloadFailed, TransientDownloadFailed, from_code
+from wyoming_qwen3.core.errors import DownloadFailed, TransientDownloadFailed
+from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import download as client
 from wyoming_qwen3.engine.checkpoint import on_disk
 
@@ -405,11 +407,15 @@ def test_second_download_of_the_same_folder_waits_its_turn(machine: Machine) -> 
     assert on_disk.missing_files(machine.folder) == []
 
 
-def test_failure_keeps_its_code_between_processes() -> None:
-    """The code stands for the base: whether to try again is for who saw it fail."""
-    assert type(from_code("download_failed", "x")) is DownloadFailed
-    assert not DownloadFailed.transient
-    assert TransientDownloadFailed.transient
+@pytest.mark.parametrize("error", [DownloadFailed("Full."), TransientDownloadFailed("Busy.")])
+def test_failure_is_the_same_after_the_pipe(error: DownloadFailed) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(wire.pack(wire.JobFailed(1, error)))
+        message: object = wire.receive_blocking(ours)
+    assert isinstance(message, wire.JobFailed)
+    assert type(message.error) is type(error)
+    assert str(message.error) == str(error)
 
 
 # What needs a process of its own

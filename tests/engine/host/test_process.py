@@ -8,12 +8,14 @@ import socket
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.errors import EngineFailed, ModelFailed
+from wyoming_qwen3.core.request import CodeArray, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.host.process import Host
@@ -41,7 +43,7 @@ class FaultyEngine:
     def unload(self, checkpoint: Checkpoint) -> None:
         raise KeyError(checkpoint)
 
-    def compute(self, job: wire.Job) -> wire.Result:
+    def compute(self, job: wire.ClipJob) -> CodeArray:
         raise TypeError(job)
 
     def admit(self, opening: wire.Opening) -> None:
@@ -119,8 +121,8 @@ def test_a_row_that_raises_is_over_and_the_others_go_on(pipe: socket.socket, whe
     ends = until_over(pipe, 1, 2, 3)
     failed = ends.pop(2)
     assert isinstance(failed, wire.Failed)
-    assert failed.code == "engine_failed"
-    assert failed.message.endswith("(IndexError).")
+    assert isinstance(failed.error, EngineFailed)
+    assert str(failed.error).endswith("(IndexError).")
     if where != "step":  # an engine that raises out of a step does not say whose fault it was
         assert list(ends.values()) == [wire.Ended(1), wire.Ended(3)]
     send(pipe, row(4))
@@ -143,14 +145,20 @@ def test_a_cancelled_row_is_over_even_if_the_engine_cant_forget_it(pipe: socket.
     assert until_over(pipe, 3) == {3: wire.Ended(3)}
 
 
-def test_chores_that_raise_are_answered(pipe: socket.socket) -> None:
-    job = wire.Encode(9, CHECKPOINT, np.zeros(9, np.float32), 24_000)
-    send(pipe, wire.Load(CHECKPOINT, Path()), wire.Unload(CHECKPOINT), job)
+def test_jobs_that_raise_are_answered(pipe: socket.socket) -> None:
+    encode = wire.Encode(CHECKPOINT, np.zeros(9, np.float32), 24_000)
+    jobs: list[wire.Job[Any]] = [wire.Load(CHECKPOINT, Path()), wire.Unload(CHECKPOINT), encode]
+    send(pipe, *(wire.RunJob(number, job) for number, job in enumerate(jobs)))
+    found = []
+    for _ in jobs:
+        message: object = wire.receive_blocking(pipe)
+        assert isinstance(message, wire.JobFailed)
+        found.append((message.number, type(message.error), str(message.error)))
     name = CHECKPOINT.name
-    assert [wire.receive_blocking(pipe) for _ in range(3)] == [
-        wire.LoadFailed(CHECKPOINT, "model_failed", f"{name} could not be loaded (IndexError)."),
-        wire.Unloaded(CHECKPOINT),
-        wire.JobFailed(9, "engine_failed", "The engine failed on this recording (TypeError)."),
+    assert found == [
+        (0, ModelFailed, f"{name} could not be loaded (IndexError)."),
+        (1, EngineFailed, f"{name} could not be unloaded (KeyError)."),
+        (2, EngineFailed, "The engine failed on this recording (TypeError)."),
     ]
     send(pipe, row(1))
     assert until_over(pipe, 1) == {1: wire.Ended(1)}

@@ -1,4 +1,4 @@
-"""The engine process's chores: jobs and loads one after the other, beside the rows, and what is told of them.
+"""The engine process's jobs: one after the other, beside the rows, and how they are answered.
 
 The process, its thread and its messages are the real ones; the engine in it does a job only when the test lets it.
 """
@@ -17,7 +17,7 @@ import pytest
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
-from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.request import CodeArray, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.host.process import Host
@@ -52,18 +52,18 @@ class HeldEngine:
     def unload(self, checkpoint: Checkpoint) -> None:
         pass
 
-    def compute(self, job: wire.Job) -> wire.Result:
+    def compute(self, job: wire.ClipJob) -> CodeArray:
         assert isinstance(job, wire.Encode)
         self._begun.release()
         self._go_on.acquire()
-        self._done.append(job.job)
+        self._done.append(int(job.samples[0]))
         if job.sample_rate == REFUSED:
             raise InvalidRequest("This recording won't do.")
         if job.sample_rate == BROKEN:
             raise ValueError
         if job.sample_rate == LOST:
             raise DeviceLost
-        return wire.Encoded(job.job, np.array([self._done]))
+        return np.array([self._done])
 
     def admit(self, opening: wire.Opening) -> None:
         pass
@@ -125,8 +125,19 @@ def engine() -> Iterator[Engine]:
     process.kill()
 
 
-def job(number: int, outcome: int = GOOD) -> wire.Encode:
-    return wire.Encode(number, CHECKPOINT, np.zeros(9, np.float32), outcome)
+def encode(number: int, outcome: int = GOOD) -> wire.Encode:
+    return wire.Encode(CHECKPOINT, np.full(9, number, np.float32), outcome)
+
+
+def job(number: int, outcome: int = GOOD) -> wire.RunJob:
+    return wire.RunJob(number, encode(number, outcome))
+
+
+def done(answer: object) -> tuple[int, list[int]]:
+    """The number of the job that is answered, and which jobs were done until then."""
+    assert isinstance(answer, wire.JobDone)
+    assert isinstance(answer.result, np.ndarray)
+    return answer.number, answer.result[0].tolist()
 
 
 def row(number: int) -> wire.Submit:
@@ -134,45 +145,47 @@ def row(number: int) -> wire.Submit:
 
 
 def test_rows_go_on_while_jobs_and_loads_wait_for_each_other(engine: Engine) -> None:
-    engine.send(job(1), wire.Load(CHECKPOINT, Path()), job(2), wire.Unload(CHECKPOINT))
+    load, unload = wire.RunJob(4, wire.Load(CHECKPOINT, Path())), wire.RunJob(5, wire.Unload(CHECKPOINT))
+    engine.send(job(1), load, job(2), unload)
     assert engine.begun.acquire(timeout=HANG_SECONDS)
     engine.send(row(3))
     assert engine.receive() == wire.Ended(3)
     engine.let_go_on(2)
     first, loaded, second, unloaded = (engine.receive() for _ in range(4))
-    assert isinstance(first, wire.Encoded)
-    assert loaded == wire.Loaded(CHECKPOINT, 7)
-    assert isinstance(second, wire.Encoded)
-    assert second.codes.tolist() == [[1, 2]]
-    assert unloaded == wire.Unloaded(CHECKPOINT)
+    assert done(first) == (1, [1])
+    assert loaded == wire.JobDone(4, 7)
+    assert done(second) == (2, [1, 2])
+    assert unloaded == wire.JobDone(5, None)
 
 
 def test_a_cancelled_job_is_dropped_or_its_result_is(engine: Engine) -> None:
     """The one that has begun is finished, as nothing can stop it, and not told; the one that has not is never begun."""
     engine.send(job(1), job(2), job(3))
     assert engine.begun.acquire(timeout=HANG_SECONDS)
-    engine.send(wire.Cancel(1), wire.Cancel(2), row(4))
+    engine.send(wire.CancelJob(1), wire.CancelJob(2), row(4))
     assert engine.receive() == wire.Ended(4)
     engine.let_go_on(3)
-    third = engine.receive()
-    assert isinstance(third, wire.Encoded)
-    assert third.job == 3
-    assert third.codes.tolist() == [[1, 3]]
+    assert done(engine.receive()) == (3, [1, 3])
 
 
 def test_a_failed_job_is_told_and_the_process_goes_on(engine: Engine) -> None:
     engine.let_go_on(3)
     engine.send(job(1, REFUSED), job(2, BROKEN), job(3))
-    assert engine.receive() == wire.JobFailed(1, "invalid_request", "This recording won't do.")
-    assert engine.receive() == wire.JobFailed(2, "engine_failed", "The engine failed on this recording (ValueError).")
-    assert isinstance(engine.receive(), wire.Encoded)
+    refused, broken = engine.receive(), engine.receive()
+    assert isinstance(refused, wire.JobFailed)
+    assert isinstance(refused.error, InvalidRequest)
+    assert (refused.number, str(refused.error)) == (1, "This recording won't do.")
+    assert isinstance(broken, wire.JobFailed)
+    assert isinstance(broken.error, EngineFailed)
+    assert (broken.number, str(broken.error)) == (2, "The engine failed on this recording (ValueError).")
+    assert done(engine.receive()) == (3, [1, 2, 3])
 
 
 def test_a_job_that_loses_the_device_ends_the_process(engine: Engine) -> None:
     """At once, with other jobs still to do, and even where nobody waits for this one any more."""
     engine.send(job(1, LOST), job(3))
     assert engine.begun.acquire(timeout=HANG_SECONDS)
-    engine.send(wire.Cancel(1), row(2))
+    engine.send(wire.CancelJob(1), row(2))
     assert engine.receive() == wire.Ended(2)
     engine.let_go_on()
     engine.process.join(HANG_SECONDS)
@@ -182,6 +195,6 @@ def test_a_job_that_loses_the_device_ends_the_process(engine: Engine) -> None:
 def test_the_standby_voice_refuses_what_needs_a_checkpoint() -> None:
     engine = StandbyEngine()
     with pytest.raises(EngineFailed, match="no checkpoints"):
-        engine.compute(job(1))
+        engine.compute(encode(1))
     with pytest.raises(EngineFailed, match="no checkpoints"):
         engine.admit(wire.Play(1, CHECKPOINT, np.zeros((1, 16), np.int64), credit=1))

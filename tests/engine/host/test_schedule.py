@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.core.request import FRAME_SAMPLES, Priority, SpeechRequest
+from wyoming_qwen3.core.request import FRAME_SAMPLES, CodeArray, Priority, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.host.process import Host
@@ -96,7 +96,7 @@ class SlowEngine:
 
     def unload(self, checkpoint: Checkpoint) -> None: ...
 
-    def compute(self, job: wire.Job) -> wire.Result:
+    def compute(self, job: wire.ClipJob) -> CodeArray:
         raise NotImplementedError
 
     def admit(self, opening: wire.Opening) -> None:

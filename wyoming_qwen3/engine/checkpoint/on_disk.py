@@ -28,6 +28,8 @@ class Progress:
 
     done: int
     total: int
+    seconds_left: float | None = None
+    """Roughly, at the pace so far; None before that is known."""
 
 
 def folder(models_dir: Path, checkpoint: Checkpoint) -> Path:

@@ -6,9 +6,8 @@ import os
 import signal
 import socket
 import threading
-from pathlib import Path
+from typing import Any
 
-from wyoming_qwen3.core.checkpoints import KINDS, SIZES, Checkpoint
 from wyoming_qwen3.core.errors import DownloadFailed
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import download, on_disk
@@ -20,34 +19,28 @@ def main() -> None:
     """Entry point of `python -m wyoming_qwen3.engine.host.download_process`; only the server starts it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--pipe", type=int, required=True)
-    parser.add_argument("--models-dir", type=Path, required=True)
-    parser.add_argument("--kind", choices=KINDS, required=True)
-    parser.add_argument("--size", choices=SIZES, required=True)
-    parser.add_argument("--revision", required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s download: %(message)s")
     _LOGGER.setLevel(logging.INFO)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when to stop
     with socket.socket(fileno=arguments.pipe) as pipe:
+        message = wire.receive_blocking(pipe)
         threading.Thread(target=_end_with_server, args=(pipe,), daemon=True).start()
-        pipe.sendall(wire.pack(_download(pipe, arguments)))
+        if isinstance(message, wire.RunJob):
+            pipe.sendall(wire.pack(_run_job(pipe, message.number, message.job)))
 
 
-def _download(pipe: socket.socket, arguments: argparse.Namespace) -> wire.FromEngine:
+def _run_job(pipe: socket.socket, number: int, job: wire.Job[Any]) -> wire.JobAnswer:
+    assert isinstance(job, wire.Download)
+
     def report(progress: on_disk.Progress) -> None:
-        pipe.sendall(wire.pack(wire.Downloading(progress.done, progress.total)))
+        pipe.sendall(wire.pack(wire.JobProgress(number, progress.done, progress.total)))
 
     try:
-        download.download(
-            Checkpoint(arguments.kind, arguments.size),
-            arguments.models_dir,
-            revision=arguments.revision,
-            report=report,
-            log=_LOGGER.info,
-        )
+        download.download(job.checkpoint, job.models_dir, revision=job.revision, report=report, log=_LOGGER.info)
     except DownloadFailed as error:
-        return wire.DownloadBroken(str(error), transient=error.transient)
-    return wire.Downloaded()
+        return wire.JobFailed(number, error)
+    return wire.JobDone(number, None)
 
 
 def _end_with_server(pipe: socket.socket) -> None:

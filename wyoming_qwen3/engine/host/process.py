@@ -1,7 +1,7 @@
 """The engine process: receives rows over the pipe, steps those whose turn it is, and sends their audio back.
 
-Loads and jobs, which take seconds, run on a second thread, one after the other. Knows messages, credit and listeners;
-does NOT know how speech is generated.
+Jobs, which take seconds, run on a second thread, one after the other. Knows messages, credit and listeners; does NOT
+know how speech is generated.
 """
 
 import argparse
@@ -17,21 +17,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import SAMPLE_RATE, Priority
 from wyoming_qwen3.engine import wire
-from wyoming_qwen3.engine.base import STEP_FAILED, Engine, told
+from wyoming_qwen3.engine.base import STEP_FAILED, Engine, as_speech_error
 
 from .schedule import Costs, Standing, choose
 
 _LOGGER = logging.getLogger(__package__)
 
 _Done = TypeVar("_Done")
-_Failed = TypeVar("_Failed")
-_Message = TypeVar("_Message")
 
 
 def main() -> None:
@@ -111,9 +109,9 @@ class Host:
         self._engine = engine
         self._seats: dict[int, _Seat] = {}
         self._costs = Costs()
-        self._jobs: dict[int, Future[wire.FromEngine]] = {}
-        self._chores = ThreadPoolExecutor(1, "chores")
-        self._inbox: queue.SimpleQueue[wire.ToEngine | Future[wire.FromEngine]] = queue.SimpleQueue()
+        self._jobs: dict[int, Future[wire.JobAnswer]] = {}
+        self._job_thread = ThreadPoolExecutor(1, "jobs")
+        self._inbox: queue.SimpleQueue[wire.ToEngine | Future[wire.JobAnswer]] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Serve until an error ends the process, at once: whatever still runs is of no use any more."""
@@ -174,9 +172,9 @@ class Host:
         except self._engine.fatal:
             raise
         except Exception as error:  # any of the rows may be at fault, and their state is unknown
-            code, message = told(error, STEP_FAILED)
+            failure = as_speech_error(error, STEP_FAILED)
             for row in rows:
-                self._deliver(wire.Failed(row, code, message))
+                self._deliver(wire.Failed(row, failure))
         self._costs.add(len(rows), time.monotonic() - start)
 
     def _runnable(self) -> list[int]:
@@ -194,30 +192,33 @@ class Host:
             while True:
                 self._handle(self._inbox.get_nowait())
 
-    def _handle(self, message: wire.ToEngine | Future[wire.FromEngine]) -> None:
+    def _handle(self, message: wire.ToEngine | Future[wire.JobAnswer]) -> None:
         match message:
             case wire.Submit(row) | wire.Play(row):
                 self._take_in(row, message)
             case wire.Hear(row, in_hand) if row in self._seats:
                 self._seats[row].hear(in_hand, time.monotonic())
-            case wire.Cancel(number):
-                self._cancel(number)
+            case wire.Cancel(row) if row in self._seats:
+                self._deliver(wire.Ended(row))
             case wire.Credit(row, samples) if row in self._seats:
                 self._seats[row].credit += samples
             case wire.Feed(row, text) if row in self._seats:
                 self._ask_engine(row, partial(self._engine.feed, row, text), None)
             case wire.Finish(row) if row in self._seats:
                 self._ask_engine(row, partial(self._engine.finish, row), None)
-            case wire.Clone(job) | wire.Encode(job):
-                self._jobs[job] = self._do(self._compute, message)
-            case wire.Load():
-                self._do(self._load, message)
-            case wire.Unload():
-                self._do(self._unload, message)
+            case wire.RunJob(number, job):
+                self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
+                future.add_done_callback(self._inbox.put)  # because only one thread writes to the pipe
+            case wire.CancelJob(number):
+                if unwanted := self._jobs.pop(number, None):
+                    unwanted.cancel()  # no effect on a job that has begun
             case wire.Ping():
                 self._send(wire.Pong())
             case Future() if not message.cancelled():
-                self._answer(message.result())
+                answer = message.result()  # raises the engine's fatal errors
+                if answer.number in self._jobs:  # else it was cancelled
+                    del self._jobs[answer.number]
+                    self._send(answer)
 
     def _take_in(self, row: int, opening: wire.Opening) -> None:
         turn = opening.turn if isinstance(opening, wire.Submit) else Priority.LAST
@@ -227,66 +228,36 @@ class Host:
 
     def _ask_engine(self, row: int, action: Callable[[], _Done], otherwise: _Done) -> _Done:
         """Call the engine for a row and return its answer; an error ends only this row, and returns `otherwise`."""
-        answer = self._attempt(action, partial(wire.Failed, row), EngineFailed, "The engine could not take this in")
-        if not isinstance(answer, wire.Failed):
+        answer = self._attempt(action, "The engine could not take this in")
+        if not isinstance(answer, SpeechError):
             return answer
-        self._deliver(answer)
+        self._deliver(wire.Failed(row, answer))
         return otherwise
 
-    def _cancel(self, number: int) -> None:
-        if job := self._jobs.pop(number, None):
-            job.cancel()  # no effect on a job that has started
-        self._forget(number)
-        if self._seats.pop(number, None):
-            self._send(wire.Ended(number))
-
-    def _forget(self, row: int) -> None:
-        """Have the engine drop a row. Errors are only logged: for the server the row is over anyway."""
-        self._attempt(partial(self._engine.cancel, row), lambda *_: None, EngineFailed, "A row could not be forgotten")
-
-    def _do(self, chore: Callable[[_Message], wire.FromEngine], message: _Message) -> Future[wire.FromEngine]:
-        """Queue a load or job. Its answer is put into the inbox, because only one thread writes to the pipe."""
-        future = self._chores.submit(chore, message)
-        future.add_done_callback(self._inbox.put)
-        return future
-
-    def _compute(self, job: wire.Job) -> wire.FromEngine:
-        action, failed = partial(self._engine.compute, job), partial(wire.JobFailed, job.job)
-        return self._attempt(action, failed, EngineFailed, "The engine failed on this recording")
-
-    def _load(self, message: wire.Load) -> wire.FromEngine:
-        checkpoint = message.checkpoint
-        action, failed = partial(self._engine.load, checkpoint, message.path), partial(wire.LoadFailed, checkpoint)
-        outcome = self._attempt(action, failed, ModelFailed, f"{checkpoint.name} could not be loaded")
-        return wire.Loaded(checkpoint, outcome) if isinstance(outcome, int) else outcome
-
-    def _unload(self, message: wire.Unload) -> wire.FromEngine:
-        """Unload a checkpoint, and report it as unloaded even after an error: the server could do nothing about it."""
-        action = partial(self._engine.unload, message.checkpoint)
-        self._attempt(action, lambda *_: None, EngineFailed, f"{message.checkpoint.name} could not be unloaded")
-        return wire.Unloaded(message.checkpoint)
+    def _run_job(self, number: int, job: wire.Job[Any]) -> wire.JobAnswer:
+        unexpected: type[SpeechError] = EngineFailed
+        match job:
+            case wire.Load(checkpoint, path):
+                action: Callable[[], object] = partial(self._engine.load, checkpoint, path)
+                what, unexpected = f"{checkpoint.name} could not be loaded", ModelFailed
+            case wire.Unload(checkpoint):
+                action, what = partial(self._engine.unload, checkpoint), f"{checkpoint.name} could not be unloaded"
+            case _:
+                assert isinstance(job, wire.Clone | wire.Encode)
+                action, what = partial(self._engine.compute, job), "The engine failed on this recording"
+        result = self._attempt(action, what, unexpected)
+        return wire.JobFailed(number, result) if isinstance(result, SpeechError) else wire.JobDone(number, result)
 
     def _attempt(
-        self,
-        action: Callable[[], _Done],
-        failed: Callable[[str, str], _Failed],
-        unexpected: type[SpeechError],
-        what: str,
-    ) -> _Done | _Failed:
-        """Return the result of an action, or `failed(code, message)` if it raises. Raises the engine's fatal errors."""
+        self, action: Callable[[], _Done], what: str, unexpected: type[SpeechError] = EngineFailed
+    ) -> _Done | SpeechError:
+        """Return the result of an action, or its error as as_speech_error does. Raises the engine's fatal errors."""
         try:
             return action()
         except self._engine.fatal:
             raise
         except Exception as error:
-            return failed(*told(error, what, unexpected))
-
-    def _answer(self, answer: wire.FromEngine) -> None:
-        """Send the answer to a load or job, unless the job was cancelled."""
-        match answer:
-            case wire.Cloned(job) | wire.Encoded(job) | wire.JobFailed(job) if not self._jobs.pop(job, None):
-                return
-        self._send(answer)
+            return as_speech_error(error, what, unexpected)
 
     def _deliver(self, output: wire.Output) -> None:
         if output.row not in self._seats:
@@ -295,8 +266,8 @@ class Host:
             case wire.Audio(row, samples):
                 self._seats[row].send(len(samples) // 4, time.monotonic())
             case wire.Ended(row) | wire.Failed(row):
-                self._forget(row)
                 del self._seats[row]
+                self._attempt(partial(self._engine.cancel, row), "A row could not be forgotten")  # it is over anyway
         self._send(output)
 
     def _send(self, message: wire.FromEngine) -> None:

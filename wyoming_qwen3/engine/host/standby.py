@@ -17,8 +17,8 @@ from hibari.tts import MAX_PHONEMES
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed
-from wyoming_qwen3.engine.base import told
-from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Job, Opening, Output, Submit
+from wyoming_qwen3.engine.base import as_speech_error
+from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Opening, Output, Submit
 
 _NAMED_DIGITS = 36
 """Most digits of a number that is spoken by name: the library's names end with decillions."""
@@ -49,7 +49,7 @@ class StandbyEngine:
         """Raise EngineFailed: there are no checkpoints."""
         _no_checkpoints()
 
-    def compute(self, job: Job) -> NoReturn:  # noqa: ARG002
+    def compute(self, job: ClipJob) -> NoReturn:  # noqa: ARG002
         """Raise EngineFailed: codes and cloned voices need a checkpoint."""
         _no_checkpoints()
 
@@ -88,7 +88,7 @@ class StandbyEngine:
             except StopIteration:
                 yield Ended(row)
             except Exception as error:
-                yield Failed(row, *told(error, "The standby voice failed on this text"))
+                yield Failed(row, as_speech_error(error, "The standby voice failed on this text"))
 
     def _speak(self, text: str) -> Iterator[npt.NDArray[np.float32]]:
         spoken, rng = False, np.random.default_rng(_SEED)
