@@ -32,7 +32,7 @@ from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, another_try,
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
-from .lm.language_model import LoadedLanguageModel, Quantize, load_exact, load_quantized, load_rounded, load_static
+from .lm.language_model import LoadedLanguageModel, Quantize, load_exact, load_int8, load_quantized, load_static
 from .out_of_memory import give_back, let_go, ran_out
 from .precision import compute_exactly, language_model_type
 from .wire import (
@@ -139,7 +139,7 @@ class NativeEngine:
         self._static = self.device != "cpu"
         self._graphs = graphs
         self._streams = streams_of(self.device)
-        self.weight_bytes = 1 if self._kernels else self._dtype.itemsize
+        self.weight_bytes = self._dtype.itemsize if self._quantize == "none" else 1
         self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
         self._codecs: dict[bytes, Codec] = {}
@@ -292,7 +292,7 @@ class NativeEngine:
         if self._quantize == "int4":
             raise ModelFailed(f"The CPU kernels that --quantize int4 needs are missing: {advice}.")
         _LOGGER.warning("The CPU kernels are missing, so speech is several times slower: %s", advice)
-        return load_rounded(published)
+        return load_int8(published)
 
     @contextlib.contextmanager
     def _memory_for(self, failure: str) -> Iterator[None]:

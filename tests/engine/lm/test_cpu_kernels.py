@@ -29,8 +29,8 @@ from wyoming_qwen3.engine.lm.language_model import (
     LoadedLanguageModel,
     Quantize,
     load_exact,
+    load_int8,
     load_quantized,
-    load_rounded,
 )
 from wyoming_qwen3.engine.lm.predictor import CodePredictor
 
@@ -210,10 +210,10 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:
             load_quantized(open_checkpoint(path), "int8", kernels)
 
 
-def test_without_kernels_torch_rounds(pairs: LoadPair) -> None:
+def test_without_kernels_pytorch_computes_in_8_bits(pairs: LoadPair) -> None:
     """The slower way speaks too, near the exact model, and its rows do not disturb each other."""
     pair = pairs("custom_voice", "0.6B")
-    decoder = load_rounded(pair.published).decoder
+    decoder = load_int8(pair.published).decoder
     x = torch.randn(1, 12, 32, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         expected = states(pair.decoder, x)

@@ -15,11 +15,11 @@ from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
 from wyoming_qwen3.engine.kernels.library import Kernels
 
-from .cpu_dynamic import RoundedLinear
 from .cpu_kernels import QuantizedLinear, QuantizedPredictor, QuantizedTransformer
 from .cpu_pack_file import packed_tensors
 from .decode import Decoder, LanguageModel
 from .gpu_decode import StaticDecoder
+from .int8_linear import Int8Linear
 from .predictor import CodePredictor
 from .talker import Talker
 from .transformer import MakeLinear, Transformer, linear_layer
@@ -58,9 +58,9 @@ def load_static(published: Published, device: str, dtype: torch.dtype, graphs: G
     return LoadedLanguageModel(published, decoder, loaded.footprint + decoder.slots.footprint)
 
 
-def load_rounded(published: Published) -> LoadedLanguageModel:
+def load_int8(published: Published) -> LoadedLanguageModel:
     """Load in 8 bits without our kernels, on a CPU. Raises ModelFailed."""
-    model = _model(published, TensorReader(published.tensors, "cpu", torch.float32, _TALKER), RoundedLinear)
+    model = _model(published, TensorReader(published.tensors, "cpu", torch.float32, _TALKER), Int8Linear)
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
