@@ -1,13 +1,13 @@
-// The transformer of the codec's decoder: pieces of some streams through all its layers, in float32.
+// The transformer of the codec's decoder, in float32, on pieces of some streams.
 //
-// A step sees itself and the window - 1 steps before it, of which keys and values are kept by the caller.
+// A step attends to itself and the window - 1 steps before it; the caller keeps their keys and values.
 #pragma once
 
 #include "convolution.h"
 #include "stack.h"
 
 extern "C" {
-// Products have one tap and no activation; gate_up has all outputs of the gate and then those of the other half.
+// Products have one tap and no activation. gate_up has all outputs of the gate, then those of the other half.
 struct CodecLayer {
     Convolution qkv, out, gate_up, down;
     const float *attention_norm, *mlp_norm;
@@ -15,12 +15,12 @@ struct CodecLayer {
 
 struct CodecTransformer {
     const CodecLayer* layers;
-    const float *norm, *frequencies;  // of one step's angles, [head_dim / 2]
+    const float *norm, *frequencies;  // frequencies: angles per step, [head_dim / 2]
     int32_t count, hidden, inner, heads, kv_heads, head_dim, window;
     float eps;
 };
 
-// A stream's place, and its turned keys and values [layers, 2, kv_heads, window - 1, vectors of head_dim].
+// A stream's position, and its rotated keys and its values: [layers, 2, kv_heads, window - 1, padded head_dim].
 struct Past {
     float* rows;
     int64_t position;
@@ -29,7 +29,7 @@ struct Past {
 
 namespace {
 
-// What a member does of a call on `count` streams of `steps` each: inputs [count * steps, hidden] become hidden states.
+// One call on `count` streams of `steps` each: replaces the inputs x [count * steps, hidden] by their hidden states.
 class CodecStack {
    public:
     CodecStack(const CodecTransformer& t, const Past* pasts, int count, int steps, float* x)
@@ -85,7 +85,7 @@ class CodecStack {
         member.wait();
     }
 
-    // A row of what is multiplied next.
+    // A row of the next product's input.
     float* factors(int row, int inputs) { return factors_.data()->numbers + int64_t(row) * settled_width(inputs); }
 
     void norm(const float* weight, const Member& member) {
@@ -115,7 +115,7 @@ class CodecStack {
         });
     }
 
-    // Calls put(row, first output, outputs, sums) for what a member makes of all rows.
+    // A member's share of a product with all rows: calls put(row, first output, outputs, sums).
     template <class Put>
     void product(const Convolution& c, const Member& member, const Put& put) {
         const Stream all{nullptr, nullptr, nullptr, rows_};
@@ -124,7 +124,7 @@ class CodecStack {
         member.wait();
     }
 
-    // A key head's steps of a stream, which begins at a row.
+    // Attention of one key head over the steps of one stream, whose first row is `first_row`.
     void attention(const Past& past, int layer, int head, int first_row, const CodecLayer& l) {
         const int dim = t_.head_dim, kept = t_.window - 1;
         float* own = past.rows + ((int64_t(layer) * 2) * t_.kv_heads + head) * kept * dim_;
@@ -150,7 +150,7 @@ class CodecStack {
         }
     }
 
-    // One of a row's projected heads, by the row's angles if it is `turned`.
+    // Copy one projected head of a row to `to`, rotated by the row's angles if `turned`.
     void turn(int row, int head, const CodecLayer& l, bool turned, float* to) {
         const int dim = t_.head_dim;
         const float* cosines = angles_.data() + int64_t(row) * dim;

@@ -1,13 +1,13 @@
-// Causal convolutions of the codec in float32, on signals [steps, channels] that come in pieces.
+// Causal convolutions of the codec in float32, on signals [steps, channels] that arrive in pieces.
 //
-// The steps before a piece are kept by the caller, as they were put into the product.
+// The caller keeps the steps before a piece, converted for the product.
 #pragma once
 
 #include "panels.h"
 #include "team.h"
 
 extern "C" {
-// One signal's piece: input [steps, inputs], history [(taps - 1) * dilation, row width], output [steps, outputs].
+// A piece of one signal: input [steps, inputs], history [(taps - 1) * dilation, row width], output [steps, outputs].
 struct Stream {
     const float* input;
     float *history, *output;
@@ -17,9 +17,9 @@ struct Stream {
 
 namespace {
 
-constexpr int kFewSteps = 96;  // up to so many, threads share the weights, and beyond it the steps
+constexpr int kFewSteps = 96;  // up to this number threads divide the panels among them, above it the steps
 
-// Rows begin where a cache line does: a tile's rows would each take two of them otherwise.
+// Aligned, so that a row of a tile touches one cache line and not two.
 struct alignas(64) Line {
     float numbers[16];
 };
@@ -34,7 +34,7 @@ struct Convolver {
 
 inline Float snake(Float x, Float frequency, Float gain) {
     const Vector angle = (Vector)x * (Vector)frequency;
-    const Vector magic = (Vector)all(12582912.0f);  // adding it rounds to a whole number
+    const Vector magic = (Vector)all(12582912.0f);  // adding it rounds to an integer
     const Vector turns = (Vector)fma((Float)angle, all(0.318309886f), (Float)magic) - magic;
     Float r = fma((Float)turns, all(-3.140625f), (Float)angle);
     r = fma((Float)turns, all(-9.67502593994140625e-4f), r);
@@ -60,8 +60,8 @@ inline void snake_row(const float* x, const float* frequencies, const float* gai
     std::copy(rest[0], rest[0] + (count - i), out + i);
 }
 
-// Calls put(step, first output, outputs, sums) for steps [begin, end) of a joined signal and panels of a range. Almost
-// always there are kPanel outputs, and then their number is a constant.
+// Call put(step, first output, outputs, sums) for a range of steps of a joined signal and a range of panels. `outputs`
+// is a compile-time constant if it is kPanel, as it almost always is.
 template <class Store>
 inline void convolve(const Convolution& c, const float* joined, Range steps, Range panels, const Store& put) {
     if (c.outputs == 1) return;
@@ -90,7 +90,7 @@ inline void convolve(const Convolution& c, const float* joined, Range steps, Ran
     }
 }
 
-// One output: the window of a step is one stretch of memory.
+// A convolution with one output.
 inline float single(const Convolution& c, const float* joined, int step) {
     Float sum = all(0.0f);
     float rest = c.bias ? c.bias[0] : 0.0f;
@@ -108,7 +108,7 @@ inline int64_t packed_size(const Convolution& c) {
     return c.outputs == 1 ? int64_t(c.taps) * c.inputs : panels_of(c) * panel_size(c);
 }
 
-// What a member does of packing weights [outputs, inputs, taps].
+// A member's share of packing weights [outputs, inputs, taps].
 inline void pack_all(const Convolution& c, const float* weights, float* packed, const Member& member) {
     if (c.outputs == 1) {
         for (int tap = member.number; tap < c.taps; tap += member.size)
@@ -119,11 +119,11 @@ inline void pack_all(const Convolution& c, const float* weights, float* packed, 
     for (int panel = own.begin; panel < own.end; ++panel) pack(c, weights, panel, packed + panel * panel_size(c));
 }
 
-// All streams of a call: where each lies in a joined buffer, and which part of the work is a member's.
+// All streams of a call, and their positions in a joined buffer.
 struct Layout {
     const Stream* streams;
     int count, past, width;
-    std::vector<int> starts;  // rows of the joined buffer, past included
+    std::vector<int> starts;  // each stream's first row in the joined buffer, where its past begins
     int steps = 0;
 
     Layout(const Convolution& c, const Stream* given, int number)
@@ -137,7 +137,7 @@ struct Layout {
 
     int64_t size() const { return int64_t(steps + count * past + kSlack) * width; }
 
-    // Calls each(stream, its own range of steps) for a range over the steps of all streams.
+    // Split a range over the steps of all streams: call each(stream, range of its own steps).
     template <class Each>
     void within(Range all, const Each& each) const {
         for (int n = 0, first = 0; n < count; first += streams[n++].steps) {
@@ -147,7 +147,7 @@ struct Layout {
     }
 };
 
-// Past and activated input of all streams side by side; histories move on.
+// Write the past and the activated input of each stream to the joined buffer, and update the histories.
 inline void join(const Convolution& c, const Layout& layout, float* joined, const Member& member) {
     layout.within(member.share(layout.steps), [&](int n, Range own) {
         for (int s = own.begin; s < own.end; ++s) {
@@ -167,7 +167,7 @@ inline void join(const Convolution& c, const Layout& layout, float* joined, cons
                     layout.streams[n].history);
 }
 
-// What a member does of a convolution of all streams: put(stream, step, first output, outputs, sums).
+// A member's share of a convolution of all streams: calls put(stream, step, first output, outputs, sums).
 template <class Store>
 inline void convolve_all(const Convolution& c, const Layout& layout, const float* joined, const Member& member,
                          const Store& put) {
@@ -195,7 +195,7 @@ inline void convolution(const Convolution& c, const Layout& layout, Convolver& m
                  });
 }
 
-// output = input + narrow(wide(input)), where wide sees the past and narrow has one tap; both activate their input.
+// output = input + narrow(wide(input)). `narrow` has one tap; both activate their input.
 inline void residual_unit(const Convolution& wide, const Convolution& narrow, const Layout& layout, Convolver& memory,
                           const Member& member) {
     float* between = memory.between.data()->numbers;
@@ -210,7 +210,7 @@ inline void residual_unit(const Convolution& wide, const Convolution& narrow, co
                  });
     member.wait();
     std::vector<Stream> streams(layout.streams, layout.streams + layout.count);
-    Layout flat(narrow, streams.data(), layout.count);  // no past: streams lie one behind the other
+    Layout flat(narrow, streams.data(), layout.count);  // without a past, so the streams are contiguous
     convolve_all(narrow, flat, between, member, [&](int n, int s, int first, auto count, const float* sums) {
         const float* x = layout.streams[n].input + int64_t(s) * narrow.outputs + first;
         float* __restrict out = layout.streams[n].output + int64_t(s) * narrow.outputs + first;

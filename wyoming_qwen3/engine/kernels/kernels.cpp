@@ -1,8 +1,8 @@
-// A frame's codes and samples on a CPU: what Python calls.
+// The functions that Python calls to compute a frame's codes and samples on a CPU.
 //
-// Plain C functions on plain memory that the caller owns; structures.py has the same structures, and compares them with
-// `fields`. Nothing is kept but threads and their workspace, and nothing is thrown: functions that can run out of
-// memory return 0 where they are done and 1 where they are not, and what they write then is undefined.
+// They are C functions on memory that the caller owns. structures.py mirrors the structures and compares them with
+// `fields`. Nothing is kept between calls but threads and their workspace. No function throws: those that allocate
+// memory return 0, or 1 if memory ran out; their outputs are undefined then.
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,7 +16,7 @@
 
 namespace {
 
-// Threads and their workspace.
+// The threads and their workspace.
 struct Crew {
     explicit Crew(int size) : team(size) {}
     Team team;
@@ -25,7 +25,7 @@ struct Crew {
     Convolver convolver;
 };
 
-// Do one thing for one caller at a time; 1 where memory does not suffice.
+// Run `work` for one caller at a time. Returns 0, or 1 if memory ran out.
 template <class Work>
 int with(Crew* crew, const Work& work) noexcept {
     try {
@@ -47,7 +47,7 @@ struct Table {
     int32_t bfloat16;
 };
 
-// tables[0] is the talker's own; head i makes code i + 1. A projection without weights does nothing.
+// tables[0] is the talker's own; head i predicts code i + 1. A projection without weights is skipped.
 struct Predictor {
     Stack stack;
     Linear projection;
@@ -58,7 +58,7 @@ struct Predictor {
 
 EXPORTED const char* kind() noexcept { return KIND; }
 
-// Asks the system for what the kind of processor needs; 0 where it refuses.
+// Ask the system for permission to use what this kind of processor needs. Returns 0 if it refuses.
 EXPORTED int allowed() noexcept {
 #if defined(__AMX_BF16__)
     constexpr int kRequestPermission = 0x1023, kTileData = 18;
@@ -68,7 +68,7 @@ EXPORTED int allowed() noexcept {
 #endif
 }
 
-// Null where the system gives no memory or threads for it.
+// Returns null if the system has no memory or threads left.
 EXPORTED Crew* crew_new(int threads) noexcept {
     try {
         return new Crew(threads);
@@ -78,7 +78,7 @@ EXPORTED Crew* crew_new(int threads) noexcept {
 }
 EXPORTED void crew_delete(Crew* crew) noexcept { delete crew; }
 
-// Advance tokens: inputs float32 [count, hidden] become hidden states in place.
+// Advance tokens: replace inputs float32 [count, hidden] by their hidden states.
 EXPORTED int stack_advance(Crew* crew, const Stack* stack, const Token* tokens, int count, float* inputs) noexcept {
     return with(crew, [&] {
         Workspace& work = crew->work;
@@ -133,9 +133,9 @@ inline void add_embedding(const Table& table, int64_t code, int width, float* la
 
 extern "C" {
 
-// Complete a frame of each row. `hidden` is the talker's state [rows, width], codes int64 [rows, codebooks] with the
-// first of each given, `uniforms` [rows, codebooks - 1] in [0, 1). Writes the other codes, and the sum of all
-// embeddings [rows, width].
+// Complete a frame of each row. `hidden` is the talker's state [rows, width]. `codes` is int64 [rows, codebooks], with
+// the first code of each row given. `uniforms` [rows, codebooks - 1] are random numbers in [0, 1). Writes the other
+// codes, and to `sums` [rows, width] the sums of the embeddings of all codes.
 EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, const float* hidden, const Warp* warps,
                              const float* uniforms, int64_t* codes, float* sums) noexcept {
     return with(crew, [&] {
@@ -212,12 +212,12 @@ EXPORTED int convolution_row_width(const Convolution* c) noexcept { return row_w
 
 EXPORTED int64_t convolution_size(const Convolution* c) noexcept { return packed_size(*c); }
 
-// Weights [outputs, inputs, taps] as they are multiplied.
+// Pack weights [outputs, inputs, taps] into the layout that is multiplied.
 EXPORTED int convolution_pack(Crew* crew, const Convolution* c, const float* weights, float* packed) noexcept {
     return with(crew, [&] { crew->team.run([&](const Member& member) { pack_all(*c, weights, packed, member); }); });
 }
 
-// Pieces of some signals through a convolution.
+// Convolve a piece of each of some signals.
 EXPORTED int convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) noexcept {
     return with(crew, [&] {
         const Layout layout(*c, streams, count);
@@ -226,7 +226,7 @@ EXPORTED int convolution_apply(Crew* crew, const Convolution* c, const Stream* s
     });
 }
 
-// Pieces of some signals through the two convolutions of a residual unit, and added to what they were.
+// Apply a residual unit of two convolutions to a piece of each of some signals, and add the result to the input.
 EXPORTED int residual_apply(Crew* crew, const Convolution* wide, const Convolution* narrow, const Stream* streams,
                             int count) noexcept {
     return with(crew, [&] {
@@ -237,7 +237,7 @@ EXPORTED int residual_apply(Crew* crew, const Convolution* wide, const Convoluti
     });
 }
 
-// Next steps of some streams through the codec's transformer: x [count * steps, hidden], in place.
+// Advance some streams by `steps` through the codec's transformer: x [count * steps, hidden] in place.
 EXPORTED int codec_transformer_apply(Crew* crew, const CodecTransformer* transformer, const Past* pasts, int count,
                                      int steps, float* x) noexcept {
     return with(crew, [&] {
@@ -250,7 +250,7 @@ EXPORTED int codec_transformer_head_width(const CodecTransformer* t) noexcept {
     return (t->head_dim + kLanes - 1) / kLanes * kLanes;
 }
 
-// Read memory as fast as all threads together can, and do nothing with it: what no decode step can be faster than.
+// Read memory with all threads as fast as they can. A decode step can't be faster than this.
 EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, uint64_t* found) noexcept {
     return with(crew, [&] {
         std::atomic<uint64_t> total{0};
@@ -273,7 +273,7 @@ EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, uint64
     });
 }
 
-// Where a member of a structure lies, in bytes; a structure's own size has no name.
+// Offset and size of a structure's member, in bytes. With an empty name: the size of the structure itself.
 struct Field {
     const char *structure, *name;
     int64_t offset, size;
@@ -282,7 +282,7 @@ struct Field {
 #define SIZE(type) {#type, "", 0, sizeof(type)}
 #define AT(type, name) {#type, #name, offsetof(type, name), sizeof(type::name)}
 
-// All that structures.py mirrors, and a null at the end.
+// All structures that structures.py mirrors; the last entry has a null name.
 EXPORTED const Field* fields() noexcept {
     static const Field all[] = {
         // clang-format off

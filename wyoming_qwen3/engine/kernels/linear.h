@@ -1,12 +1,12 @@
-// Linear layers with packed weights, on rows that are quantised as they come.
+// Linear layers with packed weights; input rows are quantised in each call.
 //
-// Weights lie in blocks of 32 outputs; a block holds one group of 32 inputs after the other, and a group 8 times 128
-// bytes: four inputs of each of the 32 outputs. So a thread reads one stream of memory from front to back, and no sum
-// ever runs across lanes. A row is quantised to 8 bits with one scale for each group of 32.
+// Weights are stored in blocks of 32 outputs. A block has one group of 32 inputs after another, and a group is 8 times
+// 128 bytes: four inputs of each of the 32 outputs. So a thread reads one stream of memory from start to end, and no
+// sum is taken across lanes. A row is quantised to 8 bits with one scale for each group of 32 inputs.
 //   8 bits: a byte is 128 + weight; one float32 scale for each output.
-//   4 bits: 32 bfloat16 scales, then 4 times 128 bytes, whose low nibbles are the first four inputs and high nibbles
-//   the next four; a nibble is 8 + weight.
-// What a row gives does not depend on the rows beside it, to the last bit.
+//   4 bits: a group begins with 32 bfloat16 scales, followed by 4 times 128 bytes. Low nibbles are the first four
+//   inputs, high nibbles the next four. A nibble is 8 + weight.
+// A row's outputs do not depend on the rows beside it, to the last bit.
 #pragma once
 
 #include "simd.h"
@@ -17,14 +17,14 @@ namespace {
 constexpr int kBlock = 32;
 constexpr int kGroup = 32;
 constexpr int kVectors = kBlock / kLanes;
-constexpr int kAhead = 2048;  // bytes that are asked for before they are needed
+constexpr int kAhead = 2048;  // how far ahead weights are prefetched, in bytes
 
 inline int padded(int n) { return (n + kGroup - 1) / kGroup * kGroup; }
 
 }  // namespace
 
 extern "C" {
-// As the caller lays it out; see structures.py.
+// Filled by the caller; see structures.py.
 struct Linear {
     const uint8_t* weights;
     const float* scales;  // [outputs], null for 4 bits
@@ -35,12 +35,12 @@ struct Linear {
 
 namespace {
 
-// Quantised rows. Sums are what an offset of the weights must be multiplied with.
+// Quantised rows.
 struct Rows {
     int8_t* numbers;  // [rows][width]
     float* scales;    // [rows][width / 32]
-    int32_t* sums;
-    int width;  // of the buffers: at least the inputs, padded
+    int32_t* sums;    // of each group's numbers; corrects for the offset that is added to the weights
+    int width;        // of the buffers: at least the padded inputs
 
     void quantise(int row, const float* x, int inputs) const {
         int8_t* q = numbers + int64_t(row) * width;
@@ -54,7 +54,7 @@ struct Rows {
             }
             const float largest = largest_of((Float)widest);
             const Vector factor = (Vector)all(largest > 0 ? 127.0f / largest : 0.0f);
-            const Vector magic = (Vector)all(12582912.0f);  // adding it rounds to a whole number
+            const Vector magic = (Vector)all(12582912.0f);  // adding it rounds to an integer
             Whole total = {};
             for (int v = 0; v < kVectors; ++v) {
                 const Vector rounded = ((Vector)load(part + kLanes * v) * factor + magic) - magic;
@@ -131,7 +131,7 @@ inline void block_of(const Linear& layer, int block, const Rows& x, int first, c
     }
 }
 
-// Calls put(row, first output, 32 outputs) for the blocks of a range.
+// Call put(row, first output, 32 outputs) for each row and each block of a range.
 template <int kBits, class Store>
 void apply_blocks(const Linear& layer, const Rows& x, int rows, Range blocks, const Store& put) {
     for (int block = blocks.begin; block < blocks.end; ++block) {

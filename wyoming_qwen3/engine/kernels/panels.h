@@ -1,12 +1,12 @@
 // A convolution's weights in panels of outputs, and their products with the rows of a signal.
 //
-// What a processor is quickest at decides how both lie in memory. A row takes `row_width` floats, a signal's row and
-// what it is multiplied as alike. A step's sums run over taps, then inputs, whatever the steps beside it are.
-//   Vectors: a panel has one tap's inputs after the other's, the panel's outputs of an input together; rows are floats.
-//   Tiles: a number is the sum of two bfloat16, what it is rounded to and what that leaves. Of the four products that
-//   two numbers then have, the least is left out: below 2^-16 of the whole, and sums are float32. A panel has, for each
-//   32 inputs of a tap, four tiles of 16 pairs of inputs times 16 outputs: the rests of two, then the two; a row has,
-//   for each 32 inputs, what they are rounded to and then the rests.
+// The memory layout of both depends on the processor. A row takes `row_width` floats, before and after it is converted
+// for the product. A step's sums run over taps, then inputs, and do not depend on the steps beside it.
+//   Vectors: a panel has the inputs of one tap after another, and for each input the panel's outputs. Rows are floats.
+//   Tiles (AMX): a number is the sum of two bfloat16: the rounded number and the remainder. A product of two numbers
+//   would be four products; the smallest, below 2^-16 of the whole, is left out. Sums are float32. For each 32 inputs
+//   of a tap, a panel has four tiles of 16 pairs of inputs times 16 outputs: two of remainders, then two of rounded
+//   numbers. For each 32 inputs, a row has the rounded numbers and then the remainders.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +14,8 @@
 #include "simd.h"
 
 extern "C" {
-// Weights are packed; bias may be null. With frequencies the input is first put through
-// x + gains * sin(frequencies * x)**2.
+// The weights are packed; bias may be null. With frequencies, x + gains * sin(frequencies * x)**2 is applied to the
+// input first.
 struct Convolution {
     const float *weights, *bias, *frequencies, *gains;
     int32_t inputs, outputs, taps, dilation;
@@ -24,26 +24,26 @@ struct Convolution {
 
 namespace {
 
-// What a row of so many numbers takes.
+// How many floats a row of `count` numbers takes.
 inline int settled_width(int count);
 
 inline int row_width(const Convolution& c) { return c.outputs == 1 ? c.inputs : settled_width(c.inputs); }
 
-// A part of a panel: rows [begin, end) of its weights, of all taps one after the other.
+// A part of a panel: rows [begin, end) of its weights, counted over all taps.
 struct Part {
     int begin, end;
 };
 
 #if defined(__AMX_BF16__)
 constexpr int kPanel = 32;
-constexpr int kDepth = 32;       // inputs that are multiplied at a time
+constexpr int kDepth = 32;       // inputs that are multiplied at once
 constexpr int kSlack = 31;       // rows that are read beyond the last one
-constexpr int kPart = 8192;      // of a panel's rows at a time: a core's own cache is near enough for tiles
-constexpr int kStretch = 128;    // steps that a part is multiplied with before the next part is read
-constexpr int kTilesAhead = 16;  // tiles of weights that are asked for before they are needed
+constexpr int kPart = 8192;      // rows of a panel that are multiplied at once: they fit into the core's L2 cache
+constexpr int kStretch = 128;    // steps that are multiplied with a part before the next part is read
+constexpr int kTilesAhead = 16;  // how far ahead weights are prefetched, in tiles
 constexpr int kTileFloats = 256;
 
-// While it lives, the thread has eight tiles of 16 rows of 64 bytes.
+// Configures the thread's eight tiles as 16 rows of 64 bytes for as long as the object exists.
 class Tiles {
    public:
     Tiles() {
@@ -59,7 +59,7 @@ class Tiles {
 
 inline int settled_width(int count) { return (count + kDepth - 1) / kDepth * kDepth; }
 
-// 32 floats as two times 32 bfloat16; may be done in place.
+// Split 32 floats into 32 rounded bfloat16 and 32 remainders; `to` may be `x`.
 inline void split(const float* x, float* to) {
     const __m512 low = load(x), high = load(x + 16);
     const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(high, low);
@@ -72,13 +72,13 @@ inline void split(const float* x, float* to) {
     _mm512_storeu_si512(to + 16, (__m512i)_mm512_cvtne2ps_pbh(high_rest, low_rest));
 }
 
-// Some numbers of a row, from a multiple of kDepth on, become what is multiplied; the rest of the last 32 is zero.
+// Convert `count` numbers of a row for the product, in place. `row` begins at a multiple of kDepth; padding is zeroed.
 inline void settle(float* row, int count) {
     std::fill(row + count, row + settled_width(count), 0.0f);
     for (int i = 0; i < count; i += kDepth) split(row + i, row + i);
 }
 
-// Weights [outputs, inputs, taps] -> a panel.
+// Pack weights [outputs, inputs, taps] into one panel.
 inline void pack(const Convolution& c, const float* weights, int panel, float* packed) {
     for (int tap = 0; tap < c.taps; ++tap)
         for (int first = 0; first < c.inputs; first += kDepth, packed += 4 * kTileFloats)
@@ -96,7 +96,7 @@ inline void pack(const Convolution& c, const float* weights, int panel, float* p
             }
 }
 
-// Of the blocks that read a part, the first asks for it.
+// `asks`: whether this block prefetches the weights; the first of the blocks that read a part does.
 template <bool kTwo>
 inline void multiply_block(const Convolution& c, const float* w, const float* rows, Part part, bool asks, float* sums) {
     const int64_t width = row_width(c), stride = 4 * width;
@@ -143,7 +143,7 @@ inline void multiply_block(const Convolution& c, const float* w, const float* ro
     if (kTwo) _tile_stored(3, sums + 16 * kPanel + 16, 4 * kPanel);
 }
 
-// Adds a part of a panel's products with some steps to their sums [kStretch][kPanel], which the first part sets.
+// Add a part of a panel's products with `steps` steps to their sums [kStretch][kPanel]; the first part sets the sums.
 inline void multiply(const Convolution& c, const float* weights, const float* rows, Part part, int steps, float* sums) {
     const int64_t width = row_width(c);
     const int blocks = (steps + 31) / 32;
@@ -163,9 +163,9 @@ constexpr int kSteps = 8;
 constexpr int kPanel = kPanelVectors * kLanes;
 constexpr int kDepth = 1;
 constexpr int kSlack = 0;
-constexpr int kPart = 2688;          // of a panel's rows at a time: what stays in a core's own cache
-constexpr int kStretch = 64;         // steps that a part is multiplied with before the next part is read
-constexpr int kWeightsAhead = 4096;  // bytes that are asked for before they are needed
+constexpr int kPart = 2688;          // rows of a panel that are multiplied at once: they stay in the core's own cache
+constexpr int kStretch = 64;         // steps that are multiplied with a part before the next part is read
+constexpr int kWeightsAhead = 4096;  // how far ahead weights are prefetched, in bytes
 
 struct Tiles {
     Tiles() {}
@@ -207,7 +207,7 @@ inline void multiply_block(const Convolution& c, const float* w, const float* ro
         for (int v = 0; v < kPanelVectors; ++v) store(sums + s * kPanel + v * kLanes, acc[s][v]);
 }
 
-// Adds a part of a panel's products with some steps to their sums [kStretch][kPanel], which the first part sets.
+// Add a part of a panel's products with `steps` steps to their sums [kStretch][kPanel]; the first part sets the sums.
 inline void multiply(const Convolution& c, const float* weights, const float* rows, Part part, int steps, float* sums) {
     int s = 0;
     const auto go = [&](auto many) {

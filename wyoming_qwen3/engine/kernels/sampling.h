@@ -1,4 +1,4 @@
-// How a code is drawn: the rules of engine/lm/sampling.py, with the random number given.
+// Draws a code by the rules of engine/lm/sampling.py, from a given random number.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 #include "simd.h"
 
 extern "C" {
-// What reshapes a distribution: temperature 0 takes the likeliest, top_k 0 and top_p 1 keep all.
+// The sampling parameters. Temperature 0 takes the most likely code; top_k 0 and top_p 1 keep all codes.
 struct Warp {
     float temperature, top_p;
     int32_t top_k;
@@ -20,7 +20,7 @@ namespace {
 
 constexpr float kColdest = 1e-5f;
 
-// `uniform` is in [0, 1).
+// Returns the index that `uniform`, in [0, 1), draws. Requires finite logits.
 inline int draw(float* logits, int size, const Warp& warp, float uniform) {
     if (warp.temperature < kColdest) return int(std::max_element(logits, logits + size) - logits);
     float least = -INFINITY;

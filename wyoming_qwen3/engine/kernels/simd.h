@@ -1,8 +1,8 @@
-// Vectors of one kind of processor. All else is written once, in terms of these.
+// The vector operations of one kind of processor. All other code is written once, in terms of these.
 //
 // Integers: `dot4` adds to each 32-bit lane the products of its four bytes with four signed bytes that are the same for
-// all lanes. `kOffset` is what the bytes stand above the numbers that they mean, where the processor multiplies
-// unsigned by signed bytes. The integer results of all kinds are the same.
+// all lanes. A stored byte is a weight plus 128. `kOffset` is how much of the 128 is still in the products of `dot4`:
+// all of it if the processor multiplies unsigned by signed bytes. The corrected results of all kinds are the same.
 #pragma once
 
 #include <cmath>
@@ -63,7 +63,8 @@ constexpr int kOffset = 0;
 inline Int pairs(Int sum, Int products) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
 }
-// The sum of two products is kept in 16 bits: it fits when no number is below -127, so signs change places.
+// maddubs multiplies unsigned by signed bytes, so the weight's sign moves to the input. It adds two products in 16
+// bits, which suffice if no number is below -127.
 inline Int dot4(Int sum, Int w, int32_t x) {
     const Int meant = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
     return pairs(sum, _mm256_maddubs_epi16(_mm256_abs_epi8(meant), _mm256_sign_epi8(all(x), meant)));
@@ -172,13 +173,13 @@ inline float largest_of(Float x) {
 
 inline Vector magnitude(Vector x) { return (Vector)((Whole)x & 0x7fffffff); }
 
-// e**x within 2 units in the last place, for any x.
+// e**x with an error of at most 2 units in the last place, for x clamped to [-87, 88].
 inline Float exponential(Float given) {
     Vector x = (Vector)given;
     const Vector low = (Vector)all(-87.0f), high = (Vector)all(88.0f);
     x = x < low ? low : x;
     x = x > high ? high : x;
-    const Vector magic = (Vector)all(12582912.0f);  // adding it rounds to a whole number
+    const Vector magic = (Vector)all(12582912.0f);  // adding it rounds to an integer
     const Vector n = (Vector)fma((Float)x, all(1.44269504f), (Float)magic) - magic;
     Float r = fma((Float)n, all(-0.693359375f), (Float)x);
     r = fma((Float)n, all(2.12194440e-4f), r);

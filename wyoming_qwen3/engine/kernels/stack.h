@@ -1,7 +1,7 @@
-// A stack of Qwen3 decoder layers: tokens in, hidden states behind the final norm out.
+// A stack of Qwen3 decoder layers: from tokens to hidden states after the final norm.
 //
-// A token belongs to a sequence with a cache of keys and values. Tokens of one sequence come in order; all tokens go
-// through a layer together. Norms, rotation, attention and activation are in float32.
+// A token belongs to a sequence with a cache of keys and values. Tokens of one sequence are in order. All tokens pass
+// through a layer together. Norms, rotation, attention and activation are computed in float32.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ struct Layer {
     const float *attention_norm, *query_norm, *key_norm, *mlp_norm;
 };
 
-// gate_up has 16 outputs of the gate, then the same 16 of the other half, and so on.
+// The outputs of gate_up are interleaved: 16 of the gate, then the same 16 of the other half, and so on.
 struct Stack {
     const Layer* layers;
     const float *norm, *cosines, *sines;  // the tables are [positions, head_dim / 2]
@@ -23,7 +23,7 @@ struct Stack {
     float eps;
 };
 
-// Where a token's sequence keeps [layers, kv_heads, capacity, head_dim], and the token's place in it.
+// The cache of a token's sequence, [layers, kv_heads, capacity, head_dim], and the token's position in it.
 struct Token {
     float *keys, *values;
     int32_t capacity, position;
@@ -32,7 +32,7 @@ struct Token {
 
 namespace {
 
-// Memory that a team needs to work; grows with what is asked for, and starts as zeros.
+// Working memory of a team. It grows as needed, and new memory is zeroed.
 struct Workspace {
     std::vector<float> states, projected, mixed, normed;
     std::vector<int8_t> numbers;
@@ -97,7 +97,7 @@ inline float dot(const float* a, const float* b, int size) {
     return sum_of((Float)((Vector)even + (Vector)odd));
 }
 
-// Softmax of `count` scores in place, not yet divided by the sum that is returned.
+// Replace `count` scores by their exponentials, and return the sum by which they must be divided.
 inline float softmax(float* scores, int count) {
     float largest = scores[0];
     for (int i = 1; i < count; ++i) largest = std::max(largest, scores[i]);
@@ -114,8 +114,8 @@ inline float softmax(float* scores, int count) {
     return sum_of((Float)sum);
 }
 
-// Rotated queries [group][dim] of one key head attend to all positions up to the token's own; `dim` is a number of
-// vectors.
+// Attention of the rotated queries [group][dim] of one key head to all positions up to the token's own. `dim` is a
+// multiple of kLanes.
 inline void attend(int dim, int group, float scale, const float* queries, const float* keys, const float* values,
                    int positions, std::vector<float>& scores, float* out) {
     const int stride = (positions + kLanes - 1) / kLanes * kLanes;
@@ -151,7 +151,7 @@ inline void gate(const float* out, float* inner) {
     }
 }
 
-// What a member does of advancing `count` tokens, whose inputs are in work.states and become hidden states there.
+// A member's share of advancing `count` tokens: their inputs in work.states are replaced by their hidden states.
 inline void advance(const Stack& s, Workspace& work, const Token* tokens, int count, const Member& member) {
     const int dim = s.head_dim, group = s.heads / s.kv_heads;
     const float scale = 1.0f / std::sqrt(float(dim));

@@ -1,7 +1,7 @@
-// Threads that do one piece of work together, in step with each other.
+// Threads that work on one call together, phase by phase.
 //
-// A decode step is hundreds of short phases, each of which needs what all members made in the one before. So members
-// wait for each other by spinning, and sleep only between calls. Where one fails, all give up the call.
+// A decode step is hundreds of short phases, and each needs the results of all members in the phase before. So members
+// wait for each other by spinning, and sleep only between calls. If one member fails, all abandon the call.
 #pragma once
 
 #include <sched.h>
@@ -24,16 +24,16 @@ inline void relax() {
 }
 
 constexpr int kSpinsBeforeYield = 4000;   // longer than any phase takes while all members run
-constexpr int kSpinsBeforeSleep = 20000;  // about what passes between two calls of one frame
+constexpr int kSpinsBeforeSleep = 20000;  // about the time between two calls of one frame
 
-// Ends a member's part in a call that another member has failed in.
+// Thrown in a member to abandon a call in which another member has failed.
 struct GivenUp {};
 
 class Barrier {
    public:
     explicit Barrier(int size) : size_(size) {}
 
-    // Throws GivenUp where `failed` is set before all members have come.
+    // Throws GivenUp if `failed` is set before all members have arrived.
     void wait(const std::atomic<bool>& failed) {
         if (!arrive(failed)) throw GivenUp();
     }
@@ -43,7 +43,7 @@ class Barrier {
         arrive(never);
     }
 
-    // Forget members that have given up; while nobody waits.
+    // Forget members that arrived in an abandoned call. Nobody may be waiting.
     void reset() { arrived_.store(0, std::memory_order_relaxed); }
 
    private:
@@ -57,7 +57,7 @@ class Barrier {
         for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
             if (failed.load(std::memory_order_acquire)) return false;
             if (spins < kSpinsBeforeYield) relax();
-            else sched_yield();  // somebody else has the core of the one that is waited for
+            else sched_yield();  // another program runs on the core of the member that is waited for
         }
         return true;
     }
@@ -67,14 +67,14 @@ class Barrier {
     alignas(64) std::atomic<uint32_t> round_{0};
 };
 
-// A half-open range of things to do.
+// A half-open range of items.
 struct Range {
     int begin, end;
 };
 
 class Team;
 
-// One thread's part in the work.
+// One thread of a team, and its share of the work.
 struct Member {
     Team& team;
     const int number;
@@ -89,7 +89,7 @@ struct Member {
 
 class Team {
    public:
-    // Throws std::system_error where the system starts no more threads.
+    // Throws std::system_error if the system can't start so many threads.
     explicit Team(int size) : size_(size), phase_(size), end_(size) {
         try {
             threads_.reserve(size);
@@ -104,8 +104,8 @@ class Team {
 
     int size() const { return size_; }
 
-    // Have all members do `work(Member)`; the caller is one of them. Calls of several threads come one after the other.
-    // Throws std::bad_alloc where a member's part throws: nothing but memory can be wanting there.
+    // Have all members, of which the caller is one, run `work(Member)`. Calls from several threads run one after the
+    // other. Throws std::bad_alloc if a member throws: members throw only when memory runs out.
     template <class Work>
     void run(const Work& work) {
         std::lock_guard<std::mutex> one_at_a_time(calls_);
@@ -122,7 +122,7 @@ class Team {
    private:
     using Call = void (*)(const void*, const Member&);
 
-    // Returns when all members have done their parts, or given them up.
+    // Returns when all members are done or have abandoned the call.
     void take_part(int number) noexcept {
         try {
             call_(given_, Member{*this, number, size_});
