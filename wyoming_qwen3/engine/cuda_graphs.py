@@ -8,8 +8,8 @@ Nothing here has run on a GPU yet.
 
 import logging
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from time import perf_counter
 from typing import Protocol, TypeVar
@@ -133,17 +133,13 @@ class Lane:
     def __init__(self, device: torch.device, streams: Streams | None = None) -> None:
         self._stream = (streams or streams_of(device)).lend(self) if device.type == "cuda" else None
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Run the enclosed work in the lane. It is not ordered after work outside it, unless the host waited for that.
+    def entered(self) -> AbstractContextManager[object]:
+        """Return a context that runs the enclosed work in the lane.
 
-        `read_back` is one way to wait.
+        The work is not ordered after work outside the lane, unless the host waited for that, for instance by
+        `read_back`.
         """
-        if self._stream is None:
-            yield
-        else:
-            with torch.cuda.stream(self._stream):
-                yield
+        return torch.cuda.stream(self._stream) if self._stream else nullcontext()
 
 
 def upload(values: Sequence[Sequence[int]], into: Tensor) -> None:
