@@ -190,10 +190,10 @@ class BackendSelector:
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with aside() if waits else contextlib.nullcontext():
                 return await self._load(held, model.checkpoint, request)
-        error = model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
+        reason = model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
         if request.standby == "off" and self._mode != "off" and isinstance(request.voice, Speaker):
-            raise type(error)(f"{error} {_WAYS_OUT}", param=error.param)
-        raise error
+            raise type(reason)(f"{reason} {_WAYS_OUT}", param=reason.param)
+        raise reason
 
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
