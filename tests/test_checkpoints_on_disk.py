@@ -23,10 +23,10 @@ OPTIONS = ("--model", "0.6B", "--no-download")
 @pytest.mark.parametrize(
     ("file", "harm", "said"),
     [
-        ("model.safetensors", cut, f"{NAME} is damaged: model.safetensors is cut short: "),
+        ("model.safetensors", cut, f"{NAME} is damaged: model.safetensors is incomplete: "),
         ("model.safetensors", holding(POINTER), f"{NAME} is damaged: model.safetensors is a Git LFS pointer"),
         ("speech_tokenizer", shutil.rmtree, f"{NAME} is damaged: the folder speech_tokenizer is missing. "),
-        ("config.json", holding(b"{"), f"{NAME} is damaged: config.json is cut short or no JSON object. "),
+        ("config.json", holding(b"{"), f"{NAME} is damaged: config.json is incomplete or not a JSON object. "),
     ],
 )
 async def test_every_surface_says_which_file_is_damaged(
@@ -35,7 +35,7 @@ async def test_every_surface_says_which_file_is_damaged(
     folder = Path(shutil.copytree(models_dir / NAME, tmp_path / "models" / NAME))
     harm(folder / file)
     server = start_server("--models-dir", str(folder.parent), *OPTIONS)
-    await server.wait_for(f"{said.replace('(', '.')}.* It lies in {folder}\n")
+    await server.wait_for(f"{said.replace('(', '.')}.* Its folder is {folder}\n")
     refused = await synthesize(server.uri, "Hallo.", "ryan-de")
     assert refused.events[-1].data["code"] == "model_failed"
     async with ClientSession(server.url) as http:
@@ -50,7 +50,7 @@ async def test_every_surface_says_which_file_is_damaged(
     assert all(text.startswith(said) and text.endswith("models/download over HTTP).") for text in told), told
     assert (model["state"], model["error"]["code"], error["code"]) == ("failed", "model_failed", "model_failed")
     assert (await synthesize(server.uri, "The door is open.")).types[-1] == "audio-stop"
-    assert server.log.count("It lies in") == 1
+    assert server.log.count("Its folder is") == 1
     shutil.rmtree(folder)
     shutil.copytree(models_dir / NAME, folder)
     assert (await synthesize(server.uri, "Hallo.", "ryan-de")).types[-1] == "audio-stop"
@@ -65,7 +65,7 @@ def test_say_says_which_file_is_damaged(tmp_path: Path, models_dir: Path) -> Non
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith(
-        f"wyoming-qwen3: {NAME} is damaged: vocab.json is cut short or no JSON object. Copy that again"
+        f"wyoming-qwen3: {NAME} is damaged: vocab.json is incomplete or not a JSON object. Copy it again"
     )
     assert "Traceback" not in result.stderr
 

@@ -83,7 +83,7 @@ def test_a_home_that_can_not_be_written_is_one_sentence(place: Path, home: str) 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("wyoming-qwen3: The models folder ")
     assert ended.stderr.splitlines()[-1].endswith(
-        "can't be used: Permission denied; name another with --models-dir or --data-dir."
+        "can't be used: Permission denied; choose another with --models-dir or --data-dir."
     )
     assert "Traceback" not in ended.stderr
 

@@ -32,7 +32,7 @@ def build_editable(folder, *_):
 """
 """Builds the project in place of setuptools, which would have to be downloaded."""
 
-NO_COMPILER = "There is no C++ compiler to compile the CPU kernels with: apt-get install g++ brings one.\n"
+NO_COMPILER = "There is no C++ compiler for the CPU kernels. Install one, for example with apt-get install g++.\n"
 GPU = "There is an NVIDIA GPU, but this PyTorch is only for CPUs: script/setup --cuda installs the one for GPUs.\n"
 
 

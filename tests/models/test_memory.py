@@ -122,7 +122,7 @@ async def test_what_does_not_fit_is_spoken_by_a_smaller_one_or_the_standby_voice
         large = replace(REQUEST, size="1.7B", standby="auto")
         report, size = await house.speak(large)
         assert (report.model, size > 0) == ("standby", True)
-        with pytest.raises(OutOfMemory, match=f"{LARGE.name} does not fit into the memory that is free"):
+        with pytest.raises(OutOfMemory, match=f"{LARGE.name} does not fit into the free memory"):
             await house.speak(replace(large, language=find_language("german")))
         assert house.worker.pid == pid
 
@@ -134,7 +134,7 @@ async def test_a_recording_for_which_memory_does_not_suffice_is_refused(house: H
         short = Reference(clip.samples[: 24_000 * 3], 24_000, "Noise.")
         await worker.clone(BASE, short)  # imports what reads clips, and leaves no room for a long one
         house.allow(1 << 20)
-        with pytest.raises(OutOfMemory, match="while this recording was read"):
+        with pytest.raises(OutOfMemory, match="while this recording was processed"):
             await worker.clone(BASE, clip)
         house.allow(None)
         assert (await worker.clone(BASE, clip)).codes is not None

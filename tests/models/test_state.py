@@ -66,8 +66,8 @@ def test_an_engine_that_keeps_dying_is_started_again_ever_later() -> None:
 @pytest.mark.parametrize(
     ("state", "progress", "error", "code", "said"),
     [
-        (State.MISSING, None, None, "model_missing", "not in the models folder; have it downloaded"),
-        (State.MISSING, None, TransientDownloadFailed("No hub."), "model_loading", "No hub. It is tried again"),
+        (State.MISSING, None, None, "model_missing", "not in the models folder; download it"),
+        (State.MISSING, None, TransientDownloadFailed("No hub."), "model_loading", "No hub. The server will try again"),
         (State.DOWNLOADING, None, None, "model_loading", "about to be downloaded"),
         (State.DOWNLOADING, Progress(900_000_000, 1_800_000_000), None, "model_loading", "50 % of 1.8 GB so far."),
         (State.DOWNLOADING, Progress(9, 18, 3.0), None, "model_loading", "so far, about 10 seconds left."),
@@ -77,7 +77,7 @@ def test_an_engine_that_keeps_dying_is_started_again_ever_later() -> None:
         (State.LOADING, None, None, "model_loading", "being loaded"),
         (State.FAILED, None, ModelFailed("It is damaged."), "model_failed", "It is damaged."),
         (State.FAILED, None, DownloadFailed("No token."), "download_failed", "0.6B-Base is missing: No token."),
-        (State.FAILED, None, ModelDamaged("It is cut short."), "model_failed", "It is cut short."),
+        (State.FAILED, None, ModelDamaged("It is incomplete."), "model_failed", "It is incomplete."),
     ],
 )
 def test_a_checkpoint_says_why_it_cant_speak(
@@ -92,7 +92,7 @@ async def test_the_books_know_what_is_published_and_nothing_else() -> None:
     books = Books()
     assert [status.checkpoint for status in books.statuses()] == list(PUBLISHED)
     assert books.find(CUSTOM).checkpoint == CUSTOM
-    with pytest.raises(ModelNotFound, match=r"no Qwen3-TTS-12Hz-0\.6B-VoiceDesign") as caught:
+    with pytest.raises(ModelNotFound, match=r"no checkpoint Qwen3-TTS-12Hz-0\.6B-VoiceDesign") as caught:
         books.find(Checkpoint("voice_design", "0.6B"))
     assert caught.value.param == "model"
 

@@ -135,7 +135,7 @@ async def test_what_is_wrong_with_a_clip_is_said(worker: Worker) -> None:
         await worker.clone(BASE, Reference(noise(0.2), 24_000))
     with pytest.raises(InvalidRequest, match="Only a Base"):
         await worker.clone(CUSTOM, Reference(noise(1.0), 24_000))
-    with pytest.raises(InvalidRequest, match="without samples"):
+    with pytest.raises(InvalidRequest, match="has no samples"):
         await worker.encode(CUSTOM, noise(0), 24_000)
 
 

@@ -14,7 +14,7 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Sampling
 from .wire import Fault
 
 MESSAGES: dict[Fault, str] = {
-    "limit": "The speech did not end within the frames that its text can need.",
+    "limit": "The speech became longer than its text can need.",
     "silence": "The speech fell silent without ending.",
     "loop": "The speech got stuck on one sound.",
 }

@@ -133,7 +133,7 @@ class NativeEngine:
         if self._kernels:
             torch.set_num_threads(1)  # torch has little left to do, and its threads would compete with the kernels'
             _LOGGER.info(
-                "Speaking in %s with %d threads (%s)", self._quantize, self._kernels.threads, self._kernels.kind
+                "Speaking in %s with %d threads, kernels %s", self._quantize, self._kernels.threads, self._kernels.kind
             )
         self._dtype = language_model_type(dtype, self.device)
         self._static = self.device != "cpu"
@@ -152,7 +152,7 @@ class NativeEngine:
         Raises ModelFailed if it can't be used, and OutOfMemory if it does not fit; nothing stays in memory then.
         """
         try:
-            with self._memory_for(f"{checkpoint.name} does not fit into the memory that is free."):
+            with self._memory_for(f"{checkpoint.name} does not fit into the free memory."):
                 with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder tensors, each on one core
                     reading_codec = beside.submit(self._codec, path)
                     if self._static:
@@ -184,7 +184,7 @@ class NativeEngine:
         model = self._model(job.checkpoint)
         codec = model.codec.published
         try:
-            with self._memory_for("Memory ran out while this recording was read."):
+            with self._memory_for("Memory ran out while this recording was processed."):
                 match job:
                     case Clone(_, reference):
                         dtype = model.decoder.model.talker.dtype
@@ -290,7 +290,7 @@ class NativeEngine:
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
         if self._quantize == "int4":
-            raise ModelFailed(f"The CPU kernels that --quantize int4 needs are missing: {advice}.")
+            raise ModelFailed(f"--quantize int4 needs the CPU kernels, which are missing: {advice}.")
         _LOGGER.warning("The CPU kernels are missing, so speech is several times slower: %s", advice)
         return load_int8(published)
 
@@ -304,7 +304,7 @@ class NativeEngine:
         except Exception as error:
             if not ran_out(error):
                 raise
-            _LOGGER.warning("Memory has run out: %s", error)
+            _LOGGER.warning("Memory ran out: %s", error)
             let_go(error)
             for model in list(self._models.values()):  # another thread may add one at any moment
                 model.decoder.forget()
@@ -456,7 +456,7 @@ def choose_quantize(wanted: str, device: str) -> Quantize:
     match wanted:
         case _ if device != "cpu":
             if wanted not in ("auto", "none"):
-                _LOGGER.warning("--quantize %s is for CPUs; speaking exactly on the GPU", wanted)
+                _LOGGER.warning("--quantize %s works on CPUs only; the GPU uses the weights as they are", wanted)
             return "none"
         case "none" | "int8" | "int4":
             return wanted
@@ -469,7 +469,7 @@ def _choose_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda" if device == "auto" else device
     if device != "auto":
-        _LOGGER.warning("PyTorch finds no GPU for --device %s; speaking on the CPU", device)
+        _LOGGER.warning("PyTorch finds no GPU for --device %s; using the CPU", device)
     return "cpu"
 
 

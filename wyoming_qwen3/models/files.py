@@ -61,7 +61,7 @@ class ModelFiles:
         if folder.failure:
             if str(known) != str(folder.failure):
                 self._books.fail(model, folder.failure)
-                _LOGGER.error("%s It lies in %s", folder.failure, folder.path)
+                _LOGGER.error("%s Its folder is %s", folder.failure, folder.path)
         elif folder.whole and model.state is not State.ON_DISK:
             self._books.change(model, "found", State.ON_DISK)
         elif not folder.whole and model.state is not State.MISSING:
@@ -144,7 +144,7 @@ def _look_at(path: Path, checkpoint: Checkpoint) -> _Folder:
 
 def _damage(path: Path, checkpoint: Checkpoint, defects: Sequence[Defect]) -> ModelDamaged:
     """Return the error that says what is wrong and what a person can do about it."""
-    advice = "Copy that again"
+    advice = "Copy it again"
     if any(defect.pointer for defect in defects):
         advice = "Run git lfs pull there"
     what = f"{checkpoint.name} is damaged: {describe(defects, path)}. {advice}, or {DOWNLOAD_IT}."

@@ -262,7 +262,9 @@ class ModelManager:
             await self._files.look([model])
         if model.state in (State.MISSING, State.FAILED):
             if self._policy.offline:
-                raise NotSupported(f"{checkpoint.name} can't be downloaded: this server is set to ask no hub.")
+                raise NotSupported(
+                    f"{checkpoint.name} can't be downloaded: this server works offline (--local-files-only)."
+                )
             model.declined = False
             await self._hurry_fetch(model)
             self._begin_fetch(model)
@@ -428,7 +430,7 @@ class ModelManager:
         if need > budget:
             raise ModelFailed(
                 f"{model.checkpoint.name} needs {need / 1e9:.1f} GB, but checkpoints may take {budget / 1e9:.1f} GB "
-                f"{'by the memory budget' if self._policy.memory_budget else 'of what is free'}."
+                f"{'by the memory budget' if self._policy.memory_budget else 'of the free memory'}."
             )
         while True:
             for idle in choose_evictions(self._books.models, need, budget):
@@ -466,9 +468,9 @@ class ModelManager:
             error = None if task.cancelled() else task.exception()
             if error is None or (model is None and isinstance(error, SpeechError)):
                 return
-            _LOGGER.error("A model task failed", exc_info=error)
+            _LOGGER.error("A task for a checkpoint failed", exc_info=error)
             if model:
-                fault = f"{model.checkpoint.name} can't be used: the server failed, as its log tells."
+                fault = f"{model.checkpoint.name} can't be used because of an error in the server; see its log."
                 self._books.fail(model, ModelFailed(fault))
 
         task = asyncio.create_task(work)

@@ -21,7 +21,7 @@ from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 
 from .broadcast import Broadcast, Subscription
 
-DOWNLOAD_IT = "have it downloaded (by the download command, or models/download over HTTP)"
+DOWNLOAD_IT = "download it (with the download command, or models/download over HTTP)"
 """What a person can do about a missing checkpoint, as part of a sentence."""
 
 _UNHEARD_EVENTS = 256
@@ -137,7 +137,7 @@ class Model:
             case State.DOWNLOADING:
                 return ModelLoading(f"{name} is about to be downloaded.")
             case State.MISSING if isinstance(self.error, DownloadFailed) and self.error.transient:
-                return ModelLoading(f"{missing}{self.error} It is tried again by itself.")
+                return ModelLoading(f"{missing}{self.error} The server will try again.")
             case State.FAILED if isinstance(self.error, DownloadFailed):
                 return DownloadFailed(f"{missing}{self.error}")
             case State.FAILED if self.error:
@@ -145,9 +145,9 @@ class Model:
             case State.MISSING:
                 where = "is not in the models folder"
                 if self.declined:
-                    where += ", for its download was stopped"
+                    where += ", because its download was stopped"
                 elif self.disk:
-                    where = "is in the models folder in part, for its download did not end"
+                    where = "is in the models folder only in part, because its download did not finish"
                 return ModelMissing(f"{name} {where}; {DOWNLOAD_IT}, or copy it there.")
             case _:
                 return ModelLoading(f"{name} is being loaded.")
@@ -178,7 +178,7 @@ class Books:
             if model.checkpoint == checkpoint:
                 return model
         names = ", ".join(model.checkpoint.name for model in self.models)
-        raise ModelNotFound(f"There is no {checkpoint.name}; there are {names}.", param="model")
+        raise ModelNotFound(f"There is no checkpoint {checkpoint.name}; choose one of {names}.", param="model")
 
     def in_state(self, *states: State) -> list[Model]:
         """Return all checkpoints that are in one of these states."""

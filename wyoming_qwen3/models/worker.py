@@ -44,7 +44,7 @@ A step takes milliseconds, but reading a long reference takes a slow processor h
 """
 
 _DEATH = "The speech engine stopped unexpectedly."
-_KILLED = "the speech engine was killed, as it is when memory runs out."
+_KILLED = "the speech engine was killed, probably because memory ran out."
 
 _Result = TypeVar("_Result")
 
@@ -263,7 +263,9 @@ class Worker:
         asked = self._heard
         while True:
             if asked - self._heard > self._timeout:
-                _LOGGER.error("The %s engine is stuck: no answer in %.0f s. It is ended", self.engine, self._timeout)
+                _LOGGER.error(
+                    "The %s engine process has not answered for %.0f s and is killed", self.engine, self._timeout
+                )
                 self._stuck = True
                 child.kill()
                 return
@@ -296,7 +298,7 @@ class Worker:
         if self._watching:
             self._watching.cancel()
         if not expected:
-            how = "was killed, as it is when memory runs out" if self._killed else f"died ({code})"
+            how = "was killed, probably because memory ran out" if self._killed else f"died ({code})"
             _LOGGER.error("The %s engine process %s", self.engine, how)
         rows, self._rows = self._rows, {}
         for number, row in rows.items():

@@ -34,31 +34,31 @@ def larger_vocabulary(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "harm", "said"),
     [
-        (MODEL, cut, r"model\.safetensors is cut short: 5\d\d,\d\d\d of its 1,000,\d\d\d bytes are there"),
+        (MODEL, cut, r"model\.safetensors is incomplete: it has 5\d\d,\d\d\d of 1,000,\d\d\d bytes"),
         (MODEL, holding(POINTER), r"model\.safetensors is a Git LFS pointer and not the file itself"),
         (MODEL, holding(b""), r"model\.safetensors is empty"),
-        (MODEL, holding(b"PK\3\4" + bytes(9) + b"\1" * 9), r"model\.safetensors is no safetensors file"),
-        (MODEL, holding(b"\1\0"), r"model\.safetensors is cut short"),
-        (MODEL, holding(b"<!DOCTYPE html>" * 9), r"model\.safetensors is no safetensors file"),
+        (MODEL, holding(b"PK\3\4" + bytes(9) + b"\1" * 9), r"model\.safetensors is not a safetensors file"),
+        (MODEL, holding(b"\1\0"), r"model\.safetensors is incomplete"),
+        (MODEL, holding(b"<!DOCTYPE html>" * 9), r"model\.safetensors is not a safetensors file"),
         (MODEL, dangling, r"model\.safetensors is a link to a file that is missing"),
         (CODEC, holding((2).to_bytes(8, "little") + b"{]"), rf"{CODEC} is damaged: its header can't be read"),
         ("speech_tokenizer", shutil.rmtree, "the folder speech_tokenizer is missing"),
         ("config.json", Path.unlink, r"config\.json is missing"),
-        ("config.json", cut, r"config\.json is cut short or no JSON object"),
-        ("config.json", holding(b"# Qwen3"), r"config\.json is cut short or no JSON object"),
-        ("generation_config.json", holding(b"[]"), r"generation_config\.json is cut short or no JSON object"),
-        ("vocab.json", larger_vocabulary, r"vocab\.json is cut short or no JSON object"),
+        ("config.json", cut, r"config\.json is incomplete or not a JSON object"),
+        ("config.json", holding(b"# Qwen3"), r"config\.json is incomplete or not a JSON object"),
+        ("generation_config.json", holding(b"[]"), r"generation_config\.json is incomplete or not a JSON object"),
+        ("vocab.json", larger_vocabulary, r"vocab\.json is incomplete or not a JSON object"),
         ("merges.txt", holding(POINTER), r"merges\.txt is a Git LFS pointer and not the file itself"),
-        ("config.json", holding(b'{"model_type": "qwen3"}'), r"config\.json is of another kind of model, 'qwen3'"),
+        ("config.json", holding(b'{"model_type": "qwen3"}'), r"config\.json belongs to another kind of model, 'qwen3'"),
         (
             "config.json",
             holding(b'{"model_type": "qwen3_tts", "tts_model_type": "base", "tts_model_size": "1b7"}'),
-            r"config\.json is that of another checkpoint, 1\.7B-Base",
+            r"config\.json belongs to another checkpoint, 1\.7B-Base",
         ),
         (
             "config.json",
             holding(b'{"tts_model_size": "1b7"}'),
-            r"config\.json is that of another checkpoint, 1\.7B-CustomVoice",
+            r"config\.json belongs to another checkpoint, 1\.7B-CustomVoice",
         ),
     ],
 )
@@ -75,9 +75,9 @@ def test_what_is_wrong_is_said_with_the_file(
 def test_a_shard_that_is_absent_is_said_with_who_names_it(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "x", shards=2)
     (path / SHARD).unlink()
-    assert describe(find_defects(path), path) == f"{SHARD} is missing, though {INDEX} names it"
+    assert describe(find_defects(path), path) == f"{SHARD} is missing, but {INDEX} lists it"
     (path / INDEX).write_text('{"weight_map": {}}')
-    assert describe(find_defects(path), path) == f"{INDEX} names no files of weights"
+    assert describe(find_defects(path), path) == f"{INDEX} lists no weight files"
 
 
 def test_a_long_list_is_shortened(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_busy_hub_may_be_asked_again(machine: Machine, where: str, status: int) 
     setattr(machine.hub.faults, where, status)
     error = machine.fails()
     assert isinstance(error, TransientDownloadFailed)
-    assert str(error) == f"The hub at {machine.hub.host} is too busy or out of order ({status})."
+    assert str(error) == f"The hub at {machine.hub.host} is busy or not working ({status})."
     machine.hub.faults.api_status = machine.hub.faults.file_status = 200
     machine.download()
 
@@ -296,7 +296,7 @@ def test_answer_that_is_no_hubs(machine: Machine, body: bytes) -> None:
     machine.hub.faults.api_body = body
     error = machine.fails()
     assert isinstance(error, TransientDownloadFailed)
-    assert str(error) == f"What answers at {machine.hub.host} is not a Hugging Face hub."
+    assert str(error) == f"The server at {machine.hub.host} is not a Hugging Face hub."
 
 
 @pytest.mark.parametrize("after", [0, 600_000])
@@ -304,14 +304,20 @@ def test_silent_hub_is_given_up(machine: Machine, after: int) -> None:
     machine.hub.faults.stall[MODEL] = after
     error = machine.fails(read_timeout=0.5)
     assert isinstance(error, TransientDownloadFailed)
-    assert str(error) == f"The hub at {machine.hub.host} broke off or fell silent in the middle of {MODEL}."
+    assert (
+        str(error)
+        == f"The hub at {machine.hub.host} closed the connection or stopped sending in the middle of {MODEL}."
+    )
 
 
 def test_cut_connection_is_told(machine: Machine) -> None:
     machine.hub.faults.cut[CODEC] = 1000
     error = machine.fails()
     assert isinstance(error, TransientDownloadFailed)
-    assert str(error) == f"The hub at {machine.hub.host} broke off or fell silent in the middle of {CODEC}."
+    assert (
+        str(error)
+        == f"The hub at {machine.hub.host} closed the connection or stopped sending in the middle of {CODEC}."
+    )
 
 
 @pytest.mark.parametrize("name", [MODEL, CODEC, "config.json"])
@@ -351,7 +357,7 @@ def test_disk_that_fills_meanwhile_is_told(machine: Machine) -> None:
     machine.part.symlink_to("/dev/full")
     error = machine.fails()
     assert not error.transient
-    assert str(error) == f"The disk of {machine.models_dir} is full; what was fetched is kept."
+    assert str(error) == f"The disk of {machine.models_dir} is full; what was downloaded is kept."
     assert (machine.folder / CODEC).exists()
 
 
@@ -391,7 +397,7 @@ def test_repository_that_lacks_a_shard_is_told(machine: Machine) -> None:
     (source / "model-00002-of-00002.safetensors").unlink()
     error = machine.fails()
     assert not error.transient
-    assert "is not whole: it lacks model-00002-of-00002.safetensors." in str(error)
+    assert "is incomplete: it lacks model-00002-of-00002.safetensors." in str(error)
 
 
 def test_second_download_of_the_same_folder_waits_its_turn(machine: Machine) -> None:

@@ -89,7 +89,7 @@ def test_a_proxy_that_wants_a_password_is_said(hub: Hub, tmp_path: Path, monkeyp
     monkeypatch.setenv("ALL_PROXY", hub.url)
     error = fails(tmp_path)
     assert not error.transient
-    assert str(error).startswith(f"The proxy {hub.url} wants a user and a password (407)")
+    assert str(error).startswith(f"The proxy {hub.url} requires a user name and password (407)")
 
 
 def test_socks_without_its_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,5 +103,5 @@ def test_socks_without_its_package_is_said(tmp_path: Path, monkeypatch: pytest.M
     error = fails(tmp_path)
     assert not error.transient
     assert str(error) == (
-        "The proxy socks5://127.0.0.1:7 speaks SOCKS, for which the Python package PySocks is missing here."
+        "The proxy socks5://127.0.0.1:7 uses SOCKS, which needs the Python package PySocks; install it."
     )

@@ -105,13 +105,13 @@ def test_damaged_checkpoint_is_refused(copy: Path, file: str, how: str) -> None:
 @pytest.mark.parametrize(
     ("file", "how", "said"),
     [
-        ("generation_config.json", "cut", r"its generation_config\.json is cut short or no JSON"),
+        ("generation_config.json", "cut", r"its generation_config\.json is incomplete or not JSON"),
         ("tokenizer_config.json", "missing", r"its tokenizer_config\.json is missing"),
-        ("merges.txt", "missing", r"its vocab\.json or merges\.txt is missing, cut short or damaged"),
+        ("merges.txt", "missing", r"its vocab\.json or merges\.txt is missing, incomplete or damaged"),
         ("model.safetensors", "missing", r"its model\.safetensors is missing"),
-        ("model.safetensors", "cut", r"its model\.safetensors is cut short or damaged"),
-        ("speech_tokenizer/config.json", "cut", r"its config\.json is cut short or no JSON"),
-        ("speech_tokenizer/model.safetensors", "empty", r"its model\.safetensors is cut short or damaged"),
+        ("model.safetensors", "cut", r"its model\.safetensors is incomplete or damaged"),
+        ("speech_tokenizer/config.json", "cut", r"its config\.json is incomplete or not JSON"),
+        ("speech_tokenizer/model.safetensors", "empty", r"its model\.safetensors is incomplete or damaged"),
     ],
 )
 def test_a_damaged_file_is_named(copy: Path, file: str, how: str, said: str) -> None:
@@ -153,7 +153,9 @@ def test_a_tensor_that_is_missing_or_of_another_shape_is_named(copy: Path) -> No
     weights = load_file(file)
     name = "talker.model.layers.1.self_attn.q_proj.weight"
     save_file(weights | {name: weights[name][1:].contiguous()}, file)
-    with pytest.raises(ModelFailed, match=r"layers\.1\.self_attn\.q_proj\.weight is \[63, 32\] and not \[64, 32\]\.$"):
+    with pytest.raises(
+        ModelFailed, match=r"layers\.1\.self_attn\.q_proj\.weight has the shape \[63, 32\] instead of \[64, 32\]\.$"
+    ):
         load_exact(open_checkpoint(copy), "cpu", torch.float32)
     without(file, name)
     with pytest.raises(ModelFailed, match=r"layers\.1\.self_attn\.q_proj\.weight is missing\.$"):

@@ -62,7 +62,7 @@ def test_codes_of_another_shape_are_refused(codec: StaticCodec, upstream: Any) -
 def test_without_memory_for_a_capture_it_decodes_all_the_same(upstream: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         codec = static_codec(ours(upstream), NoMemory())
-    assert "Decoding sound without CUDA graphs, more slowly: CUDA out of memory." in caplog.text
+    assert "Decoding audio without CUDA graphs, which is slower: CUDA out of memory." in caplog.text
     codes = random_codes(9, upstream)
     assert_equal(streamed(codec, codes, [1, 2, 4]), whole(upstream, codes))
 

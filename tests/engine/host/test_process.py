@@ -145,7 +145,7 @@ def test_a_cancelled_row_is_over_even_if_the_engine_cant_forget_it(pipe: socket.
     assert until_over(pipe, 3) == {3: wire.Ended(3)}
 
 
-def test_jobs_that_raise_are_answered(pipe: socket.socket) -> None:
+def test_chores_that_raise_are_answered(pipe: socket.socket) -> None:
     encode = wire.Encode(CHECKPOINT, np.zeros(9, np.float32), 24_000)
     jobs: list[wire.Job[Any]] = [wire.Load(CHECKPOINT, Path()), wire.Unload(CHECKPOINT), encode]
     send(pipe, *(wire.RunJob(number, job) for number, job in enumerate(jobs)))

@@ -131,7 +131,7 @@ def test_structures_that_differ_are_named_and_the_library_is_not_used(
     (sources / file).write_text(text.replace(before, after))
     plain = FAMILIES[platform.machine()][-1]
     compile_kind(plain, tmp_path / "plain.so", find_compiler(), "-O0", sources)
-    with pytest.raises(OSError, match=f"lays out in another way: {said}$"):
+    with pytest.raises(OSError, match=f"memory layout differs between the library and structures.py: {said}$"):
         Kernels(tmp_path / "plain.so", 1)
 
 

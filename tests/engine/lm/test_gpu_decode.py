@@ -209,7 +209,7 @@ def test_without_memory_for_slots_it_speaks_all_the_same(pairs: LoadPair, caplog
     pair = pairs("custom_voice", "0.6B")
     with caplog.at_level(logging.WARNING):
         loaded = load_static(pair.published, "cpu", torch.float32, NoMemory())
-    assert "Speaking without CUDA graphs, several times slower: CUDA out of memory." in caplog.text
+    assert "Generating speech without CUDA graphs, which is several times slower: CUDA out of memory." in caplog.text
     assert type(loaded.decoder) is Decoder
     assert loaded.footprint == load_exact(pair.published, "cpu", torch.float32).footprint
     [expected] = run(pair.decoder, admitted(pair.decoder, pair, 0))

@@ -109,7 +109,7 @@ def test_voice_of_another_kind_is_refused(pairs: LoadPair, kind: Kind) -> None:
     ("voice", "message"),
     [
         (clone(48), "another size"),
-        (ClonePrompt(np.zeros(32, np.float32), np.zeros((4, 8), np.int64), "Hi"), "must be 16"),
+        (ClonePrompt(np.zeros(32, np.float32), np.zeros((4, 8), np.int64), "Hi"), "must have 16"),
         (ClonePrompt(np.zeros(32, np.float32), np.zeros((4, 16), np.int64), " "), "is empty"),
     ],
 )

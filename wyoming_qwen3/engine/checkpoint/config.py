@@ -143,9 +143,9 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:
-        raise FileError(f"its {file.name} is cut short or no JSON") from error
+        raise FileError(f"its {file.name} is incomplete or not JSON") from error
     if not isinstance(content, dict):
-        raise FileError(f"its {file.name} holds no object")
+        raise FileError(f"its {file.name} is not a JSON object")
     return content
 
 

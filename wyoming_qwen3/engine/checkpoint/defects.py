@@ -64,9 +64,9 @@ def find_defects(path: Path, checkpoint: Checkpoint | None = None) -> list[Defec
     found = [defect for name in SETTINGS if (defect := _setting_defect(path, name))]
     for name in weight_names(path):
         if name == MODEL_INDEX:
-            found.append(Defect(name, _absence(path / name) or "names no files of weights"))
+            found.append(Defect(name, _absence(path / name) or "lists no weight files"))
         elif what := _tensors_defect(path / name):
-            listed = f", though {MODEL_INDEX} names it" if name not in (MODEL, CODEC) else ""
+            listed = f", but {MODEL_INDEX} lists it" if name not in (MODEL, CODEC) else ""
             found.append(Defect(name, what + listed, pointer=_is_pointer(path / name)))
     if checkpoint and not any(defect.file == CONFIG for defect in found):
         found += _identity_defects(path / CONFIG, checkpoint)
@@ -106,9 +106,9 @@ def tensor_bytes(file: Path) -> int:
         header_size = int.from_bytes(source.read(8), "little")
         start = source.read(1)
         if header_size > _MAX_HEADER_BYTES or start not in (b"", b"{"):
-            raise ValueError("is no safetensors file")
+            raise ValueError("is not a safetensors file")
         if header_size > size - 8:
-            raise ValueError("is cut short")
+            raise ValueError("is incomplete")
         header = start + source.read(header_size - 1)
     try:
         tensors = [entry for name, entry in json.loads(header).items() if name != "__metadata__"]
@@ -117,7 +117,7 @@ def tensor_bytes(file: Path) -> int:
         raise ValueError("is damaged: its header can't be read") from None
     whole = 8 + header_size + end
     if size < whole:
-        raise ValueError(f"is cut short: {size:,} of its {whole:,} bytes are there")
+        raise ValueError(f"is incomplete: it has {size:,} of {whole:,} bytes")
     if size > whole:
         raise ValueError(f"is damaged: it has {size:,} bytes instead of {whole:,}")
     return end
@@ -155,7 +155,7 @@ def _setting_defect(path: Path, name: str) -> Defect | None:
     if what := _absence(file):
         return Defect(name, what, pointer=_is_pointer(file))
     if file.suffix == ".json" and not _is_object(file):
-        return Defect(name, "is cut short or no JSON object", lacking=False)
+        return Defect(name, "is incomplete or not a JSON object", lacking=False)
     return None
 
 
@@ -181,7 +181,7 @@ def _identity_defects(config: Path, checkpoint: Checkpoint) -> Iterator[Defect]:
     content = _object(config) or {}
     model, kind, size = (content.get(key) for key in ("model_type", "tts_model_type", "tts_model_size"))
     if model not in (None, "qwen3_tts"):
-        yield Defect(CONFIG, f"is of another kind of model, {model!r}", lacking=False)
+        yield Defect(CONFIG, f"belongs to another kind of model, {model!r}", lacking=False)
     elif (kind or checkpoint.kind, _SIZES.get(str(size), checkpoint.size)) != (checkpoint.kind, checkpoint.size):
         other = f"{_SIZES.get(str(size), checkpoint.size)}-{KIND_NAMES.get(kind or checkpoint.kind, kind)}"
-        yield Defect(CONFIG, f"is that of another checkpoint, {other}", lacking=False)
+        yield Defect(CONFIG, f"belongs to another checkpoint, {other}", lacking=False)

@@ -62,7 +62,7 @@ def download(
     path = folder(models_dir, checkpoint)
     _fetch(checkpoint.repository, revision, path, report=report, log=log, endpoint=endpoint, read_timeout=read_timeout)
     if missing := missing_files(path):
-        raise DownloadFailed(f"{checkpoint.repository} at {revision} is not whole: it lacks {', '.join(missing)}.")
+        raise DownloadFailed(f"{checkpoint.repository} at {revision} is incomplete: it lacks {', '.join(missing)}.")
     return path
 
 
@@ -151,7 +151,7 @@ class _Hub:
                 self.repository, revision=self.revision, files_metadata=True, timeout=self.connect_seconds
             )
         except (requests.JSONDecodeError, KeyError, TypeError):
-            raise TransientDownloadFailed(f"What answers at {self.host} is not a Hugging Face hub.") from None
+            raise TransientDownloadFailed(f"The server at {self.host} is not a Hugging Face hub.") from None
         files = [self._file(sibling) for sibling in info.siblings or () if sibling.rfilename.endswith(_SUFFIXES)]
         if lacking := lacking_names(file.name for file in files):
             raise DownloadFailed(f"{self.repository} at {self.revision} lacks {', '.join(lacking)}.")
@@ -171,7 +171,7 @@ class _Hub:
                 yield response
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
                 raise TransientDownloadFailed(
-                    f"The hub at {self.host} broke off or fell silent in the middle of {name}."
+                    f"The hub at {self.host} closed the connection or stopped sending in the middle of {name}."
                 ) from None
 
     def _file(self, sibling: Any) -> _HubFile:
@@ -179,10 +179,12 @@ class _Hub:
         name, lfs = sibling.rfilename, sibling.lfs
         parts = PurePosixPath(name).parts
         if not name.isprintable() or "\\" in name or any(part.startswith((".", "/")) for part in parts):
-            raise DownloadFailed(f"{self.repository} holds a file with an unsafe name, {name!r}; nothing was taken.")
+            raise DownloadFailed(
+                f"{self.repository} contains a file with an unsafe name, {name!r}; nothing was downloaded."
+            )
         size, checksum = (lfs.size, lfs.sha256) if lfs else (sibling.size, sibling.blob_id)
         if not isinstance(size, int) or not isinstance(checksum, str) or not checksum.isalnum():
-            raise DownloadFailed(f"The hub at {self.host} does not tell the size and checksum of {name}.")
+            raise DownloadFailed(f"The hub at {self.host} does not report the size and checksum of {name}.")
         return _HubFile(name, size, checksum, lfs is not None)
 
 
@@ -215,7 +217,7 @@ def _take(hub: _Hub, commit: str, file: _HubFile, path: Path, meter: _Meter) -> 
     if not file.is_at(part):
         part.unlink()
         raise TransientDownloadFailed(
-            f"{file.name} from {hub.host} does not match its size and checksum; it was deleted, to be fetched anew."
+            f"{file.name} from {hub.host} does not match its size and checksum; it was deleted and is downloaded again."
         )
     place = path / file.name
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -270,7 +272,7 @@ def _alone(parts: Path, log: Callable[[str], None]) -> Iterator[None]:
         except BlockingIOError:
             raise TransientDownloadFailed(f"Another process is downloading {parts.parent.name}.") from None
         except OSError as error:
-            log(f"Nothing keeps a second download away from {parts.parent}, for its disk has no locks: {error}.")
+            log(f"The disk of {parts.parent} has no file locks, so a second download could start there: {error}.")
         yield
 
 
@@ -289,10 +291,10 @@ def _in_one_sentence(hub: _Hub, models_dir: Path) -> Iterator[None]:
     except requests.RequestException as error:
         raise _no_answer(hub, error) from None
     except UnicodeEncodeError:
-        raise DownloadFailed("HF_TOKEN holds characters that no token has.") from None
+        raise DownloadFailed("HF_TOKEN contains characters that a token can't have; correct or remove it.") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DownloadFailed(f"The disk of {models_dir} is full; what was fetched is kept.") from None
+            raise DownloadFailed(f"The disk of {models_dir} is full; what was downloaded is kept.") from None
         raise DownloadFailed(f"{hub.repository} can't be written to {models_dir}: {error.strerror}.") from None
 
 
@@ -301,25 +303,25 @@ def _refusal(hub: _Hub, status: int) -> DownloadFailed:
         return proxy_refusal(proxy)
     if status in (401, 403):
         return DownloadFailed(
-            f"The hub at {hub.host} refuses {hub.repository} ({status}): it is private or not there; "
-            "set HF_TOKEN to a token that may read it."
+            f"The hub at {hub.host} refuses {hub.repository} ({status}): it is private or does not exist; "
+            "set HF_TOKEN to a token that can read it."
         )
     if status == 404:
         return DownloadFailed(f"The hub at {hub.host} has no {hub.repository} at revision {hub.revision}.")
     if status in (408, 425, 429) or status >= 500:
-        return TransientDownloadFailed(f"The hub at {hub.host} is too busy or out of order ({status}).")
+        return TransientDownloadFailed(f"The hub at {hub.host} is busy or not working ({status}).")
     return DownloadFailed(f"The hub at {hub.host} answered {status} to a request for {hub.repository}.")
 
 
 def _no_answer(hub: _Hub, error: requests.RequestException) -> DownloadFailed:
     if not hub.address.startswith(("http://", "https://")) or not hub.host:
-        return DownloadFailed("HF_ENDPOINT is not the address of a hub, such as https://huggingface.co.")
+        return DownloadFailed("HF_ENDPOINT must be the address of a hub, such as https://huggingface.co.")
     if isinstance(error, requests.exceptions.SSLError):
         return TransientDownloadFailed(
-            f"The certificate of {hub.host} is not trusted here; is this machine's clock right?"
+            f"The certificate of {hub.host} is not trusted on this machine; check that its clock is right."
         )
     if proxy := proxy_for(hub.address):
         return proxy_fault(proxy, hub.host, error)
     if isinstance(error, requests.exceptions.InvalidURL):
-        return DownloadFailed("HF_ENDPOINT is not the address of a hub, such as https://huggingface.co.")
+        return DownloadFailed("HF_ENDPOINT must be the address of a hub, such as https://huggingface.co.")
     return TransientDownloadFailed(f"The hub at {hub.host} can't be reached ({type(error).__name__}).")

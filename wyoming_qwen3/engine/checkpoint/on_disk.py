@@ -81,7 +81,7 @@ def footprint(path: Path) -> int:
     Raises ModelMissing if the checkpoint is not complete.
     """
     if missing := missing_files(path):
-        raise ModelMissing(f"{checkpoint_name(path)} is not whole: it lacks {', '.join(missing)}.")
+        raise ModelMissing(f"{checkpoint_name(path)} is incomplete: it lacks {', '.join(missing)}.")
     return sum(tensor_bytes(path / name) for name in weight_names(path))
 
 
@@ -102,7 +102,7 @@ def check_models_dir(models_dir: Path, *, make: bool = True) -> None:
         why = f"can't be used: {error.strerror}" if make else "does not exist"
         raise InvalidRequest(f"The models folder {models_dir} {why}.") from None
     except PermissionError as error:
-        advice = "name another with --models-dir or --data-dir"
+        advice = "choose another with --models-dir or --data-dir"
         raise InvalidRequest(f"The models folder {models_dir} can't be used: {error.strerror}; {advice}.") from None
     except OSError as error:
         raise InvalidRequest(f"The models folder {models_dir} can't be used: {error.strerror}.") from None

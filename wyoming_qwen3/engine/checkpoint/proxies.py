@@ -25,7 +25,7 @@ def proxy_for(url: str) -> str | None:
 def proxy_refusal(proxy: str) -> DownloadFailed:
     """Return the error for an answer with status 407."""
     return DownloadFailed(
-        f"The proxy {proxy} wants a user and a password (407): put them into its address, as in "
+        f"The proxy {proxy} requires a user name and password (407); put them into its address, as in "
         "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
     )
 
@@ -33,7 +33,7 @@ def proxy_refusal(proxy: str) -> DownloadFailed:
 def proxy_fault(proxy: str, host: str, error: requests.RequestException) -> DownloadFailed:
     """Return the error for a failed request to the hub at `host` through a proxy."""
     if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
-        return DownloadFailed(f"The proxy {proxy} speaks SOCKS, for which the Python package PySocks is missing here.")
+        return DownloadFailed(f"The proxy {proxy} uses SOCKS, which needs the Python package PySocks; install it.")
     if not _is_address(proxy):
         return DownloadFailed(
             f"{proxy} is not the address of a proxy, such as http://proxy:3128 or socks5h://proxy:1080; "

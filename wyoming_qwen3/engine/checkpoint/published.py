@@ -119,7 +119,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer(BPE.from_file(str(path / "vocab.json"), str(path / "merges.txt")))
     except Exception as error:  # the library has no class of its own for what is wrong with a file
-        raise FileError("its vocab.json or merges.txt is missing, cut short or damaged") from error
+        raise FileError("its vocab.json or merges.txt is missing, incomplete or damaged") from error
     tokenizer.normalizer = NFC()
     words = Split(Regex(_PRE_TOKENS), behavior="isolated")
     tokenizer.pre_tokenizer = Sequence([words, ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -138,6 +138,6 @@ def reading(name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ModelFailed(f"{name} could not be loaded: its {Path(error.filename).name} is missing.") from error
     except PermissionError as error:
-        raise ModelFailed(f"{name} could not be loaded: its files may not be read.") from error
+        raise ModelFailed(f"{name} could not be loaded: this program has no permission to read its files.") from error
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelFailed(f"{name} could not be loaded: its files are incomplete or damaged.") from error

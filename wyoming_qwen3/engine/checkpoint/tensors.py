@@ -33,7 +33,7 @@ class TensorFiles(Mapping[str, Tensor]):
             except FileNotFoundError as error:
                 raise FileError(f"its {file.name} is missing") from error
             except SafetensorError as error:
-                raise FileError(f"its {file.name} is cut short or damaged") from error
+                raise FileError(f"its {file.name} is incomplete or damaged") from error
 
     def __getitem__(self, name: str) -> Tensor:
         with safe_open(self._homes[name], framework="pt") as content:
@@ -70,5 +70,7 @@ class TensorReader:
         if tensor is None:
             raise TensorError(f"its tensor {self.prefix}{name} is missing")
         if tensor.shape != shape:
-            raise TensorError(f"its tensor {self.prefix}{name} is {list(tensor.shape)} and not {list(shape)}")
+            raise TensorError(
+                f"its tensor {self.prefix}{name} has the shape {list(tensor.shape)} instead of {list(shape)}"
+            )
         return tensor

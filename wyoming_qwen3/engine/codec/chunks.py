@@ -65,7 +65,7 @@ class Codec:
         """
         config = self.published.config
         if codes.ndim != 2 or not len(codes) or codes.shape[1] != config.num_quantizers:
-            raise InvalidRequest(f"Codes must be one frame or more of {config.num_quantizers} codes each.")
+            raise InvalidRequest(f"Codes must be at least one frame of {config.num_quantizers} codes.")
         if codes.min() < 0 or codes.max() >= config.codebook_size:
             raise InvalidRequest(f"Each code must be between 0 and {config.codebook_size - 1}.")
         return torch.tensor(codes, dtype=torch.int64, device=self.device)

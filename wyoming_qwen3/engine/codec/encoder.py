@@ -30,7 +30,7 @@ def clone_prompt(
         raise InvalidRequest("Only a Base checkpoint can clone a voice.")
     text = None if reference.text is None else reference.text.strip()
     if text == "":
-        raise InvalidRequest("The text of the reference clip is empty; leave it out to clone the timbre alone.")
+        raise InvalidRequest("The text of the reference clip is empty; leave it out to clone only the timbre.")
     samples = _checked(reference.samples)
     if len(samples) < _MIN_SECONDS * reference.sample_rate:
         raise InvalidRequest(f"A reference clip must last at least {_MIN_SECONDS} seconds.")
@@ -49,7 +49,7 @@ def encode_clip(codec: PublishedCodec, samples: FloatArray, sample_rate: int, de
     the clip is empty, not mono or not finite, and ModelFailed if the tokenizer can't be read.
     """
     if not np.size(samples):
-        raise InvalidRequest("A clip without samples can't be encoded.")
+        raise InvalidRequest("The clip has no samples; it needs at least one to be encoded.")
     return _codes(codec, _checked(samples), sample_rate, device)
 
 
@@ -61,7 +61,7 @@ def _codes(codec: PublishedCodec, samples: FloatArray, sample_rate: int, device:
 def _checked(samples: FloatArray) -> FloatArray:
     samples = np.asarray(samples, dtype=np.float32)
     if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise InvalidRequest("A clip must be mono and hold finite numbers only.")
+        raise InvalidRequest("A clip must be mono, and all its samples must be finite numbers.")
     return samples
 
 

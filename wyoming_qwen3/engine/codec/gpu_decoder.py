@@ -90,7 +90,7 @@ def static_codec(decoder: CodecDecoder, graphs: Graphs, streams: Streams | None 
     try:
         return StaticCodec(decoder, graphs, streams)
     except (CaptureFailed, torch.OutOfMemoryError) as error:
-        _LOGGER.warning("Decoding sound without CUDA graphs, more slowly: %s", reason(error))
+        _LOGGER.warning("Decoding audio without CUDA graphs, which is slower: %s", reason(error))
         return StaticCodec(decoder, Direct(), streams)
 
 

@@ -60,7 +60,7 @@ class CodecWeights:
 
     def __init__(self, read: TensorReader, config: CodecConfig, kernels: Kernels | None) -> None:
         if config.hidden_act != "silu":
-            raise ModelFailed("The codec has an activation that is not supported.")
+            raise ModelFailed("The codec has an activation function that is not supported.")
         self._read = read
         self._config = config
         self._kernels = kernels

@@ -119,7 +119,7 @@ class Host:
         try:
             self._serve()
         except Exception:
-            _LOGGER.exception("The engine can't go on")
+            _LOGGER.exception("The engine process stops because of an error")
             os._exit(1)
 
     def _read(self) -> None:
@@ -127,7 +127,7 @@ class Host:
             while (message := wire.receive_blocking(self._pipe)) is not None:
                 self._inbox.put(message)
         except Exception:
-            _LOGGER.exception("The engine can't read any more")
+            _LOGGER.exception("The engine process stops because it can't read from the server")
             os._exit(1)
         os._exit(0)
 
@@ -228,7 +228,7 @@ class Host:
 
     def _ask_engine(self, row: int, action: Callable[[], _Done], otherwise: _Done) -> _Done:
         """Call the engine for a row and return its answer; an error ends only this row, and returns `otherwise`."""
-        answer = self._attempt(action, "The engine could not take this in")
+        answer = self._attempt(action, "The engine could not process this request")
         if not isinstance(answer, SpeechError):
             return answer
         self._deliver(wire.Failed(row, answer))
@@ -267,7 +267,7 @@ class Host:
                 self._seats[row].send(len(samples) // 4, time.monotonic())
             case wire.Ended(row) | wire.Failed(row):
                 del self._seats[row]
-                self._attempt(partial(self._engine.cancel, row), "A row could not be forgotten")  # it is over anyway
+                self._attempt(partial(self._engine.cancel, row), "A row could not be dropped")  # it is over anyway
         self._send(output)
 
     def _send(self, message: wire.FromEngine) -> None:

@@ -61,16 +61,16 @@ class StandbyEngine:
         if not isinstance(opening, Submit):
             _no_checkpoints()
         if opening.live:
-            raise EngineFailed("The standby voice takes whole texts only.")
+            raise EngineFailed("The standby voice accepts complete texts only.")
         self._rows[opening.row] = self._speak(opening.text)
 
     def feed(self, row: int, text: str) -> NoReturn:  # noqa: ARG002
         """Raise EngineFailed: there are no live rows."""
-        raise EngineFailed("The standby voice takes whole texts only.")
+        raise EngineFailed("The standby voice accepts complete texts only.")
 
     def finish(self, row: int) -> NoReturn:  # noqa: ARG002
         """Raise EngineFailed: there are no live rows."""
-        raise EngineFailed("The standby voice takes whole texts only.")
+        raise EngineFailed("The standby voice accepts complete texts only.")
 
     def cancel(self, row: int) -> None:
         """Drop a row; does nothing if there is none of this number."""

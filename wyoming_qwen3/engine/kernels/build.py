@@ -92,7 +92,9 @@ def find_compiler() -> str:
     """Return the path of a C++ compiler. Raises EngineFailed if there is none."""
     compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
-        raise EngineFailed("There is no C++ compiler to compile the CPU kernels with: apt-get install g++ brings one.")
+        raise EngineFailed(
+            "There is no C++ compiler for the CPU kernels. Install one, for example with apt-get install g++."
+        )
     return compiler
 
 

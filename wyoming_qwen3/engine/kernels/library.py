@@ -62,12 +62,12 @@ class Kernels:
         library.read_through.argtypes = [c_void_p, c_void_p, c_int64, POINTER(c_uint64)]
         self.kind: str = library.kind().decode()
         if not library.allowed():
-            raise OSError(f"the system does not let programs use what {self.kind} needs")
+            raise OSError(f"the system does not allow programs to use the instructions that {self.kind} needs")
         self.threads = threads
         self._library = library
         self._crew = library.crew_new(threads)
         if not self._crew:
-            raise OSError(f"the system has no {threads} threads for them")
+            raise OSError(f"the system can't start {threads} threads")
 
     def _call(self, function: Callable[..., int], *arguments: object) -> None:
         if function(self._crew, *arguments):

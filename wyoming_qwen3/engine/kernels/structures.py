@@ -181,7 +181,7 @@ def check_layouts(library: ctypes.CDLL) -> None:
             place = getattr(mirrored, name)
             ours[_full(mirrored.__name__.removesuffix("Struct"), name)] = place.offset, place.size
     if differing := sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)):
-        raise OSError(f"the library lays out in another way: {', '.join(differing)}")
+        raise OSError(f"the memory layout differs between the library and structures.py: {', '.join(differing)}")
 
 
 def _full(structure: str, name: str) -> str:

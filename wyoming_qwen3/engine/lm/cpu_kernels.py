@@ -132,7 +132,7 @@ class QuantizedPredictor:
         Raises ValueError if `hidden` is not finite: the kernels would then draw a code outside their tables.
         """
         if not hidden.isfinite().all():
-            raise ValueError("The talker's state is not finite.")
+            raise ValueError("The talker's state has numbers that are not finite.")
         warps = [sampler.choice.predictor for sampler in samplers]
         layouts = [structures.WarpStruct(warp.temperature, warp.top_p, warp.top_k) for warp in warps]
         uniforms = torch.stack([torch.rand(self.codebooks - 1, generator=sampler.generator) for sampler in samplers])

@@ -103,7 +103,7 @@ def packed_tensors(published: Published, bits: int) -> Tensors:
         draft.replace(file)
     except OSError as error:  # such as a full disk or a read-only folder
         draft.unlink(missing_ok=True)
-        _LOGGER.warning("The rounded weights can't be kept in %s, so each start takes longer: %s", path, error)
+        _LOGGER.warning("The rounded weights can't be saved in %s, so each start takes longer: %s", path, error)
     return tensors
 
 
@@ -212,7 +212,7 @@ def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _LOGGER.warning("%s can't be read, and is made anew: %s", file, error)
+        _LOGGER.warning("%s can't be read and is created again: %s", file, error)
         return None
 
 

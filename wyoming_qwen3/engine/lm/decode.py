@@ -131,7 +131,7 @@ class Row:
         self._take(self._tokenizer.finish())
         self.text_finished = True
         if not self.text_tokens:
-            raise InvalidRequest("The text is empty; nothing can be spoken.")
+            raise InvalidRequest("The text is empty; there is nothing to speak.")
 
     def take_new_ids(self) -> list[int]:
         """Return the ids of settled text tokens that were not taken before."""

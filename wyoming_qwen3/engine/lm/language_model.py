@@ -53,7 +53,7 @@ def load_static(published: Published, device: str, dtype: torch.dtype, graphs: G
     try:
         decoder = StaticDecoder(published, loaded.decoder.model, graphs)
     except (CaptureFailed, torch.OutOfMemoryError) as error:
-        _LOGGER.warning("Speaking without CUDA graphs, several times slower: %s", reason(error))
+        _LOGGER.warning("Generating speech without CUDA graphs, which is several times slower: %s", reason(error))
         return loaded
     return LoadedLanguageModel(published, decoder, loaded.footprint + decoder.slots.footprint)
 

@@ -85,7 +85,9 @@ def prepare(published: Published, request: SpeechRequest) -> Voicing:
     voice = request.voice
     instruct = (request.instruct or "").strip()
     if instruct and not published.follows_instructions:
-        raise InstructionsNotSupported("This checkpoint can't follow an instruction; leave it out or use a 1.7B one.")
+        raise InstructionsNotSupported(
+            "This checkpoint does not follow instructions; leave them out, or use a 1.7B checkpoint."
+        )
     language_id = _language_id(config, request.language)
     if published.kind == "custom_voice" and isinstance(voice, Speaker):
         if voice.id not in config.spk_id:
@@ -128,7 +130,7 @@ class PromptBuilder:
         then. Raises InvalidRequest if `text_ids` is empty.
         """
         if not text_ids:
-            raise InvalidRequest("The text is empty; nothing can be spoken.")
+            raise InvalidRequest("The text is empty; there is nothing to speak.")
         talker = self._talker
         begin, end, pad = talker.embed_text(self._mark_ids).chunk(3)
         codec, start = self._codec_prefix(voicing)
@@ -212,7 +214,7 @@ def _reference_ids(published: Published, voice: ClonePrompt) -> tuple[int, ...]:
     if voice.codes is None or voice.text is None:
         return ()
     if voice.codes.ndim != 2 or voice.codes.shape[1] != config.num_code_groups:
-        raise InvalidRequest(f"The codes of a cloned voice must be {config.num_code_groups} for each frame.")
+        raise InvalidRequest(f"The codes of a cloned voice must have {config.num_code_groups} codes in each frame.")
     ids = encode(published.tokenizer, voice.text.strip())
     if not ids:
         raise InvalidRequest("The text of the reference clip is empty.")
