@@ -190,8 +190,8 @@ def _warm_text(guesser: LanguageGuesser) -> None:
     """Use text processing once, so that the first request does not wait for what is loaded on first use."""
     guesser.guess("Ready.")
     script = Script()
-    script.feed("**Ready**, see [this](https://example.com).")
-    script.finish()
+    script.add_text("**Ready**, see [this](https://example.com).")
+    script.end_text()
 
 
 async def _serve(settings: Settings) -> None:

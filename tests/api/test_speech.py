@@ -418,7 +418,7 @@ def test_the_standby_voice_speaks_for_clients_that_chose_no_model(bare: Server, 
     with OpenAI(base_url=f"{bare.url}/v1", api_key=KEY, max_retries=0) as client:
         answer = client.audio.speech.with_raw_response.create(**wish(**fields))
         assert decoded(answer.content).size > 24_000
-        assert (answer.headers["X-Model-Used"], answer.headers["X-Voice"]) == ("standby", "Ryan")
+        assert (answer.headers["X-Model-Used"], answer.headers["X-Voice"]) == ("standby", "Aiden")
         warning = answer.headers["X-Warning"]
         assert warning.startswith("The standby voice spoke, because Qwen3-TTS-12Hz-0.6B-CustomVoice is")
         assert ("The instructions were left out." in warning) == ("instructions" in fields)

@@ -63,13 +63,13 @@ async def test_what_is_being_written_is_left_out(data: Path, tmp_path: Path) -> 
     history = history_of(data)
     await history.open()
     recording = history.begin()
-    recording.feed(noise(0.1))
+    recording.add(noise(0.1))
     await until(lambda: bool(parts(data)))
     with new_folder(data / "store/voices/made") as folder:
         write_file(folder / "voice.json", b"{}")
         begun = sorted(path.name for path in data.rglob("*.part*"))
         await asyncio.to_thread(back_up, data, tmp_path / "backup.tar")
-    recording.finish(FACTS)
+    recording.store(FACTS)
     await history.get(recording.id)
     await history.close()
     restored = await asyncio.to_thread(restore, tmp_path / "backup.tar", tmp_path / "restored")
@@ -85,12 +85,12 @@ async def test_no_backup_fails_while_speech_is_recorded(data: Path, tmp_path: Pa
     for _ in range(10):
         recordings = [history.begin() for _ in range(3)]
         for recording in recordings:
-            recording.feed(noise(0.1))
+            recording.add(noise(0.1))
         await until(lambda: len(parts(data)) == 3)
 
         async def finish(recordings: Sequence[Recording] = recordings) -> None:
             for recording in recordings:
-                recording.finish(FACTS)
+                recording.store(FACTS)
                 await history.get(recording.id)
 
         def look(path: Path) -> None:

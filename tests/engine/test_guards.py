@@ -14,7 +14,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import RunawaySpeech
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engine.guards import KEPT_SECONDS, LOOP_FRAMES, Ear, another_try, find_fault
+from wyoming_qwen3.engine.guards import KEPT_SECONDS, LOOP_FRAMES, AudioGuard, another_try, find_fault
 from wyoming_qwen3.engine.lm import decode
 from wyoming_qwen3.engine.native import NativeEngine
 from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Fault, Guarded, Submit
@@ -32,16 +32,16 @@ def silence(seconds: float) -> FloatArray:
     return sound(seconds, 1e-4)
 
 
-def heard(ear: Ear, samples: FloatArray, frames: int = 1) -> list[FloatArray]:
-    """What an ear lets pass of each chunk, and the rest."""
+def heard(guard: AudioGuard, samples: FloatArray, frames: int = 1) -> list[FloatArray]:
+    """What a guard lets pass of each chunk, and the rest."""
     chunks = [samples[at : at + frames * FRAME] for at in range(0, samples.size, frames * FRAME)]
-    return [*map(ear.hear, chunks), ear.rest()]
+    return [*map(guard.check, chunks), guard.rest()]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 4])
 def test_sound_passes_as_it_is_and_at_once(frames: int) -> None:
     samples = np.concatenate([sound(0.8), silence(2.24), sound(0.8)])
-    passed = heard(Ear(), samples, frames)
+    passed = heard(AudioGuard(), samples, frames)
     assert [chunk.size for chunk in passed[:-1]] == [frames * FRAME] * (samples.size // FRAME // frames)
     np.testing.assert_array_equal(np.concatenate(passed), samples)
 
@@ -49,13 +49,13 @@ def test_sound_passes_as_it_is_and_at_once(frames: int) -> None:
 @pytest.mark.parametrize("lead", [0.0, 0.02, 0.08, 0.1])
 def test_a_short_silence_before_speech_is_left(lead: float) -> None:
     samples = np.concatenate([silence(lead), sound(1.6 - lead)])
-    np.testing.assert_array_equal(np.concatenate(heard(Ear(), samples)), samples)
+    np.testing.assert_array_equal(np.concatenate(heard(AudioGuard(), samples)), samples)
 
 
 @pytest.mark.parametrize("lead", [0.12, 0.16, 0.74, 1.9])
 def test_a_long_silence_before_speech_is_cut_to_a_tenth_of_a_second(lead: float) -> None:
     samples = np.concatenate([silence(lead), sound(2.4 - lead)])
-    passed = heard(Ear(), samples)
+    passed = heard(AudioGuard(), samples)
     first = int(lead * SAMPLE_RATE) // FRAME
     assert [chunk.size for chunk in passed[:first]] == [0] * first
     assert passed[first].size > 0  # not a frame later than there is something to hear
@@ -66,13 +66,13 @@ def test_a_long_silence_before_speech_is_cut_to_a_tenth_of_a_second(lead: float)
 
 def test_what_is_quiet_but_no_silence_is_sound() -> None:
     whisper = sound(0.8, 0.002)  # -54 dBFS
-    np.testing.assert_array_equal(np.concatenate(heard(Ear(), whisper)), whisper)
-    assert not any(chunk.size for chunk in heard(Ear(), silence(0.8))[:-1])
+    np.testing.assert_array_equal(np.concatenate(heard(AudioGuard(), whisper)), whisper)
+    assert not any(chunk.size for chunk in heard(AudioGuard(), silence(0.8))[:-1])
 
 
 def test_samples_that_are_no_numbers_are_not_held_back() -> None:
     broken = np.full(FRAME, np.nan, np.float32)
-    assert Ear().hear(broken).size == FRAME
+    assert AudioGuard().check(broken).size == FRAME
 
 
 @pytest.mark.parametrize(
@@ -88,42 +88,42 @@ def test_samples_that_are_no_numbers_are_not_held_back() -> None:
     ],
 )
 def test_what_falls_silent_is_mute(samples: FloatArray, mute: bool) -> None:
-    ear = Ear(leading=2.0)
-    heard(ear, samples, 1)
-    assert ear.mute == mute
+    guard = AudioGuard(leading=2.0)
+    heard(guard, samples, 1)
+    assert guard.mute == mute
 
 
 def test_what_is_of_use_as_a_whole_passes_at_the_end() -> None:
     samples = np.concatenate([silence(0.8), sound(0.8)])
-    ear = Ear(whole=True)
-    *chunks, rest = heard(ear, samples, 4)
+    guard = AudioGuard(whole=True)
+    *chunks, rest = heard(guard, samples, 4)
     assert not any(chunk.size for chunk in chunks)
     np.testing.assert_array_equal(rest, samples[round(0.7 * SAMPLE_RATE) :])
-    assert ear.passed
+    assert guard.passed
 
 
-def ear(*samples: FloatArray) -> Ear:
-    made = Ear(leading=2.0)
+def guard(*samples: FloatArray) -> AudioGuard:
+    made = AudioGuard(leading=2.0)
     for chunk in samples:
-        made.hear(chunk)
+        made.check(chunk)
     return made
 
 
 @pytest.mark.parametrize(
     ("ending", "repeated", "listener", "fault"),
     [
-        (None, LOOP_FRAMES, ear(sound(0.8)), None),
-        (None, LOOP_FRAMES + 1, ear(sound(0.8)), "loop"),
-        ("eos", LOOP_FRAMES + 1, ear(sound(0.8)), None),
-        ("limit", 1, ear(sound(0.8)), "limit"),
-        (None, 1, ear(silence(0.8)), None),
-        (None, 1, ear(silence(2.4)), "silence"),
-        (None, 1, ear(sound(0.8), silence(4.8)), "silence"),
-        ("eos", 1, ear(silence(0.8)), "silence"),
-        ("eos", 1, ear(sound(0.8), silence(3.2)), None),
+        (None, LOOP_FRAMES, guard(sound(0.8)), None),
+        (None, LOOP_FRAMES + 1, guard(sound(0.8)), "loop"),
+        ("eos", LOOP_FRAMES + 1, guard(sound(0.8)), None),
+        ("limit", 1, guard(sound(0.8)), "limit"),
+        (None, 1, guard(silence(0.8)), None),
+        (None, 1, guard(silence(2.4)), "silence"),
+        (None, 1, guard(sound(0.8), silence(4.8)), "silence"),
+        ("eos", 1, guard(silence(0.8)), "silence"),
+        ("eos", 1, guard(sound(0.8), silence(3.2)), None),
     ],
 )
-def test_faults(ending: decode.Ending | None, repeated: int, listener: Ear, fault: Fault | None) -> None:
+def test_faults(ending: decode.Ending | None, repeated: int, listener: AudioGuard, fault: Fault | None) -> None:
     assert find_fault(ending, repeated, listener) == fault
 
 

@@ -195,13 +195,13 @@ def break_codec(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
 
 
 def break_ear(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
-    ear = engine._speeches[BAD].ear
-    patch.setattr(ear, "hear", raising(ear.hear, lambda _: True, after=1))
+    guard = engine._speeches[BAD].guard
+    patch.setattr(guard, "check", raising(guard.check, lambda _: True, after=1))
 
 
 def break_end(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
-    ear = engine._speeches[BAD].ear
-    patch.setattr(ear, "rest", raising(ear.rest, lambda: True))
+    guard = engine._speeches[BAD].guard
+    patch.setattr(guard, "rest", raising(guard.rest, lambda: True))
 
 
 def slots_of(engine: NativeEngine) -> Slots:
@@ -248,9 +248,9 @@ def test_an_error_costs_its_own_row(
         admit(engine, row, "" if later and row == BAD else text, live=later)
     break_it(engine, monkeypatch)
     if later:
-        engine.feed(BAD, TEXTS[BAD])
+        engine.add_text(BAD, TEXTS[BAD])
         for row in TEXTS:
-            engine.finish(row)
+            engine.end_text(row)
     assert_costs_one_row(engine, outputs(engine, *TEXTS), golden)
 
 

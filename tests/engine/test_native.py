@@ -164,7 +164,7 @@ def everything(engine: NativeEngine, voices: dict[int, Voice]) -> dict[int, list
 def test_first_words_are_heard_before_the_next_have_come(over_slots: NativeEngine) -> None:
     """A frame that was begun is not kept back while its row waits for text."""
     over_slots.admit(Submit(1, CUSTOM, SpeechRequest(RYAN, sampling=GREEDY), "The front ", live=True, credit=0))
-    over_slots.feed(1, "door is ")
+    over_slots.add_text(1, "door is ")
     heard = []
     while not over_slots.waiting(1):
         heard += list(over_slots.step([1]))
@@ -214,8 +214,8 @@ def test_what_was_spent_is_what_upstream_counts(
     request = SpeechRequest(RYAN, find_language("english"), sampling=GREEDY)
     engine.admit(Submit(1, CUSTOM, request, " The front d" if live else f" {text}\n", live=live, credit=0))
     if live:
-        engine.feed(1, "oor is open. ")
-        engine.finish(1)
+        engine.add_text(1, "oor is open. ")
+        engine.end_text(1)
     *_, ended = outputs(engine, 1)
     options = {"do_sample": False, "subtalker_dosample": False, "non_streaming_mode": not live}
     (samples,), _ = golden.generate_custom_voice(text, "ryan", "english", **options)

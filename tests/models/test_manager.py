@@ -196,7 +196,7 @@ async def test_live_text_that_stays_empty_ends_its_own_row_alone(make_manager: M
     async with manager.use(CUSTOM):
         engine = worker.pid
         with worker.submit(CUSTOM, SpeechRequest(SPEAKERS[5]), " ", live=True) as row:
-            row.finish()
+            row.end_text()
             with pytest.raises(InvalidRequest, match="empty"):
                 await anext(row)
         assert (await speak(worker, CUSTOM, SPEAKERS[5])).size > 0
@@ -210,14 +210,14 @@ async def test_live_text_is_spoken_while_it_comes(make_manager: MakeManager) -> 
     words = "The front door is open and the light is on in the kitchen".split(" ")
     async with manager.use(CUSTOM):
         with worker.submit(CUSTOM, request, " ".join(words), live=True) as row:
-            row.finish()
+            row.end_text()
             whole = np.concatenate([chunk async for chunk in row])
         with worker.submit(CUSTOM, request, "", live=True) as row:
             chunks = []
             for word in words[:8]:
-                row.feed(word + " ")
+                row.add_text(word + " ")
             chunks.append(await anext(row))
-            row.feed(" ".join(words[8:]))
-            row.finish()
+            row.add_text(" ".join(words[8:]))
+            row.end_text()
             chunks += [chunk async for chunk in row]
     np.testing.assert_allclose(np.concatenate(chunks), whole, atol=1e-5)

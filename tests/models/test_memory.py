@@ -96,8 +96,8 @@ class House:
 
     async def speak(self, request: SpeechRequest = REQUEST) -> tuple[Report, int]:
         async with self.services.synthesizer.open(request, "test") as session:
-            session.feed("The front door is open, and the light is on in the kitchen.")
-            session.finish()
+            session.add_text("The front door is open, and the light is on in the kitchen.")
+            session.end_text()
             size = sum([chunk.size async for chunk in session])
         return session.report, size
 

@@ -90,8 +90,8 @@ async def listen(sound: Conversation | SpeechSession) -> FloatArray:
 
 async def alone(stage: Stage, line: ConversationTurn) -> FloatArray:
     session = stage.open(line.request, "test")
-    session.feed(line.text)
-    session.finish()
+    session.add_text(line.text)
+    session.end_text()
     return await listen(session)
 
 

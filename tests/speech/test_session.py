@@ -61,9 +61,9 @@ class Watched(Worker):
             record.clear()
         self._chunks = 0
 
-    def _hear(self, message: wire.FromEngine) -> None:
+    def _receive(self, message: wire.FromEngine) -> None:
         self._chunks += isinstance(message, wire.Audio)
-        super()._hear(message)
+        super()._receive(message)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -84,8 +84,8 @@ def worker(services: Services) -> Watched:
 
 def opened(services: Services, text: str = TEXT, **more: Any) -> SpeechSession:
     session = services.synthesizer.open(RYAN, "test", **more)
-    session.feed(text)
-    session.finish()
+    session.add_text(text)
+    session.end_text()
     return session
 
 
@@ -121,10 +121,10 @@ async def test_while_text_comes_a_piece_is_begun_when_the_one_before_is_made(
 ) -> None:
     """So it is as long as it can be."""
     async with services.synthesizer.open(RYAN, "test") as session, asyncio.timeout(HANG_SECONDS):
-        session.feed(TEXT)
+        session.add_text(TEXT)
         async for _ in session:
             if worker.unmade == [1, 1, 1]:
-                session.finish()
+                session.end_text()
     assert worker.unmade[:3] == [1, 1, 1]
     assert len(worker.unmade) == 5
 
@@ -156,8 +156,8 @@ async def test_four_who_ask_at_once_are_all_heard_before_any_is_through(services
 
     async def hear(number: int) -> None:
         async with services.synthesizer.open(replace(RYAN, sampling=Sampling(seed=number)), "test") as session:
-            session.feed(TEXT)
-            session.finish()
+            session.add_text(TEXT)
+            session.end_text()
             async for _ in session:
                 if f"first {number}" not in events:
                     events.append(f"first {number}")
@@ -173,7 +173,7 @@ async def test_who_waits_for_text_holds_neither_a_place_nor_a_checkpoint(service
     whole = await listen(opened(services, "One door. Two doors."))
     async with services.synthesizer.open(RYAN, "test") as session, asyncio.timeout(HANG_SECONDS):
         chunks = aiter(session)
-        session.feed("One door. ")
+        session.add_text("One door. ")
         heard = [await anext(chunks)]
         going_on = asyncio.create_task(anext(chunks))
         while services.admission.active or services.models._books.find(CUSTOM_VOICE).users:
@@ -182,8 +182,8 @@ async def test_who_waits_for_text_holds_neither_a_place_nor_a_checkpoint(service
                 going_on = asyncio.create_task(anext(chunks))
             await asyncio.sleep(0.01)
         await services.models.unload(CUSTOM_VOICE)
-        session.feed("Two doors.")
-        session.finish()
+        session.add_text("Two doors.")
+        session.end_text()
         heard += [await going_on, *[chunk async for chunk in chunks]]
     assert session.report.outcome == "whole"
     assert np.concatenate(heard).size > 0.5 * whole.size
@@ -193,7 +193,7 @@ async def test_who_waits_for_text_holds_neither_a_place_nor_a_checkpoint(service
 async def test_text_that_neither_goes_on_nor_ends_is_an_error(services: Services, worker: Watched) -> None:
     session = services.synthesizer.open(RYAN, "test")
     session._incoming._timeout = 0.05
-    session.feed("One door.")
+    session.add_text("One door.")
     with pytest.raises(TextTimeout):
         await listen_all(session)
     await settled(services, worker)

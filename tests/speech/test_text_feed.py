@@ -28,7 +28,7 @@ def feed(clock: Clock, *arrivals: float) -> list[int]:
     text, pauses = TextFeed(), []
     for number, wait in enumerate(arrivals):
         clock.now += wait
-        text.feed("x")
+        text.add("x")
         while text.waiting:
             if text.take() is None:
                 pauses.append(number)
@@ -55,7 +55,7 @@ def test_a_pause_is_longer_than_the_waits_before_it(
 
 async def test_text_that_does_not_come_is_an_error() -> None:
     text = TextFeed(timeout=0.01)
-    text.feed("x")
+    text.add("x")
     text.take()
     with pytest.raises(TextTimeout, match=r"No text and no end of it came for 0\.01 seconds"):
         await text.wait(for_pause=False)
@@ -63,7 +63,7 @@ async def test_text_that_does_not_come_is_an_error() -> None:
 
 async def test_a_pause_counts_from_the_last_text(clock: Clock) -> None:
     text = TextFeed()
-    text.feed("x")
+    text.add("x")
     text.take()
     clock.now += 1.0
     assert await text.wait(for_pause=True)
@@ -71,8 +71,8 @@ async def test_a_pause_counts_from_the_last_text(clock: Clock) -> None:
 
 async def test_the_end_ends_the_wait() -> None:
     text = TextFeed()
-    text.feed("x" * 450)
+    text.add("x" * 450)
     assert [len(text.take() or "") for _ in range(3)] == [200, 200, 50]
-    text.finish()
+    text.end()
     assert text.finished.is_set()
     assert not text.waiting

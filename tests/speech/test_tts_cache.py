@@ -382,8 +382,8 @@ async def test_where_there_is_the_standby_voice_alone_qwen3_never_speaks(tmp_pat
 
 async def speak(synthesizer: Synthesizer) -> None:
     async with synthesizer.open(SpeechRequest(SPEAKERS[0]), "wyoming") as session:
-        session.feed("Hello.")
-        session.finish()
+        session.add_text("Hello.")
+        session.end_text()
         async for _ in session:
             pass
 

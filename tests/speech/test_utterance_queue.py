@@ -58,7 +58,7 @@ async def say(tmp_path: Path) -> AsyncIterator[Callable[..., Said]]:
 
     def open_one(name: str, error: Exception | None = None, *, held: bool = False) -> Said:
         session = services.synthesizer.open(SpeechRequest(SPEAKERS[0]), "test")
-        session.finish()
+        session.end_text()
         said = Said(name, session, error)
         if not held:
             said.held.set()

@@ -41,8 +41,8 @@ def designer(tmp_path: Path) -> VoiceDesigner:
 def test_there_is_something_to_say_in_every_language(language: Language | None) -> None:
     """In one piece, two sentences of some seven seconds."""
     script = Script()
-    script.feed(sample_text(language))
-    script.finish()
+    script.add_text(sample_text(language))
+    script.end_text()
     (piece,) = iter(script.take, None)
     assert isinstance(piece, SpokenPiece)
     assert piece.text[-1] in "?？。"

@@ -29,20 +29,20 @@ def spoken(text: str, size: int, max_chars: int = 1000) -> list[str | float]:
     script = LiveScript(max_chars=max_chars)
     segments = []
     for start in range(0, len(text), size):
-        script.feed(text[start : start + size])
+        script.add_text(text[start : start + size])
         segments += take_all(script)
-    script.finish()
+    script.end_text()
     return stretches(segments + take_all(script))
 
 
 def test_words_are_there_before_their_sentence_is_complete() -> None:
     script = LiveScript()
-    script.feed("The front door ")
+    script.add_text("The front door ")
     assert stretches(take_all(script)) == ["The front door"]
-    script.feed("is op")
+    script.add_text("is op")
     assert stretches(take_all(script)) == [" is"]
-    script.feed("en.")
-    script.finish()
+    script.add_text("en.")
+    script.end_text()
     assert stretches(take_all(script)) == [" open."]
     assert script.done
 
@@ -72,11 +72,11 @@ def test_long_text_is_parted_at_a_sentence() -> None:
 
 def test_a_pause_in_the_text_lets_the_last_words_be_spoken() -> None:
     script = LiveScript()
-    script.feed("I'll turn on the lights")
+    script.add_text("I'll turn on the lights")
     assert script.unflushed
     script.flush()
     assert stretches(take_all(script)) == ["I'll turn on the lights.", 0.0]
     assert not script.unflushed
-    script.feed("The lights are on.")
-    script.finish()
+    script.add_text("The lights are on.")
+    script.end_text()
     assert stretches(take_all(script)) == ["The lights are on."]

@@ -22,8 +22,8 @@ def speak(*pieces: str, ssml: bool = False, max_chars: int = 300) -> list[str | 
     """What is taken when all text is known."""
     script = Script(ssml=ssml, max_chars=max_chars)
     for piece in pieces:
-        script.feed(piece)
-    script.finish()
+        script.add_text(piece)
+    script.end_text()
     taken = drain(script)
     assert script.done
     return taken
@@ -49,31 +49,31 @@ def test_a_long_sentence_is_cut_at_clauses_then_spaces() -> None:
 
 def test_the_first_piece_is_a_clause_while_text_still_comes() -> None:
     script = Script()
-    script.feed("Good morning everyone")
+    script.add_text("Good morning everyone")
     assert script.take() is None
-    script.feed(", the lights are")
+    script.add_text(", the lights are")
     assert script.take() == SpokenPiece("Good morning everyone,")
-    script.feed(" on, and the doors are closed, too")
+    script.add_text(" on, and the doors are closed, too")
     assert script.take() is None
-    script.feed(". Good")
-    script.feed("bye now. And")
-    script.feed(" so")
+    script.add_text(". Good")
+    script.add_text("bye now. And")
+    script.add_text(" so")
     assert script.take() == SpokenPiece("the lights are on, and the doors are closed, too. Goodbye now.")
-    script.finish()
+    script.end_text()
     assert script.take() == SpokenPiece("And so")
     assert script.done
 
 
 def test_the_first_piece_is_whole_sentences_where_there_are() -> None:
     script = Script()
-    script.feed("Yes. I have turned the lights on, and now")
+    script.add_text("Yes. I have turned the lights on, and now")
     assert drain(script) == ["Yes."]
 
 
 def test_a_long_sentence_is_not_waited_for() -> None:
     script = Script(max_chars=40)
     for _ in range(30):
-        script.feed("word ")
+        script.add_text("word ")
     assert drain(script) == ["word word word word word word word word"] * 3
 
 
@@ -100,21 +100,21 @@ def test_a_pause_in_the_text_ends_a_sentence_and_what_follows_begins_anew(
     before: str, after: str, pieces: list[str | float]
 ) -> None:
     script = Script()
-    script.feed(before)
+    script.add_text(before)
     taken = drain(script)
     assert script.unflushed
     script.flush()
     taken += drain(script)
     assert not script.unflushed
-    script.feed(after)
-    script.finish()
+    script.add_text(after)
+    script.end_text()
     taken += drain(script)
     assert taken == pieces
 
 
 def test_flush_of_nothing_speakable_says_nothing() -> None:
     script = Script()
-    script.feed("*** 😀 ...")
+    script.add_text("*** 😀 ...")
     script.flush()
     assert script.take() is None
     assert not script.unflushed
@@ -122,9 +122,9 @@ def test_flush_of_nothing_speakable_says_nothing() -> None:
 
 def test_text_before_a_pause_can_be_spoken_at_once() -> None:
     script = Script()
-    script.feed("Wait for it [pause:1")
+    script.add_text("Wait for it [pause:1")
     assert script.take() is None
-    script.feed("s] now")
+    script.add_text("s] now")
     assert drain(script) == ["Wait for it", 1.0]
 
 
@@ -165,8 +165,8 @@ def test_blocks_are_sentences() -> None:
 @pytest.mark.parametrize("ssml", [False, True])
 def test_nothing_to_say_is_done_at_once(text: str, ssml: bool) -> None:
     script = Script(ssml=ssml)
-    script.feed(text if not ssml else text.replace("code", "").replace("http://a.b", ""))
-    script.finish()
+    script.add_text(text if not ssml else text.replace("code", "").replace("http://a.b", ""))
+    script.end_text()
     assert script.done
     assert script.take() is None
 
@@ -180,10 +180,10 @@ def test_a_text_without_spaces_is_cut_into_pieces(letter: str) -> None:
 
 def test_feeding_after_the_end_is_refused() -> None:
     script = Script()
-    script.finish()
-    script.finish()
+    script.end_text()
+    script.end_text()
     with pytest.raises(SpeechError, match="finished"):
-        script.feed("more")
+        script.add_text("more")
 
 
 def test_a_limit_below_one_is_refused() -> None:
@@ -224,10 +224,10 @@ def test_pieces_fit_and_speak_what_a_known_text_speaks(
     script = Script(ssml=ssml, max_chars=limit)
     taken: list[str | float] = []
     for number, start in enumerate(range(0, len(text), size)):
-        script.feed(text[start : start + size])
+        script.add_text(text[start : start + size])
         if actions[number % len(actions)] == "take":
             taken += drain(script)
-    script.finish()
+    script.end_text()
     taken += drain(script)
     assert script.done
     pieces = [piece for piece in taken if isinstance(piece, str)]
@@ -247,11 +247,11 @@ def test_flushing_at_any_time_loses_and_repeats_nothing(text: str, size: int) ->
     script = Script()
     taken: list[str | float] = []
     for start in range(0, len(text), size):
-        script.feed(text[start : start + size])
+        script.add_text(text[start : start + size])
         taken += drain(script)
         script.flush()
         taken += drain(script)
-    script.finish()
+    script.end_text()
     taken += drain(script)
     assert _letters(taken) == [c for c in text if c.isalnum()]
 
@@ -262,5 +262,5 @@ def _letters(taken: list[str | float]) -> list[str]:
 
 def test_a_pause_is_a_segment() -> None:
     script = Script()
-    script.feed("[pause:2s]")
+    script.add_text("[pause:2s]")
     assert script.take() == Pause(2.0)

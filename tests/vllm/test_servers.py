@@ -31,8 +31,8 @@ TEXT = "The front door is open."
 
 async def say(services: Services, text: str = TEXT, request: SpeechRequest = REQUEST) -> bytes:
     async with services.synthesizer.open(request, "test") as session:
-        session.feed(text)
-        session.finish()
+        session.add_text(text)
+        session.end_text()
         return b"".join([pcm.to_int16(chunk) async for chunk in session])
 
 
@@ -61,8 +61,8 @@ async def test_sound_comes_while_more_is_made(tmp_path: Path) -> None:
     more = asyncio.Event()
     async with speaking(tmp_path, serving(manner=Manner(after=1, hold=more))) as services:
         async with services.synthesizer.open(REQUEST, "test") as session:
-            session.feed(TEXT)
-            session.finish()
+            session.add_text(TEXT)
+            session.end_text()
             first = await anext(session.__aiter__())
             assert pcm.to_int16(first) == tone(TEXT, 7)[: 2 * first.size]
             more.set()
@@ -135,8 +135,8 @@ async def test_a_client_that_leaves_closes_the_request(tmp_path: Path) -> None:
     server = serving(manner=Manner(after=1, hold=asyncio.Event()))
     async with speaking(tmp_path, server) as services:
         async with services.synthesizer.open(REQUEST, "test") as session:
-            session.feed(TEXT)
-            session.finish()
+            session.add_text(TEXT)
+            session.end_text()
             await anext(session.__aiter__())
             assert server.speaking == 1
         await until(lambda: server.left == 1)
@@ -147,8 +147,8 @@ async def test_a_client_that_leaves_closes_the_request(tmp_path: Path) -> None:
 async def test_the_next_piece_is_asked_for_while_the_present_one_plays(tmp_path: Path) -> None:
     server = serving()
     async with speaking(tmp_path, server) as services, services.synthesizer.open(REQUEST, "test") as session:
-        session.feed("One sentence. " + "Another that is longer, so that it is a piece of its own. " * 6)
-        session.finish()
+        session.add_text("One sentence. " + "Another that is longer, so that it is a piece of its own. " * 6)
+        session.end_text()
         await anext(session.__aiter__())
         await until(lambda: len(server.heard) == 2)
         assert [chunk async for chunk in session]
@@ -162,8 +162,8 @@ async def test_a_listener_that_does_not_listen_holds_the_server_up(tmp_path: Pat
     server = serving()
     server.manners.append(Manner(frames=frames))
     async with speaking(tmp_path, server) as services, services.synthesizer.open(REQUEST, "test") as session:
-        session.feed("9" * 300)  # digits may take long, so that so many frames are no runaway
-        session.finish()
+        session.add_text("9" * 300)  # digits may take long, so that so many frames are no runaway
+        session.end_text()
         chunks = session.__aiter__()
         samples = (await anext(chunks)).size
         sent = -1
@@ -208,8 +208,8 @@ async def test_a_server_that_is_killed_among_200_requests(tmp_path: Path) -> Non
         audio = b""
         try:
             async with services.synthesizer.open(request, "test") as session:
-                session.feed(text)
-                session.finish()
+                session.add_text(text)
+                session.end_text()
                 async for chunk in session:
                     audio += pcm.to_int16(chunk)
                     begun.add(number)
@@ -295,8 +295,8 @@ async def test_the_standby_voice_stands_in_for_all(tmp_path: Path) -> None:
     async with over(tmp_path, server.url, standby="auto") as services:
         await services.standby.warm()
         async with services.synthesizer.open(REQUEST, "test") as session:
-            session.feed(TEXT)
-            session.finish()
+            session.add_text(TEXT)
+            session.end_text()
             assert [chunk async for chunk in session]
         assert session.report.model == "standby"
         with pytest.raises(BackendUnavailable):

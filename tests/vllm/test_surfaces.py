@@ -301,6 +301,7 @@ async def test_health_and_models_show_each_server(tmp_path: Path) -> None:
             "qwen3-tts-1.7b-voicedesign": True,
             "qwen3-tts-0.6b-base": True,
             "standby": False,
+            **dict.fromkeys(["tts-1", "tts-1-hd", "gpt-4o-mini-tts"], True),
         }
         await one.named.stop()
         async with one.http.post("/v1/audio/speech", json=SPOKEN) as answer:

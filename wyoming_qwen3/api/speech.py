@@ -58,8 +58,8 @@ async def speak(request: web.Request) -> web.StreamResponse:
     wanted = await understand(body, config)
     headers = voice_headers(wanted) | ignored_headers(body)
     async with request.app[SERVICES].synthesizer.open(wanted, "speech", client=request.remote) as session:
-        session.feed(text)
-        session.finish()
+        session.add_text(text)
+        session.end_text()
 
         def more() -> dict[str, str]:
             return with_session(headers, session)
@@ -107,8 +107,8 @@ async def play(request: web.Request) -> web.StreamResponse:
         return web.Response(headers={"Content-Type": MEDIA_TYPES[fields.response_format]})
     headers = voice_headers(wanted)
     async with request.app[SERVICES].synthesizer.open(wanted, "speech", client=request.remote) as session:
-        session.feed(text)
-        session.finish()
+        session.add_text(text)
+        session.end_text()
         return await stream_audio(request, session, fields.response_format, lambda: with_session(headers, session))
 
 

@@ -45,8 +45,8 @@ async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, outpu
     if text == "-":
         feeding = asyncio.create_task(_feed_arriving(session), name="standard input")
     else:
-        session.feed(text)
-        session.finish()
+        session.add_text(text)
+        session.end_text()
     with _sink(output) as sink, _progress("{n:.1f} s of speech in {elapsed}") as bar:
         try:
             async for chunk in session:
@@ -64,8 +64,8 @@ async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, outpu
 def show_text(text: str) -> None:
     """Print the pieces of a text as they would be spoken, one per line."""
     script = Script()
-    script.feed(_read(text))
-    script.finish()
+    script.add_text(_read(text))
+    script.end_text()
     while segment := script.take():
         line = f"[pause {segment.seconds:g} s]" if isinstance(segment, Pause) else segment.text
         sys.stdout.write(line + "\n")
@@ -90,9 +90,9 @@ def _progress(bar_format: str | None, **more: Any) -> "tqdm[Any]":
 async def _feed_arriving(session: SpeechSession) -> None:
     try:
         async for part in _arriving():
-            session.feed(part)
+            session.add_text(part)
     finally:
-        session.finish()
+        session.end_text()
 
 
 async def _arriving() -> AsyncIterator[str]:

@@ -65,10 +65,10 @@ class Engine(Protocol):
     def admit(self, opening: Opening) -> None:
         """Open a row. Raises a SpeechError if it can't be spoken or played."""
 
-    def feed(self, row: int, text: str) -> None:
+    def add_text(self, row: int, text: str) -> None:
         """Add text to a live row."""
 
-    def finish(self, row: int) -> None:
+    def end_text(self, row: int) -> None:
         """Mark a live row's text as complete."""
 
     def cancel(self, row: int) -> None:

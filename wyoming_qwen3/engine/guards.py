@@ -41,7 +41,7 @@ _SILENT_SHARE = 1e-4
 """Share of the loudest block's mean square below which a block is silent too: -40 dB."""
 
 
-class Ear:
+class AudioGuard:
     """Checks one piece of speech while it is generated, and removes its leading silence beyond 0.1 s.
 
     Only leading silence is held back, until the first sound; after that, audio passes at once. With `whole` everything
@@ -68,7 +68,7 @@ class Ear:
         """Whether the speech has been silent for longer than a pause lasts."""
         return self._quiet * _BLOCK / SAMPLE_RATE > (SILENT_SECONDS if self.begun else self._leading)
 
-    def hear(self, samples: FloatArray) -> FloatArray:
+    def check(self, samples: FloatArray) -> FloatArray:
         """Add float32 samples [n], in whole blocks of 20 ms, and return the samples that may be sent now."""
         powers = np.square(samples.reshape(-1, _BLOCK)).mean(axis=1)
         self._loudest = max(self._loudest, float(powers.max(initial=0.0)))
@@ -101,11 +101,11 @@ class Ear:
         return released
 
 
-def find_fault(ending: Literal["eos", "limit", "error"] | None, repeated: int, ear: Ear) -> Fault | None:
+def find_fault(ending: Literal["eos", "limit", "error"] | None, repeated: int, guard: AudioGuard) -> Fault | None:
     """Return what is wrong with speech, or None: judged by its ending, its last frames with equal code 0, its sound."""
     if ending == "limit":
         return "limit"
-    if ear.mute or (ending == "eos" and not ear.begun):
+    if guard.mute or (ending == "eos" and not guard.begun):
         return "silence"
     return "loop" if repeated > LOOP_FRAMES and ending is None else None
 

@@ -28,7 +28,7 @@ from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, finger
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
 from .cuda_graphs import Graphs, choose_graphs, streams_of
-from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, Ear, another_try, find_fault
+from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
@@ -78,7 +78,7 @@ class _Speech:
     live: bool
     codes: decode.Row
     sound: RowSound
-    ear: Ear
+    guard: AudioGuard
     text: str
     """The whole text so far."""
 
@@ -87,7 +87,7 @@ class _Speech:
 
     def find_fault(self) -> Fault | None:
         """Return what is wrong with the speech; None if nothing is."""
-        return find_fault(self.codes.ending, self.codes.repeated, self.ear)
+        return find_fault(self.codes.ending, self.codes.repeated, self.guard)
 
     def try_again(self) -> bool:
         """Restart the row with another seed, and return True; False if audio was sent, or it was retried already.
@@ -95,11 +95,11 @@ class _Speech:
         Also returns False where another seed can't change anything; see guards.another_try.
         """
         sampling = another_try(self.request.sampling, greedy=self.codes.sampler.greedy)
-        if sampling is None or self.retried or self.ear.passed:
+        if sampling is None or self.retried or self.guard.passed:
             return False
         finished = self.codes.text_finished
         new = _open(self.model, replace(self.request, sampling=sampling), self.text, live=self.live, finished=finished)
-        self.codes, self.sound, self.ear, self.retried = new.codes, new.sound, _ear(self.request, retried=True), True
+        self.codes, self.sound, self.guard, self.retried = new.codes, new.sound, _ear(self.request, retried=True), True
         self.gathered.clear()
         return True
 
@@ -213,14 +213,14 @@ class NativeEngine:
             codes = model.codec.take(opening.codes)
             self._playbacks[opening.row] = _Playback(codes, _sound(model.codec))
 
-    def feed(self, row: int, text: str) -> None:
+    def add_text(self, row: int, text: str) -> None:
         """Add text to a live row."""
-        self._speeches[row].codes.feed(text)
+        self._speeches[row].codes.add_text(text)
         self._speeches[row].text += text
 
-    def finish(self, row: int) -> None:
+    def end_text(self, row: int) -> None:
         """Mark a live row's text as complete."""
-        self._speeches[row].codes.finish()
+        self._speeches[row].codes.end_text()
 
     def cancel(self, row: int) -> None:
         """Drop a row; does nothing if there is none of this number."""
@@ -261,11 +261,13 @@ class NativeEngine:
         errors = {number: frame.error for number, frame in frames.items() if frame.error}
         for numbers in _gather(speeches, frames, side_by_side=model.codec.decoder.side_by_side):
             for number, made in together_or_alone(partial(_decode, speeches), numbers).items():
-                heard = made if isinstance(made, Exception) else attempt(partial(_hear, number, speeches[number], made))
-                if isinstance(heard, Exception):
-                    errors[number] = heard
+                passed = (
+                    made if isinstance(made, Exception) else attempt(partial(_guarded, number, speeches[number], made))
+                )
+                if isinstance(passed, Exception):
+                    errors[number] = passed
                 else:
-                    yield from heard
+                    yield from passed
         for number in [number for number in speeches if number not in errors]:
             outcome = attempt(partial(_ending, number, speeches[number], frames[number]))
             if isinstance(outcome, Exception):
@@ -367,8 +369,8 @@ def _open(
     return _Speech(model, request, live, codes, sound, _ear(request), text)
 
 
-def _ear(request: SpeechRequest, *, retried: bool = False) -> Ear:
-    return Ear(whole=request.whole, leading=SILENT_SECONDS if retried else LEADING_SECONDS)
+def _ear(request: SpeechRequest, *, retried: bool = False) -> AudioGuard:
+    return AudioGuard(whole=request.whole, leading=SILENT_SECONDS if retried else LEADING_SECONDS)
 
 
 def _sound(codec: Codec, voice: Voice | None = None) -> RowSound:
@@ -404,10 +406,10 @@ def _decode(speeches: Mapping[int, _Speech], numbers: Sequence[int]) -> dict[int
     return dict(zip(numbers, samples, strict=True))
 
 
-def _hear(number: int, speech: _Speech, samples: bytes) -> list[Output]:
+def _guarded(number: int, speech: _Speech, samples: bytes) -> list[Output]:
     """Return the part of a row's new chunk that may be sent now."""
-    passed = speech.ear.hear(np.frombuffer(samples, np.float32))
-    if not speech.ear.begun:
+    passed = speech.guard.check(np.frombuffer(samples, np.float32))
+    if not speech.guard.begun:
         speech.sound.chunks = 0  # the first audible chunk is a short one, however much silence preceded it
     return [Audio(number, passed.tobytes())] if passed.size else []
 
@@ -418,7 +420,7 @@ def _ending(number: int, speech: _Speech, frame: decode.Frame) -> list[Output]:
         return _rescue(number, speech, fault)
     if not frame.ending:
         return []
-    rest = speech.ear.rest()
+    rest = speech.guard.rest()
     last: list[Output] = [Audio(number, rest.tobytes())] if rest.size else []
     return [*last, Ended(number, speech.codes.text_tokens, speech.codes.frames)]
 

@@ -110,7 +110,7 @@ class CancelJob:
 
 @dataclass(frozen=True)
 class Submit:
-    """Open a row that speaks. `live` text grows by Feed until Finish and is spoken as it arrives; else it is complete.
+    """Open a row that speaks. Its text is complete, unless it is `live`: then it grows by AddText until EndText.
 
     `credit` is how many samples the row may send at first.
     """
@@ -135,7 +135,7 @@ class Play:
 
 
 @dataclass(frozen=True)
-class Feed:
+class AddText:
     """Add text to a live row."""
 
     row: int
@@ -143,7 +143,7 @@ class Feed:
 
 
 @dataclass(frozen=True)
-class Finish:
+class EndText:
     """Mark a live row's text as complete."""
 
     row: int
@@ -158,7 +158,7 @@ class Credit:
 
 
 @dataclass(frozen=True)
-class Hear:
+class Playing:
     """Set the row's turn to NOW: the listener has `in_hand` seconds of audio left, apart from this row's."""
 
     row: int
@@ -178,7 +178,7 @@ class Ping:
 
 
 Opening: TypeAlias = Submit | Play
-ToEngine: TypeAlias = RunJob | CancelJob | Opening | Feed | Finish | Credit | Hear | Cancel | Ping
+ToEngine: TypeAlias = RunJob | CancelJob | Opening | AddText | EndText | Credit | Playing | Cancel | Ping
 
 
 # Engine or download process -> server

@@ -17,16 +17,16 @@ class Subscription(Generic[_T]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._unheard: deque[_T] = deque()
+        self._pending: deque[_T] = deque()
         self._changed = asyncio.Event()
         self._ended = False
 
     def put(self, item: _T) -> None:
         """Add an item, or end the subscription if `limit` items wait already."""
-        if len(self._unheard) >= self._limit:
+        if len(self._pending) >= self._limit:
             self.end()
         if not self._ended:
-            self._unheard.append(item)
+            self._pending.append(item)
             self._changed.set()
 
     def end(self) -> None:
@@ -38,12 +38,12 @@ class Subscription(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
-        while not self._unheard:
+        while not self._pending:
             if self._ended:
                 raise StopAsyncIteration
             self._changed.clear()
             await self._changed.wait()
-        return self._unheard.popleft()
+        return self._pending.popleft()
 
 
 class Broadcast(Generic[_T]):

@@ -51,13 +51,13 @@ class ChildProcess:
         arguments: Sequence[str],
         *,
         death: Callable[[], SpeechError],
-        hear: Callable[[wire.FromEngine], None] = _ignore,
+        on_message: Callable[[wire.FromEngine], None] = _ignore,
         died: Callable[[bool], None] = _ignore,
     ) -> Self:
         """Start `python -m module` with one end of a socket pair.
 
-        `hear` is called with each of its messages, and `died` when it has ended, with whether `stop` was called. Jobs
-        that have no answer then fail with `death()`.
+        `on_message` is called with each of its messages, and `died` when it has ended, with whether `stop` was called.
+        Jobs that have no answer then fail with `death()`.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -70,7 +70,7 @@ class ChildProcess:
         ours.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         child = cls(process, writer, death)
-        child._reading = asyncio.create_task(child._read(reader, hear, died), name=f"{module} reader")
+        child._reading = asyncio.create_task(child._read(reader, on_message, died), name=f"{module} reader")
         return child
 
     @property
@@ -114,11 +114,11 @@ class ChildProcess:
             await self._reading
 
     async def _read(
-        self, reader: asyncio.StreamReader, hear: Callable[[wire.FromEngine], None], died: Callable[[bool], None]
+        self, reader: asyncio.StreamReader, on_message: Callable[[wire.FromEngine], None], died: Callable[[bool], None]
     ) -> None:
         while (message := await wire.receive(reader)) is not None:
             self._take(message)
-            hear(message)
+            on_message(message)
         self._writer.close()
         self.kill()  # it closed its end or broke the pipe: it is no longer usable
         await self.process.wait()

@@ -70,20 +70,20 @@ class EngineRow:
         self._inbox: asyncio.Queue[wire.ForRow] = asyncio.Queue()
         self._taken = 0
 
-    def feed(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Add text to a live row."""
-        self._worker.send(wire.Feed(self._number, text))
+        self._worker.send(wire.AddText(self._number, text))
 
-    def finish(self) -> None:
+    def end_text(self) -> None:
         """Note that a live row's text is complete."""
-        self._worker.send(wire.Finish(self._number))
+        self._worker.send(wire.EndText(self._number))
 
-    def hear(self, in_hand: float) -> None:
+    def set_playing(self, in_hand: float) -> None:
         """Note that it is this row's turn to be played.
 
         `in_hand` is how many seconds of audio the listener has left to play, without what this row has sent.
         """
-        self._worker.send(wire.Hear(self._number, in_hand))
+        self._worker.send(wire.Playing(self._number, in_hand))
 
     def deliver(self, output: wire.ForRow) -> None:
         """Add a message from the engine. Called by the worker."""
@@ -129,7 +129,7 @@ class Worker:
 
         self._arguments = arguments
         self._timeout = timeout
-        self._heard = 0.0
+        self._last_message = 0.0
         """When the last message came from the process, by the event loop's clock."""
 
         self._watching: asyncio.Task[None] | None = None
@@ -171,7 +171,7 @@ class Worker:
                     "wyoming_qwen3.engine.host.process",
                     ["--engine", self.engine, *self._arguments],
                     death=partial(EngineFailed, _DEATH),
-                    hear=self._hear,
+                    on_message=self._receive,
                     died=self._died,
                 )
             hello = self._hello
@@ -260,9 +260,9 @@ class Worker:
     async def _watch(self, child: ChildProcess) -> None:
         """Ping the engine now and then, and kill it if no message has come from it for too long."""
         loop, every = asyncio.get_running_loop(), min(_PING_SECONDS, self._timeout / 4)
-        asked = self._heard
+        asked = self._last_message
         while True:
-            if asked - self._heard > self._timeout:
+            if asked - self._last_message > self._timeout:
                 _LOGGER.error(
                     "The %s engine process has not answered for %.0f s and is killed", self.engine, self._timeout
                 )
@@ -272,10 +272,10 @@ class Worker:
             self.send(wire.Ping())
             await asyncio.sleep(every)
             # the limit leaves out time in which this process itself did not run
-            asked = max(self._heard, min(loop.time(), asked + 2 * every))
+            asked = max(self._last_message, min(loop.time(), asked + 2 * every))
 
-    def _hear(self, message: wire.FromEngine) -> None:
-        self._heard = asyncio.get_running_loop().time()
+    def _receive(self, message: wire.FromEngine) -> None:
+        self._last_message = asyncio.get_running_loop().time()
         match message:
             case wire.Hello():
                 if self._hello and not self._hello.done() and self._child:

@@ -31,7 +31,7 @@ class PieceAudio(AbstractContextManager["PieceAudio", None], Protocol):
     def frames(self) -> int:
         """Number of codec frames of its audio."""
 
-    def hear(self, in_hand: float) -> None:
+    def set_playing(self, in_hand: float) -> None:
         """Note that it is this piece's turn to be played.
 
         `in_hand` is how many seconds of audio the listener has left to play, without what is there of this piece.

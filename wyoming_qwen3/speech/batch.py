@@ -66,8 +66,8 @@ async def _speak(synthesizer: Synthesizer, item: BatchText) -> BatchSpeech:
         return BatchSpeech(error=item.error)
     try:
         async with synthesizer.open(replace(item.request, whole=True), "batch", behind=True) as session:
-            session.feed(item.text)
-            session.finish()
+            session.add_text(item.text)
+            session.end_text()
             async with contextlib.aclosing(encoded(session, item.format)) as pieces:
                 audio = b"".join([piece async for piece in pieces])
     except SpeechError as error:

@@ -178,8 +178,8 @@ class Conversation:
         try:
             async with self._synthesizer.open(line.request, self._source, behind=True) as session:
                 speech.report = session.report
-                session.feed(line.text)
-                session.finish()
+                session.add_text(line.text)
+                session.end_text()
                 async for chunk in session:
                     await speech.put(chunk)
         except QueueFull:  # raised before there is any audio

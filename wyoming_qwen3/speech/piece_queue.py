@@ -54,8 +54,8 @@ class PieceQueue:
         """Note that audio was sent."""
         self._sounding.set()
 
-    def heard(self) -> None:
-        """Note that a piece was heard to its end."""
+    def played(self) -> None:
+        """Note that the listener has taken all audio of a piece."""
         self._places.release()
         self._begun -= 1
         if not self._begun:

@@ -200,7 +200,7 @@ class Synthesizer:
 
 
 class SpeechSession:
-    """One utterance: `feed` text as it arrives, `finish`, and iterate float32 24 kHz chunks. Close it when done.
+    """One utterance: `add_text` as it arrives, `end_text`, and iterate over float32 24 kHz chunks. Close it when done.
 
     Iterating raises a SpeechError if the audio can't be completed. A text with nothing to speak gives a short silence.
     """
@@ -246,17 +246,17 @@ class SpeechSession:
         """ID under which the history keeps this speech if it succeeds; None if it is not kept."""
         return self._recording.id if self._recording else None
 
-    def feed(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Add text, split anywhere."""
         if self._recording:
             self._text.append(text)
         self._started = self._started or time.monotonic()
         self.report.characters += len(text)
-        self._incoming.feed(text)
+        self._incoming.add(text)
 
-    def finish(self) -> None:
+    def end_text(self) -> None:
         """Note that the text is complete."""
-        self._incoming.finish()
+        self._incoming.end()
 
     def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
         return self._chunks
@@ -288,7 +288,7 @@ class SpeechSession:
                 async for chunk in chunks:
                     self._account(chunk)
                     if self._recording:
-                        self._recording.feed(chunk)
+                        self._recording.add(chunk)
                     with self._paused():
                         yield chunk
         except Exception as error:
@@ -380,7 +380,7 @@ class SpeechSession:
                 if row is None or isinstance(segment, Pause):
                     continue
                 buffer.begin(time.monotonic())
-                row.hear(self._playback.in_hand(time.monotonic()))
+                row.set_playing(self._playback.in_hand(time.monotonic()))
                 expected = expected_seconds(segment.text)
                 async for made in row:
                     pieces.sound()
@@ -388,7 +388,7 @@ class SpeechSession:
                     for chunk in buffer.take(made, self._expected, expected, self._playback.in_hand(now), now):
                         yield chunk
                 self._add_cost(row)
-                pieces.heard()
+                pieces.played()
                 for chunk in buffer.end(known=known.is_set()):  # the next piece may take long to arrive
                     yield chunk
         for chunk in buffer.release():
@@ -422,9 +422,9 @@ class SpeechSession:
         """Feed a row to the end of its stretch, and return what follows: a pause, or None at the end of the text."""
         try:
             while isinstance(segment := await self._next_segment(), SpokenPiece):
-                row.feed(segment.text)
+                row.add_text(segment.text)
         finally:
-            row.finish()
+            row.end_text()
         return segment
 
     async def _next_segment(self) -> Segment | None:
@@ -445,10 +445,10 @@ class SpeechSession:
                 self._script.flush()
             else:
                 self._expected += expected_seconds(text)
-                self._script.feed(text)
+                self._script.add_text(text)
             await asyncio.sleep(0)
         if self._incoming.finished.is_set():
-            self._script.finish()
+            self._script.end_text()
         segment = self._script.take()
         if segment and self._recording:
             self._said.append(segment)
@@ -479,4 +479,4 @@ class SpeechSession:
             recording.discard()
             return
         said = None if isinstance(self._script, LiveScript) else self._said  # words fed one by one are no pieces
-        recording.finish(facts("".join(self._text), said, self._caller.source, request, report))
+        recording.store(facts("".join(self._text), said, self._caller.source, request, report))

@@ -49,7 +49,7 @@ class TextFeed:
         self._usual = 0.0
         """Moving average of the gap between two parts of the text, in seconds."""
 
-    def feed(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Add text."""
         now = time.monotonic()
         if self._last:
@@ -61,7 +61,7 @@ class TextFeed:
         self._slices.extend(text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
         self._changed.set()
 
-    def finish(self) -> None:
+    def end(self) -> None:
         """Note that the text is complete."""
         self.finished.set()
         self._changed.set()

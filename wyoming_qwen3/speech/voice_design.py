@@ -133,8 +133,8 @@ class VoiceDesigner:
         chunks: list[FloatArray] = []
         tell("loading")
         async with self._synthesizer.open(request, "design", [SpokenPiece(said)]) as session:
-            session.feed(said)
-            session.finish()
+            session.add_text(said)
+            session.end_text()
             async for chunk in session:
                 if not chunks:
                     tell("speaking")
@@ -230,8 +230,8 @@ def _said(text: str) -> str:
     Raises InvalidRequest if there is nothing to speak.
     """
     script = Script(max_chars=max(len(text), 1))
-    script.feed(text)
-    script.finish()
+    script.add_text(text)
+    script.end_text()
     said = " ".join(segment.text for segment in iter(script.take, None) if isinstance(segment, SpokenPiece))
     if not said:
         raise InvalidRequest(

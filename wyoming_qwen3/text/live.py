@@ -35,12 +35,12 @@ class LiveScript:
         self.unflushed = False
         """Whether text was fed since the last `flush`."""
 
-    def feed(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Add text, split anywhere."""
         self.unflushed = True
         self._read(self._stretches.feed(text))
 
-    def finish(self) -> None:
+    def end_text(self) -> None:
         """Mark the text as complete; calling it again changes nothing."""
         if not self._finished:
             self._finished = True

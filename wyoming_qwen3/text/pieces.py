@@ -33,7 +33,7 @@ Segment: TypeAlias = SpokenPiece | Pause
 class Script:
     """Splits text into segments to speak, in order.
 
-    If all text is known (`finish` before the first `take`), a piece is as many whole sentences as fit in `max_chars`
+    If all text is known (`end_text` before the first `take`), a piece is as many whole sentences as fit in `max_chars`
     characters, however the text was split when fed. While text still arrives, the first piece may be a clause, so that
     audio starts early; after that a piece is as many complete sentences as have arrived and fit. Only a sentence longer
     than `max_chars` is cut inside; see `sentences.split_point`. With `ssml` the text is SSML, else markdown.
@@ -51,14 +51,14 @@ class Script:
         self.unflushed = False
         """Whether text was fed since the last `flush`."""
 
-    def feed(self, text: str) -> None:
-        """Add text, split anywhere. Raises SpeechError after `finish`."""
+    def add_text(self, text: str) -> None:
+        """Add text, split anywhere. Raises SpeechError after `end_text`."""
         if self._finished:
             raise SpeechError("Text was fed to an utterance that had been finished.")
         self.unflushed = True
         self._read(self._stretches.feed(text))
 
-    def finish(self) -> None:
+    def end_text(self) -> None:
         """Mark the text as complete; calling it again changes nothing."""
         if not self._finished:
             self._finished = True
@@ -143,10 +143,10 @@ class KnownPieces:
         """Whether all segments were taken."""
         return not self._segments
 
-    def feed(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Do nothing: the segments are known."""
 
-    def finish(self) -> None:
+    def end_text(self) -> None:
         """Do nothing: the segments are known."""
 
     def flush(self) -> None:

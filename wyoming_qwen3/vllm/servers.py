@@ -141,7 +141,7 @@ class Servers:
             return
         _LOGGER.warning("%s", fault)
         server.doubt(time.monotonic())
-        self._watches[server].heard(fault)
+        self._watches[server].note(fault)
 
     def _whys(self) -> str:
         return " ".join(server.why for server in self._servers if server.why)

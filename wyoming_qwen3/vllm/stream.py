@@ -92,9 +92,9 @@ class SseReader:
         elif not line and self._data:
             data, self._data = b"\n".join(self._data), []
             if data != b"[DONE]":
-                yield from self._hear(_parsed(data))
+                yield from self._read_event(_parsed(data))
 
-    def _hear(self, event: dict[str, Any]) -> Iterator[FloatArray]:
+    def _read_event(self, event: dict[str, Any]) -> Iterator[FloatArray]:
         match event.get("type"):
             case "speech.audio.delta":
                 try:

@@ -35,7 +35,7 @@ class Watch:
         self._failures = 0
         self._hurried = asyncio.Event()
 
-    def heard(self, fault: Fault) -> None:
+    def note(self, fault: Fault) -> None:
         """Note that a request to the server failed, and check the server soon."""
         if fault.blame is Blame.AWAY:
             self._put_down(str(fault))

@@ -217,7 +217,7 @@ class Handler(AsyncEventHandler):
             self._add_text(parse(SynthesizeChunk, event))
         elif SynthesizeStop.is_type(event.type):
             if self._open:  # otherwise it is a repeated one
-                self._open.finish()
+                self._open.end_text()
             self._open = None
         else:
             _LOGGER.debug("Ignored a %s event", event.type)
@@ -226,7 +226,7 @@ class Handler(AsyncEventHandler):
         self._queue.check_room()
         session = self._answer(request.voice, request.text_format, streamed=False)
         _feed(session, request)
-        session.finish()
+        session.end_text()
 
     def _add_text(self, chunk: SynthesizeChunk) -> None:
         if self._open:
@@ -323,4 +323,4 @@ def _feed(session: SpeechSession, message: Synthesize | SynthesizeChunk) -> None
     """Feed a message's text to the session. Raises TooLarge if the text becomes too long."""
     if session.report.characters + len(message.text) > _MAX_CHARACTERS:
         raise TooLarge(f"A text may have at most {_MAX_CHARACTERS:,} characters.")
-    session.feed(message.text)
+    session.add_text(message.text)

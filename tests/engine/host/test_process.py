@@ -51,10 +51,10 @@ class FaultyEngine:
         self._texts[opening.row], self._left[opening.row] = opening.text, 3
         self._fail("admit", opening.row)
 
-    def feed(self, row: int, text: str) -> None:  # noqa: ARG002
+    def add_text(self, row: int, text: str) -> None:  # noqa: ARG002
         self._fail("feed", row)
 
-    def finish(self, row: int) -> None:
+    def end_text(self, row: int) -> None:
         self._fail("finish", row)
 
     def cancel(self, row: int) -> None:
@@ -132,7 +132,7 @@ def test_a_row_that_raises_is_over_and_the_others_go_on(pipe: socket.socket, whe
 @pytest.mark.parametrize("where", ["feed", "finish"])
 def test_text_that_raises_ends_its_row(pipe: socket.socket, where: str) -> None:
     silent = replace(row(2, where, live=True), credit=0)
-    send(pipe, silent, wire.Feed(2, "more") if where == "feed" else wire.Finish(2), row(1))
+    send(pipe, silent, wire.AddText(2, "more") if where == "feed" else wire.EndText(2), row(1))
     ends = until_over(pipe, 1, 2)
     assert isinstance(ends[2], wire.Failed)
     assert ends[1] == wire.Ended(1)

@@ -68,10 +68,10 @@ class HeldEngine:
     def admit(self, opening: wire.Opening) -> None:
         pass
 
-    def feed(self, row: int, text: str) -> None:
+    def add_text(self, row: int, text: str) -> None:
         pass
 
-    def finish(self, row: int) -> None:
+    def end_text(self, row: int) -> None:
         pass
 
     def cancel(self, row: int) -> None:

@@ -103,9 +103,9 @@ class SlowEngine:
         self.admitted.append(opening.row)
         self._frames[opening.row] = 0
 
-    def feed(self, row: int, text: str) -> None: ...
+    def add_text(self, row: int, text: str) -> None: ...
 
-    def finish(self, row: int) -> None: ...
+    def end_text(self, row: int) -> None: ...
 
     def cancel(self, row: int) -> None:
         self._frames.pop(row, None)
@@ -168,14 +168,14 @@ def test_what_is_heard_now_is_made_first_and_nothing_else_is_begun_before() -> N
 
 def test_the_next_piece_goes_first_when_its_turn_has_come() -> None:
     engine = SlowEngine(0.06)
-    ended = played(engine, opening(1, LAST), opening(2, NEXT), wire.Hear(2, 0.5), ends=2)
+    ended = played(engine, opening(1, LAST), opening(2, NEXT), wire.Playing(2, 0.5), ends=2)
     assert ended == [2, 1]
     assert engine.steps[:10] == [[2]] * 10
 
 
 def test_a_listener_with_enough_in_hand_lets_others_go_on() -> None:
     engine = SlowEngine(0.06)
-    played(engine, opening(1, LAST), opening(2, NEXT), wire.Hear(2, ENOUGH + 60.0), ends=2)
+    played(engine, opening(1, LAST), opening(2, NEXT), wire.Playing(2, ENOUGH + 60.0), ends=2)
     assert [1, 2] in engine.steps
 
 

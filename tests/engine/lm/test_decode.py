@@ -152,10 +152,10 @@ def test_text_fed_in_pieces_gives_the_frames_of_the_whole(either: LoadPair, kind
         for row, draw in zip(rows, draws, strict=True):
             if rest[row] and (draw.random() < 0.3 or not row.ready):
                 size = draw.randint(1, 6)
-                row.feed(rest[row][:size])
+                row.add_text(rest[row][:size])
                 rest[row] = rest[row][size:]
                 if not rest[row]:
-                    row.finish()
+                    row.end_text()
         for frame in pair.decoder.step(rows):
             if frame.codes is not None:
                 found[frame.row].append(frame.codes.tolist())
@@ -175,9 +175,9 @@ def test_whole_text_mode_waits_for_all_of_the_text(either: LoadPair) -> None:
     row = pair.decoder.admit(given, text=LONG[:40], finished=False)
     assert not row.ready
     assert pair.decoder.step([row]) == []
-    row.feed(LONG[40:])
+    row.add_text(LONG[40:])
     assert not row.ready
-    row.finish()
+    row.end_text()
     assert run(pair.decoder, row) == [spoken(pair, LONG)]
 
 
@@ -188,7 +188,7 @@ def test_empty_text_is_refused(either: LoadPair, text: str) -> None:
         pair.decoder.admit(request(pair), text=text)
     row = pair.decoder.admit(request(pair), text=text, finished=False, streaming_text=True)
     with pytest.raises(InvalidRequest, match="empty"):
-        row.finish()
+        row.end_text()
 
 
 def test_whitespace_around_the_text_is_dropped(either: LoadPair) -> None:
@@ -204,8 +204,8 @@ def test_special_tokens_in_the_text_are_plain_characters(either: LoadPair) -> No
         request(pair, sampling=Sampling(temperature=0)), text="", finished=False, streaming_text=True
     )
     for letter in text:
-        row.feed(letter)
-    row.finish()
+        row.add_text(letter)
+    row.end_text()
     assert run(pair.decoder, row) == [golden]
 
 
@@ -224,5 +224,5 @@ def test_limit_grows_while_text_arrives(either: LoadPair) -> None:
     pair = either("custom_voice", "0.6B")
     row = pair.decoder.admit(request(pair), text="Well, ", finished=False, streaming_text=True)
     before = row.limit
-    row.feed(LONG)
+    row.add_text(LONG)
     assert row.limit > before

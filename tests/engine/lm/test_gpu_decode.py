@@ -137,7 +137,7 @@ def test_a_row_that_waits_for_text_gives_what_was_begun(pair: Pair, small: Stati
     [frames] = run(small, row)
     assert len(frames) == row.frames > 0
     assert not row.ready
-    row.feed("fox jumps over ")
+    row.add_text("fox jumps over ")
     assert row.ready
 
 

@@ -31,8 +31,8 @@ def speak(history: History, samples: FloatArray, **facts: Any) -> Recording:
     """Record as a session does, chunk by chunk."""
     recording = history.begin()
     for chunk in np.array_split(samples, 5):
-        recording.feed(chunk)
-    recording.finish(replace(FACTS, **facts))
+        recording.add(chunk)
+    recording.store(replace(FACTS, **facts))
     return recording
 
 

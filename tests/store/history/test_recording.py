@@ -89,8 +89,8 @@ def noise(seconds: float, seed: int = 0) -> FloatArray:
 def kept(desk: Desk, samples: FloatArray) -> AudioFile | None:
     recording = desk.begin()
     for chunk in np.array_split(samples, 7):
-        recording.feed(chunk)
-    recording.finish(FACTS)
+        recording.add(chunk)
+    recording.store(FACTS)
     return desk.file(recording)
 
 
@@ -112,8 +112,8 @@ def test_the_file_holds_the_samples_that_a_listener_gets(desk: Desk) -> None:
 def test_feeding_leaves_the_disk_to_the_thread(desk: Desk) -> None:
     with busy(desk):
         recording = desk.begin()
-        recording.feed(noise(0.5))
-        recording.finish(FACTS)
+        recording.add(noise(0.5))
+        recording.store(FACTS)
         assert desk.files == []
     assert desk.file(recording) is not None
 
@@ -121,7 +121,7 @@ def test_feeding_leaves_the_disk_to_the_thread(desk: Desk) -> None:
 def test_a_recording_is_on_the_disk_while_it_is_spoken(desk: Desk) -> None:
     recording = desk.begin()
     assert desk.files == []
-    recording.feed(noise(5.0))
+    recording.add(noise(5.0))
     desk.settle()
     assert desk.files == [f"{recording.id}.flac.part"]
     assert (desk.folder / desk.files[0]).stat().st_size > 100_000
@@ -130,10 +130,10 @@ def test_a_recording_is_on_the_disk_while_it_is_spoken(desk: Desk) -> None:
 
 def test_what_is_discarded_leaves_nothing(desk: Desk) -> None:
     recording = desk.begin()
-    recording.feed(noise(0.5))
+    recording.add(noise(0.5))
     recording.discard()
-    recording.feed(noise(0.5))
-    recording.finish(FACTS)
+    recording.add(noise(0.5))
+    recording.store(FACTS)
     recording.discard()
     desk.begin().discard()
     desk.settle()
@@ -142,16 +142,16 @@ def test_what_is_discarded_leaves_nothing(desk: Desk) -> None:
 
 def test_nothing_spoken_is_nothing_kept(desk: Desk) -> None:
     recording = desk.begin()
-    recording.finish(FACTS)
+    recording.store(FACTS)
     assert desk.file(recording) is None
     assert desk.files == []
 
 
 def test_a_recording_ends_once(desk: Desk) -> None:
     recording = desk.begin()
-    recording.feed(noise(0.5))
-    recording.finish(FACTS)
-    recording.feed(noise(0.5))
+    recording.add(noise(0.5))
+    recording.store(FACTS)
+    recording.add(noise(0.5))
     recording.discard()
     desk.settle()
     assert desk.files == [f"{recording.id}.flac"]
@@ -162,9 +162,9 @@ def test_sixteen_recordings_at_once_keep_their_own_samples(desk: Desk) -> None:
     spoken = {desk.begin(): noise(2.0, seed) for seed in range(16)}
     for start in range(0, 48_000, 1_920):
         for recording, samples in spoken.items():
-            recording.feed(samples[start : start + 1_920])
+            recording.add(samples[start : start + 1_920])
     for recording in spoken:
-        recording.finish(FACTS)
+        recording.store(FACTS)
     for recording, samples in spoken.items():
         file = desk.file(recording)
         assert file is not None
@@ -179,12 +179,12 @@ def test_a_disk_slower_than_the_speech_costs_that_recording_and_bounded_memory(
     with busy(desk):
         first, second = desk.begin(), desk.begin()
         for _ in range(5):
-            first.feed(minute)
+            first.add(minute)
         assert not caplog.records
         for _ in range(3):
-            second.feed(minute)  # the sixth minute of both together is one too many
-        second.finish(FACTS)
-        first.finish(FACTS)
+            second.add(minute)  # the sixth minute of both together is one too many
+        second.store(FACTS)
+        first.store(FACTS)
     file = desk.file(first)
     assert file is not None
     assert file.samples == 5 * minute.size
@@ -200,11 +200,11 @@ def test_a_full_disk_costs_that_recording_alone(desk: Desk, caplog: pytest.LogCa
     with largest_file(200_000):
         recording = desk.begin()
         for seed in range(20):
-            recording.feed(noise(0.5, seed))
+            recording.add(noise(0.5, seed))
         desk.settle()
         assert desk.files == []
-        recording.feed(noise(0.5))
-        recording.finish(FACTS)
+        recording.add(noise(0.5))
+        recording.store(FACTS)
         assert kept(desk, noise(20.0)) is None
         small = kept(desk, noise(1.0))
     assert small is not None
@@ -247,8 +247,8 @@ def test_a_folder_that_is_gone_costs_that_recording_alone(tmp_path: Path, caplog
 def test_after_close_recordings_do_nothing(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     recording = desk.begin()
     desk.recorder.close()
-    recording.feed(noise(0.5))
-    recording.finish(FACTS)
+    recording.add(noise(0.5))
+    recording.store(FACTS)
     desk.begin().discard()
     assert desk.files == []
     assert not caplog.records

@@ -90,10 +90,10 @@ async def test_sixteen_speak_at_once(folder: Path, history: History) -> None:
     recordings = [history.begin() for _ in range(16)]
     for _ in range(10):
         for number, recording in enumerate(recordings):
-            recording.feed(noise(0.08, number))
+            recording.add(noise(0.08, number))
         await asyncio.sleep(0)
     for number, recording in enumerate(recordings):
-        recording.finish(replace(FACTS, text=f"Speaker {number}"))
+        recording.store(replace(FACTS, text=f"Speaker {number}"))
     kept = await asyncio.gather(*(history.get(recording.id) for recording in recordings))
     assert [entry.text for entry in kept] == [f"Speaker {number}" for number in range(16)]
     assert {entry.duration for entry in kept} == {0.8}
@@ -207,11 +207,11 @@ async def test_opening_repairs_what_was_left_half_done(folder: Path, history: Hi
 async def test_closing_finishes_what_was_finished_and_forgets_the_rest(folder: Path, history: History) -> None:
     done = [speak(history, noise(2.0)).id for _ in range(8)]
     speaking = history.begin()
-    speaking.feed(noise(1.0))
+    speaking.add(noise(1.0))
     await history.close()
-    speaking.feed(noise(1.0))
-    speaking.finish(FACTS)
-    history.begin().feed(noise(1.0))
+    speaking.add(noise(1.0))
+    speaking.store(FACTS)
+    history.begin().add(noise(1.0))
     assert audio(folder) == {f"{entry_id}.flac" for entry_id in done}
     again = await opened(folder)
     assert set(await found(again)) == set(done)
@@ -274,9 +274,9 @@ async def main():
         recordings = [history.begin() for _ in range(50)]
         for number, recording in enumerate(recordings):
             for _ in range(1 + number % 20):
-                recording.feed(frame)
+                recording.add(frame)
         for number, recording in enumerate(recordings):
-            recording.finish(Facts(
+            recording.store(Facts(
                 text=f"Number {number}", source="speech", voice="Ryan", model="m", language=None,
                 params={"frames": 1 + number % 20}, seed=None, first_audio=0.1, wall=1.0, outcome="whole",
             ))

@@ -251,8 +251,8 @@ class _RealtimeConnection:
         )
         await response.create()
         session = self._services.synthesizer.open(request, "realtime", client=self._client)
-        session.feed(text)
-        session.finish()
+        session.add_text(text)
+        session.end_text()
         self._current = RealtimeUtterance(response, session, items)
         self._queue.add(self._current)
 

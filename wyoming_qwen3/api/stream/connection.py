@@ -193,12 +193,12 @@ class _StreamConnection:
             raise _HangUp(WSCloseCode.OK)
         elif kind == "input.text":
             self._open = self._open or self._begin()
-            self._open.feed(data, self._server.max_input)
+            self._open.add_text(data, self._server.max_input)
         else:
             utterance = self._open or self._begin()
             self._open = None
             self._owed += 1
-            utterance.session.finish()
+            utterance.session.end_text()
             utterance.complete.set()
 
     async def _configure(self, config: SessionConfig) -> None:

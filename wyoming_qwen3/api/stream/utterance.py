@@ -33,7 +33,7 @@ class Utterance:
     failure: InvalidRequest | None = None
     """What is wrong with its text; None if nothing is."""
 
-    def feed(self, data: str, most: int) -> None:
+    def add_text(self, data: str, most: int) -> None:
         """Add an input.text. If it can't be accepted, the utterance fails, so that it does not succeed without it."""
         if self.failure:
             return
@@ -46,10 +46,10 @@ class Utterance:
                 )
         except InvalidRequest as error:
             self.failure = error
-            self.session.finish()
+            self.session.end_text()
         else:
             self.text.append(text)
-            self.session.feed(text)
+            self.session.add_text(text)
 
     def check(self) -> None:
         """Raise what is wrong with the text, if anything is."""

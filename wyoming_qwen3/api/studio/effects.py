@@ -93,8 +93,8 @@ async def preview_effects(request: web.Request) -> web.StreamResponse:
     wanted = replace(await understand(body, config), save=bool(body.save))
     headers = voice_headers(wanted) | ignored_headers(body)
     async with services.synthesizer.open(wanted, "preview", client=request.remote) as session:
-        session.feed((body.text or "").strip() or sample_text(wanted.language))
-        session.finish()
+        session.add_text((body.text or "").strip() or sample_text(wanted.language))
+        session.end_text()
         return await _send(request, aiter(session), body, lambda: with_session(headers, session))
 
 

@@ -314,8 +314,8 @@ async def _speak(
 ) -> web.StreamResponse:
     headers = voice_headers(wanted) | ignored_headers(body)
     async with request.app[SERVICES].synthesizer.open(wanted, "regenerate", segments, client=request.remote) as session:
-        session.feed(text)
-        session.finish()
+        session.add_text(text)
+        session.end_text()
         return await stream_audio(
             request, session, body.response_format or "mp3", lambda: with_session(headers, session)
         )

@@ -94,7 +94,7 @@ class _Seat:
         if self.turn is Priority.NOW:
             self.playback.take(samples / SAMPLE_RATE, now)
 
-    def hear(self, in_hand: float, now: float) -> None:
+    def set_playing(self, in_hand: float, now: float) -> None:
         """Note that the row is played from now on, after `in_hand` seconds of audio that the listener still has."""
         if self.turn is Priority.NEXT:
             self.turn = Priority.NOW
@@ -196,16 +196,16 @@ class Host:
         match message:
             case wire.Submit(row) | wire.Play(row):
                 self._take_in(row, message)
-            case wire.Hear(row, in_hand) if row in self._seats:
-                self._seats[row].hear(in_hand, time.monotonic())
+            case wire.Playing(row, in_hand) if row in self._seats:
+                self._seats[row].set_playing(in_hand, time.monotonic())
             case wire.Cancel(row) if row in self._seats:
                 self._deliver(wire.Ended(row))
             case wire.Credit(row, samples) if row in self._seats:
                 self._seats[row].credit += samples
-            case wire.Feed(row, text) if row in self._seats:
-                self._ask_engine(row, partial(self._engine.feed, row, text), None)
-            case wire.Finish(row) if row in self._seats:
-                self._ask_engine(row, partial(self._engine.finish, row), None)
+            case wire.AddText(row, text) if row in self._seats:
+                self._ask_engine(row, partial(self._engine.add_text, row, text), None)
+            case wire.EndText(row) if row in self._seats:
+                self._ask_engine(row, partial(self._engine.end_text, row), None)
             case wire.RunJob(number, job):
                 self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
                 future.add_done_callback(self._inbox.put)  # because only one thread writes to the pipe

@@ -64,11 +64,11 @@ class StandbyEngine:
             raise EngineFailed("The standby voice accepts complete texts only.")
         self._rows[opening.row] = self._speak(opening.text)
 
-    def feed(self, row: int, text: str) -> NoReturn:  # noqa: ARG002
+    def add_text(self, row: int, text: str) -> NoReturn:  # noqa: ARG002
         """Raise EngineFailed: there are no live rows."""
         raise EngineFailed("The standby voice accepts complete texts only.")
 
-    def finish(self, row: int) -> NoReturn:  # noqa: ARG002
+    def end_text(self, row: int) -> NoReturn:  # noqa: ARG002
         """Raise EngineFailed: there are no live rows."""
         raise EngineFailed("The standby voice accepts complete texts only.")
 

@@ -122,11 +122,11 @@ class Row:
             return self.text_finished or enough
         return self.text_finished or bool(self._new_ids) or not self.speech.stalled
 
-    def feed(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Add text, which may be cut at any character."""
         self._take(self._tokenizer.feed(text))
 
-    def finish(self) -> None:
+    def end_text(self) -> None:
         """Mark the text as complete. Raises InvalidRequest if it is empty."""
         self._take(self._tokenizer.finish())
         self.text_finished = True
@@ -215,9 +215,9 @@ class Decoder:
             whole_text_first=prefills_whole_text(self._published.kind) and not streaming_text,
             max_frames=request.sampling.max_frames,
         )
-        row.feed(text)
+        row.add_text(text)
         if finished:
-            row.finish()
+            row.end_text()
         with torch.inference_mode():
             self._prefill(row)
         return row

@@ -114,7 +114,7 @@ class Recorder:
 class Recording:
     """A generation that is being recorded. Call its methods on the event loop; they return at once and never raise.
 
-    End it with `finish` or `discard`. A failure is logged and discards this recording only.
+    End it with `store` or `discard`. A failure is logged and discards this recording only.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Recording:
         recorder: Recorder,
         keep: "Callable[[Recording, Facts, Future[AudioFile | None]], None]",
     ) -> None:
-        """`path` is the path of the audio. `finish` calls `keep` with a future of the completed file."""
+        """`path` is the path of the audio. `store` calls `keep` with a future of the completed file."""
         self.id = entry_id
         self.created_at = time.time()
         self._recorder = recorder
@@ -132,12 +132,12 @@ class Recording:
         self._writing = _Writing(path)
         self._ended = False
 
-    def feed(self, samples: FloatArray) -> None:
+    def add(self, samples: FloatArray) -> None:
         """Add mono float32 [samples] in [-1, 1] at 24 kHz. They must not be changed afterwards."""
         if not self._ended and self._submit(samples.nbytes, lambda: self._writing.write(samples)) is None:
             self.discard()
 
-    def finish(self, facts: Facts) -> None:
+    def store(self, facts: Facts) -> None:
         """Complete the file and keep the facts. Without any samples nothing is kept."""
         if not self._ended:
             self._ended = True
@@ -146,7 +146,7 @@ class Recording:
                 self._keep(self, facts, completing)
 
     def discard(self) -> None:
-        """Keep nothing. After `finish` this does nothing."""
+        """Keep nothing. After `store` this does nothing."""
         if not self._ended:
             self._ended = True
             self._submit(0, self._writing.abandon)
