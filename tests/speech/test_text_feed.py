@@ -41,10 +41,12 @@ def feed(clock: Clock, *arrivals: float) -> list[int]:
         ((0.0, 0.9, 0.05, 0.05), []),
         ((0.0, 0.05, 0.05, 5.0, 0.05), [3]),  # a tool was called
         ((0.0, 4.0, 4.0), [1, 2]),  # a message a piece
-        ((0.0, *[1.2] * 8), [1]),  # a model that writes a word a second
-        ((0.0, *[1.2] * 8, 6.0, 1.2), [1, 9]),
-        ((0.0, *[0.6] * 8, 2.0, 0.6, 4.0), [11]),
-        ((0.0, *[0.1] * 8, 1.1), [9]),
+        ((0.0, *[1.3] * 20), []),  # a model that writes a word in 1.3 s
+        ((0.0, *[0.02, 0.02, 1.5] * 8), []),  # the same, in parts of words
+        ((0.0, *[0.05] * 100, *[1.3] * 8), [101]),  # one that becomes slow
+        ((0.0, *[1.3] * 8, 6.0, 1.3), [9]),
+        ((0.0, *[0.6] * 8, 1.7, 0.6, 4.0), [11]),
+        ((0.0, *[0.1] * 40, 1.1), [41]),
     ],
 )
 def test_a_pause_is_longer_than_the_waits_before_it(

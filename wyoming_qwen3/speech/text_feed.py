@@ -17,14 +17,20 @@ _PAUSE_SECONDS = 1.0
 """Shortest wait that counts as a pause."""
 
 _MAX_PAUSE_SECONDS = 5.0
-_GAPS = 4.0
-"""A pause is at least this many usual gaps between two parts of the text: some models write a word a second."""
+_GAPS = 3.0
+"""A pause is at least this many times the longest recent gap: some models write a word in a second or two."""
+
+_FIRST_GAP_SECONDS = 0.6
+"""Assumed before any gap is known."""
 
 _MAX_GAP_SECONDS = 1.5
-"""Longer gaps count as this much in the usual gap: they are pauses rather than the pace of a slow model."""
+"""Longer gaps count as this much: the writer is slow, but hardly slower than this."""
 
-_NEWEST = 0.3
-"""Weight of the newest gap in the moving average."""
+_MAX_PAUSED_GAP_SECONDS = 0.75
+"""The same for a gap that was a pause: it says little about the writer's pace."""
+
+_HALF_LIFE_SECONDS = 3.0
+"""Time in which a gap counts half. It is not a number of parts, since words may come in bursts."""
 
 _SLICE = 200
 """Characters of text cleaned at a time, about 3 ms at worst, so that a long text does not block the event loop."""
@@ -46,17 +52,18 @@ class TextFeed:
         self._slices: deque[str | None] = deque()
         self._changed = asyncio.Event()
         self._last = 0.0
-        self._usual = 0.0
-        """Moving average of the gap between two parts of the text, in seconds."""
+        self._gap = _FIRST_GAP_SECONDS
+        """The longest recent gap between two parts of the text, in seconds."""
 
     def add(self, text: str) -> None:
         """Add text."""
         now = time.monotonic()
         if self._last:
-            gap = now - self._last
+            gap, most = now - self._last, _MAX_GAP_SECONDS
             if gap >= self._pause:
                 self._slices.append(None)
-            self._usual += _NEWEST * (min(gap, _MAX_GAP_SECONDS) - self._usual)
+                most = _MAX_PAUSED_GAP_SECONDS
+            self._gap = max(min(gap, most), self._gap * 0.5 ** (gap / _HALF_LIFE_SECONDS))
         self._last = now
         self._slices.extend(text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
         self._changed.set()
@@ -98,4 +105,4 @@ class TextFeed:
 
     @property
     def _pause(self) -> float:
-        return min(max(_GAPS * self._usual, _PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
+        return min(max(_GAPS * self._gap, _PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
