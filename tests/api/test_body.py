@@ -107,13 +107,26 @@ async def test_json_comes_as_it_was_sent(client: Client, kind: str) -> None:
         assert (response.status, await response.read()) == (200, body)
 
 
+@pytest.mark.parametrize("charset", ["latin-1", "ISO-8859-1", "windows-1252", "utf-16", "UTF-16LE", "gb18030"])
+async def test_json_in_another_charset_is_read_as_utf_8(client: Client, charset: str) -> None:
+    text = '{"input": "gr\xfc\xdfe"}'
+    kind = f"application/json; charset={charset}"
+    async with client.post("/json", data=text.encode(charset), headers={"Content-Type": kind}) as response:
+        assert (response.status, (await response.read()).decode()) == (200, text)
+
+
+async def test_json_that_is_not_in_its_charset_is_refused(client: Client) -> None:
+    kind = "application/json; charset=utf-16"
+    assert (await fault(client, "/json", b"{}}", {"Content-Type": kind}))[:2] == (400, "invalid_request")
+
+
 @pytest.mark.parametrize(
     "headers",
     [
         {"Content-Type": ""},
         {"Content-Type": "text/plain"},
         {"Content-Type": "application/x-www-form-urlencoded"},
-        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": "application/json; charset=punycode"},
         JSON | {"Content-Encoding": "br"},
         JSON | {"Content-Encoding": "zstd"},
     ],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.api.quiet import Client, quiet_app, serving
 from wyoming_qwen3.api.access import is_open
@@ -80,10 +81,15 @@ def test_a_form_with_several_files_says_how_many_and_what_goes_with_them() -> No
     samples = files["properties"]["samples"]
     assert (samples["type"], samples["maxItems"], files["required"]) == ("array", 16, [])
     named = document["components"]["schemas"][fields["$ref"].split("/")[-1]]["properties"]
-    assert (named["ref_texts"]["type"], named["default_effects"]["type"]) == ("array", "string")
+    assert (named["ref_texts"]["type"], named["default_effects"]["type"][0]) == ("array", "string")
     body = document["paths"]["/api/profiles"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     plain = document["components"]["schemas"][body["$ref"].split("/")[-1]]["properties"]
     assert plain["default_effects"]["anyOf"][0]["type"] == "array"
+
+
+def test_the_document_is_valid_openapi() -> None:
+    document = json.loads(json.dumps(describe(RESOURCES)))
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
 def test_an_operation_that_takes_a_form_alone_tells_what_can_go_wrong_with_it() -> None:

@@ -55,6 +55,26 @@ def test_a_pause_is_longer_than_the_waits_before_it(
     assert feed(clock, *arrivals) == pauses
 
 
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (["Hi \ud83d", "\ude00!"], "Hi \U0001f600!"),
+        (["\ud83d\ude00"], "\U0001f600"),
+        (["a\ud83d", "b"], "ab"),
+        (["a\ude00b\ud83d"], "ab"),
+        (["\ud83d", "\ud83d", "\ude00"], "\U0001f600"),
+    ],
+)
+def test_halves_of_a_character_are_joined_or_dropped(parts: list[str], text: str) -> None:
+    taken = TextFeed()
+    for part in parts:
+        taken.add(part)
+    found = ""
+    while taken.waiting:
+        found += taken.take() or ""
+    assert found == text
+
+
 async def test_text_that_does_not_come_is_an_error() -> None:
     text = TextFeed(timeout=0.01)
     text.add("x")

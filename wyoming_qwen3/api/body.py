@@ -4,7 +4,9 @@ Nothing is read beyond its limit. Compressed bodies are refused, because their i
 """
 
 import asyncio
+import codecs
 import io
+import re
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -76,19 +78,43 @@ class Form:
 async def read_json(request: web.Request, limit: int, *, stall: float = STALL) -> bytes:
     """Return the body of an application/json request of at most `limit` bytes.
 
-    Raises HttpError 415 for another type, a content encoding or a charset other than UTF-8, and 408 for a body that
+    Raises HttpError 415 for another type, a content encoding or an unknown charset, and 408 for a body that
     pauses for `stall` seconds. Raises TooLarge, and InvalidRequest for a body that is empty or ends early.
     """
     _require_type(request, "application/json")
-    if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
-        raise _unsupported("JSON must be sent in UTF-8.")
+    charset = _charset(request)
     intake = _Intake(request, limit, stall)
     body = io.BytesIO()
     while piece := await intake.read(_PIECE):
         body.write(piece)
     if not body.tell():
         raise InvalidRequest("The body is empty, but must be a JSON object.")
-    return body.getvalue()
+    return body.getvalue() if charset == "utf-8" else await asyncio.to_thread(_to_utf8, body.getvalue(), charset)
+
+
+def _charset(request: web.Request) -> str:
+    """Return the name of the body's charset. Raises HttpError 415 for one that JSON is not sent in."""
+    name = (request.charset or "utf-8").lower()
+    if not _CHARSETS.fullmatch(name):
+        raise _unsupported("JSON must be sent in UTF-8, or in the charset that Content-Type names.")
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        raise _unsupported(f"The charset {name[:40]!r} is unknown; send JSON in UTF-8.") from None
+
+
+_CHARSETS = re.compile(
+    r"utf-?8|utf-?(?:16|32)(?:-?[lb]e)?|us-ascii|(?:iso-?8859|latin|windows|cp)[-_]?\d{1,4}(?:-\d{1,2})?"
+    r"|gb2312|gbk|gb18030|big5|shift[-_]jis|euc-(?:jp|kr)"
+)
+"""Charsets of texts. Python knows more under this word, some of them no text at all."""
+
+
+def _to_utf8(data: bytes, charset: str) -> bytes:
+    try:
+        return data.decode(charset).encode()
+    except UnicodeError:
+        raise InvalidRequest(f"The body is not {charset}, as its Content-Type says.") from None
 
 
 async def read_form(request: web.Request, limit: int, shape: FormShape, *, stall: float = STALL) -> Form:

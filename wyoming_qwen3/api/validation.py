@@ -74,7 +74,26 @@ def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] == "json_invalid" and (repaired := repaired_json(data)) != data:
+            return parse_json(repaired, model)
         raise _invalid(error) from None
+
+
+def repaired_json(data: str | bytes) -> str | bytes:
+    """Return JSON without a byte order mark, and without escaped halves of characters that lack their other half.
+
+    Programs write both: a byte order mark on Windows, and halves where a text was cut between them.
+    """
+    if isinstance(data, bytes):
+        return _HALVES_OF_BYTES.sub(lambda found: b"" if found[1] else found[0], data.removeprefix(b"\xef\xbb\xbf"))
+    return _HALVES.sub(lambda found: "" if found[1] else found[0], data.removeprefix("\ufeff"))
+
+
+_ESCAPES = r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+"""Any escape in JSON; group 1 is a half of a character without the other."""
+
+_HALVES = re.compile(_ESCAPES)
+_HALVES_OF_BYTES = re.compile(_ESCAPES.encode())
 
 
 def parse_leniently(data: str, model: type[_Model], part: str, optional: type[BaseModel]) -> tuple[_Model, list[str]]:

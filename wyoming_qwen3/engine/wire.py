@@ -239,8 +239,8 @@ class Audio:
 class Ended:
     """The row is over: all its audio was sent, or it was cancelled.
 
-    `text_tokens` is the length of its text and `frames` the number of codec frames of its audio. Both are 0 if the row
-    was cancelled or spoken by the standby voice.
+    `text_tokens` is the length of its text and `frames` the number of codec frames of its audio. The standby voice has
+    neither: its phonemes are counted as tokens, and each 80 ms of its audio as a frame. Both are 0 for a cancelled row.
     """
 
     row: int

@@ -1,6 +1,7 @@
 """Passes the text of one utterance from its writer to the script: slices in order, pauses, and the end."""
 
 import asyncio
+import re
 import time
 from collections import deque
 
@@ -32,6 +33,8 @@ _MAX_PAUSED_GAP_SECONDS = 0.75
 _HALF_LIFE_SECONDS = 3.0
 """Time in which a gap counts half. It is not a number of parts, since words may come in bursts."""
 
+_HALVES = re.compile("[\ud800-\udfff]")
+
 _SLICE = 200
 """Characters of text cleaned at a time, about 3 ms at worst, so that a long text does not block the event loop."""
 
@@ -52,12 +55,14 @@ class TextFeed:
         self._slices: deque[str | None] = deque()
         self._changed = asyncio.Event()
         self._last = 0.0
+        self._half = ""
         self._gap = _FIRST_GAP_SECONDS
         """The longest recent gap between two parts of the text, in seconds."""
 
     def add(self, text: str) -> None:
-        """Add text."""
+        """Add text. Halves of a character (UTF-16 surrogates) are joined; one without the other is dropped."""
         now = time.monotonic()
+        text = self._joined(text)
         if self._last:
             gap, most = now - self._last, _MAX_GAP_SECONDS
             if gap >= self._pause:
@@ -67,6 +72,14 @@ class TextFeed:
         self._last = now
         self._slices.extend(text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
         self._changed.set()
+
+    def _joined(self, text: str) -> str:
+        if not self._half and not _HALVES.search(text):
+            return text
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff":  # the other half may come with the next part
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
 
     def end(self) -> None:
         """Note that the text is complete."""

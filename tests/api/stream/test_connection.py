@@ -229,6 +229,20 @@ async def test_an_utterance_that_grows_too_long_fails_although_it_is_being_spoke
     assert failed.the("audio.done")["error"] is True
 
 
+async def test_an_emoji_may_be_cut_in_two_and_a_message_begin_with_a_byte_order_mark(qwen3: Server) -> None:
+    async with talking(qwen3.url) as talk:
+        await talk.configure(voice="ryan")
+        for data in (
+            '\ufeff{"type": "input.text", "text": "Hi \\ud83d"}',
+            '{"type": "input.text", "text": "\\ude00 you."}',
+        ):
+            await talk.socket.send_str(data)
+        await talk.socket.send_str('{"type": "input.done"}')
+        spoken = await talk.until("session.done")
+    assert spoken.the("audio.start")["sentence_text"] == "Hi \U0001f600 you."
+    assert spoken.the("audio.done")["error"] is False
+
+
 async def test_what_an_utterance_leaves_out_is_told_when_it_begins(qwen3: Server) -> None:
     async with talking(qwen3.url) as talk:
         await talk.configure(voice="ryan", instructions="Whisper.", model="qwen3-tts-0.6b")

@@ -60,7 +60,7 @@ _EFFECTS_NAMES = AliasChoices("default_effects", "effects")
 _EffectsText = Annotated[
     Effects | None,
     BeforeValidator(_from_text),
-    WithJsonSchema({"type": "string", "contentMediaType": "application/json"}),
+    WithJsonSchema({"type": ["string", "null"], "contentMediaType": "application/json"}),
 ]
 
 

@@ -7,6 +7,7 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from hibari.tts import MAX_PHONEMES
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed
+from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.engine.base import as_speech_error
 from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Opening, Output, Submit
 
@@ -25,6 +27,14 @@ _NAMED_DIGITS = 36
 
 _SEED = 0
 """Seed of the noise component; it is fixed, so that the same text gives the same audio."""
+
+
+@dataclass
+class _Counts:
+    """What a row has taken so far."""
+
+    phonemes: int = 0
+    samples: int = 0
 
 
 class StandbyEngine:
@@ -38,7 +48,7 @@ class StandbyEngine:
 
     def __init__(self) -> None:
         self._voice = Hibari()
-        self._rows: dict[int, Iterator[npt.NDArray[np.float32]]] = {}
+        self._rows: dict[int, tuple[Iterator[npt.NDArray[np.float32]], _Counts]] = {}
         self._voice("Ready.", seed=_SEED)  # the first call reads the lexicon, so do it before anyone listens
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
@@ -62,7 +72,8 @@ class StandbyEngine:
             _no_checkpoints()
         if opening.live:
             raise EngineFailed("The standby voice accepts complete texts only.")
-        self._rows[opening.row] = self._speak(opening.text)
+        counts = _Counts()
+        self._rows[opening.row] = self._speak(opening.text, counts), counts
 
     def add_text(self, row: int, text: str) -> NoReturn:  # noqa: ARG002
         """Raise EngineFailed: there are no live rows."""
@@ -83,19 +94,22 @@ class StandbyEngine:
     def step(self, rows: Collection[int]) -> Iterator[Output]:
         """Yield one sentence of each row, or its error; rows share no state, so an error never concerns another row."""
         for row in rows:
+            speech, counts = self._rows[row]
             try:
-                yield Audio(row, next(self._rows[row]).tobytes())
+                yield Audio(row, next(speech).tobytes())
             except StopIteration:
-                yield Ended(row)
+                yield Ended(row, counts.phonemes, -(-counts.samples // FRAME_SAMPLES))
             except Exception as error:
                 yield Failed(row, as_speech_error(error, "The standby voice failed on this text"))
 
-    def _speak(self, text: str) -> Iterator[npt.NDArray[np.float32]]:
+    def _speak(self, text: str, counts: _Counts) -> Iterator[npt.NDArray[np.float32]]:
         spoken, rng = False, np.random.default_rng(_SEED)
         for phonemes in self._phonemes(text):
+            counts.phonemes += len(phonemes)
             samples = self._voice.from_ids(self._voice.ids(phonemes), 1.0, rng)
             if samples.size:
                 spoken = True
+                counts.samples += samples.size
                 yield samples.astype(np.float32)
         if not spoken:
             raise EngineFailed("The standby voice can't pronounce this text; it speaks English only.")
