@@ -46,7 +46,7 @@ async def test_a_corrupt_history_is_begun_anew_and_told(start_server: StartServe
     assert (await synthesize(server.uri, SENTENCE)).types[-1] == "audio-stop"
     (fault,) = (await health(server))["faults"]
     assert re.fullmatch(
-        r"The history was corrupt: it was moved to history\.sqlite3\.corrupt-\S+ and begun anew\.", fault
+        r"The history was corrupt: it was moved to history\.sqlite3\.corrupt-\S+, and a new one was created\.", fault
     )
     assert "is corrupt" in server.log
 

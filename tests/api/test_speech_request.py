@@ -201,7 +201,7 @@ async def test_timbre_alone_needs_no_text_and_uses_none() -> None:
         ({"voice": "nobody"}, VoiceNotFound, "voice", "Vivian, Serena, Uncle_Fu"),
         ({"voice": {"id": "nobody"}}, VoiceNotFound, "voice", "'nobody'"),
         ({"voice": "ryan-nl"}, VoiceNotFound, "voice", "'ryan-nl'"),
-        ({"voice": "ryan-de", "language": "fr"}, InvalidRequest, "language", "leave one of the two out"),
+        ({"voice": "ryan-de", "language": "fr"}, InvalidRequest, "language", "leave one of them out"),
         ({"language": "nl"}, LanguageNotSupported, "language", "zh (chinese), en (english), ja (japanese)"),
         ({"language": "nl", "instructions": "An old man."}, LanguageNotSupported, "language", "'nl'"),
         ({"language": "nl", "ref_audio": CLIP, "ref_text": SAID}, LanguageNotSupported, "language", "'nl'"),

@@ -74,7 +74,7 @@ def test_a_pipe_that_says_nothing_more_is_an_error(tmp_path: Path) -> None:
         process.stdin.flush()
         said = process.stderr.read()
         assert process.wait(HANG_SECONDS) == 1
-    assert "No text and no end of it came for 2 seconds" in said
+    assert "Neither text nor its end arrived for 2 seconds" in said
     assert "Traceback" not in said
     assert not (tmp_path / "door.wav").exists()
 

@@ -61,7 +61,7 @@ async def test_the_newest_is_next_and_what_waits_is_bounded(crowd: Crowd) -> Non
     admission = Admission(2, 3)
     await crowd.ask(admission, *"abcde")
     assert (admission.active, admission.waiting, crowd.order) == (2, 3, ["a", "b"])
-    with pytest.raises(QueueFull, match="2 texts are being spoken and 3 wait, so that this would be number 4 in"):
+    with pytest.raises(QueueFull, match="2 texts are being spoken and 3 are waiting, which is the maximum"):
         async with admission.place():
             pass
     await crowd.finish(*"ab")
@@ -120,7 +120,7 @@ async def test_one_client_leaves_room_for_others(crowd: Crowd) -> None:
     admission = Admission(8, 4)
     await crowd.ask(admission, *"abcdefghi", client="10.0.0.7")
     assert (admission.active, admission.waiting) == (7, 2)
-    with pytest.raises(QueueFull, match="2 texts of this client wait already"):
+    with pytest.raises(QueueFull, match="2 texts of this client are waiting already"):
         async with admission.place(client="10.0.0.7"):
             pass
     await crowd.ask(admission, "x", client="10.0.0.8")

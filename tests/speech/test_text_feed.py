@@ -79,7 +79,7 @@ async def test_text_that_does_not_come_is_an_error() -> None:
     text = TextFeed(timeout=0.01)
     text.add("x")
     text.take()
-    with pytest.raises(TextTimeout, match=r"No text and no end of it came for 0\.01 seconds"):
+    with pytest.raises(TextTimeout, match=r"Neither text nor its end arrived for 0\.01 seconds"):
         await text.wait(for_pause=False)
 
 

@@ -180,7 +180,7 @@ async def test_an_app_that_may_not_ask_says_so_once(
     assert (api.statuses, api.cleared) == ([401], 0)
     (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     why = "the Supervisor does not let this app do it (HTTP 401)"
-    assert line == f"Home Assistant's cache of speech was not cleared: {why}. {NOTE}"
+    assert line == f"Home Assistant's speech cache was not cleared: {why}. {NOTE}"
 
 
 async def test_it_gives_up_with_one_line_and_tries_again_after_the_next_time(
@@ -268,7 +268,7 @@ async def test_a_file_that_can_not_be_used_costs_what_a_restart_would_know(
         one.cache.spoke("wyoming", STANDBY)
         await one.rest()
     assert api.cleared == 1
-    assert "is not kept: The server could not use its disk" in caplog.text
+    assert "could not be stored: The server could not use its disk" in caplog.text
 
 
 # Without a Supervisor
@@ -426,7 +426,7 @@ async def test_the_app_clears_the_cache_when_qwen3_is_loaded_after_the_standby_v
     server = start_server(*bare(models_dir, tmp_path / "data"), **variables)
     await load(server)
     await until(lambda: api.cleared == 1)
-    await server.wait_for("Cleared Home Assistant's cache of speech")
+    await server.wait_for("Cleared Home Assistant's speech cache")
     await until(lambda: marker.read_bytes() == b"clean\n")
     assert (await health(server))["notes"] == []
     (engine,) = server.children("native")

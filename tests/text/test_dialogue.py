@@ -53,9 +53,9 @@ def test_reads_turns(script: str, turns: list[Turn]) -> None:
 REFUSED = {
     "nothing": ("", "no turns"),
     "comments alone": ("# x\n\n// y", "no turns"),
-    "text first": ("\nHi.\n[Ann] x", "Line 2: Something stands before the first speaker"),
-    "pause first": ("# x\n[pause:1s]\n[Ann] x", "Line 2: Something stands before the first speaker"),
-    "pause and speaker first": ("[pause:1s] [Ann] x", "Line 1: Something stands before the first speaker"),
+    "text first": ("\nHi.\n[Ann] x", "Line 2: There is something before the first speaker"),
+    "pause first": ("# x\n[pause:1s]\n[Ann] x", "Line 2: There is something before the first speaker"),
+    "pause and speaker first": ("[pause:1s] [Ann] x", "Line 1: There is something before the first speaker"),
     "silent speaker": ("[Ann]\n\n[Bob] x", "Line 1: Ann says nothing"),
     "silent last speaker": ("[Ann] x\r\n[Bob]\r\n# y\r\n", "Line 2: Bob says nothing"),
     "nothing but a pause below": ("[Ann] x\n[Bob]\n[pause:1s]", "Line 2: Bob says nothing"),

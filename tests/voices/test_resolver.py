@@ -71,7 +71,7 @@ async def test_its_language_is_what_was_asked_for_or_its_own(
 
 
 async def test_two_languages_at_once_are_refused(cast: VoiceResolver) -> None:
-    with pytest.raises(InvalidRequest, match="speaks Japanese, but the language asked for is 'de'"):
+    with pytest.raises(InvalidRequest, match="speaks Japanese, but the requested language is 'de'"):
         cast.choose("commander-ja", "de")
     with pytest.raises(LanguageNotSupported):
         cast.choose("commander", "nl")

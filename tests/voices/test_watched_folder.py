@@ -125,7 +125,7 @@ async def test_what_phones_and_macs_record_is_read(
             container.mux(stream.encode(None))
     else:
         soundfile.write(folder / name, speech(), 24_000, format=kind, subtype="PCM_16")
-    assert message(await drop.scan()) == f"{name} has no text; put what it says into Bob.txt."
+    assert message(await drop.scan()) == f"{name} has no text; write what it says to Bob.txt."
     (folder / "Bob.txt").write_text(TEXT)
     assert await drop.scan() == []
     (bob,) = store.all()
@@ -384,8 +384,8 @@ def too_many(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (no_text, "Bob.mp3 has no text; put what it says into Bob.txt."),
-        (empty_text, "Bob.txt is empty; write into it what Bob.wav says."),
+        (no_text, "Bob.mp3 has no text; write what it says to Bob.txt."),
+        (empty_text, "Bob.txt is empty; write what Bob.wav says into it."),
         (text_in_utf16, "Bob.txt must be UTF-8."),
         (endless_text, "Bob.txt must not have more than 65536 bytes."),
         (wrong_text, "Bob.wav: The text takes"),
@@ -395,7 +395,7 @@ def too_many(folder: Path) -> None:
         (too_short, "Bob.wav: The clip has 0.9 s"),
         (too_long, "Bob.wav must not be longer than 30 seconds."),
         (silent, "Bob.wav: The clip is silent"),
-        (one_of_two, "b.wav has no text; put what it says into b.txt."),
+        (one_of_two, "b.wav has no text; write what it says to b.txt."),
         (empty_folder, "There is no clip in it"),
         (too_many, "It has 33 clips, but a voice has at most 32."),
     ],
@@ -500,8 +500,8 @@ async def test_a_problem_is_logged_once_until_it_is_another(
         await drop.scan()
         await drop.scan()
     assert [record.getMessage() for record in caplog.records] == [
-        "Bob among the dropped voices: Bob.wav has no text; put what it says into Bob.txt.",
-        "Bob among the dropped voices: Bob.txt is empty; write into it what Bob.wav says.",
+        "Bob in the folder of voices: Bob.wav has no text; write what it says to Bob.txt.",
+        "Bob in the folder of voices: Bob.txt is empty; write what Bob.wav says into it.",
     ]
 
 

@@ -102,7 +102,7 @@ def _stage(effect: Effect) -> _Stage:
             return _Loudness(target)
         case "limiter", (threshold_db, release_ms):
             return _limiter(threshold_db, release_ms)
-    raise SpeechError(f"There is no way to make the effect {effect.type}.")
+    raise SpeechError(f"The effect {effect.type} is not implemented.")
 
 
 class _Pitch:

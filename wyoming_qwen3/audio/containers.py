@@ -99,7 +99,7 @@ def check_tables(data: bytes, demuxer: str, param: str) -> None:
     elif demuxer == "caf":
         entries = _caf_index_entries(data, param)
     if entries > _MAX_INDEX_ENTRIES:
-        raise TooLarge(f"{param} has more parts than a clip can have.", param=param)
+        raise TooLarge(f"{param} has more packets than a clip may have.", param=param)
 
 
 def check_cookie(decoder: str, cookie: bytes | None, param: str) -> None:
@@ -110,7 +110,7 @@ def check_cookie(decoder: str, cookie: bytes | None, param: str) -> None:
     if decoder != "alac" or not cookie or len(cookie) < _ALAC_COOKIE_BYTES:
         return  # libav does not open the decoder without a cookie
     if _u32(cookie, 12) > _MAX_ALAC_FRAME:
-        raise TooLarge(f"{param} has more parts than a clip can have.", param=param)
+        raise TooLarge(f"{param} has more packets than a clip may have.", param=param)
 
 
 def _caf_index_entries(data: bytes, param: str) -> int:

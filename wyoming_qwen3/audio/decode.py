@@ -143,7 +143,7 @@ def _decode(data: bytes, demuxer: str, max_seconds: float, param: str) -> Decode
                 raise TooLarge(f"{param} must not be longer than {max_seconds:g} seconds.", param=param)
             parts.append(_mono(frame, param))
     if first is None or not total:
-        raise InvalidRequest(f"{param} has no sound in it.", param=param)
+        raise InvalidRequest(f"{param} contains no audio.", param=param)
     return DecodedClip(np.concatenate(parts), first.sample_rate)
 
 
@@ -160,18 +160,18 @@ def _frames(
     for number, packet in enumerate(container.demux()):
         size += packet.size
         if number > max_packets or size > max_bytes:
-            raise TooLarge(f"{param} has more parts than a clip can have.", param=param)
+            raise TooLarge(f"{param} has more packets than a clip may have.", param=param)
         if packet.stream is stream:
             yield from stream.decode(packet)
 
 
 def _check_kind(frame: av.AudioFrame, first: av.AudioFrame, param: str) -> None:
     if not 8_000 <= frame.sample_rate <= 192_000:
-        raise InvalidRequest(f"{param} must have 8000 to 192000 samples a second.", param=param)
+        raise InvalidRequest(f"{param} must have a sample rate of 8000 to 192000 Hz.", param=param)
     if frame.layout.nb_channels not in {1, 2}:
         raise InvalidRequest(f"{param} must have one or two channels.", param=param)
     if (frame.sample_rate, frame.layout.nb_channels) != (first.sample_rate, first.layout.nb_channels):
-        raise InvalidRequest(f"{param} must not change its sample rate or channels in the middle.", param=param)
+        raise InvalidRequest(f"{param} must not change its sample rate or number of channels.", param=param)
 
 
 def _mono(frame: av.AudioFrame, param: str) -> FloatArray:

@@ -51,7 +51,7 @@ class Track:
 
     def __post_init__(self) -> None:
         if not self.samples.size:
-            raise InvalidRequest("A track must have sound in it.", param="samples")
+            raise InvalidRequest("A track must contain audio.", param="samples")
         _check("offset", self.offset, MAX_SECONDS)
         _check("volume", self.volume, MAX_VOLUME)
         _check("fade_in", self.fade_in, MAX_FADE_SECONDS)

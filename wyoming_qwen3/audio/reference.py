@@ -50,11 +50,11 @@ def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[Clip
     if seconds < MIN_SECONDS:
         return (_error("too_short", f"The clip has {seconds:.1f} s, but at least {MIN_SECONDS:g} s is needed."),)
     if seconds > MAX_SECONDS:
-        return (_error("too_long", f"The clip has {seconds:.1f} s, but at most {MAX_SECONDS:g} s is taken."),)
+        return (_error("too_long", f"The clip has {seconds:.1f} s, but at most {MAX_SECONDS:g} s is accepted."),)
     speech = find_speech(samples, sample_rate)
     if speech is None or speech.level < _SILENT:
         level = _decibels(speech.level if speech else float(np.square(samples).mean()))
-        return (_error("silent", f"The clip is silent ({level:.0f} dBFS); speech is good at -30 to -15 dBFS."),)
+        return (_error("silent", f"The clip is silent ({level:.0f} dBFS); -30 to -15 dBFS is good for speech."),)
     findings = [
         *_check_sound(samples, speech),
         *_check_silence(seconds, speech),
@@ -164,7 +164,7 @@ def _check_sound(samples: FloatArray, speech: Activity) -> list[ClipFinding]:
         findings.append(_warning("quiet", message))
     share = _clipped(samples) / samples.size
     if share > _CLIPPED_SHARE:
-        message = f"{share:.1%} of the clip is clipped at full scale; record it less loud, so that nothing is."
+        message = f"{share:.1%} of the clip is clipped at full scale; record it at a lower level."
         findings.append(_warning("clipped", message))
     return findings
 

@@ -28,8 +28,8 @@ class Defaults:
             spoken = find_language(language) or named
             if named and spoken != named:
                 raise InvalidRequest(
-                    f"Voice {voice!r} speaks {named.name.title()}, but the language asked for is {language!r}; "
-                    f"leave one of the two out.",
+                    f"Voice {voice!r} speaks {named.name.title()}, but the requested language is {language!r}; "
+                    f"leave one of them out.",
                     param="language",
                 )
         if not voice and spoken is not None:

@@ -178,8 +178,8 @@ def check_voice_name(name: str) -> str:
     clean = unicodedata.normalize("NFC", name).strip()
     if not re.fullmatch(rf"(?!\.)[\w .'-]{{1,{MAX_VOICE_NAME_CHARACTERS}}}", clean):
         raise InvalidRequest(
-            f"A voice's name has 1 to {MAX_VOICE_NAME_CHARACTERS} letters, digits, blanks or _ . ' - "
-            "and does not begin with a dot.",
+            f"A voice's name has 1 to {MAX_VOICE_NAME_CHARACTERS} letters, digits, spaces or _ . ' -, "
+            "and does not start with a dot.",
             param="name",
         )
     names = (clean, *(base for base, _ in split_language(clean)))

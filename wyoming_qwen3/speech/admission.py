@@ -147,11 +147,11 @@ class Admission:
     def _check_queue(self, client: str | None) -> None:
         if sum(not place.resumed for place in self._queue) >= self._max_waiting:
             raise QueueFull(
-                f"{self.active} texts are being spoken and {self.waiting} wait, so that this would be number "
-                f"{self.waiting + 1} in the queue; ask again when some are done."
+                f"{self.active} texts are being spoken and {self.waiting} are waiting, which is the maximum; try again "
+                "when some of them are done."
             )
         if client is not None and (waiting := _of(client, self._queue)) >= self._max_waiting_of_one:
-            raise QueueFull(f"{waiting} texts of this client wait already; ask again when some of them are done.")
+            raise QueueFull(f"{waiting} texts of this client are waiting already; try again when some are done.")
 
 
 def _of(client: str, places: Iterable[Place]) -> int:

@@ -190,7 +190,7 @@ class BackendSelector:
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with aside() if waits else contextlib.nullcontext():
                 return await self._load(held, model.checkpoint, request)
-        reason = model.explain() if model else why or BackendUnavailable("Nobody can speak this now.")
+        reason = model.explain() if model else why or BackendUnavailable("Nothing can speak this now.")
         if request.standby == "off" and self._mode != "off" and isinstance(request.voice, Speaker):
             raise type(reason)(f"{reason} {_WAYS_OUT}", param=reason.param)
         raise reason

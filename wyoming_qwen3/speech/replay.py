@@ -98,7 +98,7 @@ def _voice_from_json(told: dict[str, str], name: str | None, voices: VoiceStore)
         case {"kept": number} if kept := voices.find(number):
             return Kept(kept.id, kept.revision)
         case {"kept": _}:
-            raise VoiceNotFound(f"The voice it was spoken with, {name}, has been deleted.")
+            raise VoiceNotFound(f"The voice {name}, with which it was spoken, was deleted.")
         case _:
             raise InvalidRequest(
                 "It was spoken with a clip that came with its request and was not kept; send the request again, or "

@@ -181,7 +181,7 @@ class Synthesizer:
         if not (self._options.save if request.save is None else request.save):
             return None
         if self._history is None and request.save:
-            raise StorageFailed("The history can't be used, as the log tells; leave save out.", param="save")
+            raise StorageFailed("The history can't be used, as the log says; leave save out.", param="save")
         return self._history.begin() if self._history else None
 
     def account(self, source: str, request: SpeechRequest, report: Report) -> None:

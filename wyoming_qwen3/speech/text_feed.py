@@ -112,7 +112,7 @@ class TextFeed:
             if for_pause:
                 return True
             raise TextTimeout(
-                f"No text and no end of it came for {self._timeout:g} seconds, so this utterance is ended."
+                f"Neither text nor its end arrived for {self._timeout:g} seconds, so this utterance has ended."
             ) from None
         return False
 

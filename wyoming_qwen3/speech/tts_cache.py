@@ -135,12 +135,12 @@ class TtsCache:
                 failures += 1
                 pause = None if error.final else self._timing.retry_pause(failures)
                 if pause is None:
-                    _LOGGER.warning("Home Assistant's cache of speech was not cleared: %s. %s", error, NOTE)
+                    _LOGGER.warning("Home Assistant's speech cache was not cleared: %s. %s", error, NOTE)
                     return False
-                _LOGGER.debug("Home Assistant's cache of speech is to be cleared again in %.0f s: %s", pause, error)
+                _LOGGER.debug("Home Assistant's speech cache was not cleared; next try in %.0f s: %s", pause, error)
                 await asyncio.sleep(pause)
             else:
-                _LOGGER.info("Cleared Home Assistant's cache of speech, for the standby voice had spoken for Qwen3")
+                _LOGGER.info("Cleared Home Assistant's speech cache: the standby voice had spoken instead of Qwen3")
                 return True
 
     async def _read(self) -> None:
@@ -163,7 +163,7 @@ class TtsCache:
             try:
                 await asyncio.to_thread(_write_file, self._file, state)
             except StorageFailed as error:
-                _LOGGER.warning("What the standby voice left in Home Assistant's cache is not kept: %s", error)
+                _LOGGER.warning("The state of Home Assistant's speech cache could not be stored: %s", error)
             self._written = state
 
 

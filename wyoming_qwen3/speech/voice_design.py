@@ -215,7 +215,7 @@ class VoicePreviews:
             data = await asyncio.to_thread(self._clips.path(clip_id).read_bytes)
         except (KeyError, NotFound, FileNotFoundError):
             raise NotFound(
-                "There is no preview of that id, or not any more; make another one.", param="preview_id"
+                "There is no preview with this ID, or it has expired; make another one.", param="preview_id"
             ) from None
         return VoicePreview(await asyncio.to_thread(wav.unpack, data, said), design, language)
 

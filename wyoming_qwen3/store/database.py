@@ -87,7 +87,7 @@ class Database:
                 raise
             damage = error
         aside = self._move_aside()
-        _LOGGER.error("%s is corrupt (%s): it was moved to %s, and begun anew", self._path, damage, aside.name)
+        _LOGGER.error("%s is corrupt (%s): it was moved to %s, and a new one created", self._path, damage, aside.name)
         return self._migrated(), aside
 
     def _open_reader(self) -> tuple[Connection, None]:

@@ -39,4 +39,4 @@ def _lock(handle: int, folder: Path) -> None:
             f"{folder} is in use by another server; stop that one, or give this one another --data-dir."
         ) from error
     except OSError as error:  # some network file systems have no locks
-        _LOGGER.warning("%s can't be locked, so see that no other server uses it: %s", folder, error.strerror)
+        _LOGGER.warning("%s can't be locked, so make sure that no other server uses it: %s", folder, error.strerror)

@@ -126,7 +126,7 @@ def _read_line(line: str, number: int, turns: list[_Open]) -> None:
     quiet, rest = _leading_pauses(line)
     named = rest.startswith(_OPENING)
     if line and not turns and (quiet or not named):
-        raise InvalidRequest("Something stands before the first speaker; begin with a line like [Speaker] text.")
+        raise InvalidRequest("There is something before the first speaker; start with a line like [Speaker] text.")
     if quiet and (named or not rest):
         turns[-1].lines.append(quiet)
     if named:

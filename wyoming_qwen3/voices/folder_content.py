@@ -185,7 +185,7 @@ def _problem(clips: Sequence[tuple[FolderFile, FolderFile | None]]) -> str | Non
         return f"It has {len(clips)} clips, but a voice has at most {MAX_SAMPLES}."
     for clip, text in clips:
         if text is None:
-            return f"{clip.path.name} has no text; put what it says into {clip.path.stem}.txt."
+            return f"{clip.path.name} has no text; write what it says to {clip.path.stem}.txt."
     return None
 
 
@@ -219,5 +219,5 @@ def _text(file: FolderFile, clip: str) -> str:
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{file.path.name} must be UTF-8.") from error
     if not text:
-        raise InvalidRequest(f"{file.path.name} is empty; write into it what {clip} says.")
+        raise InvalidRequest(f"{file.path.name} is empty; write what {clip} says into it.")
     return text

@@ -183,7 +183,7 @@ class VoiceResolver:
         part = self._part(voice, language, default)
         if speaker and not self._is(speaker, part.voice):
             raise InvalidRequest(
-                f"Voice {part.label} has no speaker {quoted(speaker)}; ask for it as the voice.", param="speaker"
+                f"Voice {part.label} has no speaker {quoted(speaker)}; send it as the voice.", param="speaker"
             )
         return part
 
@@ -278,8 +278,8 @@ def _cast(kept: KeptVoice, named: Language | None, language: str | None, default
     asked = find_language(language) if language else None
     if named and asked not in (None, named):
         raise InvalidRequest(
-            f"Voice {kept.name}-{named.code} speaks {named.name.title()}, but the language asked for is {language!r}; "
-            f"leave one of the two out.",
+            f"Voice {kept.name}-{named.code} speaks {named.name.title()}, but the requested language is {language!r}; "
+            f"leave one of them out.",
             param="language",
         )
     if not kept.speaks:

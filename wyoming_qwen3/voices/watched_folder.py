@@ -78,7 +78,7 @@ class WatchedFolder:
             known = set(self._problems)
             for problem in found:
                 if problem not in known:
-                    _LOGGER.warning("%s among the dropped voices: %s", problem.entry, problem.message)
+                    _LOGGER.warning("%s in the folder of voices: %s", problem.entry, problem.message)
             self._problems = tuple(found)
             return found
 
@@ -95,7 +95,7 @@ class WatchedFolder:
                 except SpeechError as error:
                     problems.append(FolderProblem(voice.folder, str(error)))
                 else:
-                    _LOGGER.info("The voice %s is gone, as what was dropped is", voice.name)
+                    _LOGGER.info("The voice %s was deleted: its entry in the folder of voices is gone", voice.name)
         return problems
 
     async def _mirror_all(self, entries: Sequence[FolderEntry]) -> list[FolderProblem]:
@@ -163,7 +163,7 @@ class WatchedFolder:
         digest, recordings = content.digest, content.recordings
         if voice is None:
             await self._store.create(name, "profile", Manner(), recordings, folder=name, digest=digest)
-            _LOGGER.info("The voice %s was found among the dropped ones", name)
+            _LOGGER.info("The voice %s was added from the folder of voices", name)
         elif digest != voice.digest:
             await self._store.replace_samples(voice.id, recordings, digest)
-            _LOGGER.info("The voice %s has other clips now", voice.name)
+            _LOGGER.info("The clips of the voice %s were replaced", voice.name)

@@ -185,7 +185,7 @@ async def test_a_clip_is_there_after_a_restart_and_not_when_its_day_is_over(tmp_
         ({"data": form(("sound", b"RIFF"))}, 400, "'file'"),
         ({"data": form(("file", b"<script>alert(1)</script>"))}, 400, "must be a WAV"),
         ({"data": form(("file", wav(HUM)), ("file", wav(HUM)))}, 400, "twice"),
-        ({"data": form(("file", wav(np.zeros(0, np.float32))))}, 400, "no sound"),
+        ({"data": form(("file", wav(np.zeros(0, np.float32))))}, 400, "no audio"),
         ({"data": form(("file", wav(HUM)[:30]))}, 400, "damaged"),
     ],
     ids=range(12),

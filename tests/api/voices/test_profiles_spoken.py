@@ -154,12 +154,12 @@ async def test_one_whose_clip_is_lost_does_not_speak_and_the_others_do(http: Cli
 async def test_what_lies_in_the_voices_folder_speaks_and_goes_with_it(
     http: ClientSession, server: Server, voices_dir: Path
 ) -> None:
-    await server.wait_for("The voice grete was found")
+    await server.wait_for("The voice grete was added")
     assert (await ask(http, "GET", "/grete"))["folder"] == "grete"
     assert len(await speak(http, "grete")) > 24_000
     for path in voices_dir.iterdir():
         path.unlink()
-    await server.wait_for("The voice grete is gone")
+    await server.wait_for("The voice grete was deleted")
     assert (await speak(http, "grete", 400))["code"] == "voice_not_found"
 
 

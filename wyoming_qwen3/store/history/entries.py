@@ -229,7 +229,7 @@ def delete_beyond(connection: Connection, limits: Limits, now: float) -> dict[st
 
 def not_found() -> NotFound:
     """Return the error for an ID without a row."""
-    return NotFound("The history has no entry of that id; it may have been deleted or cleaned up.")
+    return NotFound("The history has no entry with this ID; it may have been deleted or cleaned up.")
 
 
 def _conditions(query: GenerationQuery) -> tuple[str, list[Any]]:

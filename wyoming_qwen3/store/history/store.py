@@ -88,7 +88,7 @@ class History:
             await self._tidy()
             undo.pop_all()
         self._tidying = asyncio.create_task(self._keep_tidy())
-        return f"The history was corrupt: it was moved to {aside.name} and begun anew." if aside else None
+        return f"The history was corrupt: it was moved to {aside.name}, and a new one was created." if aside else None
 
     def begin(self) -> Recording:
         """Return a new recording. Its ID will be the entry's. The disk is not used yet."""

@@ -64,7 +64,7 @@ def unpack(data: bytes) -> VoiceArchive:
     """
     members = read_members(data)
     if _MANIFEST not in members:
-        raise InvalidRequest(f"The archive has no {_MANIFEST}, so it is not one of a voice.", param=PARAM)
+        raise InvalidRequest(f"The archive has no {_MANIFEST}, so it is not an archive of a voice.", param=PARAM)
     manifest = JsonObject(_parse(members[_MANIFEST]), _MANIFEST, PARAM)
     _check_version(manifest)
     manifest.check_names(*_FIELDS)
@@ -126,7 +126,7 @@ def _parse(manifest: bytes) -> object:
 
 def _check_version(manifest: JsonObject) -> None:
     if manifest.get("format") != _FORMAT:
-        raise InvalidRequest(f"The archive is not one of a voice: its format must be {_FORMAT}.", param=PARAM)
+        raise InvalidRequest(f"The file is not an archive of a voice: its format must be {_FORMAT}.", param=PARAM)
     version = manifest.get("version")
     if isinstance(version, int) and version > _VERSION:
         raise InvalidRequest(

@@ -36,7 +36,7 @@ def write_members(members: Mapping[str, bytes]) -> bytes:
             archive.writestr(info, data)
     packed = file.getvalue()
     if len(packed) > MAX_BYTES or any(len(data) > _most_in(name) for name, data in members.items()):
-        raise TooLarge(f"The voice does not fit into an archive, which takes {MAX_BYTES >> 20} MiB.")
+        raise TooLarge(f"The voice is too large for an archive, which may have {MAX_BYTES >> 20} MiB.")
     return packed
 
 
@@ -90,14 +90,14 @@ def _check_directory(data: bytes) -> None:
     if len(data) > MAX_BYTES:
         raise TooLarge(f"An archive must not have more than {MAX_BYTES >> 20} MiB.", param=PARAM)
     if len(data) < _END.size or data[:2] != b"PK" or data[-_END.size :][:4] != b"PK\5\6":
-        raise InvalidRequest("The file is not a zip archive, or is not whole.", param=PARAM)
+        raise InvalidRequest("The file is not a zip archive, or is incomplete.", param=PARAM)
     _, disk, first_disk, here, count, size, offset, _ = _END.unpack_from(data, len(data) - _END.size)
     if disk or first_disk or here != count or data[-_END.size - _LOCATOR_BYTES :][:4] == b"PK\6\7":
-        raise InvalidRequest("The archive must be a single zip file, not one in parts or of zip64.", param=PARAM)
+        raise InvalidRequest("The archive must be a single zip file, not in parts or in zip64 format.", param=PARAM)
     if count > _MAX_MEMBERS or size > _MAX_MEMBERS * 1024:
         raise TooLarge(_TOO_MANY, param=PARAM)
     if offset + size + _END.size != len(data):
-        raise InvalidRequest("The archive has something before or behind it, or is damaged.", param=PARAM)
+        raise InvalidRequest("The archive has data before or after it, or is damaged.", param=PARAM)
 
 
 _TOO_MANY = f"An archive must not have more than {_MAX_MEMBERS} members."
@@ -123,22 +123,22 @@ def _check_kind(member: zipfile.ZipInfo) -> None:
     due = stat.S_IFDIR if name in _FOLDERS else stat.S_IFREG
     says_folder = bool(member.external_attr & 0x10)  # the attribute of MS-DOS
     if stat.S_IFMT(member.external_attr >> 16) not in {0, due} or (says_folder and due != stat.S_IFDIR):
-        raise InvalidRequest(f"{name} in the archive is a link, a folder or something else than a file.", param=PARAM)
+        raise InvalidRequest(f"{name} in the archive is a link, a folder or another special file.", param=PARAM)
     if member.flag_bits & _ENCRYPTED:
-        raise InvalidRequest("The archive is encrypted; it must be open.", param=PARAM)
+        raise InvalidRequest("The archive must not be encrypted.", param=PARAM)
     if member.flag_bits & ~_FLAGS or member.volume:
-        raise InvalidRequest(f"{name} in the archive is packed in a way that is not read.", param=PARAM)
+        raise InvalidRequest(f"{name} in the archive is packed in a way that is not supported.", param=PARAM)
     if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise InvalidRequest(f"{name} in the archive must be stored or deflated.", param=PARAM)
     if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
-        raise InvalidRequest(f"{name} in the archive has two sizes.", param=PARAM)
+        raise InvalidRequest(f"{name} in the archive has two different sizes.", param=PARAM)
 
 
 def _check_places(members: Iterable[zipfile.ZipInfo], end: int) -> None:
     """Check that each member ends before the next one starts, so that no data is read twice."""
     for member in sorted(members, key=lambda member: member.header_offset, reverse=True):
         if member.header_offset + _HEADER_BYTES + len(member.orig_filename) + member.compress_size > end:
-            raise InvalidRequest("The archive has members in each other's place, or is damaged.", param=PARAM)
+            raise InvalidRequest("The archive has overlapping members, or is damaged.", param=PARAM)
         end = member.header_offset
 
 
@@ -160,7 +160,7 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> by
     if len(content) > most:
         raise TooLarge(f"{name} in the archive is too large, alone or with the others.", param=PARAM)
     if len(content) != member.file_size:
-        raise InvalidRequest(f"{name} in the archive is not as long as it says.", param=PARAM)
+        raise InvalidRequest(f"{name} in the archive does not have the size in its header.", param=PARAM)
     return content
 
 

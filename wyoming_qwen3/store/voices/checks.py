@@ -17,7 +17,7 @@ def check_name(name: str) -> str:
     """Return the name as `check_voice_name` does. Also raises InvalidRequest if it looks like an ID."""
     clean = check_voice_name(name)
     if is_id(clean.lower()):
-        raise InvalidRequest("A voice's name must not look like an id.", param="name")
+        raise InvalidRequest("A voice's name must not look like an ID.", param="name")
     return clean
 
 

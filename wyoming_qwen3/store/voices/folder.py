@@ -98,7 +98,7 @@ class VoiceFolder:
         except FileNotFoundError:
             return None
         except (OSError, InvalidRequest) as error:
-            _LOGGER.warning("The kept prompt of voice %s is dropped: %s", self.path.name, error)
+            _LOGGER.warning("The clone prompt of the voice %s is removed: %s", self.path.name, error)
             _unlink(path)
             return None
         return prompt

@@ -53,8 +53,8 @@ def _chosen(voice: KeptVoice, kept: Sequence[str]) -> list[str]:
     if unknown := [name for key, name in keys.items() if key not in there]:
         has = ", ".join(voice.former_names) or "none"
         raise InvalidRequest(
-            f"{unknown[0][:64]!r} is no old name of the voice {voice.name!r}; old names are only removed, and it has "
-            f"{has}.",
+            f"{unknown[0][:64]!r} is not a former name of the voice {voice.name!r}, which has {has}. Former names "
+            "can only be removed.",
             param="former_names",
         )
     return [name for name in voice.former_names if voice_key(name) in keys]

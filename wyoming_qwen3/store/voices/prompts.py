@@ -71,7 +71,7 @@ def load(path: Path) -> tuple[ClonePrompt, Size]:
         with safe_open(path, "numpy") as opened:
             return _read(opened)
     except (SafetensorError, ValueError) as error:
-        raise InvalidRequest("The clone prompt is not a whole safetensors file.", param="prompt") from error
+        raise InvalidRequest("The clone prompt is not a complete safetensors file.", param="prompt") from error
 
 
 _TOO_LARGE = f"A clone prompt has at most {MAX_BYTES} bytes."
@@ -86,7 +86,7 @@ def _read(opened: Any) -> tuple[ClonePrompt, Size]:
         raise InvalidRequest(f"The clone prompt's size must be one of {', '.join(SIZES)}.", param="prompt")
     names = set(opened.keys())
     if names not in ({"speaker_embedding"}, {"speaker_embedding", "codes"}):
-        raise InvalidRequest("A clone prompt holds speaker_embedding, and codes or nothing.", param="prompt")
+        raise InvalidRequest("A clone prompt has the tensor speaker_embedding, and codes or nothing.", param="prompt")
     embedding = _tensor(opened, "speaker_embedding", ("F32",), 1)
     codes = _tensor(opened, "codes", ("I16", "I64"), 2).astype(np.int64) if "codes" in names else None
     prompt = ClonePrompt(embedding, codes, metadata.get("text"))

@@ -72,7 +72,7 @@ def finished_later(what: str) -> Iterator[None]:
     try:
         yield
     except StorageFailed as error:
-        _LOGGER.warning("%s, which the next start tries again: %s", what, error)
+        _LOGGER.warning("%s; the next start will try again: %s", what, error)
 
 
 _DEFAULT = "default.json"
@@ -83,7 +83,7 @@ def _read(folder: VoiceFolder) -> tuple[KeptVoice, str | None] | None:
     try:
         return folder.read()
     except SpeechError as error:
-        _LOGGER.warning("The kept voice in %s is left out: %s", folder.path, error)
+        _LOGGER.warning("The voice in %s is ignored: %s", folder.path, error)
         return None
 
 
@@ -116,5 +116,5 @@ def _unambiguous(voices: Iterable[KeptVoice]) -> list[KeptVoice]:
     chosen: dict[str, KeptVoice] = {}
     for voice in sorted(voices, key=lambda voice: voice.created_at, reverse=True):
         if chosen.setdefault(voice_key(voice.name), voice) is not voice:
-            _LOGGER.warning("The kept voice %s is left out: a newer one is called %r too", voice.id, voice.name)
+            _LOGGER.warning("The voice %s is ignored: a newer one has the name %r, too", voice.id, voice.name)
     return list(chosen.values())

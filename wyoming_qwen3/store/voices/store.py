@@ -221,7 +221,7 @@ class VoiceStore:
         if old is not None and not overwrite:
             raise NameExists(f"There is a voice {old.name!r} already; choose another name.", param="name")
         if old is None and len(index.voices) >= MAX_VOICES:
-            raise InvalidRequest(f"There are {MAX_VOICES} voices, and no more are kept; delete one first.")
+            raise InvalidRequest(f"There are {MAX_VOICES} voices, which is the maximum; delete one first.")
         voice = replace(voice, former_names=self._free_names(voice, old))
         self._at(voice).create(voice, recordings, prompt, old.id if old else None)
         self._index = index.put(voice, instead_of=old.id if old else None)
@@ -257,7 +257,7 @@ class VoiceStore:
         for other in self._index.voices:
             names = merge(other.name, other.former_names, {voice_key(voice.name)})
             if other.id != voice.id and names != other.former_names:
-                with finished_later("The old name of a voice could not be removed"):
+                with finished_later("A former name of a voice could not be removed"):
                     self._write(replace(other, former_names=names))
 
     def _take_samples(
@@ -302,7 +302,7 @@ class VoiceStore:
             try:
                 self._at(voice).write_prompt(revision, size, prompt)
             except (StorageFailed, InvalidRequest) as error:
-                _LOGGER.warning("The prompt of the voice %r is not kept: %s", voice.name, error)
+                _LOGGER.warning("The clone prompt of the voice %r could not be stored: %s", voice.name, error)
 
     def _set_default(self, name_or_id: str | None) -> None:
         default = None if name_or_id is None else self._resolve(name_or_id)

@@ -18,9 +18,9 @@ def check_clip(clip: Reference) -> None:
     """Raise InvalidRequest if the clip is empty, not finite float32 [samples], or not at 8 to 192 kHz."""
     samples = clip.samples
     if samples.dtype != np.float32 or samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
-        raise InvalidRequest("A recording is mono sound of at least one sample.", param="samples")
+        raise InvalidRequest("A recording must be mono audio with at least one sample.", param="samples")
     if clip.sample_rate not in _RATES:
-        raise InvalidRequest(f"A recording has {_RATES[0]} to {_RATES[-1]} samples a second.", param="samples")
+        raise InvalidRequest(f"A recording must have a sample rate of {_RATES[0]} to {_RATES[-1]} Hz.", param="samples")
     check_words(clip.text, "text")
 
 
@@ -42,11 +42,11 @@ def unpack(data: bytes, text: str | None) -> Reference:
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             if (file.format, file.subtype, file.channels) != ("WAV", "PCM_16", 1):
-                raise InvalidRequest("A kept recording is a mono WAV file of 16 bits.", param="samples")
+                raise InvalidRequest("A stored recording must be a mono WAV file of 16 bits.", param="samples")
             samples = file.read(dtype="float32")  # exact: scaled by a power of two
             rate = file.samplerate
     except soundfile.LibsndfileError as error:
-        raise InvalidRequest("The recording is not a whole WAV file.", param="samples") from error
+        raise InvalidRequest("The recording is not a complete WAV file.", param="samples") from error
     if not samples.size or rate not in _RATES:
-        raise InvalidRequest("The recording is empty or has a rate that is not taken.", param="samples")
+        raise InvalidRequest("The recording is empty or has an unsupported sample rate.", param="samples")
     return Reference(samples, rate, text)
