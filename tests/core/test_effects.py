@@ -29,7 +29,7 @@ def test_the_table_can_be_listed_as_json() -> None:
     reverb = next(kind for kind in listed if kind["type"] == "reverb")
     assert reverb["parameters"][0] == {
         "name": "room_size",
-        "description": "The larger, the longer it rings on.",
+        "description": "A larger room rings on longer.",
         "minimum": 0,
         "maximum": 1,
         "default": 0.5,

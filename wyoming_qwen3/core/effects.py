@@ -55,54 +55,56 @@ class EffectKind:
 EFFECTS: tuple[EffectKind, ...] = (
     EffectKind(
         "pitch",
-        "Higher or lower, as long as before.",
+        "Changes the pitch but not the length.",
         (Parameter("semitones", -12, 12, None, "semitones", "12 is an octave up."),),
     ),
     EffectKind(
         "speed",
-        "Faster or slower at the same pitch; all of a chain's together within 0.25 to 4.",
+        "Changes the speed but not the pitch. All speeds in a chain multiplied must be from 0.25 to 4.",
         (Parameter("factor", 0.25, 4, None, "", "2 is twice as fast."),),
     ),
     EffectKind(
         "reverb",
-        "A room around the voice; the sound gets longer by what rings on.",
+        "Adds a room around the voice, which rings on after its end.",
         (
-            Parameter("room_size", 0, 1, 0.5, "", "The larger, the longer it rings on."),
-            Parameter("damping", 0, 1, 0.5, "", "How much the walls swallow of the high frequencies."),
-            Parameter("wet", 0, 1, 0.25, "", "Level of the room."),
-            Parameter("dry", 0, 1, 1, "", "Level of the voice itself; 1 is as it was."),
+            Parameter("room_size", 0, 1, 0.5, "", "A larger room rings on longer."),
+            Parameter("damping", 0, 1, 0.5, "", "How much the room absorbs high frequencies."),
+            Parameter("wet", 0, 1, 0.25, "", "Level of the reverb."),
+            Parameter("dry", 0, 1, 1, "", "Level of the voice; 1 leaves it unchanged."),
         ),
     ),
     EffectKind(
         "low_shelf",
-        "Louder or softer below a frequency.",
+        "Amplifies or attenuates below a frequency.",
         (
-            Parameter("gain_db", -24, 24, None, "dB", "Far below the frequency; half of it there."),
+            Parameter("gain_db", -24, 24, None, "dB", "Gain well below the frequency; half of it is reached there."),
             Parameter("frequency_hz", 20, 10_000, 200, "Hz", "The middle of the slope."),
         ),
     ),
     EffectKind(
         "high_shelf",
-        "Louder or softer above a frequency.",
+        "Amplifies or attenuates above a frequency.",
         (
-            Parameter("gain_db", -24, 24, None, "dB", "Far above the frequency; half of it there."),
+            Parameter("gain_db", -24, 24, None, "dB", "Gain well above the frequency; half of it is reached there."),
             Parameter("frequency_hz", 20, 10_000, 4_000, "Hz", "The middle of the slope."),
         ),
     ),
-    EffectKind("gain", "Louder or softer.", (Parameter("gain_db", -60, 24, None, "dB", "6 is twice the height."),)),
+    EffectKind(
+        "gain", "Amplifies or attenuates.", (Parameter("gain_db", -60, 24, None, "dB", "6 dB doubles the amplitude."),)
+    ),
     EffectKind(
         "loudness",
-        "As loud as is asked for, all in all, by ITU-R BS.1770; silence stays silence.",
+        "Sets the integrated loudness by ITU-R BS.1770. Silence stays silent.",
         # -16 is what Apple asks of podcasts.
         (Parameter("target_lufs", -40, -8, -16, "LUFS", "The higher, the louder."),),
         whole=True,
     ),
     EffectKind(
         "limiter",
-        "Holds down what is louder than the threshold; the rest stays as it is.",
+        "Limits peaks to the threshold, and leaves quieter audio unchanged.",
         (
-            Parameter("threshold_db", -40, 0, -1, "dBFS", "Height that no sample exceeds."),
-            Parameter("release_ms", 1, 1_000, 100, "ms", "How long it takes to let go."),
+            Parameter("threshold_db", -40, 0, -1, "dBFS", "Level that no sample exceeds."),
+            Parameter("release_ms", 1, 1_000, 100, "ms", "Time in which it recovers after a peak."),
         ),
     ),
 )

@@ -98,7 +98,7 @@ async def test_the_list_has_what_is_taken(http: ClientSession) -> None:
     wet = next(one for one in listed["reverb"]["parameters"] if one["name"] == "wet")
     assert wet == {
         "name": "wet",
-        "description": "Level of the room.",
+        "description": "Level of the reverb.",
         "minimum": 0,
         "maximum": 1,
         "default": 0.25,
