@@ -398,6 +398,19 @@ async def test_instructions_as_long_as_a_system_prompt_cost_nothing_but_themselv
     )
 
 
+async def test_volume_is_a_gain_before_the_effects() -> None:
+    request = await meaning(volume_multiplier=2, effects=[{"type": "reverb"}])
+    assert [effect.type for effect in request.effects] == ["gain", "reverb"]
+    assert request.effects[0].to_json()["gain_db"] == pytest.approx(6.02, abs=0.01)
+    assert (await meaning(volume_multiplier=1)).effects == ()
+
+
+@pytest.mark.parametrize(("code", "language"), [("a", "en"), ("b", "en"), ("z", "zh"), ("p", "pt"), ("h", None)])
+async def test_kokoro_s_languages_are_letters(code: str, language: str | None) -> None:
+    spoken = (await meaning(lang_code=code)).language
+    assert (spoken.code if spoken else None) == language
+
+
 @pytest.mark.parametrize(
     ("fields", "voice", "language"),
     [

@@ -4,6 +4,7 @@ The fields are defined once, here, for all routes that speak.
 """
 
 import asyncio
+import math
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -14,8 +15,9 @@ from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.audio.encode import AudioFormat
 from wyoming_qwen3.audio.reference import MAX_SECONDS, read_recording
 from wyoming_qwen3.core.checkpoints import Kind
-from wyoming_qwen3.core.effects import read_effects
+from wyoming_qwen3.core.effects import Effect, read_effects
 from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.foreign_voices import kokoro_language
 from wyoming_qwen3.core.request import Description, Reference, Sampling, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language
 from wyoming_qwen3.speech.report import Report, voice_label
@@ -62,6 +64,11 @@ Effects = Annotated[list[dict[str, Any]], Field(fail_fast=True)]
 """Each item has a `type`, and may have that effect's parameters."""
 
 
+def _named_language(given: object) -> object:
+    """Return the language of Kokoro's one-letter codes; everything else as it is."""
+    return (kokoro_language(given) if isinstance(given, str) else None) or given
+
+
 class VoiceId(Fields):
     """OpenAI's way to name a custom voice."""
 
@@ -92,7 +99,13 @@ class SpeechFields(Fields):
     standby: Literal["auto", "off"] | None = Field(
         None, description="auto: the English standby voice speaks while the model is not ready. off: it never does."
     )
-    language: str | None = Field(
+    volume_multiplier: float | None = Field(
+        None,
+        ge=0.001,
+        le=10,
+        description="Loudness before the effects, as in Kokoro-FastAPI: 2 is 6 dB louder.",
+    )
+    language: Annotated[str | None, BeforeValidator(_named_language)] = Field(
         None,
         max_length=100,
         validation_alias=AliasChoices("language", "language_code", "lang_code", "lang"),
@@ -163,7 +176,7 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
     style, too_long = _style(words, strict=strict)
     if wish.kind not in (None, kind_for(part.voice)):
         raise InvalidRequest(f"{fields.model} {_KIND_USES[wish.kind]}.", param="model")
-    effects = part.effects if fields.effects is None else read_effects(fields.effects)
+    effects = (*_volume(fields), *(part.effects if fields.effects is None else read_effects(fields.effects)))
     check_installed(effects)
     return SpeechRequest(
         part.voice,
@@ -223,6 +236,13 @@ def _standby(wish: ModelWish, fields: SpeechFields, config: Config) -> StandbyMo
     if wish.standby or config.standby_only:
         return "only"
     return fields.standby or ("auto" if wish.any and config.http_standby == "auto" else "off")
+
+
+def _volume(fields: SpeechFields) -> tuple[Effect, ...]:
+    """Return the volume as an effect; nothing if it stays the same."""
+    if fields.volume_multiplier in (None, 1.0):
+        return ()
+    return read_effects([{"type": "gain", "gain_db": 20 * math.log10(fields.volume_multiplier or 1.0)}])
 
 
 def _style(words: str | None, *, strict: bool) -> tuple[str | None, str | None]:

@@ -32,6 +32,13 @@ def find_foreign(name: str) -> ForeignVoice | None:
     return None
 
 
+def kokoro_language(code: str) -> str | None:
+    """Return the language of Kokoro's one-letter code, "auto" for one that Qwen3-TTS does not speak; else None."""
+    if code in ("a", "b"):
+        return "en"
+    return _KOKORO_LANGUAGES.get(code) or ("auto" if code == "h" else None)
+
+
 def nearest_speaker(gender: Gender, language: Language | None) -> Speaker:
     """Return a speaker of that gender, preferably one at home in the language."""
     same = [speaker for speaker in SPEAKERS if speaker.gender == gender]

@@ -166,6 +166,8 @@ class BackendSelector:
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
+        if mode == "auto" and model and self._own_is_ready(request, model):
+            mode = "off"  # the server's own checkpoint could speak; one that follows the instruction is worth a wait
         if self._servers and mode != "only" and state is not State.READY and not live:
             try:
                 asked = await self._with_clips(request)
@@ -220,6 +222,12 @@ class BackendSelector:
         if isinstance(request.voice, Reference | Kept):
             request = replace(request, voice=await self._prompts.prompt(worker, checkpoint, request.voice))
         return EngineBackend(worker, checkpoint, *as_spoken(request, checkpoint))
+
+    def _own_is_ready(self, request: SpeechRequest, chosen: Model) -> bool:
+        """Return whether the server's own checkpoint is in memory, and `chosen` is another one."""
+        own = published(kind_for(request.voice), self._models.size)
+        ready = {status.checkpoint for status in self._models.statuses() if status.state is State.READY}
+        return own != chosen.checkpoint and own in ready
 
     async def _at_hand(self, request: SpeechRequest) -> tuple[Checkpoint, ...]:
         """Return the checkpoint that follows the request's instruction, if it can speak without being downloaded."""
