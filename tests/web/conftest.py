@@ -1,7 +1,9 @@
 """The page in a real browser: Debian's Chromium, driven by Playwright."""
 
 import contextlib
+import json
 import shutil
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from tests.conftest import Server
 from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +101,20 @@ def _note(studio: Studio, kind: str, text: str) -> None:
 def _note_foreign(studio: Studio, request: Request) -> None:
     if not request.url.startswith((studio.origin + "/", f"blob:{studio.origin}/", "data:")):
         studio.foreign.append(request.url)
+
+
+def ask(server: Server, path: str, body: Any = None, method: str | None = None) -> bytes:
+    """Send a request as another program would; the body of the answer."""
+    headers = {"Content-Type": "application/json"}
+    sent = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.url + path, sent, headers, method=method)
+    with urllib.request.urlopen(request, timeout=HANG_SECONDS) as response:
+        return bytes(response.read())
+
+
+def answered(server: Server, path: str) -> Any:
+    """The JSON at a path."""
+    return json.loads(ask(server, path))
 
 
 def wide(page: Page) -> int:

@@ -17,6 +17,7 @@ from tests.web.ingress import home_assistant
 from wyoming_qwen3.speech.tts_cache import STALE
 
 SENTENCE = "The front door is open, and the light in the kitchen is still on."
+STANDS_IN = "The standby voice spoke, because Qwen3-TTS-12Hz-0.6B-CustomVoice is "
 KEY = "s3cret"
 
 pytestmark = pytest.mark.usefixtures("browser")
@@ -62,7 +63,7 @@ def test_behind_ingress_the_standby_voice_speaks_and_says_why(studio: Studio) ->
     panel = studio.open("speak")
     panel.get_by_label("Text").fill(SENTENCE)
     panel.get_by_role("button", name="Speak").click()
-    expect(panel.get_by_role("status")).to_contain_text("The standby voice spoke because Qwen3 can't yet: ")
+    expect(panel.get_by_role("status")).to_contain_text(STANDS_IN)
     expect(panel.locator(".facts")).to_contain_text("Standby voice")
     expect(panel.locator("sound-player")).to_be_visible()
     history = studio.open("history")
@@ -76,6 +77,32 @@ def test_behind_ingress_the_standby_voice_speaks_and_says_why(studio: Studio) ->
     expect(history.get_by_role("article")).to_have_count(0)
     expect(studio.open("api").get_by_text("/v1/realtime")).to_have_count(0)
     expect(studio.open("api").get_by_text("/api/history/stats")).to_be_visible()
+
+
+def test_only_qwen3_speaks_where_that_is_chosen(studio: Studio) -> None:
+    panel = studio.open("speak")
+    panel.get_by_label("Text").fill(SENTENCE)
+    panel.get_by_label("Spoken by").select_option("qwen3")
+    panel.get_by_role("button", name="Speak").click()
+    expect(panel.get_by_role("alert")).to_contain_text("Qwen3-TTS-12Hz-0.6B-CustomVoice is ")
+
+
+def test_a_style_does_not_keep_the_standby_voice_from_speaking(studio: Studio) -> None:
+    panel = studio.open("speak")
+    panel.get_by_label("Text").fill(SENTENCE)
+    panel.get_by_label("Style", exact=True).fill("Cheerful")
+    panel.get_by_role("button", name="Speak").click()
+    expect(panel.get_by_role("status")).to_contain_text(re.compile(f"{STANDS_IN}.* The instructions were left out. "))
+    expect(panel.locator("sound-player")).to_be_visible()
+
+
+def test_a_warning_about_a_sample_is_beside_the_voice_until_another_is_chosen(studio: Studio) -> None:
+    panel = studio.open("speak")
+    panel.get_by_role("button", name="Listen").click()
+    expect(panel.get_by_role("status")).to_contain_text(STANDS_IN)
+    expect(panel.get_by_role("alert")).to_have_count(0)
+    panel.get_by_label("Voice", exact=True).select_option("Serena")
+    expect(panel.get_by_role("status")).to_have_count(0)
 
 
 def test_what_the_standby_voice_left_in_home_assistants_cache_is_told_until_it_is_dismissed(

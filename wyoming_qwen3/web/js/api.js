@@ -91,6 +91,18 @@ export async function blob(path, json, options) {
   return reached(() => response.blob());
 }
 
+/** Return the server's warnings about the speech in an answer as one line; "" if there are none. */
+export function warningOf(response) {
+  return JSON.parse(`"${response.headers.get("X-Warning") ?? ""}"`);
+}
+
+/** Have something spoken; return the file, the id of its entry in the history, and the warning about it or "". */
+export async function speech(path, json) {
+  const response = await send("POST", path, { json });
+  const file = await reached(() => response.blob());
+  return { file, id: response.headers.get("X-History-Id"), warning: warningOf(response) };
+}
+
 /** Yield the server-sent events of an answer as objects. */
 export async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

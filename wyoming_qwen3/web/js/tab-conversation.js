@@ -19,6 +19,7 @@ class ConversationTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
+    this.warning = new Notice();
     this.script = drafted("conversation.script", h("textarea", { rows: 12, class: "script", placeholder: t("conversation.placeholder"), spellcheck: "true" }));
     this.script.addEventListener("input", () => this.#cast());
     this.cast = h("div", { class: "cast" });
@@ -32,7 +33,7 @@ class ConversationTab extends HTMLElement {
     this.stop.hidden = true;
     this.player = soundPlayer();
     this.turns = h("ol", { class: "turns" });
-    this.result = h("section", { class: "card", hidden: true }, h("h2", {}, t("conversation.result")), this.player, this.turns);
+    this.result = h("section", { class: "card", hidden: true }, h("h2", {}, t("conversation.result")), this.player, this.warning.element, this.turns);
     this.player.audio.addEventListener("timeupdate", () => this.#follow());
     this.append(h("div", { class: "columns" },
       h("div", { class: "stack" },
@@ -54,8 +55,8 @@ class ConversationTab extends HTMLElement {
     const names = speakersOf(this.script.value);
     const chosen = recall("conversation.cast", {});
     this.#roles = names.map((name, number) => this.#role(name, number, chosen));
-    this.cast.replaceChildren(...this.#roles.map((role) => role.element));
-    if (!names.length) this.cast.append(h("p", { class: "hint" }, t("conversation.nobody")));
+    const hint = h("p", { class: "hint" }, t(names.length ? "conversation.styles" : "conversation.nobody"));
+    this.cast.replaceChildren(...this.#roles.map((role) => role.element), hint);
   }
 
   #role(name, number, chosen) {
@@ -78,6 +79,7 @@ class ConversationTab extends HTMLElement {
 
   async #speak() {
     await this.notice.during(async () => {
+      this.warning.clear();
       const format = this.format.value;
       const json = {
         script: this.script.value,
@@ -92,8 +94,7 @@ class ConversationTab extends HTMLElement {
       const total = this.script.value.split("\n").filter((line) => speakersOf(line).length).length;
       const { conversation } = await worked("v1/audio/conversation", json, progressOf(this.notice, total), this.#stopping.signal);
       await this.#show(conversation, format);
-      if (conversation.warnings.length) this.notice.warn(conversation.warnings.join(" "));
-      else this.notice.clear();
+      this.notice.clear();
     });
     if (this.#stopping?.signal.aborted) this.notice.say(t("speak.stopped"));
     this.stop.hidden = true;
@@ -101,6 +102,8 @@ class ConversationTab extends HTMLElement {
 
   async #show(conversation, format) {
     this.result.hidden = false;
+    const [warning, ...others] = conversation.warnings;
+    if (warning) this.warning.warn(warning, ...others.map((one) => h("p", {}, one)));
     this.#lines = conversation.turns.map((turn) => ({ turn, element: this.#turn(turn) }));
     this.turns.replaceChildren(...this.#lines.map((line) => line.element));
     await this.player.show(await blob(conversation.audio_url), `conversation.${format}`);

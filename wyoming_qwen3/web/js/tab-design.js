@@ -109,7 +109,7 @@ class DesignTab extends HTMLElement {
   /** The form for a speaker with a style, for clients such as Home Assistant that can only choose a voice. */
   #styleCard() {
     const notice = new Notice();
-    this.speaker = new VoicePicker("design.speaker", notice, (voice) => voice.type === "builtin");
+    this.speaker = new VoicePicker("design.speaker", (voice) => voice.type === "builtin");
     const style = drafted("design.style", h("input", { type: "text", maxlength: 2000 }));
     const name = drafted("design.style_name", h("input", { type: "text", maxlength: 64, autocomplete: "off", placeholder: t("design.style.placeholder") }));
     const save = button(t("design.save"), () => notice.during(async () => {

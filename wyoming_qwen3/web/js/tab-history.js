@@ -1,6 +1,6 @@
 // <history-tab>: searches and plays what was spoken.
 
-import { ask, get, saveFrom, send } from "./api.js";
+import { ask, get, saveFrom, speech } from "./api.js";
 import { Notice, button, card, checkbox, confirmed, field, h, relabel, select } from "./dom.js";
 import { bytes, fileName, milliseconds, moment, seconds } from "./format.js";
 import { soundPlayer } from "./sound-player.js";
@@ -137,11 +137,11 @@ class HistoryTab extends HTMLElement {
   async #again(item, anew, notice) {
     await notice.during(async () => {
       notice.progress(t("history.speaking"));
-      const response = await send("POST", `api/history/${item.id}/regenerate?new_seed=${anew}`, { json: { save: true, response_format: "flac" } });
-      await response.blob();
-      await get(`api/history/${response.headers.get("X-History-Id")}`); // it exists only if the speech is complete
+      const { id, warning } = await speech(`api/history/${item.id}/regenerate?new_seed=${anew}`, { save: true, response_format: "flac" });
+      await get(`api/history/${id}`); // it exists only if the speech is complete
       await this.#find();
-      this.notice.done(t("history.spoken"));
+      if (warning) this.notice.warn(t("history.spoken"), h("p", {}, warning));
+      else this.notice.done(t("history.spoken"));
     });
   }
 

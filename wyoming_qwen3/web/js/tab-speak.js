@@ -1,6 +1,6 @@
 // <speak-tab>: speaks a text and plays it while it is generated.
 
-import { ApiError, ask, blob, events, save, saveFrom, send } from "./api.js";
+import { ApiError, ask, blob, events, save, saveFrom, send, warningOf } from "./api.js";
 import { Notice, button, card, checkbox, examples, field, h, select, slider, uid } from "./dom.js";
 import { drafted } from "./drafts.js";
 import { EffectChain } from "./effects.js";
@@ -11,8 +11,8 @@ import { t, tList } from "./text.js";
 import { FORMATS, LANGUAGES, VoicePicker } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
 
-/** Errors for which the standby voice may speak instead. */
-const NOT_READY = new Set(["model_loading", "model_missing", "model_failed", "download_failed", "engine_failed"]);
+/** What to send for each choice of who speaks. */
+const ENGINES = { auto: { standby: "auto" }, qwen3: { standby: "off" }, standby: { model: "standby" } };
 
 class SpeakTab extends HTMLElement {
   #stopping = null;
@@ -21,6 +21,7 @@ class SpeakTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
+    this.warning = new Notice();
     this.#buildText();
     this.#buildHow();
     this.append(h("div", { class: "columns" },
@@ -57,11 +58,11 @@ class SpeakTab extends HTMLElement {
     this.saving = h("div", { class: "actions", hidden: true },
       button(t("download"), () => this.#download(), { symbol: "download" }), this.format);
     this.heard = h("section", { class: "card", "aria-label": t("speak.result"), hidden: true },
-      this.wave.canvas, this.player, this.notice.element, this.facts, this.saving);
+      this.wave.canvas, this.player, this.notice.element, this.warning.element, this.facts, this.saving);
   }
 
   #buildHow() {
-    this.voice = new VoicePicker("speak.voice", this.notice);
+    this.voice = new VoicePicker("speak.voice");
     this.instructions = drafted("speak.instructions", h("textarea", { rows: 2, maxlength: 2000 }));
     this.styled = field(t("style"), this.instructions, t("style.hint"));
     this.styles = examples(t("style.examples"), tList("style.some"), this.instructions);
@@ -69,9 +70,9 @@ class SpeakTab extends HTMLElement {
     this.speed = slider(t("speed"), { min: 0.5, max: 2, step: 0.05, value: 1, show: (value) => `${value.toFixed(2)} ×` });
     drafted("speak.speed", this.speed.control);
     this.speed.tell();
-    this.engine = drafted("speak.engine", select(["auto", "qwen3", "standby"].map((name) => [name, t(`engine.${name}`)]), "auto"));
+    this.engine = drafted("speak.engine", select(Object.keys(ENGINES).map((name) => [name, t(`engine.${name}`)]), "auto"));
     this.keep = drafted("speak.keep", h("input", { id: uid(), checked: true, type: "checkbox" }));
-    this.effects = new EffectChain("speak.effects", this.notice);
+    this.effects = new EffectChain("speak.effects", this.voice.notice);
   }
 
   #wanted() {
@@ -85,7 +86,7 @@ class SpeakTab extends HTMLElement {
       response_format: "pcm",
       stream_format: "sse", // it marks its end; ingress hides that a plain stream was cut
       save: this.keep.checked,
-      model: this.engine.value === "standby" ? "standby" : undefined,
+      ...ENGINES[this.engine.value],
     };
   }
 
@@ -115,6 +116,7 @@ class SpeakTab extends HTMLElement {
 
   #begin() {
     this.#spoken = null;
+    this.warning.clear();
     this.heard.hidden = false;
     this.facts.replaceChildren();
     this.saving.hidden = true;
@@ -138,8 +140,8 @@ class SpeakTab extends HTMLElement {
   /** Play the audio until all of it has arrived. */
   async #hear(player, signal) {
     const started = performance.now();
-    const { response, instead } = await this.#answer(signal);
-    this.#tellWho(response.headers, instead);
+    const response = await send("POST", "v1/audio/speech", { json: this.#wanted(), signal });
+    this.#tellWho(response);
     const pcm = new PcmReader();
     const peaks = new Peaks(RATE);
     const parts = [];
@@ -151,7 +153,10 @@ class SpeakTab extends HTMLElement {
     for await (const event of events(response)) {
       if (event.type === "speech.audio.error") throw new ApiError(200, event.error.code, event.error.message);
       done = event.type === "speech.audio.done";
-      if (done) break;
+      if (done) {
+        this.#warn(event.warnings?.join(" "));
+        break;
+      }
       const samples = pcm.read(Uint8Array.from(atob(event.audio), (letter) => letter.charCodeAt(0)));
       player.push(samples);
       peaks.add(samples);
@@ -164,36 +169,24 @@ class SpeakTab extends HTMLElement {
     this.#spoken = { samples: joined(parts), id: response.headers.get("X-History-Id") };
   }
 
-  /** Return the server's answer; the standby voice's, with the reason, if Qwen3 is not ready and it may be replaced. */
-  async #answer(signal) {
-    const json = this.#wanted();
-    try {
-      return { response: await send("POST", "v1/audio/speech", { json, signal }) };
-    } catch (error) {
-      const may = this.engine.value === "auto" && NOT_READY.has(error.code) && this.voice.voice?.type === "builtin";
-      if (!may || json.instructions || !["Auto", "English"].includes(json.language)) throw error;
-      try {
-        const standby = { ...json, model: "standby" };
-        return { response: await send("POST", "v1/audio/speech", { json: standby, signal }), instead: error.message };
-      } catch (again) {
-        throw again.name === "AbortError" ? again : error;
-      }
-    }
-  }
-
   #explained(error, received) {
     if (!received) return error;
     const told = error instanceof ApiError && error.status;
     return new Error([told && error.message, t(told ? "speak.failed" : "speak.lost", { heard: seconds(received / RATE) })].filter(Boolean).join(" "));
   }
 
-  #tellWho(headers, instead) {
+  #tellWho(response) {
     this.notice.clear();
-    const standby = headers.get("X-Engine") === "standby";
-    this.#fact(t("fact.engine"), standby ? t("engine.standby") : headers.get("X-Model-Used") ?? "–");
-    if (instead) this.notice.warn(t("speak.instead", { reason: instead }));
+    const standby = response.headers.get("X-Engine") === "standby";
+    this.#fact(t("fact.engine"), standby ? t("engine.standby") : response.headers.get("X-Model-Used") ?? "–");
+    const warning = warningOf(response);
+    if (warning) this.#warn(warning);
     else if (standby) this.notice.say(t(this.engine.value === "standby" ? "speak.asked" : "speak.only"));
-    if (headers.has("X-Warning")) this.notice.warn(JSON.parse(`"${headers.get("X-Warning")}"`));
+  }
+
+  /** Show the warning beside the result, unless it is shown already: the answer's end repeats that of its start. */
+  #warn(text) {
+    if (text && this.warning.element.textContent !== text) this.warning.warn(text);
   }
 
   #tellFirst(time) {

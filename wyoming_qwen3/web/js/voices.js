@@ -1,7 +1,7 @@
 // The list of voices, and a picker that describes a voice and plays a sample.
 
-import { ask, blob, get } from "./api.js";
-import { button, h, uid } from "./dom.js";
+import { ask, blob, get, speech } from "./api.js";
+import { Notice, button, h, uid } from "./dom.js";
 import { keep, recall } from "./drafts.js";
 import { t } from "./text.js";
 
@@ -57,19 +57,20 @@ export class VoicePicker {
   #voices = [];
 
   /** `among` returns whether a voice can be picked. */
-  constructor(name, notice, among = () => true) {
+  constructor(name, among = () => true) {
     this.name = name;
     this.among = among;
-    this.notice = notice;
+    this.notice = new Notice();
     this.control = h("select", { id: uid() });
     this.about = h("p", { class: "hint about", id: uid() });
     this.control.setAttribute("aria-describedby", this.about.id);
     this.hear = button(t("voices.hear"), () => this.#hear(), { symbol: "play" });
     this.audio = new Audio();
     this.element = h("div", { class: "field" }, h("label", { for: this.control.id }, t("voice")),
-      h("div", { class: "row" }, this.control, this.hear), this.about);
+      h("div", { class: "row" }, this.control, this.hear), this.about, this.notice.element);
     this.control.addEventListener("change", () => {
       keep(this.name, this.control.value);
+      this.notice.clear();
       this.#tell();
     });
     document.addEventListener("voices", () => this.load());
@@ -108,14 +109,16 @@ export class VoicePicker {
     const { voice } = this;
     await this.notice.during(async () => {
       document.dispatchEvent(new CustomEvent("sound", { detail: this.audio }));
-      this.audio.src = URL.createObjectURL(await sample(voice));
+      const { file, warning } = await sample(voice);
+      if (warning) this.notice.warn(warning);
+      this.audio.src = URL.createObjectURL(file);
       await this.audio.play();
     });
   }
 }
 
-/** Return a sample of a voice: its own clip, or a spoken sentence. */
-function sample(voice) {
-  if (voice.preview_url) return blob(voice.preview_url);
-  return blob("api/effects/preview", { voice: voice.id, response_format: "wav" });
+/** Return a sample of a voice, its own clip or a spoken sentence, and the warning about it or "". */
+async function sample(voice) {
+  if (voice.preview_url) return { file: await blob(voice.preview_url), warning: "" };
+  return speech("api/effects/preview", { voice: voice.id, response_format: "wav" });
 }
