@@ -4,6 +4,7 @@ import { currentKey, keepKey, onKeyNeeded, send } from "./api.js";
 import { Notice, button, checkbox, field, h, icon } from "./dom.js";
 import { t } from "./text.js";
 import { followHomeAssistant } from "./theme.js";
+import { forgetVoices } from "./voices.js";
 
 import "./tab-speak.js";
 import "./tab-design.js";
@@ -54,6 +55,7 @@ class VoiceStudio extends HTMLElement {
   #show() {
     const wanted = location.hash.slice(1);
     const chosen = this.#tabs.has(wanted) ? wanted : TABS[0];
+    forgetVoices();
     for (const [name, { tab, panel }] of this.#tabs) {
       const shown = name === chosen;
       tab.setAttribute("aria-selected", String(shown));

@@ -42,8 +42,8 @@ class DesignTab extends HTMLElement {
   async shown() {
     await this.speaker.load();
     await this.notice.during(async () => {
-      const { presets } = await get("api/voice-presets");
-      this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset)) : [empty()]));
+      const [{ presets }, { voice }] = await Promise.all([get("api/voice-presets"), get("api/voices/default")]);
+      this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset, preset.name === voice)) : [empty()]));
     });
   }
 
@@ -123,14 +123,15 @@ class DesignTab extends HTMLElement {
       h("div", { class: "row end" }, field(t("name"), name), save), notice.element);
   }
 
-  #preset(preset) {
+  #preset(preset, isDefault) {
     const player = soundPlayer();
     if (preset.preview_url) {
       player.hidden = false;
       player.later(preset.preview_url, `${preset.name}.wav`, 0);
     }
     const about = [preset.voice && `${preset.voice}, ${preset.instructions ?? ""}`, preset.description].filter(Boolean).join(" · ");
-    const first = button(t("voices.default"), () => this.#makeDefault(preset), { symbol: "star" });
+    const first = isDefault ? h("span", { class: "badge" }, t("voices.is_default"))
+      : button(t("voices.default"), () => this.#makeDefault(preset), { symbol: "star" });
     const remove = button(t("remove.named", { name: preset.name }), () => this.#remove(preset), { symbol: "remove", bare: true });
     return h("article", { class: "item" },
       h("div", { class: "between" }, h("h3", {}, preset.name), h("div", { class: "actions" }, first, remove)),
@@ -140,13 +141,14 @@ class DesignTab extends HTMLElement {
   async #keepNames(preset, names) {
     await this.notice.during(async () => {
       await ask("PUT", `api/voice-presets/${preset.id}`, { former_names: names });
-      await this.shown();
+      voicesChanged();
     });
   }
 
   async #makeDefault(preset) {
     await this.notice.during(async () => {
       await makeDefault(preset.name);
+      await this.shown();
       this.notice.done(t("voices.defaulted", { name: preset.name }));
     });
   }
@@ -156,7 +158,6 @@ class DesignTab extends HTMLElement {
     await this.notice.during(async () => {
       await ask("DELETE", `api/voice-presets/${preset.id}`);
       voicesChanged();
-      await this.shown();
     });
   }
 }

@@ -60,6 +60,7 @@ class HistoryTab extends HTMLElement {
     const { value } = control;
     control.replaceChildren(control.options[0], ...options);
     control.value = value;
+    if (control.selectedIndex < 0) control.value = ""; // the voice was renamed or deleted
   }
 
   async #find() {

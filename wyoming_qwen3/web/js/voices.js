@@ -15,7 +15,7 @@ const GROUPS = ["builtin", "preset", "profile"];
 
 let listed = null;
 
-/** Return all voices; they are fetched once, and again after `voicesChanged`. */
+/** Return all voices; they are fetched once, and again after `forgetVoices` or `voicesChanged`. */
 export function allVoices() {
   listed ??= get("v1/audio/voices").then((answer) => answer.voices, (error) => {
     listed = null;
@@ -24,9 +24,14 @@ export function allVoices() {
   return listed;
 }
 
+/** Fetch the voices again when they are next needed, because another program may have changed them. */
+export function forgetVoices() {
+  listed = null;
+}
+
 /** Note that a voice was made, renamed or deleted. */
 export function voicesChanged() {
-  listed = null;
+  forgetVoices();
   document.dispatchEvent(new Event("voices"));
 }
 
