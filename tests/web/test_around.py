@@ -105,6 +105,17 @@ def test_a_warning_about_a_sample_is_beside_the_voice_until_another_is_chosen(st
     expect(panel.get_by_role("status")).to_have_count(0)
 
 
+def test_aliases_are_kept_behind_ingress(studio: Studio) -> None:
+    panel = studio.open("profiles")
+    panel.get_by_label("Alias", exact=True).fill("nova")
+    panel.get_by_label("Voice", exact=True).select_option("Serena")
+    panel.get_by_role("button", name="Add", exact=True).click()
+    expect(panel.get_by_role("row", name="nova Serena")).to_be_visible()
+    panel.get_by_role("button", name="Remove the alias nova").click()
+    expect(panel.get_by_role("status")).to_have_text("The alias nova is removed.")
+    expect(panel.get_by_role("row", name="nova")).to_have_count(0)
+
+
 def test_what_the_standby_voice_left_in_home_assistants_cache_is_told_until_it_is_dismissed(
     open_studio: OpenStudio, start_server: StartServer, models_dir: Path, tmp_path: Path
 ) -> None:

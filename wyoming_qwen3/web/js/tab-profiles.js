@@ -1,5 +1,6 @@
 // <profiles-tab>: makes voices from clips of people, recorded here or uploaded.
 
+import { AliasEditor } from "./aliases.js";
 import { ask, get, saveFrom } from "./api.js";
 import { Notice, button, card, checkbox, confirmed, field, h, select } from "./dom.js";
 import { Recordings, drafted } from "./drafts.js";
@@ -34,11 +35,13 @@ class ProfilesTab extends HTMLElement {
       field(t("profiles.consent"), this.consent, t("profiles.consent.hint")));
     this.save = button(t("profiles.save"), () => this.#save(), { symbol: "check", kind: "primary" });
     this.list = h("div", { class: "list" });
+    this.aliases = new AliasEditor();
     this.append(
       card(t("profiles.make"), h("p", {}, t("profiles.advice")), this.sources, this.live, this.clips,
         field(t("profiles.into"), this.target), this.about, checkbox(t("profiles.timbre"), this.timbre),
         h("div", { class: "actions" }, this.save), this.notice.element),
-      card(t("profiles"), h("div", { class: "actions" }, this.#importer()), this.list));
+      card(t("profiles"), h("div", { class: "actions" }, this.#importer()), this.list),
+      this.aliases.element);
     this.#restore();
   }
 
@@ -53,6 +56,7 @@ class ProfilesTab extends HTMLElement {
         ...problems.map(({ entry, message }) => h("p", { class: "problem" }, `${entry}: ${message}`)),
         ...(profiles.length ? profiles.map((one) => this.#profile(one)) : [h("p", { class: "hint" }, t("profiles.none"))]));
     });
+    await this.aliases.load();
   }
 
   #buildClips() {

@@ -1,0 +1,125 @@
+// The editor for aliases: further names by which programs can ask for a voice.
+
+import { ask, get } from "./api.js";
+import { Notice, button, card, field, h, uid } from "./dom.js";
+import { key } from "./script.js";
+import { t } from "./text.js";
+import { allVoices, voiceOptions } from "./voices.js";
+
+const PATH = "api/voices/aliases";
+const MAX_NAME = 100;
+const OPENAI = ["alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse"];
+
+/** The end of a name such as "anna-de" or "Anna (German)". */
+const SPOKEN_LANGUAGE = /([-_\s,:/]+(zh|en|fr|de|it|ja|ko|pt|ru|es)([-_][a-z]{2})?|\s*[([（].+[)\]）])$/i;
+
+export class AliasEditor {
+  #voices = [];
+  #known = new Set();
+  #lost = [];
+
+  constructor() {
+    this.notice = new Notice();
+    const offered = h("datalist", { id: uid() }, OPENAI.map((name) => h("option", { value: name })));
+    this.name = h("input", { type: "text", maxlength: MAX_NAME, autocomplete: "off", list: offered.id });
+    this.voice = h("select");
+    this.add = button(t("aliases.add"), () => this.#add(), { symbol: "add" });
+    const form = h("form", { class: "row end" }, field(t("aliases.name"), this.name), field(t("voice"), this.voice), this.add, offered);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.add.click();
+    });
+    const heads = [t("aliases.name"), t("voice")].map((head) => h("th", { scope: "col" }, head));
+    this.rows = h("tbody");
+    this.table = h("table", { class: "aliases", "aria-label": t("aliases"), hidden: true }, h("thead", {}, h("tr", {}, heads, h("td"))), this.rows);
+    this.tidying = h("div", { class: "actions", hidden: true },
+      button(t("aliases.tidy"), () => this.#remove(this.#lost, t("aliases.tidied")), { symbol: "remove" }));
+    this.element = card(t("aliases"), h("p", { class: "hint" }, t("aliases.about")), this.table, this.tidying,
+      form, this.notice.element);
+  }
+
+  async load() {
+    await this.notice.during(() => this.#refresh());
+  }
+
+  async #refresh() {
+    const [{ aliases, configured }, voices, { profiles }, { presets }] = await Promise.all([
+      get(PATH), allVoices(), get("api/profiles"), get("api/voice-presets")]);
+    const kept = [...profiles, ...presets].filter(({ status }) => status !== "empty");
+    this.#voices = voices;
+    this.#known = new Set([...voices, ...kept].flatMap(({ id, name, former_names = [] }) => [id, name, ...former_names]).map(key));
+    this.#lost = Object.keys(aliases).filter((name) => !this.#speaks(aliases[name]));
+    this.#showVoices();
+    this.#show(aliases, configured);
+  }
+
+  #showVoices() {
+    const { value } = this.voice;
+    this.voice.replaceChildren(...voiceOptions(this.#voices));
+    if (this.#voices.some(({ id }) => id === value)) this.voice.value = value;
+  }
+
+  #show(aliases, configured) {
+    const own = new Set(Object.keys(aliases).map(key));
+    this.rows.replaceChildren(
+      ...Object.entries(aliases).map(([name, voice]) => this.#row(name, voice, button(t("aliases.remove", { name }),
+        () => this.#remove([name], t("aliases.removed", { name })), { symbol: "remove", bare: true }))),
+      ...Object.entries(configured).map(([name, voice]) => this.#row(name, voice,
+        badge(t(own.has(key(name)) ? "aliases.replaced" : "aliases.fixed")))));
+    this.table.hidden = !this.rows.childElementCount;
+    this.tidying.hidden = !this.#lost.length;
+  }
+
+  #row(name, voice, last) {
+    const label = this.#voices.find(({ id }) => id === voice)?.name ?? voice;
+    return h("tr", {}, h("th", { scope: "row" }, name),
+      h("td", {}, label, this.#speaks(voice) ? null : [" ", badge(t("aliases.lost"), "failed")]), h("td", {}, last));
+  }
+
+  /** Return whether a voice has this name, or had it before it was renamed. */
+  #speaks(voice) {
+    return [voice, voice.replace(SPOKEN_LANGUAGE, "")].some((name) => this.#known.has(key(name)));
+  }
+
+  async #add() {
+    const name = this.name.value.trim();
+    await this.#change((aliases) => {
+      if (!name) throw new Error(t("aliases.nameless"));
+      return { ...without(aliases, [name]), [name]: this.voice.value };
+    }, () => t("aliases.added", { name, voice: this.voice.selectedOptions[0].label }));
+  }
+
+  async #remove(names, done) {
+    await this.#change((aliases) => without(aliases, names), () => done);
+    this.name.focus();
+  }
+
+  /** Replace the server's aliases by what `edit` makes of them, and say what was done. */
+  async #change(edit, done) {
+    await this.notice.during(async () => {
+      const { aliases } = await get(PATH); // another person may have changed them
+      const wanted = edit(aliases);
+      try {
+        await ask("PUT", PATH, { aliases: wanted });
+      } catch (error) {
+        await this.#refresh();
+        const lost = error.code === "voice_not_found" && this.#lost.some((name) => Object.hasOwn(wanted, name));
+        throw lost ? new Error(t("aliases.first")) : error;
+      }
+      const said = done();
+      await this.#refresh();
+      this.name.value = "";
+      this.notice.done(said);
+    });
+  }
+}
+
+function badge(text, kind = "") {
+  return h("span", { class: `badge ${kind}`.trim() }, text);
+}
+
+/** Return the aliases but for those with one of these names, compared as the server does. */
+function without(aliases, names) {
+  const gone = new Set(names.map(key));
+  return Object.fromEntries(Object.entries(aliases).filter(([name]) => !gone.has(key(name))));
+}
