@@ -9,7 +9,7 @@ from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body
 from wyoming_qwen3.core.errors import InvalidRequest
-from wyoming_qwen3.core.speakers import SPEAKERS
+from wyoming_qwen3.core.speakers import SPEAKERS, voice_key
 
 resource = Resource("Voices")
 
@@ -94,7 +94,13 @@ async def set_aliases(request: web.Request) -> web.StreamResponse:
     """Replaces all aliases except the configured ones, over which these have precedence."""
     body = await parse_body(request, AliasesBody, _JSON_BYTES)
     resolver = request.app[CONFIG].resolver
-    for voice in dict.fromkeys(body.aliases.values()):
+    kept = set(resolver.voices.aliases.items())
+    aliases = {voice_key(alias) for alias in (*body.aliases, *resolver.aliases)}
+    for alias, voice in body.aliases.items():
+        if (alias, voice) in kept:  # its voice may be gone, which is no reason to refuse other changes
+            continue
+        if voice_key(voice) in aliases:
+            raise InvalidRequest(f"{voice} is an alias itself; give {alias} the name of a voice.", param="aliases")
         resolver.choose(voice, None)
     await resolver.voices.set_aliases({alias.strip(): voice for alias, voice in body.aliases.items()})
     return web.json_response(text=_aliases(request).model_dump_json(), headers=ignored_headers(body))
