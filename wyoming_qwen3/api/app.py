@@ -141,7 +141,7 @@ def _route(request: web.Request) -> str:
 
 def _answer(request: web.Request, error: SpeechError) -> web.Response:
     status = rule_for(error).status
-    request.app[SERVICES].faults.tell(
+    request.app[SERVICES].faults.log_error(
         "http",
         error,
         theirs=status < 500,

@@ -173,7 +173,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str]) -> Sett
         "supervisor": _supervisor(environment),
         "log_level": level,
         "engine_arguments": _engine_arguments({**vars(given), "log_level": level}),
-        "told": _told(vars(given)),
+        "told": _option_values(vars(given)),
     }
     return Settings(**(same | derived))
 
@@ -188,11 +188,11 @@ def _engine_arguments(values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _told(values: Mapping[str, Any]) -> Mapping[str, str | int | float | bool | None]:
-    return {option.name: _tell(values[option.name], secret=option.secret) for option in OPTIONS}
+def _option_values(values: Mapping[str, Any]) -> Mapping[str, str | int | float | bool | None]:
+    return {option.name: _option_value(values[option.name], secret=option.secret) for option in OPTIONS}
 
 
-def _tell(value: Any, *, secret: bool) -> str | int | float | bool | None:
+def _option_value(value: Any, *, secret: bool) -> str | int | float | bool | None:
     if secret:
         return bool(value)
     if isinstance(value, tuple):

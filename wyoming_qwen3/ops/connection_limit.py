@@ -103,7 +103,7 @@ class ConnectionLimiter:
         """Count and log that a client's connection was closed with an error."""
         self._metrics.hung_up(self._source, error.code)
         theirs = isinstance(error, InvalidRequest | QueueFull)
-        self._faults.tell(self._source, error, theirs=theirs, client=address or "local")
+        self._faults.log_error(self._source, error, theirs=theirs, client=address or "local")
 
 
 def address_of(writer: asyncio.StreamWriter) -> str:

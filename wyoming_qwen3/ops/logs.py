@@ -53,36 +53,36 @@ class Faults:
 
     def __init__(self) -> None:
         self._since = 0.0
-        self._told = 0
-        self._untold = 0
+        self._logged = 0
+        self._unlogged = 0
 
-    def replaced(self, source: str, warning: str, **facts: object) -> None:
+    def log_replaced(self, source: str, warning: str, **facts: object) -> None:
         """Log that a request to `source` was met in another way than it asked for; `warning` is the sentence on it."""
-        if self._may_tell():
+        if self._may_log():
             _LOGGER.warning("Replaced source=%s%s: %s%s", source, _known(facts), warning, self._more())
         else:
-            self._untold += 1
+            self._unlogged += 1
 
-    def tell(self, source: str, error: SpeechError, *, theirs: bool, **facts: object) -> None:
+    def log_error(self, source: str, error: SpeechError, *, theirs: bool, **facts: object) -> None:
         """Log that a request to `source` was answered with an error.
 
         `theirs` tells whether that is the client's fault; `facts` identify the request.
         """
-        if theirs and not self._may_tell():
-            self._untold += 1
+        if theirs and not self._may_log():
+            self._unlogged += 1
             return
         verb = "Refused" if theirs else "Failed"
         _LOGGER.warning("%s source=%s code=%s%s: %s%s", verb, source, error.code, _known(facts), error, self._more())
 
     def _more(self) -> str:
-        others, self._untold = self._untold, 0
+        others, self._unlogged = self._unlogged, 0
         return f" (and {others:,} refused before, not logged)" if others else ""
 
-    def _may_tell(self) -> bool:
+    def _may_log(self) -> bool:
         if (now := time.monotonic()) - self._since > _MINUTE:
-            self._since, self._told = now, 0
-        self._told += 1
-        return self._told <= _MAX_A_MINUTE
+            self._since, self._logged = now, 0
+        self._logged += 1
+        return self._logged <= _MAX_A_MINUTE
 
 
 class WarningLog:
@@ -99,7 +99,7 @@ class WarningLog:
         """
         key = *caller, warning
         if key not in self._seen:
-            self._faults.replaced(caller[0], warning, client=caller[1])
+            self._faults.log_replaced(caller[0], warning, client=caller[1])
         self._seen[key] = None
         self._seen.move_to_end(key)
         if len(self._seen) > _MAX_KNOWN:

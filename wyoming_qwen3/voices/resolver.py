@@ -80,7 +80,7 @@ class Replacements:
         self._forget()
         key = surface, client, wish
         if key not in self._seen:
-            self._faults.replaced(surface, warning, client=client or "local")
+            self._faults.log_replaced(surface, warning, client=client or "local")
         self._seen[key] = self._clock()
         self._seen.move_to_end(key)
         if len(self._seen) > MAX_REMEMBERED:

@@ -110,7 +110,7 @@ class Handler(AsyncEventHandler):
         except QueueFull as error:
             with self._limiter.outside() as patiently:
                 if patiently:
-                    await self._tell(error)
+                    await self._send_error(error)
                     await self._hang_up()
                 else:
                     self._limiter.turned_away(self._address, error)
@@ -131,7 +131,7 @@ class Handler(AsyncEventHandler):
         finally:
             await self.disconnect()
             if self._dismissal:
-                await self._tell(self._dismissal)
+                await self._send_error(self._dismissal)
             await self._hang_up()
 
     @property
@@ -273,14 +273,14 @@ class Handler(AsyncEventHandler):
     async def _refuse(self, error: SpeechError) -> None:
         """Stop speaking and send the error; the reading task calls this and then closes the connection."""
         await self._silence()
-        await self._tell(error)
+        await self._send_error(error)
 
     async def _fail(self, error: SpeechError) -> None:
         """Send the error, and have the reading task close the connection."""
-        await self._tell(error)
+        await self._send_error(error)
         await super().stop()
 
-    async def _tell(self, error: SpeechError) -> None:
+    async def _send_error(self, error: SpeechError) -> None:
         self._limiter.turned_away(self._address, error)
         if self._hung_up:
             return
