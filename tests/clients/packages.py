@@ -65,6 +65,16 @@ class Installed:
 
 Packages = Python | Node | Installed
 
+NODE = Node(
+    "node",
+    (
+        *("openai@7.59.0", "ws@8.23.0"),
+        *("@openai/agents-realtime@0.20.0", "zod@4.6.7"),
+        *("ai@7.0.173", "@ai-sdk/openai@4.0.118"),
+    ),
+)
+"""All clients for node in one folder, because node itself takes 200 MB."""
+
 
 @contextmanager
 def _made(folder: Path, packages: Sequence[str]) -> Iterator[tuple[Path, bool]]:

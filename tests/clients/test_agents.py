@@ -4,12 +4,11 @@ import pytest
 
 from .checks import PROMPT, check_realtime, check_spoken
 from .conftest import RunClient
-from .packages import Node, Packages, Python
+from .packages import NODE, Packages, Python
 
 pytestmark = pytest.mark.slow
 
 OPENAI = Python("openai-agents", ("openai-agents[voice]==0.24.0",))
-OPENAI_NODE = Node("openai-agents-node", ("@openai/agents-realtime@0.20.0", "zod@4.6.7"))
 PIPECAT = Python("pipecat", ("pipecat-ai[openai]==1.14.0",))
 LIVEKIT = Python("livekit", ("livekit-agents==1.8.9", "livekit-plugins-openai==1.8.9"))
 STYLE = "Speak in a cheerful and positive tone."
@@ -23,7 +22,7 @@ async def test_the_voice_pipeline_of_openai_agents(run_client: RunClient) -> Non
 
 
 async def test_a_realtime_session_of_openai_agents(run_client: RunClient) -> None:
-    ran = await run_client("agents_realtime.mjs", OPENAI_NODE, PROMPT)
+    ran = await run_client("agents_realtime.mjs", NODE, PROMPT)
     assert ran.said == {"errors": [], "history": ["user", "assistant"]}
     await check_realtime(ran, "said.pcm", prompt=True)
 

@@ -4,13 +4,12 @@ import pytest
 
 from .checks import check_realtime, check_spoken
 from .conftest import Ran, RunClient
-from .packages import Node, Python
+from .packages import NODE, Python
 
 pytestmark = pytest.mark.slow
 
 LITELLM = Python("litellm", ("litellm[proxy]==1.108.0",))
 WYOMING_OPENAI = Python("wyoming-openai", ("wyoming-openai==0.8.0",), oldest=(3, 12))
-AI_SDK = Node("ai-sdk", ("ai@7.0.173", "@ai-sdk/openai@4.0.118"))
 REALTIME = ("--tts-realtime-models", "gpt-realtime-2.1-mini")
 STYLE = ("--tts-instructions", "Speak in a cheerful and positive tone.")
 
@@ -30,7 +29,7 @@ async def test_an_unknown_voice_does_not_stop_litellm_s_proxy(run_client: RunCli
 
 
 async def test_the_ai_sdk(run_client: RunClient) -> None:
-    ran = await run_client("ai_sdk.mjs", AI_SDK)
+    ran = await run_client("ai_sdk.mjs", NODE)
     assert ran.said == {"warnings": []}
     await check_spoken(ran, "plain.mp3", "styled.mp3")
 

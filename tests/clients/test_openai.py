@@ -4,12 +4,11 @@ import pytest
 
 from .checks import PROMPT, check_realtime, check_spoken, check_warnings
 from .conftest import RunClient
-from .packages import Node, Packages, Python
+from .packages import NODE, Packages, Python
 
 pytestmark = pytest.mark.slow
 
 PYTHON = Python("openai", ("openai[realtime]==3.57.0",))
-NODE = Node("openai-node", ("openai@7.59.0", "ws@8.23.0"))
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
 
