@@ -40,12 +40,15 @@ async def test_speech_is_where_a_base_url_leads(client: Client, path: str) -> No
         assert (answer.status, (await answer.json())["error"]["param"]) == (400, "input")
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/voices", "/v1/audio/speech/voices", "/v1/audio/voices/tts-1", "/audio/voices", "/v1/audio/voices/"]
-)
+@pytest.mark.parametrize("path", ["/v1/voices", "/v1/audio/voices/tts-1", "/audio/voices", "/v1/audio/voices/"])
 async def test_voices_are_listed_where_clients_look(client: Client, path: str) -> None:
     async with client.get(path) as answer:
         assert "Ryan" in [voice["name"] for voice in (await answer.json())["voices"]]
+
+
+async def test_speaches_clients_find_a_bare_list(client: Client) -> None:
+    async with client.get("/v1/audio/speech/voices", params={"model_id": "tts-1"}) as answer:
+        assert {"model_id": "tts-1", "voice_id": "Ryan", "name": "Ryan"} in await answer.json()
 
 
 async def test_the_voices_of_no_model_are_not_found(client: Client) -> None:

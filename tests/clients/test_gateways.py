@@ -48,23 +48,13 @@ async def test_wyoming_openai_over_realtime(run_client: RunClient) -> None:
     await check_realtime(ran, "said.pcm", prompt=True)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason='It sends a system prompt with "Delivery style: ..." as its last line, which the server takes for no style.',
-)
 async def test_wyoming_openai_s_style_over_realtime(run_client: RunClient) -> None:
     ran = await run_client("wyoming_proxy.py", WYOMING_OPENAI, *REALTIME, *STYLE)
     check_events(ran)
     await check_realtime(ran, "said.pcm", style=STYLE[1])
 
 
-_SPEACHES = pytest.mark.xfail(
-    strict=True,
-    reason="It wants objects with a name in the voices of /v1/models/tts-1, and ends; the server sends names alone.",
-)
-
-
-@pytest.mark.parametrize("backend", ["KOKORO_FASTAPI", pytest.param("SPEACHES", marks=_SPEACHES)])
+@pytest.mark.parametrize("backend", ["KOKORO_FASTAPI", "SPEACHES"])
 async def test_wyoming_openai_lists_our_voices(run_client: RunClient, backend: str) -> None:
     ran = await run_client("wyoming_proxy.py", WYOMING_OPENAI, "--tts-models", "tts-1", "--tts-backend", backend)
     check_events(ran)

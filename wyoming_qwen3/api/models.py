@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Backend
-from wyoming_qwen3.core.speakers import SPEAKERS
+from wyoming_qwen3.core.speakers import SPEAKERS, Speaker
 from wyoming_qwen3.models.state import State, Status
 
 from .app_keys import CONFIG, SERVICES, Services
@@ -40,7 +40,17 @@ class OpenAIModel(BaseModel):
     variant: str | None = None
     size: str | None = None
     loaded: bool
-    voices: Annotated[list[str] | None, Field(description="The voices; only in the answer for one model.")] = None
+    voices: Annotated[
+        list["ModelVoice"] | None, Field(description="The voices, as in Speaches; only in the answer for one model.")
+    ] = None
+
+
+class ModelVoice(BaseModel):
+    """A voice of a model."""
+
+    name: str
+    language: str
+    gender: Literal["female", "male"] | None
 
 
 class OpenAIModelList(BaseModel):
@@ -137,8 +147,11 @@ async def one_model(request: web.Request) -> web.StreamResponse:
     known = {model.id: model for model in _openai_models(request)}
     loaded = _any_ready(request.app[SERVICES], wish)
     model = known.get(name.lower()) or OpenAIModel(id=name, variant=wish.kind, size=wish.size, loaded=loaded)
-    kept = [voice.name for voice in request.app[SERVICES].store.voices.all() if voice.speaks]
-    model.voices = [*(speaker.name for speaker in SPEAKERS), *kept]
+    model.voices = [*map(_speaker_voice, SPEAKERS)]
+    for voice in request.app[SERVICES].store.voices.all():
+        if voice.speaks:
+            language = voice.manner.language.code if voice.manner.language else "auto"
+            model.voices.append(ModelVoice(name=voice.name, language=language, gender=None))
     return web.json_response(text=model.model_dump_json(exclude_none=True))
 
 
@@ -309,6 +322,10 @@ def _openai_models(request: web.Request) -> list[OpenAIModel]:
     loaded = standby.loaded if request.app[CONFIG].standby_only else _any_ready(services, ModelWish())
     default = [OpenAIModel(id=MODEL, loaded=loaded)]
     return [*default, *checkpoints, standby, *(OpenAIModel(id=name, loaded=loaded) for name in OPENAI_MODELS)]
+
+
+def _speaker_voice(speaker: Speaker) -> ModelVoice:
+    return ModelVoice(name=speaker.name, language=speaker.native.code, gender=speaker.gender)
 
 
 def _any_ready(services: Services, wish: ModelWish) -> bool:

@@ -485,6 +485,8 @@ async def test_a_system_prompt_is_no_style_and_costs_nothing(server: Server, cli
         assert sound(await talk.speak(SENTENCE)) == plain
         await talk.ask("session.update", session={"instructions": f"{prompt}\n\n## Style: Whisper."})
         assert sound(await talk.speak(SENTENCE)) == await spoken_over_http(client, SENTENCE, instructions="Whisper.")
+        await talk.ask("session.update", session={"instructions": "You are a speaker.\n\nDelivery style: Whisper."})
+        assert sound(await talk.speak(SENTENCE)) == await spoken_over_http(client, SENTENCE, instructions="Whisper.")
 
 
 async def test_what_a_model_can_not_follow_is_a_warning_of_the_response(server: Server) -> None:

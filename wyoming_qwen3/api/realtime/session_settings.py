@@ -22,7 +22,7 @@ _OPENAI_MODELS = ("gpt-", "tts-")
 _MAX_STYLE = 200
 """Maximum number of characters of instructions that are a style. Longer ones are a language model's system prompt."""
 
-_MARKED = re.compile(r"^[\s#*-]*(?:voice |speaking )?(?:style|tone)\W*:\s*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+_MARKED = re.compile(r"^[\s#*-]*(?:\w+ ){0,2}(?:style|tone)\W*:\s*(\S.*)$", re.IGNORECASE | re.MULTILINE)
 _PROMPT = re.compile(r"\s*you(?:'re|\u2019re| are)\b", re.IGNORECASE)
 
 

@@ -8,12 +8,12 @@ import asyncio
 from typing import Literal
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from wyoming_qwen3.api.access import has_key
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES, Services
 from wyoming_qwen3.api.body import FormShape, read_form
-from wyoming_qwen3.api.model_names import find_model
+from wyoming_qwen3.api.model_names import MODEL, find_model
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.speech_response import with_warnings
 from wyoming_qwen3.api.validation import Fields, Query, ignored_headers, parse_body, parse_json, parse_query
@@ -56,6 +56,14 @@ class VoiceList(BaseModel):
 
     object: Literal["list"] = "list"
     voices: list[VoiceEntry] | list[str]
+
+
+class SpeachesVoice(BaseModel):
+    """A voice in the format of Speaches."""
+
+    model_id: str
+    voice_id: str
+    name: str
 
 
 class VoiceQuery(Query):
@@ -101,7 +109,7 @@ class VoiceDeleted(DeletedAnswer):
     "List the voices",
     query=VoiceQuery,
     answers={200: {"application/json": VoiceList}},
-    also=("/v1/voices", "/v1/audio/speech/voices"),
+    also=("/v1/voices",),
 )
 async def list_voices(request: web.Request) -> web.StreamResponse:
     """Needs no API key, because Open WebUI sends none; without the key, kept voices have no description.
@@ -148,6 +156,20 @@ async def create_voice(request: web.Request) -> web.StreamResponse:
         prompt=voice.design.description if voice.design else None,
     )
     return web.json_response(text=made.model_dump_json(exclude_none=True), status=201, headers=headers)
+
+
+@resource.operation(
+    "GET",
+    "/v1/audio/speech/voices",
+    "List the voices for Speaches' clients",
+    answers={200: {"application/json": RootModel[list[SpeachesVoice]]}},
+)
+async def list_speaches_voices(request: web.Request) -> web.StreamResponse:
+    """All voices as a list without an object around it. Needs no API key."""
+    model = request.query.get("model_id") or MODEL
+    voices = [voice.name for voice in request.app[SERVICES].store.voices.all() if voice.speaks]
+    names = [*(speaker.name for speaker in SPEAKERS), *voices]
+    return web.json_response([SpeachesVoice(model_id=model, voice_id=name, name=name).model_dump() for name in names])
 
 
 @resource.operation(
