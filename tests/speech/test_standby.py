@@ -70,6 +70,7 @@ def test_a_strict_instruction_is_never_left_out() -> None:
     [
         ("auto", None, "auto"),
         ("off", None, "off"),
+        ("off", "auto", "off"),
         ("auto", "off", "off"),
         ("auto", "only", "only"),
         ("only", "off", "only"),
