@@ -53,7 +53,7 @@ _LOGGER = logging.getLogger(__name__)
 
 PATH = "/v1/realtime"
 
-MAX_BYTES = 256 * 1024
+MAX_CHARACTERS = 256 * 1024
 """Maximum number of characters of one event."""
 
 _MAX_RECEIVED = 4 * 1024 * 1024
@@ -314,8 +314,8 @@ def _text_of(message: WSMessage) -> str:
     if message.type is not WSMsgType.TEXT:
         raise InvalidRequest("An event must be a text message with JSON, not a binary one.")
     text: str = message.data
-    if len(text) > MAX_BYTES:
-        raise TooLarge(f"The event has {len(text)} characters; at most {MAX_BYTES} are accepted.")
+    if len(text) > MAX_CHARACTERS:
+        raise TooLarge(f"The event has {len(text)} characters; at most {MAX_CHARACTERS} are accepted.")
     return text
 
 

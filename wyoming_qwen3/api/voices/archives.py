@@ -18,6 +18,7 @@ from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.validation import Query, parse_query
 from wyoming_qwen3.audio.reference import combine
 from wyoming_qwen3.core.checkpoints import SIZES
+from wyoming_qwen3.core.speakers import MAX_VOICE_NAME_CHARACTERS
 from wyoming_qwen3.store.voices import archive
 from wyoming_qwen3.store.voices.archive_members import MAX_BYTES
 from wyoming_qwen3.store.voices.store import VoiceStore
@@ -29,9 +30,6 @@ resource = Resource("Profiles")
 
 _FORM_BYTES = 64 << 10
 """Maximum size in bytes of what surrounds the archive in the form."""
-
-_MAX_NAME = 64
-"""Maximum number of characters of a name, as in voices.py."""
 
 
 class ImportQuery(Query):
@@ -115,5 +113,5 @@ def _unpacked(data: bytes) -> archive.VoiceArchive:
 def _free_name(name: str, voices: VoiceStore) -> str:
     """Return the name with the first number appended that no voice has."""
     endings = (f" {number}" for number in itertools.count(2))
-    names = (name[: _MAX_NAME - len(ending)] + ending for ending in endings)
+    names = (name[: MAX_VOICE_NAME_CHARACTERS - len(ending)] + ending for ending in endings)
     return next(free for free in names if voices.find(free) is None)
