@@ -8,14 +8,12 @@ wait for its closing mark: a mark next to a word is dropped either way.
 Does NOT know sentences, pauses or voices.
 """
 
-from collections.abc import Iterator, Sequence
 from typing import Literal
 
-import emoji
 import regex
-from markdown_it import MarkdownIt
-from markdown_it.common.html_blocks import block_names
-from markdown_it.token import Token
+
+from .directions import STAGE_DIRECTION
+from .spoken import CJK_STOPS, TAG, markdown_parser, spoken
 
 
 class Cleaner:
@@ -28,7 +26,7 @@ class Cleaner:
 
     def __init__(self, *, markdown: bool = True) -> None:
         self._markdown = markdown
-        self._markdown_it = _markdown_it() if markdown else None
+        self._markdown_it = markdown_parser() if markdown else None
         self._page = _Page()
         self._raw = ""
         self._settled = 0
@@ -167,7 +165,7 @@ class Cleaner:
         if unit == "|":
             self._page.end_cell()
         elif not (self._block == "heading" and set(unit) == {"#"}):
-            self._page.say(_spoken(unit, self._markdown_it), unit)
+            self._page.say(spoken(unit, self._markdown_it), unit)
 
     def _unit_end(self, text: str, start: int, at: int, *, more: bool) -> tuple[int, bool]:
         """Return the end of the unit that begins at `start` and is known up to `at`, and True.
@@ -178,7 +176,7 @@ class Cleaner:
             mark = text[at]
             if mark.isspace() or (mark == "|" and self._block == "row"):
                 return at, True
-            if mark in _CJK_STOPS:
+            if mark in CJK_STOPS:
                 return at + 1, True
             if letters := _CJK_LETTERS.match(text, pos=at):
                 # Each such letter is a word, but markup may be attached to the last one.
@@ -257,12 +255,10 @@ class _Page:
 _UNIT_LIMIT = 200
 
 _ILLEGIBLE = regex.compile(r"(?V1)[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\uFFFD]--[\t\n\u200D\U000E0020-\U000E007F]]")
-_UNSPOKEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\uFE00-\uFE0F\u20E3\uFFFD\U0001F1E6-\U0001F1FF]")
 _VERTICAL = str.maketrans("\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", "\n\n     \n\n")
 
 _CJK_LETTERS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々〆]+")
-_CJK_STOPS = "。！？，、；："
-_PLAIN = regex.compile(rf"(?V1)[[^\s|`~\\\[<(*_（【{_CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
+_PLAIN = regex.compile(rf"(?V1)[[^\s|`~\\\[<(*_（【{CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
 _CLOSERS = r"""["'”’»›)\]}」』）】》〉*_~`]"""
 _ENDED = regex.compile(rf"[.!?…:;,。！？：；，、؟؛،।]{_CLOSERS}*$")
 
@@ -281,37 +277,11 @@ _LINE_MARKS: tuple[tuple[regex.Pattern[str], _Block | None], ...] = (
     (regex.compile(r"\|[ \t]{0,9}+(?=[^|\s])"), "row"),
 )
 
-_INLINE_TAG = regex.compile(
-    r"(?i)a|abbr|amazon|audio|b|bd[io]|br|break|button|canvas|cite|code|data|del|dfn|em|emphasis|font|i|img|input|ins|kbd"
-    r"|label|lang|map|mark|meter|object|output|phoneme|picture|pre|progress|prosody|q|r[bpt]|ruby|s|samp|say-as|script"
-    r"|select|small|span|speak|strike|strong|style|su[bp]|svg|template|think|textarea|time|tt|u|var|video|voice|w|wbr"
-)
-_TAG = r"</?(?P<tag>[A-Za-z][A-Za-z0-9-]{0,20}+)(?::[A-Za-z-]{1,20}+)?(?:\s[^<>]{0,300}+|/)?>"
 _BLOCK_BREAK = regex.compile(
     r"(?P<fence>`{3,20}+|~{3,20}+)[^\n`]{0,60}+\n"
     r"|</?(?i:p|br|div|li|ul|ol|h[1-6]|tr|table|hr|blockquote)(?:\s[^<>]{0,300}+|/)?>"
 )
 
-_ACTS = r"""
-    laugh(?:s|ing)|chuckl(?:es|ing)|giggl(?:es|ing)|snickers|cackles|sigh(?:s|ing)|gasp(?:s|ing)|whisper(?:s|ing)
-    |cough(?:s|ing)|yawn(?:s|ing)|sob(?:s|bing)|sniff(?:s|les|ing)|groan(?:s|ing)|moan(?:s|ing)|grunts|gulps
-    |humm?(?:s|ing)|smil(?:es|ing)|grin(?:s|ning)|smirk(?:s|ing)|wink(?:s|ing)|nod(?:s|ding)|shrug(?:s|ging)|blushes
-    |frowns|scoffs|snorts|mutters|mumbles|exhales|inhales|claps|clear(?:s|ing)\s(?:\p{L}{2,5}\s)?throat
-    |takes\sa(?:\s\p{L}{2,5})?\sbreath|rolls\s(?:\p{L}{2,5}\s)?eyes|tilts\s(?:\p{L}{2,5}\s)?head
-    |raises\s(?:\p{L}{1,5}\s)?eyebrows?|pauses|lacht|seufzt|flüstert|kichert|lächelt|räuspert\ssich|hustet|gähnt|nickt
-    |zwinkert|soupire|chuchote|ricane|sourit|tousse|bâille|suspira|susurra|sonríe|sospira|sussurra|sorride|sorri
-    |смеётся|смеется|вздыхает|шепчет|улыбается|хихикает|кашляет
-"""
-_SOUNDS = r"""
-    laugh|laughter|chuckle|giggle|sigh|gasp|whisper|cough|yawn|smile|grin|wink|nod|shrug|applause|pause|beat|silence
-    |deep\sbreath|lachen|seufzer|rires?|soupir|risas?|risate|risos?|смех|вздох
-    |轻?笑|大笑|微笑|笑声|叹气|叹息|咳嗽|低语|笑い|ため息|咳払い|웃음|한숨
-"""
-_STAGE = regex.compile(
-    rf"""(?xi)(?:(?<![\p{{L}}\p{{N}}*_])[*_]|[(\[（【])
-    (?:(?:\p{{L}}{{2,20}}+(?<=ly)\s)?(?:{_ACTS})(?:,?\s[\p{{L}}'’-]{{1,20}}+){{0,4}}+|{_SOUNDS})
-    [.…!]{{0,3}}+[*_)\]）】]"""
-)
 _LINK = regex.compile(
     r"""(?x)\[(?:[^\[\]\\\n]|\\[^\n]|\[[^\[\]\n]{0,100}+\]){0,200}+\]
     (?:\([ ]{0,5}+(?:[^()\s]|\([^()\s]{0,60}+\)){0,500}+
@@ -325,12 +295,12 @@ _OPENERS: dict[str, tuple[regex.Pattern[str], ...]] = {
     "~": (_BLOCK_BREAK,),
     "<": (
         _BLOCK_BREAK,
-        regex.compile(_TAG),
+        regex.compile(TAG),
         regex.compile(r"<!--(?:[^-]{1,20}+|-(?!->)){0,60}+-->"),
         regex.compile(r"<\w[^\s<>]{1,500}+>"),
     ),
-    "[": (_STAGE, _LINK),
-    **dict.fromkeys("*_(（【", (_STAGE,)),
+    "[": (STAGE_DIRECTION, _LINK),
+    **dict.fromkeys("*_(（【", (STAGE_DIRECTION,)),
 }
 _BACKTICKS = regex.compile(r"`{1,20}+|.", regex.DOTALL)
 
@@ -346,74 +316,3 @@ def _markup_end(text: str, at: int, *, more: bool) -> int | None:
                 return None
             return at if pattern is _BLOCK_BREAK else int(found.end())
     return int(_BACKTICKS.match(text, pos=at).end())
-
-
-# What is spoken for a unit.
-
-_MARKED = regex.compile(r"[\\`*_~\[\]<&(（【]|\w[.:@]\w|//")
-# In literal text, such as code, marks become private characters for the last steps; by then no other text has these.
-_KEPT = "*_~`[]()<>"
-_PRIVATE = "".join(chr(0xE000 + i) for i in range(len(_KEPT)))
-_SHIELD = str.maketrans(_KEPT, _PRIVATE)
-_UNSHIELD = str.maketrans(_PRIVATE, _KEPT)
-_WORD = r"[[\p{L}\p{N}]--[\p{Han}\p{Hiragana}\p{Katakana}]]"
-_TIMES = regex.compile(r"(?<=\d)\*(?=\d)")
-_BROKEN_LINK = regex.compile(r"!?\[([^\[\]]+)\](?:\([^()\s]*\)?|\[[^\[\]]*\])")
-_UNSPOKEN_MARKS = regex.compile(
-    rf"""(?xV1)
-    \[\^[^\[\]\s]*\] | (?<=\S)\[\d{{1,3}}\] | 【\d+[^】]*】   # notes
-    | `+ | ~~+ | (?<!{_WORD})_+ | _+(?!{_WORD})
-    | (?<!{_WORD})\*+(?=[^\s*]) | (?<=[^\s*])\*+(?!{_WORD}|\*) | \*\*+(?!{_WORD}|\*)
-    """
-)
-_EMPTY_PAIR = regex.compile(r"\(\s*\)|\[\s*\]|（\s*）")
-_URL = regex.compile(
-    r"(?i)(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^\s/@]*@)?(?:www\.)?(?P<host>[^\s/:?\#]*)"
-    rf"[^{_CJK_STOPS}\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]*"
-)
-
-
-def _markdown_it() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": True, "linkify": True}).enable(["linkify", "strikethrough"])
-
-
-def _spoken(unit: str, markdown_it: MarkdownIt | None) -> str:
-    """Return what a person would say for a unit; markdown is parsed if a parser is given."""
-    if markdown_it and _MARKED.search(unit):
-        unit = _TIMES.sub(lambda times: times[0].translate(_SHIELD), _STAGE.sub("", unit))
-        unit = "".join(_said(markdown_it.parseInline(unit)[0].children or ()))
-        unit = _UNSPOKEN_MARKS.sub("", _BROKEN_LINK.sub(r"\1", unit))
-        unit = _EMPTY_PAIR.sub("", unit.translate(_UNSHIELD))
-    if unit.isascii():
-        return unit
-    return str(_UNSPOKEN.sub("", emoji.replace_emoji(unit, "")))
-
-
-def _said(tokens: Sequence[Token]) -> Iterator[str]:
-    is_url = False
-    for token in tokens:
-        if token.type == "link_open":
-            is_url = token.info == "auto" and not str(token.attrGet("href")).startswith("mailto:")
-        elif token.type == "link_close":
-            is_url = False
-        elif token.type == "code_inline":
-            yield token.content.translate(_SHIELD)
-        elif token.type == "image":
-            yield from _said(token.children or ())
-        elif token.type == "html_inline":
-            yield "" if _is_markup(token.content) else token.content.translate(_SHIELD)
-        elif is_url or token.content.startswith(("http://", "https://")):
-            yield _host(token.content)
-        else:
-            yield token.content
-
-
-def _is_markup(html: str) -> bool:
-    tag = regex.match(_TAG, html)
-    return tag is None or tag["tag"].lower() in block_names or _INLINE_TAG.fullmatch(tag["tag"]) is not None
-
-
-def _host(url: str) -> str:
-    """Return the host of a URL, and the text that follows the URL without a space."""
-    found = _URL.match(url)
-    return str(found["host"]) + url[found.end() :]
