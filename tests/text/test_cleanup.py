@@ -12,7 +12,12 @@ from wyoming_qwen3.text.cleanup import Cleaner
 
 def clean(*pieces: str, markdown: bool = True) -> str:
     cleaner = Cleaner(markdown=markdown)
-    return "".join([*(cleaner.feed(piece) for piece in pieces), cleaner.finish()])
+    said = ""
+    for piece in pieces:
+        fed = cleaner.feed(piece)
+        said = fed if cleaner.take_retraction() else said + fed
+    rest = cleaner.finish()
+    return rest if cleaner.take_retraction() else said + rest
 
 
 CASES = {
@@ -184,6 +189,9 @@ FRAGMENTS = st.sampled_from(
             "「",
             "」",
         ),
+        *("<think>", "</think>", "\n</think>\n", "[THINK]", "[/THINK]", "<tool_call>", "</tool_call>", "<|im_end|>"),
+        *("<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|end|>", "<|start|>assistant", "[INST]"),
+        *('{"name": "x", ', '"arguments": {', '[{"', "}", '"', "<s>", "</s>"),
         *("a", "b1", "word", "你", "好", "3.14", "é", "ß", "ы"),
     ]
 )

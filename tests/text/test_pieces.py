@@ -196,6 +196,8 @@ FRAGMENTS = st.sampled_from(
         *("hello", "World", "Dr.", "3.14", "10,000", "z.B.", "light.kitchen_lamp", "你好", "「いい」", "كيف"),
         *("**bold", "**more", "code`", "`x`", "[a](http://b.c/d)", "https://e.io/f", "~~no~~", "*laughs*", "(sighs)"),
         *("[pause:1s]", "<break/>", "<b>", "<s>", "&", "&amp;", "# ", "- ", "```", "|", "😀", "\ud83d", "\x00"),
+        *("<think>", "</think>", "[THINK]", "<tool_call>", "</tool_call>", "<|im_end|>", "<|channel|>final<|message|>"),
+        *("\n{", '"name": "x", ', '"arguments":', "}", "\n```\n"),
         *(";", ",", ":", "!", "?", ".", "…", "—", "。", "，", "؟", "\n", "\n\n", " ", " ", " ", " ", " "),
     ]
 )

@@ -13,6 +13,7 @@ from typing import Literal
 import regex
 
 from .directions import STAGE_DIRECTION
+from .hidden import MARKS, TOOL_CALL, CodeBlock, Hidden, JsonValue, hidden_after
 from .spoken import CJK_STOPS, TAG, markdown_parser, spoken
 
 
@@ -33,7 +34,7 @@ class Cleaner:
         self._after_return = False
         self._line_start = True
         self._block: _Block = "paragraph"
-        self._fence: str | None = None
+        self._hidden: Hidden | None = None
 
     def feed(self, text: str) -> str:
         """Add text and return the clean text that no later text can change, perhaps none."""
@@ -44,31 +45,41 @@ class Cleaner:
     def flush(self) -> str:
         """End the block and return all text so far, except markup that is still open; what follows begins a new block.
 
-        A code block that is being skipped stays open.
+        What is hidden, such as a code block or reasoning, stays open.
         """
-        if not self._fence:
+        if not self._hidden:
             held, self._raw = (self._raw, "") if self._is_open() else ("", self._raw + "\n")
             self._advance(more=False)
-            if not self._fence:
+            if not self._hidden:
                 self._begin_block("paragraph")
-                self._line_start = not held
+                self._line_start |= not held
             self._raw = held
         return self._page.take()
 
     def finish(self) -> str:
-        """End the text and return the rest: open markup without its marks, but nothing of an open code block."""
+        """End the text and return the rest: open markup without its marks, but nothing of what is hidden."""
         self._raw += "\n"
         self._advance(more=False)
         if self._block != "paragraph":
             self._page.end_block()
         return self._page.take()
 
+    @property
+    def hides(self) -> bool:
+        """Whether what is fed now is not heard, because it is code, reasoning or a tool call."""
+        return self._hidden is not None
+
+    def take_retraction(self) -> bool:
+        """Return whether all text before what the last call returned was reasoning; then it is forgotten."""
+        retracted, self._page.retracted = self._page.retracted, False
+        return retracted
+
     def _is_open(self) -> bool:
         """Return whether the incomplete unit is markup, or marks without a letter or digit so far."""
         if not any(character.isalnum() for character in self._raw):
             return True
         if self._line_start:
-            return False
+            return self._raw[0] in "[{"
         reached, ends = self._unit_end(self._raw, 0, self._settled, more=True)
         return not ends and reached < len(self._raw) and self._raw[reached] in _OPENERS
 
@@ -83,8 +94,8 @@ class Cleaner:
     def _advance(self, *, more: bool) -> None:
         text, at = self._raw, 0
         while at < len(text):
-            if self._fence:
-                end = self._skip_code(text, at, more=more)
+            if self._hidden:
+                end = self._skip(self._hidden, text, at, more=more)
             elif self._line_start:
                 end = self._start_line(text, at, more=more)
             else:
@@ -96,17 +107,12 @@ class Cleaner:
 
     # Each of these reads on from `at` and returns the position it reached, or None if it needs more text.
 
-    def _skip_code(self, text: str, at: int, *, more: bool) -> int | None:
-        if self._line_start:
-            closing = regex.match(rf"[ \t>]{{0,40}}+{self._fence}+[ \t]{{0,40}}+\n", text, pos=at, partial=more)
-            if closing:
-                if closing.partial:
-                    return None
-                self._fence = None
-                return int(closing.end())
-        newline = text.find("\n", at)
-        self._line_start = newline >= 0
-        return newline + 1 if self._line_start else len(text)
+    def _skip(self, hidden: Hidden, text: str, at: int, *, more: bool) -> int | None:
+        reached, ends = hidden.skip(text, at, more=more)
+        if ends:
+            self._hidden = None
+            self._line_start = True
+        return reached if ends or reached > at else None
 
     def _start_line(self, text: str, at: int, *, more: bool) -> int | None:
         """Recognise the kind of block by the marks at the start of a line, and skip them."""
@@ -118,6 +124,12 @@ class Cleaner:
                     return None
                 self._begin_block("paragraph")
                 return int(line.end())
+        if self._markdown and text[at] in "[{" and (call := TOOL_CALL.match(text, pos=at, partial=more)):
+            if call.partial:
+                return None
+            self._begin_block("paragraph")
+            self._hidden = JsonValue()
+            return at
         block: _Block = "paragraph"
         for pattern, begins in _LINE_MARKS if self._markdown else ():
             if mark := pattern.match(text, pos=at, partial=more):
@@ -149,9 +161,7 @@ class Cleaner:
         if self._markdown and (breaks := _BLOCK_BREAK.match(text, pos=at, partial=more)):
             if breaks.partial:
                 return None
-            self._fence = breaks["fence"]
-            self._line_start = self._fence is not None
-            self._page.end_block()
+            self._break_block(breaks)
             return int(breaks.end())
         reached, ends = self._unit_end(text, at, at + self._settled, more=more)
         if not ends:
@@ -160,6 +170,15 @@ class Cleaner:
         self._settled = 0
         self._say(text[at:reached])
         return reached
+
+    def _break_block(self, breaks: regex.Match[str]) -> None:
+        if breaks["closed"]:
+            self._page.retract()
+        self._hidden = CodeBlock(breaks["fence"]) if breaks["fence"] else hidden_after(breaks)
+        self._line_start = not breaks["html"]
+        self._page.end_block()
+        if self._line_start:
+            self._block = "paragraph"
 
     def _say(self, unit: str) -> None:
         if unit == "|":
@@ -210,6 +229,7 @@ class _Page:
         self._last = ""
         self._gap = ""
         self._hole = False
+        self.retracted = False
 
     def take(self) -> str:
         out = "".join(self._out)
@@ -239,6 +259,12 @@ class _Page:
     def end_cell(self) -> None:
         if self._last and not _ENDED.search(self._last):
             self._gap = ", "
+
+    def retract(self) -> None:
+        """Forget all text so far."""
+        self._out.clear()
+        self._last, self._gap, self._hole = "", "", False
+        self.retracted = True
 
     def end_block(self) -> None:
         if not self._last:
@@ -279,9 +305,9 @@ _LINE_MARKS: tuple[tuple[regex.Pattern[str], _Block | None], ...] = (
 
 _BLOCK_BREAK = regex.compile(
     r"(?P<fence>`{3,20}+|~{3,20}+)[^\n`]{0,60}+\n"
-    r"|</?(?i:p|br|div|li|ul|ol|h[1-6]|tr|table|hr|blockquote)(?:\s[^<>]{0,300}+|/)?>"
+    r"|(?P<html></?(?i:p|br|div|li|ul|ol|h[1-6]|tr|table|hr|blockquote)(?:\s[^<>]{0,300}+|/)?>)"
+    rf"|{MARKS}"
 )
-
 _LINK = regex.compile(
     r"""(?x)\[(?:[^\[\]\\\n]|\\[^\n]|\[[^\[\]\n]{0,100}+\]){0,200}+\]
     (?:\([ ]{0,5}+(?:[^()\s]|\([^()\s]{0,60}+\)){0,500}+
@@ -299,7 +325,7 @@ _OPENERS: dict[str, tuple[regex.Pattern[str], ...]] = {
         regex.compile(r"<!--(?:[^-]{1,20}+|-(?!->)){0,60}+-->"),
         regex.compile(r"<\w[^\s<>]{1,500}+>"),
     ),
-    "[": (STAGE_DIRECTION, _LINK),
+    "[": (_BLOCK_BREAK, STAGE_DIRECTION, _LINK),
     **dict.fromkeys("*_(（【", (STAGE_DIRECTION,)),
 }
 _BACKTICKS = regex.compile(r"`{1,20}+|.", regex.DOTALL)

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 import regex
 
-from .markup import Pause, Stretch
+from .markup import Pause
 from .pieces import Segment, SpokenPiece
 from .sentences import speakable
-from .stretches import Stretches
+from .stretches import CleanStretch, Retraction, Stretches
 
 _SENTENCE = regex.compile(r"(?<=[.!?…؟。！？])(?=\s)|(?<=[。！？])")
 _SPACE = regex.compile(r"\s+")
@@ -31,6 +31,7 @@ class LiveScript:
         self._ready: deque[Segment] = deque()
         self._held = ""
         self._length = 0
+        self._speaking = False
         self._finished = False
         self.unflushed = False
         """Whether text was fed since the last `flush`."""
@@ -48,7 +49,10 @@ class LiveScript:
 
     def take(self) -> Segment | None:
         """Return the next segment; None if there is none yet."""
-        return self._ready.popleft() if self._ready else None
+        segment = self._ready.popleft() if self._ready else None
+        if segment:
+            self._speaking = isinstance(segment, SpokenPiece)
+        return segment
 
     def flush(self) -> None:
         """End the stretch, because the text has paused, so that all its words are spoken.
@@ -56,7 +60,7 @@ class LiveScript:
         What follows begins a new stretch.
         """
         self.unflushed = False
-        self._say(self._stretches.flush())
+        self._read(self._stretches.flush())
         self._end_stretch(0.0)
 
     @property
@@ -64,9 +68,11 @@ class LiveScript:
         """Whether the text is complete and all segments were taken."""
         return self._finished and not self._ready
 
-    def _read(self, stretches: Iterable[Stretch]) -> None:
+    def _read(self, stretches: Iterable[CleanStretch]) -> None:
         for stretch in stretches:
-            if isinstance(stretch, Pause):
+            if isinstance(stretch, Retraction):
+                self._retract()
+            elif isinstance(stretch, Pause):
                 self._end_stretch(stretch.seconds)
             else:
                 self._say(stretch)
@@ -87,6 +93,12 @@ class LiveScript:
             self._ready.append(SpokenPiece(words))
             self._length += len(words)
             self._held = self._held[len(words) :]
+
+    def _retract(self) -> None:
+        self._ready.clear()
+        self._length, self._held = 0, ""
+        if self._speaking:
+            self._ready.append(Pause(0.0))
 
     def _end_stretch(self, seconds: float) -> None:
         if self._length or seconds:

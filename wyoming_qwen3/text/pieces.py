@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 
-from .markup import Pause, Stretch
+from .markup import Pause
 from .sentences import Sentences, clause_end, speakable, split_point
-from .stretches import Stretches
+from .stretches import CleanStretch, Retraction, Stretches
 
 __all__ = ["KnownPieces", "Pause", "Script", "Segment", "SpokenPiece"]
 
@@ -82,7 +82,7 @@ class Script:
         What follows begins a new sentence.
         """
         self.unflushed = False
-        self._queue(self._sentences.feed(self._stretches.flush()))
+        self._read(self._stretches.flush())
         self._queue(self._sentences.finish())
 
     @property
@@ -90,13 +90,19 @@ class Script:
         """Whether the text is complete and all segments were taken."""
         return self._finished and not self._ready
 
-    def _read(self, stretches: Iterable[Stretch]) -> None:
+    def _read(self, stretches: Iterable[CleanStretch]) -> None:
         for stretch in stretches:
-            if isinstance(stretch, Pause):
+            if isinstance(stretch, Retraction):
+                self._sentences.finish()
+                self._ready.clear()
+            elif isinstance(stretch, Pause):
                 self._queue(self._sentences.finish())
                 self._ready.append(stretch)
             else:
                 self._queue(self._sentences.feed(stretch))
+        if self._stretches.hides and self._sentences.tail:
+            self._queue(self._sentences.feed("\n\n"))
+            self._queue(self._sentences.finish())
 
     def _queue(self, sentences: list[str]) -> None:
         self._ready.extend(sentence for sentence in sentences if speakable(sentence))

@@ -14,7 +14,7 @@ CJK_STOPS = "。！？，、；："
 _INLINE_TAG = regex.compile(
     r"(?i)a|abbr|amazon|audio|b|bd[io]|br|break|button|canvas|cite|code|data|del|dfn|em|emphasis|font|i|img|input|ins|kbd"
     r"|label|lang|map|mark|meter|object|output|phoneme|picture|pre|progress|prosody|q|r[bpt]|ruby|s|samp|say-as|script"
-    r"|select|small|span|speak|strike|strong|style|su[bp]|svg|template|think|textarea|time|tt|u|var|video|voice|w|wbr"
+    r"|select|small|span|speak|strike|strong|style|su[bp]|svg|template|textarea|time|tt|u|var|video|voice|w|wbr"
 )
 TAG = r"</?(?P<tag>[A-Za-z][A-Za-z0-9-]{0,20}+)(?::[A-Za-z-]{1,20}+)?(?:\s[^<>]{0,300}+|/)?>"
 

@@ -1,12 +1,23 @@
 """Combines markup and cleanup: turns what was written into clean text and the pauses in it.
 
-Markup that is left open before a pause ends there. Does NOT know sentences or words.
+Markup that is left open before a pause ends there; a pause in what is hidden is hidden too. Does NOT know sentences or
+words.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from .cleanup import Cleaner
-from .markup import PauseReader, SsmlReader, Stretch
+from .markup import Pause, PauseReader, SsmlReader, Stretch
+
+
+@dataclass(frozen=True)
+class Retraction:
+    """All text and pauses before it were reasoning: what of it is not spoken yet is not spoken."""
+
+
+CleanStretch: TypeAlias = str | Pause | Retraction
 
 
 class Stretches:
@@ -17,24 +28,35 @@ class Stretches:
         self._markup: PauseReader = SsmlReader() if ssml else PauseReader()
         self._cleaner = Cleaner(markdown=not ssml)
 
-    def feed(self, text: str) -> Iterator[Stretch]:
-        """Add text and yield what no later text can change."""
+    @property
+    def hides(self) -> bool:
+        """Whether what is fed now is not heard, so that the last sentence has ended."""
+        return self._cleaner.hides
+
+    def feed(self, text: str) -> Iterator[CleanStretch]:
+        """Add text and yield what no later text can change, except by a Retraction."""
         return self._clean(self._markup.feed(text))
 
-    def finish(self) -> Iterator[Stretch]:
+    def finish(self) -> Iterator[CleanStretch]:
         """End the text and yield the rest."""
         yield from self._clean(self._markup.finish())
-        yield self._cleaner.finish()
+        yield from self._read(self._cleaner.finish())
 
-    def flush(self) -> str:
-        """End the block and return all text so far, except markup that is still open."""
-        return self._cleaner.flush()
+    def flush(self) -> Iterator[CleanStretch]:
+        """End the block and yield all text so far, except markup that is still open."""
+        return self._read(self._cleaner.flush())
 
-    def _clean(self, stretches: list[Stretch]) -> Iterator[Stretch]:
+    def _clean(self, stretches: list[Stretch]) -> Iterator[CleanStretch]:
         for stretch in stretches:
             if isinstance(stretch, str):
-                yield self._cleaner.feed(stretch)
-            else:
-                yield self._cleaner.finish()
+                yield from self._read(self._cleaner.feed(stretch))
+            elif not self._cleaner.hides:
+                yield from self._read(self._cleaner.finish())
                 self._cleaner = Cleaner(markdown=not self._ssml)
                 yield stretch
+
+    def _read(self, clean: str) -> Iterator[CleanStretch]:
+        if self._cleaner.take_retraction():
+            yield Retraction()
+        if clean:
+            yield clean
