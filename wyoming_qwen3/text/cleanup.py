@@ -14,7 +14,7 @@ import regex
 
 from .directions import STAGE_DIRECTION
 from .hidden import MARKS, TOOL_CALL, CodeBlock, Hidden, JsonValue, hidden_after
-from .spoken import CJK_STOPS, TAG, markdown_parser, spoken
+from .spoken import CITATION, CJK_STOPS, TAG, WIDE_CITATION, markdown_parser, spoken
 
 
 class Cleaner:
@@ -33,6 +33,7 @@ class Cleaner:
         self._settled = 0
         self._after_return = False
         self._line_start = True
+        self._begins_line = True
         self._block: _Block = "paragraph"
         self._hidden: Hidden | None = None
 
@@ -142,6 +143,7 @@ class Cleaner:
         else:
             self._begin_block(block)
         self._line_start = False
+        self._begins_line = True
         return at
 
     def _begin_block(self, block: "_Block") -> None:
@@ -184,7 +186,8 @@ class Cleaner:
         if unit == "|":
             self._page.end_cell()
         elif not (self._block == "heading" and set(unit) == {"#"}):
-            self._page.say(spoken(unit, self._markdown_it), unit)
+            self._page.say(spoken(unit, self._markdown_it, begins_line=self._begins_line), unit)
+        self._begins_line = False
 
     def _unit_end(self, text: str, start: int, at: int, *, more: bool) -> tuple[int, bool]:
         """Return the end of the unit that begins at `start` and is known up to `at`, and True.
@@ -244,7 +247,7 @@ class _Page:
         if text[0].isspace():
             self.space()
         said = " ".join(words)
-        if self._gap != " " or not (self._hole and said[0] in ",.;:!?…)"):
+        if self._gap != " " or not (self._hole and said[0] in _NOT_AFTER_SPACE):
             self._out.append(self._gap)
         self._out.append(said)
         self._last = (self._last + said)[-8:]
@@ -285,6 +288,7 @@ _VERTICAL = str.maketrans("\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", "\n\n     \n\n
 
 _CJK_LETTERS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々〆]+")
 _PLAIN = regex.compile(rf"(?V1)[[^\s|`~\\\[<(*_（【{CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
+_NOT_AFTER_SPACE = ",.;:!?…)" + CJK_STOPS
 _CLOSERS = r"""["'”’»›)\]}」』）】》〉*_~`]"""
 _ENDED = regex.compile(rf"[.!?…:;,。！？：；，、؟؛،।]{_CLOSERS}*$")
 
@@ -315,6 +319,8 @@ _LINK = regex.compile(
       |\[[^\[\]\n]{0,100}+\]
       |(?=[^(\[]))"""
 )
+_CITATIONS = regex.compile(rf"{CITATION}(?=[^,; (\[]|[,;](?:[^ \[]|[ ][^\[])|[ ][^\[])")
+_SOURCES = regex.compile(rf"\((?:[ ]?(?:{CITATION})(?:\([^()\s]{{0,500}}+\)\]?)?[,;]?){{1,9}}+[ ]?\)")
 _OPENERS: dict[str, tuple[regex.Pattern[str], ...]] = {
     "\\": (regex.compile(r"\\[^\n]|\\(?=\n)"),),
     "`": (_BLOCK_BREAK, regex.compile(r"(`{1,20}+)(?!`)(?:[^`\n]|(?<!`)(?!\1(?!`))`{1,20}+){1,200}+\1(?=[^`])")),
@@ -325,8 +331,10 @@ _OPENERS: dict[str, tuple[regex.Pattern[str], ...]] = {
         regex.compile(r"<!--(?:[^-]{1,20}+|-(?!->)){0,60}+-->"),
         regex.compile(r"<\w[^\s<>]{1,500}+>"),
     ),
-    "[": (_BLOCK_BREAK, STAGE_DIRECTION, _LINK),
-    **dict.fromkeys("*_(（【", (STAGE_DIRECTION,)),
+    "[": (_BLOCK_BREAK, STAGE_DIRECTION, _CITATIONS, _LINK),
+    "(": (STAGE_DIRECTION, _SOURCES),
+    "【": (STAGE_DIRECTION, regex.compile(WIDE_CITATION)),
+    **dict.fromkeys("*_（", (STAGE_DIRECTION,)),
 }
 _BACKTICKS = regex.compile(r"`{1,20}+|.", regex.DOTALL)
 

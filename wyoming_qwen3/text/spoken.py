@@ -25,17 +25,23 @@ _KEPT = "*_~`[]()<>"
 _PRIVATE = "".join(chr(0xE000 + i) for i in range(len(_KEPT)))
 _SHIELD = str.maketrans(_KEPT, _PRIVATE)
 _UNSHIELD = str.maketrans(_PRIVATE, _KEPT)
+
+_SOURCE = r"\^?\d{1,3}+(?:[ ]?[,;–-][ ]?\^?\d{1,3}+){0,9}+"
+CITATION = rf"\[{{1,2}}+{_SOURCE}\]{{1,2}}+(?:[,;]?[ ]?\[{{1,2}}+{_SOURCE}\]{{1,2}}+){{0,9}}+"
+WIDE_CITATION = r"【\d[^】\n]{0,60}+】"
+_CITED = regex.compile(rf"\[?{_SOURCE}\]?")
+_LIST_MARK = regex.compile(r"\[\d{1,3}\][.:)]?")
 _WORD = r"[[\p{L}\p{N}]--[\p{Han}\p{Hiragana}\p{Katakana}]]"
 _TIMES = regex.compile(r"(?<=\d)\*(?=\d)")
-_BROKEN_LINK = regex.compile(r"!?\[([^\[\]]+)\](?:\([^()\s]*\)?|\[[^\[\]]*\])")
+_BROKEN_LINK = regex.compile(rf"!?\[((?!{_SOURCE}\])[^\[\]]+)\](?:\([^()\s]*\)?|\[[^\[\]]*\])")
 _UNSPOKEN_MARKS = regex.compile(
     rf"""(?xV1)
-    \[\^[^\[\]\s]*\] | (?<=\S)\[\d{{1,3}}\] | 【\d+[^】]*】   # notes
+    \[\^[^\[\]\s]*\] | {CITATION} | {WIDE_CITATION}
     | `+ | ~~+ | (?<!{_WORD})_+ | _+(?!{_WORD})
     | (?<!{_WORD})\*+(?=[^\s*]) | (?<=[^\s*])\*+(?!{_WORD}|\*) | \*\*+(?!{_WORD}|\*)
     """
 )
-_EMPTY_PAIR = regex.compile(r"\(\s*\)|\[\s*\]|（\s*）")
+_EMPTY_PAIR = regex.compile(r"\([\s,;]*\)|\[\s*\]|（\s*）")
 _URL = regex.compile(
     r"(?i)(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^\s/@]*@)?(?:www\.)?(?P<host>[^\s/:?\#]*)"
     rf"[^{CJK_STOPS}\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]*"
@@ -47,8 +53,13 @@ def markdown_parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": True, "linkify": True}).enable(["linkify", "strikethrough"])
 
 
-def spoken(unit: str, markdown_it: MarkdownIt | None) -> str:
-    """Return what a person would say for a unit; markdown is parsed if a parser is given."""
+def spoken(unit: str, markdown_it: MarkdownIt | None, *, begins_line: bool) -> str:
+    """Return what a person would say for a unit; markdown is parsed if a parser is given.
+
+    A number in brackets is a citation, which is not spoken, except where it begins a line: there it counts.
+    """
+    if begins_line and _LIST_MARK.fullmatch(unit):
+        return unit
     if markdown_it and _MARKED.search(unit):
         unit = _TIMES.sub(lambda times: times[0].translate(_SHIELD), STAGE_DIRECTION.sub("", unit))
         unit = "".join(_said(markdown_it.parseInline(unit)[0].children or ()))
@@ -60,22 +71,32 @@ def spoken(unit: str, markdown_it: MarkdownIt | None) -> str:
 
 
 def _said(tokens: Sequence[Token]) -> Iterator[str]:
+    link: list[str] | None = None
     is_url = False
     for token in tokens:
         if token.type == "link_open":
-            is_url = token.info == "auto" and not str(token.attrGet("href")).startswith("mailto:")
-        elif token.type == "link_close":
-            is_url = False
-        elif token.type == "code_inline":
-            yield token.content.translate(_SHIELD)
-        elif token.type == "image":
-            yield from _said(token.children or ())
-        elif token.type == "html_inline":
-            yield "" if _is_markup(token.content) else token.content.translate(_SHIELD)
-        elif is_url or token.content.startswith(("http://", "https://")):
-            yield _host(token.content)
+            link, is_url = [], token.info == "auto" and not str(token.attrGet("href")).startswith("mailto:")
+        elif token.type == "link_close" and link is not None:
+            text = "".join(link)
+            yield "" if _CITED.fullmatch(text) else text
+            link, is_url = None, False
+        elif link is None:
+            yield from _said_token(token, is_url=False)
         else:
-            yield token.content
+            link += _said_token(token, is_url=is_url)
+
+
+def _said_token(token: Token, *, is_url: bool) -> Iterator[str]:
+    if token.type == "code_inline":
+        yield token.content.translate(_SHIELD)
+    elif token.type == "image":
+        yield from _said(token.children or ())
+    elif token.type == "html_inline":
+        yield "" if _is_markup(token.content) else token.content.translate(_SHIELD)
+    elif is_url or token.content.startswith(("http://", "https://")):
+        yield _host(token.content)
+    else:
+        yield token.content
 
 
 def _is_markup(html: str) -> bool:
