@@ -75,6 +75,38 @@ CASES = {
     "emoji in CJK": ("你好😀世界", "你好世界"),
     "stage directions": ("*laughs* Well (sighs) yes [clears throat] _nods_ ok *whispers softly*", "Well yes ok"),
     "CJK stage direction": ("你好（笑）世界", "你好世界"),
+    "a stage direction is a sentence": (
+        "*Opens the door slowly* Welcome! *she smiles and nods* Come in.",
+        "Welcome! Come in.",
+    ),
+    "on a line of its own": (
+        "*Slowly opens the door*\n\nwelcome.\n*waves at you*\nHow are you?",
+        "welcome. How are you?",
+    ),
+    "at the end": ("Good night. *turns off the light and leaves*", "Good night."),
+    "several": ("*Opens the door*\n*She smiles warmly.* _he nods too_ Hello.", "Hello."),
+    "before a quotation": ("*he looks up*“Yes?” *She laughs at him.* “No.”", "“Yes?” “No.”"),
+    "in other languages": ("*öffnet langsam die Tür* Hallo. *abre la puerta* ¡Hola!", "Hallo. ¡Hola!"),
+    "emphasis in a sentence": (
+        "that is *really very* good, *very very* Good",
+        "that is really very good, very very Good",
+    ),
+    "emphasis before a colon": (
+        "*Important*: close it. *Things to do*: nothing.",
+        "Important: close it. Things to do: nothing.",
+    ),
+    "an emphasised sentence": (
+        "*The door is open.* *Always lock it* Now. *Press stop* Go.",
+        "The door is open. Always lock it Now. Press stop Go.",
+    ),
+    "emphasis that a sentence begins with": (
+        "*only the kitchen light* is on. *Opens soon* was said",
+        "only the kitchen light is on. Opens soon was said",
+    ),
+    "emphasised items": ("- *turn it off* Now\n1. *Opens the door*", "turn it off Now.\n\n1. Opens the door."),
+    "a text in asterisks": ("*the kitchen light is on*", "the kitchen light is on"),
+    "a poem in asterisks": ("*roses are red*\n*violets are blue*", "roses are red violets are blue"),
+    "an unclosed direction": ("*she smiles and", "she smiles and"),
     "no stage directions": ("*important* (at noon) [or so]", "important (at noon) [or so]"),
     "no stage direction in a name": ("light_sighs_x", "light_sighs_x"),
     "footnotes": ("A fact[^1], another[2].\n\n[^1]: The source", "A fact, another.\n\nThe source."),
@@ -132,6 +164,7 @@ def test_pieces_of_any_size_clean_alike(text: str, size: int) -> None:
 
 FRAGMENTS = st.sampled_from(
     [
+        *("*she smiles* ", "*Opens the door*", "_he nods", "*is on* ", "A", "He"),
         *(
             "*",
             "**",

@@ -12,7 +12,7 @@ from typing import Literal
 
 import regex
 
-from .directions import STAGE_DIRECTION
+from .directions import DIRECTION, FIRST_DIRECTION, STAGE_DIRECTION
 from .hidden import MARKS, TOOL_CALL, CodeBlock, Hidden, JsonValue, hidden_after
 from .spoken import CITATION, CJK_STOPS, TAG, WIDE_CITATION, markdown_parser, spoken
 
@@ -34,6 +34,7 @@ class Cleaner:
         self._after_return = False
         self._line_start = True
         self._begins_line = True
+        self._begins_emphasised = False
         self._block: _Block = "paragraph"
         self._hidden: Hidden | None = None
 
@@ -81,6 +82,8 @@ class Cleaner:
             return True
         if self._line_start:
             return self._raw[0] in "[{"
+        if self._direction_end(self._raw, 0, more=True) is None:
+            return True
         reached, ends = self._unit_end(self._raw, 0, self._settled, more=True)
         return not ends and reached < len(self._raw) and self._raw[reached] in _OPENERS
 
@@ -165,6 +168,12 @@ class Cleaner:
                 return None
             self._break_block(breaks)
             return int(breaks.end())
+        direction_end = self._direction_end(text, at, more=more)
+        if direction_end is None:
+            return None
+        if direction_end > at:
+            self._page.say("", text[at:direction_end])
+            return direction_end
         reached, ends = self._unit_end(text, at, at + self._settled, more=more)
         if not ends:
             self._settled = reached - at
@@ -172,6 +181,18 @@ class Cleaner:
         self._settled = 0
         self._say(text[at:reached])
         return reached
+
+    def _direction_end(self, text: str, at: int, *, more: bool) -> int | None:
+        """Return the end of the stage direction at `at`; `at` itself if there is none; None if it may be incomplete."""
+        if not self._markdown or text[at] not in "*_" or self._block != "paragraph":
+            return at
+        if not (self._begins_line or self._page.sentence_ended):
+            return at
+        pattern = DIRECTION if self._page.spoke and not self._begins_emphasised else FIRST_DIRECTION
+        direction = pattern.match(text, pos=at, partial=more)
+        if direction is None:
+            return at
+        return None if direction.partial else int(direction.end())
 
     def _break_block(self, breaks: regex.Match[str]) -> None:
         if breaks["closed"]:
@@ -183,6 +204,8 @@ class Cleaner:
             self._block = "paragraph"
 
     def _say(self, unit: str) -> None:
+        if not self._page.spoke and _EMPHASIS.match(unit):
+            self._begins_emphasised = True
         if unit == "|":
             self._page.end_cell()
         elif not (self._block == "heading" and set(unit) == {"#"}):
@@ -232,7 +255,13 @@ class _Page:
         self._last = ""
         self._gap = ""
         self._hole = False
+        self.spoke = False
         self.retracted = False
+
+    @property
+    def sentence_ended(self) -> bool:
+        """Whether no sentence is incomplete."""
+        return not self._last or _SENTENCE_END.search(self._last) is not None
 
     def take(self) -> str:
         out = "".join(self._out)
@@ -252,6 +281,7 @@ class _Page:
         self._out.append(said)
         self._last = (self._last + said)[-8:]
         self._gap, self._hole = "", False
+        self.spoke = True
         if text[-1].isspace():
             self.space()
 
@@ -267,7 +297,7 @@ class _Page:
         """Forget all text so far."""
         self._out.clear()
         self._last, self._gap, self._hole = "", "", False
-        self.retracted = True
+        self.spoke, self.retracted = False, True
 
     def end_block(self) -> None:
         if not self._last:
@@ -291,6 +321,9 @@ _PLAIN = regex.compile(rf"(?V1)[[^\s|`~\\\[<(*_（【{CJK_STOPS}]--[\p{{Han}}\p{
 _NOT_AFTER_SPACE = ",.;:!?…)" + CJK_STOPS
 _CLOSERS = r"""["'”’»›)\]}」』）】》〉*_~`]"""
 _ENDED = regex.compile(rf"[.!?…:;,。！？：；，、؟؛،।]{_CLOSERS}*$")
+
+_EMPHASIS = regex.compile(r"[*_](?![*_])")
+_SENTENCE_END = regex.compile(rf"[.!?…。！？؟]{_CLOSERS}*$")
 
 _BLANK_LINES = (regex.compile(r"\n"),)
 _UNSPOKEN_LINES = (

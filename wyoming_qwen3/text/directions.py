@@ -1,4 +1,16 @@
-"""Recognises stage directions, such as `*sighs*`, which are not spoken."""
+"""Recognises stage directions, which are not spoken.
+
+A word or phrase is one if it is in a list: `*sighs*`, `(laughs softly)`, `（笑）`. Several words in single asterisks or
+underscores are one by their place and form, in a paragraph:
+
+- They stand between sentences: before them the text, a line or a sentence begins, and after them the line ends or a
+  capital letter, a quotation mark or a letter of a script without capitals follows.
+- They begin in lower case, as in `*she smiles and nods*`; or with an English verb in the third person, perhaps after an
+  adverb, and do not end like a sentence, as in `*Slowly opens the door*`; or with he or she and such a verb.
+- They contain no colon, and are not the whole text.
+
+All else is emphasis: `that is *really very* good`, `*Important note*: ...`, `*The door is open.* Close it.`
+"""
 
 import regex
 
@@ -22,3 +34,30 @@ STAGE_DIRECTION = regex.compile(
     (?:(?:\p{{L}}{{2,20}}+(?<=ly)\s)?(?:{_ACTS})(?:,?\s[\p{{L}}'’-]{{1,20}}+){{0,4}}+|{_SOUNDS})
     [.…!]{{0,3}}+[*_)\]）】]"""
 )
+
+# As in cleanup.py, the patterns are bounded, possessive and end in a definite character or a lookahead.
+_VERB = r"""(?i:(?!(?:always|sometimes|perhaps|besides|thanks|does)\b)\p{L}{3,20}+)(?<=s)(?<!ss|us|is)
+    (?=\s(?!(?:is|are|was|were|has|have|do|will|can)\b))"""
+_INNER = r"[^*_\n:：]{3,200}+(?<!\s)"
+
+
+def _between(mark: str) -> str:
+    return rf"""{mark}(?:
+        (?=\p{{Ll}}[^\s*_]{{0,30}}+\s){_INNER}
+        |(?=S?[Hh]e\s{_VERB}){_INNER}
+        |(?=\p{{Lu}})(?=(?:\p{{L}}{{2,20}}+(?<=ly)\s)?{_VERB}){_INNER}(?<![.!?…;,])
+    ){mark}"""
+
+
+_DIRECTION = rf"(?:{_between('[*]')}|{_between('_')})[.!…]{{0,3}}+"
+_QUOTE = r"""["“‘«„「『]"""
+_NEXT = r"[\p{Lu}\p{Lt}\p{Lo}\p{N}\p{So}¿¡—–(\[…]|\*\*|__"
+
+DIRECTION = regex.compile(rf"(?x){_DIRECTION}(?=[ \t]{{0,9}}+(?:\n|{_QUOTE})|[ \t]{{1,9}}+(?:{_NEXT}|[*_]))")
+"""Matches a stage direction of several words, where something was spoken before it in the text."""
+
+FIRST_DIRECTION = regex.compile(
+    rf"""(?x){_DIRECTION}(?=(?:\s{{0,9}}+{_DIRECTION}){{0,5}}+
+    (?:[ \t]{{0,9}}+{_QUOTE}|[ \t]{{1,9}}+(?:{_NEXT})|[ \t]{{0,9}}+\n\s{{0,20}}+(?:[^\s*_]|\*\*|__)))"""
+)
+"""Matches one where nothing else was spoken before it, so that something must follow it."""
