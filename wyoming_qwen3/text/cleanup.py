@@ -8,34 +8,35 @@ wait for its closing mark: a mark next to a word is dropped either way.
 Does NOT know sentences, pauses or voices.
 """
 
-from typing import Literal
-
 import regex
 
 from .directions import DIRECTION, FIRST_DIRECTION, STAGE_DIRECTION
-from .hidden import MARKS, TOOL_CALL, CodeBlock, Hidden, JsonValue, hidden_after
-from .spoken import CITATION, CJK_STOPS, TAG, WIDE_CITATION, markdown_parser, spoken
+from .hidden import MARKS, CodeBlock, Hidden, JsonValue, hidden_after
+from .lines import PROSE, BlockKind, continues_prose, line_start
+from .page import CJK_LETTERS, CJK_STOPS, Page
+from .spoken import CITATION, TAG, WIDE_CITATION, markdown_parser, spoken
 
 
 class Cleaner:
     """Turns text, fed in any split, into clean text in whole words; an empty line separates blocks.
 
     A heading, a list item, a table row, and a paragraph before another block end in punctuation: a full stop is added
-    if there is none. Without `markdown` only emoji, control characters and whitespace are cleaned. What is held back is
-    bounded: markup that does not close within its line, or within a few hundred characters, is text.
+    if there is none. So does a line of a paragraph that the next one does not continue. Without `markdown` only emoji,
+    control characters and whitespace are cleaned. What is held back is bounded: markup that does not close within its
+    line, or within a few hundred characters, is text.
     """
 
     def __init__(self, *, markdown: bool = True) -> None:
         self._markdown = markdown
         self._markdown_it = markdown_parser() if markdown else None
-        self._page = _Page()
+        self._page = Page()
         self._raw = ""
         self._settled = 0
         self._after_return = False
         self._line_start = True
         self._begins_line = True
         self._begins_emphasised = False
-        self._block: _Block = "paragraph"
+        self._block: BlockKind = "paragraph"
         self._hidden: Hidden | None = None
 
     def feed(self, text: str) -> str:
@@ -122,34 +123,34 @@ class Cleaner:
         """Recognise the kind of block by the marks at the start of a line, and skip them."""
         if text[at] in " \t":
             return at + 1
-        for pattern in _UNSPOKEN_LINES if self._markdown else _BLANK_LINES:
-            if line := pattern.match(text, pos=at, partial=more):
-                if line.partial:
-                    return None
-                self._begin_block("paragraph")
-                return int(line.end())
-        if self._markdown and text[at] in "[{" and (call := TOOL_CALL.match(text, pos=at, partial=more)):
-            if call.partial:
-                return None
+        line = line_start(text, at, markdown=self._markdown, more=more)
+        if line is None:
+            return None
+        if line.kind == "unspoken" or line.kind == "tool call":  # noqa: PLR1714
             self._begin_block("paragraph")
-            self._hidden = JsonValue()
-            return at
-        block: _Block = "paragraph"
-        for pattern, begins in _LINE_MARKS if self._markdown else ():
-            if mark := pattern.match(text, pos=at, partial=more):
-                if mark.partial:
-                    return None
-                at, block = mark.end(), begins or block
-        wraps = self._block == "paragraph" or (self._block == "item" and text[at].islower())
-        if block == "paragraph" and wraps:
+            self._hidden = JsonValue() if line.kind == "tool call" else None
+            return line.end
+        joins = line.kind == "paragraph" and self._joins(text, line.end, more=more)
+        if joins is None:
+            return None
+        if joins:
             self._page.space()
         else:
-            self._begin_block(block)
+            self._begin_block("line" if line.kind == "paragraph" and self._block in PROSE else line.kind)
         self._line_start = False
         self._begins_line = True
-        return at
+        self._page.begin_line()
+        return line.end
 
-    def _begin_block(self, block: "_Block") -> None:
+    def _joins(self, text: str, at: int, *, more: bool) -> bool | None:
+        """Return whether the line at `at` continues the line before; None if that depends on more text."""
+        if not self._markdown or self._page.block_ended or self._block not in (*PROSE, "item"):
+            return self._block in PROSE
+        if self._block == "item":
+            return text[at].islower()
+        return self._page.line_ended or continues_prose(text, at, self._page.line_width, more=more)
+
+    def _begin_block(self, block: BlockKind) -> None:
         self._page.end_block()
         self._block = block
 
@@ -184,7 +185,7 @@ class Cleaner:
 
     def _direction_end(self, text: str, at: int, *, more: bool) -> int | None:
         """Return the end of the stage direction at `at`; `at` itself if there is none; None if it may be incomplete."""
-        if not self._markdown or text[at] not in "*_" or self._block != "paragraph":
+        if not self._markdown or text[at] not in "*_" or self._block not in PROSE:
             return at
         if not (self._begins_line or self._page.sentence_ended):
             return at
@@ -223,7 +224,7 @@ class Cleaner:
                 return at, True
             if mark in CJK_STOPS:
                 return at + 1, True
-            if letters := _CJK_LETTERS.match(text, pos=at):
+            if letters := CJK_LETTERS.match(text, pos=at):
                 # Each such letter is a word, but markup may be attached to the last one.
                 if len(letters[0]) > 1:
                     return letters.end() - 1, True
@@ -244,69 +245,6 @@ class Cleaner:
         return at, False
 
 
-_Block = Literal["paragraph", "item", "heading", "row"]
-
-
-class _Page:
-    """Joins the clean units: with single spaces, and without the space before punctuation that a dropped word left."""
-
-    def __init__(self) -> None:
-        self._out: list[str] = []
-        self._last = ""
-        self._gap = ""
-        self._hole = False
-        self.spoke = False
-        self.retracted = False
-
-    @property
-    def sentence_ended(self) -> bool:
-        """Whether no sentence is incomplete."""
-        return not self._last or _SENTENCE_END.search(self._last) is not None
-
-    def take(self) -> str:
-        out = "".join(self._out)
-        self._out.clear()
-        return out
-
-    def say(self, text: str, written: str) -> None:
-        words = text.split()
-        self._hole |= not text.startswith(written[0])
-        if not words:
-            return
-        if text[0].isspace():
-            self.space()
-        said = " ".join(words)
-        if self._gap != " " or not (self._hole and said[0] in _NOT_AFTER_SPACE):
-            self._out.append(self._gap)
-        self._out.append(said)
-        self._last = (self._last + said)[-8:]
-        self._gap, self._hole = "", False
-        self.spoke = True
-        if text[-1].isspace():
-            self.space()
-
-    def space(self) -> None:
-        if self._last and not self._gap:
-            self._gap = " "
-
-    def end_cell(self) -> None:
-        if self._last and not _ENDED.search(self._last):
-            self._gap = ", "
-
-    def retract(self) -> None:
-        """Forget all text so far."""
-        self._out.clear()
-        self._last, self._gap, self._hole = "", "", False
-        self.spoke, self.retracted = False, True
-
-    def end_block(self) -> None:
-        if not self._last:
-            return
-        if not _ENDED.search(self._last):
-            self._out.append("。" if _CJK_LETTERS.match(self._last[-1]) else ".")
-        self._last, self._gap = "", "\n\n"
-
-
 # Patterns. One that is matched partially must not match in full what more text could change, so each ends in a definite
 # character or a positive lookahead. Repetitions are bounded and possessive: a lazy one before a literal would wait for
 # that literal without end.
@@ -316,30 +254,8 @@ _UNIT_LIMIT = 200
 _ILLEGIBLE = regex.compile(r"(?V1)[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\uFFFD]--[\t\n\u200D\U000E0020-\U000E007F]]")
 _VERTICAL = str.maketrans("\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", "\n\n     \n\n")
 
-_CJK_LETTERS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々〆]+")
 _PLAIN = regex.compile(rf"(?V1)[[^\s|`~\\\[<(*_（【{CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
-_NOT_AFTER_SPACE = ",.;:!?…)" + CJK_STOPS
-_CLOSERS = r"""["'”’»›)\]}」』）】》〉*_~`]"""
-_ENDED = regex.compile(rf"[.!?…:;,。！？：；，、؟؛،।]{_CLOSERS}*$")
-
 _EMPHASIS = regex.compile(r"[*_](?![*_])")
-_SENTENCE_END = regex.compile(rf"[.!?…。！？؟]{_CLOSERS}*$")
-
-_BLANK_LINES = (regex.compile(r"\n"),)
-_UNSPOKEN_LINES = (
-    regex.compile(r"[ \t|:*_=+\#>-]{0,400}+\n"),  # blank, a rule, an underlined heading, a table's second row
-    regex.compile(r"\[[^\[\]\n]{1,100}+\]:[ \t]{0,9}+<?https?://[^\n]{0,500}+\n"),  # the target of a reference link
-)
-_LINE_MARKS: tuple[tuple[regex.Pattern[str], _Block | None], ...] = (
-    (regex.compile(r"(?:>[ \t]{0,9}+){1,9}+(?=[^>\s])"), None),
-    (regex.compile(r"(?:[-*+][ \t]{1,9}+|[•‣◦▪●][ \t]{0,9}+)(?=\S)"), "item"),
-    (regex.compile(r"\[[ xX]\][ \t]{1,9}+(?=\S)"), None),
-    (regex.compile(r"\#{1,6}+[ \t]{1,9}+(?=\S)"), "heading"),
-    (regex.compile(r"(?=\d{1,3}+[.)][ \t])"), "item"),  # the number is spoken: it may be the day of a date
-    (regex.compile(r"\[\^[^\[\]\s]{1,30}+\]:[ \t]{0,9}+(?=\S)"), "item"),
-    (regex.compile(r"\|[ \t]{0,9}+(?=[^|\s])"), "row"),
-)
-
 _BLOCK_BREAK = regex.compile(
     r"(?P<fence>`{3,20}+|~{3,20}+)[^\n`]{0,60}+\n"
     r"|(?P<html></?(?i:p|br|div|li|ul|ol|h[1-6]|tr|table|hr|blockquote)(?:\s[^<>]{0,300}+|/)?>)"

@@ -9,8 +9,8 @@ from markdown_it.common.html_blocks import block_names
 from markdown_it.token import Token
 
 from .directions import STAGE_DIRECTION
+from .page import CJK_STOPS
 
-CJK_STOPS = "。！？，、；："
 _INLINE_TAG = regex.compile(
     r"(?i)a|abbr|amazon|audio|b|bd[io]|br|break|button|canvas|cite|code|data|del|dfn|em|emphasis|font|i|img|input|ins|kbd"
     r"|label|lang|map|mark|meter|object|output|phoneme|picture|pre|progress|prosody|q|r[bpt]|ruby|s|samp|say-as|script"
