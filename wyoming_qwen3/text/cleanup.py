@@ -14,7 +14,7 @@ from .directions import DIRECTION, FIRST_DIRECTION, STAGE_DIRECTION
 from .hidden import MARKS, CodeBlock, Hidden, JsonValue, hidden_after
 from .lines import PROSE, BlockKind, continues_prose, line_start
 from .page import CJK_LETTERS, CJK_STOPS, Page
-from .spoken import CITATION, TAG, WIDE_CITATION, markdown_parser, spoken
+from .spoken import ATTRIBUTES, CITATION, TAG, WIDE_CITATION, markdown_parser, spoken
 
 
 class Cleaner:
@@ -89,12 +89,12 @@ class Cleaner:
         return not ends and reached < len(self._raw) and self._raw[reached] in _OPENERS
 
     def _legible(self, text: str) -> str:
-        """Remove characters that neither markup nor speech needs, and end all lines with a single line feed."""
+        """Remove characters that neither markup nor speech needs, and make line ends and minus signs those of ASCII."""
         if text:
             half_read = self._after_return and text[0] == "\n"
             self._after_return = text[-1] == "\r"
             text = text[half_read:]
-        return str(_ILLEGIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n").translate(_VERTICAL)))
+        return str(_ILLEGIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n").translate(_TO_ASCII)))
 
     def _advance(self, *, more: bool) -> None:
         text, at = self._raw, 0
@@ -126,9 +126,9 @@ class Cleaner:
         line = line_start(text, at, markdown=self._markdown, more=more)
         if line is None:
             return None
-        if line.kind == "unspoken" or line.kind == "tool call":  # noqa: PLR1714
+        if line.kind is None:
             self._begin_block("paragraph")
-            self._hidden = JsonValue() if line.kind == "tool call" else None
+            self._hidden = JsonValue() if line.is_tool_call else None
             return line.end
         joins = line.kind == "paragraph" and self._joins(text, line.end, more=more)
         if joins is None:
@@ -252,14 +252,14 @@ class Cleaner:
 _UNIT_LIMIT = 200
 
 _ILLEGIBLE = regex.compile(r"(?V1)[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\uFFFD]--[\t\n\u200D\U000E0020-\U000E007F]]")
-_VERTICAL = str.maketrans("\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", "\n\n     \n\n")
+_TO_ASCII = str.maketrans("\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029\u2010\u2011\u2212\uff0d", "\n\n     \n\n----")
 
 _PLAIN = regex.compile(rf"(?V1)[[^\s|`~\\\[<(*_（【{CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
 _EMPHASIS = regex.compile(r"[*_](?![*_])")
 _BLOCK_BREAK = regex.compile(
     r"(?P<fence>`{3,20}+|~{3,20}+)[^\n`]{0,60}+\n"
-    r"|(?P<html></?(?i:p|br|div|li|ul|ol|h[1-6]|tr|table|hr|blockquote)(?:\s[^<>]{0,300}+|/)?>)"
-    rf"|{MARKS}"
+    r"|(?P<html></?(?i:p|br|div|li|ul|ol|h[1-6]|tr|table|hr|blockquote)"
+    rf"{ATTRIBUTES}>)|{MARKS}"
 )
 _LINK = regex.compile(
     r"""(?x)\[(?:[^\[\]\\\n]|\\[^\n]|\[[^\[\]\n]{0,100}+\]){0,200}+\]

@@ -1,7 +1,7 @@
 """Recognises the kind of a line of markdown by its first characters, and whether it continues the line before.
 
-A line of a paragraph continues the line before if it begins in lower case; if the line before ends within a sentence, as
-at a comma; or if an editor may have wrapped the line, because its first word did not fit into 60 columns. Each other
+A line of a paragraph continues the line before if it begins in lower case; if the line before ends within a sentence,
+as at a comma; or if an editor may have wrapped the line, because its first word did not fit into 60 columns. Each other
 line is an item of its own, as in a list without bullets.
 """
 
@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import regex
 
 from .hidden import TOOL_CALL
+from .spoken import KEYCAP
 
 BlockKind = Literal["paragraph", "line", "item", "heading", "row"]
 """`line` is a line of a paragraph that does not continue the line before, and any line that continues it."""
@@ -18,21 +19,22 @@ PROSE = ("paragraph", "line")
 
 
 class LineStart(NamedTuple):
-    """Where the marks at the start of a line end, and what the line is."""
+    """Where the marks at the start of a line end, and what begins there; None if that is not spoken."""
 
     end: int
-    kind: BlockKind | Literal["unspoken", "tool call"]
+    kind: BlockKind | None
+    is_tool_call: bool = False
 
 
 def line_start(text: str, at: int, *, markdown: bool, more: bool) -> LineStart | None:
-    """Read the start of the line at `at`; return None if it depends on more text. An unspoken line ends at its end."""
+    """Read the start of the line at `at`, of a line that is not spoken all; return None if it depends on more text."""
     for pattern in _UNSPOKEN_LINES if markdown else _BLANK_LINES:
         if line := pattern.match(text, pos=at, partial=more):
-            return None if line.partial else LineStart(line.end(), "unspoken")
+            return None if line.partial else LineStart(line.end(), None)
     if not markdown:
         return LineStart(at, "paragraph")
     if text[at] in "[{" and (call := TOOL_CALL.match(text, pos=at, partial=more)):
-        return None if call.partial else LineStart(at, "tool call")
+        return None if call.partial else LineStart(at, None, is_tool_call=True)
     kind: BlockKind = "paragraph"
     for pattern, begins in _LINE_MARKS:
         if mark := pattern.match(text, pos=at, partial=more):
@@ -60,7 +62,7 @@ def continues_prose(text: str, at: int, width: int, *, more: bool) -> bool | Non
 # As in cleanup.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
 _WRAPPED_WIDTH = 60
 _LINE_START = regex.compile(
-    r"""(?P<sign>\p{Extended_Pictographic}|[0-9*\#]\uFE0F?+\u20E3)"""
+    r"""(?P<sign>\p{Extended_Pictographic})"""
     r"""|[*_~`"'“‘«„(\[¿¡….]{0,6}+(?:(?P<letter>\p{Ll})|(?P<word>(?P<letter>[^\s])[^\s]{0,30}+)(?=[\s\S]))"""
 )
 
@@ -75,6 +77,7 @@ _LINE_MARKS: tuple[tuple[regex.Pattern[str], BlockKind | None], ...] = (
     (regex.compile(r"\[[ xX]\][ \t]{1,9}+(?=\S)"), None),
     (regex.compile(r"\#{1,6}+[ \t]{1,9}+(?=\S)"), "heading"),
     (regex.compile(r"(?=\d{1,3}+[.)][ \t])"), "item"),  # the number is spoken: it may be the day of a date
+    (regex.compile(rf"(?={KEYCAP})"), "item"),
     (regex.compile(r"\[\^[^\[\]\s]{1,30}+\]:[ \t]{0,9}+(?=\S)"), "item"),
     (regex.compile(r"\|[ \t]{0,9}+(?=[^|\s])"), "row"),
 )

@@ -16,7 +16,11 @@ _INLINE_TAG = regex.compile(
     r"|label|lang|map|mark|meter|object|output|phoneme|picture|pre|progress|prosody|q|r[bpt]|ruby|s|samp|say-as|script"
     r"|select|small|span|speak|strike|strong|style|su[bp]|svg|template|textarea|time|tt|u|var|video|voice|w|wbr"
 )
-TAG = r"</?(?P<tag>[A-Za-z][A-Za-z0-9-]{0,20}+)(?::[A-Za-z-]{1,20}+)?(?:\s[^<>]{0,300}+|/)?>"
+ATTRIBUTES = r"(?:\s{0,20}+|\s{1,20}+[A-Za-z_:@][\w:.-]{0,40}+\s{0,9}+(?:=[^<>]{0,300}+)?)/?"
+"""Attributes of a tag: one without a value, or any number of which the first has one; `a<b and b>c` has no tag."""
+
+TAG = rf"</?(?P<tag>[A-Za-z][A-Za-z0-9-]{{0,20}}+)(?::[A-Za-z-]{{1,20}}+)?{ATTRIBUTES}>"
+KEYCAP = r"(?:(?P<key>[0-9*\#])\uFE0F?+\u20E3|\U0001F51F)"
 
 _UNSPOKEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\uFE00-\uFE0F\u20E3\uFFFD\U0001F1E6-\U0001F1FF]")
 _MARKED = regex.compile(r"[\\`*_~\[\]<&(（【]|\w[.:@]\w|//")
@@ -30,6 +34,8 @@ _SOURCE = r"\^?\d{1,3}+(?:[ ]?[,;–-][ ]?\^?\d{1,3}+){0,9}+"
 CITATION = rf"\[{{1,2}}+{_SOURCE}\]{{1,2}}+(?:[,;]?[ ]?\[{{1,2}}+{_SOURCE}\]{{1,2}}+){{0,9}}+"
 WIDE_CITATION = r"【\d[^】\n]{0,60}+】"
 _CITED = regex.compile(rf"\[?{_SOURCE}\]?")
+_KEYCAP = regex.compile(KEYCAP)
+_MINUS = regex.compile(r"(?<![\p{L}\p{N})\]%°])–(?=[.,]?\d)")
 _LIST_MARK = regex.compile(r"\[\d{1,3}\][.:)]?")
 _WORD = r"[[\p{L}\p{N}]--[\p{Han}\p{Hiragana}\p{Katakana}]]"
 _TIMES = regex.compile(r"(?<=\d)\*(?=\d)")
@@ -60,6 +66,8 @@ def spoken(unit: str, markdown_it: MarkdownIt | None, *, begins_line: bool) -> s
     """
     if begins_line and _LIST_MARK.fullmatch(unit):
         return unit
+    if not unit.isascii():
+        unit = _MINUS.sub("-", _KEYCAP.sub(lambda keycap: (keycap["key"] or "10").translate(_SHIELD), unit))
     if markdown_it and _MARKED.search(unit):
         unit = _TIMES.sub(lambda times: times[0].translate(_SHIELD), STAGE_DIRECTION.sub("", unit))
         unit = "".join(_said(markdown_it.parseInline(unit)[0].children or ()))
@@ -67,7 +75,7 @@ def spoken(unit: str, markdown_it: MarkdownIt | None, *, begins_line: bool) -> s
         unit = _EMPTY_PAIR.sub("", unit.translate(_UNSHIELD))
     if unit.isascii():
         return unit
-    return str(_UNSPOKEN.sub("", emoji.replace_emoji(unit, "")))
+    return str(_UNSPOKEN.sub("", emoji.replace_emoji(unit.translate(_UNSHIELD), "")))
 
 
 def _said(tokens: Sequence[Token]) -> Iterator[str]:
