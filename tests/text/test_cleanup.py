@@ -176,6 +176,20 @@ CASES = {
     "negative number": ("-5 degrees", "-5 degrees"),
     "smart quotes": ("“Yes,” she said – ‘ok’ …", "“Yes,” she said – ‘ok’ …"),
     "escapes": (r"\*not\* 1\. \# x", "not 1. # x"),
+    "formulas": (r"So \(x^2\) is $\frac{1}{2}$, and \[ E = mc^2 \] holds.", "So x² is 1/2, and E = mc² holds."),
+    "formulas in dollars": (
+        r"It is $25^\circ$ C, an $x$-axis ($y=2$), $5 = 2+3$, $42$ or $2x - 1$",
+        "It is 25° C, an x-axis (y=2), 5 = 2+3, 42 or 2x - 1",
+    ),
+    "formulas of lines": ("$$\na+b\n$$\nDone\n\n\\[\nx = 1 \\\\\ny\n\\]", "a+b.\n\nDone.\n\nx = 1, y"),
+    "formulas with marks": (r"**$x_1$** is $a*b*c$, [$x$](http://a.b) \(a_b [1]\)", "x1 is a*b*c, x ab [1]"),
+    "money": (
+        "It costs $5 and $10, $5-$10, or 10$ today; US$5, R$ 5, $5.",
+        "It costs $5 and $10, $5-$10, or 10$ today; US$5, R$ 5, $5.",
+    ),
+    "more money": ("$3M to $5M, $3/kg or $4/kg, $5 + $6, $5,$6", "$3M to $5M, $3/kg or $4/kg, $5 + $6, $5,$6"),
+    "no formulas": ("`$x$` and $HOME/bin:$PATH and $HOME", "$x$ and $HOME/bin:$PATH and $HOME"),
+    "unclosed formulas": (r"$x + y \(a + b \[c", "$x + y (a + b [c"),
     "unclosed bold": ("**bold never closed", "bold never closed"),
     "unclosed code": ("a `code never closed", "a code never closed"),
     "unclosed fence": ("Look:\n```py\nx = 1", "Look:"),
@@ -204,6 +218,7 @@ def test_pieces_of_any_size_clean_alike(text: str, size: int) -> None:
 
 FRAGMENTS = st.sampled_from(
     [
+        *("$", "$5", "$x", "$$", "x^2", "\\(", "\\)", "\\[", "\\]", "\\frac{1}{2}", "= 1", "{", "}"),
         *("*she smiles* ", "*Opens the door*", "_he nods", "*is on* ", "A", "He"),
         *(
             "*",
@@ -326,7 +341,10 @@ def test_nothing_unspoken_comes_out(text: str) -> None:
     assert said == said.strip()
 
 
-@pytest.mark.parametrize("opener", ["`", "[", "[a](", "<", "<!--", "(sighs ", "*laughs ", "**", "```", "|", "# ", "- "])
+@pytest.mark.parametrize(
+    "opener",
+    ["`", "[", "[a](", "<", "<!--", "(sighs ", "*laughs ", "**", "```", "|", "# ", "- ", "$x ", "$$", "\\(", "\\["],
+)
 def test_an_opener_holds_back_a_bounded_text(opener: str) -> None:
     """What is not closed soon is text, though the line goes on and on."""
     cleaner = Cleaner()

@@ -12,6 +12,7 @@ import regex
 
 from .directions import DIRECTION, FIRST_DIRECTION, STAGE_DIRECTION
 from .hidden import MARKS, CodeBlock, Hidden, JsonValue, hidden_after
+from .latex import FORMULA
 from .lines import PROSE, BlockKind, continues_prose, line_start
 from .page import CJK_LETTERS, CJK_STOPS, Page
 from .spoken import ATTRIBUTES, CITATION, TAG, WIDE_CITATION, markdown_parser, spoken
@@ -254,7 +255,7 @@ _UNIT_LIMIT = 200
 _ILLEGIBLE = regex.compile(r"(?V1)[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\uFFFD]--[\t\n\u200D\U000E0020-\U000E007F]]")
 _TO_ASCII = str.maketrans("\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029\u2010\u2011\u2212\uff0d", "\n\n     \n\n----")
 
-_PLAIN = regex.compile(rf"(?V1)[[^\s|`~\\\[<(*_（【{CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
+_PLAIN = regex.compile(rf"(?V1)[[^\s|`~$\\\[<(*_（【{CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
 _EMPHASIS = regex.compile(r"[*_](?![*_])")
 _BLOCK_BREAK = regex.compile(
     r"(?P<fence>`{3,20}+|~{3,20}+)[^\n`]{0,60}+\n"
@@ -271,7 +272,11 @@ _LINK = regex.compile(
 _CITATIONS = regex.compile(rf"{CITATION}(?=[^,; (\[]|[,;](?:[^ \[]|[ ][^\[])|[ ][^\[])")
 _SOURCES = regex.compile(rf"\((?:[ ]?(?:{CITATION})(?:\([^()\s]{{0,500}}+\)\]?)?[,;]?){{1,9}}+[ ]?\)")
 _OPENERS: dict[str, tuple[regex.Pattern[str], ...]] = {
-    "\\": (regex.compile(r"\\[^\n]|\\(?=\n)"),),
+    "$": (FORMULA,),
+    "\\": (
+        FORMULA,
+        regex.compile(r"\\[^\n]|\\(?=\n)"),
+    ),
     "`": (_BLOCK_BREAK, regex.compile(r"(`{1,20}+)(?!`)(?:[^`\n]|(?<!`)(?!\1(?!`))`{1,20}+){1,200}+\1(?=[^`])")),
     "~": (_BLOCK_BREAK,),
     "<": (

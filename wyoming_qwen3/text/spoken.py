@@ -9,6 +9,7 @@ from markdown_it.common.html_blocks import block_names
 from markdown_it.token import Token
 
 from .directions import STAGE_DIRECTION
+from .latex import FORMULA_IN_UNIT, plain_formula
 from .page import CJK_STOPS
 
 _INLINE_TAG = regex.compile(
@@ -23,7 +24,7 @@ TAG = rf"</?(?P<tag>[A-Za-z][A-Za-z0-9-]{{0,20}}+)(?::[A-Za-z-]{{1,20}}+)?{ATTRI
 KEYCAP = r"(?:(?P<key>[0-9*\#])\uFE0F?+\u20E3|\U0001F51F)"
 
 _UNSPOKEN = regex.compile(r"[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\uFE00-\uFE0F\u20E3\uFFFD\U0001F1E6-\U0001F1FF]")
-_MARKED = regex.compile(r"[\\`*_~\[\]<&(（【]|\w[.:@]\w|//")
+_MARKED = regex.compile(r"[\\$`*_~\[\]<&(（【]|\w[.:@]\w|//")
 # In literal text, such as code, marks become private characters for the last steps; by then no other text has these.
 _KEPT = "*_~`[]()<>"
 _PRIVATE = "".join(chr(0xE000 + i) for i in range(len(_KEPT)))
@@ -34,6 +35,7 @@ _SOURCE = r"\^?\d{1,3}+(?:[ ]?[,;–-][ ]?\^?\d{1,3}+){0,9}+"
 CITATION = rf"\[{{1,2}}+{_SOURCE}\]{{1,2}}+(?:[,;]?[ ]?\[{{1,2}}+{_SOURCE}\]{{1,2}}+){{0,9}}+"
 WIDE_CITATION = r"【\d[^】\n]{0,60}+】"
 _CITED = regex.compile(rf"\[?{_SOURCE}\]?")
+_CODE_OR_FORMULA = regex.compile(rf"(`{{1,20}}+)(?s:.){{0,600}}?\1|{FORMULA_IN_UNIT}")
 _KEYCAP = regex.compile(KEYCAP)
 _MINUS = regex.compile(r"(?<![\p{L}\p{N})\]%°])–(?=[.,]?\d)")
 _LIST_MARK = regex.compile(r"\[\d{1,3}\][.:)]?")
@@ -69,6 +71,8 @@ def spoken(unit: str, markdown_it: MarkdownIt | None, *, begins_line: bool) -> s
     if not unit.isascii():
         unit = _MINUS.sub("-", _KEYCAP.sub(lambda keycap: (keycap["key"] or "10").translate(_SHIELD), unit))
     if markdown_it and _MARKED.search(unit):
+        if "$" in unit or "\\" in unit:
+            unit = _CODE_OR_FORMULA.sub(_plain, unit)
         unit = _TIMES.sub(lambda times: times[0].translate(_SHIELD), STAGE_DIRECTION.sub("", unit))
         unit = "".join(_said(markdown_it.parseInline(unit)[0].children or ()))
         unit = _UNSPOKEN_MARKS.sub("", _BROKEN_LINK.sub(r"\1", unit))
@@ -76,6 +80,11 @@ def spoken(unit: str, markdown_it: MarkdownIt | None, *, begins_line: bool) -> s
     if unit.isascii():
         return unit
     return str(_UNSPOKEN.sub("", emoji.replace_emoji(unit.translate(_UNSHIELD), "")))
+
+
+def _plain(found: regex.Match[str]) -> str:
+    """Return a code span as it is, and a formula without LaTeX."""
+    return found[0] if found["formula"] is None else plain_formula(found["formula"]).translate(_SHIELD)
 
 
 def _said(tokens: Sequence[Token]) -> Iterator[str]:
