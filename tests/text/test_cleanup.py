@@ -125,6 +125,7 @@ CASES = {
     ),
     "at the end": ("Good night. *turns off the light and leaves*", "Good night."),
     "several": ("*Opens the door*\n*She smiles warmly.* _he nods too_ Hello.", "Hello."),
+    "a participle": ("*Laughing softly and shaking her head* No. *Nothing is on* Ok", "No. Nothing is on Ok"),
     "before a quotation": ("*he looks up*“Yes?” *She laughs at him.* “No.”", "“Yes?” “No.”"),
     "in other languages": ("*öffnet langsam die Tür* Hallo. *abre la puerta* ¡Hola!", "Hallo. ¡Hola!"),
     "emphasis in a sentence": (
@@ -182,6 +183,11 @@ CASES = {
         "It is 25° C, an x-axis (y=2), 5 = 2+3, 42 or 2x - 1",
     ),
     "formulas of lines": ("$$\na+b\n$$\nDone\n\n\\[\nx = 1 \\\\\ny\n\\]", "a+b.\n\nDone.\n\nx = 1, y"),
+    "formulas in a word": (r"H$_2$O at 25$^\circ$C", "H2O at 25°C"),
+    "formulas without marks": (
+        r"So \boxed{\frac{1}{2}}, **\frac{a}{b}** at 25^\circ C or 25^{\circ}",
+        "So 1/2, a/b at 25° C or 25°",
+    ),
     "formulas with marks": (r"**$x_1$** is $a*b*c$, [$x$](http://a.b) \(a_b [1]\)", "x1 is a*b*c, x ab [1]"),
     "money": (
         "It costs $5 and $10, $5-$10, or 10$ today; US$5, R$ 5, $5.",

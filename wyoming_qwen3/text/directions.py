@@ -6,7 +6,8 @@ underscores are one by their place and form, in a paragraph:
 - They stand between sentences: before them the text, a line or a sentence begins, and after them the line ends or a
   capital letter, a quotation mark or a letter of a script without capitals follows.
 - They begin in lower case, as in `*she smiles and nods*`; or with an English verb in the third person, perhaps after an
-  adverb, and do not end like a sentence, as in `*Slowly opens the door*`; or with he or she and such a verb.
+  adverb, or with a participle, and do not end like a sentence, as in `*Slowly opens the door*`; or with he or she and
+  such a verb.
 - They contain no colon, and are not the whole text.
 
 All else is emphasis: `that is *really very* good`, `*Important note*: ...`, `*The door is open.* Close it.`
@@ -38,6 +39,8 @@ STAGE_DIRECTION = regex.compile(
 # As in cleanup.py, the patterns are bounded, possessive and end in a definite character or a lookahead.
 _VERB = r"""(?i:(?!(?:always|sometimes|perhaps|besides|thanks|does)\b)\p{L}{3,20}+)(?<=s)(?<!ss|us|is)
     (?=\s(?!(?:is|are|was|were|has|have|do|will|can)\b))"""
+_PARTICIPLE = r"""(?!(?:No|Some|Any|Every)thing|Morning|Evening|During|According|Regarding|Concerning|Including|Meaning)
+    \p{Lu}\p{Ll}{3,20}+(?<=ing)\s(?=\p{Ll})"""
 _INNER = r"[^*_\n:：]{3,200}+(?<!\s)"
 
 
@@ -45,7 +48,7 @@ def _between(mark: str) -> str:
     return rf"""{mark}(?:
         (?=\p{{Ll}}[^\s*_]{{0,30}}+\s){_INNER}
         |(?=S?[Hh]e\s{_VERB}){_INNER}
-        |(?=\p{{Lu}})(?=(?:\p{{L}}{{2,20}}+(?<=ly)\s)?{_VERB}){_INNER}(?<![.!?…;,])
+        |(?=\p{{Lu}})(?=(?:\p{{L}}{{2,20}}+(?<=ly)\s)?{_VERB}|{_PARTICIPLE}){_INNER}(?<![.!?…;,])
     ){mark}"""
 
 

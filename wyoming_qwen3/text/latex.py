@@ -1,7 +1,8 @@
 r"""Turns formulas in LaTeX into plain symbols, which voices read in their own language: `\frac{1}{2}` becomes `1/2`.
 
 Formulas are between `\(` and `\)`, `\[` and `\]`, `$$` and `$$`, or `$` and `$`. A single `$` before a number is money,
-unless `$`, a variable or an operator that prices do not have follows the number.
+unless `$`, a variable or an operator that prices do not have follows the number. Outside of such marks a few commands
+with arguments are formulas, such as `\boxed{42}`, and `^\circ` is a degree sign.
 
 Nothing is an error: an unknown command is its name, and missing arguments are empty. Does NOT know markdown.
 """
@@ -12,19 +13,26 @@ import regex
 _LINE = r"(?:[^\\\n$]|\\[^()\[\]\n]){1,300}+"
 _LINES = r"(?:[^\\\n$]|\\[^()\[\]\n]|\\?\n(?=[^\n])){1,600}+"
 _ONE_LINE_OF = r"""(?:[^\\\n$]|\\[^\n]){0,200}+(?<=[^\s\\])"""
-_FORMULA = rf"""(?x:
+_BRACED = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,60}+\}){0,100}+\}){0,200}+\}"
+
+
+def _formula(end: str) -> str:
+    return rf"""(?x:
     \\\((?P<formula>{_LINE})\\\)
     |\\\[(?P<formula>{_LINES})\\\]
+    |(?P<formula>\\(?:(?:boxed|sqrt|text|mathrm|mathbf){_BRACED}|[dt]?frac{_BRACED}{_BRACED}))
     |\$\$(?P<formula>{_LINES})\$\$
+    |\$(?P<formula>(?=[\\^_]){_ONE_LINE_OF})\$
     |(?<![\p{{L}}\p{{N}}$\\])\$(?P<formula>
         (?=\d)(?=[\d.,]{{0,15}}+(?:\$|[ ]?[\\^_=+<>]|[ac-jln-su-z][ ]?[\\^_=+<>*/-])){_ONE_LINE_OF}
-        |(?=[A-Za-z][\s$^_=+*/<>()',-]|[A-Za-z]{{1,3}}[$^_=(\\]|[-+\\(|{{]){_ONE_LINE_OF}
-    )\$"""
+        |(?=[A-Za-z][\s$^_=+*/<>()',-]|[A-Za-z]{{1,3}}[$^_=(\\]|[-+(|{{]){_ONE_LINE_OF}
+    )\${end})"""
 
-FORMULA = regex.compile(rf"{_FORMULA}(?=[^\p{{L}}\p{{N}}$]))")
+
+FORMULA = regex.compile(_formula(r"(?=[^\p{L}\p{N}$])"))
 """Matches a formula with its marks, in text that may be incomplete."""
 
-FORMULA_IN_UNIT = rf"{_FORMULA}(?![\p{{L}}\p{{N}}$]))"
+FORMULA_IN_UNIT = _formula(r"(?![\p{L}\p{N}$])")
 """Matches a formula in a complete unit; its group `formula` is without the marks."""
 
 

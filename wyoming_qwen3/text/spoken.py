@@ -35,7 +35,9 @@ _SOURCE = r"\^?\d{1,3}+(?:[ ]?[,;–-][ ]?\^?\d{1,3}+){0,9}+"
 CITATION = rf"\[{{1,2}}+{_SOURCE}\]{{1,2}}+(?:[,;]?[ ]?\[{{1,2}}+{_SOURCE}\]{{1,2}}+){{0,9}}+"
 WIDE_CITATION = r"【\d[^】\n]{0,60}+】"
 _CITED = regex.compile(rf"\[?{_SOURCE}\]?")
-_CODE_OR_FORMULA = regex.compile(rf"(`{{1,20}}+)(?s:.){{0,600}}?\1|{FORMULA_IN_UNIT}")
+_CODE_OR_FORMULA = regex.compile(
+    rf"(`{{1,20}}+)(?s:.){{0,600}}?\1|(?P<formula>\^\\circ|\^\{{\\circ\}})|{FORMULA_IN_UNIT}"
+)
 _KEYCAP = regex.compile(KEYCAP)
 _MINUS = regex.compile(r"(?<![\p{L}\p{N})\]%°])–(?=[.,]?\d)")
 _LIST_MARK = regex.compile(r"\[\d{1,3}\][.:)]?")
