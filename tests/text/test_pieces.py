@@ -134,6 +134,10 @@ def test_pauses_part_the_text() -> None:
     ]  # fmt: skip
 
 
+def test_a_direction_after_a_pause_is_not_spoken() -> None:
+    assert speak("Good night. [pause:1s] *turns off the light*") == ["Good night.", 1.0]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -27,10 +27,11 @@ class Cleaner:
     line, or within a few hundred characters, is text.
     """
 
-    def __init__(self, *, markdown: bool = True) -> None:
+    def __init__(self, *, markdown: bool = True, spoke: bool = False) -> None:
+        """Read a text from its start, or, with `spoke`, one of which something was spoken already."""
         self._markdown = markdown
         self._markdown_it = markdown_parser() if markdown else None
-        self._page = Page()
+        self._page = Page(spoke=spoke)
         self._raw = ""
         self._settled = 0
         self._after_return = False
@@ -72,6 +73,11 @@ class Cleaner:
     def hides(self) -> bool:
         """Whether what is fed now is not heard, because it is code, reasoning or a tool call."""
         return self._hidden is not None
+
+    @property
+    def spoke(self) -> bool:
+        """Whether something of the text was spoken."""
+        return self._page.spoke
 
     def take_retraction(self) -> bool:
         """Return whether all text before what the last call returned was reasoning; then it is forgotten."""

@@ -9,12 +9,12 @@ CJK_STOPS = "。！？，、；："
 class Page:
     """Joins the clean units: with single spaces, and without the space before punctuation that a dropped word left."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spoke: bool = False) -> None:
         self._out: list[str] = []
         self._last = ""
         self._gap = ""
         self._hole = False
-        self.spoke = False
+        self.spoke = spoke
         """Whether anything was said in this text."""
         self.retracted = False
         """Whether all text before what is taken next was retracted; the reader resets it."""

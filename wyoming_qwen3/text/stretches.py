@@ -52,7 +52,7 @@ class Stretches:
                 yield from self._read(self._cleaner.feed(stretch))
             elif not self._cleaner.hides:
                 yield from self._read(self._cleaner.finish())
-                self._cleaner = Cleaner(markdown=not self._ssml)
+                self._cleaner = Cleaner(markdown=not self._ssml, spoke=self._cleaner.spoke)
                 yield stretch
 
     def _read(self, clean: str) -> Iterator[CleanStretch]:
