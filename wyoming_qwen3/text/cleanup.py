@@ -10,12 +10,12 @@ Does NOT know sentences, pauses or voices.
 
 import regex
 
-from .directions import DIRECTION, FIRST_DIRECTION, STAGE_DIRECTION
-from .hidden import MARKS, CodeBlock, Hidden, JsonValue, hidden_after
-from .latex import FORMULA
+from .directions import DIRECTION, FIRST_DIRECTION
+from .hidden import CodeBlock, Hidden, JsonValue, hidden_after
 from .lines import PROSE, BlockKind, continues_prose, line_start
-from .page import CJK_LETTERS, CJK_STOPS, Page
-from .spoken import ATTRIBUTES, CITATION, TAG, WIDE_CITATION, markdown_parser, spoken
+from .page import Page
+from .spoken import markdown_parser, spoken
+from .units import BLOCK_BREAK, OPENERS, unit_end
 
 
 class Cleaner:
@@ -92,8 +92,8 @@ class Cleaner:
             return self._raw[0] in "[{"
         if self._direction_end(self._raw, 0, more=True) is None:
             return True
-        reached, ends = self._unit_end(self._raw, 0, self._settled, more=True)
-        return not ends and reached < len(self._raw) and self._raw[reached] in _OPENERS
+        reached, ends = self._unit_end(self._raw, 0, more=True)
+        return not ends and reached < len(self._raw) and self._raw[reached] in OPENERS
 
     def _legible(self, text: str) -> str:
         """Remove characters that neither markup nor speech needs, and make line ends and minus signs those of ASCII."""
@@ -171,7 +171,7 @@ class Cleaner:
         if self._block == "row" and text[at] == "|":
             self._page.end_cell()
             return at + 1
-        if self._markdown and (breaks := _BLOCK_BREAK.match(text, pos=at, partial=more)):
+        if self._markdown and (breaks := BLOCK_BREAK.match(text, pos=at, partial=more)):
             if breaks.partial:
                 return None
             self._break_block(breaks)
@@ -182,13 +182,17 @@ class Cleaner:
         if direction_end > at:
             self._page.say("", text[at:direction_end])
             return direction_end
-        reached, ends = self._unit_end(text, at, at + self._settled, more=more)
+        reached, ends = self._unit_end(text, at, more=more)
         if not ends:
             self._settled = reached - at
             return None
         self._settled = 0
         self._say(text[at:reached])
         return reached
+
+    def _unit_end(self, text: str, at: int, *, more: bool) -> tuple[int, bool]:
+        in_row = self._block == "row"
+        return unit_end(text, at, at + self._settled, markdown=self._markdown, in_row=in_row, more=more)
 
     def _direction_end(self, text: str, at: int, *, more: bool) -> int | None:
         """Return the end of the stage direction at `at`; `at` itself if there is none; None if it may be incomplete."""
@@ -220,93 +224,7 @@ class Cleaner:
             self._page.say(spoken(unit, self._markdown_it, begins_line=self._begins_line), unit)
         self._begins_line = False
 
-    def _unit_end(self, text: str, start: int, at: int, *, more: bool) -> tuple[int, bool]:
-        """Return the end of the unit that begins at `start` and is known up to `at`, and True.
-
-        If more text could move the end, return how far the unit is known now, and False.
-        """
-        while at < len(text):
-            mark = text[at]
-            if mark.isspace() or (mark == "|" and self._block == "row"):
-                return at, True
-            if mark in CJK_STOPS:
-                return at + 1, True
-            if letters := CJK_LETTERS.match(text, pos=at):
-                # Each such letter is a word, but markup may be attached to the last one.
-                if len(letters[0]) > 1:
-                    return letters.end() - 1, True
-                if letters.end() == len(text):
-                    return at, False
-                at += 1
-            elif self._markdown and mark in _OPENERS:
-                end = _markup_end(text, at, more=more)
-                if end is None:
-                    return at, False
-                if end == at:
-                    return at, True
-                at = end
-            else:
-                at = _PLAIN.match(text, pos=at, endpos=max(start + _UNIT_LIMIT, at + 1)).end()
-            if at - start >= _UNIT_LIMIT:
-                return at, True
-        return at, False
-
-
-# Patterns. One that is matched partially must not match in full what more text could change, so each ends in a definite
-# character or a positive lookahead. Repetitions are bounded and possessive: a lazy one before a literal would wait for
-# that literal without end.
-
-_UNIT_LIMIT = 200
 
 _ILLEGIBLE = regex.compile(r"(?V1)[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\uFFFD]--[\t\n\u200D\U000E0020-\U000E007F]]")
 _TO_ASCII = str.maketrans("\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029\u2010\u2011\u2212\uff0d", "\n\n     \n\n----")
-
-_PLAIN = regex.compile(rf"(?V1)[[^\s|`~$\\\[<(*_（【{CJK_STOPS}]--[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー々〆]]+|.")
 _EMPHASIS = regex.compile(r"[*_](?![*_])")
-_BLOCK_BREAK = regex.compile(
-    r"(?P<fence>`{3,20}+|~{3,20}+)[^\n`]{0,60}+\n"
-    r"|(?P<html></?(?i:p|br|div|li|ul|ol|h[1-6]|tr|table|hr|blockquote)"
-    rf"{ATTRIBUTES}>)|{MARKS}"
-)
-_LINK = regex.compile(
-    r"""(?x)\[(?:[^\[\]\\\n]|\\[^\n]|\[[^\[\]\n]{0,100}+\]){0,200}+\]
-    (?:\([ ]{0,5}+(?:[^()\s]|\([^()\s]{0,60}+\)){0,500}+
-         (?:[ ]{1,5}+(?:"[^"\n]{0,200}+"|'[^'\n]{0,200}+'))?[ ]{0,5}+\)
-      |\[[^\[\]\n]{0,100}+\]
-      |(?=[^(\[]))"""
-)
-_CITATIONS = regex.compile(rf"{CITATION}(?=[^,; (\[]|[,;](?:[^ \[]|[ ][^\[])|[ ][^\[])")
-_SOURCES = regex.compile(rf"\((?:[ ]?(?:{CITATION})(?:\([^()\s]{{0,500}}+\)\]?)?[,;]?){{1,9}}+[ ]?\)")
-_OPENERS: dict[str, tuple[regex.Pattern[str], ...]] = {
-    "$": (FORMULA,),
-    "\\": (
-        FORMULA,
-        regex.compile(r"\\[^\n]|\\(?=\n)"),
-    ),
-    "`": (_BLOCK_BREAK, regex.compile(r"(`{1,20}+)(?!`)(?:[^`\n]|(?<!`)(?!\1(?!`))`{1,20}+){1,200}+\1(?=[^`])")),
-    "~": (_BLOCK_BREAK,),
-    "<": (
-        _BLOCK_BREAK,
-        regex.compile(TAG),
-        regex.compile(r"<!--(?:[^-]{1,20}+|-(?!->)){0,60}+-->"),
-        regex.compile(r"<\w[^\s<>]{1,500}+>"),
-    ),
-    "[": (_BLOCK_BREAK, STAGE_DIRECTION, _CITATIONS, _LINK),
-    "(": (STAGE_DIRECTION, _SOURCES),
-    "【": (STAGE_DIRECTION, regex.compile(WIDE_CITATION)),
-    **dict.fromkeys("*_（", (STAGE_DIRECTION,)),
-}
-_BACKTICKS = regex.compile(r"`{1,20}+|.", regex.DOTALL)
-
-
-def _markup_end(text: str, at: int, *, more: bool) -> int | None:
-    """Return the end of the markup that opens at `at`; `at` itself if a block begins there; None if it is still open.
-
-    If the opener does not open any markup, return the end of the opener.
-    """
-    for pattern in _OPENERS[text[at]]:
-        if found := pattern.match(text, pos=at, partial=more):
-            if found.partial:
-                return None
-            return at if pattern is _BLOCK_BREAK else int(found.end())
-    return int(_BACKTICKS.match(text, pos=at).end())

@@ -36,7 +36,7 @@ STAGE_DIRECTION = regex.compile(
     [.…!]{{0,3}}+[*_)\]）】]"""
 )
 
-# As in cleanup.py, the patterns are bounded, possessive and end in a definite character or a lookahead.
+# As in units.py, the patterns are bounded, possessive and end in a definite character or a lookahead.
 _VERB = r"""(?i:(?!(?:always|sometimes|perhaps|besides|thanks|does)\b)\p{L}{3,20}+)(?<=s)(?<!ss|us|is)
     (?=\s(?!(?:is|are|was|were|has|have|do|will|can)\b))"""
 _PARTICIPLE = r"""(?!(?:No|Some|Any|Every)thing|Morning|Evening|During|According|Regarding|Concerning|Including|Meaning)
