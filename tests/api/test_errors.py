@@ -148,10 +148,8 @@ def test_at_most_five_faults_are_told() -> None:
         (b"{'input': 'Hi.'}", "not valid JSON: key must be a string"),
         (b'{"input": "Hi."', "not valid JSON: EOF"),
         (b'{"input": "Hi."} {}', "not valid JSON: trailing characters"),
-        ("\ufeff".encode() + b'{"input": "Hi."}', "not valid JSON: expected value at line 1 column 1"),
         ('{"input": "Grüße."}'.encode("latin-1"), "not valid JSON: invalid unicode"),
         ('{"input": "Hi."}'.encode("utf-16"), "not valid JSON"),
-        (b'{"input": "\\ud83d"}', "not valid JSON"),
         (b'{"input": "Hi.", "seed": ' + b"9" * 5000 + b"}", "not valid JSON: number out of range"),
         (b'{"input": "Hi.", "x": ' + b"[" * 100_000, "not valid JSON: recursion limit"),
         (b'{"input": "Hi.", "effects": [' + b'{"a":' * 100_000, "not valid JSON: recursion limit"),
@@ -159,7 +157,7 @@ def test_at_most_five_faults_are_told() -> None:
         (b"null", "A JSON object is expected."),
         (b'"Hi."', "A JSON object is expected."),
     ],
-    ids=range(14),
+    ids=range(12),
 )
 def test_what_is_no_json_object_is_said_to_be_none(data: bytes, said: str) -> None:
     param, message = complaint(SpeechBody, data)

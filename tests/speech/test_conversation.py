@@ -225,7 +225,7 @@ async def test_a_listener_that_is_cancelled_stops_all_turns(stage: Stage) -> Non
     ("request_", "error", "message"),
     [
         (WHISPERED, InstructionsNotSupported, "does not follow instructions"),
-        (RUNAWAY, RunawaySpeech, "did not end"),
+        (RUNAWAY, RunawaySpeech, "longer than its text can need"),
     ],
     ids=["before there is sound of it", "when there is"],
 )
