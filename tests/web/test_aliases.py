@@ -1,7 +1,6 @@
 """The editor for aliases, and how the page follows voices that are renamed, deleted or made the default elsewhere."""
 
 import json
-import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,8 +116,9 @@ def test_aliases_of_deleted_voices_are_marked_and_removed_together(studio: Studi
         expect(row(panel, alias)).to_contain_text("No such voice")
     expect(panel.get_by_text("No such voice")).to_have_count(2)
     expect(panel.get_by_label("Voice", exact=True).get_by_role("option", name="Anna", exact=True)).to_have_count(0)
-    panel.get_by_role("button", name="Remove the alias nova").click()
-    expect(panel.get_by_role("alert")).to_have_text("First remove the aliases without a voice.")
+    add(panel, "fable", "Ryan")
+    expect(row(panel, "fable")).to_contain_text("Ryan")
+    panel.get_by_role("button", name="Remove the alias fable").click()
     panel.get_by_role("button", name="Remove aliases without a voice").click()
     expect(panel.get_by_role("rowheader")).to_have_text(["sage", "onyx"])
     expect(panel.get_by_role("button", name="Remove aliases without a voice")).to_be_hidden()
@@ -168,7 +168,7 @@ def test_everybody_can_use_it(open_studio: OpenStudio, server: Server, size: tup
     ask(server, "/api/profiles/Gone", method="DELETE")
     studio = open_studio(server.url + "/", size, scheme)
     panel = studio.open("profiles")
-    add(panel, "echo", "Anna")
-    expect(panel.get_by_role("alert")).to_have_text(re.compile("^First remove"))
+    add(panel, " ", "Anna")
+    expect(panel.get_by_role("alert")).to_be_visible()
     assert wide(studio.page) <= 0
     assert violations(studio.page) == []

@@ -103,8 +103,7 @@ export class AliasEditor {
         await ask("PUT", PATH, { aliases: wanted });
       } catch (error) {
         await this.#refresh();
-        const lost = error.code === "voice_not_found" && this.#lost.some((name) => Object.hasOwn(wanted, name));
-        throw lost ? new Error(t("aliases.first")) : error;
+        throw error;
       }
       const said = done();
       await this.#refresh();

@@ -101,7 +101,6 @@ const ENGLISH = {
   "aliases.fixed": "Server option",
   "aliases.replaced": "Replaced above",
   "aliases.lost": "No such voice",
-  "aliases.first": "First remove the aliases without a voice.",
   "aliases.tidy": "Remove aliases without a voice",
   "aliases.tidied": "The aliases without a voice are removed.",
 
