@@ -4,6 +4,7 @@ import ast
 import functools
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,13 @@ def test_each_library_has_its_homes(file: Path) -> None:
     for module in imports(file):
         homes = HOMES.get(module.split(".")[0])
         assert homes is None or here in homes, f"{here} imports {module}"
+
+
+def test_a_class_name_is_defined_once() -> None:
+    """A reader who meets a name, or searches for it, finds one meaning."""
+    trees = (ast.parse(file.read_text(encoding="utf-8")) for file in PACKAGE.rglob("*.py"))
+    names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_what_tests_share_is_in_no_test() -> None:

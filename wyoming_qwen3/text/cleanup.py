@@ -13,8 +13,8 @@ import regex
 from .directions import DIRECTION, FIRST_DIRECTION
 from .hidden import CodeBlock, Hidden, JsonValue, hidden_after
 from .lines import PROSE, BlockKind, continues_prose, line_start
-from .page import Page
 from .spoken import markdown_parser, spoken
+from .unit_joiner import UnitJoiner
 from .units import BLOCK_BREAK, OPENERS, unit_end
 
 
@@ -31,7 +31,7 @@ class Cleaner:
         """Read a text from its start, or, with `spoke`, one of which something was spoken already."""
         self._markdown = markdown
         self._markdown_it = markdown_parser() if markdown else None
-        self._page = Page(spoke=spoke)
+        self._joiner = UnitJoiner(spoke=spoke)
         self._raw = ""
         self._settled = 0
         self._after_return = False
@@ -45,7 +45,7 @@ class Cleaner:
         """Add text and return the clean text that no later text can change, perhaps none."""
         self._raw += self._legible(text)
         self._advance(more=True)
-        return self._page.take()
+        return self._joiner.take()
 
     def flush(self) -> str:
         """End the block and return all text so far, except markup that is still open; what follows begins a new block.
@@ -59,15 +59,15 @@ class Cleaner:
                 self._begin_block("paragraph")
                 self._line_start |= not held
             self._raw = held
-        return self._page.take()
+        return self._joiner.take()
 
     def finish(self) -> str:
         """End the text and return the rest: open markup without its marks, but nothing of what is hidden."""
         self._raw += "\n"
         self._advance(more=False)
         if self._block != "paragraph":
-            self._page.end_block()
-        return self._page.take()
+            self._joiner.end_block()
+        return self._joiner.take()
 
     @property
     def hides(self) -> bool:
@@ -77,11 +77,11 @@ class Cleaner:
     @property
     def spoke(self) -> bool:
         """Whether something of the text was spoken."""
-        return self._page.spoke
+        return self._joiner.spoke
 
     def take_retraction(self) -> bool:
         """Return whether all text before what the last call returned was reasoning; then it is forgotten."""
-        retracted, self._page.retracted = self._page.retracted, False
+        retracted, self._joiner.retracted = self._joiner.retracted, False
         return retracted
 
     def _is_open(self) -> bool:
@@ -141,24 +141,24 @@ class Cleaner:
         if joins is None:
             return None
         if joins:
-            self._page.space()
+            self._joiner.space()
         else:
             self._begin_block("line" if line.kind == "paragraph" and self._block in PROSE else line.kind)
         self._line_start = False
         self._begins_line = True
-        self._page.begin_line()
+        self._joiner.begin_line()
         return line.end
 
     def _joins(self, text: str, at: int, *, more: bool) -> bool | None:
         """Return whether the line at `at` continues the line before; None if that depends on more text."""
-        if not self._markdown or self._page.block_ended or self._block not in (*PROSE, "item"):
+        if not self._markdown or self._joiner.block_ended or self._block not in (*PROSE, "item"):
             return self._block in PROSE
         if self._block == "item":
             return text[at].islower()
-        return self._page.line_ended or continues_prose(text, at, self._page.line_width, more=more)
+        return self._joiner.line_ended or continues_prose(text, at, self._joiner.line_width, more=more)
 
     def _begin_block(self, block: BlockKind) -> None:
-        self._page.end_block()
+        self._joiner.end_block()
         self._block = block
 
     def _read_unit(self, text: str, at: int, *, more: bool) -> int | None:
@@ -166,10 +166,10 @@ class Cleaner:
             self._line_start = True
             return at + 1
         if text[at].isspace():
-            self._page.space()
+            self._joiner.space()
             return at + 1
         if self._block == "row" and text[at] == "|":
-            self._page.end_cell()
+            self._joiner.end_cell()
             return at + 1
         if self._markdown and (breaks := BLOCK_BREAK.match(text, pos=at, partial=more)):
             if breaks.partial:
@@ -180,7 +180,7 @@ class Cleaner:
         if direction_end is None:
             return None
         if direction_end > at:
-            self._page.say("", text[at:direction_end])
+            self._joiner.say("", text[at:direction_end])
             return direction_end
         reached, ends = self._unit_end(text, at, more=more)
         if not ends:
@@ -198,9 +198,9 @@ class Cleaner:
         """Return the end of the stage direction at `at`; `at` itself if there is none; None if it may be incomplete."""
         if not self._markdown or text[at] not in "*_" or self._block not in PROSE:
             return at
-        if not (self._begins_line or self._page.sentence_ended):
+        if not (self._begins_line or self._joiner.sentence_ended):
             return at
-        pattern = DIRECTION if self._page.spoke and not self._begins_emphasised else FIRST_DIRECTION
+        pattern = DIRECTION if self._joiner.spoke and not self._begins_emphasised else FIRST_DIRECTION
         direction = pattern.match(text, pos=at, partial=more)
         if direction is None:
             return at
@@ -208,20 +208,20 @@ class Cleaner:
 
     def _break_block(self, breaks: regex.Match[str]) -> None:
         if breaks["closed"]:
-            self._page.retract()
+            self._joiner.retract()
         self._hidden = CodeBlock(breaks["fence"]) if breaks["fence"] else hidden_after(breaks)
         self._line_start = not breaks["html"]
-        self._page.end_block()
+        self._joiner.end_block()
         if self._line_start:
             self._block = "paragraph"
 
     def _say(self, unit: str) -> None:
-        if not self._page.spoke and _EMPHASIS.match(unit):
+        if not self._joiner.spoke and _EMPHASIS.match(unit):
             self._begins_emphasised = True
         if unit == "|":
-            self._page.end_cell()
+            self._joiner.end_cell()
         elif not (self._block == "heading" and set(unit) == {"#"}):
-            self._page.say(spoken(unit, self._markdown_it, begins_line=self._begins_line), unit)
+            self._joiner.say(spoken(unit, self._markdown_it, begins_line=self._begins_line), unit)
         self._begins_line = False
 
 

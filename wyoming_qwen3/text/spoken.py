@@ -10,7 +10,7 @@ from markdown_it.token import Token
 
 from .directions import STAGE_DIRECTION
 from .latex import FORMULA_IN_UNIT, plain_formula
-from .page import CJK_STOPS
+from .unit_joiner import CJK_STOPS
 
 _INLINE_TAG = regex.compile(
     r"(?i)a|abbr|amazon|audio|b|bd[io]|br|break|button|canvas|cite|code|data|del|dfn|em|emphasis|font|i|img|input|ins|kbd"

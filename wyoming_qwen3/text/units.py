@@ -8,8 +8,8 @@ import regex
 from .directions import STAGE_DIRECTION
 from .hidden import MARKS
 from .latex import FORMULA
-from .page import CJK_LETTERS, CJK_STOPS
 from .spoken import ATTRIBUTES, CITATION, TAG, WIDE_CITATION
+from .unit_joiner import CJK_LETTERS, CJK_STOPS
 
 # Patterns. One that is matched partially must not match in full what more text could change, so each ends in a definite
 # character or a positive lookahead. Repetitions are bounded and possessive: a lazy one before a literal would wait for

@@ -6,7 +6,7 @@ CJK_LETTERS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々〆]+")
 CJK_STOPS = "。！？，、；："
 
 
-class Page:
+class UnitJoiner:
     """Joins the clean units: with single spaces, and without the space before punctuation that a dropped word left."""
 
     def __init__(self, *, spoke: bool = False) -> None:
