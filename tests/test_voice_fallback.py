@@ -109,7 +109,7 @@ async def test_a_renamed_voice_goes_on_speaking_by_its_old_name(
             "ryan-de",
             "There is no voice 'nosuch-de'; Ryan speaks instead, in German.",
         ),
-        (SynthesizeVoice(name="af_sky"), "ryan", "There is no voice 'af_sky'; Ryan speaks instead"),
+        (SynthesizeVoice(name="af_sky"), "serena", "There is no voice 'af_sky'; Serena speaks instead"),
         (SynthesizeVoice(name="en_US-amy-medium"), "ryan-en", "There is no voice 'en_US-amy-medium'; Ryan speaks"),
         (SynthesizeVoice(name="ryan", speaker="vivian"), "ryan", "The voice 'ryan' has no speaker 'vivian'; Ryan sp"),
         (SynthesizeVoice(name="ryan-de", speaker="0"), "ryan-de", "The voice 'ryan-de' has no speaker '0'; Ryan sp"),
@@ -146,8 +146,8 @@ async def test_a_stream_of_text_for_an_unknown_voice_is_spoken(auto: Server) -> 
 
 async def test_over_http_an_unknown_voice_is_an_error(auto: Server, http: ClientSession) -> None:
     for body, status, code in [
-        ({"voice": "nosuch"}, 404, "voice_not_found"),
-        ({"voice": "nosuch-de"}, 404, "voice_not_found"),
+        ({"voice": "nosuch"}, 400, "voice_not_found"),
+        ({"voice": "nosuch-de"}, 400, "voice_not_found"),
         ({"voice": "ryan", "language": "nl"}, 400, "language_not_supported"),
         ({"voice": "ryan-de", "language": "it"}, 400, "invalid_request"),
     ]:

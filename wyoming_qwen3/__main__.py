@@ -306,7 +306,9 @@ async def _say(settings: Settings) -> None:
     )  # a server may be using the folder
     settings = replace(settings, download=False)  # it would be cut off when the text ends
     async with _services(settings, nothing_kept, preload=False) as services:
-        request = SpeechRequest(settings.voice, settings.language, settings.instruct, settings.sampling)
+        request = SpeechRequest(
+            settings.voice, settings.language, settings.instruct, settings.sampling, strict=settings.strict
+        )
         await say.say(services.synthesizer, request, settings.text, settings.output)
 
 

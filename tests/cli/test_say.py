@@ -117,7 +117,11 @@ def test_voices_lists_the_nine(tmp_path: Path) -> None:
         (("say", "Hi", "--models-dir", "/dev/null", "-o", "/tmp/x.wav"), 1, "is not a folder"),
         (("say", "Hi", "-o", "/nonexistent/x.wav"), 1, "Can't write /nonexistent/x.wav"),
         (("say", "Guten Tag, Herr Nachbar.", "--local-files-only", "-o", "/tmp/x.wav"), 1, "not in the models folder"),
-        (("say", "Hi", "--instruct", "whisper", "--model", "0.6B", "-o", "/tmp/x.wav"), 1, "not follow instructions"),
+        (
+            ("say", "Hi", "--instruct", "whisper", "--model", "0.6B", "--strict", "-o", "/tmp/x.wav"),
+            1,
+            "not follow instructions",
+        ),
         (("download", "--model", "0.6B"), 1, "can't be reached"),
         (("--models-dir", "/dev/null"), 1, "is not a folder"),
         (("--preload", "everything"), 2, "is not a list of"),
