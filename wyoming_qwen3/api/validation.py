@@ -72,11 +72,19 @@ def parse_query(request: web.Request, model: type[_Model]) -> _Model:
 def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
     """Return the JSON object of a body or a WebSocket message. Raises InvalidRequest."""
     try:
+        return _validated(data, model)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _validated(data: str | bytes, model: type[_Model]) -> _Model:
+    """Return JSON as the model, repaired if it needs to be. Raises ValidationError."""
+    try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        if error.errors(include_url=False)[0]["type"] == "json_invalid" and (repaired := repaired_json(data)) != data:
-            return parse_json(repaired, model)
-        raise _invalid(error) from None
+        if error.errors(include_url=False)[0]["type"] != "json_invalid" or (repaired := repaired_json(data)) == data:
+            raise
+    return model.model_validate_json(repaired)
 
 
 def repaired_json(data: str | bytes) -> str | bytes:
@@ -102,14 +110,14 @@ def parse_leniently(data: str, model: type[_Model], part: str, optional: type[Ba
     Only fields of `optional` that are in the object `part` can be left out. Raises InvalidRequest for any other error.
     """
     try:
-        return model.model_validate_json(data), []
+        return _validated(data, model), []
     except ValidationError as error:
         places = [detail["loc"] for detail in error.errors(include_url=False, include_context=False)]
         refused = _invalid(error)
     fields = {place[1] for place in places if len(place) > 1 and place[0] == part} & optional.model_fields.keys()
     if any(place[:1] != (part,) or place[1:2] == () or place[1] not in fields for place in places):
         raise refused
-    given = from_json(data)
+    given = from_json(repaired_json(data))
     for place in places:
         _leave_out(given, place)
     parsed, _ = parse_leniently(to_json(given).decode(), model, part, optional)  # what lacks a field goes in turn

@@ -476,6 +476,16 @@ async def test_each_field_of_a_session_stands_alone(mistaken: Talk, fields: dict
     assert "warnings" not in await mistaken.ask("session.update", session=reset)
 
 
+async def test_an_update_is_read_as_programs_write_json(mistaken: Talk) -> None:
+    """With a byte order mark and half a character, also where a field of it can't be applied."""
+    session = r'{"instructions": "Calm\ud83d.", "audio": {"output": {"speed": 9}}, "voice": "Aiden"}'
+    await mistaken.socket.send_str(f'\ufeff{{"type": "session.update", "session": {session}}}')
+    event = await mistaken.hear()
+    assert (event["type"], event["session"]["instructions"]) == ("session.updated", "Calm.")
+    assert event["session"]["audio"]["output"]["voice"] == "Aiden"
+    await mistaken.ask("session.update", session={"voice": "Ryan", "instructions": ""})
+
+
 async def test_a_system_prompt_is_no_style_and_costs_nothing(server: Server, client: AsyncOpenAI) -> None:
     """A line that says Style: is one, wherever it is."""
     prompt = "You are a helpful voice assistant for a smart home. " * 10
