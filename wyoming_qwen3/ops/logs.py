@@ -3,10 +3,11 @@
 import logging
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 
 from wyoming_qwen3.core.errors import SpeechError
+
+from .recent import RecentKeys
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -90,20 +91,16 @@ class WarningLog:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._seen = RecentKeys[tuple[str, str, str]](_MAX_KNOWN)
 
     def add(self, caller: tuple[str, str], warning: str) -> None:
         """Log that a request was met in another way than it asked for, unless that is known.
 
         `caller` is the request's source and its client. At most `_MAX_KNOWN` warnings are remembered.
         """
-        key = *caller, warning
-        if key not in self._seen:
-            self._faults.log_replaced(caller[0], warning, client=caller[1])
-        self._seen[key] = None
-        self._seen.move_to_end(key)
-        if len(self._seen) > _MAX_KNOWN:
-            self._seen.popitem(last=False)
+        source, client = caller
+        if self._seen.add((source, client, warning)):
+            self._faults.log_replaced(source, warning, client=client)
 
 
 def _known(facts: Mapping[str, object]) -> str:

@@ -1,7 +1,6 @@
 """Resolves the name of a voice: one rule for all surfaces, for built-in and kept voices."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -13,6 +12,7 @@ from wyoming_qwen3.core.foreign_voices import find_foreign, nearest_speaker
 from wyoming_qwen3.core.request import Kept, Voice, VoiceFallback
 from wyoming_qwen3.core.speakers import (
     MAX_NAME_CHARACTERS,
+    SPEAKERS,
     Language,
     Speaker,
     find_language,
@@ -23,6 +23,7 @@ from wyoming_qwen3.core.speakers import (
     voice_key,
 )
 from wyoming_qwen3.ops.logs import Faults
+from wyoming_qwen3.ops.recent import RecentKeys
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import KeptVoice
 
@@ -72,29 +73,16 @@ class Replacements:
     def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` returns monotonic time in seconds."""
         self._faults = faults
-        self._clock = clock
-        self._seen: OrderedDict[tuple[Surface, str, VoiceNames], float] = OrderedDict()
+        self._seen = RecentKeys[tuple[Surface, str, VoiceNames]](MAX_REMEMBERED, REMEMBERED_SECONDS, clock)
 
     def add(self, surface: Surface, client: str, wish: VoiceNames, warning: str) -> None:
         """Remember that a client's wish was met in another way, and log it once."""
-        self._forget()
-        key = surface, client, wish
-        if key not in self._seen:
+        if self._seen.add((surface, client, wish)):
             self._faults.log_replaced(surface, warning, client=client or "local")
-        self._seen[key] = self._clock()
-        self._seen.move_to_end(key)
-        if len(self._seen) > MAX_REMEMBERED:
-            self._seen.popitem(last=False)
 
     def wishes(self) -> list[tuple[Surface, VoiceNames]]:
         """Return each wish once, with the surface that received it."""
-        self._forget()
-        return list(dict.fromkeys((surface, wish) for surface, _, wish in self._seen))
-
-    def _forget(self) -> None:
-        limit = self._clock() - REMEMBERED_SECONDS
-        while self._seen and next(iter(self._seen.values())) < limit:
-            self._seen.popitem(last=False)
+        return list(dict.fromkeys((surface, wish) for surface, _, wish in self._seen.keys()))  # noqa: SIM118  no dict
 
 
 @dataclass(frozen=True)
@@ -107,6 +95,10 @@ class VoiceResolver:
     replacements: Replacements = field(default_factory=lambda: Replacements(Faults()))
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further names for voices, each with the name of its voice. Those that the store keeps come before these."""
+
+    def names(self) -> list[str]:
+        """Return the names of all voices that can speak, the built-in ones first."""
+        return [speaker.name for speaker in SPEAKERS] + [kept.name for kept in self.voices.all() if kept.speaks]
 
     def choose(self, voice: str | None, language: str | None, speaker: str | None = None) -> ResolvedVoice:
         """Return the voice for these names; a name that is None or "" leaves the choice to the defaults.

@@ -167,8 +167,7 @@ async def create_voice(request: web.Request) -> web.StreamResponse:
 async def list_speaches_voices(request: web.Request) -> web.StreamResponse:
     """All voices as a list without an object around it. Needs no API key."""
     model = request.query.get("model_id") or MODEL
-    voices = [voice.name for voice in request.app[SERVICES].store.voices.all() if voice.speaks]
-    names = [*(speaker.name for speaker in SPEAKERS), *voices]
+    names = request.app[CONFIG].resolver.names()
     return web.json_response([SpeachesVoice(model_id=model, voice_id=name, name=name).model_dump() for name in names])
 
 
