@@ -25,11 +25,22 @@ def choose_model(request: SpeechRequest, size: Size, at_hand: Collection[Checkpo
         raise ModelNotFound(f"A voice is made from a description in {chosen.size} only.", param="model")
     if not request.instruct or chosen.follows_instructions:
         return chosen
-    if request.size is None and (better := instructable(chosen)) and better in at_hand:
+    if (better := find_follower(request, size)) and better in at_hand:
         return better
     if request.strict:
         raise not_followed(chosen)
     return chosen
+
+
+def find_follower(request: SpeechRequest, size: Size) -> Checkpoint | None:
+    """Return the checkpoint that follows the request's instruction if the server's own, of `size`, does not.
+
+    None if there is no instruction, if the own one follows it or none does, or if the request asks for a size.
+    """
+    own = published(kind_for(request.voice), size)
+    if not request.instruct or request.size or own.follows_instructions:
+        return None
+    return instructable(own)
 
 
 def choose_smaller(request: SpeechRequest, checkpoint: Checkpoint) -> Checkpoint | None:

@@ -15,11 +15,11 @@ from wyoming_qwen3.core.errors import (
     SpeechError,
     Unavailable,
 )
-from wyoming_qwen3.core.instructions import as_spoken, instructable
+from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import SPEAKERS, Speaker
 from wyoming_qwen3.models.manager import ModelManager
-from wyoming_qwen3.models.model_choice import choose_model, choose_smaller
+from wyoming_qwen3.models.model_choice import choose_model, choose_smaller, find_follower
 from wyoming_qwen3.models.state import Model, State, Status
 from wyoming_qwen3.text.language import LanguageGuesser
 from wyoming_qwen3.vllm.servers import Servers
@@ -79,13 +79,13 @@ class BackendSelector:
         self._ran_out: set[Checkpoint] = set()
         """Checkpoints that memory ran out for in speech, and that have spoken nothing to its end since."""
 
-    def check(self, request: SpeechRequest) -> None:
+    async def check(self, request: SpeechRequest) -> None:
         """Raise InvalidRequest if no backend of this server could ever speak the request."""
         if standby_mode(self._mode, request.standby) == "only":
             return
         try:
             if self._models.has_engine:
-                choose_model(request, self._models.size)
+                choose_model(request, self._models.size, await self._at_hand(request))
                 return
         except InvalidRequest:
             if self._servers is None:
@@ -226,16 +226,14 @@ class BackendSelector:
     def _own_is_ready(self, request: SpeechRequest, chosen: Model) -> bool:
         """Return whether the server's own checkpoint is in memory, and `chosen` is another one."""
         own = published(kind_for(request.voice), self._models.size)
-        ready = {status.checkpoint for status in self._models.statuses() if status.state is State.READY}
-        return own != chosen.checkpoint and own in ready
+        return own != chosen.checkpoint and any(
+            status.checkpoint == own and status.state is State.READY for status in self._models.statuses()
+        )
 
     async def _at_hand(self, request: SpeechRequest) -> tuple[Checkpoint, ...]:
         """Return the checkpoint that follows the request's instruction, if it can speak without being downloaded."""
-        if not request.instruct or request.size:
-            return ()
-        own = published(kind_for(request.voice), self._models.size)
-        better = instructable(own)
-        return (better,) if better and better != own and await self._models.at_hand(better) else ()
+        better = find_follower(request, self._models.size)
+        return (better,) if better and await self._models.at_hand(better) else ()
 
     async def _with_clips(self, request: SpeechRequest) -> SpeechRequest:
         """Return the request with a kept voice replaced by its clips.

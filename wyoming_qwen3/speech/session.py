@@ -131,10 +131,10 @@ class Synthesizer:
         caller = Caller(source, client, behind=behind)
         return SpeechSession(request, caller, self, self._options, recording=recording, segments=segments)
 
-    def check(self, request: SpeechRequest) -> None:
+    async def check(self, request: SpeechRequest) -> None:
         """Raise an error if no backend of this server could ever speak the request. Nothing is spoken for that."""
         check_installed(request.effects)
-        self.backends.check(request)
+        await self.backends.check(request)
 
     async def reads_along(self, request: SpeechRequest) -> bool:
         """Return whether text that still arrives is fed to the model's own text track."""

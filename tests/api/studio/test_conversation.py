@@ -295,6 +295,15 @@ async def test_what_a_speaker_can_not_do_is_told_before_anybody_speaks(
     assert spoken(server) == before
 
 
+async def test_a_strict_speaker_is_spoken_by_the_checkpoint_that_can(http: ClientSession) -> None:
+    """The server's own 0.6B follows no instructions; the 1.7B is on disk."""
+    bob = {"voice": "Ryan", "instructions": "Tired.", "strict": True}
+    status, answer = await ask(http, script="[Bob] Hi.", speakers={"Bob": bob}, **{"return": "json"})
+    assert status == 200, answer
+    assert [turn["model"] for turn in answer["turns"]] == ["Qwen3-TTS-12Hz-1.7B-CustomVoice"]
+    assert not any("left out" in warning for warning in answer["warnings"])
+
+
 async def test_a_voice_that_is_not_there_is_refused(http: ClientSession) -> None:
     status, answer = await ask(http, script="[Bob] Hi.", speakers={"Bob": "Nobody"})
     assert (status, answer["error"]["code"]) == (400, "voice_not_found")

@@ -285,7 +285,7 @@ class _RealtimeConnection:
         while True:
             try:
                 request = await understand(settings.speech_fields(), self._config)
-                self._services.synthesizer.check(request)
+                await self._services.synthesizer.check(request)
             except InvalidRequest as error:
                 field = "model" if error.param == "model" else "voice"
                 own = getattr(self._settings, field)

@@ -10,7 +10,7 @@ from wyoming_qwen3.api.app_keys import Config
 from wyoming_qwen3.api.speech_request import SpeechFields, understand
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, VoiceNotFound
 from wyoming_qwen3.core.request import SpeechRequest
-from wyoming_qwen3.core.speakers import SPEAKERS, voice_key
+from wyoming_qwen3.core.speakers import voice_key
 from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.text.dialogue import check_speaker
 from wyoming_qwen3.voices.resolver import VoiceResolver
@@ -58,7 +58,7 @@ async def assign_voices(
         fields = _merged(shared, given.get(key), name if key in known else None)
         try:
             company[key] = await understand(fields, config)
-            synthesizer.check(company[key])  # else it would be refused only after others have spoken
+            await synthesizer.check(company[key])  # else it would be refused only after others have spoken
         except SpeechError as error:
             param = f"speakers.{name}.{error.param}" if error.param else f"speakers.{name}"
             raise type(error)(f"{name}: {error}", param=param) from None
@@ -91,7 +91,7 @@ def _is_voice(among: VoiceResolver, name: str) -> bool:
 
 
 def _without_voice(names: Sequence[str], among: VoiceResolver) -> InvalidRequest:
-    there = [speaker.name for speaker in SPEAKERS] + [voice.name for voice in among.voices.all() if voice.speaks]
+    there = among.names()
     more = f" and {len(there) - _MAX_TOLD} more" if len(there) > _MAX_TOLD else ""
     who = f"{', '.join(names[:_MAX_TOLD])} {'has' if len(names) == 1 else 'have'} no voice"
     return InvalidRequest(
