@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import regex
 
+from .delivery import UNDIRECTED, Delivery
 from .markup import Pause
 from .pieces import Segment, SpokenPiece
 from .sentences import speakable
@@ -21,14 +22,15 @@ _SPACE = regex.compile(r"\s+")
 class LiveScript:
     """Words to speak, in order. A SpokenPiece continues the one before it; a Pause ends a stretch of speech.
 
-    A stretch also ends, with a Pause of 0 seconds, at each `flush`, and at the first end of a sentence beyond
-    `max_chars` characters, because the voice drifts if the model speaks for minutes.
+    A stretch also ends, with a Pause of 0 seconds, at each `flush` and change of delivery, and at the first end of a
+    sentence beyond `max_chars` characters, because the voice drifts if the model speaks for minutes.
     """
 
     def __init__(self, *, ssml: bool = False, max_chars: int = 1000) -> None:
         self._max_chars = max_chars
         self._stretches = Stretches(ssml=ssml)
         self._ready: deque[Segment] = deque()
+        self._delivery = UNDIRECTED
         self._held = ""
         self._length = 0
         self._speaking = False
@@ -74,6 +76,9 @@ class LiveScript:
                 self._retract()
             elif isinstance(stretch, Pause):
                 self._end_stretch(stretch.seconds)
+            elif isinstance(stretch, Delivery):
+                self._end_stretch(0.0)
+                self._delivery = stretch
             else:
                 self._say(stretch)
 
@@ -90,13 +95,14 @@ class LiveScript:
             self._held = self._held.lstrip()
         words = self._held.rstrip()
         if words and (self._length or speakable(words)):
-            self._ready.append(SpokenPiece(words))
+            self._ready.append(SpokenPiece(words, self._delivery))
             self._length += len(words)
             self._held = self._held[len(words) :]
 
     def _retract(self) -> None:
         self._ready.clear()
         self._length, self._held = 0, ""
+        self._delivery = UNDIRECTED
         if self._speaking:
             self._ready.append(Pause(0.0))
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 
+from .delivery import UNDIRECTED, Delivery
 from .markup import Pause
 from .sentences import Sentences, clause_end, speakable, split_point
 from .stretches import CleanStretch, Retraction, Stretches
@@ -25,6 +26,7 @@ class SpokenPiece:
     """One piece to speak: clean text with at least one letter or digit."""
 
     text: str
+    delivery: Delivery = UNDIRECTED
 
 
 Segment: TypeAlias = SpokenPiece | Pause
@@ -45,7 +47,8 @@ class Script:
         self._max_chars = max_chars
         self._stretches = Stretches(ssml=ssml)
         self._sentences = Sentences()
-        self._ready: deque[str | Pause] = deque()
+        self._ready: deque[str | Pause | Delivery] = deque()
+        self._delivery = UNDIRECTED
         self._spoke = False
         self._finished = False
         self.unflushed = False
@@ -71,9 +74,11 @@ class Script:
             head = self._ready.popleft()
             if isinstance(head, Pause):
                 return head
-            if speakable(piece := self._group(head)):
+            if isinstance(head, Delivery):
+                self._delivery = head
+            elif speakable(piece := self._group(head)):
                 self._spoke = True
-                return SpokenPiece(_with_end(piece) if len(piece) < self._max_chars else piece)
+                return SpokenPiece(_with_end(piece) if len(piece) < self._max_chars else piece, self._delivery)
         return None
 
     def flush(self) -> None:
@@ -95,7 +100,8 @@ class Script:
             if isinstance(stretch, Retraction):
                 self._sentences.finish()
                 self._ready.clear()
-            elif isinstance(stretch, Pause):
+                self._delivery = UNDIRECTED
+            elif isinstance(stretch, Pause | Delivery):
                 self._queue(self._sentences.finish())
                 self._ready.append(stretch)
             else:

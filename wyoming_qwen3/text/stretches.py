@@ -1,7 +1,7 @@
-"""Combines markup and cleanup: turns what was written into clean text and the pauses in it.
+"""Combines markup and cleanup: turns what was written into clean text, and the pauses and directions in it.
 
-Markup that is left open before a pause ends there; a pause in what is hidden is hidden too. Does NOT know sentences or
-words.
+Markup that is left open before a pause or direction ends there; one in what is hidden is hidden too. Does NOT know
+sentences or words.
 """
 
 from collections.abc import Iterator
@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .cleanup import Cleaner
+from .delivery import Delivery
 from .markup import Pause, PauseReader, SsmlReader, Stretch
 
 
 @dataclass(frozen=True)
 class Retraction:
-    """All text and pauses before it were reasoning: what of it is not spoken yet is not spoken."""
+    """All that came before it was reasoning: what of it is not spoken yet is not spoken, and its directions end."""
 
 
-CleanStretch: TypeAlias = str | Pause | Retraction
+CleanStretch: TypeAlias = str | Pause | Delivery | Retraction
+"""A Delivery applies to all that follows, up to the next one."""
 
 
 class Stretches:
-    """Turns text, fed in any split, into clean text and pauses in order; with `ssml` it is SSML, else markdown."""
+    """Turns text, fed in any split, into clean text, pauses and deliveries; with `ssml` it is SSML, else markdown."""
 
     def __init__(self, *, ssml: bool) -> None:
         self._ssml = ssml

@@ -1,0 +1,27 @@
+"""How a part of a text is spoken where the text itself directs it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the text directs, from where it does until it directs something else. None leaves it to the request."""
+
+    voice: str | None = None
+    """Name of a voice, as a client would send it."""
+
+    language: str | None = None
+    """Name or code of a language, as a client would send it."""
+
+    style: str | None = None
+    """Instruction in words."""
+
+    speed: float = 1.0
+    """Factor for the speed of the request."""
+
+    gain: float = 0.0
+    """Change of the level, in dB."""
+
+
+UNDIRECTED = Delivery()
+"""The delivery of a text without directions."""
