@@ -24,7 +24,6 @@ from .api.ingress import Ingress
 from .cli import say
 from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
-from .core.defaults import Defaults
 from .core.errors import SpeechError, StorageFailed
 from .core.hardware import choose_size, probe
 from .core.request import SpeechRequest
@@ -41,7 +40,6 @@ from .store.history.store import History, Limits
 from .store.voices.store import VoiceStore
 from .text.language import LanguageGuesser
 from .text.pieces import Script
-from .voices.resolver import Replacements, VoiceResolver
 from .voices.watched_folder import WatchedFolder
 from .wyoming.discovery import Announcement, default_name
 from .wyoming.handler import Handler
@@ -199,21 +197,13 @@ async def _serve(settings: Settings) -> None:
         _store(settings) as store,
         _services(settings, store, preload=True) as speaking,
         _clearing_cache(settings, speaking) as services,
+        _http(settings, services),
     ):
-        defaults = Defaults(settings.voice, settings.language, settings.sampling)
-        resolver = VoiceResolver(
-            defaults,
-            store.voices,
-            settings.voice_fallback,
-            Replacements(services.faults),
-            dict(item.split("=", 1) for item in settings.alias),
-        )
-        async with _http(settings, services, resolver):
-            gc.collect()
-            gc.freeze()  # otherwise a full collection would block the event loop for 80 ms
-            limiter = ConnectionLimiter("wyoming", services.metrics, services.faults)
-            services.slow_clients.add("wyoming", lambda: limiter.transports)
-            await _serve_until_stopped(settings, partial(Handler, services.synthesizer, resolver, limiter))
+        gc.collect()
+        gc.freeze()  # otherwise a full collection would block the event loop for 80 ms
+        limiter = ConnectionLimiter("wyoming", services.metrics, services.faults)
+        services.slow_clients.add("wyoming", lambda: limiter.transports)
+        await _serve_until_stopped(settings, partial(Handler, services.synthesizer, services.resolver, limiter))
 
 
 @contextlib.asynccontextmanager
@@ -232,7 +222,7 @@ async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterat
 
 
 @contextlib.asynccontextmanager
-async def _http(settings: Settings, services: Services, resolver: VoiceResolver) -> AsyncIterator[None]:
+async def _http(settings: Settings, services: Services) -> AsyncIterator[None]:
     """Run the HTTP server, if it is enabled. Raises SpeechError if its address can't be used."""
     ports = [port for port in (settings.http_port, settings.ingress_port) if port is not None]
     if not ports:
@@ -240,7 +230,7 @@ async def _http(settings: Settings, services: Services, resolver: VoiceResolver)
         return
     ingress = Ingress(settings.ingress_port, settings.ingress_address) if settings.ingress_port else None
     config = Config(
-        resolver,
+        services.resolver,
         standby_only=settings.standby == "only",
         http_standby=settings.http_standby,
         strict=settings.strict,

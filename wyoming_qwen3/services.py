@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from .api.app_keys import Services, Store
 from .cli.options import Settings
 from .core.checkpoints import Size
+from .core.defaults import Defaults
 from .models.manager import ModelManager, Policy
 from .models.state import State
 from .models.worker import Worker, download
@@ -19,6 +21,8 @@ from .speech.standby import StandbyVoice
 from .text.language import LanguageGuesser
 from .vllm.servers import Servers
 from .voices.clone_prompts import ClonePrompts
+from .voices.direction import directed
+from .voices.resolver import Replacements, VoiceResolver
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,38 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
         settings.history,
     )
     faults = Faults()
+    resolver = _resolver(settings, store, faults)
     synthesizer = Synthesizer(
-        engines, history=store.history, admission=admission, metrics=metrics, options=options, faults=faults
+        engines,
+        history=store.history,
+        admission=admission,
+        metrics=metrics,
+        options=options,
+        faults=faults,
+        direct=partial(directed, resolver),
     )
     return Services(
-        synthesizer, models, standby, prompts, admission, metrics, SlowClients(metrics), store, parts.servers, faults
+        synthesizer,
+        resolver,
+        models,
+        standby,
+        prompts,
+        admission,
+        metrics,
+        SlowClients(metrics),
+        store,
+        parts.servers,
+        faults,
+    )
+
+
+def _resolver(settings: Settings, store: Store, faults: Faults) -> VoiceResolver:
+    return VoiceResolver(
+        Defaults(settings.voice, settings.language, settings.sampling),
+        store.voices,
+        settings.voice_fallback,
+        Replacements(faults),
+        dict(item.split("=", 1) for item in settings.alias),
     )
 
 

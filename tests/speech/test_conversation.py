@@ -66,7 +66,15 @@ class Stage(Synthesizer):
     def __init__(self, engine: Engine, admission: Admission) -> None:
         engines, metrics = engine.services.synthesizer.backends, engine.services.metrics
         faults = engine.services.faults
-        super().__init__(engines, history=None, admission=admission, metrics=metrics, options=Options(), faults=faults)
+        super().__init__(
+            engines,
+            history=None,
+            admission=admission,
+            metrics=metrics,
+            options=Options(),
+            faults=faults,
+            direct=engine.services.synthesizer.direct,
+        )
         self.worker = engine.worker
         self.admission = admission
         self.sessions: list[SpeechSession] = []

@@ -91,7 +91,8 @@ def test_asap_sends_at_once_and_measures_nothing() -> None:
 
 
 def test_what_is_played_slower_need_not_be_made_as_fast() -> None:
-    slow = PlaybackBuffer(None, tempo=0.5)
+    slow = PlaybackBuffer(None)
+    slow.restart(0.0, 0.5)
     assert sent(slow, 2.5, 0.1, RAMP)[:4] == [0, 2, 1, 1]
 
 

@@ -192,7 +192,7 @@ async def test_who_waits_for_text_holds_neither_a_place_nor_a_checkpoint(service
 
 async def test_text_that_neither_goes_on_nor_ends_is_an_error(services: Services, worker: Watched) -> None:
     session = services.synthesizer.open(RYAN, "test")
-    session._incoming._timeout = 0.05
+    session._segments._incoming._timeout = 0.05
     session.add_text("One door.")
     with pytest.raises(TextTimeout):
         await listen_all(session)

@@ -46,6 +46,7 @@ class Services:
     """The services that speak, shared with the Wyoming server."""
 
     synthesizer: Synthesizer
+    resolver: VoiceResolver
     models: ModelManager
     standby: StandbyVoice
     prompts: ClonePrompts

@@ -21,8 +21,9 @@ from wyoming_qwen3.core.speakers import SPEAKERS, Speaker
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.model_choice import choose_model, choose_smaller, find_follower
 from wyoming_qwen3.models.state import Model, State, Status
+from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.text.language import LanguageGuesser
-from wyoming_qwen3.vllm.servers import Servers
+from wyoming_qwen3.vllm.servers import Servers, VllmBackend
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 
 from .backend import Backend, EngineBackend
@@ -151,6 +152,27 @@ class BackendSelector:
         if speaker:
             self._ran_out.discard(speaker)
 
+    async def adapt(self, backend: Backend, request: SpeechRequest) -> Backend | None:
+        """Return the backend that speaks another request with what `backend` has engaged; None if it needs more.
+
+        Nothing is downloaded or loaded for that, and only a checkpoint in memory is a reason to need another one.
+        """
+        if isinstance(backend, EngineBackend):
+            if backend.checkpoint and backend.checkpoint != self._in_memory(request):
+                return None
+            return await self._adapted(backend.worker, backend.checkpoint, request)
+        if self._servers and isinstance(backend, VllmBackend):
+            return await self._servers.adapt(backend, await self._with_clips(request))
+        return None
+
+    def _in_memory(self, request: SpeechRequest) -> Checkpoint | None:
+        """Return the checkpoint that speaks the request, the one that follows its instruction only if in memory."""
+        better = find_follower(request, self._models.size)
+        ready = [status.checkpoint for status in self._models.statuses() if status.state is State.READY]
+        with contextlib.suppress(InvalidRequest):
+            return choose_model(request, self._models.size, (better,) if better in ready else ())
+        return None
+
     async def _engage(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, aside: Aside, *, live: bool
     ) -> Backend:
@@ -218,8 +240,11 @@ class BackendSelector:
     async def _load(
         self, held: contextlib.AsyncExitStack, checkpoint: Checkpoint, request: SpeechRequest
     ) -> EngineBackend:
-        worker = await held.enter_async_context(self._models.use(checkpoint))
-        if isinstance(request.voice, Reference | Kept):
+        return await self._adapted(await held.enter_async_context(self._models.use(checkpoint)), checkpoint, request)
+
+    async def _adapted(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:
+        """Return the backend for a request that a loaded checkpoint, or None for the standby voice, can speak."""
+        if checkpoint and isinstance(request.voice, Reference | Kept):
             request = replace(request, voice=await self._prompts.prompt(worker, checkpoint, request.voice))
         return EngineBackend(worker, checkpoint, *as_spoken(request, checkpoint))
 

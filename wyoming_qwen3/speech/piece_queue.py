@@ -11,7 +11,8 @@ from typing import Self
 from wyoming_qwen3.core.request import Priority
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 
-from .backend import Backend, PieceAudio
+from .backend import PieceAudio
+from .directed import EngagedBackend
 
 
 class PieceQueue:
@@ -26,7 +27,7 @@ class PieceQueue:
 
     def __init__(
         self,
-        backend: Backend,
+        backend: EngagedBackend,
         first: Segment,
         following: Callable[[], Awaitable[Segment | None]],
         complete: asyncio.Event,
@@ -84,7 +85,7 @@ class PieceQueue:
         try:
             while segment is not None:
                 if isinstance(segment, SpokenPiece):
-                    row = self._rows.enter_context(self._backend.submit(segment.text, turn))
+                    row = self._rows.enter_context(self._backend.submit(segment, turn))
                     self._begun += 1
                     self._drained.clear()
                     self._line.put_nowait((segment, row))

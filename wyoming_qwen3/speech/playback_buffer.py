@@ -64,14 +64,11 @@ class PlaybackBuffer:
     last pause between words.
     """
 
-    def __init__(self, speed: float | None, max_hold: float = MAX_HOLD_SECONDS, tempo: float = 1.0) -> None:
-        """`speed` is the expected seconds of audio generated per second: None if unknown; infinity sends at once.
-
-        `tempo` is the playback speed; 1 is the speed at which the audio was generated.
-        """
+    def __init__(self, speed: float | None, max_hold: float = MAX_HOLD_SECONDS) -> None:
+        """`speed` is the expected seconds of audio generated per second: None if unknown; infinity sends at once."""
         self.speed = speed
         self._max_hold = max_hold
-        self._tempo = tempo
+        self._tempo = 1.0
         self._held: deque[FloatArray] = deque()
         self._sent = False
         """Whether any audio was sent; until then the whole answer must play through."""
@@ -88,8 +85,12 @@ class PlaybackBuffer:
         self._begun = min(self._begun, now)
         self._piece_begun, self._of_piece = now, 0.0
 
-    def restart(self, now: float) -> None:
-        """Begin to measure the speed anew after a time in which there was nothing to generate."""
+    def restart(self, now: float, tempo: float) -> None:
+        """Begin to measure the speed anew after a time in which there was nothing to generate.
+
+        `tempo` is the playback speed from here on; 1 is the speed at which the audio is generated.
+        """
+        self._tempo = tempo
         if self._first:
             self._first = self._made, now
 

@@ -14,6 +14,7 @@ from wyoming_qwen3.core.request import Description, Kept, Sampling, SpeechReques
 from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
 from wyoming_qwen3.store.history.store import Facts
 from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.text.delivery import UNDIRECTED, Delivery
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 
@@ -106,9 +107,18 @@ def _voice_from_json(told: dict[str, str], name: str | None, voices: VoiceStore)
             )
 
 
-def _segment_to_json(segment: Segment) -> str | float:
-    return segment.text if isinstance(segment, SpokenPiece) else segment.seconds
+def _segment_to_json(segment: Segment) -> dict[str, Any] | str | float:
+    if isinstance(segment, Pause):
+        return segment.seconds
+    directed = {name: value for name, value in asdict(segment.delivery).items() if value != getattr(UNDIRECTED, name)}
+    return {"text": segment.text, **directed} if directed else segment.text
 
 
-def _segments(told: Sequence[str | float]) -> list[Segment]:
-    return [SpokenPiece(one) if isinstance(one, str) else Pause(one) for one in told]
+def _segments(told: Sequence[dict[str, Any] | str | float]) -> list[Segment]:
+    return [_segment(one) for one in told]
+
+
+def _segment(told: dict[str, Any] | str | float) -> Segment:
+    if isinstance(told, dict):
+        return SpokenPiece(told["text"], Delivery(**{name: told[name] for name in told if name != "text"}))
+    return SpokenPiece(told) if isinstance(told, str) else Pause(told)

@@ -17,27 +17,27 @@ from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.streaming import processed
 from wyoming_qwen3.audio.stretch import Stretcher
-from wyoming_qwen3.core.errors import SpeechError, StorageFailed
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, StorageFailed, Unavailable
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
-from wyoming_qwen3.core.speakers import find_language
 from wyoming_qwen3.core.speech_length import expected_seconds
 from wyoming_qwen3.models.worker import EngineRow
 from wyoming_qwen3.ops.logs import Faults, WarningLog
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.history.store import History, Recording
-from wyoming_qwen3.text.live import LiveScript
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.pieces import KnownPieces, Script, Segment, SpokenPiece
+from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 
 from .admission import Admission, Place
 from .backend import Backend, EngineBackend, PieceAudio
 from .backend_selector import BackendSelector
+from .directed import Direct, DirectedRequests, EngagedBackend, sounds_alike
 from .piece_queue import PieceQueue
 from .playback_buffer import MAX_HOLD_SECONDS, PlaybackBuffer
 from .replay import facts
 from .report import Report, log_line
-from .text_feed import TEXT_TIMEOUT_SECONDS, TextFeed
+from .segment_feed import SegmentFeed
+from .text_feed import TEXT_TIMEOUT_SECONDS
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -94,9 +94,11 @@ class Synthesizer:
         metrics: Metrics,
         options: Options,
         faults: Faults,
+        direct: Direct,
     ) -> None:
         """`faults` is the log of requests that were answered in another way than they asked for."""
         self.backends = backends
+        self.direct = direct
         self._admission = admission
         self._metrics = metrics
         self._options = options
@@ -155,11 +157,11 @@ class Synthesizer:
         ):
             yield backend, place
 
-    def buffer(self, caller: Caller, request: SpeechRequest, model: str) -> PlaybackBuffer:
+    def buffer(self, caller: Caller, model: str) -> PlaybackBuffer:
         """Return a new playback buffer for audio of `model`."""
         asap = caller.behind or self._options.start == "asap"
         speed = float("inf") if asap else self._speeds.get(model)
-        return PlaybackBuffer(speed, self._options.max_hold, request.speed)
+        return PlaybackBuffer(speed, self._options.max_hold)
 
     def measured(self, model: str, speed: float | None) -> None:
         """Store a model's generation speed for the next answer, in seconds of audio per second.
@@ -222,22 +224,18 @@ class SpeechSession:
         self._options = options
         self._recording = recording
         self._text: list[str] = []
-        self._said: list[Segment] = []
-        self._replay = segments is not None
-        self._script: Script | LiveScript | KnownPieces = (
-            Script(ssml=request.ssml) if segments is None else KnownPieces(segments)
-        )
-        self._incoming = TextFeed(options.text_timeout)
+        self._segments = SegmentFeed(options.text_timeout, ssml=request.ssml, segments=segments)
+        self._requests = DirectedRequests(request, synthesizer.direct)
         self._place: Place | None = None
         self._buffer: PlaybackBuffer | None = None
         self._playback = Playback()
         self._after_speech = False
         """Whether the last segment was a piece of speech and not a pause."""
 
-        self._expected = 0.0
-        """Roughly how many seconds of audio the text known so far takes."""
-
         self._started = 0.0
+        self._uncut = 0
+        """Samples so far, as they were generated."""
+
         self._cut_short = False
         self._chunks = self._make_chunks()
 
@@ -252,11 +250,11 @@ class SpeechSession:
             self._text.append(text)
         self._started = self._started or time.monotonic()
         self.report.characters += len(text)
-        self._incoming.add(text)
+        self._segments.add_text(text)
 
     def end_text(self) -> None:
         """Note that the text is complete."""
-        self._incoming.end()
+        self._segments.end_text()
 
     def __aiter__(self) -> AsyncGenerator[FloatArray, None]:
         return self._chunks
@@ -276,15 +274,8 @@ class SpeechSession:
             self._recording = None
 
     async def _make_chunks(self) -> AsyncGenerator[FloatArray, None]:
-        speech = self._speak_script()
-        if self.request.length is not None:
-            speech = self._cut(speech, self.request.length)
-        if self.request.speed != 1.0:
-            speech = processed(speech, partial(Stretcher, self.request.speed))
-        if self.request.effects:
-            speech = processed(speech, partial(Chain, self.request.effects))
         try:
-            async with contextlib.aclosing(speech) as chunks:
+            async with contextlib.aclosing(self._speak_runs()) as chunks:
                 async for chunk in chunks:
                     self._account(chunk)
                     if self._recording:
@@ -309,9 +300,29 @@ class SpeechSession:
             if self._place:
                 self._place.resume()
 
+    async def _speak_runs(self) -> AsyncGenerator[FloatArray, None]:
+        """Yield the audio of run after run. A run is what follows each other with the same speed and effects."""
+        live = not self._segments.known and await self._synthesizer.reads_along(self.request)
+        if live:
+            self._segments.return_words()
+        frames = self.request.length
+        while not self._cut_short and (first := await self._segments.next()) is not None:
+            self._segments.keep_back(first)
+            request = self._requests.find(first)
+            speech = self._speak_run(request, live=live)
+            if frames is not None:
+                speech = self._cut(speech, frames)
+            if request.speed != 1.0:
+                speech = processed(speech, partial(Stretcher, request.speed))
+            if request.effects:
+                speech = processed(speech, partial(Chain, request.effects))
+            async with contextlib.aclosing(speech) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
     async def _cut(self, speech: AsyncGenerator[FloatArray, None], frames: int) -> AsyncGenerator[FloatArray, None]:
-        """Yield at most the first `frames` codec frames of the speech."""
-        wanted = frames * FRAME_SAMPLES
+        """Yield the speech until the utterance has `frames` codec frames in all."""
+        wanted = frames * FRAME_SAMPLES - self._uncut
         async with contextlib.aclosing(speech) as chunks:
             async for chunk in chunks:
                 if wanted:
@@ -320,19 +331,22 @@ class SpeechSession:
                     self._cut_short, self.report.frames = True, frames
                     return
                 wanted -= chunk.size
+                self._uncut += chunk.size
 
-    async def _speak_script(self) -> AsyncGenerator[FloatArray, None]:
-        """Yield the audio of all segments in order. Hold neither a place nor a backend while no segment is there."""
-        known = self._replay or self._incoming.finished.is_set()
-        live = not known and await self._synthesizer.reads_along(self.request)
-        if live:
-            self._script = LiveScript(ssml=self.request.ssml)
+    async def _speak_run(self, request: SpeechRequest, *, live: bool) -> AsyncGenerator[FloatArray, None]:
+        """Yield the audio of the segments of a run, in order.
+
+        Hold neither a place nor a backend while no segment is there.
+        """
         silence = 0.0
-        while (segment := await self._next_segment()) is not None:
+        while (segment := await self._segments.next()) is not None:
             if isinstance(segment, Pause):
                 silence += segment.seconds
                 self._after_speech = False
                 continue
+            if not sounds_alike(self._requests.find(segment), request):
+                self._segments.keep_back(segment)
+                break
             async with contextlib.aclosing(self._speak_from(segment, silence, live=live)) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -341,38 +355,50 @@ class SpeechSession:
             yield pcm.silence(silence, SAMPLE_RATE)
 
     async def _speak_from(self, first: SpokenPiece, silence: float, *, live: bool) -> AsyncGenerator[FloatArray, None]:
-        """Yield `silence` seconds, then the audio of `first` and of the segments that follow while there is text.
-
-        If the standby voice spoke the beginning of the utterance, it speaks the rest as well.
-        """
-        resumed = self._buffer is not None
-        request = self.request
-        if resumed and self.report.model == "standby":  # the voice stays the same to the end
-            request = replace(request, standby="only", language=request.language or find_language("en"))
-        engaging = self._synthesizer.engage(self._caller, request, first.text, live=live, resumed=resumed)
-        async with engaging as (backend, self._place):
-            self.report.model = backend.model
-            self._warn(backend.warnings)
+        """Yield `silence` seconds, then the audio of `first` and of what follows with the same backend in this run."""
+        async with contextlib.AsyncExitStack() as held:
+            backend = await self._engage(held, first, live=live)
+            request = self._requests.find(first)
+            engaged = EngagedBackend(backend, request, first)
             if self._buffer is None:
-                self._buffer = self._synthesizer.buffer(self._caller, request, backend.model)
+                self._buffer = self._synthesizer.buffer(self._caller, backend.model)
+            self._buffer.restart(time.monotonic(), request.speed)
             if silence:  # only once there is a backend: a listener who gets the beginning is to get the rest
                 yield pcm.silence(silence, SAMPLE_RATE)
             if live and isinstance(backend, EngineBackend):
-                speech = self._speak_live(backend, first)
+                speech = self._speak_live(engaged, first)
             else:
-                speech = self._speak_pieces(backend, first, self._buffer)
+                speech = self._speak_pieces(engaged, first, self._buffer)
             async with contextlib.aclosing(speech) as chunks:
                 async for chunk in chunks:
                     yield chunk
         self._place = None
 
+    async def _engage(self, held: contextlib.AsyncExitStack, piece: SpokenPiece, *, live: bool) -> Backend:
+        """Return the backend that speaks from this piece on.
+
+        If what the text directs is not available, the piece is spoken as the request says, with a warning.
+        """
+        resumed = self._buffer is not None
+        engage = partial(self._synthesizer.engage, self._caller, text=piece.text, live=live, resumed=resumed)
+        try:
+            backend, self._place = await held.enter_async_context(engage(self._requests.find(piece)))
+        except (InvalidRequest, Unavailable) as error:
+            if not self._requests.keep_voice(piece, error):
+                raise
+            backend, self._place = await held.enter_async_context(engage(self._requests.find(piece)))
+        self.report.model = backend.model
+        self._requests.standby = backend.model == "standby"
+        self._warn((*self._requests.warnings, *backend.warnings))
+        return backend
+
     async def _speak_pieces(
-        self, backend: Backend, first: Segment, buffer: PlaybackBuffer
+        self, engaged: EngagedBackend, first: SpokenPiece, buffer: PlaybackBuffer
     ) -> AsyncGenerator[FloatArray, None]:
         """Yield the audio of piece after piece. All text of a piece is known, and it is submitted before its turn."""
-        buffer.restart(time.monotonic())
-        known, behind = self._incoming.finished, self._caller.behind
-        async with PieceQueue(backend, first, self._next_segment, known, behind=behind) as pieces:
+        known, behind = self._segments.complete, self._caller.behind
+        following = partial(self._next_for, engaged)
+        async with PieceQueue(engaged, first, following, known, behind=behind) as pieces:
             async for segment, row in pieces:
                 silence = self._silence_before(segment)
                 for chunk in buffer.add(silence) if silence.size else ():
@@ -385,7 +411,7 @@ class SpeechSession:
                 async for made in row:
                     pieces.sound()
                     now = time.monotonic()
-                    for chunk in buffer.take(made, self._expected, expected, self._playback.in_hand(now), now):
+                    for chunk in buffer.take(made, self._segments.expected, expected, self._playback.in_hand(now), now):
                         yield chunk
                 self._add_cost(row)
                 pieces.played()
@@ -393,7 +419,7 @@ class SpeechSession:
                     yield chunk
         for chunk in buffer.release():
             yield chunk
-        self._synthesizer.measured(backend.model, buffer.speed)
+        self._synthesizer.measured(self.report.model, buffer.speed)
 
     def _silence_before(self, segment: Segment) -> FloatArray:
         """Return the silence [samples] of a pause, or the one between two consecutive pieces of speech."""
@@ -402,15 +428,15 @@ class SpeechSession:
             return pcm.silence(segment.seconds, SAMPLE_RATE)
         return pcm.silence(self._options.sentence_pause if after_speech else 0.0, SAMPLE_RATE)
 
-    async def _speak_live(self, backend: EngineBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
+    async def _speak_live(self, engaged: EngagedBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
         """Yield the audio of stretch after stretch. The words of each are fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
-                segment = await self._take_segment()
+                segment = await self._adapted(engaged, await self._segments.take())
                 continue
             with contextlib.ExitStack() as stack:
-                row = stack.enter_context(backend.submit(segment.text, live=True))
+                row = stack.enter_context(engaged.submit_live(segment))
                 feeding = asyncio.create_task(self._feed_stretch(row))
                 stack.callback(feeding.cancel)
                 async for chunk in row:
@@ -421,38 +447,30 @@ class SpeechSession:
     async def _feed_stretch(self, row: EngineRow) -> Segment | None:
         """Feed a row to the end of its stretch, and return what follows: a pause, or None at the end of the text."""
         try:
-            while isinstance(segment := await self._next_segment(), SpokenPiece):
+            while isinstance(segment := await self._segments.next(), SpokenPiece):
                 row.add_text(segment.text)
         finally:
             row.end_text()
         return segment
 
-    async def _next_segment(self) -> Segment | None:
-        """Wait for the next segment; return None at the end of the text.
+    async def _next_for(self, engaged: EngagedBackend) -> Segment | None:
+        """Wait for the next segment; return None at the end of the text and where another backend or run begins."""
+        return await self._adapted(engaged, await self._segments.next())
 
-        Raises TextTimeout if no text comes for `Options.text_timeout` seconds.
-        """
-        while (segment := await self._take_segment()) is None and not self._script.done:
-            if await self._incoming.wait(for_pause=self._script.unflushed):
-                self._script.flush()
-        return segment
-
-    async def _take_segment(self) -> Segment | None:
-        """Return the next segment; None if there is none yet."""
-        while self._incoming.waiting:
-            text = self._incoming.take()
-            if text is None:
-                self._script.flush()
-            else:
-                self._expected += expected_seconds(text)
-                self._script.add_text(text)
-            await asyncio.sleep(0)
-        if self._incoming.finished.is_set():
-            self._script.end_text()
-        segment = self._script.take()
-        if segment and self._recording:
-            self._said.append(segment)
-        return segment
+    async def _adapted(self, engaged: EngagedBackend, segment: Segment | None) -> Segment | None:
+        """Return the segment if what is engaged can speak it; else keep it back and return None."""
+        if isinstance(segment, Pause) or segment is None or engaged.speaks(segment):
+            return segment
+        self._segments.keep_back(segment)  # first: whoever awaits this may be cancelled
+        request = self._requests.find(segment)
+        if not sounds_alike(request, engaged.request):
+            return None
+        backend = await self._synthesizer.backends.adapt(engaged.backend, request)
+        if backend is None:
+            return None
+        self._warn((*self._requests.warnings, *backend.warnings))
+        engaged.adapt(segment, backend)
+        return await self._segments.take()
 
     def _warn(self, warnings: Sequence[str]) -> None:
         """Report warnings that are new to this utterance, and log those that are new to its client."""
@@ -478,5 +496,5 @@ class SpeechSession:
         if report.outcome not in ("whole", "cut") or not report.audio:
             recording.discard()
             return
-        said = None if isinstance(self._script, LiveScript) else self._said  # words fed one by one are no pieces
+        said = self._segments.said
         recording.store(facts("".join(self._text), said, self._caller.source, request, report))

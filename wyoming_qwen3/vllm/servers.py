@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
-from wyoming_qwen3.core.errors import BackendUnavailable, RunawaySpeech
+from wyoming_qwen3.core.errors import BackendUnavailable, InvalidRequest, RunawaySpeech
 from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import FRAME_SAMPLES, FloatArray, Priority, Reference, SpeechRequest
 
@@ -87,13 +87,23 @@ class Servers:
 
         Raises Unavailable or EngineFailed if no server can speak it now, and InvalidRequest if none ever can.
         """
-        checkpoint, voice = self.choose(request), request.voice
-        request, warnings = _without_long_instruction(*as_spoken(request, checkpoint))
-        encoded = await asyncio.to_thread(voice_fields, voice) if isinstance(voice, Reference) else voice_fields(voice)
-        speaker = VllmBackend(self, checkpoint, request, encoded, warnings)
+        speaker = await self._backend(self.choose(request), request)
         with speaker.begin(text) as first:
             await first.begun()
             yield speaker
+
+    async def adapt(self, backend: "VllmBackend", request: SpeechRequest) -> "VllmBackend | None":
+        """Return the backend for another request with the same checkpoint; None if it needs another one."""
+        with contextlib.suppress(InvalidRequest, BackendUnavailable):
+            if self.choose(request) == backend.checkpoint:
+                return await self._backend(backend.checkpoint, request)
+        return None
+
+    async def _backend(self, checkpoint: Checkpoint, request: SpeechRequest) -> "VllmBackend":
+        voice = request.voice
+        request, warnings = _without_long_instruction(*as_spoken(request, checkpoint))
+        encoded = await asyncio.to_thread(voice_fields, voice) if isinstance(voice, Reference) else voice_fields(voice)
+        return VllmBackend(self, checkpoint, request, encoded, warnings)
 
     async def speak(
         self, checkpoint: Checkpoint, request: SpeechRequest, text: str, voice: dict[str, Any]

@@ -132,17 +132,17 @@ class VoiceResolver:
         wish = VoiceNames(
             *(name and name[: MAX_NAME_CHARACTERS + 1] for name in (wish.voice, wish.language, wish.speaker))
         )
-        part = self._choose_or_replace(wish)
+        part = self.choose_or_replace(wish)
         if part.warning:
             self.replacements.add(surface, client, wish, part.warning)
         return part
 
     def faults(self) -> list[str]:
         """Return a sentence for a person about each remembered wish that still can't be met."""
-        warnings = [(surface, self._choose_or_replace(wish).warning) for surface, wish in self.replacements.wishes()]
+        warnings = [(surface, self.choose_or_replace(wish).warning) for surface, wish in self.replacements.wishes()]
         return [f"{warning} Asked for over {_SURFACES[surface]}." for surface, warning in warnings if warning]
 
-    def _choose_or_replace(self, wish: VoiceNames) -> ResolvedVoice:
+    def choose_or_replace(self, wish: VoiceNames) -> ResolvedVoice:
         """Return the voice for what is left of a wish after the names that can't be resolved are removed."""
         default, rest, reasons, instead = self.voices.default, wish, [], ""
         while True:
