@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.parts import busy, make_services, make_settings, stop
-from tests.speech.test_session import Watched, settled
+from tests.speech.watched import Watched, settled
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Priority, Reference, Sampling, SpeechRequest
