@@ -30,7 +30,7 @@ SEEN_OF_THE_ENGINE = ("checkpoint", "wire")
 
 # Within the engine: the language model and the codec know nothing of each other.
 ENGINE_ROWS: tuple[tuple[str, ...], ...] = (
-    ("wire", "memory", "out_of_memory", "precision", "cuda_graphs", "checkpoint"),
+    ("wire", "memory", "out_of_memory", "precision", "cpu_quota", "cuda_graphs", "checkpoint"),
     ("guards", "isolation", "kernels", "upstream"),
     ("base", "lm", "codec"),
     ("native",),

@@ -205,7 +205,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "--threads",
             to.whole(0, 1024),
             0,
-            "threads of the engine on a CPU; 0 uses one per core",
+            "threads of the engine on a CPU; 0 uses one per core, within the quota of the container",
             engine=True,
         ),
         _switch("--no-graphs", "run a GPU without CUDA graphs, which is several times slower", engine=True),

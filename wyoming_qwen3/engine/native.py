@@ -27,6 +27,7 @@ from .checkpoint.published import Published, open_checkpoint, open_codec, readin
 from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, fingerprint
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
+from .cpu_quota import usable_threads
 from .cuda_graphs import Graphs, choose_graphs, streams_of
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
@@ -126,8 +127,7 @@ class NativeEngine:
         if self.device != "cpu":
             compute_exactly()
         self.memory = _free_memory(self.device)
-        if threads:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads or usable_threads(torch.get_num_threads()))
         self._quantize = choose_quantize(quantize, self.device)
         self._kernels = None if self._quantize == "none" else load_kernels(torch.get_num_threads())
         if self._kernels:
