@@ -33,6 +33,7 @@ from .ops.connection_limit import ConnectionLimiter
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
 from .services import make_parts, make_services
+from .speech.pronunciation import PronunciationDictionary
 from .speech.tts_cache import TtsCache
 from .store.clips import Clips
 from .store.folder_lock import claimed
@@ -113,14 +114,21 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
         _make_voices_dir(settings)
         opened = [await _opened(one) for one in (voices, clips, history)]
         usable, faults = opened[-1][0], tuple(fault for _, fault in opened if fault)
-        watched_folder = WatchedFolder(settings.voices_dir, voices)
-        looking = asyncio.create_task(watched_folder.run())
+        watched_folder, dictionary = WatchedFolder(settings.voices_dir, voices), await _dictionary(settings)
+        looking = [asyncio.create_task(watched_folder.run()), asyncio.create_task(dictionary.run())]
         try:
-            yield Store(voices, clips, history if usable else None, watched_folder, faults)
+            yield Store(voices, clips, history if usable else None, dictionary, watched_folder, faults)
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            for task in looking:
+                task.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
             await history.close()
+
+
+async def _dictionary(settings: Settings) -> PronunciationDictionary:
+    dictionary = PronunciationDictionary(settings.data_dir / "dictionary.csv", settings.dictionary)
+    await dictionary.look()
+    return dictionary
 
 
 def _make_voices_dir(settings: Settings) -> None:
@@ -291,9 +299,8 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
 
 
 async def _say(settings: Settings) -> None:
-    nothing_kept = Store(
-        VoiceStore(settings.data_dir), Clips(settings.data_dir), None
-    )  # a server may be using the folder
+    # A server may be using the folder, so nothing is stored.
+    nothing_kept = Store(VoiceStore(settings.data_dir), Clips(settings.data_dir), None, await _dictionary(settings))
     settings = replace(settings, download=False)  # it would be cut off when the text ends
     async with _services(settings, nothing_kept, preload=False) as services:
         request = SpeechRequest(

@@ -57,7 +57,8 @@ class Health(BaseModel):
     """vLLM servers."""
 
     faults: list[str]
-    """What else is wrong, in sentences: stored data that was unusable or started anew, unknown voices in requests."""
+    """What else is wrong, in sentences: stored data that was unusable or started anew, lines of the dictionary, unknown
+    voices in requests."""
 
     notes: list[Note]
     """Sentences about what a person should do; each can be dismissed."""
@@ -86,7 +87,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         standby=services.standby.ready,
         models=[model_entry(status) for status in services.models.statuses()],
         servers=server_entries(services),
-        faults=[*services.store.faults, *config.resolver.faults()],
+        faults=[*services.store.faults, *services.store.dictionary.faults(), *config.resolver.faults()],
         notes=_notes(services),
         active=services.admission.active,
         queue=services.admission.waiting,

@@ -237,6 +237,13 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             None,
             "folder whose clips, each with a text file, become voices (default DATA_DIR/voices)",
         ),
+        Option(
+            "--dictionary",
+            to.path,
+            None,
+            "CSV file of pronunciations that is only read, besides DATA_DIR/dictionary.csv",
+            metavar="FILE",
+        ),
         _switch("--history", "store everything that is spoken, to find and play it again over HTTP", app=True),
         Option(
             "--history-days",

@@ -73,6 +73,9 @@ class Settings:
     voices_dir: Path
     """Folder where a person puts clips that become voices."""
 
+    dictionary: Path | None
+    """File of pronunciations that is only read, besides the one in the data folder."""
+
     history: bool
     history_days: float
     history_entries: int
