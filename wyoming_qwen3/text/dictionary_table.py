@@ -145,10 +145,10 @@ def read_table(data: bytes) -> DictionaryTable:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return DictionaryTable(problems=(LineProblem(line, "It is not UTF-8; save the file as UTF-8."),))
-    return _Reader().read(re.split(r"\r\n|\r|\n", text.rstrip()) if text.strip() else [])
+    return _LineReader().read(re.split(r"\r\n|\r|\n", text.rstrip()) if text.strip() else [])
 
 
-class _Reader:
+class _LineReader:
     """Reads the lines of one file."""
 
     def __init__(self) -> None:
@@ -201,10 +201,11 @@ class _Reader:
         entry = _entry_of(dict(zip(self._columns, values, strict=False)))
         if known := self._line_of.get(entry.id):
             raise InvalidRequest(f"Line {known} has the same already.")
-        self._expressions += entry.match == "regex"
-        if len(self._line_of) == MAX_ENTRIES or self._expressions > MAX_EXPRESSIONS:
+        is_expression = entry.match == "regex"
+        if len(self._line_of) == MAX_ENTRIES or (is_expression and self._expressions == MAX_EXPRESSIONS):
             raise _too_many()
         self._line_of[entry.id] = number
+        self._expressions += is_expression
         return entry
 
 

@@ -145,7 +145,7 @@ async def put_dictionary(request: web.Request) -> web.StreamResponse:
     answers={201: {"application/json": DictionaryEntry}},
     errors=(507,),
 )
-async def add_entry(request: web.Request) -> web.StreamResponse:
+async def add_dictionary_entry(request: web.Request) -> web.StreamResponse:
     """There must be no other entry for the same words with the same language, match and case."""
     body = await parse_body(request, EntryBody, _JSON_BYTES)
     entry = await asyncio.to_thread(_entry_of, body)
@@ -161,7 +161,7 @@ async def add_entry(request: web.Request) -> web.StreamResponse:
     answers={200: {"application/json": DictionaryEntry}},
     errors=(404, 507),
 )
-async def change_entry(request: web.Request) -> web.StreamResponse:
+async def change_dictionary_entry(request: web.Request) -> web.StreamResponse:
     """Replaces the entry; the answer has its new id."""
     body = await parse_body(request, EntryBody, _JSON_BYTES)
     entry = await asyncio.to_thread(_entry_of, body)
@@ -176,7 +176,7 @@ async def change_entry(request: web.Request) -> web.StreamResponse:
     answers={200: {"application/json": DeletedAnswer}},
     errors=(404, 507),
 )
-async def delete_entry(request: web.Request) -> web.StreamResponse:
+async def delete_dictionary_entry(request: web.Request) -> web.StreamResponse:
     """Deletes an entry of the server's own file."""
     entry_id = request.match_info["id"]
     await _dictionary(request).remove(entry_id)
