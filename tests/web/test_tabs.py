@@ -17,7 +17,7 @@ from tests.conftest import Server, StartServer, synthesize
 from tests.waiting import HANG_SECONDS
 from tests.web.conftest import AXE, DESKTOP, PHONE, OpenStudio, Studio, answered, ask, violations, wide
 
-TABS = ("speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api")
+TABS = ("speak", "design", "profiles", "conversation", "compose", "dictionary", "history", "models", "tokenizer", "api")
 SENTENCE = "The front door is open, and the light in the kitchen is still on."
 MARKUP = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>"
 

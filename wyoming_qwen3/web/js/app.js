@@ -11,12 +11,13 @@ import "./tab-design.js";
 import "./tab-profiles.js";
 import "./tab-conversation.js";
 import "./tab-compose.js";
+import "./tab-dictionary.js";
 import "./tab-history.js";
 import "./tab-models.js";
 import "./tab-tokenizer.js";
 import "./tab-api.js";
 
-const TABS = ["speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api"];
+const TABS = ["speak", "design", "profiles", "conversation", "compose", "dictionary", "history", "models", "tokenizer", "api"];
 const LOOK_MS = 5000;
 
 class VoiceStudio extends HTMLElement {
