@@ -127,6 +127,7 @@ def test_the_sidebar_and_the_share_are_served(stage: Path) -> None:
     found = settings_of(stage, CONFIG["options"])
     assert found["TTS_QWEN3_INGRESS_PORT"] == "8099"
     assert found["TTS_QWEN3_VOICES_DIR"] == str(stage / "share/qwen3-tts")
+    assert found["TTS_QWEN3_DICTIONARY"] == str(stage / "share/qwen3-tts/dictionary.csv")
     assert (stage / "share/qwen3-tts").is_dir()
 
 

@@ -163,4 +163,3 @@ def test_everybody_can_use_it(open_studio: OpenStudio, server: Server, size: tup
     expect(panel.get_by_role("alert")).to_be_visible()
     assert wide(studio.page) <= 0
     assert violations(studio.page) == []
-    studio.page.screenshot(path=f"/tmp/dictionary-{scheme}.png", full_page=True)

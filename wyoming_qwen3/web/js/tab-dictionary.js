@@ -42,7 +42,7 @@ class DictionaryTab extends HTMLElement {
     this.where = select([["", t("dictionary.everywhere")], ...LANGUAGES.slice(1).map((name) => [name, t(`language.${name}`)])]);
     this.match = select(["word", "regex"].map((match) => [match, t(`dictionary.${match}`)]), "word");
     this.case = h("input", { type: "checkbox" });
-    this.save = button(t("dictionary.add"), () => this.#save(), { symbol: "add", kind: "primary" });
+    this.save = button(t("dictionary.add"), () => this.#save(), { symbol: "check", kind: "primary" });
     this.leave = button(t("cancel"), () => this.#edit(null));
     this.leave.hidden = true;
     this.form = h("form", { class: "stack" },
@@ -85,7 +85,7 @@ class DictionaryTab extends HTMLElement {
     this.wanted = h("input", { type: "search", autocomplete: "off" });
     this.wanted.addEventListener("input", () => this.#showRows());
     this.search = field(t("dictionary.search"), this.wanted);
-    const heads = ["written", "spoken", "language", "count"].map((name) => h("th", { scope: "col" }, t(`dictionary.${name}`)));
+    const heads = ["written", "spoken", "language", "count"].map((name) => h("th", { scope: "col", class: "short" }, t(`dictionary.${name}`)));
     this.rows = h("tbody");
     this.table = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("dictionary.entries") },
       h("table", { class: "editable" }, h("thead", {}, h("tr", {}, heads, h("td"))), this.rows));
@@ -115,14 +115,14 @@ class DictionaryTab extends HTMLElement {
 
   #row(entry) {
     const { id, written, spoken, language, match, count, problem } = entry;
-    const named = { written };
+    const [named, short] = [{ written }, { class: "short" }];
     const last = this.#shared.includes(entry) ? badge(t("dictionary.shared")) : [
       button(t("dictionary.edit", named), () => this.#edit(entry), { symbol: "edit", bare: true }),
       button(t("remove.named", { name: written }), () => this.#remove(id, named), { symbol: "remove", bare: true })];
     const marks = [match === "regex" && t("dictionary.regex"), entry.case && t("dictionary.case")].filter(Boolean).map((text) => [" ", badge(text)]);
     return h("tr", {}, h("th", { scope: "row" }, written, marks.flat()),
       h("td", {}, spoken || h("span", { class: "hint" }, t("dictionary.silence")), problem && h("p", { class: "problem" }, problem)),
-      h("td", {}, t(language ? `language.${language}` : "dictionary.everywhere")), h("td", {}, String(count)), h("td", {}, last));
+      h("td", short, t(language ? `language.${language}` : "dictionary.everywhere")), h("td", short, String(count)), h("td", short, last));
   }
 
   /** Put an entry into the form to change it; null to add another one. */
