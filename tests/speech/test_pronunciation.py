@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -106,13 +107,16 @@ async def test_both_files_apply_and_the_own_one_has_precedence(
 async def test_a_file_that_is_edited_is_read_while_the_server_runs(
     shared: Path, dictionary: PronunciationDictionary
 ) -> None:
+    def hears(spoken: str) -> bool:
+        return dictionary.apply("HA", None) == spoken
+
     running = asyncio.create_task(dictionary.run(interval=0.01))
     try:
         for spoken in ("one", "three", "fifteen"):
             shared.write_text(f"HA,{spoken}\n")
-            await until(lambda spoken=spoken: dictionary.apply("HA", None) == spoken)
+            await until(partial(hears, spoken))
         shared.unlink()
-        await until(lambda: dictionary.apply("HA", None) == "HA")
+        await until(partial(hears, "HA"))
     finally:
         running.cancel()
 

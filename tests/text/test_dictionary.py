@@ -159,6 +159,7 @@ def test_a_text_has_a_limit_for_all_expressions() -> None:
         ("(", "x", "regex", "The regular expression is not valid: missing )"),
         ("^?{9d<b|+<", "x", "regex", "The regular expression is not valid"),
         ("x*", "y", "regex", "The regular expression must not match empty text"),
+        ("(?R)|a", "y", "regex", "The regular expression calls itself without end"),
         ("x", r"\1", "regex", "What is spoken has a wrong reference"),
         ("(?x)x # (y)", r"\1", "regex", "What is spoken has a wrong reference"),
         ("(?P<a>x)", r"\g<b>", "regex", "What is spoken has a wrong reference"),

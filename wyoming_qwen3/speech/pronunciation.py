@@ -103,7 +103,7 @@ class PronunciationDictionary:
 
     def faults(self) -> list[str]:
         """Return sentences on what is wrong with the files and expressions, at most `_MAX_FAULTS` and their number."""
-        entries = {entry.id: entry for entry in (*self.shared, *self.table.entries)} if self._late else {}
+        entries = self._dictionary.by_id
         late = [_about(entries[one], message) for one, message in self._late.items() if one in entries]
         found = [*map(str, self.problems), *late]
         more = len(found) - _MAX_FAULTS
@@ -111,13 +111,13 @@ class PronunciationDictionary:
 
     def apply(self, text: str, language: Language | None) -> str:
         """Return clean text as it is to be spoken, and count what was applied; see `Dictionary.rewrite`."""
-        rewriting = self.try_out(text, language)
+        dictionary = self._dictionary  # a thread may replace it
+        rewriting = dictionary.rewrite(text, language)
         self._counts.update(rewriting.applied)
         for entry_id, message in rewriting.late.items():
             if entry_id not in self._late:
                 self._late[entry_id] = message
-                entry = next(one for one in (*self.table.entries, *self.shared) if one.id == entry_id)
-                _LOGGER.warning("%s", _about(entry, message))
+                _LOGGER.warning("%s", _about(dictionary.by_id[entry_id], message))
         return rewriting.text
 
     def try_out(self, text: str, language: Language | None) -> Rewriting:

@@ -62,10 +62,14 @@ class Entry:
             pattern = regex.compile(self.written, flags)
         except (regex.error, ValueError) as error:  # ValueError: {<b| after a brace
             raise InvalidRequest(f"The regular expression is not valid: {error}.", param="written") from None
-        if pattern.match(""):
+        try:
+            matches_nothing = pattern.match("", timeout=TEXT_SECONDS)
+        except TimeoutError:
+            raise InvalidRequest("The regular expression calls itself without end.", param="written") from None
+        if matches_nothing:
             raise InvalidRequest("The regular expression must not match empty text.", param="written")
-        try:  # an alternative that always matches, so that there is something to expand; \n ends a comment
-            regex.compile(f"(?:{self.written}\n)|", flags).match("").expand(self.spoken)
+        try:  # the last alternative matches, so that there is something to expand; \n ends a comment
+            regex.compile(f"(?!)(?:{self.written}\n)|", flags).match("").expand(self.spoken)
         except (regex.error, IndexError, ValueError) as error:
             raise InvalidRequest(f"What is spoken has a wrong reference: {error}.", param="spoken") from None
         return pattern
@@ -109,15 +113,17 @@ class Rewriting(NamedTuple):
 
 
 class Dictionary:
-    """Entries, compiled for all languages. Immutable, and safe to use from several threads."""
+    """Entries, compiled for all languages. Immutable, and safe to use from several threads; don't change `by_id`."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         """Of entries with the same ID, the first one applies."""
-        unique = {entry.id: entry for entry in reversed(list(entries))}
-        ordered = list(reversed(unique.values()))
+        self.by_id: dict[str, Entry] = {}
+        for entry in entries:
+            self.by_id.setdefault(entry.id, entry)
+        applying = self.by_id.values()
         self._lexicons = {
-            language: _Lexicon([entry for entry in ordered if entry.language in {None, language}])
-            for language in {None, *(entry.language for entry in ordered)}
+            language: _Lexicon([entry for entry in applying if entry.language in {None, language}])
+            for language in {None, *(entry.language for entry in applying)}
         }
 
     def rewrite(self, text: str, language: Language | None) -> Rewriting:
@@ -155,16 +161,18 @@ class _Lexicon:
         if not (self._words or self._expressions):
             return Rewriting(text)
         composed = unicodedata.normalize("NFC", text)
-        late: dict[str, str] = {}
-        found = self._expressions_in(composed, late)
-        found = sorted([*found, *self._words_in(composed, found)], key=lambda one: one.start)
+        taken, late = bytearray(len(composed)), dict[str, str]()
+        found = [*self._expressions_in(composed, taken, late), *self._words_in(composed, taken)]
+        found.sort(key=lambda one: one.start)
         if not found:
             return Rewriting(text, late=late)
         return Rewriting(_replaced(composed, found), tuple(one.entry for one in found), late)
 
-    def _expressions_in(self, text: str, late: dict[str, str]) -> list[_Replacement]:
-        """Return what the expressions replace. Those that take too long replace nothing, and are added to `late`."""
-        found: list[_Replacement] = []
+    def _expressions_in(self, text: str, taken: bytearray, late: dict[str, str]) -> Iterator[_Replacement]:
+        """Yield what the expressions replace, and mark it in `taken`, which has a byte for each character.
+
+        Those that take too long replace nothing, and are added to `late`.
+        """
         left = TEXT_SECONDS
         for entry in self._expressions:
             if left <= 0:
@@ -176,15 +184,14 @@ class _Lexicon:
             except TimeoutError:
                 late[entry.id] = "It took too long in a text and was not applied there; make it simpler."
                 matches = []
-            left -= time.thread_time() - begun
             for match in matches:
                 start, end = match.span()
-                if start < end and _is_free(start, end, found):
-                    spoken = " ".join(match.expand(entry.spoken).split())
-                    found.append(_Replacement(start, end, spoken, entry.id))
-        return found
+                if start < end and not any(taken[start:end]):
+                    taken[start:end] = b"\1" * (end - start)
+                    yield _Replacement(start, end, " ".join(match.expand(entry.spoken).split()), entry.id)
+            left -= time.thread_time() - begun
 
-    def _words_in(self, text: str, taken: Sequence[_Replacement]) -> Iterator[_Replacement]:
+    def _words_in(self, text: str, taken: bytearray) -> Iterator[_Replacement]:
         """Yield what the words replace outside of what is `taken`."""
         if not self._words:
             return
@@ -198,7 +205,7 @@ class _Lexicon:
             for length in self._lengths.get(_key(folded[start:token_end]), ()):
                 end = start + length
                 entry = self._named(folded[start:end], plain[start:end]) if end <= len(folded) else None
-                if entry and _is_end(folded, end, ends) and _is_free(start, end, taken):
+                if entry and _is_end(folded, end, ends) and not any(taken[start:end]):
                     yield _Replacement(start, end, entry.spoken, entry.id)
                     reached = end
                     break
@@ -240,10 +247,6 @@ def _is_end(folded: str, end: int, ends: Sequence[int]) -> bool:
     """Return whether a word ends at `end`, which may be followed by Korean particles."""
     token_end = ends[bisect_left(ends, end)]
     return end == token_end or _PARTICLES.fullmatch(folded, end, token_end) is not None
-
-
-def _is_free(start: int, end: int, taken: Sequence[_Replacement]) -> bool:
-    return all(end <= one.start or one.end <= start for one in taken)
 
 
 def _replaced(text: str, replacements: Sequence[_Replacement]) -> str:
