@@ -141,7 +141,7 @@ async def test_bad_lines_are_told_once_in_the_log_and_the_others_apply(
         await dictionary.look()
     faults = [
         "The dictionary, line 2: What is spoken is missing; write it after a comma, or a comma alone for silence.",
-        "The shared dictionary, line 1: It is not UTF-8; save the file as UTF-8.",
+        "The shared dictionary: Line 1 is not UTF-8; save the file as UTF-8.",
     ]
     assert dictionary.faults() == faults
     assert caplog.messages == faults
@@ -171,10 +171,20 @@ async def test_an_expression_that_is_too_slow_is_told_once_until_it_is_changed(
 
 async def test_a_file_that_cannot_be_read_is_not_overwritten(own: Path, dictionary: PronunciationDictionary) -> None:
     await dictionary.add(HA)
+    latin = "HA,Häusl\n".encode("latin-1")
+    own.write_bytes(latin)
+    for _ in range(2):
+        await dictionary.look()
+        assert dictionary.faults() == ["The dictionary: Line 1 is not UTF-8; save the file as UTF-8."]
+        with pytest.raises(StorageFailed, match="can't be read: Line 1 is not UTF-8"):
+            await dictionary.add(TV)
+    assert own.read_bytes() == latin
+    assert dictionary.apply("HA", None) == "Home Assistant"
     own.unlink()
     own.mkdir()
     await dictionary.look()
     assert dictionary.faults() == ["The dictionary: It is not a file."]
-    with pytest.raises(StorageFailed, match="can't be read"):
-        await dictionary.add(TV)
-    assert dictionary.apply("HA", None) == "Home Assistant"
+    own.rmdir()
+    await dictionary.look()
+    assert dictionary.faults() == []
+    assert dictionary.apply("HA", None) == "HA"

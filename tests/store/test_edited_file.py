@@ -16,26 +16,26 @@ def path(tmp_path: Path) -> Path:
 
 def test_it_is_read_again_only_when_it_has_changed(path: Path) -> None:
     file = EditedFile(path, 100)
-    assert file.read() is None  # the folder may be on a share that is not mounted
+    assert file.read(bytes) is None  # the folder may be on a share that is not mounted
     path.parent.mkdir()
-    assert file.read() == b""
-    assert file.read() is None
+    assert file.read(bytes) == b""
+    assert file.read(bytes) is None
     path.write_bytes(b"one")
-    assert file.read() == b"one"
-    assert file.read() is None
+    assert file.read(bytes) == b"one"
+    assert file.read(bytes) is None
     path.with_name("new").write_bytes(b"two")
     path.with_name("new").replace(path)  # as editors do
-    assert file.read() == b"two"
+    assert file.read(bytes) == b"two"
     path.unlink()
-    assert file.read() == b""
+    assert file.read(bytes) == b""
     path.parent.rmdir()
-    assert file.read() is None
+    assert file.read(bytes) is None
 
 
 def test_what_the_server_writes_is_read(path: Path) -> None:
     file = EditedFile(path, 100)
     file.write(b"one")
-    assert (file.read(), file.read()) == (b"one", None)
+    assert (file.read(bytes), file.read(bytes)) == (b"one", None)
     assert path.read_bytes() == b"one"
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
@@ -46,14 +46,18 @@ def test_what_cannot_be_read_is_told_until_it_can(path: Path) -> None:
     path.write_bytes(b"four")
     for _ in range(2):
         with pytest.raises(TooLarge, match="more than the allowed 3 bytes"):
-            file.read()
+            file.read(bytes)
     path.unlink()
     os.mkfifo(path)  # to open it would wait for a writer
     with pytest.raises(StorageFailed, match="It is not a file"):
-        file.read()
+        file.read(bytes)
     path.unlink()
-    path.write_bytes(b"one")
-    assert file.read() == b"one"
+    path.write_bytes(b"x")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="invalid literal"):
+            file.read(int)
+    path.write_bytes(b"12")
+    assert file.read(int) == 12
 
 
 def test_where_nothing_can_be_written_is_one_sentence(tmp_path: Path) -> None:

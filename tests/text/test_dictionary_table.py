@@ -87,9 +87,8 @@ def test_lines_that_cannot_be_used_are_told_and_the_others_are_used() -> None:
 
 
 def test_what_is_not_utf_8_is_told_with_its_line() -> None:
-    table = read_table("written,spoken\nTür,x\n".encode("latin-1"))
-    assert table.entries == []
-    assert [(one.line, one.message) for one in table.problems] == [(2, "It is not UTF-8; save the file as UTF-8.")]
+    with pytest.raises(InvalidRequest, match=r"^Line 2 is not UTF-8; save the file as UTF-8\.$"):
+        read_table("written,spoken\nTür,x\n".encode("latin-1"))
 
 
 def test_all_problems_are_one_error_of_five_sentences() -> None:

@@ -44,14 +44,14 @@ class _Source:
     def read(self) -> bool:
         """Read the file if it has changed; return whether it has. If it can't be read, nothing else changes."""
         try:
-            data = self.file.read()
+            table = self.file.read(read_table)
         except SpeechError as error:
             self.unread = DictionaryProblem(self.shared, None, str(error))
             return False
         self.unread = None
-        if data is None:
+        if table is None:
             return False
-        self.table = read_table(data)
+        self.table = table
         return True
 
     def problems(self) -> list[DictionaryProblem]:

@@ -1,14 +1,16 @@
 """A small file that both the server and people change."""
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from wyoming_qwen3.core.errors import StorageFailed, TooLarge
 
 from .files import storing, write_file
 
 _FileStamp: TypeAlias = tuple[int, ...]
+_T = TypeVar("_T")
 
 
 class EditedFile:
@@ -23,11 +25,11 @@ class EditedFile:
         self._most_bytes = most_bytes
         self._read: _FileStamp | None = None
 
-    def read(self) -> bytes | None:
-        """Return the content if the file has changed since it was last returned, else None.
+    def read(self, parse: Callable[[bytes], _T]) -> _T | None:
+        """Return what `parse` makes of the content if that has changed since it was last parsed, else None.
 
         A missing file is empty. If its folder is missing, like a share that is not mounted, nothing has changed. Raises
-        StorageFailed if the file can't be read, and TooLarge.
+        StorageFailed if the file can't be read, TooLarge, and what `parse` raises; the next call then reads it again.
         """
         with storing():
             try:
@@ -45,8 +47,9 @@ class EditedFile:
                 stamp, data = _MISSING, b""
         if len(data) > self._most_bytes:
             raise TooLarge(f"The file has more than the allowed {self._most_bytes:,} bytes.")
+        parsed = parse(data)
         self._read = stamp
-        return data
+        return parsed
 
     def write(self, data: bytes) -> None:
         """Replace the content, which the next `read` returns. Raises StorageFailed; the file is not changed then."""

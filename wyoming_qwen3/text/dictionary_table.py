@@ -139,12 +139,12 @@ def table_of(entries: Iterable[Entry]) -> DictionaryTable:
 
 
 def read_table(data: bytes) -> DictionaryTable:
-    """Return the table in a file. Lines that can't be used are among its problems."""
+    """Return the table in a file. Lines that can't be used are among its problems. Raises InvalidRequest if no text."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return DictionaryTable(problems=(LineProblem(line, "It is not UTF-8; save the file as UTF-8."),))
+        raise InvalidRequest(f"Line {line} is not UTF-8; save the file as UTF-8.", param="file") from None
     return _LineReader().read(re.split(r"\r\n|\r|\n", text.rstrip()) if text.strip() else [])
 
 

@@ -139,7 +139,7 @@ async def test_an_import_merges_or_replaces(client: Client) -> None:
     ("data", "message"),
     [
         (b"TV,tee vee\n(,x,,regex\nalone\n", "Line 2: The regular expression is not valid: missing ) at position 1. "),
-        ("Tür,x\n".encode("latin-1"), "Line 1: It is not UTF-8; save the file as UTF-8."),
+        ("Tür,x\n".encode("latin-1"), "Line 1 is not UTF-8; save the file as UTF-8."),
     ],
 )
 async def test_a_file_with_a_wrong_line_imports_nothing(client: Client, data: bytes, message: str) -> None:
