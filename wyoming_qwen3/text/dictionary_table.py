@@ -139,7 +139,10 @@ def table_of(entries: Iterable[Entry]) -> DictionaryTable:
 
 
 def read_table(data: bytes) -> DictionaryTable:
-    """Return the table in a file. Lines that can't be used are among its problems. Raises InvalidRequest if no text."""
+    """Return the table in a file, which must be UTF-8, else InvalidRequest is raised.
+
+    Lines that can't be used are among its problems.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
