@@ -38,6 +38,11 @@ class LiveScript:
         self.unflushed = False
         """Whether text was fed since the last `flush`."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the text so far is no correct SSML, in sentences."""
+        return self._stretches.warnings
+
     def add_text(self, text: str) -> None:
         """Add text, split anywhere."""
         self.unflushed = True

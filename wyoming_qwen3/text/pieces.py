@@ -54,6 +54,11 @@ class Script:
         self.unflushed = False
         """Whether text was fed since the last `flush`."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the text so far is no correct SSML, in sentences."""
+        return self._stretches.warnings
+
     def add_text(self, text: str) -> None:
         """Add text, split anywhere. Raises SpeechError after `end_text`."""
         if self._finished:
@@ -146,6 +151,7 @@ class KnownPieces:
     """Segments that are known already, spoken again as they are; has Script's methods but ignores text."""
 
     unflushed = False
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, segments: Iterable[Segment]) -> None:
         self._segments = deque(segments)
