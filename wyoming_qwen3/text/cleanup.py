@@ -30,8 +30,8 @@ class Cleaner:
 
     A heading, a list item, a table row, and a paragraph before another block end in punctuation: a full stop is added
     if there is none. So does a line of a paragraph that the next one does not continue. Without `markdown` only emoji,
-    control characters and whitespace are cleaned, and no marks are read. What is held back is bounded: markup that does not close within its
-    line, or within a few hundred characters, is text.
+    control characters and whitespace are cleaned, and no marks are read. What is held back is bounded: markup that does
+    not close within its line, or within a few hundred characters, is text.
     """
 
     def __init__(self, *, markdown: bool = True) -> None:

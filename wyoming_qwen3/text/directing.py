@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from .delivery import UNDIRECTED, Delivery
 from .sentences import Sentences, speakable
@@ -48,8 +48,8 @@ class Directions:
             elif direction.adds and self._style_is_new:
                 value = _joined(self._lasting.style, str(value))
             self._style_is_new = value is not None
-        default = getattr(UNDIRECTED, direction.kind)
-        self._lasting = replace(self._lasting, **{direction.kind: default if value is None else value})
+        change: dict[str, Any] = {direction.kind: getattr(UNDIRECTED, direction.kind) if value is None else value}
+        self._lasting = replace(self._lasting, **change)
 
     def override(self, delivery: Delivery) -> None:
         """Speak as `delivery` says from here on, whatever was directed before."""

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import regex
 
 from .delivery import UNDIRECTED, Delivery
-from .markup import Pause
+from .markup import Pause, Retraction
 from .pieces import Segment, SpokenPiece
 from .sentences import speakable
-from .stretches import CleanStretch, Retraction, Stretches
+from .stretches import CleanStretch, Stretches
 
 _SENTENCE = regex.compile(r"(?<=[.!?…؟。！？])(?=\s)|(?<=[。！？])")
 _SPACE = regex.compile(r"\s+")

@@ -14,9 +14,9 @@ from typing import TypeAlias
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 
 from .delivery import UNDIRECTED, Delivery
-from .markup import Pause
+from .markup import Pause, Retraction
 from .sentences import Sentences, clause_end, speakable, split_point
-from .stretches import CleanStretch, Retraction, Stretches
+from .stretches import CleanStretch, Stretches
 
 __all__ = ["KnownPieces", "Pause", "Script", "Segment", "SpokenPiece"]
 

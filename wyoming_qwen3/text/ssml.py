@@ -4,9 +4,9 @@ A tag that directs the voice applies to what is in its element, and what applied
 Elements that can't be followed are dropped and their text is spoken. docs/expressive.md lists what each does; SSML 1.1
 is https://www.w3.org/TR/speech-synthesis11/.
 
-XML parsers end at the first error, and what assistants write has errors: `AT&T`, `a < b`, a closing tag that is missing.
-So tags are read one by one, malformed markup is text, and a warning says so. No entities are defined, so none expand.
-Does NOT know markdown or sentences.
+XML parsers end at the first error, and what assistants write has errors: `AT&T`, `a < b`, a missing closing tag. So
+tags are read one by one, malformed markup is text, and a warning says so. No entities are defined, so none expand. Does
+NOT know markdown or sentences.
 """
 
 import html
@@ -211,7 +211,7 @@ class SsmlReader:
 def _attributes(written: str) -> dict[str, str]:
     """Return the attributes of a tag by their names in lower case."""
     return {
-        found["name"].lower(): html.unescape(found["value"].strip("\"'")).strip()
+        found["name"].lower(): html.unescape(found["double"] or found["single"] or found["bare"] or "").strip()
         for found in _ATTRIBUTE.finditer(written)
     }
 
@@ -221,11 +221,11 @@ _OPENER = regex.compile(r"[\[<&]")
 _MEANT = {"<": "&lt;", "&": "&amp;"}
 
 # As in units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
-_ONE_ATTRIBUTE = (
-    r"""[A-Za-z_][\w:.-]{0,60}+\s{0,9}+=\s{0,9}+(?:"[^"<]{0,300}+"|'[^'<]{0,300}+'|[^\s"'<>/=]{1,100}+)"""
-)
+_ONE_ATTRIBUTE = r"""[A-Za-z_][\w:.-]{0,60}+\s{0,9}+=\s{0,9}+(?:"[^"<]{0,300}+"|'[^'<]{0,300}+'|[^\s"'<>/=]{1,100}+)"""
 _ATTRIBUTES = rf"(?P<attributes>(?:\s{{1,50}}+{_ONE_ATTRIBUTE}){{0,20}}+)\s{{0,50}}+"
-_ATTRIBUTE = regex.compile(r"""(?P<name>[\w:.-]+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"']+)""")
+_ATTRIBUTE = regex.compile(
+    r"""(?P<name>[\w:.-]+)\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"']+))"""
+)
 
 _MARKUP = (
     (regex.compile(MARKS), SsmlReader._hide),

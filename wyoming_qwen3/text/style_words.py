@@ -157,7 +157,7 @@ def named_style(name: str, degree: str = "") -> str:
     word = _WORDS.get(phrase)
     if word is None or phrase in _ADJECTIVES:
         return in_a_voice(f"{degree} {phrase}".strip())
-    return f"{ {'very': 'intensely'}.get(degree, degree)} {word.style}".strip()
+    return f"{ {'very': 'intensely'}.get(degree, degree) } {word.style}".strip()
 
 
 def in_a_voice(adjective: str) -> str:

@@ -18,6 +18,7 @@ CJK_STOPS = "。！？，、；："
 class UnitJoiner:
     """Joins the clean units: with single spaces, and without the space before punctuation that a dropped word left.
 
+    A mark of punctuation right after a pause is dropped, because it ends what was said before it.
     A direction is placed before the next words: after the punctuation and the end of the block that come before them.
     """
 
@@ -28,6 +29,7 @@ class UnitJoiner:
         self._last = ""
         self._gap = ""
         self._hole = False
+        self._paused = False
         self.spoke = False
         """Whether anything was said in this text."""
         self.line_width = 0
@@ -63,7 +65,7 @@ class UnitJoiner:
         """Add what is spoken for a unit, perhaps nothing; `written` is the unit."""
         words = text.split()
         self._hole |= not text.startswith(written[0])
-        if not words:
+        if not words or (self._paused and text in _NOT_AFTER_SPACE):
             return
         if text[0].isspace():
             self.space()
@@ -76,7 +78,7 @@ class UnitJoiner:
             self._waiting.clear()
         self._out.append(said)
         self._last = (self._last + said)[-8:]
-        self._gap, self._hole = "", False
+        self._gap, self._hole, self._paused = "", False, False
         self.spoke = True
         self.line_width += len(said) + 1
         if not said.isascii():
@@ -97,7 +99,7 @@ class UnitJoiner:
         """Add silence; what was said before it and what follows are apart."""
         self._join()
         self._joined.append(pause)
-        self._last, self._gap = "", ""
+        self._last, self._gap, self._paused = "", "", True
 
     def begin_line(self) -> None:
         """Begin to measure a line."""

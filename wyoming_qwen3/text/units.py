@@ -67,8 +67,8 @@ def unit_end(
 ) -> tuple[int, bool]:
     """Return the end of the unit that begins at `start` and is known up to `at`, and True.
 
-    In a row of a table a unit ends before `|`. For `directed` see `inline.mark_at`. If more text could move the end, return how far the unit is known now,
-    and False.
+    In a row of a table a unit ends before `|`. For `directed` see `inline.mark_at`. If more text could move the end,
+    return how far the unit is known now, and False.
     """
     while at < len(text):
         mark = text[at]
