@@ -204,7 +204,8 @@ def test_directs(text: str, expected: Heard, size: int) -> None:
 
 ELSEWHERE = {
     "traurig": "in a sad voice", "triste": "in a sad voice", "грустно": "in a sad voice",
-    "悲しそうに": "in a sad voice", "슬프게": "in a sad voice", "wütend": "in an angry voice", "enfadada": "in an angry voice",
+    "悲しそうに": "in a sad voice", "슬프게": "in a sad voice", "wütend": "in an angry voice",
+    "enfadada": "in an angry voice",
     "arrabbiato": "in an angry voice", "flüsternd": "whispering", "chuchote": "whispering", "sussurrando": "whispering",
     "шёпотом": "whispering", "小声": "whispering", "속삭이며": "whispering", "lacht": "laughing", "rires": "laughing",
     "risas": "laughing", "смеётся": "laughing", "笑い": "laughing", "웃음": "laughing", "seufzt": "sighing",
