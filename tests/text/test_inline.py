@@ -108,6 +108,10 @@ CASES: dict[str, tuple[str, Heard]] = {
             "Four.",
         ],
     ),
+    "degrees": (
+        "[a bit sad] One. [a little sadly] Two. [dramatically] Three.",
+        [styled("in a slightly sad voice"), "One. Two.", styled("in a dramatic voice"), "Three."],
+    ),
     "several words": (
         "[sad, whispering] One. [happy and excited] Two.",
         [styled("in a sad voice, whispering"), "One.", styled("in a happy voice, in an excited voice"), "Two."],
@@ -116,6 +120,7 @@ CASES: dict[str, tuple[str, Heard]] = {
         "[sad][whispers] One. [happy] Two.",
         [styled("in a sad voice, whispering"), "One.", styled("in a happy voice"), "Two."],
     ),
+    "the same word twice": ("[sad][sad] One.", [SAD, "One."]),
     "words that need a voice": (
         "[low voice] One. [low] [high] [dark]",
         [styled("in a low voice"), "One. [low] [high] [dark]"],
@@ -181,6 +186,10 @@ CASES: dict[str, tuple[str, Heard]] = {
     "in a table": ("| [sad] a | b |", [SAD, "a, b."]),
     "CJK": ("你好[悲伤]。再见【笑】，好", ["你好。", SAD, "再见，", styled("in a sad voice, laughing"), "好"]),
     # What is none
+    "phrases that are none": (
+        "[very] [soft music] [fast only] [sad song] [sad, or]",
+        ["[very] [soft music] [fast only] [sad song] [sad, or]"],
+    ),
     "keys": (
         "Press [Enter], [Ctrl+C] or [voice], then [x]. [ ] [1] [a1] [Note]",
         ["Press [Enter], [Ctrl+C] or [voice], then [x]. [a1] [Note]"],

@@ -94,6 +94,7 @@ SAY_AS: dict[str, tuple[str, str]] = {
     "date in words": (said_as("date", "Nov 29, 2026", ' format="mdy"'), "Nov 29, 2026"),
     "date of two parts": (said_as("date", "11/29", ' format="md"'), "11/29"),
     "markup within": ('<say-as interpret-as="digits">1<break time="1s"/>2</say-as>', ""),
+    "closed by another tag": ('<say-as interpret-as="digits">12</sub>', "12"),
     "unknown": (said_as("foo", "bar"), "bar"),
 }
 

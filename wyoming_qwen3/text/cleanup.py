@@ -204,7 +204,7 @@ class Cleaner:
             return None
         self._settled = 0
         unit = text[at:reached]
-        if unit.strip("*_") or text[reached : reached + 1].isspace():
+        if unit.strip("*_") or text[reached : reached + 1].isspace():  # else emphasis around a mark and more
             self._say(unit)
         return reached
 

@@ -57,7 +57,7 @@ class Directions:
 
     def parts(self, text: str) -> Iterator[tuple[str, Delivery]]:
         """Yield the parts of the text that follows, perhaps empty ones, and how each is spoken."""
-        self._style_is_new &= not speakable(text)
+        self._style_is_new = self._style_is_new and not speakable(text)
         if self._passing:
             end = self._sentence_end(text)
             yield text[:end], replace(self._lasting, style=_joined(self._lasting.style, self._passing))
@@ -82,5 +82,12 @@ class Directions:
         return None
 
 
-def _joined(*styles: str | None) -> str:
-    return ", ".join(style for style in styles if style)
+_MAX_STYLE = 300
+"""Length of a style in characters from which on nothing is added to it."""
+
+
+def _joined(style: str | None, added: str) -> str:
+    """Return a style with another one added, unless it is there already."""
+    if not style:
+        return added
+    return style if added in style or len(style) > _MAX_STYLE else f"{style}, {added}"

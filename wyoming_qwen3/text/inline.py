@@ -5,7 +5,7 @@ A mark may be bold or italic as a whole. What is no mark, such as `[Enter]`, `[x
 """
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import regex
 
@@ -17,7 +17,7 @@ from .style_words import StyleWord, read_style_words
 MARK_OPENERS = frozenset("[【<*_")
 """The first characters of marks."""
 
-Meaning = Pause | tuple[Direction, ...]
+Meaning: TypeAlias = Pause | tuple[Direction, ...]
 
 
 class Mark(NamedTuple):
@@ -86,7 +86,7 @@ def _meaning(found: dict[str, str | None], directed: Collection[Directed]) -> Me
         return _styles(read_style_words(sound), sounds_only=True)
     if words := found["words"]:
         return _words(words.strip().lower(), directed, closes=bool(found["slash"]))
-    return Pause(min(break_seconds(found["break"] or ""), MAX_PAUSE))
+    return Pause(break_seconds(found["break"] or ""))
 
 
 def _pause_seconds(time: str) -> float:

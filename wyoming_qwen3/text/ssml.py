@@ -42,7 +42,10 @@ class _Element:
 
 
 class SsmlReader:
-    """Turns SSML into text, pauses and deliveries; `<p>` and `<s>` become empty lines, and so does hidden text."""
+    """Turns SSML, fed in any split, into text, pauses and deliveries.
+
+    `<p>`, `<s>` and hidden text become empty lines; any other whitespace becomes a space.
+    """
 
     def __init__(self) -> None:
         self._held = ""
@@ -232,9 +235,7 @@ _MARKUP = (
     (regex.compile(r"\[\s?(?i:pause)[^\[\]<>&]{0,30}+\]"), SsmlReader._read_mark),
     (regex.compile(BREAK), SsmlReader._read_break),
     (
-        regex.compile(
-            rf"<(?P<tag>(?i:sub|say-as)){_ATTRIBUTES}>(?P<content>[^<]{{0,300}}+)</(?i:sub|say-as)\s{{0,9}}+>"
-        ),
+        regex.compile(rf"<(?P<tag>(?i:sub|say-as)){_ATTRIBUTES}>(?P<content>[^<]{{0,300}}+)</(?i:(?P=tag))\s{{0,9}}+>"),
         SsmlReader._read_whole,
     ),
     (regex.compile(r"<!--(?:[^-]{1,20}+|-(?!->)){0,60}+-->"), SsmlReader._drop),

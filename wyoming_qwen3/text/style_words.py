@@ -44,8 +44,7 @@ _NOUNS = {
     "enthusiasm": "enthusiastic", "excitement": "excited", "fear": "fearful", "frustration": "frustrated",
     "happiness": "happy", "irony": "ironic", "joy": "joyful", "panic": "panicked", "pride": "proud",
     "relief": "relieved", "sadness": "sad", "sarcasm": "sarcastic", "sorrow": "sad", "surprise": "surprised",
-    "warmth": "warm", "worry": "worried", "sceptical": "skeptical", "angrily": "angry",
-    "enthusiastically": "enthusiastic", "ironically": "ironic", "sarcastically": "sarcastic", "dryly": "dry",
+    "warmth": "warm", "worry": "worried", "sceptical": "skeptical",
 }  # fmt: skip
 
 _MANNERS = {
@@ -182,7 +181,7 @@ _WORDS |= {
 _BETWEEN = regex.compile(r"\s?[,，、&]\s?|\s(?:and|then|but)\s")
 _PHRASE = regex.compile(
     r"""(?x)(?:(?:speaking|speaks|said|says|saying|sounding|sounds|talking)\s)?
-    (?:(?:in|with)\s)?(?:an?\s)?(?:(?P<degree>very|really|extremely|so|slightly|somewhat|a\sbit|a\slittle|quite)\s)?
+    (?:(?:in|with)\s)?(?:an?\s(?!bit\b|little\b))?(?:(?P<degree>very|really|extremely|so|slightly|somewhat|a\sbit|a\slittle|quite)\s)?
     (?P<words>.+?)(?P<voice>\s(?:voice|tone|manner|way))?"""
 )
 _DEGREES = {"really": "very", "extremely": "extremely", "so": "very", "a bit": "slightly", "a little": "slightly"}
@@ -205,11 +204,12 @@ def _read_phrase(phrase: str) -> StyleWord | None:
 
 
 def _adjective_of(adverb: str) -> str | None:
-    """Return the adjective of an English adverb: sadly, happily, gently."""
+    """Return the adjective of an English adverb: sadly, happily, gently, dramatically."""
     if not adverb.endswith("ly"):
         return None
     stem = adverb[:-2]
-    return next((mood for mood in (stem, stem[:-1] + "y", stem + "le", adverb) if mood in _ADJECTIVES), None)
+    moods = (stem, stem[:-1] + "y", stem + "le", stem.removesuffix("al"), adverb)
+    return next((mood for mood in moods if mood in _ADJECTIVES), None)
 
 
 def _read_act(phrase: str) -> StyleWord | None:
@@ -222,4 +222,4 @@ def _read_act(phrase: str) -> StyleWord | None:
     return None
 
 
-_ADVERB = regex.compile(r"[a-z]{2,15}ly|hard|loud|again")
+_ADVERB = regex.compile(r"[a-z]{3,15}ly|hard|loud|again")

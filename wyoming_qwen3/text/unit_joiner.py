@@ -120,7 +120,7 @@ class UnitJoiner:
         self._out.clear()
         self._waiting.clear()
         self._joined = [Retraction()]
-        self._last, self._gap, self._hole = "", "", False
+        self._last, self._gap, self._hole, self._paused = "", "", False, False
         self.spoke = False
 
     def end_block(self) -> None:
