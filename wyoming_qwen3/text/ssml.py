@@ -103,7 +103,7 @@ class SsmlReader:
         if end > at:
             self._say(text[at:end])
             return int(end)
-        for pattern, follow in _MARKUP:
+        for pattern, follow in _MARKUP[text[at]]:
             if found := pattern.match(text, pos=at, partial=more):
                 if found.partial:
                     return None
@@ -230,22 +230,27 @@ _ATTRIBUTE = regex.compile(
     r"""(?P<name>[\w:.-]+)\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"']+))"""
 )
 
-_MARKUP = (
-    (regex.compile(MARKS), SsmlReader._hide),
-    (regex.compile(r"\[\s?(?i:pause)[^\[\]<>&]{0,30}+\]"), SsmlReader._read_mark),
-    (regex.compile(BREAK), SsmlReader._read_break),
-    (
-        regex.compile(rf"<(?P<tag>(?i:sub|say-as)){_ATTRIBUTES}>(?P<content>[^<]{{0,300}}+)</(?i:(?P=tag))\s{{0,9}}+>"),
-        SsmlReader._read_whole,
+_HIDDEN = (regex.compile(MARKS), SsmlReader._hide)
+_MARKUP = {
+    "[": (_HIDDEN, (regex.compile(r"\[\s?(?i:pause)[^\[\]<>&]{0,30}+\]"), SsmlReader._read_mark)),
+    "&": ((regex.compile(r"&(?:\#\d{1,7}+|\#[xX][0-9A-Fa-f]{1,6}+|[A-Za-z]\w{1,30}+);"), SsmlReader._read_text),),
+    "<": (
+        _HIDDEN,
+        (regex.compile(BREAK), SsmlReader._read_break),
+        (
+            regex.compile(
+                rf"<(?P<tag>(?i:sub|say-as)){_ATTRIBUTES}>(?P<content>[^<]{{0,300}}+)</(?i:(?P=tag))\s{{0,9}}+>"
+            ),
+            SsmlReader._read_whole,
+        ),
+        (regex.compile(r"<!--(?:[^-]{1,20}+|-(?!->)){0,60}+-->"), SsmlReader._drop),
+        (regex.compile(r"<!\[CDATA\[(?P<cdata>(?:[^\]]{1,50}+|\](?!\]>)){0,60}+)\]\]>"), SsmlReader._read_text),
+        (regex.compile(r"<!\[CDATA\["), SsmlReader._drop),
+        (regex.compile(r"<[?!][A-Za-z][^<>\[]{0,500}+(?:\[[^\]]{0,500}+\]\s{0,9}+)?>"), SsmlReader._drop),
+        (
+            regex.compile(rf"<(?P<closing>/)?(?P<tag>[A-Za-z][\w:.-]{{0,40}}+){_ATTRIBUTES}(?P<empty>/)?>"),
+            SsmlReader._read_tag,
+        ),
     ),
-    (regex.compile(r"<!--(?:[^-]{1,20}+|-(?!->)){0,60}+-->"), SsmlReader._drop),
-    (regex.compile(r"<!\[CDATA\[(?P<cdata>(?:[^\]]{1,50}+|\](?!\]>)){0,60}+)\]\]>"), SsmlReader._read_text),
-    (regex.compile(r"<!\[CDATA\["), SsmlReader._drop),
-    (regex.compile(r"<[?!][A-Za-z][^<>\[]{0,500}+(?:\[[^\]]{0,500}+\]\s{0,9}+)?>"), SsmlReader._drop),
-    (
-        regex.compile(rf"<(?P<closing>/)?(?P<tag>[A-Za-z][\w:.-]{{0,40}}+){_ATTRIBUTES}(?P<empty>/)?>"),
-        SsmlReader._read_tag,
-    ),
-    (regex.compile(r"&(?:\#\d{1,7}+|\#[xX][0-9A-Fa-f]{1,6}+|[A-Za-z]\w{1,30}+);"), SsmlReader._read_text),
-)
-"""What may be markup, and how it is read; the first that matches decides."""
+}
+"""What may be markup, by its first character, and how it is read; the first that matches decides."""
