@@ -41,6 +41,11 @@ class SegmentFeed:
         """All segments that were returned; None if they are single words."""
         return None if isinstance(self._script, LiveScript) else self._said
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What of the text so far is no correct SSML, in sentences."""
+        return self._script.warnings
+
     def add_text(self, text: str) -> None:
         """Add text, split anywhere."""
         self._incoming.add(text)

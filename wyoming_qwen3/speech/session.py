@@ -389,7 +389,7 @@ class SpeechSession:
             backend, self._place = await held.enter_async_context(engage(self._requests.find(piece)))
         self.report.model = backend.model
         self._requests.standby = backend.model == "standby"
-        self._warn((*self._requests.warnings, *backend.warnings))
+        self._warn((*self._segments.warnings, *self._requests.warnings, *backend.warnings))
         return backend
 
     async def _speak_pieces(
@@ -468,7 +468,7 @@ class SpeechSession:
         backend = await self._synthesizer.backends.adapt(engaged.backend, request)
         if backend is None:
             return None
-        self._warn((*self._requests.warnings, *backend.warnings))
+        self._warn((*self._segments.warnings, *self._requests.warnings, *backend.warnings))
         engaged.adapt(segment, backend)
         return await self._segments.take()
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from wyoming_qwen3.core.effects import Effect
-from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
 from wyoming_qwen3.core.foreign_voices import find_foreign
 from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED, SpeechRequest
-from wyoming_qwen3.core.speakers import find_language
+from wyoming_qwen3.core.speakers import find_language, quoted
 from wyoming_qwen3.text.delivery import Delivery
 
 from .resolver import ResolvedVoice, VoiceNames, VoiceResolver
@@ -33,6 +33,8 @@ def directed(
             part = _find_voice(delivery.voice, request, delivery.language, resolver)
             request = _with_voice(request, part)
             warnings += [part.warning] if part.warning else []
+        except VoiceNotFound:
+            warnings.append(f"The text asks for the voice {quoted(delivery.voice)}, which does not exist.")
         except InvalidRequest as error:
             warnings.append(f"A voice in the text was ignored. {error}")
     if delivery.style:
