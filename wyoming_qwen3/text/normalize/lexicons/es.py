@@ -1,0 +1,65 @@
+"""Spanish."""
+
+from ..lexicon import Lexicon
+
+LEXICON = Lexicon(
+    code="es",
+    groups_by_space=True,
+    digits="cero uno dos tres cuatro cinco seis siete ocho nueve",
+    point="coma",
+    dot="punto",
+    minus="menos",
+    plus="más",
+    to="a",
+    ratio="a",
+    slash="sobre",
+    by="por",
+    number="número",
+    section="párrafo",
+    cents="{major} con {number}",
+    signs={
+        "=": "igual a", "≠": "distinto de", "≈": "aproximadamente", "≤": "como máximo", "≥": "como mínimo",
+        "<": "menor que", ">": "mayor que", "~": "unos", "±": "más o menos", "×": "por", "÷": "dividido entre",
+        "&": "y", "√": "raíz cuadrada de", "∞": "infinito", "²": "al cuadrado", "³": "al cubo",
+    },
+    fractions={"2": "medio|medios", "3": "tercio|tercios", "4": "cuarto|cuartos", "16": "dieciseisavo|dieciseisavos",
+               "32": "treintaidosavo|treintaidosavos", "64": "sesentaicuatroavo|sesentaicuatroavos"},
+    mixed="{0} y {1}",
+    money={
+        "USD": "dólar|dólares", "EUR": "euro|euros", "GBP": "libra|libras", "JPY": "yen|yenes", "CNY": "yuan|yuanes",
+        "RUB": "rublo|rublos", "KRW": "won|wones", "INR": "rupia|rupias", "BRL": "real|reales", "CHF": "franco|francos",
+        "SEK": "corona|coronas", "¢": "centavo|centavos",
+    },
+    minor={"USD": "centavo|centavos", "EUR": "céntimo|céntimos", "GBP": "penique|peniques", "MXN": "centavo|centavos"},
+    magnitudes={"M": "millón|millones", "mill.": "millón|millones", "millón": "millón", "millones": "millones",
+                "mil": "mil"},
+    of="de",
+    units={
+        "Wh": "{0} vatio hora|{0} vatios hora", "VA": "{0} voltiamperio|{0} voltiamperios", "var": "{0} var|{0} vares",
+        "varh": "{0} var hora|{0} vares hora", "Ah": "{0} amperio hora|{0} amperios hora",
+        "dB": "{0} decibelio|{0} decibelios", "rpm": "{0} revolución por minuto|{0} revoluciones por minuto",
+        "bpm": "{0} latido por minuto|{0} latidos por minuto",
+        "inH₂O": "{0} pulgada de agua|{0} pulgadas de agua",
+    },
+    symbols={"seg": "s", "hrs": "h", "hs": "h", "r. p. m.": "rpm", "kmh": "km/h", "mins": "min"},
+    per={"kWh": "{0} por kilovatio hora"},
+    abbreviations={
+        "p. ej.": "por ejemplo", "p.ej.": "por ejemplo", "etc.": "etcétera", "aprox.": "aproximadamente",
+        "EE. UU.": "Estados Unidos", "EE.UU.": "Estados Unidos", "Ud.": "usted", "Uds.": "ustedes", "tel.": "teléfono",
+        "Tel.": "teléfono", "máx.": "máximo", "mín.": "mínimo", "avda.": "avenida", "Avda.": "avenida",
+        "a. C.": "antes de Cristo", "d. C.": "después de Cristo",
+    },
+    before_names={
+        "Sr.": "señor", "Sra.": "señora", "Srta.": "señorita", "Sres.": "señores", "Dr.": "doctor", "Dra.": "doctora",
+        "D.": "don", "Dña.": "doña", "Prof.": "profesor", "Profa.": "profesora", "Sto.": "santo", "Sta.": "santa",
+    },
+    before_numbers={
+        "n.º": "número", "N.º": "número", "nº": "número", "Nº": "número", "n°": "número", "N°": "número",
+        "núm.": "número", "Núm.": "número", "pág.": "página", "págs.": "páginas", "p.": "página", "art.": "artículo",
+        "cap.": "capítulo", "vol.": "volumen", "No.": "número",
+    },
+    codes="código clave pin contraseña extensión",
+    copulas="es de acceso",
+    months={"sep": 9, "set": 9, "setiembre": 9},
+    feminine=frozenset("vez veces luz luces libra noche noches llave llaves clase clases tarde tardes".split()),
+)  # fmt: skip

@@ -1,0 +1,83 @@
+"""What is said for signs and abbreviations.
+
+As in `sayings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
+if the match is not what it looks like.
+"""
+
+import re
+from typing import TypeAlias
+
+from .agreement import number_text
+from .lexicon import Lexicon
+from .money import currency_name
+from .numerals import read_number
+from .units import noun_of
+
+Match: TypeAlias = re.Match[str]
+
+
+def before_number(found: Match, words: Lexicon, _: bool) -> str | None:
+    """An abbreviation before a number, such as "Nr."."""
+    return words.before_numbers[found["word"]] + words.space
+
+
+def before_name(found: Match, words: Lexicon, _: bool) -> str | None:
+    """An abbreviation before a name, such as "Dr."."""
+    return words.before_names[found["word"]]
+
+
+def abbreviation(found: Match, words: Lexicon, _: bool) -> str | None:
+    """Any other abbreviation; its dot stays if it ends a sentence too."""
+    word = found["word"]
+    ends = word[-1] == "." and re.match(r"\s*$|\s+[\"“„«]?[A-ZÀ-ÞА-Я]|\n", found.string[found.end() :])
+    keeps = ends and not (found.string[found.end() :].strip() and words.code == "de" and word in _BEFORE_NOUNS)
+    return words.abbreviations[word] + ("." if keeps else "")
+
+
+_BEFORE_NOUNS = frozenset("z. B.|z.B.|bzw.|ca.|inkl.|zzgl.|exkl.|evtl.|ggf.|bspw.|vgl.|max.|mind.|d. h.|d.h.|u. a.|u.a."
+                          "|v. a.|v.a.|sog.|bzgl.|i. d. R.|i.d.R.|Tel.".split("|"))  # fmt: skip
+
+
+def numbered(found: Match, words: Lexicon, in_words: bool) -> str | None:
+    """A number after a sign such as "#"."""
+    number = read_number(found["number"], words)
+    if number is None:
+        return None
+    pattern = words.section if found["sign"][0] == "§" else words.number
+    said = number_text(words, number, "", in_words=in_words)
+    return pattern.format(said) if "{0}" in pattern else f"{pattern}{words.space}{said}"
+
+
+def lone_unit(found: Match, words: Lexicon, _: bool) -> str | None:
+    """A sign of a unit without a number."""
+    return noun_of(words.code, found["unit"])
+
+
+def lone_currency(found: Match, words: Lexicon, _: bool) -> str | None:
+    """The sign of a currency without an amount."""
+    return currency_name(words.code, found["currency"])
+
+
+def power(found: Match, words: Lexicon, _: bool) -> str | None:
+    """A square or cube after a letter, number or bracket."""
+    if not re.search(r"[\w)\]]$", found.string[: found.start()]):
+        return None
+    word = words.signs[found["sign"]]
+    return word if word[0] == "の" or word[0] == "的" else words.space + word
+
+
+def sign(found: Match, words: Lexicon, _: bool) -> str | None:
+    """A sign between words, letters or numbers."""
+    mark = {"<=": "≤", ">=": "≥"}.get(found["sign"], found["sign"])
+    before, after = found.string[: found.start()], found.string[found.end() :]
+    spaced = before[-1:].isspace() and after[:1].isspace()
+    between = re.search(r"[\w)%°²³]\s?$", before) and re.match(r"\s?[\w(√∞+\-−]", after)
+    digits = re.search(r"[\d)]$", before) and re.match(r"[\d(]", after)
+    if mark in "&<>" and not (spaced and between):
+        return None
+    if mark in "+=" and not (between and (spaced or digits or (mark == "=" and len(before.split()[-1]) < 3))):
+        return None
+    if mark == "√" and not re.match(r"\s?[\w(]", after):
+        return None
+    word = words.plus if mark == "+" else words.signs[mark].replace("{0}", "").strip()
+    return word + " " if mark == "√" and words.space and not after[:1].isspace() else word
