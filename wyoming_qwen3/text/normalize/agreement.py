@@ -33,6 +33,25 @@ def number_text(words: Lexicon, number: Numeral, noun: str, *, in_words: bool, g
     return count(words.code, number, noun)
 
 
+def is_noun(word: str) -> bool:
+    """Return whether a word after a number may be a noun, in a Romance language."""
+    return word.lower() not in _NO_NOUNS
+
+
+def is_feminine(code: str, noun: str) -> bool:
+    """Return whether a noun of a Romance language is feminine, as far as is known."""
+    if code == "it":
+        return noun[-1:] in ("a", "e") or noun in lexicon("it").feminine
+    return _is_feminine(noun, lexicon(code)) if code == "fr" else _ends_feminine(noun, lexicon(code))
+
+
+def is_native_korean(words: Lexicon, number: Numeral, noun: str) -> bool:
+    """Return whether a number before a noun is a native Korean numeral, which a space follows."""
+    if words.code != "ko" or not noun or not number.is_whole or noun.startswith("월"):
+        return False
+    return _korean(int(number.whole[:LONGEST_NUMBER]), noun, words) != ""
+
+
 def _is_feminine(noun: str, words: Lexicon) -> bool:
     return noun in words.feminine or noun.lower() in words.feminine
 
@@ -68,7 +87,7 @@ def _spanish(number: int, noun: str, words: Lexicon) -> str:
 
 _NO_NOUNS = frozenset(
     """y o de del a en con por para hacia hasta contra ya la las una es son que al más menos e ou no na nas da das do em
-    é são mais uma para à às""".split()
+    é são mais uma para à às et est ou pour avec dans sur che della dei delle con son""".split()
 )
 
 

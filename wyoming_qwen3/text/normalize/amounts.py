@@ -5,12 +5,13 @@ if the match is not what it looks like.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from . import dates, ordinals
-from .agreement import number_text
+from .agreement import is_feminine, is_native_korean, is_noun, number_text
 from .lexicon import Lexicon
+from .marks import final_dot
 from .money import cents, currency_signs, magnitude_pattern, money_pattern
 from .numerals import SPACES, Numeral, cardinal, category, digits_of, read_number
 from .units import TEMPERATURES, noun_after, scaled, unit_pattern, unit_symbols
@@ -19,6 +20,10 @@ Match: TypeAlias = re.Match[str]
 
 CODE_DIGITS = 7
 """Number of digits without groups from which a number without a unit is read digit by digit."""
+
+
+_GENITIVE = ("≤", "≥", "<", ">", "<=", ">=")
+"""Signs that are read in Russian as words that need the genitive."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,9 @@ class Amount:
     compare: str = ""
     """A sign such as "<"."""
 
+    start: str = ""
+    """What is said before a range."""
+
     @property
     def last(self) -> Numeral:
         """The number with which the noun agrees."""
@@ -42,7 +50,7 @@ class Amount:
 
     @property
     def _is_genitive(self) -> bool:
-        return self.words.code == "ru" and (bool(self.before) or len(self.numbers) == 2)
+        return self.words.code == "ru" and (bool(self.before) or len(self.numbers) == 2 or self.compare in _GENITIVE)
 
     def plural(self, number: Numeral | None = None) -> str:
         """Return the plural category of the noun."""
@@ -62,15 +70,15 @@ class Amount:
             parts.append(f"{name}{words.space}{text}" if name else text)
         if words.code == "ko" and not self.in_words:
             pattern = pattern.replace("{0} ", "{0}")
-        return self.around(pattern.replace("{0}", self._range(parts)))
+        said = pattern.replace("{0}", self._range(parts)).strip()
+        return self.around(re.sub(r"\buna (?=[aeiou])", "un’", said) if words.code == "it" else said)
 
     def _range(self, parts: list[str]) -> str:
         if len(parts) == 1:
             return parts[0]
-        words = self.words
-        link = f"{words.to} " if words.code == "ko" else f"{words.space}{words.to}{words.space}"
-        start = "от " if words.code == "ru" and not self.before else ""
-        return start + link.join(parts)
+        if self.words.code == "ru":
+            return f"{'от ' * (not self.before)}{parts[0]} до {parts[1]}"
+        return self.start + self.words.link.join(parts)
 
     def around(self, said: str) -> str:
         """Add what is before the number."""
@@ -93,7 +101,13 @@ def _read(found: Match, words: Lexicon, in_words: bool) -> Amount | None:
             signs.append(sign or "")
     if len(numbers) == 2 and not signs[1] and not signs[0] and not _is_range(*numbers):
         return None
-    return Amount(words, tuple(numbers), tuple(signs), in_words, groups.get("case") or "", groups.get("compare") or "")
+    start = f"{words.start} " if words.start and not _after_preposition(found, words) else ""
+    before, compare = groups.get("case") or "", groups.get("compare") or ""
+    return Amount(words, tuple(numbers), tuple(signs), in_words, before, compare, start)
+
+
+def _after_preposition(found: Match, words: Lexicon) -> bool:
+    return found.string[: found.start()].rstrip().rpartition(" ")[2].lower() in words.prepositions.split()
 
 
 def _is_range(first: Numeral, second: Numeral) -> bool:
@@ -102,7 +116,7 @@ def _is_range(first: Numeral, second: Numeral) -> bool:
 
 def _link(found: Match, words: Lexicon) -> str:
     """Return what is said for a dash before another amount."""
-    return f"{words.space}{words.to}{words.space}" if found.groupdict().get("then") else ""
+    return words.link if found.groupdict().get("then") else ""
 
 
 # With units and currencies
@@ -111,7 +125,9 @@ def _link(found: Match, words: Lexicon) -> str:
 def measure(found: Match, words: Lexicon, in_words: bool) -> str | None:
     """A number, or a range, with a unit."""
     amount = _read(found, words, in_words)
-    return None if amount is None else _measured(amount, found["unit"]) + _link(found, words)
+    if amount is None:
+        return None
+    return _measured(amount, found["unit"]) + (_link(found, words) or final_dot(found, found["unit"]))
 
 
 def _measured(amount: Amount, unit: str) -> str:
@@ -119,7 +135,7 @@ def _measured(amount: Amount, unit: str) -> str:
     symbol, places = scaled(unit_symbols(words.code).get(unit, unit))
     if places:
         numbers = tuple(number.shifted(places) for number in amount.numbers)
-        amount = Amount(words, numbers, amount.signs, amount.in_words, amount.before, amount.compare)
+        amount = replace(amount, numbers=numbers)
     minus = words.below_zero if symbol in TEMPERATURES else ""
     return amount.said(unit_pattern(words.code, symbol, amount.plural()), minus=minus)
 
@@ -134,13 +150,13 @@ def price(found: Match, words: Lexicon, in_words: bool) -> str | None:
     if not (magnitude or per) and len(amount.numbers) == 1:
         if with_cents := cents(words, amount.last, currency, in_words=in_words):
             number, pattern = with_cents
-            amount = Amount(words, (number,), amount.signs, in_words, "", amount.compare)
-            return amount.said(pattern) + _link(found, words)
+            said = replace(amount, numbers=(number,), before="").said(pattern)
+            return said + (_link(found, words) or final_dot(found, found["currency"]))
     if not per:
         numbers = tuple(_without_zeros(number) for number in amount.numbers)
-        amount = Amount(words, numbers, amount.signs, in_words, amount.before, amount.compare)
+        amount = replace(amount, numbers=numbers)
     pattern = money_pattern(words, amount.last, currency, magnitude, per, plural=amount.plural())
-    return amount.said(pattern) + _link(found, words)
+    return amount.said(pattern) + (_link(found, words) or final_dot(found, found["per"] or found["currency"]))
 
 
 def _without_zeros(number: Numeral) -> Numeral:
@@ -180,7 +196,14 @@ def vulgar_fraction(found: Match, words: Lexicon, in_words: bool) -> str | None:
         number = Numeral(whole or "0", "5" if below == 2 else "25" if above == 1 else "75")
         compare = found["compare"] or ""
         return _measured(Amount(words, (number,), (found["sign"] or "",), in_words, "", compare), unit)
+    noun = found["noun"] or ""
+    if noun and whole and below == 2 and is_noun(noun):
+        number = Numeral(whole)
+        half = words.half.split("|")[is_feminine(words.code, noun)]
+        return _with_sign(found, words, f"{number_text(words, number, noun, in_words=True)} {noun} {half}")
     said = ordinals.mixed(words, whole, above, below) if whole else ordinals.fraction(words, above, below)
+    if noun:
+        said += found.string[found.start("noun") - 1] + noun
     if unit:
         said = unit_pattern(words.code, unit, category(Numeral("1"), words.code)).replace("{0}", said)
     return _with_sign(found, words, said)
@@ -206,7 +229,7 @@ def number_range(found: Match, words: Lexicon, in_words: bool) -> str | None:
     if in_words and words.code in ("en", "de") and all(dates.is_year(text) for text in texts):
         said = f" {words.to} ".join(dates.year(words, text) for text in texts)
         return amount.around(said)
-    return amount.said("{0}" + _next_noun(found))[: -len(_next_noun(found)) or None]
+    return _before_noun(amount, found, _next_noun(found))
 
 
 def plain(found: Match, words: Lexicon, in_words: bool) -> str | None:
@@ -218,11 +241,19 @@ def plain(found: Match, words: Lexicon, in_words: bool) -> str | None:
         return (found.groupdict().get("case") or "") + digits_of(digits, words)
     if amount is None or not (in_words or marked):
         return None
-    noun = _next_noun(found)
+    noun = "" if found.string[: found.start()].endswith("제") else _next_noun(found)
     if in_words and words.code in ("en", "de") and dates.is_year(digits) and not marked:
         return dates.year(words, digits)
+    return _before_noun(amount, found, noun)
+
+
+def _before_noun(amount: Amount, found: Match, noun: str) -> str:
+    """Return an amount as it is said before a noun that follows the match."""
+    words = amount.words
     said = amount.said("{0}" + words.space + noun)
-    return said[: len(said) - len(noun)].rstrip()
+    said = said[: len(said) - len(noun)].rstrip()
+    needs_space = amount.in_words and is_native_korean(words, amount.last, noun)
+    return said + " " if needs_space and not found.string[found.end() :].startswith(" ") else said
 
 
 _NEXT_NOUN = re.compile(rf"[ {SPACES}]?([^\W\d_]+(?:-[^\W\d_]+)?)")

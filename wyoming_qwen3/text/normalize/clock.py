@@ -58,7 +58,7 @@ def _french(words: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> 
 def _spanish(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
     said = spell("es", hour, "cardinal-feminine")
     if not minute:
-        return f"{said} en punto" if 0 < hour <= 12 else f"{said} horas"
+        return said if 0 < hour <= 12 else f"{said} horas"
     return f"{said} cero {spell('es', minute)}" if minute < 10 else f"{said} {spell('es', minute)}"
 
 
@@ -79,6 +79,15 @@ def _russian(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str
     if hour in (1, 21):
         return f"{said} час"
     return f"{said} часа" if hour in (2, 3, 4, 22, 23, 24) else f"{said} часов"
+
+
+def russian_genitive(hour: int, minute: int) -> str:
+    """Return a Russian time after a preposition such as "до"."""
+    said = spell("ru", hour, "cardinal-masculine-genitive")
+    if not minute:
+        return f"{said} часа" if hour in (1, 21) else f"{said} часов"
+    zero = "ноля " if minute < 10 else ""
+    return f"{said} {zero}{spell('ru', minute, 'cardinal-feminine-genitive')}"
 
 
 def _japanese(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:

@@ -38,7 +38,7 @@ def year(words: Lexicon, number: str) -> str:
 
 def is_year(digits: str) -> bool:
     """Return whether a number is read as a year where nothing else says what it is."""
-    return len(digits) == 4 and 1100 <= int(digits) <= 2099
+    return len(digits) == 4 and digits.isdigit() and 1100 <= int(digits) <= 2099
 
 
 def is_date(day: int, month: int) -> bool:

@@ -1,7 +1,7 @@
 """What is recognised in a language: the expressions that begin with a digit, a sign or certain words."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -38,6 +38,9 @@ class Grammar:
     starts: frozenset[str]
     """All beginnings of words that may begin or continue an expression."""
 
+    begun: frozenset[str]
+    """All beginnings of words before a number."""
+
     leads: re.Pattern[str]
     """Matches words at the end of a text that belong to the number that follows."""
 
@@ -48,7 +51,8 @@ def grammar(code: str) -> Grammar:
     words = lexicon(code)
     rules = [(re.compile(pattern), say) for pattern, say in _rules(words)]
     leads = sorted({*_lead_words(words), *words.before_numbers}, key=len, reverse=True)
-    lead = "|".join(map(re.escape, leads))
+    lead = "|".join(map(re.escape, [*leads, *words.prepositions.split()]))
+    copulas = "|".join(map(re.escape, words.copulas.split()))
     begin = _begin(words)
     vocabulary = {
         *leads, *words.abbreviations, *words.before_names, *words.magnitudes, *month_names(words), *unit_symbols(code),
@@ -57,9 +61,14 @@ def grammar(code: str) -> Grammar:
     return Grammar(
         re.compile(rf"\d|[{_VULGAR}]|{_signs(words)}|{begin}(?:{_word_triggers(words)})"),
         tuple(rules),
-        frozenset(word[:end].lower() for word in vocabulary for end in range(1, len(word) + 1)),
-        re.compile(rf"{begin}(?:{lead}){S}*[:：]?{S}*$", re.IGNORECASE),
+        _beginnings([*vocabulary, *" ".join(vocabulary).split()]),
+        _beginnings(leads),
+        re.compile(rf"{begin}(?:{lead})(?:{S}?(?:{copulas}))*{S}*[:：]?{S}*$", re.IGNORECASE),
     )
+
+
+def _beginnings(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word[:end].lower() for word in words for end in range(1, len(word) + 1))
 
 
 _TAILS = {
@@ -71,8 +80,7 @@ _TAILS = {
 
 _LEADS = {
     "de": "am vom zum bis ab seit dem den der die das des im beim zur jeder jede jedes jeden ins ans",
-    "en": "the in since",
-    "ru": "от до около более менее больше меньше свыше после без сегодня завтра вчера",
+    "ru": "от до около более менее больше меньше свыше после без с сегодня завтра вчера",
     "it": "ore alle dalle le",
 }
 """Words that decide in which form the number after them is read."""
@@ -92,7 +100,7 @@ def _word_triggers(words: Lexicon) -> str:
     months = "|".join(map(re.escape, sorted(month_names(words), key=len, reverse=True)))
     names = sorted({*words.abbreviations, *words.before_names, *words.before_numbers}, key=len, reverse=True)
     leads = "|".join(map(re.escape, sorted(_lead_words(words), key=len, reverse=True)))
-    each = ["|".join(map(re.escape, names)) or "(?!)", rf"(?:{leads or '(?!)'})(?={S}*[:：]?{S}*[^.\n]{{0,24}}\d)"]
+    each = ["|".join(map(re.escape, names)) or "(?!)", rf"(?i:{leads or '(?!)'})(?={S}*[:：]?{S}*[^.\n]{{0,24}}\d)"]
     if words.code == "en":
         each.append(rf"(?i:{months})(?=\.?{S}\d)")
     return "|".join(each)
@@ -109,12 +117,11 @@ def _signs(words: Lexicon) -> str:
 
 
 _CLOCK_END = r"(?![:\d]|\.\d)"
-_MARKER = r"(?P<marker>[ap]\.?{S}?m(?:\.(?!\s*$|\s+[A-Z\"”]))?)(?![{L}])".replace("{S}", S).replace("{L}", _LATIN)
+_MARKER = r"(?P<marker>[ap]\.?{S}?m(?:\.(?!\s*$|\s+(?-i:[A-Z\"”])))?)(?![{L}])".replace("{S}", S).replace("{L}", _LATIN)
 _CLOCK = (
     rf"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d+)?)?{_CLOCK_END}"
     rf"(?:{S}?(?i:{_MARKER}))?"
 )
-_THEN = rf"(?P<then>{S}?[–—]{S}?|-)?"
 
 
 def _rules(words: Lexicon) -> list[tuple[str, Say]]:
@@ -122,6 +129,14 @@ def _rules(words: Lexicon) -> list[tuple[str, Say]]:
         *_code_rules(words), *_date_rules(words), *_clock_rules(words), *_ordinal_rules(words), *_amount_rules(words),
         *_sign_rules(words),
     ]  # fmt: skip
+
+
+_TELEPHONES = {
+    "es": (r"(?P<digits>[6789]\d{1,2}(?: \d{2,3}){3})(?!\d)", r"(?P<digits>[6789]\d\d \d{3} \d{3})(?!\d)"),
+    "pt": (r"(?P<digits>\d{4,5}-\d{4})(?!\d)",),
+    "zh": (r"(?P<digits>1[3-9]\d{9})(?!\d)",),
+}
+"""Further shapes of telephone numbers."""
 
 
 def _code_rules(words: Lexicon) -> list[tuple[str, Say]]:
@@ -136,6 +151,7 @@ def _code_rules(words: Lexicon) -> list[tuple[str, Say]]:
         (rf"(?P<digits>(?:[18][- ])?\(?\d{{3}}\)?[-. ]\d{{3}}[-. ]\d{{2}}-?\d{{2}})(?!\d|{S}?[%€$°])", sayings.telephone),
         (rf"(?P<digits>0\d{{1,5}}(?:[ {SPACES}/-]\d{{2,8}}){{1,5}})(?![\d:,.-]\d|\d)", sayings.telephone),
         (r"(?P<digits>0\d(?:\.\d\d){4})(?!\d)", sayings.telephone),
+        *[(pattern, sayings.telephone) for pattern in _TELEPHONES.get(words.code, ())],
         (r"(?P<digits>\d{2,4}-\d{3,4}-\d{4}|[2-9]\d{2}-\d{4})(?!\d|-)", sayings.telephone),
     ]
 
@@ -145,14 +161,14 @@ def _date_rules(words: Lexicon) -> list[tuple[str, Say]]:
     month = rf"(?i:(?P<month>{months}))(?![{_LATIN}])\.?"
     leads = _LEADS.get(words.code, "").replace(" ", "|")
     weekday = rf"(?:{S}[A-Z][a-zä]+(?:tag|woch|abend),?)?" if words.code == "de" else ""
-    lead = rf"(?P<lead>(?i:{leads}){weekday}{S})?" if words.code in ("de", "ru", "en") else ""
+    lead = rf"(?P<lead>(?i:{leads}){weekday}{S})?" if words.code in ("de", "ru") else ""
     of = {"es": rf"(?:{S}de)?", "pt": rf"(?:{S}de)?", "en": rf"(?:{S}of)?"}.get(words.code, "")
     mark = {"de": r"\.", "en": "(?:st|nd|rd|th)?", "fr": "(?:er)?", "pt": "(?:[º°]|\\.º)?", "it": "[º°]?"}.get(words.code, "")
     years = rf"(?:,?{of.replace('de', 'del?')}{S}(?P<year>\d{{4}})(?![\d.,:]\d|\d))?"
     tail = rf"(?P<tail>{S}(?:г\.|года|год))?" if words.code == "ru" else ""
     years = years.replace(")?", f"{tail})?", 1) if False else years
     rules: list[tuple[str, Say]] = [
-        (r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d+)?)?"
+        (lead + r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d+)?)?"
          rf"(?:Z|[+-]\d\d:?\d\d)?)?(?![\d-])", sayings.iso_date),
         (rf"{lead}(?P<day>\d{{1,2}})\.{S}?(?P<month>\d{{1,2}})\.{S}?(?P<year>\d{{4}}|\d\d)(?!\d|[.,:]\d){tail}", sayings.day_first_date),
         (rf"(?P<first>\d{{1,2}})/(?P<other>\d{{1,2}})/(?P<year>\d{{4}}|\d\d)(?!\d|[/.,:]\d)", sayings.slashed_date),
@@ -181,7 +197,7 @@ def _clock_rules(words: Lexicon) -> list[tuple[str, Say]]:
     hour, minute = r"(?P<hour>[01]?\d|2[0-4])", r"(?P<minute>[0-5]\d)"
     noun = {"de": rf"(?:{S}?Uhr)?", "es": rf"(?:{S}?(?:h|hrs?|horas)\.?(?![{_LATIN}]))?", "pt": rf"(?:{S}?(?:h|hrs|horas)(?![{_LATIN}]))?",
             "fr": rf"(?:{S}?(?:h|heures)(?![{_LATIN}]))?"}.get(words.code, "")
-    then = r"(?P<then>" + S + r"?[–—-]" + S + r"?(?=\d{1,2}[:.hH]\d\d|\d{1,2} Uhr))?"
+    then = r"(?P<then>" + S + r"?[–—〜~～-]" + S + r"?(?=\d{1,2}[:.hH]\d\d|\d{1,2} Uhr))?"
     rules: list[tuple[str, Say]] = [
         (r"(?P<parts>\d+(?:\.\d+){2,})(?!\d|\.\d)", sayings.dotted),
         (rf"{_CLOCK}{noun}{then}", sayings.time),
@@ -195,6 +211,8 @@ def _clock_rules(words: Lexicon) -> list[tuple[str, Say]]:
         rules.append((rf"(?P<lead>(?i:ore|alle|dalle|le){S}){hour}[.:]{minute}(?!\d|[.,]\d){then}", sayings.time))
     if words.code == "en":
         rules.append((rf"(?P<hour>1[0-2]|0?[1-9]){S}?(?i:{_MARKER})", sayings.time))
+    if words.code == "ru":
+        rules.insert(1, (rf"(?P<lead>(?i:с|до|после|от|около){S}){_CLOCK}{then}", sayings.time))
     if words.code == "ko":
         rules.append((rf"(?P<lead>오전|오후){S}?{_CLOCK}", sayings.time))
     return rules
@@ -231,18 +249,19 @@ def _amount_rules(words: Lexicon) -> list[tuple[str, Say]]:
     dash = rf"(?:(?:-|{S}?[–—〜~～]{S}?)(?P<bsign>[-−])?(?P<b>{number.replace('_s', '_t')})(?![\d]|[.:/]\d))?"
     first = rf"(?P<a>{number.replace('_s', '_r')})"
     head = rf"{case}{compare}{sign}"
-    then = rf"(?P<then>{S}?[–—]{S}?(?=[-−]?\d))?"
+    noun = rf"(?:{S}(?P<noun>[^\W\d_]{{3,}}))?" if words.half else "(?P<noun>(?!))?"
+    then = rf"(?P<then>(?:{S}?[–—〜~～]{S}?|-)(?=[-−]?\d))?"
     return [
         (rf"{head}(?P<currency>{currency}){S}?(?P<sign2>[-−–])?{first}{dash}(?:{S}?(?P<magnitude>{magnitudes}))?{below}(?!\d)", amounts.price),
         (rf"{head}{first}{dash}(?:{S}?(?P<magnitude>{magnitudes}))?{S}?(?P<currency>{currency}){below}{then}", amounts.price),
-        (rf"{head}(?P<whole>\d+)?{S}?(?P<vulgar>[{_VULGAR}])(?:{S}?(?P<unit>{unit}))?", amounts.vulgar_fraction),
+        (rf"{head}(?P<whole>\d+)?{S}?(?P<vulgar>[{_VULGAR}])(?:{S}?(?P<unit>{unit}))?{noun}", amounts.vulgar_fraction),
         (rf"{head}{first}{dash}(?:{S}|-(?=[^\W\d]))?(?P<unit>{unit}){then}", amounts.measure),
         (rf"{head}{first}{S}(?P<magnitude>{magnitudes})(?!{LETTER})", amounts.millions),
         (rf"{head}(?:(?P<whole>\d{{1,3}}){S})?(?P<above>\d{{1,3}})[/⁄](?P<below>\d{{1,3}})(?![\d/]|[.,]\d)", amounts.slashed),
         (rf"(?P<a>\d{{1,5}})(?P<times>{S}?[x×]{S}?)(?P<b>\d{{1,5}})(?P<rest>(?:{S}?[x×]{S}?\d{{1,5}})*)(?![{_LATIN}\d]|[.,]\d)", amounts.dimensions),
         (rf"(?P<a>\d{{1,3}}):(?P<b>\d{{1,3}})(?![:\d]|[.,]\d)", amounts.ratio),
-        (rf"{head}{first}(?:-|{S}?[–—〜～]{S}?)(?P<bsign>[-−])?(?P<b>{number.replace('_s', '_t')})(?![\d-]|[.:/]\d)", amounts.number_range),
-        (rf"{head}{first}", amounts.plain),
+        (rf"{head}{first}(?:-|{S}?[–—〜~～]{S}?)(?P<bsign>[-−])?(?P<b>{number.replace('_s', '_t')})(?![\d-]|[.:/]\d)", amounts.number_range),
+        (rf"{head}{first}(?!:\d)", amounts.plain),
     ]
 
 

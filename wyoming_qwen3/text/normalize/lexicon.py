@@ -75,6 +75,19 @@ class Lexicon:
     """A whole number {0} with a fraction {1}; `mixed_half` if the fraction is 1/2."""
 
     mixed_half: str = ""
+    half: str = ""
+    """What follows a whole number and its noun for a half, as "masculine|feminine"."""
+
+    start: str = ""
+    """Before a range, unless a word of `prepositions` is there."""
+
+    prepositions: str = ""
+
+    @property
+    def link(self) -> str:
+        """What is between the two numbers of a range, with its spaces; in Korean it is part of the first word."""
+        return f"{self.space * (self.code != 'ko')}{self.to}{self.space}"
+
     money: Mapping[str, str]
     """Nouns of the currencies whose sign or code is used alone; others have the names of CLDR."""
 

@@ -16,6 +16,14 @@ from .units import noun_of
 Match: TypeAlias = re.Match[str]
 
 
+def final_dot(found: Match, word: str) -> str:
+    """Return a dot if the one of an abbreviation at the end of a match ends a sentence too."""
+    return "." if word[-1] == "." and _SENTENCE_END.match(found.string, found.end()) else ""
+
+
+_SENTENCE_END = re.compile(r"\s*$|\s+[\"“„«]?[A-ZÀ-ÞА-Я]|\n")
+
+
 def before_number(found: Match, words: Lexicon, _: bool) -> str | None:
     """An abbreviation before a number, such as "Nr."."""
     return words.before_numbers[found["word"]] + words.space
@@ -29,9 +37,8 @@ def before_name(found: Match, words: Lexicon, _: bool) -> str | None:
 def abbreviation(found: Match, words: Lexicon, _: bool) -> str | None:
     """Any other abbreviation; its dot stays if it ends a sentence too."""
     word = found["word"]
-    ends = word[-1] == "." and re.match(r"\s*$|\s+[\"“„«]?[A-ZÀ-ÞА-Я]|\n", found.string[found.end() :])
-    keeps = ends and not (found.string[found.end() :].strip() and words.code == "de" and word in _BEFORE_NOUNS)
-    return words.abbreviations[word] + ("." if keeps else "")
+    goes_on = words.code == "de" and word in _BEFORE_NOUNS and found.string[found.end() :].strip()
+    return words.abbreviations[word] + ("" if goes_on else final_dot(found, word))
 
 
 _BEFORE_NOUNS = frozenset("z. B.|z.B.|bzw.|ca.|inkl.|zzgl.|exkl.|evtl.|ggf.|bspw.|vgl.|max.|mind.|d. h.|d.h.|u. a.|u.a."
@@ -50,7 +57,7 @@ def numbered(found: Match, words: Lexicon, in_words: bool) -> str | None:
 
 def lone_unit(found: Match, words: Lexicon, _: bool) -> str | None:
     """A sign of a unit without a number."""
-    return noun_of(words.code, found["unit"])
+    return words.signs.get(found["unit"]) or noun_of(words.code, found["unit"])
 
 
 def lone_currency(found: Match, words: Lexicon, _: bool) -> str | None:
@@ -70,12 +77,12 @@ def sign(found: Match, words: Lexicon, _: bool) -> str | None:
     """A sign between words, letters or numbers."""
     mark = {"<=": "≤", ">=": "≥"}.get(found["sign"], found["sign"])
     before, after = found.string[: found.start()], found.string[found.end() :]
-    spaced = before[-1:].isspace() and after[:1].isspace()
-    between = re.search(r"[\w)%°²³]\s?$", before) and re.match(r"\s?[\w(√∞+\-−]", after)
+    spaced = before[-1:] in ("", " ", "\u00a0") and after[:1].isspace()
+    between = re.search(r"^$|[\w)%°²³]\s?$", before) and re.match(r"\s?[\w(√∞+\-−]", after)
     digits = re.search(r"[\d)]$", before) and re.match(r"[\d(]", after)
     if mark in "&<>" and not (spaced and between):
         return None
-    if mark in "+=" and not (between and (spaced or digits or (mark == "=" and len(before.split()[-1]) < 3))):
+    if mark in "+=" and not (between and (spaced or digits or (mark == "=" and len(before.split()[-1:]) and len(before.split()[-1]) < 3))):
         return None
     if mark == "√" and not re.match(r"\s?[\w(]", after):
         return None

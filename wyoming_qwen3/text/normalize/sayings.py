@@ -7,9 +7,9 @@ not what it looks like, such as a date with a 40th day.
 import re
 from typing import TypeAlias
 
-from . import dates, ordinals
+from . import dates, marks, ordinals
 from .agreement import count
-from .clock import clock
+from .clock import clock, russian_genitive
 from .lexicon import Lexicon
 from .numerals import Numeral, cardinal, digits_of, read_number, spell
 
@@ -29,7 +29,7 @@ def telephone(found: Match, words: Lexicon, _: bool) -> str | None:
     groups = re.findall(r"\d+", found["digits"])
     if sum(map(len, groups)) < 7:
         return None
-    pairs = words.code == "fr" and all(len(group) == 2 for group in groups[1:])
+    pairs = words.code == "fr" and all(len(group) <= 2 for group in groups)
     comma = {"zh": "，", "ja": "、"}.get(words.code, ", ")
     said = comma.join(
         spell("fr", int(group)) if pairs and group[0] != "0" else _phone_digits(group, words) for group in groups
@@ -62,10 +62,8 @@ def dotted(found: Match, words: Lexicon, in_words: bool) -> str | None:
 def iso_date(found: Match, words: Lexicon, _: bool) -> str | None:
     """A date with the year first, perhaps with a time."""
     day, month = int(found["day"]), int(found["month"])
-    if not dates.is_date(day, month):
-        return None
-    said = dates.date(words, day, month, found["year"])
-    if not found.groupdict().get("hour"):
+    said = _date(found, words, day, month, found["year"])
+    if said is None or not found.groupdict().get("hour"):
         return said
     if int(found["hour"]) > 24 or int(found["minute"]) > 59:
         return None
@@ -107,19 +105,18 @@ def _date(found: Match, words: Lexicon, day: int, month: int, year: str) -> str 
         return None
     groups = found.groupdict()
     lead = groups.get("lead") or ""
-    first = lead.split(" ")[0].lower().rstrip()
-    if words.code == "en" and first == "the":
-        return f"{lead}{ordinals.ordinal(words, day)} of {dates.date(words, day, month, year).replace(_day(words, day), '', 1)}"
+    if words.code == "en" and " of " in found[0]:
+        return f"{ordinals.ordinal(words, day)} of {dates.month_name(words, month)}" + (
+            f", {dates.year(words, year)}" if year else ""
+        )
+    first = lead.split(" ")[0].lower()
     form = ""
     if words.code == "de":
         form = _GERMAN_ENDINGS.get(first, "ten")
     if words.code == "ru" and first in ("сегодня", "завтра", "вчера"):
         form = "nominative"
-    return lead + dates.date(words, day, month, year, form)
-
-
-def _day(words: Lexicon, day: int) -> str:
-    return " " + ordinals.ordinal(words, day)
+    tail = groups.get("tail") or ""
+    return lead + dates.date(words, day, month, year, form) + (marks.final_dot(found, tail) if tail else "")
 
 
 def asian_year(found: Match, words: Lexicon, in_words: bool) -> str | None:
@@ -148,13 +145,13 @@ def russian_year_of(found: Match, words: Lexicon, in_words: bool) -> str | None:
     before = found.string[: found.start()].rstrip().rpartition(" ")[2].lower()
     if noun == "г.":
         noun = "году" if before == "в" else "года"
-    return dates.russian_year(int(found["year"]), noun)
+    return dates.russian_year(int(found["year"]), noun) + marks.final_dot(found, found["noun"])
 
 
 def decade(found: Match, words: Lexicon, in_words: bool) -> str | None:
     """A decade, such as 1990s or 90er."""
     if not in_words:
-        return None
+        return found[0]
     digits = found.groupdict().get("short") or found["year"] or found[0].removesuffix("er")
     if words.code == "de":
         return (dates.year(words, digits) if len(digits) == 4 else spell("de", int(digits))) + "er"
@@ -175,19 +172,16 @@ def time(found: Match, words: Lexicon, _: bool) -> str | None:
     if words.code == "ko" and lead:
         marker = "a" if lead == "오전" else "p" if hour <= 12 else ""
         lead = ""
-    said = clock(
-        words, hour, minute, int(groups.get("second") or 0), f"{marker}m" if marker else "", zero=found["hour"][0] == "0"
-    )
-    return lead + said + (_to(words) if groups.get("then") else "")
+    second = int(groups.get("second") or 0)
+    if words.code == "ru" and lead and not second:
+        return lead + russian_genitive(hour, minute) + (words.link if groups.get("then") else "")
+    said = clock(words, hour, minute, second, f"{marker}m" if marker else "", zero=found["hour"][0] == "0")
+    return lead + said + (words.link if groups.get("then") else "")
 
 
 def time_to(found: Match, words: Lexicon, _: bool) -> str | None:
     """The first time of a range, without its noun."""
-    return clock(words, int(found["hour"]), int(found["minute"])) + _to(words)
-
-
-def _to(words: Lexicon) -> str:
-    return f"{words.space}{words.to}{words.space}"
+    return clock(words, int(found["hour"]), int(found["minute"])) + words.link
 
 
 # Ordinals
@@ -197,7 +191,7 @@ def ordinal_of(found: Match, words: Lexicon, in_words: bool) -> str | None:
     """A number with an ordinal ending."""
     number = int(re.sub(r"\D", "", found["number"]))
     if not in_words or not 0 < number <= ordinals.LARGEST_ORDINAL:
-        return None
+        return found[0]
     mark = found["mark"]
     form = mark if words.code == "ru" else "f" if mark in _FEMININE_MARKS else ""
     if words.code == "es" and mark == "er":

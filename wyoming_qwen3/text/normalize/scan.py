@@ -51,6 +51,8 @@ def normalize(text: str, language: Language, mode: Mode) -> str:
         found, said = _read(text, trigger.start(), known, language.code, mode)
         end = found.end() if found else _skipped(text, trigger)
         out.append(text[at : trigger.start()])
+        if found and language.code == "ko" and (particle := _particle(said, text, end)):
+            said, end = said + particle, end + 1
         out.append(_joined(out, said, text, end, language.code) if found else text[trigger.start() : end])
         at = end
     return "".join([*out, text[at:]])
@@ -81,13 +83,35 @@ def _skipped(text: str, trigger: re.Match[str]) -> int:
 def _joined(out: list[str], said: str, text: str, end: int, code: str) -> str:
     """Add spaces between letters and what is said, where words need them."""
     before = next((part[-1] for part in reversed(out) if part), "")
+    if code in ("ja", "zh") and _IDEOGRAM.match(said):
+        _drop_space(out)
     if said and _LATIN.match(before) and _LATIN.match(said[0]):
         said = f" {said}"
     after = text[end : end + 1]
     return f"{said} " if said and _LATIN.match(after) and _LATIN.match(said[-1]) else said
 
 
+_PARTICLES = {"은": "은는", "는": "은는", "이": "이가", "가": "이가", "을": "을를", "를": "을를", "과": "과와", "와": "과와"}
+
+
+def _particle(said: str, text: str, end: int) -> str:
+    """Return the Korean particle at `end` in the form for what is said before it; "" if there is none."""
+    both = _PARTICLES.get(text[end : end + 1])
+    if not both or text[end + 1 : end + 2].isalnum() or not "가" <= said[-1:] <= "힣":
+        return ""
+    has_final_consonant = (ord(said[-1]) - ord("가")) % 28 > 0
+    return both[0] if has_final_consonant else both[1]
+
+
+def _drop_space(out: list[str]) -> None:
+    """Drop a space between words that are written without."""
+    text = "".join(out[-2:])
+    if text.endswith(" ") and _IDEOGRAM.match(text[-2:-1]):
+        out[-2:] = [text[:-1]]
+
+
 _LATIN = re.compile(r"[A-Za-zÀ-ɏЀ-ӿ]")
+_IDEOGRAM = re.compile(r"[⺀-鿿぀-ヿ\d]")
 
 
 def open_from(text: str, language: Language) -> int:
@@ -101,6 +125,12 @@ def open_from(text: str, language: Language) -> int:
     tail = text[least:]
     tokens = [*_TOKEN.finditer(tail)]
     start = len(tail)
+    if lead := known.leads.search(tail):
+        start = lead.start()
+        tokens = [token for token in tokens if token.end() <= start]
+    elif language.code in ("ja", "zh"):
+        start = _begun_word(tail, known)
+        tokens = [token for token in tokens if token.end() <= start]
     while tokens and _waits(tokens[-1], tail, start, known):
         start = tokens.pop().start()
         if lead := known.leads.search(tail[:start]):
@@ -109,8 +139,14 @@ def open_from(text: str, language: Language) -> int:
     return least + start
 
 
+def _begun_word(tail: str, known: Grammar) -> int:
+    """Return where a word that is written without spaces may have begun; the length of the text if none has."""
+    starts = range(max(0, len(tail) - 8), len(tail))
+    return next((start for start in starts if tail[start:] in known.begun), len(tail))
+
+
 _TOKEN = re.compile(r"[⺀-鿿぀-ヿ]|[^\s⺀-鿿぀-ヿ]+")
-_SIGN_OR_DIGIT = re.compile(r"[^\w\s.,;:!?'\"’“”„«»()\[\]…-]|\d|^-$")
+_SIGN_OR_DIGIT = re.compile(r"[^\w\s.,;:!?'\"’“”„«»()\[\]…-]|\d|^-$|\($")
 
 
 def _waits(token: re.Match[str], tail: str, start: int, known: Grammar) -> bool:

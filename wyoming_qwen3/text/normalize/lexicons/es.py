@@ -25,6 +25,9 @@ LEXICON = Lexicon(
     fractions={"2": "medio|medios", "3": "tercio|tercios", "4": "cuarto|cuartos", "16": "dieciseisavo|dieciseisavos",
                "32": "treintaidosavo|treintaidosavos", "64": "sesentaicuatroavo|sesentaicuatroavos"},
     mixed="{0} y {1}",
+    half="y medio|y media",
+    start="de",
+    prepositions="de del a con entre desde por en al los las",
     money={
         "USD": "dólar|dólares", "EUR": "euro|euros", "GBP": "libra|libras", "JPY": "yen|yenes", "CNY": "yuan|yuanes",
         "RUB": "rublo|rublos", "KRW": "won|wones", "INR": "rupia|rupias", "BRL": "real|reales", "CHF": "franco|francos",
@@ -61,5 +64,5 @@ LEXICON = Lexicon(
     codes="código clave pin contraseña extensión",
     copulas="es de acceso",
     months={"sep": 9, "set": 9, "setiembre": 9},
-    feminine=frozenset("vez veces luz luces libra noche noches llave llaves clase clases tarde tardes".split()),
+    feminine=frozenset("parte partes vez veces luz luces libra noche noches llave llaves clase clases tarde tardes".split()),
 )  # fmt: skip

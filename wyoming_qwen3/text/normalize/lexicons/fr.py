@@ -26,6 +26,7 @@ LEXICON = Lexicon(
     fractions={"2": "demi|demis", "3": "tiers|tiers", "4": "quart|quarts"},
     mixed="{0} et {1}",
     mixed_half="{0} et demi",
+    half="et demi|et demie",
     money={
         "USD": "dollar|dollars", "EUR": "euro|euros", "GBP": "livre|livres", "JPY": "yen|yens", "CNY": "yuan|yuans",
         "RUB": "rouble|roubles", "KRW": "won|wons", "INR": "roupie|roupies", "BRL": "réal|réaux", "CHF": "franc|francs",

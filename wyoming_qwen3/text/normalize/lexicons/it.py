@@ -23,6 +23,9 @@ LEXICON = Lexicon(
     },
     fractions={"2": "mezzo|mezzi", "10": "decimo|decimi", "100": "centesimo|centesimi"},
     mixed="{0} e {1}",
+    half="e mezzo|e mezza",
+    start="da",
+    prepositions="da dal dai dalle di a con tra fra per in i le",
     money={
         "USD": "dollaro|dollari", "EUR": "euro", "GBP": "sterlina|sterline", "JPY": "yen", "CNY": "yuan",
         "RUB": "rublo|rubli", "KRW": "won", "INR": "rupia|rupie", "BRL": "real", "CHF": "franco|franchi",
@@ -60,5 +63,5 @@ LEXICON = Lexicon(
     codes="codice pin password",
     copulas="è di accesso",
     months={"sett": 9},
-    feminine=frozenset("luce notte chiave stazione lezione parte volte mano ora".split()),
+    feminine=frozenset("luce notte chiave stazione lezione parte volte mano ora ore".split()),
 )  # fmt: skip

@@ -24,6 +24,9 @@ LEXICON = Lexicon(
     },
     fractions={"2": "meio|meios", "3": "terço|terços", "4": "quarto|quartos", "100": "centésimo|centésimos"},
     mixed="{0} e {1}",
+    half="e meio|e meia",
+    start="de",
+    prepositions="de do das dos a com entre por em os as às",
     money={
         "USD": "dólar|dólares", "EUR": "euro|euros", "GBP": "libra|libras", "JPY": "iene|ienes", "CNY": "yuan|yuans",
         "RUB": "rublo|rublos", "KRW": "won|wons", "INR": "rupia|rupias", "BRL": "real|reais", "CHF": "franco|francos",
@@ -62,5 +65,5 @@ LEXICON = Lexicon(
     },
     codes="código senha pin ramal",
     copulas="é de acesso",
-    feminine=frozenset("vez vezes luz luzes noite noites chave chaves tarde tardes viagem viagens".split()),
+    feminine=frozenset("colher colheres parte partes vez vezes luz luzes noite noites chave chaves tarde tardes viagem viagens".split()),
 )  # fmt: skip
