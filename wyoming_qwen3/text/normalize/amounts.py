@@ -13,7 +13,7 @@ from .agreement import is_feminine, is_native_korean, is_noun, number_text
 from .lexicon import Lexicon
 from .marks import final_dot
 from .money import cents, currency_signs, magnitude_pattern, money_pattern
-from .numerals import SPACES, Numeral, cardinal, category, digits_of, read_number
+from .numerals import SPACES, Numeral, cardinal, category, choose, digits_of, read_number
 from .units import TEMPERATURES, noun_after, scaled, unit_pattern, unit_symbols
 
 Match: TypeAlias = re.Match[str]
@@ -127,6 +127,8 @@ def measure(found: Match, words: Lexicon, in_words: bool) -> str | None:
     amount = _read(found, words, in_words)
     if amount is None:
         return None
+    if found["hyphen"] and words.code == "en":
+        return amount.said(unit_pattern("en", found["unit"], "one").replace("{0} ", "{0}-"))
     return _measured(amount, found["unit"]) + (_link(found, words) or final_dot(found, found["unit"]))
 
 
@@ -182,6 +184,8 @@ def slashed(found: Match, words: Lexicon, in_words: bool) -> str | None:
         return None
     elif (above, below, words.code) == (24, 7, "en"):
         said = "twenty-four seven"
+    elif above == below:
+        said = words.space.join([cardinal(found["above"], words)] * 2)
     else:
         link = f"{words.space}{words.slash}{words.space}"
         said = link.join(cardinal(found[name], words) for name in ("above", "below"))
@@ -241,7 +245,7 @@ def plain(found: Match, words: Lexicon, in_words: bool) -> str | None:
         return (found.groupdict().get("case") or "") + digits_of(digits, words)
     if amount is None or not (in_words or marked):
         return None
-    noun = "" if found.string[: found.start()].endswith("제") else _next_noun(found)
+    noun = "" if found.string[: found.start()].endswith(("제", "第")) else _next_noun(found)
     if in_words and words.code in ("en", "de") and dates.is_year(digits) and not marked:
         return dates.year(words, digits)
     return _before_noun(amount, found, noun)
@@ -252,6 +256,8 @@ def _before_noun(amount: Amount, found: Match, noun: str) -> str:
     words = amount.words
     said = amount.said("{0}" + words.space + noun)
     said = said[: len(said) - len(noun)].rstrip()
+    if said.endswith("un’"):
+        return said.removesuffix("’") + "a"
     needs_space = amount.in_words and is_native_korean(words, amount.last, noun)
     return said + " " if needs_space and not found.string[found.end() :].startswith(" ") else said
 
@@ -281,3 +287,24 @@ def ratio(found: Match, words: Lexicon, in_words: bool) -> str | None:
     if not in_words:
         return None
     return f"{words.space}{words.ratio}{words.space}".join(cardinal(found[name], words) for name in ("a", "b"))
+
+
+def fold(found: Match, words: Lexicon, in_words: bool) -> str | None:
+    """A number of times, such as 3x."""
+    number = Numeral(found["number"])
+    noun = choose(words.fold, number, words.code)
+    space = "" if words.code == "de" and in_words else " "
+    return number_text(words, number, noun.capitalize(), in_words=in_words) + space + noun
+
+
+def feet_and_inches(found: Match, words: Lexicon, in_words: bool) -> str | None:
+    """A length such as 5'10"."""
+    parts = ((found["feet"], "ft"), (found["inches"], "in"))
+    return " ".join(_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
+
+
+def round_the_clock(found: Match, words: Lexicon, in_words: bool) -> str | None:
+    """The French 24h/24 and 7j/7."""
+    number = Numeral(found["number"])
+    whole = _measured(Amount(words, (number,), ("",), in_words), found["unit"])
+    return f"{whole} sur {number_text(words, number, '', in_words=in_words)}"

@@ -79,6 +79,7 @@ _TAILS = {
 """Words that may continue an expression."""
 
 _LEADS = {
+    "en": "the",
     "de": "am vom zum bis ab seit dem den der die das des im beim zur jeder jede jedes jeden ins ans",
     "ru": "от до около более менее больше меньше свыше после без с сегодня завтра вчера",
     "it": "ore alle dalle le",
@@ -111,7 +112,7 @@ def _signs(words: Lexicon) -> str:
     currency = currency_expression(words.code)
     after = rf"(?={S}?[-−–+]?\d|{S}?[.,]\d)"
     return (
-        rf"(?<![{_LATIN}\d])(?:{currency}){after}|[-−–+](?=\d|{currency})|(?:[~≈<>≤≥±〜]|<=|>=)(?={S}?[-−–+]?(?:{currency})?\d)"
+        rf"(?<![{_LATIN}\d])(?:{currency}){after}|(?<![\w.,)°%])[-−–+](?=\d|{currency})|(?:[~≈>≤≥±〜]|<(?!3(?![\d.,]))|<=|>=)(?={S}?[-−–+]?(?:{currency})?\d)"
         rf"|[%‰€$£₽₩₹=≠≈≤≥<>±×÷&√∞²³+№§#°℃℉]|\((?=\d)"
     )
 
@@ -158,7 +159,7 @@ def _code_rules(words: Lexicon) -> list[tuple[str, Say]]:
 
 def _date_rules(words: Lexicon) -> list[tuple[str, Say]]:
     months = "|".join(map(re.escape, sorted(month_names(words), key=len, reverse=True)))
-    month = rf"(?i:(?P<month>{months}))(?![{_LATIN}])\.?"
+    month = rf"(?i:(?P<month>{months}))(?![{_LATIN}])(?P<dot>\.)?"
     leads = _LEADS.get(words.code, "").replace(" ", "|")
     weekday = rf"(?:{S}[A-Z][a-zä]+(?:tag|woch|abend),?)?" if words.code == "de" else ""
     lead = rf"(?P<lead>(?i:{leads}){weekday}{S})?" if words.code in ("de", "ru") else ""
@@ -185,9 +186,9 @@ def _date_rules(words: Lexicon) -> list[tuple[str, Say]]:
     rules.append((rf"{lead}(?P<day>\d{{1,2}}){mark}{of}{S}{month}{years}{tail}", sayings.named_date))
     if words.code == "en":
         rules.append((rf"{month}{S}(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:.,]\d|\d|{S}?[ap]\.?m\b)(?:,?{S}(?P<year>\d{{4}})(?![\d.,:]\d|\d))?", sayings.named_date))
-        rules.append((r"(?:(?P<year>(?:1[1-9]|20)\d0)|['’]?(?P<short>[2-9]0))['’]?s(?![A-Za-z])", sayings.decade))
+        rules.append((r"(?:(?P<year>(?:1[1-9]|20)\d0)|(?:['’]|(?<=[Tt]he )|(?<=mid-))(?P<short>[2-9]0))['’]?s(?![A-Za-z])", sayings.decade))
     if words.code == "de":
-        rules.append((r"(?P<year>(?:1[1-9]|20)\d0|[2-9]0)er(?![a-zäöü])", sayings.decade))
+        rules.append((r"(?P<year>(?:1[1-9]|20)\d0|[2-9]0)(?P<end>ern?)(?![a-zäöü])", sayings.decade))
     if words.code == "ru":
         rules.append((rf"(?P<year>\d{{4}}){S}(?P<noun>г\.|года|годом|году|год)(?![{_LATIN}])", sayings.russian_year_of))
     return rules
@@ -242,8 +243,9 @@ def _amount_rules(words: Lexicon) -> list[tuple[str, Say]]:
         re.escape(word) + (rf"(?![{_LATIN}])" if word[-1].isalpha() and words.space else "")
         for word in sorted(words.magnitudes, key=len, reverse=True)
     )  # fmt: skip
+    long_magnitudes = "|".join(re.escape(word) for word in words.magnitudes if len(word) > 1) or "(?!)"
     below = rf"(?:{S}?/{S}?(?P<per>k?Wh|m³|m²|km|kg|[gtlLhm]|min|GB|MWh|d){UNIT_END})?"
-    compare = rf"(?:(?P<compare><=|>=|[~≈<>≤≥±〜]){S}?)?"
+    compare = rf"(?:(?P<compare><=|>=|[~≈>≤≥±〜]|<(?!3(?![\d.,]))){S}?)?"
     sign = r"(?P<sign>[-−–+])?"
     case = rf"(?P<case>(?i:{_LEADS['ru'].rpartition(' сегодня')[0].replace(' ', '|')}){S})?" if words.code == "ru" else ""
     dash = rf"(?:(?:-|{S}?[–—〜~～]{S}?)(?P<bsign>[-−])?(?P<b>{number.replace('_s', '_t')})(?![\d]|[.:/]\d))?"
@@ -252,17 +254,29 @@ def _amount_rules(words: Lexicon) -> list[tuple[str, Say]]:
     noun = rf"(?:{S}(?P<noun>[^\W\d_]{{3,}}))?" if words.half else "(?P<noun>(?!))?"
     then = rf"(?P<then>(?:{S}?[–—〜~～]{S}?|-)(?=[-−]?\d))?"
     return [
-        (rf"{head}(?P<currency>{currency}){S}?(?P<sign2>[-−–])?{first}{dash}(?:{S}?(?P<magnitude>{magnitudes}))?{below}(?!\d)", amounts.price),
-        (rf"{head}{first}{dash}(?:{S}?(?P<magnitude>{magnitudes}))?{S}?(?P<currency>{currency}){below}{then}", amounts.price),
+        *_special_amounts(words),
+        (rf"{head}(?P<currency>{currency}){S}?(?P<sign2>[-−–])?{first}{dash}(?:,[-–—])?(?:{S}?(?P<magnitude>{magnitudes}))?{below}(?!\d)", amounts.price),
+        (rf"{head}{first}{dash}(?:,[-–—])?(?:{S}?(?P<magnitude>{magnitudes}))?{S}?(?P<currency>{currency}){below}{then}", amounts.price),
         (rf"{head}(?P<whole>\d+)?{S}?(?P<vulgar>[{_VULGAR}])(?:{S}?(?P<unit>{unit}))?{noun}", amounts.vulgar_fraction),
-        (rf"{head}{first}{dash}(?:{S}|-(?=[^\W\d]))?(?P<unit>{unit}){then}", amounts.measure),
-        (rf"{head}{first}{S}(?P<magnitude>{magnitudes})(?!{LETTER})", amounts.millions),
+        (rf"{head}{first}{dash}(?:{S}|(?P<hyphen>-)(?=[^\W\d]))?(?P<unit>{unit}){then}", amounts.measure),
+        (rf"{head}{first}{S}(?P<magnitude>{long_magnitudes})(?!\w)", amounts.millions),
         (rf"{head}(?:(?P<whole>\d{{1,3}}){S})?(?P<above>\d{{1,3}})[/⁄](?P<below>\d{{1,3}})(?![\d/]|[.,]\d)", amounts.slashed),
-        (rf"(?P<a>\d{{1,5}})(?P<times>{S}?[x×]{S}?)(?P<b>\d{{1,5}})(?P<rest>(?:{S}?[x×]{S}?\d{{1,5}})*)(?![{_LATIN}\d]|[.,]\d)", amounts.dimensions),
+        (rf"(?P<a>\d{{1,5}})(?P<times>[x×]|{S}[x×]{S})(?P<b>\d{{1,5}})(?:(?P=times)\d{{1,5}})*(?![{_LATIN}\d]|[.,]\d)", amounts.dimensions),
         (rf"(?P<a>\d{{1,3}}):(?P<b>\d{{1,3}})(?![:\d]|[.,]\d)", amounts.ratio),
         (rf"{head}{first}(?:-|{S}?[–—〜~～]{S}?)(?P<bsign>[-−])?(?P<b>{number.replace('_s', '_t')})(?![\d-]|[.:/]\d)", amounts.number_range),
         (rf"{head}{first}(?!:\d)", amounts.plain),
     ]
+
+
+def _special_amounts(words: Lexicon) -> list[tuple[str, Say]]:
+    rules: list[tuple[str, Say]] = []
+    if words.fold:
+        rules.append((rf"(?P<number>\d{{1,3}})x(?![{_LATIN}\d])", amounts.fold))
+    if words.code == "en":
+        rules.append((r"(?P<feet>\d)['’′](?P<inches>\d{1,2})[\"”″]", amounts.feet_and_inches))
+    if words.code == "fr":
+        rules.append((r"(?P<number>\d{1,2}) ?(?P<unit>[hj])/(?P=number)(?!\d)", amounts.round_the_clock))
+    return rules
 
 
 def _sign_rules(words: Lexicon) -> list[tuple[str, Say]]:

@@ -4,10 +4,9 @@ Forms of a noun are written as "one|other", in Russian as "one|few|many|other"; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib import import_module
-
-from wyoming_qwen3.core.speakers import LANGUAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +93,9 @@ class Lexicon:
     minor: Mapping[str, str] = field(default_factory=dict)
     """Nouns of a hundredth of a currency, by its code."""
 
+    fold: str = ""
+    """What follows the number of 3x."""
+
     magnitudes: Mapping[str, str] = field(default_factory=dict)
     """Abbreviations of a million and the like -> nouns."""
 
@@ -135,12 +137,17 @@ class Lexicon:
     """Nouns that need other numerals: native ones in Korean, 两 in Chinese."""
 
 
-def lexicons() -> dict[str, Lexicon]:
-    """Return the lexicons of all ten languages by code."""
-    return {language.code: lexicon(language.code) for language in LANGUAGES}
-
-
+@lru_cache(16)
 def lexicon(code: str) -> Lexicon:
-    """Return the lexicon of a language."""
+    """Return the lexicon of a language, in which abbreviations may begin in upper case."""
     found: Lexicon = import_module(f".lexicons.{code}", __package__).LEXICON
-    return found
+    return replace(
+        found,
+        abbreviations=_with_capitals(found.abbreviations),
+        before_numbers=_with_capitals(found.before_numbers),
+    )
+
+
+def _with_capitals(words: Mapping[str, str]) -> dict[str, str]:
+    capitals = {short[0].upper() + short[1:]: long[0].upper() + long[1:] for short, long in words.items() if len(short) > 2}
+    return {**capitals, **words}

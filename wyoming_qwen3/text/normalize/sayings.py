@@ -87,8 +87,13 @@ def slashed_date(found: Match, words: Lexicon, _: bool) -> str | None:
 
 def named_date(found: Match, words: Lexicon, _: bool) -> str | None:
     """A date with the name of the month."""
-    month = dates.month_names(words)[found["month"].lower()]
-    return _date(found, words, int(found["day"]), month, found["year"] or "")
+    name = found["month"].lower()
+    month = dates.month_names(words)[name]
+    said = _date(found, words, int(found["day"]), month, found["year"] or "")
+    if said is None or not found["dot"] or found["year"]:
+        return said
+    is_whole = name == dates.month_name(words, month).lower()
+    return said + ("." if is_whole else marks.final_dot(found, "."))
 
 
 def _full_year(year: str) -> str:
@@ -152,9 +157,9 @@ def decade(found: Match, words: Lexicon, in_words: bool) -> str | None:
     """A decade, such as 1990s or 90er."""
     if not in_words:
         return found[0]
-    digits = found.groupdict().get("short") or found["year"] or found[0].removesuffix("er")
+    digits = found["year"] or found["short"]
     if words.code == "de":
-        return (dates.year(words, digits) if len(digits) == 4 else spell("de", int(digits))) + "er"
+        return (dates.year(words, digits) if len(digits) == 4 else spell("de", int(digits))) + found["end"]
     said = dates.year(words, digits) if len(digits) == 4 else spell("en", int(digits))
     return said.removesuffix("y") + "ies" if said.endswith("y") else said + "s"
 

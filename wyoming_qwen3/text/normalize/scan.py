@@ -41,19 +41,29 @@ def normalize(text: str, language: Language, mode: Mode) -> str:
     """
     if not _ANYTHING.search(text):
         return text
-    known = grammar(language.code)
+    for _ in range(_MAX_PASSES):
+        said = _say_all(text, language.code, mode)
+        if said == text:
+            break
+        text = said
+    return text
+
+
+_MAX_PASSES = 6
+"""Signs next to each other may take several passes; ordinary text is done after the first."""
+
+
+def _say_all(text: str, code: str, mode: Mode) -> str:
+    known = grammar(code)
     out: list[str] = []
     at = 0
-    for _ in range(2 * len(text)):
-        trigger = known.trigger.search(text, at)
-        if trigger is None:
-            break
-        found, said = _read(text, trigger.start(), known, language.code, mode)
+    while trigger := known.trigger.search(text, at):
+        found, said = _read(text, trigger.start(), known, code, mode)
         end = found.end() if found else _skipped(text, trigger)
         out.append(text[at : trigger.start()])
-        if found and language.code == "ko" and (particle := _particle(said, text, end)):
+        if found and code == "ko" and (particle := _particle(said, text, end)):
             said, end = said + particle, end + 1
-        out.append(_joined(out, said, text, end, language.code) if found else text[trigger.start() : end])
+        out.append(_joined(out, said, text, end, code) if found else text[trigger.start() : end])
         at = end
     return "".join([*out, text[at:]])
 

@@ -73,6 +73,9 @@ _PREFIX_RULES = {
     "P": "10p15", "E": "10p18", "Ki": "1024p1", "Mi": "1024p2", "Gi": "1024p3", "Ti": "1024p4",
 }  # fmt: skip
 
+_WITH = {"dBA": ("dB", "A"), "dBm": ("dB", "mW")}
+"""Units that are said with another word, which is a unit itself or a letter."""
+
 _SCALED = {"CCF": ("ft³", 2), "MCF": ("ft³", 3)}
 """Units that are said as a power of ten of another."""
 
@@ -90,6 +93,7 @@ _ONLY_WHERE_SAID = {
     "K": r"(?<=\sK)",
     "B": r"(?<=\sB)",
     "ore": r"(?!\s*\d)",
+    "F": r"(?<=\dF)",
 }
 """Symbols that are also words or parts of names, with what must be around them."""
 
@@ -101,7 +105,7 @@ _NOT_IN = {"es": {"mi", "ha", "in"}, "it": {"mi", "ha", "in"}, "pt": {"mi", "in"
 def unit_symbols(code: str) -> dict[str, str]:
     """Return all symbols of units in a language -> the symbol by which `unit_pattern` knows the unit."""
     prefixed = [prefix + base for base, prefixes in _PREFIXED.items() for prefix in prefixes.split()]
-    known = {symbol: symbol for symbol in (*_CLDR, *_OWN, *_SCALED, *prefixed)}
+    known = {symbol: symbol for symbol in (*_CLDR, *_OWN, *_WITH, *_SCALED, *prefixed)}
     for symbol in [*known]:
         for variant in _variants(symbol):
             known.setdefault(variant, symbol)
@@ -137,6 +141,10 @@ def unit_pattern(code: str, symbol: str, plural: str) -> str:
     if symbol.startswith("BTU/("):
         above, below = "BTU", ("h", "ft²")
         return divided(code, divided(code, unit_pattern(code, above, plural), below[0]), below[1])
+    if symbol in _WITH:
+        unit, other = _WITH[symbol]
+        other = unit_pattern(code, other, "one").replace("{0}", "").strip() if other != "A" else other
+        return f"{unit_pattern(code, unit, plural)}{words.space}{other}"
     if "/" in symbol:
         above, _, below = symbol.partition("/")
         return divided(code, unit_pattern(code, above.strip(), plural), below.strip())

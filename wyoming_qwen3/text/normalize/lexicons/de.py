@@ -25,6 +25,7 @@ LEXICON = Lexicon(
     fractions={"2": "halb|Halbe", "3": "Drittel", "7": "Siebtel", "100": "Hundertstel"},
     mixed="{0} {1}",
     mixed_half="{0}einhalb",
+    fold="mal",
     money={
         "USD": "Dollar", "EUR": "Euro", "GBP": "Pfund", "JPY": "Yen", "CNY": "Yuan", "RUB": "Rubel", "KRW": "Won",
         "INR": "Rupie|Rupien", "BRL": "Real|Reais", "CHF": "Franken", "PLN": "Złoty", "CZK": "Krone|Kronen",

@@ -26,6 +26,7 @@ LEXICON = Lexicon(
     fractions={"2": "half|halves", "4": "quarter|quarters", "100": "hundredth|hundredths"},
     mixed="{0} and {1}",
     mixed_half="{0} and a half",
+    fold="time|times",
     money={
         "USD": "dollar|dollars", "EUR": "euro|euros", "GBP": "pound|pounds", "JPY": "yen", "CNY": "yuan",
         "RUB": "ruble|rubles", "KRW": "won", "INR": "rupee|rupees", "BRL": "real|reais", "CHF": "Swiss franc|Swiss francs",
@@ -46,7 +47,7 @@ LEXICON = Lexicon(
         "bpm": "{0} beat per minute|{0} beats per minute", "inH₂O": "{0} inch of water|{0} inches of water",
         "energy-kilowatt-hour": "{0} kilowatt-hour|{0} kilowatt-hours",
     },
-    symbols={"kph": "km/h", "sq ft": "ft²", "sq m": "m²", "sqft": "ft²", "lbs": "lb", "hrs": "h", "hr": "h", "mins": "min",
+    symbols={"F": "°F", "kph": "km/h", "sq ft": "ft²", "sq m": "m²", "sqft": "ft²", "lbs": "lb", "hrs": "h", "hr": "h", "mins": "min",
              "secs": "s", "sec": "s", "yds": "yd", "gals": "gal"},
     abbreviations={
         "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus", "approx.": "approximately",

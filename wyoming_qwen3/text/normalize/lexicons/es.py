@@ -28,6 +28,7 @@ LEXICON = Lexicon(
     half="y medio|y media",
     start="de",
     prepositions="de del a con entre desde por en al los las",
+    fold="vez|veces",
     money={
         "USD": "dólar|dólares", "EUR": "euro|euros", "GBP": "libra|libras", "JPY": "yen|yenes", "CNY": "yuan|yuanes",
         "RUB": "rublo|rublos", "KRW": "won|wones", "INR": "rupia|rupias", "BRL": "real|reales", "CHF": "franco|francos",

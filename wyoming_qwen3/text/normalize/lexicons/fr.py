@@ -27,6 +27,7 @@ LEXICON = Lexicon(
     mixed="{0} et {1}",
     mixed_half="{0} et demi",
     half="et demi|et demie",
+    fold="fois",
     money={
         "USD": "dollar|dollars", "EUR": "euro|euros", "GBP": "livre|livres", "JPY": "yen|yens", "CNY": "yuan|yuans",
         "RUB": "rouble|roubles", "KRW": "won|wons", "INR": "roupie|roupies", "BRL": "réal|réaux", "CHF": "franc|francs",

@@ -26,6 +26,7 @@ LEXICON = Lexicon(
     half="e mezzo|e mezza",
     start="da",
     prepositions="da dal dai dalle di a con tra fra per in i le",
+    fold="volta|volte",
     money={
         "USD": "dollaro|dollari", "EUR": "euro", "GBP": "sterlina|sterline", "JPY": "yen", "CNY": "yuan",
         "RUB": "rublo|rubli", "KRW": "won", "INR": "rupia|rupie", "BRL": "real", "CHF": "franco|franchi",

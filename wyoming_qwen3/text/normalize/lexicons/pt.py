@@ -27,6 +27,7 @@ LEXICON = Lexicon(
     half="e meio|e meia",
     start="de",
     prepositions="de do das dos a com entre por em os as às",
+    fold="vez|vezes",
     money={
         "USD": "dólar|dólares", "EUR": "euro|euros", "GBP": "libra|libras", "JPY": "iene|ienes", "CNY": "yuan|yuans",
         "RUB": "rublo|rublos", "KRW": "won|wons", "INR": "rupia|rupias", "BRL": "real|reais", "CHF": "franco|francos",

@@ -31,7 +31,7 @@ LEXICON = Lexicon(
         "Wh": "{0}瓦时", "VA": "{0}伏安", "var": "{0}乏", "varh": "{0}乏时", "Ah": "{0}安时", "dB": "{0}分贝",
         "rpm": "每分钟{0}转", "bpm": "每分钟{0}次", "inH₂O": "{0}英寸水柱",
         "concentr-percent": "百分之{0}", "concentr-permille": "千分之{0}",
-        "concentr-part-per-1e6": "百万分之{0}", "mass-tonne": "{0}吨", "duration-second": "{0}秒",
+        "concentr-part-per-1e6": "百万分之{0}", "mass-tonne": "{0}吨", "mass-kilogram": "{0}公斤", "duration-second": "{0}秒",
         "electric-volt": "{0}伏", "electric-ampere": "{0}安", "electric-milliampere": "{0}毫安", "power-watt": "{0}瓦",
         "pressure-pascal": "{0}帕", "pressure-hectopascal": "{0}百帕", "pressure-kilopascal": "{0}千帕",
         "pressure-megapascal": "{0}兆帕", "energy-sievert": "{0}西弗",
