@@ -63,6 +63,8 @@ HOMES = {
     "markdown_it": {"text"},
     "regex": {"text"},
     "py3langid": {"text"},
+    "babel": {"text"},
+    "unicode_rbnf": {"text"},
 }
 
 

@@ -3,6 +3,6 @@
 Pure functions over data of CLDR and of `lexicons/`. Knows no voices, pieces or markup.
 """
 
-from .scan import mode_for, normalize, open_from, prepare
+from .scan import Mode, mode_for, normalize, open_from, prepare
 
-__all__ = ["mode_for", "normalize", "open_from", "prepare"]
+__all__ = ["Mode", "mode_for", "normalize", "open_from", "prepare"]

@@ -70,6 +70,8 @@ class Amount:
             parts.append(f"{name}{words.space}{text}" if name else text)
         if words.code == "ko" and not self.in_words:
             pattern = pattern.replace("{0} ", "{0}")
+        if pattern == "百分之{0}" and parts == ["一百"]:
+            parts = ["百"]
         said = pattern.replace("{0}", self._range(parts)).strip()
         return self.around(re.sub(r"\buna (?=[aeiou])", "un’", said) if words.code == "it" else said)
 
@@ -149,11 +151,11 @@ def price(found: Match, words: Lexicon, in_words: bool) -> str | None:
         return None
     currency = currency_signs(words.code)[found["currency"]]
     magnitude, per = found["magnitude"] or "", found["per"] or ""
-    if not (magnitude or per) and len(amount.numbers) == 1:
-        if with_cents := cents(words, amount.last, currency, in_words=in_words):
-            number, pattern = with_cents
-            said = replace(amount, numbers=(number,), before="").said(pattern)
-            return said + (_link(found, words) or final_dot(found, found["currency"]))
+    is_single = not (magnitude or per) and len(amount.numbers) == 1
+    if is_single and (with_cents := cents(words, amount.last, currency, in_words=in_words)):
+        number, pattern = with_cents
+        said = replace(amount, numbers=(number,), before="").said(pattern)
+        return said + (_link(found, words) or final_dot(found, found["currency"]))
     if not per:
         numbers = tuple(_without_zeros(number) for number in amount.numbers)
         amount = replace(amount, numbers=numbers)

@@ -44,35 +44,35 @@ def _english(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str
     return f"{said} {marker.upper()}" if marker else said
 
 
-def _german(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
+def _german(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
     said = f"{'ein' if hour == 1 else spell('de', hour)} Uhr"
     return f"{said} {spell('de', minute)}" if minute else said
 
 
-def _french(words: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
+def _french(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
     noun = "heure" if hour < 2 else "heures"
     said = f"{count('fr', Numeral(str(hour)), noun)} {noun}"
     return f"{said} {spell('fr', minute, 'cardinal-feminine')}" if minute else said
 
 
-def _spanish(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
+def _spanish(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
     said = spell("es", hour, "cardinal-feminine")
     if not minute:
         return said if 0 < hour <= 12 else f"{said} horas"
     return f"{said} cero {spell('es', minute)}" if minute < 10 else f"{said} {spell('es', minute)}"
 
 
-def _italian(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
+def _italian(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
     said = {0: "mezzanotte", 24: "mezzanotte", 1: "una"}.get(hour) or spell("it", hour)
     return f"{said} e {spell('it', minute)}" if minute else said
 
 
-def _portuguese(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
+def _portuguese(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
     said = f"{spell('pt', hour, 'cardinal-feminine')} hora" + "s" * (hour != 1)
     return f"{said} e {spell('pt', minute)} minuto" + "s" * (minute != 1) if minute else said
 
 
-def _russian(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
+def _russian(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
     said = spell("ru", hour)
     if minute:
         return f"{said} ноль {spell('ru', minute)}" if minute < 10 else f"{said} {spell('ru', minute)}"
@@ -90,18 +90,20 @@ def russian_genitive(hour: int, minute: int) -> str:
     return f"{said} {zero}{spell('ru', minute, 'cardinal-feminine-genitive')}"
 
 
-def _japanese(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
+def _japanese(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
     said = f"{'零' if not hour else spell('ja', hour)}時"
     return f"{said}{spell('ja', minute)}分" if minute else said
 
 
-def _korean(_: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
-    part = "오후 " if 12 < hour < 24 else "밤 " if hour in (0, 24) else "낮 " if hour == 12 else "오전 " if marker else ""
+def _korean(_: Lexicon, hour: int, minute: int, marker: str, _zero: bool) -> str:
+    part = (
+        "오후 " if 12 < hour < 24 else "밤 " if hour in (0, 24) else "낮 " if hour == 12 else "오전 " if marker else ""
+    )
     said = f"{part}{spell('ko', hour % 12 or 12, 'cardinal-native-attributive')} 시"
     return f"{said} {spell('ko', minute)} 분" if minute else said
 
 
-def _chinese(words: Lexicon, hour: int, minute: int, marker: str, zero: bool) -> str:
+def _chinese(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
     said = f"{'两' if hour == 2 else spell('zh', hour)}点"
     if not minute:
         return said

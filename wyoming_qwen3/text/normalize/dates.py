@@ -1,18 +1,25 @@
 """Dates and years, as they are read out."""
 
+from functools import lru_cache
+
 from babel.dates import get_month_names
 
-from .lexicon import Lexicon
+from .lexicon import Lexicon, lexicon
 from .numerals import spell
 from .ordinals import ordinal
 
 
 def month_names(words: Lexicon) -> dict[str, int]:
     """Return the names of months and their abbreviations, in lower case and without a dot -> the month's number."""
-    found = dict(words.months)
+    return _month_names(words.code)
+
+
+@lru_cache(16)
+def _month_names(code: str) -> dict[str, int]:
+    found = dict(lexicon(code).months)
     for width in ("wide", "abbreviated"):
         for context in ("format", "stand-alone"):
-            for number, name in get_month_names(width, context, words.code).items():
+            for number, name in get_month_names(width, context, code).items():
                 found.setdefault(name.lower().rstrip("."), number)
     return {name: number for name, number in found.items() if not name[0].isdigit()}
 
@@ -77,4 +84,3 @@ def russian_year(number: int, noun: str) -> str:
     """Return a year with its noun, an inflected form of the Russian word for year or its abbreviation."""
     rules = {"год": "masculine", "годом": "masculine-ablative", "году": "masculine-locative"}
     return f"{spell('ru', number, 'ordinal-' + rules.get(noun, 'masculine-genitive'))} {noun}"
-

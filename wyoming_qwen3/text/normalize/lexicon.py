@@ -149,5 +149,7 @@ def lexicon(code: str) -> Lexicon:
 
 
 def _with_capitals(words: Mapping[str, str]) -> dict[str, str]:
-    capitals = {short[0].upper() + short[1:]: long[0].upper() + long[1:] for short, long in words.items() if len(short) > 2}
+    capitals = {
+        short[0].upper() + short[1:]: long[0].upper() + long[1:] for short, long in words.items() if len(short) > 2
+    }
     return {**capitals, **words}

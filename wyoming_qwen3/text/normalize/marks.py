@@ -73,6 +73,13 @@ def power(found: Match, words: Lexicon, _: bool) -> str | None:
     return word if word[0] == "の" or word[0] == "的" else words.space + word
 
 
+def minus(found: Match, words: Lexicon, _: bool) -> str | None:
+    """A minus between two numbers with spaces, if it is a minus sign or a result follows."""
+    if found[0] == "−" or re.match(r"[\d.,\s+×*/-]*=", found.string[found.end() :]):
+        return words.minus
+    return None
+
+
 def sign(found: Match, words: Lexicon, _: bool) -> str | None:
     """A sign between words, letters or numbers."""
     mark = {"<=": "≤", ">=": "≥"}.get(found["sign"], found["sign"])
@@ -82,7 +89,9 @@ def sign(found: Match, words: Lexicon, _: bool) -> str | None:
     digits = re.search(r"[\d)]$", before) and re.match(r"[\d(]", after)
     if mark in "&<>" and not (spaced and between):
         return None
-    if mark in "+=" and not (between and (spaced or digits or (mark == "=" and len(before.split()[-1:]) and len(before.split()[-1]) < 3))):
+    if mark in "+=" and not (
+        between and (spaced or digits or (mark == "=" and len(before.split()[-1:]) and len(before.split()[-1]) < 3))
+    ):
         return None
     if mark == "√" and not re.match(r"\s?[\w(]", after):
         return None

@@ -26,6 +26,8 @@ _LOCAL = {
     "fr": {"cts": "¢"},
     "es": {"cts.": "¢"},
 }
+
+
 @lru_cache(16)
 def currency_signs(code: str) -> dict[str, str]:
     """Return all signs and codes of currencies in a language -> the currency by which `money` knows it."""
@@ -49,7 +51,9 @@ def money_pattern(
     """
     plural = plural or category(number, words.code)
     if magnitude:
-        return magnitude_pattern(words, magnitude, plural, _noun(words, currency, "many" if words.code == "ru" else "other"))
+        return magnitude_pattern(
+            words, magnitude, plural, _noun(words, currency, "many" if words.code == "ru" else "other")
+        )
     pattern = "{0}" + words.space + _noun(words, currency, plural)
     return divided(words.code, pattern, per) if per else pattern
 

@@ -116,10 +116,10 @@ def spell(code: str, number: int, rules: str = "") -> str:
     """Return a whole number in words; `rules` is the end of the name of CLDR's spelling rules, as in "ordinal-n"."""
     if not number and code == "ja":
         return "ゼロ"
-    if code == "zh" and number >= 1000 and not rules:
-        rules = "cardinal-alternate2"
     name = f"spellout-{rules}" if rules else _PLAIN.get(code, "spellout-numbering")
     said = _engine(code).format_number(number, ruleset_names=[name]).text
+    if code == "zh" and not rules:
+        return re.sub("^二(?=[千万亿])", "两", said)
     return said.removeprefix("одна ") if code == "ru" and 1000 <= number < 2000 else said
 
 

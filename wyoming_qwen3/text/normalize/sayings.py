@@ -42,7 +42,7 @@ def _phone_digits(digits: str, words: Lexicon) -> str:
     return said.replace("一", "幺") if words.code == "zh" else said
 
 
-def dotted(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def dotted(found: Match, words: Lexicon, _: bool) -> str | None:
     """A version number, or an IP address, whose digits are read one by one."""
     number = read_number(found["parts"], words)
     parts = found["parts"].split(".")
@@ -102,6 +102,26 @@ def _full_year(year: str) -> str:
     return year
 
 
+def date_range(found: Match, words: Lexicon, in_words: bool) -> str | None:
+    """Two days of a month, such as 3.–5. Juni."""
+    last = named_date(found, words, in_words)
+    day, until = int(found["day"]), int(found["until"])
+    month = dates.month_names(words)[found["month"].lower()]
+    if last is None or not 0 < day < until or not dates.is_date(until, month):
+        return None
+    lead = found.groupdict().get("lead") or ""
+    first = dates.date(words, day, month, "", _form(words, lead))
+    name = dates.month_name(words, month)
+    rest = dates.date(words, until, month, found["year"] or "", _form(words, lead))
+    match words.code:
+        case "en":
+            return f"{first} to {rest.removeprefix(name + ' ')}"
+        case "de":
+            return f"{lead}{first.removesuffix(' ' + name)} bis {rest}"
+    rest = dates.date(words, until, month, found["year"] or "", "nominative")
+    return f"{lead or 'с '}{first.removesuffix(' ' + name)} по {rest}"
+
+
 _GERMAN_ENDINGS = {"der": "te", "das": "te", "die": "te", "": ""}
 
 
@@ -114,14 +134,17 @@ def _date(found: Match, words: Lexicon, day: int, month: int, year: str) -> str 
         return f"{ordinals.ordinal(words, day)} of {dates.month_name(words, month)}" + (
             f", {dates.year(words, year)}" if year else ""
         )
-    first = lead.split(" ")[0].lower()
-    form = ""
-    if words.code == "de":
-        form = _GERMAN_ENDINGS.get(first, "ten")
-    if words.code == "ru" and first in ("сегодня", "завтра", "вчера"):
-        form = "nominative"
     tail = groups.get("tail") or ""
-    return lead + dates.date(words, day, month, year, form) + (marks.final_dot(found, tail) if tail else "")
+    said = lead + dates.date(words, day, month, year, _form(words, lead))
+    return said + (marks.final_dot(found, tail) if tail else "")
+
+
+def _form(words: Lexicon, lead: str) -> str:
+    """Return the form of a day after a word that decides on it."""
+    first = lead.split(" ", maxsplit=1)[0].lower()
+    if words.code == "de":
+        return _GERMAN_ENDINGS.get(first, "ten")
+    return "nominative" if first in ("сегодня", "завтра", "вчера") else ""
 
 
 def asian_year(found: Match, words: Lexicon, in_words: bool) -> str | None:
@@ -142,7 +165,7 @@ def plain_with_noun(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return count(words.code, number, found["noun"].strip()) + found["noun"].strip()
 
 
-def russian_year_of(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def russian_year_of(found: Match, _: Lexicon, in_words: bool) -> str | None:
     """A Russian year before its noun, as an ordinal."""
     if not in_words and found["noun"] != "г.":
         return None
@@ -214,8 +237,11 @@ def german_ordinal(found: Match, words: Lexicon, in_words: bool) -> str | None:
     if not in_words:
         return None
     lead = found["lead"].strip().lower()
+    ends = not found.string[found.end() :].strip()
+    if ends and lead not in ("am", "zum", "vom", "beim"):
+        return None
     form = "te" if lead in ("der", "das", "jede") else "tes" if lead == "jedes" else "ten"
     if lead == "die":
         after = found.string[found.end() :].split()[0]
         form = "ten" if after.endswith(("en", "er", "n")) and after[0].isupper() and not after.endswith("ung") else "te"
-    return found["lead"] + ordinals.ordinal(words, int(found["number"]), "ter" if not form else form)
+    return found["lead"] + ordinals.ordinal(words, int(found["number"]), form) + "." * ends

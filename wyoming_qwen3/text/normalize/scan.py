@@ -72,9 +72,7 @@ _ANYTHING = re.compile(r"[^\W_a-zA-Z]|\d|[^\w\s.,;:!?'\"’-]|\.|[-]\d|Mme|Mlle|
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-def _read(
-    text: str, start: int, known: Grammar, code: str, mode: Mode
-) -> tuple[re.Match[str] | None, str]:
+def _read(text: str, start: int, known: Grammar, code: str, mode: Mode) -> tuple[re.Match[str] | None, str]:
     for pattern, say in known.rules:
         found = pattern.match(text, start)
         if found and found.end() > start:
@@ -101,7 +99,16 @@ def _joined(out: list[str], said: str, text: str, end: int, code: str) -> str:
     return f"{said} " if said and _LATIN.match(after) and _LATIN.match(said[-1]) else said
 
 
-_PARTICLES = {"은": "은는", "는": "은는", "이": "이가", "가": "이가", "을": "을를", "를": "을를", "과": "과와", "와": "과와"}
+_PARTICLES = {
+    "은": "은는",
+    "는": "은는",
+    "이": "이가",
+    "가": "이가",
+    "을": "을를",
+    "를": "을를",
+    "과": "과와",
+    "와": "과와",
+}
 
 
 def _particle(said: str, text: str, end: int) -> str:
@@ -152,7 +159,7 @@ def open_from(text: str, language: Language) -> int:
 def _begun_word(tail: str, known: Grammar) -> int:
     """Return where a word that is written without spaces may have begun; the length of the text if none has."""
     starts = range(max(0, len(tail) - 8), len(tail))
-    return next((start for start in starts if tail[start:] in known.begun), len(tail))
+    return next((start for start in starts if tail[start:] in known.lead_starts), len(tail))
 
 
 _TOKEN = re.compile(r"[⺀-鿿぀-ヿ]|[^\s⺀-鿿぀-ヿ]+")

@@ -4,6 +4,7 @@ The symbols are those of Home Assistant's sensors and others in common use. Case
 """
 
 import re
+from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any
 
@@ -58,19 +59,24 @@ _CLDR = {
 }  # fmt: skip
 """Symbols -> identifiers of CLDR."""
 
-_OWN = ("Wh", "VA", "var", "varh", "Ah", "dB", "rpm", "bpm", "inH₂O")
+_ALSO = {"Km": "km", "Kg": "kg", "Km/h": "km/h", "KWh": "kWh", "KW": "kW", "KHz": "kHz", "Kbit": "kbit"}
+"""Other ways to write symbols."""
+
+_OWN = ("Wh", "VA", "var", "varh", "Ah", "dB", "rpm", "bpm", "inH₂O", "p/m³")
 """Units that CLDR does not have; their patterns are in the lexicons."""
 
 _PREFIXED = {
     "Wh": "m M G T", "VA": "m k M", "var": "m k M", "varh": "k M", "Ah": "m", "W": "µ T", "V": "µ m k M", "A": "µ k",
     "J": "M G", "cal": "M G", "Ω": "m k M", "S": "µ m", "Bq": "k M", "Sv": "n µ m", "T": "µ m n", "bar": "c", "lx": "k",
-    "mol": "m µ", "eV": "k M", "N": "k", "B": "E Ki Mi Gi Ti", "bit": "Ki Mi Gi", "Pa": "c G", "Hz": "m T",
+    "mol": "m µ", "eV": "k M", "N": "k", "B": "E Z Y Ki Mi Gi Ti Pi Ei Zi Yi", "bit": "Ki Mi Gi",
+    "Pa": "m c G", "Hz": "m T",
 }  # fmt: skip
 """Units -> prefixes with which CLDR does not list them."""
 
 _PREFIX_RULES = {
     "n": "10p-9", "µ": "10p-6", "m": "10p-3", "c": "10p-2", "k": "10p3", "M": "10p6", "G": "10p9", "T": "10p12",
-    "P": "10p15", "E": "10p18", "Ki": "1024p1", "Mi": "1024p2", "Gi": "1024p3", "Ti": "1024p4",
+    "P": "10p15", "E": "10p18", "Z": "10p21", "Y": "10p24", "Ki": "1024p1", "Mi": "1024p2",
+    "Gi": "1024p3", "Ti": "1024p4", "Pi": "1024p5", "Ei": "1024p6", "Zi": "1024p7", "Yi": "1024p8",
 }  # fmt: skip
 
 _WITH = {"dBA": ("dB", "A"), "dBm": ("dB", "mW")}
@@ -79,17 +85,19 @@ _WITH = {"dBA": ("dB", "A"), "dBm": ("dB", "mW")}
 _SCALED = {"CCF": ("ft³", 2), "MCF": ("ft³", 3)}
 """Units that are said as a power of ten of another."""
 
-_DENOMINATORS = "h min s d m³ m² m L l dL dl mL ml kg km kWh ft³ ft² cm mm mi t in week gal km² km³ ha °C K mol Hz".split()
+_DENOMINATORS = (
+    "h min s d m³ m² m L l dL dl mL ml kg km kWh ft³ ft² cm mm mi t in week gal km² km³ ha °C K mol Hz".split()
+)
 
 TEMPERATURES = ("°C", "℃", "ºC", "°F", "℉", "ºF", "°")
 _LETTERS = r"A-Za-zÀ-ɏͰ-ϿЀ-ӿ"
 UNIT_END = rf"(?![{_LETTERS}\d_²³′″]|['’][{_LETTERS}])"
 """What may not follow a unit."""
 
-_END = r"(?=\s*(?:[.,;:)!?]|$))"
+_END = r"(?=\s*(?:[.,;:)!?]|$)|/)"
 _ONLY_WHERE_SAID = {
     **dict.fromkeys(("с", "А", "В", "st", "T", "S", "pt", "ac"), _END),
-    "in": r"(?=\s*(?:[.,;:)]|$|[x×]))",
+    "in": r"(?=\s*(?:[.,;:)]|$|[x×])|/)",
     "K": r"(?<=\sK)",
     "B": r"(?<=\sB)",
     "ore": r"(?!\s*\d)",
@@ -97,8 +105,8 @@ _ONLY_WHERE_SAID = {
 }
 """Symbols that are also words or parts of names, with what must be around them."""
 
-_NOT_IN = {"es": {"mi", "ha", "in"}, "it": {"mi", "ha", "in"}, "pt": {"mi", "in"}, "fr": {"in"}, "de": {"in"}}
-"""Words of a language that look like symbols."""
+_WORDS = {"es": {"mi": _END, "ha": _END}, "it": {"mi": _END, "ha": _END}, "pt": {"mi": "(?=/)"}}
+"""Symbols that are words of a language, with what must follow them."""
 
 
 @lru_cache(16)
@@ -109,23 +117,22 @@ def unit_symbols(code: str) -> dict[str, str]:
     for symbol in [*known]:
         for variant in _variants(symbol):
             known.setdefault(variant, symbol)
-    known.update(lexicon(code).symbols)
-    return {symbol: unit for symbol, unit in known.items() if symbol not in _NOT_IN.get(code, ())}
+    return {**known, **_ALSO, **lexicon(code).symbols}
 
 
 def _variants(symbol: str) -> set[str]:
     """Return other ways to write a symbol."""
-    variants = {symbol.replace("µ", other) for other in ("μ", "u")} if "µ" in symbol else set()
-    variants |= {"K" + symbol[1:]} if symbol[0] == "k" and len(symbol) > 1 and symbol not in ("kn", "kHz", "kB") else set()
-    variants |= {symbol.replace("²", "2").replace("³", "3")} if symbol[-1] in "²³" else set()
-    return variants | {symbol.replace("Ω", "Ω")} - {symbol}
+    micro = {symbol.replace("µ", "μ"), symbol.replace("µ", "u")}
+    powers = {symbol.replace("²", "2").replace("³", "3")}
+    return {*micro, *powers, symbol.replace("Ω", "\u2126")} - {symbol}
 
 
 @lru_cache(16)
 def unit_expression(code: str) -> str:
     """Return a regular expression for a unit, with anything it is divided by."""
+    only = {**_ONLY_WHERE_SAID, **_WORDS.get(code, {})}
     symbols = sorted(unit_symbols(code), key=len, reverse=True)
-    each = "|".join(re.escape(symbol) + _ONLY_WHERE_SAID.get(symbol, "") for symbol in symbols)
+    each = "|".join(re.escape(symbol) + only.get(symbol, "") for symbol in symbols)
     own = [symbol for symbol, unit in lexicon(code).symbols.items() if unit in _DENOMINATORS]
     below = "|".join(re.escape(symbol) for symbol in sorted([*_DENOMINATORS, *own], key=len, reverse=True))
     return rf"(?:BTU/\(h[⋅·*]ft²\)|(?:{each})(?:[ ]?/[ ]?(?:{below}))?){UNIT_END}"
@@ -139,8 +146,7 @@ def unit_pattern(code: str, symbol: str, plural: str) -> str:
     if symbol in _CLDR or symbol in words.units:
         return _tidy(_said(code, symbol, plural), words)
     if symbol.startswith("BTU/("):
-        above, below = "BTU", ("h", "ft²")
-        return divided(code, divided(code, unit_pattern(code, above, plural), below[0]), below[1])
+        return divided(code, divided(code, unit_pattern(code, "BTU", plural), "h"), "ft²")
     if symbol in _WITH:
         unit, other = _WITH[symbol]
         other = unit_pattern(code, other, "one").replace("{0}", "").strip() if other != "A" else other
@@ -174,15 +180,20 @@ def _square(code: str, plural: str) -> str:
     return re.sub(meter, millimeter, _said(code, "m²", plural), flags=re.IGNORECASE)
 
 
+def _data(code: str) -> localedata.LocaleDataDict:
+    data: MutableMapping[str | int | None, Any] = {}
+    data.update(localedata.load(code).items())
+    return localedata.LocaleDataDict(data)
+
+
 @lru_cache(16)
 def _units(code: str) -> dict[str, Any]:
-    return dict(localedata.LocaleDataDict(localedata.load(code))["unit_patterns"])
+    return dict(_data(code)["unit_patterns"])
 
 
 @lru_cache(256)
 def _compound(code: str, rule: str, key: str) -> str:
-    data = localedata.LocaleDataDict(localedata.load(code))["compound_unit_patterns"]
-    return str(data[rule]["long"][key])
+    return str(_data(code)["compound_unit_patterns"][rule]["long"][key])
 
 
 def _prefixed(code: str, prefix: str, pattern: str) -> str:
@@ -195,6 +206,7 @@ def _prefixed(code: str, prefix: str, pattern: str) -> str:
 
 
 def divided(code: str, pattern: str, below: str) -> str:
+    """Return a pattern divided by a unit, such as "{0} euros per kilowatt-hour"."""
     words = lexicon(code)
     below = unit_symbols(code).get(below, below)
     if said := words.per.get(below):
