@@ -18,6 +18,7 @@ from .speech.admission import Admission
 from .speech.backend_selector import BackendSelector
 from .speech.session import Options, Synthesizer
 from .speech.standby import StandbyVoice
+from .speech.verbalizer import Verbalizer
 from .text.language import LanguageGuesser
 from .vllm.servers import Servers
 from .voices.clone_prompts import ClonePrompts
@@ -51,7 +52,11 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
     parts.native.on_guard = metrics.guarded
     _watch(metrics, admission, models, parts)
     prompts = ClonePrompts(store.voices, metrics)
-    engines = BackendSelector(models, standby, LanguageGuesser(), prompts, servers=parts.servers, mode=settings.standby)
+    guesser = LanguageGuesser()
+    verbalizer = Verbalizer(store.dictionary, guesser, settings.normalize)
+    engines = BackendSelector(
+        models, standby, guesser, prompts, verbalizer, servers=parts.servers, mode=settings.standby
+    )
     options = Options(
         settings.text_streaming,
         settings.sentence_pause,
@@ -70,6 +75,7 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
         options=options,
         faults=faults,
         direct=partial(directed, resolver),
+        verbalizer=verbalizer,
     )
     return Services(
         synthesizer,

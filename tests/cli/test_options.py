@@ -64,6 +64,7 @@ def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
         ("--start", "ASAP", "start", "asap"),
         ("--max-hold", "2.5", "max_hold", 2.5),
         ("--text-timeout", "60", "text_timeout", 60.0),
+        ("--normalize", "all", "normalize", "all"),
         ("--sentence-pause", "0.5", "sentence_pause", 0.5),
         ("--preload", "none", "preload", ()),
         ("--preload", "base, custom_voice", "preload", ("custom_voice", "base")),

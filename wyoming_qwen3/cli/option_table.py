@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, KINDS
-from wyoming_qwen3.core.request import Backend, StandbyMode, StartMode, TextStreaming
+from wyoming_qwen3.core.request import Backend, Normalization, StandbyMode, StartMode, TextStreaming
 from wyoming_qwen3.speech.playback_buffer import MAX_HOLD_SECONDS
 from wyoming_qwen3.speech.text_feed import TEXT_TIMEOUT_SECONDS
 
@@ -164,6 +164,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             to.number(1, 86400),
             TEXT_TIMEOUT_SECONDS,
             "a streamed text fails if neither more text nor its end arrives for this many seconds",
+        ),
+        Option(
+            "--normalize",
+            to.one_of(*get_args(Normalization)),
+            "auto",
+            "write out units, signs, money, dates and times (units), numbers too (all), or what each language needs "
+            "(auto); off: nothing",
+            app=True,
         ),
         Option("--sentence-pause", to.number(0, 10), 0.2, "seconds of silence between the pieces of a text", app=True),
         Option(

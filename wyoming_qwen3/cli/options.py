@@ -13,7 +13,15 @@ from typing import Any, Literal, NoReturn
 from wyoming_qwen3 import __version__
 from wyoming_qwen3.core.checkpoints import KINDS, Kind, Size
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
-from wyoming_qwen3.core.request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
+from wyoming_qwen3.core.request import (
+    Backend,
+    Normalization,
+    Sampling,
+    StandbyMode,
+    StartMode,
+    TextStreaming,
+    VoiceFallback,
+)
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language, find_voice
 
 from . import option_types as to
@@ -102,6 +110,7 @@ class Settings:
     max_hold: float
     text_timeout: float
     sampling: Sampling
+    normalize: Normalization
     sentence_pause: float
     preload: tuple[Kind, ...]
     download: bool

@@ -17,7 +17,7 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode, kind_for
-from wyoming_qwen3.core.speakers import SPEAKERS, Speaker
+from wyoming_qwen3.core.speakers import SPEAKERS, Speaker, find_language
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.model_choice import choose_model, choose_smaller, find_follower
 from wyoming_qwen3.models.state import Model, State, Status
@@ -28,6 +28,7 @@ from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 
 from .backend import Backend, EngineBackend
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
+from .verbalizer import Verbalizer
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
 """Returns a context to enter while waiting for something other than speech, so that others may speak meanwhile."""
@@ -67,6 +68,7 @@ class BackendSelector:
         standby: StandbyVoice,
         guesser: LanguageGuesser,
         prompts: ClonePrompts,
+        verbalizer: Verbalizer,
         *,
         servers: Servers | None = None,
         mode: StandbyMode = "auto",
@@ -75,6 +77,7 @@ class BackendSelector:
         self._standby = standby
         self.guesser = guesser
         self._prompts = prompts
+        self._verbalizer = verbalizer
         self._servers = servers
         self._mode = mode
         self._ran_out: set[Checkpoint] = set()
@@ -206,10 +209,10 @@ class BackendSelector:
         if chosen == "standby":
             if model and mode == "auto":
                 self._models.load_soon(model.checkpoint)
-            asked, warnings = as_spoken(request, None)
+            backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
             if mode == "auto":
-                warnings = (_stands_in(model), *warnings)
-            return EngineBackend(await held.enter_async_context(self._standby.use()), None, asked, warnings)
+                backend = replace(backend, warnings=(_stands_in(model), *backend.warnings))
+            return backend
         if model and chosen == "qwen3":
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with aside() if waits else contextlib.nullcontext():
@@ -244,7 +247,12 @@ class BackendSelector:
 
     async def _adapted(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:
         """Return the backend for a request that a loaded checkpoint, or None for the standby voice, can speak."""
-        if checkpoint and isinstance(request.voice, Reference | Kept):
+        if checkpoint is None:
+            await self._verbalizer.prepare(find_language("en"))
+            return EngineBackend(
+                worker, None, *as_spoken(request, None), verbalize=self._verbalizer.verbalize_for_standby
+            )
+        if isinstance(request.voice, Reference | Kept):
             request = replace(request, voice=await self._prompts.prompt(worker, checkpoint, request.voice))
         return EngineBackend(worker, checkpoint, *as_spoken(request, checkpoint))
 

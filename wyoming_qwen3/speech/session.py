@@ -38,6 +38,7 @@ from .replay import facts
 from .report import Report, log_line
 from .segment_feed import SegmentFeed
 from .text_feed import TEXT_TIMEOUT_SECONDS
+from .verbalizer import UtteranceVerbalizer, Verbalizer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -95,10 +96,12 @@ class Synthesizer:
         options: Options,
         faults: Faults,
         direct: Direct,
+        verbalizer: Verbalizer,
     ) -> None:
         """`faults` is the log of requests that were answered in another way than they asked for."""
         self.backends = backends
         self.direct = direct
+        self.verbalizer = verbalizer
         self._admission = admission
         self._metrics = metrics
         self._options = options
@@ -224,8 +227,9 @@ class SpeechSession:
         self._options = options
         self._recording = recording
         self._text: list[str] = []
-        self._segments = SegmentFeed(options.text_timeout, ssml=request.ssml, segments=segments)
         self._requests = DirectedRequests(request, synthesizer.direct)
+        verbalizer = UtteranceVerbalizer(synthesizer.verbalizer, lambda piece: self._requests.find(piece).language)
+        self._segments = SegmentFeed(verbalizer, options.text_timeout, ssml=request.ssml, segments=segments)
         self._place: Place | None = None
         self._buffer: PlaybackBuffer | None = None
         self._playback = Playback()
