@@ -21,7 +21,6 @@ Match: TypeAlias = re.Match[str]
 CODE_DIGITS = 7
 """Number of digits without groups from which a number without a unit is read digit by digit."""
 
-
 _GENITIVE = ("≤", "≥", "<", ">", "<=", ">=")
 """Signs that are read in Russian as words that need the genitive."""
 
@@ -52,12 +51,12 @@ class Amount:
     def _is_genitive(self) -> bool:
         return self.words.code == "ru" and (bool(self.before) or len(self.numbers) == 2 or self.compare in _GENITIVE)
 
-    def plural(self, number: Numeral | None = None) -> str:
-        """Return the plural category of the noun."""
-        number = number or self.last
-        if self._is_genitive and number.is_whole:
-            return "few" if re.search(r"(?<!1)1$", number.whole) else "many"
-        return category(number, self.words.code)
+    @property
+    def plural(self) -> str:
+        """The plural category of the noun."""
+        if self._is_genitive and self.last.is_whole:
+            return "few" if re.search(r"(?<!1)1$", self.last.whole) else "many"
+        return category(self.last, self.words.code)
 
     def said(self, pattern: str, *, minus: str = "") -> str:
         """Return a pattern with the numbers in place of "{0}". `minus` is what a minus is called, if not as usual."""
@@ -109,7 +108,8 @@ def _read(found: Match, words: Lexicon, in_words: bool) -> Amount | None:
 
 
 def _after_preposition(found: Match, words: Lexicon) -> bool:
-    return found.string[: found.start()].rstrip().rpartition(" ")[2].lower() in words.prepositions.split()
+    before = found.string[max(0, found.start() - 12) : found.start()]
+    return before.rstrip().rpartition(" ")[2].lower() in words.prepositions.split()
 
 
 def _is_range(first: Numeral, second: Numeral) -> bool:
@@ -141,7 +141,7 @@ def _measured(amount: Amount, unit: str) -> str:
         numbers = tuple(number.shifted(places) for number in amount.numbers)
         amount = replace(amount, numbers=numbers)
     minus = words.below_zero if symbol in TEMPERATURES else ""
-    return amount.said(unit_pattern(words.code, symbol, amount.plural()), minus=minus)
+    return amount.said(unit_pattern(words.code, symbol, amount.plural), minus=minus)
 
 
 def price(found: Match, words: Lexicon, in_words: bool) -> str | None:
@@ -159,7 +159,7 @@ def price(found: Match, words: Lexicon, in_words: bool) -> str | None:
     if not per:
         numbers = tuple(_without_zeros(number) for number in amount.numbers)
         amount = replace(amount, numbers=numbers)
-    pattern = money_pattern(words, amount.last, currency, magnitude, per, plural=amount.plural())
+    pattern = money_pattern(words, amount.last, currency, magnitude, per, plural=amount.plural)
     return amount.said(pattern) + (_link(found, words) or final_dot(found, found["per"] or found["currency"]))
 
 
@@ -171,7 +171,7 @@ def _without_zeros(number: Numeral) -> Numeral:
 def millions(found: Match, words: Lexicon, in_words: bool) -> str | None:
     """A number of millions and the like, abbreviated."""
     amount = _read(found, words, in_words)
-    return None if amount is None else amount.said(magnitude_pattern(words, found["magnitude"], amount.plural()))
+    return None if amount is None else amount.said(magnitude_pattern(words, found["magnitude"], amount.plural))
 
 
 # Fractions
@@ -247,7 +247,7 @@ def plain(found: Match, words: Lexicon, in_words: bool) -> str | None:
         return (found.groupdict().get("case") or "") + digits_of(digits, words)
     if amount is None or not (in_words or marked):
         return None
-    noun = "" if found.string[: found.start()].endswith(("제", "第")) else _next_noun(found)
+    noun = "" if found.string[found.start() - 1 : found.start()] in ("제", "第") else _next_noun(found)
     if in_words and words.code in ("en", "de") and dates.is_year(digits) and not marked:
         return dates.year(words, digits)
     return _before_noun(amount, found, noun)
@@ -261,7 +261,7 @@ def _before_noun(amount: Amount, found: Match, noun: str) -> str:
     if said.endswith("un’"):
         return said.removesuffix("’") + "a"
     needs_space = amount.in_words and is_native_korean(words, amount.last, noun)
-    return said + " " if needs_space and not found.string[found.end() :].startswith(" ") else said
+    return said + " " if needs_space and found.string[found.end() : found.end() + 1] != " " else said
 
 
 _NEXT_NOUN = re.compile(rf"[ {SPACES}]?([^\W\d_]+(?:-[^\W\d_]+)?)")

@@ -20,7 +20,7 @@ class Lexicon:
     """What separates words."""
 
     decimal: str = ","
-    """The decimal separator; the other one of "." and "," groups thousands, if `dot_groups`."""
+    """The decimal separator; the other one of "." and "," groups thousands, if `groups_by_mark`."""
 
     groups_by_mark: bool = True
     """Whether "." or "," groups thousands. French and Russian use spaces alone."""
@@ -68,7 +68,7 @@ class Lexicon:
     """What each sign is called."""
 
     fractions: Mapping[str, str] = field(default_factory=dict)
-    """1/2, 1/3 and so on, as far as they are irregular; "2": "Hälfte|Hälften"."""
+    """Nouns of an n-th part, by n, as far as they are not the ordinal."""
 
     mixed: str
     """A whole number {0} with a fraction {1}; `mixed_half` if the fraction is 1/2."""
@@ -81,12 +81,6 @@ class Lexicon:
     """Before a range, unless a word of `prepositions` is there."""
 
     prepositions: str = ""
-
-    @property
-    def link(self) -> str:
-        """What is between the two numbers of a range, with its spaces; in Korean it is part of the first word."""
-        return f"{self.space * (self.code != 'ko')}{self.to}{self.space}"
-
     money: Mapping[str, str]
     """Nouns of the currencies whose sign or code is used alone; others have the names of CLDR."""
 
@@ -115,6 +109,9 @@ class Lexicon:
     """Patterns of what a unit is divided by, by symbol; "" is the pattern for others, with {0} and {1}."""
 
     abbreviations: Mapping[str, str] = field(default_factory=dict)
+    never_last: frozenset[str] = frozenset()
+    """Abbreviations that end no sentence, although a word in upper case may follow them."""
+
     before_names: Mapping[str, str] = field(default_factory=dict)
     """Abbreviations that are only read before a word in upper case."""
 
@@ -135,6 +132,11 @@ class Lexicon:
 
     counters: frozenset[str] = frozenset()
     """Nouns that need other numerals: native ones in Korean, 两 in Chinese."""
+
+    @property
+    def link(self) -> str:
+        """What is between the two numbers of a range, with its spaces; in Korean it is part of the first word."""
+        return f"{self.space * (self.code != 'ko')}{self.to}{self.space}"
 
 
 @lru_cache(16)

@@ -21,6 +21,7 @@ def final_dot(found: Match, word: str) -> str:
     return "." if word[-1] == "." and _SENTENCE_END.match(found.string, found.end()) else ""
 
 
+_TEXT_END = re.compile(r"\s*$")
 _SENTENCE_END = re.compile(r"\s*$|\s+[\"“„«]?[A-ZÀ-ÞА-Я]|\n")
 
 
@@ -37,12 +38,8 @@ def before_name(found: Match, words: Lexicon, _: bool) -> str | None:
 def abbreviation(found: Match, words: Lexicon, _: bool) -> str | None:
     """Any other abbreviation; its dot stays if it ends a sentence too."""
     word = found["word"]
-    goes_on = words.code == "de" and word in _BEFORE_NOUNS and found.string[found.end() :].strip()
+    goes_on = word in words.never_last and not _TEXT_END.match(found.string, found.end())
     return words.abbreviations[word] + ("" if goes_on else final_dot(found, word))
-
-
-_BEFORE_NOUNS = frozenset("z. B.|z.B.|bzw.|ca.|inkl.|zzgl.|exkl.|evtl.|ggf.|bspw.|vgl.|max.|mind.|d. h.|d.h.|u. a.|u.a."
-                          "|v. a.|v.a.|sog.|bzgl.|i. d. R.|i.d.R.|Tel.".split("|"))  # fmt: skip
 
 
 def numbered(found: Match, words: Lexicon, in_words: bool) -> str | None:
@@ -67,7 +64,8 @@ def lone_currency(found: Match, words: Lexicon, _: bool) -> str | None:
 
 def power(found: Match, words: Lexicon, _: bool) -> str | None:
     """A square or cube after a letter, number or bracket."""
-    if not re.search(r"[\w)\]]$", found.string[: found.start()]):
+    before = found.string[max(0, found.start() - 1) : found.start()]
+    if not (before.isalnum() or before in ("_", ")", "]")):
         return None
     word = words.signs[found["sign"]]
     return word if word[0] == "の" or word[0] == "的" else words.space + word
@@ -75,23 +73,26 @@ def power(found: Match, words: Lexicon, _: bool) -> str | None:
 
 def minus(found: Match, words: Lexicon, _: bool) -> str | None:
     """A minus between two numbers with spaces, if it is a minus sign or a result follows."""
-    if found[0] == "−" or re.match(r"[\d.,\s+×*/-]*=", found.string[found.end() :]):
+    if found[0] == "−" or _RESULT.match(found.string, found.end()):
         return words.minus
     return None
+
+
+_RESULT = re.compile(r"[\d.,\s+×*/-]{0,40}=")
 
 
 def sign(found: Match, words: Lexicon, _: bool) -> str | None:
     """A sign between words, letters or numbers."""
     mark = {"<=": "≤", ">=": "≥"}.get(found["sign"], found["sign"])
-    before, after = found.string[: found.start()], found.string[found.end() :]
+    start, end = found.span()
+    before, after = found.string[max(0, start - 8) : start], found.string[end : end + 8]
     spaced = before[-1:] in ("", " ", "\u00a0") and after[:1].isspace()
     between = re.search(r"^$|[\w)%°²³]\s?$", before) and re.match(r"\s?[\w(√∞+\-−]", after)
     digits = re.search(r"[\d)]$", before) and re.match(r"[\d(]", after)
     if mark in "&<>" and not (spaced and between):
         return None
-    if mark in "+=" and not (
-        between and (spaced or digits or (mark == "=" and len(before.split()[-1:]) and len(before.split()[-1]) < 3))
-    ):
+    names_variable = mark == "=" and re.search(r"(?:^|\s)\w{1,2}$", before)
+    if mark in "+=" and not (between and (spaced or digits or names_variable)):
         return None
     if mark == "√" and not re.match(r"\s?[\w(]", after):
         return None

@@ -64,7 +64,7 @@ def amount_rules(words: Lexicon) -> list[Rule]:
         (rf"{head}{first}{S}(?P<magnitude>{long_magnitudes})(?!\w)", amounts.millions),
         (rf"{head}(?:(?P<whole>\d{{1,3}}){S})?(?P<above>\d{{1,3}})[/⁄](?P<below>\d{{1,3}})(?![\d/]|[.,]\d)",
          amounts.slashed),
-        (rf"(?P<a>\d{{1,5}})(?P<times>[x×]|{S}[x×]{S})\d{{1,5}}(?:(?P=times)\d{{1,5}})*(?!\d|[.,]\d){NO_LETTER}",
+        (rf"(?P<a>\d{{1,5}})(?P<times>[x×]|{S}[x×]{S})\d{{1,5}}(?:(?P=times)\d{{1,5}}){{0,3}}(?!\d|[.,]\d){NO_LETTER}",
          amounts.dimensions),
         (r"(?P<a>\d{1,3}):(?P<b>\d{1,3})(?![:\d]|[.,]\d)", amounts.ratio),
         (rf"{head}{first}{dash}(?!-|{S}?=){no_digit}", amounts.number_range),

@@ -43,7 +43,7 @@ class Numeral:
 def number_pattern(lexicon: Lexicon) -> str:
     """Return a regular expression for a number with its separators, without sign."""
     spaces = SPACES + " " * lexicon.groups_by_space
-    grouped = rf"\d{{1,3}}(?:(?P<_s>[{spaces}'’])\d{{3}}(?:(?P=_s)\d{{3}})*(?!\d))(?:[.,]\d+)?"
+    grouped = rf"\d{{1,3}}(?:(?P<_s>[{spaces}'’])\d{{3}}(?:(?P=_s)\d{{3}}){{0,3}}(?!\d))(?:[.,]\d+)?"
     return rf"(?:{grouped}|\d+(?:[.,]\d+)*)"
 
 

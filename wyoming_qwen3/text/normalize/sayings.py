@@ -170,7 +170,7 @@ def russian_year_of(found: Match, _: Lexicon, in_words: bool) -> str | None:
     if not in_words and found["noun"] != "г.":
         return None
     noun = found["noun"]
-    before = found.string[: found.start()].rstrip().rpartition(" ")[2].lower()
+    before = found.string[max(0, found.start() - 12) : found.start()].rstrip().rpartition(" ")[2].lower()
     if noun == "г.":
         noun = "году" if before == "в" else "года"
     return dates.russian_year(int(found["year"]), noun) + marks.final_dot(found, found["noun"])
@@ -237,11 +237,11 @@ def german_ordinal(found: Match, words: Lexicon, in_words: bool) -> str | None:
     if not in_words:
         return None
     lead = found["lead"].strip().lower()
-    ends = not found.string[found.end() :].strip()
+    ends = re.match(r"\s*$", found.string[found.end() : found.end() + 8]) is not None
     if ends and lead not in ("am", "zum", "vom", "beim"):
         return None
     form = "te" if lead in ("der", "das", "jede") else "tes" if lead == "jedes" else "ten"
     if lead == "die":
-        after = found.string[found.end() :].split()[0]
+        after = found.string[found.end() : found.end() + 40].split()[0]
         form = "ten" if after.endswith(("en", "er", "n")) and after[0].isupper() and not after.endswith("ung") else "te"
     return found["lead"] + ordinals.ordinal(words, int(found["number"]), form) + "." * ends

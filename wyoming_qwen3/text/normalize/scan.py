@@ -39,8 +39,6 @@ def normalize(text: str, language: Language, mode: Mode) -> str:
     With "all" numbers are words too. Text without any of these is returned as it is. A text that is normalized already
     does not change.
     """
-    if not _ANYTHING.search(text):
-        return text
     for _ in range(_MAX_PASSES):
         said = _say_all(text, language.code, mode)
         if said == text:
@@ -68,7 +66,6 @@ def _say_all(text: str, code: str, mode: Mode) -> str:
     return "".join([*out, text[at:]])
 
 
-_ANYTHING = re.compile(r"[^\W_a-zA-Z]|\d|[^\w\s.,;:!?'\"’-]|\.|[-]\d|Mme|Mlle|Dr |St |Pr |Me ")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -99,16 +96,8 @@ def _joined(out: list[str], said: str, text: str, end: int, code: str) -> str:
     return f"{said} " if said and _LATIN.match(after) and _LATIN.match(said[-1]) else said
 
 
-_PARTICLES = {
-    "은": "은는",
-    "는": "은는",
-    "이": "이가",
-    "가": "이가",
-    "을": "을를",
-    "를": "을를",
-    "과": "과와",
-    "와": "과와",
-}
+_PARTICLES = {particle: both for both in ("은는", "이가", "을를", "과와") for particle in both}
+"""Korean particles -> their forms after a consonant and after a vowel."""
 
 
 def _particle(said: str, text: str, end: int) -> str:

@@ -125,6 +125,10 @@ LEXICON = Lexicon(
         "etc.": "et cetera",
         "usf.": "und so fort",
     },
+    never_last=frozenset(
+        "z. B.|z.B.|bzw.|ca.|inkl.|zzgl.|exkl.|evtl.|ggf.|bspw.|vgl.|max.|mind.|d. h.|d.h.|u. a.|u.a.|v. a.|v.a.|sog."
+        "|bzgl.|i. d. R.|i.d.R.|Tel.".split("|")
+    ),
     before_names={
         "Dr.": "Doktor",
         "Prof.": "Professor",
