@@ -27,19 +27,19 @@ from .core.checkpoints import Size, published
 from .core.errors import SpeechError, StorageFailed
 from .core.hardware import choose_size, probe
 from .core.request import SpeechRequest
-from .core.speakers import SPEAKERS
+from .core.speakers import SPEAKERS, Language, find_language
 from .engine.checkpoint import on_disk
 from .ops.connection_limit import ConnectionLimiter
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
 from .services import make_parts, make_services
 from .speech.pronunciation import PronunciationDictionary
+from .speech.session import Synthesizer
 from .speech.tts_cache import TtsCache
 from .store.clips import Clips
 from .store.folder_lock import claimed
 from .store.history.store import History, Limits
 from .store.voices.store import VoiceStore
-from .text.language import LanguageGuesser
 from .text.pieces import Script
 from .voices.watched_folder import WatchedFolder
 from .wyoming.discovery import Announcement, default_name
@@ -166,7 +166,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         _check_models_dir(settings, make=preload)
     services = make_services(settings, await _size(settings), store, make_parts(settings))
     models, standby, servers = services.models, services.standby, services.servers
-    warming = [asyncio.create_task(asyncio.to_thread(_warm_text, services.synthesizer.backends.guesser))]
+    warming = [asyncio.create_task(_warm_text(services.synthesizer, settings.language))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
     if servers:
@@ -192,9 +192,14 @@ async def _size(settings: Settings) -> Size:
     return settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
 
 
-def _warm_text(guesser: LanguageGuesser) -> None:
+async def _warm_text(synthesizer: Synthesizer, language: Language | None) -> None:
     """Use text processing once, so that the first request does not wait for what is loaded on first use."""
-    guesser.guess("Ready.")
+    await synthesizer.verbalizer.language_of("Ready.")
+    await synthesizer.verbalizer.prepare(language or find_language("en"))
+    await asyncio.to_thread(_warm_script)
+
+
+def _warm_script() -> None:
     script = Script()
     script.add_text("**Ready**, see [this](https://example.com).")
     script.end_text()

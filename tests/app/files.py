@@ -32,6 +32,7 @@ CHOSEN: dict[str, Any] = {
     "max_hold": 3.5,
     "preload": ["voice_design", "base"],
     "idle_unload": 900,
+    "normalize": "units",
     "sentence_pause": 0.35,
     "history": True,
     "history_days": 7,
