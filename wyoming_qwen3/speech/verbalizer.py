@@ -36,7 +36,10 @@ class Verbalizer:
 
     def verbalize(self, text: str, language: Language | None) -> str:
         """Return clean text as it is to be pronounced. Of an unknown language only the dictionary is applied."""
-        text = self._dictionary.apply(text, language)
+        return self.write_out(self._dictionary.apply(text, language), language)
+
+    def write_out(self, text: str, language: Language | None) -> str:
+        """Return a text with numbers, units and signs in words, as far as its language needs that."""
         mode = mode_for(self._setting, language, standby=False)
         return normalize(text, language, mode) if language and mode else text
 

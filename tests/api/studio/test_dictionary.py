@@ -153,7 +153,7 @@ async def test_a_file_with_a_wrong_line_imports_nothing(client: Client, data: by
     ("text", "language", "heard", "known"),
     [
         ("**HA** is [here](https://example.com)! 5 kWp", "en", "Home Assistant is here! 5 kWp", "English"),
-        ("HA hat 5 kWp.", "German", "Home Assistant hat 5 Kilowatt Peak.", "German"),
+        ("HA hat 5 kWp.", "German", "Home Assistant hat fünf Kilowatt Peak.", "German"),
         ("Die Anlage auf dem Dach hat jetzt 5 kWp Leistung.", "Auto", None, "German"),
         ("", None, "", None),
     ],
@@ -164,7 +164,7 @@ async def test_a_text_is_tried_without_counting_it(
     await ask(client, "PUT", json={"entries": [HA, WIN, POWER]})
     status, tried = await ask(client, "POST", "/try", json={"text": text, "language": language})
     assert (status, tried["language"]) == (200, known)
-    assert tried["text"] == (heard if heard is not None else text.replace("5 kWp", "5 Kilowatt Peak"))
+    assert tried["text"] == (heard if heard is not None else text.replace("5 kWp", "fünf Kilowatt Peak"))
     listed = (await ask(client, "GET"))[1]["entries"]
     assert set(tried["applied"]) <= {entry["id"] for entry in listed}
     assert {entry["count"] for entry in listed} == {0}

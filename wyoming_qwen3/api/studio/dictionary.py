@@ -19,6 +19,7 @@ from wyoming_qwen3.api.voices.kept import DeletedAnswer
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import LANGUAGES, MAX_NAME_CHARACTERS, Language, find_language
 from wyoming_qwen3.speech.pronunciation import PronunciationDictionary
+from wyoming_qwen3.speech.verbalizer import Verbalizer
 from wyoming_qwen3.text.dictionary import MAX_CHARACTERS, Entry, Match, make_entry
 from wyoming_qwen3.text.dictionary_table import MAX_BYTES, MAX_ENTRIES, MEDIA_TYPE, read_table, table_of
 from wyoming_qwen3.text.pieces import Script, SpokenPiece
@@ -191,13 +192,12 @@ async def delete_dictionary_entry(request: web.Request) -> web.StreamResponse:
     answers={200: {"application/json": Tried}},
 )
 async def try_dictionary(request: web.Request) -> web.StreamResponse:
-    """What the dictionary makes of a text, without speaking or counting it."""
+    """What is spoken of a text, by the dictionary and then with numbers and units in words. Nothing is counted."""
     body = await parse_body(request, TryBody, _JSON_BYTES)
     language = find_language(body.language) if body.language else None
-    if language is None:
-        guesser = request.app[SERVICES].synthesizer.backends.guesser
-        language = await asyncio.to_thread(guesser.guess, body.text)
-    tried = await asyncio.to_thread(_tried, _dictionary(request), body.text, language)
+    verbalizer = request.app[SERVICES].synthesizer.verbalizer
+    language = language or await verbalizer.language_of(body.text)
+    tried = await asyncio.to_thread(_tried, _dictionary(request), verbalizer, body.text, language)
     return web.json_response(text=tried.model_dump_json(), headers=ignored_headers(body))
 
 
@@ -251,7 +251,7 @@ def _entries_of(bodies: Sequence[EntryBody]) -> list[Entry]:
     return entries
 
 
-def _tried(dictionary: PronunciationDictionary, text: str, language: Language | None) -> Tried:
+def _tried(dictionary: PronunciationDictionary, verbalizer: Verbalizer, text: str, language: Language | None) -> Tried:
     script = Script()
     script.add_text(text)
     script.end_text()
@@ -260,7 +260,7 @@ def _tried(dictionary: PronunciationDictionary, text: str, language: Language | 
         if isinstance(segment, SpokenPiece):
             pieces.append(dictionary.try_out(segment.text, language))
     return Tried(
-        text=" ".join(piece.text for piece in pieces),
+        text=" ".join(verbalizer.write_out(piece.text, language) for piece in pieces),
         language=language.name.title() if language else None,
         applied=[entry_id for piece in pieces for entry_id in piece.applied],
     )
