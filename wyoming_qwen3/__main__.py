@@ -63,6 +63,7 @@ def main() -> None:
     write_lines(level)
     if settings.local_files_only:
         os.environ["HF_HUB_OFFLINE"] = "1"  # applies to all child processes
+    os.environ.update(_hub_variables(settings))
     _find_room_for_caches(settings.data_dir.absolute())
     try:
         sys.exit(_run(settings))
@@ -70,6 +71,12 @@ def main() -> None:
         sys.exit(f"wyoming-qwen3: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _hub_variables(settings: Settings) -> dict[str, str]:
+    """Return the environment in which downloads run, as the hub's client reads it."""
+    given = {"HF_ENDPOINT": settings.hf_endpoint, "HF_TOKEN": settings.hf_token, "HTTPS_PROXY": settings.proxy}
+    return {name: value for name, value in given.items() if value}
 
 
 def _find_room_for_caches(data_dir: Path) -> None:

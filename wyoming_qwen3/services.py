@@ -94,7 +94,7 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
 
 def _resolver(settings: Settings, store: Store, faults: Faults) -> VoiceResolver:
     return VoiceResolver(
-        Defaults(settings.voice, settings.language, settings.sampling),
+        Defaults(settings.voice, settings.language, settings.sampling, settings.style, settings.speed),
         store.voices,
         settings.voice_fallback,
         Replacements(faults),

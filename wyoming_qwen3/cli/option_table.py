@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, KINDS
-from wyoming_qwen3.core.request import Backend, Normalization, StandbyMode, StartMode, TextStreaming
+from wyoming_qwen3.core.request import (
+    MAX_SPEED,
+    MIN_SPEED,
+    Backend,
+    Normalization,
+    StandbyMode,
+    StartMode,
+    TextStreaming,
+)
 from wyoming_qwen3.speech.playback_buffer import MAX_HOLD_SECONDS
 from wyoming_qwen3.speech.text_feed import TEXT_TIMEOUT_SECONDS
 
@@ -97,7 +105,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     ),
     "Speaking": (
         Option("--voice", str, "ryan", "voice for requests without one; see the voices command", app=True),
+        Option("--style", str, None, "how the default voice speaks, in words, such as calmly (1.7B only)", app=True),
         Option("--language", str, "auto", "language for requests without one: a code, a name or auto", app=True),
+        Option("--speed", to.number(MIN_SPEED, MAX_SPEED), 1.0, "speed of speech for requests without one", app=True),
         Option(
             "--voice-fallback",
             to.voice_fallback,
@@ -227,6 +237,16 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         _switch("--no-download", "never download checkpoints automatically"),
         _switch("--local-files-only", "never contact the hub"),
         Option("--revision", str, "main", "branch, tag or commit of the checkpoints to download"),
+        Option("--hf-endpoint", to.hub, None, "mirror of huggingface.co (default HF_ENDPOINT)", app=True),
+        Option("--hf-token", str, None, "access token for it (default HF_TOKEN)", secret=True, app=True),
+        Option(
+            "--proxy",
+            str,
+            None,
+            "HTTP or SOCKS proxy for downloads (default HTTPS_PROXY)",
+            secret=True,
+            app=True,
+        ),
         Option(
             "--idle-unload",
             to.number(0, 1000000000.0),

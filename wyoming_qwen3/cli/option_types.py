@@ -159,6 +159,14 @@ def url(text: str) -> str:
     return text.rstrip("/").removesuffix("/v1")
 
 
+def hub(text: str) -> str:
+    """Return the address of a mirror of huggingface.co."""
+    try:
+        return url(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as https://hf-mirror.com") from None
+
+
 def uri(text: str) -> str:
     """Accept an address to serve Wyoming at."""
     parsed = urlparse(text)

@@ -102,6 +102,8 @@ class Settings:
 
     voice: Speaker
     language: Language | None
+    style: str | None
+    speed: float
     standby: StandbyMode
     http_standby: Literal["auto", "off"]
     strict: bool
@@ -116,6 +118,9 @@ class Settings:
     download: bool
     local_files_only: bool
     revision: str
+    hf_endpoint: str | None
+    hf_token: str | None
+    proxy: str | None
     idle_unload: float
     memory_budget: int | None
     supervisor: SupervisorAccess | None
