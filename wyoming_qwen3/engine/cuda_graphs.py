@@ -148,6 +148,13 @@ def upload(values: Sequence[Sequence[int]], into: Tensor) -> None:
     into.copy_(source.pin_memory() if into.is_cuda else source, non_blocking=True)
 
 
+def to_device(source: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a copy on the device of a tensor in the host's memory, in `dtype`, without waiting for the device."""
+    source = source.to(dtype or source.dtype)
+    pinned = source.pin_memory() if device.type == "cuda" else source
+    return pinned.to(device, non_blocking=device.type != "mps")  # which does not keep the source until it is copied
+
+
 def read_back(tensor: Tensor) -> Callable[[], Tensor]:
     """Start to copy a tensor, as it is now, to the host. Calling the result waits only for this copy and returns it."""
     if not tensor.is_cuda:

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
+from wyoming_qwen3.engine.cuda_graphs import to_device
 
 from .transformer import KvCache, embedding_layer, linear_layer
 
@@ -61,7 +62,7 @@ class Talker(nn.Module):
 
     def embed_text(self, ids: Sequence[int]) -> Tensor:
         """Return the projected embeddings of text token ids [tokens, hidden]."""
-        rows = self._text[torch.tensor(ids, dtype=torch.long)].to(self.device, self.dtype)
+        rows = to_device(self._text[torch.tensor(ids, dtype=torch.long)], self.device, self.dtype)
         projected: Tensor = self.projection_out(F.silu(self.projection_in(rows)))
         return projected
 
@@ -80,7 +81,7 @@ class Talker(nn.Module):
         return self._head(hidden).float()
 
     def _ids(self, ids: Sequence[int]) -> Tensor:
-        return torch.tensor(ids, dtype=torch.long, device=self.device)
+        return to_device(torch.tensor(ids, dtype=torch.long), self.device)
 
 
 def _projection(read: TensorReader, outputs: int, inputs: int) -> nn.Linear:
