@@ -25,7 +25,6 @@ from .cli import say
 from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
 from .core.errors import SpeechError, StorageFailed
-from .core.hardware import choose_size, probe
 from .core.request import SpeechRequest
 from .core.speakers import SPEAKERS, Language, find_language
 from .engine.checkpoint import on_disk
@@ -171,7 +170,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     """
     if settings.backend == "native":
         _check_models_dir(settings, make=preload)
-    services = make_services(settings, await _size(settings), store, make_parts(settings))
+    services = make_services(settings, _size(settings), store, make_parts(settings))
     models, standby, servers = services.models, services.standby, services.servers
     warming = [asyncio.create_task(_warm_text(services.synthesizer, settings.language))]
     if settings.standby != "off":
@@ -181,7 +180,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     try:
         await asyncio.wait(warming, timeout=_HEAD_START)
         if preload and settings.standby != "only" and models.has_engine:
-            models.start(published(kind, models.size) for kind in settings.preload)
+            models.start(settings.preload)
         looking = asyncio.create_task(services.slow_clients.run(), name="slow clients")
         yield services
         looking.cancel()
@@ -192,11 +191,18 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
 
 
-async def _size(settings: Settings) -> Size:
-    """Return the size of checkpoints: the user's choice, else what fits this machine; with vllm 1.7B."""
-    if settings.backend == "vllm":
-        return settings.model or "1.7B"
-    return settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
+def _size(settings: Settings) -> Size | None:
+    """Return the size of checkpoints: the user's choice, else 1.7B with vllm, and None for what suits the engine."""
+    return settings.model or ("1.7B" if settings.backend == "vllm" else None)
+
+
+async def _suiting_size(settings: Settings) -> Size:
+    """Ask an engine process which size suits its device. Raises EngineFailed if it can't start."""
+    engine = make_parts(settings).native
+    try:
+        return (await engine.start()).selection.size
+    finally:
+        await engine.stop()
 
 
 async def _warm_text(synthesizer: Synthesizer, language: Language | None) -> None:
@@ -323,7 +329,8 @@ async def _say(settings: Settings) -> None:
 
 async def _download(settings: Settings) -> None:
     on_disk.check_models_dir(settings.models_dir)
-    await say.fetch(published(settings.kind, await _size(settings)), settings.models_dir, settings.revision)
+    size = _size(settings) or await _suiting_size(settings)
+    await say.fetch(published(settings.kind, size), settings.models_dir, settings.revision)
 
 
 def _list_voices() -> None:

@@ -8,7 +8,8 @@ from .api.app_keys import Services, Store
 from .cli.options import Settings
 from .core.checkpoints import Size
 from .core.defaults import Defaults
-from .models.manager import ModelManager, Policy
+from .models.manager import ModelManager
+from .models.policy import Policy
 from .models.state import State
 from .models.worker import Worker, download
 from .ops.logs import Faults
@@ -43,8 +44,11 @@ def make_parts(settings: Settings) -> Parts:
     return Parts(Worker("native", settings.engine_arguments), Worker("standby", settings.engine_arguments), servers)
 
 
-def make_services(settings: Settings, size: Size, store: Store, parts: Parts) -> Services:
-    """Build the services that use these backends. `size` is the size of checkpoints to use by default."""
+def make_services(settings: Settings, size: Size | None, store: Store, parts: Parts) -> Services:
+    """Build the services that use these backends. `size` is that of the checkpoints to use by default.
+
+    It is None for the one that suits the engine's device.
+    """
     models = ModelManager(_policy(settings, size), parts.native, download)
     standby, metrics = StandbyVoice(parts.spare), Metrics()
     admission = Admission(settings.max_active, settings.max_waiting)
@@ -102,7 +106,7 @@ def _resolver(settings: Settings, store: Store, faults: Faults) -> VoiceResolver
     )
 
 
-def _policy(settings: Settings, size: Size) -> Policy:
+def _policy(settings: Settings, size: Size | None) -> Policy:
     return Policy(
         settings.models_dir,
         size,

@@ -18,7 +18,8 @@ from wyoming_qwen3.core.errors import InvalidRequest, ModelFailed, ModelInUse, M
 from wyoming_qwen3.core.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.models.manager import ModelManager
+from wyoming_qwen3.models.policy import Policy
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.models.worker import Worker, download
 

@@ -209,7 +209,13 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             app=True,
             metavar="SIZE",
         ),
-        Option("--device", to.device, "auto", "auto, cpu, cuda or cuda:N", engine=True),
+        Option(
+            "--device",
+            to.device,
+            "auto",
+            "auto, cpu, cuda, cuda:N, or another device of PyTorch, such as mps (untried)",
+            engine=True,
+        ),
         Option("--dtype", to.one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16", engine=True),
         Option(
             "--quantize",

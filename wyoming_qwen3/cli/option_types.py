@@ -117,9 +117,11 @@ def model(text: str) -> Size | None:
 
 
 def device(text: str) -> str:
-    """Accept auto, cpu, cuda or cuda:N."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of auto, cpu, cuda, cuda:N")
+    """Accept auto, cpu, cuda, cuda:N, and names of this form for other devices, which the engine looks for."""
+    if not re.fullmatch(r"auto|cpu|[a-z]+(:\d+)?", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not auto, cpu, cuda, cuda:N or the name of another device of PyTorch, such as mps or xpu:0"
+        )
     return text
 
 

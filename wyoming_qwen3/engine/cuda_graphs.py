@@ -117,7 +117,7 @@ def streams_of(device: str | torch.device) -> Streams:
 
 def choose_graphs(device: str, *, wanted: bool, streams: Streams | None = None) -> Graphs:
     """Return CUDA graphs if the device has CUDA and they are wanted, else direct calls."""
-    return CudaGraphs(device, streams or streams_of(device)) if wanted and device != "cpu" else Direct()
+    return CudaGraphs(device, streams or streams_of(device)) if wanted and device.startswith("cuda") else Direct()
 
 
 def reason(error: BaseException) -> str:

@@ -89,6 +89,8 @@ class BackendSelector:
             return
         try:
             if self._models.has_engine:
+                if request.strict:  # whether it can be spoken as it is depends on the size
+                    await self._models.settle()
                 choose_model(request, self._models.size, await self._at_hand(request))
                 return
         except InvalidRequest:
@@ -214,6 +216,10 @@ class BackendSelector:
                 backend = replace(backend, warnings=(_stands_in(model), *backend.warnings))
             return backend
         if model and chosen == "qwen3":
+            if not self._models.settled:
+                async with aside():
+                    await self._models.settle()
+                return await self._choose(held, request, text, aside, live=live)
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with aside() if waits else contextlib.nullcontext():
                 return await self._load(held, model.checkpoint, request)
@@ -225,10 +231,12 @@ class BackendSelector:
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
 
-        Both are None if there is no native engine.
+        Both are None if there is no native engine. Until the size is known, the checkpoint counts as being loaded.
         """
         if not self._models.has_engine:
             return None, None
+        if not self._models.settled:
+            return Model(published(kind_for(request.voice), self._models.size), State.LOADING), None
         try:
             checkpoint = choose_model(request, self._models.size, await self._at_hand(request))
         except InvalidRequest as error:

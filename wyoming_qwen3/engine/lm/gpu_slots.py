@@ -7,7 +7,7 @@ others, but keeps its state. Knows nothing of which row is in which slot, of tex
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -41,6 +41,14 @@ class Buckets:
     def capacity(self) -> int:
         """Cache positions of a slot."""
         return self.lengths[-1]
+
+    def within(self, free: int, position: int) -> "Buckets | None":
+        """Return those with the most slots that take at most half of `free` bytes, at `position` bytes a position.
+
+        The other half is for captured steps, prefills and other checkpoints. None if there is not room for one slot.
+        """
+        rows = tuple(rows for rows in self.rows if 2 * rows * self.capacity * position <= free)
+        return replace(self, rows=rows) if rows else None
 
     def holding_rows(self, rows: int) -> int:
         """Return the smallest count of slots with steps that holds `rows` rows."""

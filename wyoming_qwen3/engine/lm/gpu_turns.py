@@ -36,7 +36,7 @@ class Turns(Generic[_Row]):
         if not self._left:
             self._turn, self._left = self._turn + 1, TURN
         self._left -= 1
-        staying = [row for row in rows if self._last.get(row) == self._turn]
+        staying = [row for row in rows if self._last.get(row) == self._turn][: self._slots]
         waiting = sorted((row for row in rows if row not in staying), key=lambda row: self._last.get(row, 0))
         group = [*staying, *waiting[: self._slots - len(staying)]]
         self._last |= dict.fromkeys(group, self._turn)

@@ -98,6 +98,7 @@ class ModelsTab extends HTMLElement {
       [t("machine.memory"), bytes(machine.memory_free_bytes)],
       [t("machine.gpu"), machine.gpu_free_bytes === null ? t("machine.no_gpu") : bytes(machine.gpu_free_bytes)],
       [t("machine.device"), answer.device ?? t("machine.asleep")],
+      ...(machine.device_reason ? [[t("machine.reason"), machine.device_reason]] : []),
       [t("machine.held"), bytes(answer.models.reduce((sum, model) => sum + model.memory_bytes, 0))],
       [t("machine.size"), machine.size],
     ];
