@@ -23,7 +23,7 @@ def make_settings(folder: Path, *options: str) -> Settings:
     return parse([*kept, "--no-download", "--max-active", "8", *options], {})
 
 
-def make_services(folder: Path, *options: str, size: Size = "0.6B", parts: Parts | None = None) -> Services:
+def make_services(folder: Path, *options: str, size: Size | None = "0.6B", parts: Parts | None = None) -> Services:
     """Everything as the server wires it, with engines that start when they are used, and nothing kept.
 
     `parts` are others than the options would give.
