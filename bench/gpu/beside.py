@@ -21,7 +21,7 @@ from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Submit
 
 from .found import Finder, Run
 
-_SPEAKING, _OTHER = Checkpoint("custom_voice", "0.6B"), Checkpoint("base", "0.6B")
+_SPEAKING, _OTHER = Checkpoint("custom_voice", "0.6B"), Checkpoint("custom_voice", "1.7B")
 """Names alone: both are the same folder, so that they share their codec as published ones do."""
 
 _FRAMES = 60

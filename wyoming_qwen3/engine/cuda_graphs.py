@@ -141,6 +141,11 @@ class Lane:
         """
         return torch.cuda.stream(self._stream) if self._stream else nullcontext()
 
+    def finish(self) -> None:
+        """Wait until all work in the lane is done; then its tensors can be used anywhere."""
+        if self._stream:
+            self._stream.synchronize()
+
 
 def upload(values: Sequence[Sequence[int]], into: Tensor) -> None:
     """Copy numbers to a tensor on the device without waiting for the device."""

@@ -6,7 +6,7 @@ Knows which models belong together; does NOT know the pipe, credit, or who sent 
 import contextlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, finger
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
 from .cpu_quota import usable_threads
-from .cuda_graphs import Graphs, choose_graphs, streams_of
+from .cuda_graphs import Graphs, Lane, choose_graphs, streams_of
 from .devices import enter, free_memory
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
@@ -135,6 +135,9 @@ class NativeEngine:
         self._static = self.device.startswith("cuda")
         self._graphs = graphs
         self._streams = streams_of(self.device)
+        self._lane = Lane(torch.device(self.device), self._streams)
+        """That of loads and jobs, beside which speech goes on."""
+
         self.weight_bytes = self._dtype.itemsize if self._quantize == "none" else 1
         self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
@@ -155,15 +158,11 @@ class NativeEngine:
         enter(self.device)
         free = free_memory(self.device)
         try:
-            with self._memory_for(f"{checkpoint.name} does not fit into the free memory."):
-                # Both read and reorder tensors, each on one core.
-                with ThreadPoolExecutor(1, "codec", enter, (self.device,)) as beside:
-                    reading_codec = beside.submit(self._codec, path)
-                    if self._static:
-                        wait([reading_codec])  # no other work may run on the GPU while the codec's steps are captured
-                    loaded = self._language_model(path)
-                codec, added = reading_codec.result()
+            with self._memory_for(f"{checkpoint.name} does not fit into the free memory."), self._lane.entered():
+                loaded, codec, added = self._read(path)
                 _warm_up(checkpoint, loaded)
+                loaded.decoder.forget()  # so that the lane's memory is in use until the checkpoint is unloaded
+                self._lane.finish()
         except Exception:
             self._drop_unused_codecs()
             raise
@@ -174,6 +173,15 @@ class NativeEngine:
             footprint = taken(footprint, free, free_memory(self.device))
         self._footprints[checkpoint] = footprint
         return footprint
+
+    def _read(self, path: Path) -> tuple[LoadedLanguageModel, Codec, int]:
+        """Read language model and codec; the last value is the bytes that the codec adds."""
+        if self._static:  # no other work may run on the GPU while the codec's steps are captured
+            codec, added = self._codec(path)
+            return self._language_model(path), codec, added
+        with ThreadPoolExecutor(1, "codec", enter, (self.device,)) as beside:  # each reorders tensors on one core
+            reading_codec = beside.submit(self._codec, path)
+            return self._language_model(path), *reading_codec.result()
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Release a checkpoint's memory, if it is loaded, and its codec's if no other checkpoint uses that."""
@@ -194,7 +202,7 @@ class NativeEngine:
         model = self._model(job.checkpoint)
         codec = model.codec.published
         try:
-            with self._memory_for("Memory ran out while this recording was processed."):
+            with self._memory_for("Memory ran out while this recording was processed."), self._lane.entered():
                 match job:
                     case Clone(_, reference):
                         dtype = model.decoder.model.talker.dtype

@@ -106,7 +106,7 @@ class ModelManager:
 
     @property
     def selection(self) -> Selection | None:
-        """What the engine computes on, and why; None before its process was first up."""
+        """What the engine computes on, and why; None before it was first up."""
         return self._device.selection
 
     async def room(self) -> wire.Room | None:
@@ -349,7 +349,7 @@ class ModelManager:
         """Whenever a GPU that was full has room, and nothing speaks, load again what is loaded, in a new process."""
         while True:
             await asyncio.sleep(_ASK_AGAIN_SECONDS)
-            with contextlib.suppress(SpeechError):
+            with contextlib.suppress(SpeechError, OSError):
                 await self.move_up()
 
     async def move_up(self) -> None:
@@ -480,12 +480,8 @@ class ModelManager:
 
     def _spawn_for(self, model: Model, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         """Run work for a model as a task. Any error marks it as failed, so that no intermediate state is left."""
-
-        def failed() -> None:
-            fault = f"{model.checkpoint.name} can't be used because of an error in the server; see its log."
-            self._books.fail(model, ModelFailed(fault))
-
-        return self._tasks.spawn(work, failed)
+        fault = f"{model.checkpoint.name} can't be used because of an error in the server; see its log."
+        return self._tasks.spawn(work, lambda: self._books.fail(model, ModelFailed(fault)))
 
 
 def _check_idle(model: Model) -> None:
