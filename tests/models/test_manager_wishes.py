@@ -839,3 +839,15 @@ async def test_what_is_only_there_in_the_small_size_is_loaded_again_on_the_gpu(
     await manager.move_up()
     assert state_of(manager, CUSTOM) is State.READY
     assert engine.done == [("load", CUSTOM), ("unload", CUSTOM), ("load", CUSTOM)]
+    assert (manager.size, manager.selection) == ("0.6B", ON_GPU)
+
+
+async def test_a_later_process_does_not_change_the_size(make_manager: MakeManager, engine: Engine) -> None:
+    """What was downloaded for it would be of no use."""
+    manager = make_manager(LARGE, size=None)
+    engine.selection = ON_GPU
+    await manager.settle()
+    await engine.stop()
+    engine.selection = FULL
+    await manager.load(LARGE)
+    assert (manager.size, manager.selection) == ("1.7B", FULL)

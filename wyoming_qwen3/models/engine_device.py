@@ -52,11 +52,21 @@ class EngineDevice:
         return self._hello.selection if self._hello else None
 
     async def start(self) -> wire.Hello:
-        """Start the process if it is not up, and note what it chose. Raises EngineFailed."""
+        """Start the process if it is not up, and note what it chose. Raises EngineFailed.
+
+        The first process decides on the size; `adopt` takes that of a later one.
+        """
         hello = await self._worker.start()
+        if self._hello is None:
+            self._told = hello.selection.size
         if hello is not self._hello:
-            self._hello, self._told, self._started = hello, hello.selection.size, time.monotonic()
+            self._hello, self._started = hello, time.monotonic()
         return hello
+
+    def adopt(self) -> None:
+        """Take the size that the present process chose."""
+        if self._hello:
+            self._told = self._hello.selection.size
 
     async def settle(self) -> None:
         """Wait until the size is known, for which the process must start; 0.6B if it can't."""

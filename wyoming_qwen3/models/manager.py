@@ -346,7 +346,6 @@ class ModelManager:
         return bool(idle)
 
     async def _ask_again(self) -> None:
-        """Whenever a GPU that was full has room, and nothing speaks, load again what is loaded, in a new process."""
         while True:
             await asyncio.sleep(_ASK_AGAIN_SECONDS)
             with contextlib.suppress(SpeechError, OSError):
@@ -361,10 +360,12 @@ class ModelManager:
             for model in ready:
                 await self._unload(model, "because there is room on a GPU now")
             await self._rest()
-            await self._device.start()
+            suiting = self._books.find(published("custom_voice", (await self._device.start()).selection.size))
+        await self._look_on_disk()
+        if suiting.available:
+            self._device.adopt()
         for model in ready:
             own = self._books.find(published(model.checkpoint.kind, self.size))
-            await self._look_again(own)
             await self._load(own if own.state is State.ON_DISK else model)
 
     async def _unload_idle(self) -> None:
