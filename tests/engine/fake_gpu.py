@@ -14,7 +14,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import (
+    _DummyBackendModule,
+    _DummyPrivateUse1Hook,
+    _setup_privateuseone_for_python_backend,
+)
 
 from wyoming_qwen3.engine.cuda_graphs import Step
 
@@ -33,10 +37,27 @@ class CantBeCaptured(Exception):
     """An operation that a CUDA graph can't hold."""
 
 
+class NoDevices(_DummyBackendModule):
+    """PyTorch's module for the fake device: there is none but in fake tensors, so that other tests are left alone."""
+
+    def is_available(self) -> bool:
+        return False
+
+    def device_count(self) -> int:
+        return 0
+
+
+class NoAccelerator(_DummyPrivateUse1Hook):
+    """The same for PyTorch's choice of an accelerator."""
+
+    def is_available(self) -> bool:
+        return False
+
+
 def fake_device() -> str:
     """Register a kind of device that has no kernels, and return its name."""
     if torch._C._get_privateuse1_backend_name() == "privateuseone":
-        _setup_privateuseone_for_python_backend("fakegpu")
+        _setup_privateuseone_for_python_backend("fakegpu", NoDevices(), NoAccelerator())
     return torch._C._get_privateuse1_backend_name()
 
 

@@ -175,6 +175,15 @@ def test_a_known_voice_is_not_computed_again(load: Load, mode: FakeTensorMode, m
     assert found == [1, 0, 1]
 
 
+def test_other_tests_do_not_find_the_fake_device(gpu: str) -> None:
+    """What they do with random numbers, or with whatever accelerator there is, is done as without it."""
+    assert torch._C._get_privateuse1_backend_name() == gpu
+    found = torch.accelerator.current_accelerator(check_available=True)
+    assert found is None or found.type != gpu
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+
+
 # Planted faults
 
 
