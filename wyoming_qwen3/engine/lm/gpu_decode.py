@@ -17,6 +17,7 @@ from wyoming_qwen3.engine.cuda_graphs import Graphs, read_back
 from wyoming_qwen3.engine.isolation import attempt
 
 from .decode import Decoder, Frame, LanguageModel, Row, Speech, failed_frame
+from .fused.slot_tensors import MakeSteps
 from .gpu_slots import NO_STEP, Buckets, Slots, SlotStep
 from .gpu_turns import Turns
 from .predictor import CodePredictor
@@ -48,13 +49,22 @@ class StaticDecoder(Decoder):
     """
 
     def __init__(
-        self, published: Published, model: LanguageModel, graphs: Graphs, buckets: Buckets | None = None
+        self,
+        published: Published,
+        model: LanguageModel,
+        graphs: Graphs,
+        buckets: Buckets | None = None,
+        fuse: MakeSteps | None = None,
     ) -> None:
-        """Capture all steps. Raises CaptureFailed and torch.OutOfMemoryError; the model stays usable then."""
+        """Capture all steps, those that `fuse` makes if it is given.
+
+        Raises CaptureFailed, torch.OutOfMemoryError and what `fuse` and its steps raise; the model stays usable then.
+        """
         super().__init__(published, model)
         assert isinstance(self._predictor, CodePredictor)
         self._remembers_heads = True
-        self.slots = Slots(self._talker, self._predictor, self._banned, graphs=graphs, buckets=buckets or Buckets())
+        buckets = buckets or Buckets()
+        self.slots = Slots(self._talker, self._predictor, self._banned, graphs=graphs, buckets=buckets, fuse=fuse)
         self._seats = [_SlotRow(slot) for slot in range(self.slots.buckets.slots)]
         self._turns: Turns[Row] = Turns(len(self._seats))
 

@@ -48,7 +48,7 @@ class Talker(nn.Module):
         self.projection_in = _projection(read.below("text_projection.linear_fc1."), width, width)
         self.projection_out = _projection(read.below("text_projection.linear_fc2."), hidden, width)
         self._text = read.view("model.text_embedding.weight", config.text_vocab_size, width)
-        self._head = head
+        self.head = head
 
     @property
     def device(self) -> torch.device:
@@ -78,7 +78,7 @@ class Talker(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits of the next code 0, float32 [rows, vocabulary], from hidden states [rows, hidden]."""
-        return self._head(hidden).float()
+        return self.head(hidden).float()
 
     def _ids(self, ids: Sequence[int]) -> Tensor:
         return to_device(torch.tensor(ids, dtype=torch.long), self.device)
