@@ -50,40 +50,38 @@ def attend(
     q1, q2 = _turned(token, gains, heads, cosines, sines, EPS, HEAD_DIM)
     k1, k2 = _turned(token, gains, HEADS + kv_head + tl.zeros((1, 1), tl.int32), cosines, sines, EPS, HEAD_DIM)
     k1, k2 = k1.to(keys.dtype.element_ty), k2.to(keys.dtype.element_ty)
-    new = token + (HEADS + KV_HEADS + kv_head) * HEAD_DIM + half[None, :]
-    v1, v2 = tl.load(new), tl.load(new + HALF)
+    value = token + (HEADS + KV_HEADS + kv_head) * HEAD_DIM + half[None, :]
+    v1, v2 = tl.load(value), tl.load(value + HALF)
 
-    past = (row * KV_HEADS + kv_head) * CAPACITY * HEAD_DIM
+    past = (row * KV_HEADS + kv_head) * CAPACITY * HEAD_DIM + half[None, :]
     if split == 0:
-        own = past + position * HEAD_DIM + half[None, :]
-        tl.store(keys + own, k1)
-        tl.store(keys + own + HALF, k2)
-        tl.store(values + own, v1.to(values.dtype.element_ty))
-        tl.store(values + own + HALF, v2.to(values.dtype.element_ty))
+        new = past + position * HEAD_DIM
+        tl.store(keys + new, k1)
+        tl.store(keys + new + HALF, k2)
+        tl.store(values + new, v1.to(values.dtype.element_ty))
+        tl.store(values + new + HALF, v2.to(values.dtype.element_ty))
 
-    # The new token is the first one that split 0 attends to; it is not read from the cache.
-    scores = tl.sum(q1 * k1.to(tl.float32), 1) + tl.sum(q2 * k2.to(tl.float32), 1)
-    highest = tl.where(split == 0, scores * SCALE, -float("inf"))
-    total = tl.zeros((GROUP,), tl.float32) + (split == 0).to(tl.float32)
+    # Split 0 begins with the new token, which is not read from the cache; the others begin with nothing.
+    highest = (tl.sum(q1 * k1.to(tl.float32), 1) + tl.sum(q2 * k2.to(tl.float32), 1)) * SCALE
+    highest = tl.where(split == 0, highest, -float("inf"))
+    total = tl.where(split == 0, tl.full((GROUP,), 1.0, tl.float32), 0.0)
     out1 = total[:, None] * v1.to(tl.float32)
     out2 = total[:, None] * v2.to(tl.float32)
     for start in range(split * BLOCK, position, SPLITS * BLOCK):
-        at = start + tl.arange(0, BLOCK)
+        at = start + tl.arange(0, BLOCK)[:, None]
         inside = at < position
-        block = past + at[:, None] * HEAD_DIM + half[None, :]
-        block1 = tl.load(keys + block, mask=inside[:, None], other=0).to(tl.float32)
-        block2 = tl.load(keys + block + HALF, mask=inside[:, None], other=0).to(tl.float32)
-        scores = tl.sum(q1[:, None] * block1[None], 2) + tl.sum(q2[:, None] * block2[None], 2)
-        scores = tl.where(inside[None, :], scores * SCALE, -float("inf"))
+        block = past + at * HEAD_DIM
+        other1 = tl.load(keys + block, mask=inside, other=0).to(tl.float32)
+        other2 = tl.load(keys + block + HALF, mask=inside, other=0).to(tl.float32)
+        scores = (tl.sum(q1[:, None] * other1[None], 2) + tl.sum(q2[:, None] * other2[None], 2)) * SCALE
+        scores = tl.where(tl.trans(inside), scores, -float("inf"))
         higher = tl.maximum(highest, tl.max(scores, 1))
-        kept = tl.exp(highest - higher)
-        shares = tl.exp(scores - higher[:, None])
-        block1 = tl.load(values + block, mask=inside[:, None], other=0).to(tl.float32)
-        block2 = tl.load(values + block + HALF, mask=inside[:, None], other=0).to(tl.float32)
-        total = total * kept + tl.sum(shares, 1)
-        out1 = out1 * kept[:, None] + tl.sum(shares[:, :, None] * block1[None], 1)
-        out2 = out2 * kept[:, None] + tl.sum(shares[:, :, None] * block2[None], 1)
-        highest = higher
+        kept, shares = tl.exp(highest - higher), tl.exp(scores - higher[:, None])
+        other1 = tl.load(values + block, mask=inside, other=0).to(tl.float32)
+        other2 = tl.load(values + block + HALF, mask=inside, other=0).to(tl.float32)
+        out1 = out1 * kept[:, None] + tl.sum(shares[:, :, None] * other1[None], 1)
+        out2 = out2 * kept[:, None] + tl.sum(shares[:, :, None] * other2[None], 1)
+        total, highest = total * kept + tl.sum(shares, 1), higher
 
     result = mixed + row * HEADS * HEAD_DIM + heads * HEAD_DIM + half[None, :]
     if SPLITS == 1:
@@ -91,9 +89,8 @@ def attend(
         tl.store(result + HALF, (out2 / total[:, None]).to(mixed.dtype.element_ty))
     else:
         WIDTH: tl.constexpr = HEAD_DIM + 2
-        group = tl.arange(0, GROUP)
         first = parts + (row * KV_HEADS + kv_head) * SPLITS * GROUP * WIDTH
-        mine = first + (split * GROUP + group) * WIDTH
+        mine = first + (split * GROUP + tl.arange(0, GROUP)) * WIDTH
         tl.store(mine[:, None] + half[None, :], out1)
         tl.store(mine[:, None] + half[None, :] + HALF, out2)
         tl.store(mine + HEAD_DIM, highest)

@@ -1,8 +1,8 @@
 """Sampling: the draws of WarpTable without a sort, and what follows a draw. A program handles one row.
 
-A cut of a warp is the least logit that is kept. It is found bit by bit: the bits of a float32, with those of negative
-numbers inverted, have the order of the numbers, so the greatest bound with a property that larger bounds lack takes 32
-comparisons of all logits.
+A cut of a warp is the least logit that is kept. The bits of a float32, with those of negative numbers inverted, have
+the order of the numbers. So the cut is found two bits at a time, as the greatest bound with a property that all greater
+bounds lack.
 """
 
 import triton
@@ -132,9 +132,10 @@ def _draw(
 def _least_of_top(order: tl.tensor, kept: tl.tensor) -> tl.tensor:
     """Return the order of the `kept`-th largest value: the greatest bound that at least `kept` values reach."""
     bound = tl.zeros((), tl.uint32)
-    for bit in range(32):
-        higher = bound | (tl.full((), 0x80000000, tl.uint32) >> bit)
-        bound = tl.where(tl.sum((order >= higher).to(tl.int32), 0) >= kept, higher, bound)
+    for step in range(16):
+        higher = _higher(bound, step)
+        reached = tl.sum((order[None, :] >= higher[:, None]).to(tl.int32), 1)
+        bound = tl.max(tl.where(reached >= kept, higher, bound), 0)
     return bound
 
 
@@ -146,10 +147,17 @@ def _least_of_head(order: tl.tensor, weights: tl.tensor, tail: tl.tensor) -> tl.
     """
     allowed = tail * tl.sum(weights, 0)
     bound = tl.zeros((), tl.uint32)
-    for bit in range(32):
-        higher = bound | (tl.full((), 0x80000000, tl.uint32) >> bit)
-        bound = tl.where(tl.sum(tl.where(order < higher, weights, 0), 0) <= allowed, higher, bound)
+    for step in range(16):
+        higher = _higher(bound, step)
+        below = tl.sum(tl.where(order[None, :] < higher[:, None], weights[None, :], 0), 1)
+        bound = tl.max(tl.where(below <= allowed, higher, bound), 0)
     return tl.minimum(bound, tl.max(order, 0))
+
+
+@triton.jit
+def _higher(bound: tl.tensor, step: tl.tensor) -> tl.tensor:
+    """Return the bounds that agree with `bound` in all but the two bits of this step, from the greatest bits on."""
+    return bound | (tl.arange(0, 4).to(tl.uint32) << (30 - 2 * step))
 
 
 @triton.jit
