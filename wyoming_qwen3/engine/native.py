@@ -34,6 +34,7 @@ from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, anoth
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
+from .lm.fused.choice import choose_fused
 from .lm.language_model import LoadedLanguageModel, Quantize, load_exact, load_int8, load_quantized, load_static
 from .out_of_memory import give_back, let_go, ran_out
 from .wire import (
@@ -134,6 +135,7 @@ class NativeEngine:
         self._dtype = self._device.dtype
         self._static = self.device.startswith("cuda")
         self._graphs = graphs
+        self._fuse = choose_fused(self.device) if graphs else None
         self._streams = streams_of(self.device)
         self._lane = Lane(torch.device(self.device), self._streams)
         """That of loads and jobs, beside which speech goes on."""
@@ -305,7 +307,7 @@ class NativeEngine:
         if self._kernels and self._quantize != "none":
             return load_quantized(published, self._quantize, self._kernels)
         if self._static:
-            return load_static(published, self.device, self._dtype, self._new_graphs())
+            return load_static(published, self.device, self._dtype, self._new_graphs(), self._fuse)
         if self._quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
