@@ -77,14 +77,14 @@ def fused_calls(size: str, rows: int, dtype: torch.dtype = torch.bfloat16) -> tu
     from wyoming_qwen3.engine.lm.fused.steps import FusedSteps  # noqa: PLC0415  needs Triton
 
     recorder = _Recorder()
-    slots = _slots(size, dtype, lambda *parts: FusedSteps(*parts, recorder))
+    slots = _slots(size, dtype, lambda talker, predictor, slots, _: FusedSteps(talker, predictor, slots, recorder))
     slots.talk(rows, slots.buckets.capacity)
     talker, recorder.calls = recorder.calls, []
     slots.frame(rows)
     return talker, recorder.calls
 
 
-def to_text(counts: Sequence[tuple[str, LaunchCount, LaunchCount | None]]) -> str:
+def launches_to_text(counts: Sequence[tuple[str, LaunchCount, LaunchCount | None]]) -> str:
     """Return a table of size, launches before, and launches with our kernels, if they could be counted."""
     lines = ["Launches of one frame of one row (counted by dispatched operations, and by our launcher)"]
     for size, plain, fused in counts:

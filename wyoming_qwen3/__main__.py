@@ -79,10 +79,12 @@ def _hub_variables(settings: Settings) -> dict[str, str]:
 
 
 def _find_room_for_caches(data_dir: Path) -> None:
-    """Move the caches of libraries into the data folder if the home is unknown or can't be written.
+    """Put compiled GPU kernels into the data folder, and other caches if the home is unknown or can't be written.
 
-    Without a cache folder numba, which reading clips needs, fails. A known home is kept: it may have the hub's token.
+    A new container has the data folder of the last one, but not its home. Without a cache folder numba, which reading
+    clips needs, fails. A known home is kept: it may have the hub's token.
     """
+    os.environ.setdefault("TRITON_CACHE_DIR", str(data_dir / "cache" / "triton"))
     try:
         home = Path.home()
     except RuntimeError:

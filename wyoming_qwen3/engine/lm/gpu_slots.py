@@ -91,7 +91,7 @@ class Slots:
     ) -> None:
         """`banned` bool [vocabulary] marks ids never to sample; `fuse` makes the steps, unless PyTorch does.
 
-        Raises CaptureFailed and torch.OutOfMemoryError.
+        Raises CaptureFailed, torch.OutOfMemoryError, and what `fuse` raises.
         """
         assert isinstance(talker.transformer, Transformer)
         self.buckets = buckets
@@ -113,8 +113,9 @@ class Slots:
 
     def _fused_steps(self, fuse: MakeSteps) -> tuple[dict[tuple[int, int], Step], dict[int, Step]]:
         """Do as _steps, with fused steps, which have no mask and so need no shorter lengths."""
+        talk = partial(self._talk, length=self.buckets.lengths[0])
+        steps, rows = fuse(self._talker, self._predictor, self._tensors(), talk), self.buckets.rows[::-1]
         self.buckets = replace(self.buckets, lengths=self.buckets.lengths[-1:])
-        steps, rows = fuse(self._talker, self._predictor, self._tensors()), self.buckets.rows[::-1]
         talks: dict[tuple[int, int], Step] = {(r, self.buckets.capacity): partial(steps.talk, r) for r in rows}
         return talks, {r: partial(steps.frame, r) for r in rows}
 

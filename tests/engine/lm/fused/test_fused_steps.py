@@ -1,6 +1,7 @@
 """Whole frames of fused steps against the exact path, on Triton's interpreter, which takes seconds for each."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -33,8 +34,8 @@ SAMPLINGS: tuple[dict[str, Any], ...] = (
 def fused(pair: Pair, buckets: Buckets, launch: CountedLaunch | None = None) -> StaticDecoder:
     from wyoming_qwen3.engine.lm.fused.steps import FusedSteps
 
-    def make(*parts: Any) -> SlotSteps:
-        return FusedSteps(*parts, launch or CountedLaunch(), WIDE)
+    def make(talker: Any, predictor: Any, slots: Any, _: Any) -> SlotSteps:
+        return FusedSteps(talker, predictor, slots, launch or CountedLaunch(), WIDE)
 
     return StaticDecoder(pair.published, pair.decoder.model, Direct(), buckets, make)
 
@@ -136,3 +137,34 @@ def test_a_slot_without_a_part_keeps_what_it_has(pairs: LoadPair) -> None:
         slots.advance([SlotStep(3, 5, talks=True, speaks=True), SlotStep(4, 5, talks=False, speaks=False)])
     assert all(tensor[0].any() for tensor in kept)
     assert not any(tensor[1].any() for tensor in kept)
+
+
+@pytest.mark.parametrize("fault", [None, "norm", "position"])
+def test_steps_are_compared_with_pytorchs_before_they_speak(pairs: LoadPair, fault: str | None) -> None:
+    from wyoming_qwen3.engine.lm.fused.check import FusedStepsWrong, check_steps
+
+    pair = pairs("custom_voice", "0.6B")
+    slots = plain(pair, Buckets((2,), (128,))).slots
+    tensors = slots._tensors()
+    steps = FaultySteps(slots, fault)
+    with nullcontext() if fault is None else pytest.raises(FusedStepsWrong, match="differ from PyTorch's by"):
+        check_steps(tensors, steps, lambda rows: slots._talk(rows, 128))
+    for tensor in (tensors.cache.keys, tensors.text, tensors.sums, tensors.parts, tensors.hidden, tensors.seen):
+        assert not tensor.any()
+
+
+class FaultySteps:
+    """PyTorch's steps, with one thing wrong."""
+
+    def __init__(self, slots: Slots, fault: str | None) -> None:
+        self._slots, self._fault = slots, fault
+
+    def talk(self, rows: int) -> None:
+        if self._fault == "position":
+            self._slots._parts[0] -= 1
+        self._slots._talk(rows, 128)
+        if self._fault == "norm":
+            self._slots._hidden *= 1.3
+
+    def frame(self, rows: int) -> None:
+        self._slots._frame(rows)

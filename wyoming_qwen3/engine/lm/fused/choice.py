@@ -6,14 +6,16 @@ import shutil
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
+from time import perf_counter
 
 import torch
 
 from wyoming_qwen3.engine.lm.predictor import CodePredictor
 from wyoming_qwen3.engine.lm.talker import Talker
 
+from .check import check_steps
 from .launches import CountedLaunch
-from .slot_tensors import MakeSteps, SlotSteps, SlotTensors
+from .slot_tensors import MakeSteps, SlotSteps, SlotTensors, Talk
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -53,7 +55,11 @@ def compiler_missing() -> bool:
     return not any(shutil.which(name) for name in names)
 
 
-def _fused_steps(talker: Talker, predictor: CodePredictor, slots: SlotTensors) -> SlotSteps:
+def _fused_steps(talker: Talker, predictor: CodePredictor, slots: SlotTensors, talk: Talk) -> SlotSteps:
     from .steps import FusedSteps  # noqa: PLC0415  imports Triton
 
-    return FusedSteps(talker, predictor, slots, CountedLaunch())
+    start, launch = perf_counter(), CountedLaunch()
+    steps = FusedSteps(talker, predictor, slots, launch)
+    check_steps(slots, steps, talk)
+    _LOGGER.info("Compiled and checked %d fused kernels in %.1f s", len(launch.counts), perf_counter() - start)
+    return steps

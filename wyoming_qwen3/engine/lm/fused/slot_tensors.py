@@ -41,5 +41,8 @@ class SlotSteps(Protocol):
         """Sample a frame for each of the first `rows` slots."""
 
 
-MakeSteps = Callable[[Talker, CodePredictor, SlotTensors], SlotSteps]
-"""Returns the steps of a checkpoint over its slots."""
+Talk = Callable[[int], None]
+"""PyTorch's own step of the talker, for the first rows; it may see no more than the first 128 cache positions."""
+
+MakeSteps = Callable[[Talker, CodePredictor, SlotTensors, Talk], SlotSteps]
+"""Returns the steps of a checkpoint over its slots; the last argument is there for comparison."""

@@ -118,16 +118,16 @@ def _sums(
     columns = outputs[None, :, None]
     rows = tl.minimum(tl.arange(0, BLOCK_ROWS), ROWS - 1)[:, None, None] + columns * 0
     sums = tl.zeros((BLOCK_ROWS, outputs.shape[0], BLOCK_INPUTS), tl.float32)
-    squares = tl.zeros((BLOCK_ROWS, outputs.shape[0], BLOCK_INPUTS), tl.float32)
+    squares = tl.zeros((BLOCK_ROWS, outputs.shape[0]), tl.float32)
     for start in tl.range(0, INPUTS, BLOCK_INPUTS, loop_unroll_factor=UNROLL):
         inputs = start + tl.arange(0, BLOCK_INPUTS)[None, None, :]
         weights = tl.load(weight + columns * INPUTS + inputs).to(tl.float32)
         values = tl.load(x + rows * INPUTS + inputs).to(tl.float32)
         if NORMED:
-            squares = tl.fma(values, values, squares)
+            squares += tl.sum(values * values, 2)
             values *= tl.load(gain + columns * 0 + inputs).to(tl.float32)
         sums = tl.fma(values, tl.broadcast_to(weights, values.shape), sums)
     total = tl.sum(sums, 2)
     if NORMED:
-        total *= tl.rsqrt(tl.sum(squares, 2) / INPUTS + EPS)
+        total *= tl.rsqrt(squares / INPUTS + EPS)
     return total
