@@ -19,7 +19,7 @@ from wyoming_qwen3.engine.native import choose_quantize
 
 from . import engine, http, random_weights, texts, vllm, wyoming
 from .engine import Plan
-from .kernel_table import TARGETS, compile_for, to_markdown, variants
+from .kernel_table import TARGETS, compile_for, kernels_to_json, to_markdown, variants
 from .launches import count_fused, count_plain, launches_to_text
 from .report import (
     http_to_json,
@@ -128,13 +128,13 @@ def _vllm(given: argparse.Namespace) -> _Outcome:
 def _kernels(given: argparse.Namespace) -> _Outcome:
     fuses = find_spec("triton") is not None
     counts = [(size, count_plain(size), count_fused(size) if fuses else None) for size in given.sizes]
-    text = launches_to_text(counts)
     if not fuses:
         _tell("Our kernels are not counted: Triton is missing, which pip install triton installs.")
-    elif given.targets:
-        calls = variants(given.sizes)
-        text += "\n" + to_markdown(one for target in given.targets for one in compile_for(target, calls))
-    return _Outcome(not given.targets or fuses, text, "")
+        return _Outcome(not given.targets, launches_to_text(counts), kernels_to_json(counts, []))
+    calls = variants(given.sizes) if given.targets else []
+    compiled = [one for target in given.targets for one in compile_for(target, calls)]
+    text = launches_to_text(counts) + ("\n" + to_markdown(compiled) if compiled else "")
+    return _Outcome(True, text, kernels_to_json(counts, compiled))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -201,7 +201,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
 
-    command = commands.add_parser("kernels", help="launches of a frame on a GPU, and what its kernels take, without one")
+    command = commands.add_parser(
+        "kernels", help="launches of a frame on a GPU, and what its kernels take, without one"
+    )
     command.add_argument("--sizes", type=_sizes, default=SIZES, metavar="0.6B,1.7B", help="whose dimensions; both")
     command.add_argument(
         "--compile",
@@ -211,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TARGET,...",
         help=f"registers, spilled and shared bytes of each kernel, on all or some of {', '.join(TARGETS)}",
     )
-    command.set_defaults(json=None)
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     return parser
 
 

@@ -3,10 +3,11 @@
 Needs Triton, which brings the compilers; no GPU, and no driver. Knows no times.
 """
 
+import json
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -16,7 +17,7 @@ import torch
 
 from wyoming_qwen3.engine.lm.fused.launches import WARPS
 
-from .launches import KernelCall, fused_calls
+from .launches import KernelCall, LaunchCount, fused_calls
 
 TARGETS: Mapping[str, tuple[str, int | str]] = MappingProxyType(
     {
@@ -77,15 +78,33 @@ def compile_for(target: str, calls: Sequence[tuple[int, KernelCall]]) -> Iterato
 
 
 def to_markdown(compiled: Iterable[Compiled]) -> str:
-    """Return a table with a line for each kernel and shape, and each target's figures for the numbers of rows."""
-    cells: dict[tuple[str, str], dict[str, list[Compiled]]] = {}
+    """Return a table with a line for each kernel and shape: registers by target, then the most bytes of any target.
+
+    Registers are those for each number of rows, or one number if they are equal.
+    """
+    lines: dict[tuple[str, str], dict[str, list[Compiled]]] = {}
     for one in compiled:
-        cells.setdefault((one.name, one.shape), {}).setdefault(one.target, []).append(one)
-    targets = list(dict.fromkeys(target for line in cells.values() for target in line))
-    lines = [f"| Kernel | Shape | {' | '.join(targets)} |", f"| --- | --- |{' --- |' * len(targets)}"]
-    for (name, shape), line in cells.items():
-        lines.append(f"| `{name}` | {shape} | {' | '.join(_cell(line.get(target, [])) for target in targets)} |")
-    return "\n".join(lines) + "\n"
+        lines.setdefault((one.name, one.shape), {}).setdefault(one.target, []).append(one)
+    targets = list(dict.fromkeys(target for line in lines.values() for target in line))
+    text = [
+        f"| Kernel | Shape | {' | '.join(targets)} | Spilled | Shared |",
+        f"| --- | --- |{' --- |' * len(targets)} --- | --- |",
+    ]
+    for (name, shape), line in lines.items():
+        every = [one for found in line.values() for one in found]
+        most = (max(one.spilled for one in every), max(one.shared for one in every))
+        cells = (*(_registers(line.get(target, [])) for target in targets), *map(str, most))
+        text.append(f"| `{name}` | {shape} | {' | '.join(cells)} |")
+    return "\n".join(text) + "\n"
+
+
+def kernels_to_json(counts: Sequence[tuple[str, LaunchCount, LaunchCount | None]], compiled: Sequence[Compiled]) -> str:
+    """Return launches by size, and what each kernel takes; our launches are left out if they were not counted."""
+    launches = {
+        size: {name: asdict(count) for name, count in (("plain", plain), ("fused", fused)) if count}
+        for size, plain, fused in counts
+    }
+    return json.dumps({"launches": launches, "compiled": [asdict(one) for one in compiled]}, indent=2) + "\n"
 
 
 def _compile(target: str, call: KernelCall) -> Any:
@@ -113,7 +132,7 @@ def _nvidia(made: Any) -> tuple[int, int, int]:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "kernel.cubin"
         file.write_bytes(made.asm["cubin"])
-        command = [tool, "--dump-resource-usage", file]
+        command = [str(tool), "--dump-resource-usage", str(file)]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     registers, stack = (int(re.search(rf"{name}:(\d+)", told)[1]) for name in ("REG", "STACK"))  # type: ignore[index]
     return registers, stack, made.metadata.shared
@@ -144,7 +163,6 @@ def _shape(call: KernelCall) -> str:
     return (f"{given['IDS']} ids, " if "IDS" in given else "") + f"width {given['WIDTH']}{last}"
 
 
-def _cell(found: Sequence[Compiled]) -> str:
-    """Return registers/spilled bytes/shared bytes, one for each number of rows, or once if all are equal."""
-    figures = [f"{one.registers}/{one.spilled}/{one.shared}" for one in found]
-    return figures[0] if len(set(figures)) == 1 else " ".join(figures)
+def _registers(found: Sequence[Compiled]) -> str:
+    numbers = [str(one.registers) for one in found]
+    return numbers[0] if len(set(numbers)) == 1 else " ".join(numbers)

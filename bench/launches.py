@@ -5,8 +5,9 @@ allocations. Our kernels are counted by their own launcher. Knows no times.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,13 +37,13 @@ _ALLOCATIONS = {"empty", "empty_like", "empty_strided", "new_empty"}
 class LaunchCount:
     """Launches of one frame of one row, by the name of the operation or kernel."""
 
-    talker: Counter[str]
-    predictor: Counter[str]
+    talker: Mapping[str, int]
+    predictor: Mapping[str, int]
 
     @property
     def total(self) -> int:
         """All launches of a frame."""
-        return self.talker.total() + self.predictor.total()
+        return sum((*self.talker.values(), *self.predictor.values()))
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,18 @@ class KernelCall:
 def count_plain(size: str) -> LaunchCount:
     """Count the launches of a frame with PyTorch's kernels, with 256 cache positions and bfloat16 weights."""
     slots = _slots(size, torch.bfloat16, None)
-    counts = []
-    for step in (lambda: slots.talk(1, 256), lambda: slots.frame(1)):
+    counts: list[dict[str, int]] = []
+    for step in (partial(slots.talk, 1, 256), partial(slots.frame, 1)):
         with torch.inference_mode(), _DispatchCount() as mode:
             step()
-        counts.append(mode.counts)
+        counts.append(dict(mode.counts))
     return LaunchCount(*counts)
 
 
 def count_fused(size: str) -> LaunchCount:
     """Count the launches of a frame with our kernels. Raises ImportError without Triton."""
-    talker, predictor = (Counter(call.kernel.__name__ for call in calls) for calls in fused_calls(size, 1))
-    return LaunchCount(talker, predictor)
+    names = [[call.kernel.__name__ for call in calls] for calls in fused_calls(size, 1)]
+    return LaunchCount(*(dict(Counter(part)) for part in names))
 
 
 def fused_calls(size: str, rows: int, dtype: torch.dtype = torch.bfloat16) -> tuple[list[KernelCall], list[KernelCall]]:
@@ -91,13 +92,14 @@ def launches_to_text(counts: Sequence[tuple[str, LaunchCount, LaunchCount | None
         lines.append(f"{size:>6}  PyTorch's kernels {_parts(plain)}")
         if fused:
             lines.append(f"{'':>6}  our kernels       {_parts(fused)}")
-            each = (fused.talker + fused.predictor).most_common()
+            each = (Counter(fused.talker) + Counter(fused.predictor)).most_common()
             lines.append(f"{'':>6}                    {', '.join(f'{name} {number}' for name, number in each)}")
     return "\n".join(lines) + "\n"
 
 
 def _parts(count: LaunchCount) -> str:
-    return f"{count.total:5}: talker {count.talker.total()}, draws and code predictor {count.predictor.total()}"
+    talker, predictor = (sum(part.values()) for part in (count.talker, count.predictor))
+    return f"{count.total:5}: talker {talker}, draws and code predictor {predictor}"
 
 
 class _Recorder(Launch):
@@ -118,7 +120,7 @@ class _DispatchCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.counts: Counter[str] = Counter()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         given = {one.untyped_storage()._cdata for one in _tensors((args, kwargs))}

@@ -49,6 +49,7 @@ HOMES = {
     "tokenizers": {"engine"},
     "torch": {"engine"},
     "transformers": {"engine"},
+    "triton": {"engine"},
     "qwen_tts": {"engine"},
     "safetensors": {"engine", "store"},
     "sqlite3": {"store"},
@@ -169,4 +170,4 @@ def test_the_engine_imports_nothing_of_upstream_before_a_clip_is_read() -> None:
     code = "import sys, wyoming_qwen3.engine.native; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "torch" in loaded
-    assert not {"transformers", "qwen_tts", "librosa", "scipy", "torch._dynamo"} & set(loaded)
+    assert not {"transformers", "qwen_tts", "librosa", "scipy", "torch._dynamo", "triton"} & set(loaded)

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.lm.fused.launches import Blocks, CountedLaunch, power_of_two
+from wyoming_qwen3.engine.lm.fused.launches import KernelBlocks, CountedLaunch, power_of_two
 from wyoming_qwen3.engine.lm.sampling import Warp, WarpTable
 
 EPS = 1e-6
 
-WIDE = Blocks(outputs=4096)
+WIDE = KernelBlocks(outputs=4096)
 """Few programs, since the interpreter takes milliseconds for each. The order of sums is that of any other blocks."""
 
 ANY_DTYPE = (torch.float32, torch.bfloat16)
@@ -31,7 +31,7 @@ def weight(outputs: int, inputs: int, dtype: torch.dtype = torch.float32, seed: 
 
 
 def call_project(
-    x: Tensor, w: Tensor, gain: Tensor | None = None, bias: Tensor | None = None, blocks: Blocks = WIDE
+    x: Tensor, w: Tensor, gain: Tensor | None = None, bias: Tensor | None = None, blocks: KernelBlocks = WIDE
 ) -> Tensor:
     from wyoming_qwen3.engine.lm.fused.kernels.product import project
 
@@ -44,7 +44,7 @@ def call_project(
     return out
 
 
-def call_gated(x: Tensor, w: Tensor, gain: Tensor, blocks: Blocks = WIDE) -> Tensor:
+def call_gated(x: Tensor, w: Tensor, gain: Tensor, blocks: KernelBlocks = WIDE) -> Tensor:
     from wyoming_qwen3.engine.lm.fused.kernels.product import project_gated
 
     rows, outputs, inputs = len(x), len(w) // 2, w.shape[1]
@@ -54,7 +54,7 @@ def call_gated(x: Tensor, w: Tensor, gain: Tensor, blocks: Blocks = WIDE) -> Ten
     return out
 
 
-def call_add(x: Tensor, w: Tensor, states: Tensor, blocks: Blocks = WIDE) -> Tensor:
+def call_add(x: Tensor, w: Tensor, states: Tensor, blocks: KernelBlocks = WIDE) -> Tensor:
     from wyoming_qwen3.engine.lm.fused.kernels.product import add_projection
 
     out, shape = states.clone(), blocks.of(len(x), w.shape[1], len(w))
@@ -63,12 +63,12 @@ def call_add(x: Tensor, w: Tensor, states: Tensor, blocks: Blocks = WIDE) -> Ten
 
 
 def call_attend(
-    qkv: Tensor, gains: Tensor, turns: Sequence[Tensor], keys: Tensor, values: Tensor, positions: Tensor, splits: int
+    qkv: Tensor, gains: Tensor, turns: Sequence[Tensor], cache: tuple[Tensor, Tensor], positions: Tensor, *, splits: int
 ) -> Tensor:
     """Attention of qkv [rows, heads + 2 * kv_heads, head_dim] over a cache [rows, kv_heads, capacity, head_dim]."""
     from wyoming_qwen3.engine.lm.fused.kernels.attention import attend
 
-    rows, kv_heads, capacity, head_dim = keys.shape
+    rows, kv_heads, capacity, head_dim = cache[0].shape
     heads = qkv.shape[1] - 2 * kv_heads
     mixed = torch.empty(rows, heads, head_dim, dtype=qkv.dtype)
     parts = torch.empty(rows, kv_heads, splits, heads // kv_heads, head_dim + 2)
@@ -76,7 +76,7 @@ def call_attend(
     CountedLaunch()(
         attend,
         (splits, kv_heads, rows),
-        *(qkv, gains, *turns, keys, values, positions, mixed, parts, arrivals),
+        *(qkv, gains, *turns, *cache, positions, mixed, parts, arrivals),
         EPS=EPS,
         SCALE=head_dim**-0.5,
         HEADS=heads,
@@ -157,6 +157,6 @@ def draw_shape(ids: int, width: int = 24) -> dict[str, int]:
     return shape | {"WIDTH": width, "BLOCK_WIDTH": power_of_two(width)}
 
 
-def narrow(blocks: Blocks, outputs: int) -> Blocks:
+def narrow(blocks: KernelBlocks, outputs: int) -> KernelBlocks:
     """The same blocks with fewer outputs in a program."""
     return replace(blocks, outputs=outputs)

@@ -23,7 +23,7 @@ class Case:
         rows = len(positions)
         self.positions = torch.tensor(positions)
         self.qkv = noise(rows, self.heads + 2 * self.kv_heads, head_dim, dtype=dtype, scale=2)
-        self.gains = noise(self.heads + self.kv_heads, head_dim, seed=1, dtype=dtype, scale=2)
+        self.gains = 1 + noise(self.heads + self.kv_heads, head_dim, seed=1, dtype=dtype, scale=0.3)
         halves = rotary_table(capacity, head_dim, 1e6)
         self.turns = [torch.cat((half, half), 1).to(dtype) for half in halves]
         self.keys = noise(rows, self.kv_heads, capacity, head_dim, seed=2, dtype=dtype)
@@ -35,11 +35,12 @@ class Case:
     def expected(self) -> tuple[Tensor, Tensor, Tensor]:
         """The exact path's result in float32, and its keys and values."""
         qkv, keys, values = self.qkv.float(), self.keys.clone(), self.values.clone()
-        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=1)
+        qk, v = qkv[:, : self.heads + self.kv_heads], qkv[:, self.heads + self.kv_heads :]
         qk = self.gains.float() * F.rms_norm(qk, qk.shape[-1:], None, EPS)
         cos, sin = (table.float()[self.positions][:, None] for table in self.turns)
         first, second = qk.chunk(2, dim=-1)
-        q, k = (qk * cos + torch.cat((-second, first), dim=-1) * sin).split((self.heads, self.kv_heads), dim=1)
+        qk = qk * cos + torch.cat((-second, first), dim=-1) * sin
+        q, k = qk[:, : self.heads], qk[:, self.heads :]
         rows, capacity = len(qkv), keys.shape[2]
         keys[torch.arange(rows), :, self.positions] = k.to(keys.dtype)
         values[torch.arange(rows), :, self.positions] = v.to(values.dtype)
@@ -48,7 +49,7 @@ class Case:
 
     def found(self, splits: int) -> tuple[Tensor, Tensor, Tensor]:
         keys, values = self.keys.clone(), self.values.clone()
-        mixed = call_attend(self.qkv, self.gains, self.turns, keys, values, self.positions, splits)
+        mixed = call_attend(self.qkv, self.gains, self.turns, (keys, values), self.positions, splits=splits)
         return mixed.flatten(1), keys, values
 
 

@@ -32,7 +32,11 @@ def exponential(rows: int, ids: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("ids", [64, pytest.param(2048, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_each_warp_draws_what_a_sort_draws(ids: int, seed: int) -> None:
-    logits, numbers, table = noise(len(WARPS), ids, seed=seed, scale=3), exponential(8, ids, seed), warp_table(WARPS, ids)
+    logits, numbers, table = (
+        noise(len(WARPS), ids, seed=seed, scale=3),
+        exponential(8, ids, seed),
+        warp_table(WARPS, ids),
+    )
     assert torch.equal(call_draw_residual(logits, numbers, table)["codes"][:, 0], table.draw(logits, numbers))
 
 
@@ -74,9 +78,7 @@ def test_the_first_code_is_penalised_and_never_a_banned_one(ids: int) -> None:
     penalties, drawn = torch.tensor([[1.0], [1.3], [2.0], [1.1]]), torch.tensor([0, 1, 2, 3])
     table = warp_table(WARPS[:rows], ids)
     was_seen = seen.clone()
-    made = call_draw_first(
-        logits, numbers, table, seen=seen, banned=banned, penalties=penalties, drawn=drawn, end=end
-    )
+    made = call_draw_first(logits, numbers, table, seen=seen, banned=banned, penalties=penalties, drawn=drawn, end=end)
     expected = penalised(logits, was_seen, penalties).masked_fill(banned, -torch.inf)
     expected[:2, end] = -torch.inf
     codes = table.draw(expected, numbers)

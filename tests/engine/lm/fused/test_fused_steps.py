@@ -59,11 +59,9 @@ def test_greedy_frames_are_those_of_the_exact_path(pairs: LoadPair) -> None:
     decoder.slots.talk(1, 128)
     decoder.slots.frame(1)
     layers, steps = 2 + 16, 16 + 1  # two of the talker's; one of the predictor's at 16 positions; a head for each code
-    assert launch.counts == {
-        **{"project": layers + steps - 1, "attend": layers, "project_gated": layers - 1},
-        **{"add_projection": 2 * (layers - 1), "draw_first": 1, "draw_residual": 15},
-        **{"add_rows": 1, "norm_rows": 1, "copy_rows": 1},
-    }
+    once = dict.fromkeys(("add_rows", "norm_rows", "copy_rows", "draw_first"), 1)
+    products = {"project": layers + steps - 1, "project_gated": layers - 1, "add_projection": 2 * (layers - 1)}
+    assert launch.counts == once | products | {"attend": layers, "draw_residual": 15}
 
 
 @pytest.mark.slow

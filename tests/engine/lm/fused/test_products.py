@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from tests.engine.golden import assert_near
-from wyoming_qwen3.engine.lm.fused.launches import Blocks, power_of_two
+from wyoming_qwen3.engine.lm.fused.launches import KernelBlocks, power_of_two
 
 from .kernel_calls import ANY_DTYPE, EPS, WIDE, call_add, call_gated, call_project, narrow, noise, weight
 
@@ -89,7 +89,7 @@ def test_the_outputs_of_a_program_change_no_bit() -> None:
     ],
 )
 def test_blocks_divide_a_shape(rows: int, inputs: int, outputs: int, expected: tuple[int, ...]) -> None:
-    found = Blocks().of(rows, inputs, outputs)
+    found = KernelBlocks().of(rows, inputs, outputs)
     names = ("BLOCK_ROWS", "BLOCK_OUTPUTS", "BLOCK_INPUTS", "UNROLL")
     assert tuple(found[name] for name in names) == expected
 

@@ -35,7 +35,7 @@ class CountedLaunch:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class KernelBlocks:
     """The greatest blocks in which products are computed.
 
     A sum's order depends on both numbers, so they must be the same for all numbers of rows. With these each of the 4

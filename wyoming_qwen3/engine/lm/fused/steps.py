@@ -3,6 +3,8 @@
 Importing this module needs Triton. All tensors are where Slots put them, so the steps can be captured.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,65 +16,73 @@ from wyoming_qwen3.engine.lm.transformer import Transformer
 from .kernels.draw import draw_first, draw_residual
 from .kernels.product import project
 from .kernels.rows import add_rows, copy_rows, norm_rows
-from .launches import Blocks, Launch, power_of_two
+from .launches import KernelBlocks, Launch, power_of_two
 from .slot_tensors import SlotTensors
 from .stack import FusedStack
+from .weights import FusedLinear, Gain, stack_weights
 
 
 class FusedSteps:
     """The steps of one checkpoint over the slots in `slots`, launched by `launch`."""
 
     def __init__(
-        self, talker: Talker, predictor: CodePredictor, slots: SlotTensors, launch: Launch, blocks: Blocks | None = None
+        self,
+        talker: Talker,
+        predictor: CodePredictor,
+        slots: SlotTensors,
+        launch: Launch,
+        blocks: KernelBlocks | None = None,
     ) -> None:
         assert isinstance(talker.transformer, Transformer)
-        assert isinstance(talker.head, nn.Linear)
-        self._launch, self._blocks, self._slots = launch, blocks or Blocks(), slots
+        self._launch, self._blocks, self._slots = launch, blocks or KernelBlocks(), slots
         self._end: int = talker.config.codec_eos_token_id
-        self._talker_norm, self._predictor_norm = talker.transformer.norm, predictor.transformer.norm
-        self._head, self._heads = talker.head, list(predictor.heads)
-        self._tables = [predictor.first_embedding.weight, *(table.weight for table in predictor.embeddings)]
-        self._projection = predictor.projection if isinstance(predictor.projection, nn.Linear) else None
-        rows, (width,) = len(slots.codes), self._talker_norm.weight.shape
-        self._talk_stack = FusedStack(talker.transformer, slots.cache, launch, self._blocks)
+        talker_stack, predictor_stack = stack_weights(talker.transformer), stack_weights(predictor.transformer)
+        self._talker_gain, self._predictor_gain = talker_stack.gain, predictor_stack.gain
+        self._head, self._heads = FusedLinear.of(talker.head), [FusedLinear.of(head) for head in predictor.heads]
+        embeddings: list[Any] = [predictor.first_embedding, *predictor.embeddings]
+        self._tables: list[Tensor] = [embedding.weight for embedding in embeddings]
+        narrows = isinstance(predictor.projection, nn.Linear)
+        self._projection = FusedLinear.of(predictor.projection) if narrows else None
+        rows = len(slots.codes)
+        self._talker = FusedStack(talker_stack, slots.cache, launch, self._blocks)
         cache = predictor.transformer.new_cache(predictor.codebooks, rows)
-        self._frame_stack = FusedStack(predictor.transformer, cache, launch, self._blocks)
-        self._allocate(rows, width, predictor)
+        self._predictor = FusedStack(predictor_stack, cache, launch, self._blocks)
+        self._allocate(rows)
 
-    def _allocate(self, rows: int, width: int, predictor: CodePredictor) -> None:
-        like = self._talker_norm.weight
-        self._talk_states = like.new_empty(rows, width)
-        self._states = like.new_empty(rows, len(self._predictor_norm.weight))
+    def _allocate(self, rows: int) -> None:
+        like, width = self._talker_gain.weight, len(self._talker_gain.weight)
+        self._talker_states = like.new_empty(rows, width)
+        self._states = like.new_empty(rows, len(self._predictor_gain.weight))
         self._inputs = like.new_empty(rows, width) if self._projection else self._states
         self._totals = torch.empty(rows, width, dtype=torch.float32, device=like.device)
         sizes = len(self._head.weight), len(self._heads[0].weight)
         self._first_logits, self._logits = (torch.empty(rows, n, device=like.device) for n in sizes)
-        places = torch.arange(predictor.codebooks, device=like.device)
+        places = torch.arange(len(self._tables), device=like.device)
         self._places = places[:, None].repeat(1, rows)
         """The positions of all rows at each step of the code predictor, int64 [16, rows]."""
 
     def talk(self, rows: int) -> None:
         """Run the talker of the first `rows` slots."""
-        slots, states = self._slots, self._talk_states
+        slots, states = self._slots, self._talker_states
         positions, _, talks, _ = slots.parts
         width = states.shape[1]
         row = {"WIDTH": width, "BLOCK": power_of_two(width)}
         self._launch(add_rows, (rows,), slots.sums, slots.text, states, **row)
-        self._talk_stack.advance(rows, states, positions)
-        norm = self._talker_norm
-        self._launch(norm_rows, (rows,), states, norm.weight, talks, slots.hidden, EPS=norm.eps, **row)
+        self._talker.advance(rows, states, positions)
+        gain = self._talker_gain
+        self._launch(norm_rows, (rows,), states, gain.weight, talks, slots.hidden, EPS=gain.eps, **row)
 
     def frame(self, rows: int) -> None:
         """Sample a frame for each of the first `rows` slots."""
         self._enter(rows, self._slots.hidden)
-        self._frame_stack.advance(rows, self._states, self._places[0], cache_only=True)
+        self._predictor.advance(rows, self._states, self._places[0], cache_only=True)
         self._project(rows, self._slots.hidden, self._head, self._first_logits)
         self._draw_first(rows)
         for number, head in enumerate(self._heads, start=1):
             if self._projection:
                 self._enter(rows, self._inputs)
-            self._frame_stack.advance(rows, self._states, self._places[number])
-            self._project(rows, self._states, head, self._logits, self._predictor_norm)
+            self._predictor.advance(rows, self._states, self._places[number])
+            self._project(rows, self._states, head, self._logits, self._predictor_gain)
             self._draw_residual(rows, number)
 
     def _enter(self, rows: int, source: Tensor) -> None:
@@ -83,19 +93,17 @@ class FusedSteps:
             width = source.shape[1]
             self._launch(copy_rows, (rows,), source, self._states, WIDTH=width, BLOCK=power_of_two(width))
 
-    def _project(
-        self, rows: int, x: Tensor, layer: nn.Module, out: Tensor, norm: nn.Module | None = None
-    ) -> None:
-        outputs, inputs = layer.weight.shape
-        shape = self._blocks.of(rows, inputs, outputs)
+    def _project(self, rows: int, x: Tensor, layer: FusedLinear, out: Tensor, gain: Gain | None = None) -> None:
+        """Compute out = layer(norm(x)), without a norm if there is no gain."""
+        weight, bias = layer.weight, layer.bias
+        shape = self._blocks.of(rows, *reversed(weight.shape))
         self._launch(
             project,
-            (outputs // shape["BLOCK_OUTPUTS"],),
-            *(x, norm.weight if norm else layer.weight, layer.weight),
-            *(layer.weight if layer.bias is None else layer.bias, out),
-            EPS=norm.eps if norm else 0.0,
-            NORMED=norm is not None,
-            BIASED=layer.bias is not None,
+            (len(weight) // shape["BLOCK_OUTPUTS"],),
+            *(x, gain.weight if gain else weight, weight, weight if bias is None else bias, out),
+            EPS=gain.eps if gain else 0.0,
+            NORMED=gain is not None,
+            BIASED=bias is not None,
             **shape,
         )
 

@@ -41,58 +41,46 @@ def attend(
     split, kv_head, row = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     GROUP: tl.constexpr = HEADS // KV_HEADS
     HALF: tl.constexpr = HEAD_DIM // 2
-    half = tl.arange(0, HALF)
+    half = tl.arange(0, HALF)[None, :]
     heads = kv_head * GROUP + tl.arange(0, GROUP)[:, None]
     position = tl.load(positions + row).to(tl.int32)
+    turns = position * HEAD_DIM + half
+    cosines, sines = tl.load(cos + turns).to(tl.float32), tl.load(sin + turns).to(tl.float32)
     token = qkv + row * (HEADS + 2 * KV_HEADS) * HEAD_DIM
-    cosines = tl.load(cos + position * HEAD_DIM + half)[None, :].to(tl.float32)
-    sines = tl.load(sin + position * HEAD_DIM + half)[None, :].to(tl.float32)
     q1, q2 = _turned(token, gains, heads, cosines, sines, EPS, HEAD_DIM)
     k1, k2 = _turned(token, gains, HEADS + kv_head + tl.zeros((1, 1), tl.int32), cosines, sines, EPS, HEAD_DIM)
-    k1, k2 = k1.to(keys.dtype.element_ty), k2.to(keys.dtype.element_ty)
-    value = token + (HEADS + KV_HEADS + kv_head) * HEAD_DIM + half[None, :]
-    v1, v2 = tl.load(value), tl.load(value + HALF)
-
-    past = (row * KV_HEADS + kv_head) * CAPACITY * HEAD_DIM + half[None, :]
+    k1, k2 = k1.to(keys.dtype.element_ty).to(tl.float32), k2.to(keys.dtype.element_ty).to(tl.float32)
+    v1, v2 = _load_halves(token + (HEADS + KV_HEADS + kv_head) * HEAD_DIM + half, half >= 0, HALF)
+    past = (row * KV_HEADS + kv_head) * CAPACITY * HEAD_DIM + half
     if split == 0:
-        new = past + position * HEAD_DIM
-        tl.store(keys + new, k1)
-        tl.store(keys + new + HALF, k2)
-        tl.store(values + new, v1.to(values.dtype.element_ty))
-        tl.store(values + new + HALF, v2.to(values.dtype.element_ty))
+        _store_halves(keys + past + position * HEAD_DIM, k1, k2, HALF)
+        _store_halves(values + past + position * HEAD_DIM, v1, v2, HALF)
 
     # Split 0 begins with the new token, which is not read from the cache; the others begin with nothing.
-    highest = (tl.sum(q1 * k1.to(tl.float32), 1) + tl.sum(q2 * k2.to(tl.float32), 1)) * SCALE
-    highest = tl.where(split == 0, highest, -float("inf"))
+    highest = tl.where(split == 0, (tl.sum(q1 * k1, 1) + tl.sum(q2 * k2, 1)) * SCALE, -float("inf"))
     total = tl.where(split == 0, tl.full((GROUP,), 1.0, tl.float32), 0.0)
-    out1 = total[:, None] * v1.to(tl.float32)
-    out2 = total[:, None] * v2.to(tl.float32)
+    out1, out2 = total[:, None] * v1, total[:, None] * v2
     for start in range(split * BLOCK, position, SPLITS * BLOCK):
         at = start + tl.arange(0, BLOCK)[:, None]
         inside = at < position
-        block = past + at * HEAD_DIM
-        other1 = tl.load(keys + block, mask=inside, other=0).to(tl.float32)
-        other2 = tl.load(keys + block + HALF, mask=inside, other=0).to(tl.float32)
-        scores = (tl.sum(q1[:, None] * other1[None], 2) + tl.sum(q2[:, None] * other2[None], 2)) * SCALE
+        block1, block2 = _load_halves(keys + past + at * HEAD_DIM, inside, HALF)
+        scores = (tl.sum(q1[:, None] * block1[None], 2) + tl.sum(q2[:, None] * block2[None], 2)) * SCALE
         scores = tl.where(tl.trans(inside), scores, -float("inf"))
         higher = tl.maximum(highest, tl.max(scores, 1))
         kept, shares = tl.exp(highest - higher), tl.exp(scores - higher[:, None])
-        other1 = tl.load(values + block, mask=inside, other=0).to(tl.float32)
-        other2 = tl.load(values + block + HALF, mask=inside, other=0).to(tl.float32)
-        out1 = out1 * kept[:, None] + tl.sum(shares[:, :, None] * other1[None], 1)
-        out2 = out2 * kept[:, None] + tl.sum(shares[:, :, None] * other2[None], 1)
+        block1, block2 = _load_halves(values + past + at * HEAD_DIM, inside, HALF)
+        out1 = out1 * kept[:, None] + tl.sum(shares[:, :, None] * block1[None], 1)
+        out2 = out2 * kept[:, None] + tl.sum(shares[:, :, None] * block2[None], 1)
         total, highest = total * kept + tl.sum(shares, 1), higher
 
-    result = mixed + row * HEADS * HEAD_DIM + heads * HEAD_DIM + half[None, :]
+    result = mixed + row * HEADS * HEAD_DIM + heads * HEAD_DIM + half
     if SPLITS == 1:
-        tl.store(result, (out1 / total[:, None]).to(mixed.dtype.element_ty))
-        tl.store(result + HALF, (out2 / total[:, None]).to(mixed.dtype.element_ty))
+        _store_halves(result, out1 / total[:, None], out2 / total[:, None], HALF)
     else:
         WIDTH: tl.constexpr = HEAD_DIM + 2
         first = parts + (row * KV_HEADS + kv_head) * SPLITS * GROUP * WIDTH
         mine = first + (split * GROUP + tl.arange(0, GROUP)) * WIDTH
-        tl.store(mine[:, None] + half[None, :], out1)
-        tl.store(mine[:, None] + half[None, :] + HALF, out2)
+        _store_halves(mine[:, None] + half, out1, out2, HALF)
         tl.store(mine + HEAD_DIM, highest)
         tl.store(mine + HEAD_DIM + 1, total)
         tl.debug_barrier()  # the parts of all threads are written before this program counts as finished
@@ -100,6 +88,20 @@ def attend(
         if tl.atomic_add(arrival, 1, sem="acq_rel") == SPLITS - 1:
             tl.store(arrival, 0)
             _combine(first, result, SPLITS, GROUP, HEAD_DIM)
+
+
+@triton.jit
+def _load_halves(places: tl.tensor, inside: tl.tensor, HALF: tl.constexpr) -> tl.tensor:
+    """Return the numbers at `places` and those HALF further on, in float32, and 0 outside."""
+    first = tl.load(places, mask=inside, other=0).to(tl.float32)
+    return first, tl.load(places + HALF, mask=inside, other=0).to(tl.float32)
+
+
+@triton.jit
+def _store_halves(places: tl.tensor, first: tl.tensor, second: tl.tensor, HALF: tl.constexpr) -> None:
+    """Store `first` at `places` and `second` HALF further on, in the dtype there."""
+    tl.store(places, first.to(places.dtype.element_ty))
+    tl.store(places + HALF, second.to(places.dtype.element_ty))
 
 
 @triton.jit
@@ -142,5 +144,4 @@ def _combine(
     places = each[:, :, None] + tl.arange(0, HALF)[None, None, :]
     first = tl.sum(shares[:, :, None] * tl.load(places, cache_modifier=".cg"), 0)
     second = tl.sum(shares[:, :, None] * tl.load(places + HALF, cache_modifier=".cg"), 0)
-    tl.store(result, (first / total).to(result.dtype.element_ty))
-    tl.store(result + HALF, (second / total).to(result.dtype.element_ty))
+    _store_halves(result, first / total, second / total, HALF)
