@@ -232,7 +232,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "threads of the engine on a CPU; 0 uses one per core, within the quota of the container",
             engine=True,
         ),
-        _switch("--no-graphs", "run a GPU without CUDA graphs, which is several times slower", engine=True),
+        _switch("--no-graphs", "run a GPU without CUDA graphs and fused kernels, several times slower", engine=True),
         Option(
             "--preload",
             to.preload,

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.lm.fused.launches import KernelBlocks, CountedLaunch, power_of_two
+from wyoming_qwen3.engine.lm.fused.launches import CountedLaunch, KernelBlocks, power_of_two
 from wyoming_qwen3.engine.lm.sampling import Warp, WarpTable
 
 EPS = 1e-6
 
-WIDE = KernelBlocks(outputs=4096)
+WIDE = KernelBlocks(outputs=512)
 """Few programs, since the interpreter takes milliseconds for each. The order of sums is that of any other blocks."""
 
 ANY_DTYPE = (torch.float32, torch.bfloat16)

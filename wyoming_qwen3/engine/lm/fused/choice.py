@@ -60,6 +60,7 @@ def _fused_steps(talker: Talker, predictor: CodePredictor, slots: SlotTensors, t
 
     start, launch = perf_counter(), CountedLaunch()
     steps = FusedSteps(talker, predictor, slots, launch)
-    check_steps(slots, steps, talk)
+    with torch.cuda.device(talker.device):  # where Triton launches, whichever GPU has the tensors
+        check_steps(slots, steps, talk)
     _LOGGER.info("Compiled and checked %d fused kernels in %.1f s", len(launch.counts), perf_counter() - start)
     return steps
