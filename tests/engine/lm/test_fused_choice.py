@@ -26,7 +26,7 @@ def able(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     (tmp_path / "gcc").write_text("#!/bin/sh\n")
     (tmp_path / "gcc").chmod(0o755)
     monkeypatch.setattr(choice, "find_spec", lambda _: object())
-    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
@@ -49,7 +49,7 @@ def lack_named_compiler(able: pytest.MonkeyPatch) -> None:
 
 
 def lack_headers(able: pytest.MonkeyPatch) -> None:
-    able.setattr(sysconfig, "get_paths", lambda: {"include": "/nowhere"})
+    able.setattr(sysconfig, "get_path", lambda *_: "/nowhere")
 
 
 def lack_triton(able: pytest.MonkeyPatch) -> None:

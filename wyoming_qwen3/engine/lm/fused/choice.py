@@ -42,7 +42,7 @@ def why_not_fused(device: str) -> str | None:
         return "Triton is not installed"
     if compiler_missing():
         return "Triton needs a C compiler (gcc, clang, or the one that CC names), and there is none"
-    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
+    if headers_missing():
         return "Triton needs Python's header files (python3-dev), which are missing"
     if torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST:
         return f"Triton needs a GPU of compute capability {OLDEST[0]}.{OLDEST[1]}"
@@ -53,6 +53,12 @@ def compiler_missing() -> bool:
     """Return whether there is no C compiler where Triton looks for one."""
     names = [os.environ["CC"]] if "CC" in os.environ else ["gcc", "clang"]
     return not any(shutil.which(name) for name in names)
+
+
+def headers_missing() -> bool:
+    """Return whether Python's header files are not where Triton looks: Debian's own scheme is for other packages."""
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")
+    return not (Path(sysconfig.get_path("include", scheme)) / "Python.h").exists()
 
 
 def _fused_steps(talker: Talker, predictor: CodePredictor, slots: SlotTensors, talk: Talk) -> SlotSteps:
