@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.__main__ import main
 from bench.kernel_table import TARGETS, Compiled, to_markdown
 from bench.launches import LaunchCount, count_plain, launches_to_text
 from tests.triton_package import environment_with_triton
@@ -27,6 +28,20 @@ def test_pytorchs_launches_are_counted_without_a_gpu() -> None:
     assert not {"view", "transpose", "select", "slice", "empty_like"} & {*small.talker, *small.predictor}
     assert 2500 < small.total < large.total < 3000
     assert f"0.6B  PyTorch's kernels {small.total:5}" in launches_to_text([("0.6B", small, None)])
+
+
+def test_without_triton_the_command_counts_pytorchs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.__main__.find_spec", lambda _: None)
+    assert main(["kernels", "--sizes", "tiny"]) == 0
+    assert main(["kernels", "--sizes", "tiny", "--compile", "sm_80"]) == 1
+    written = capsys.readouterr()
+    assert "PyTorch's kernels" in written.out
+    assert "our kernels" not in written.out
+    assert "Triton is missing" in written.err
+    with pytest.raises(SystemExit):
+        main(["kernels", "--compile", "sm_1"])
 
 
 def test_a_table_has_a_line_for_each_shape() -> None:

@@ -1,7 +1,9 @@
 """Where steps are fused, what the log says of it, and what happens where fused kernels fail."""
 
+import gc
 import logging
 import sysconfig
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -106,6 +108,29 @@ class Calling:
         for step in steps.values():
             step()
         return Direct().capture(what, steps)
+
+
+class Captured:
+    """Keeps nothing of the steps, as a graph keeps only addresses."""
+
+    def capture(self, _: str, steps: Any) -> Any:
+        return {name: lambda: None for name in steps}
+
+
+def test_the_tensors_of_captured_steps_stay(pairs: LoadPair) -> None:
+    pair, made = pairs("custom_voice", "0.6B"), []
+
+    def fuse(*_: Any) -> Failing:
+        steps = Failing(RuntimeError())
+        made.append(weakref.ref(steps))
+        return steps
+
+    loaded = load_static(pair.published, "cpu", torch.float32, Captured(), fuse)
+    assert isinstance(loaded.decoder, StaticDecoder)
+    assert made[0]() is not None
+    del loaded
+    gc.collect()
+    assert made[0]() is None
 
 
 def test_where_kernels_fail_pytorchs_are_used(pairs: LoadPair, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wyoming_qwen3.engine.cuda_graphs import Graphs, Step, upload
 
-from .fused.slot_tensors import MakeSteps, SlotTensors
+from .fused.slot_tensors import MakeSteps, SlotSteps, SlotTensors
 from .predictor import CodePredictor
 from .sampling import FRAMES_BEFORE_END, Sampler, WarpTable, is_greedy, penalised
 from .talker import Talker
@@ -99,6 +99,7 @@ class Slots:
         self._transformer = talker.transformer
         self._banned = banned
         self._end: int = talker.config.codec_eos_token_id
+        self._kept: SlotSteps | None = None
         self._allocate()
         with torch.inference_mode():
             talks, frames = self._fused_steps(fuse) if fuse else self._steps()
@@ -115,6 +116,7 @@ class Slots:
         """Do as _steps, with fused steps, which have no mask and so need no shorter lengths."""
         talk = partial(self._talk, length=self.buckets.lengths[0])
         steps, rows = fuse(self._talker, self._predictor, self._tensors(), talk), self.buckets.rows[::-1]
+        self._kept = steps  # a captured graph uses the addresses of their tensors, but does not keep them
         self.buckets = replace(self.buckets, lengths=self.buckets.lengths[-1:])
         talks: dict[tuple[int, int], Step] = {(r, self.buckets.capacity): partial(steps.talk, r) for r in rows}
         return talks, {r: partial(steps.frame, r) for r in rows}
