@@ -9,8 +9,9 @@ def add_rows(first: tl.tensor, second: tl.tensor, out: tl.tensor, WIDTH: tl.cons
     """Compute out = first + second, each [rows, WIDTH]. Grid: rows."""
     columns = tl.arange(0, BLOCK)
     places = tl.program_id(0) * WIDTH + columns
-    total = tl.load(first + places, mask=columns < WIDTH) + tl.load(second + places, mask=columns < WIDTH)
-    tl.store(out + places, total, mask=columns < WIDTH)
+    total = tl.load(first + places, mask=columns < WIDTH, other=0).to(tl.float32)
+    total += tl.load(second + places, mask=columns < WIDTH, other=0).to(tl.float32)
+    tl.store(out + places, total.to(out.dtype.element_ty), mask=columns < WIDTH)
 
 
 @triton.jit
