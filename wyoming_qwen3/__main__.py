@@ -18,15 +18,15 @@ from wyoming.event import async_get_stdin, async_get_stdout
 from wyoming.server import AsyncServer
 
 from .api.access import Access
-from .api.app import host_and_port, make_app, serving
 from .api.app_keys import Config, Services, Store
 from .api.ingress import Ingress
-from .cli import say
+from .cli import remote, say, text_input, voice_list
+from .cli.fetch import check_size, fetch
 from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
-from .core.errors import SpeechError, StorageFailed
+from .core.errors import SpeechError, StorageFailed, VoiceNotFound
 from .core.request import SpeechRequest
-from .core.speakers import SPEAKERS, Language, find_language
+from .core.speakers import Language, find_language
 from .engine.checkpoint import on_disk
 from .ops.connection_limit import ConnectionLimiter
 from .ops.logs import write_lines
@@ -58,8 +58,8 @@ def main() -> None:
     """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
     settings = parse(sys.argv[1:], os.environ)
     os.environ.pop("SUPERVISOR_TOKEN", None)  # child processes do not need it
-    level = "WARNING" if settings.log_level == "INFO" and settings.command != "serve" else settings.log_level
-    write_lines(level)
+    quiet = settings.command != "serve" and not settings.chosen & {"log_level", "debug"}
+    write_lines("CRITICAL" if quiet else settings.log_level)  # a command says itself what a person needs to know
     if settings.local_files_only:
         os.environ["HF_HUB_OFFLINE"] = "1"  # applies to all child processes
     os.environ.update(_hub_variables(settings))
@@ -67,7 +67,8 @@ def main() -> None:
     try:
         sys.exit(_run(settings))
     except SpeechError as error:
-        sys.exit(f"wyoming-qwen3: {error}")
+        say.tell([f"wyoming-qwen3: {error}"])
+        sys.exit(2 if isinstance(error, VoiceNotFound) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -97,11 +98,9 @@ def _find_room_for_caches(data_dir: Path) -> None:
 def _run(settings: Settings) -> int:
     match settings.command:
         case "voices":
-            _list_voices()
-        case "say" if settings.show_text:
-            say.show_text(settings.text)
+            asyncio.run(_list_voices(settings))
         case "say":
-            asyncio.run(_say(settings))
+            _speak(settings)
         case "download":
             asyncio.run(_download(settings))
         case _:
@@ -166,7 +165,7 @@ def _check_models_dir(settings: Settings, *, make: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def _services(settings: Settings, store: Store, *, preload: bool) -> AsyncIterator[Services]:
-    """Start the services and their processes, and stop them at the end.
+    """Start the services, and stop them and their processes at the end. With `preload` all are ready before a request.
 
     Raises a SpeechError if the models folder can't be used.
     """
@@ -174,13 +173,14 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         _check_models_dir(settings, make=preload)
     services = make_services(settings, _size(settings), store, make_parts(settings))
     models, standby, servers = services.models, services.standby, services.servers
-    warming = [asyncio.create_task(_warm_text(services.synthesizer, settings.language))]
-    if settings.standby != "off":
+    warming = [asyncio.create_task(servers.start())] if servers else []
+    if preload:
+        warming.append(asyncio.create_task(_warm_text(services.synthesizer, settings.language)))
+    if preload and settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
-    if servers:
-        warming.append(asyncio.create_task(servers.start()))
     try:
-        await asyncio.wait(warming, timeout=_HEAD_START)
+        if warming:
+            await asyncio.wait(warming, timeout=_HEAD_START)
         if preload and settings.standby != "only" and models.has_engine:
             models.start(settings.preload)
         looking = asyncio.create_task(services.slow_clients.run(), name="slow clients")
@@ -252,6 +252,8 @@ async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterat
 @contextlib.asynccontextmanager
 async def _http(settings: Settings, services: Services) -> AsyncIterator[None]:
     """Run the HTTP server, if it is enabled. Raises SpeechError if its address can't be used."""
+    from .api.app import host_and_port, make_app, serving  # noqa: PLC0415  half of the time that other commands take
+
     ports = [port for port in (settings.http_port, settings.ingress_port) if port is not None]
     if not ports:
         yield
@@ -318,26 +320,50 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
         await announcement.stop()
 
 
-async def _say(settings: Settings) -> None:
-    # A server may be using the folder, so nothing is stored.
-    nothing_kept = Store(VoiceStore(settings.data_dir), Clips(settings.data_dir), None, await _dictionary(settings))
+def _speak(settings: Settings) -> None:
+    """Speak as the options say: only show the text, through a server, or on this machine."""
+    text = text_input.known_text(settings.text, settings.file)
+    if settings.show_text:
+        say.show_text(text)
+        return
+    if text is not None:
+        text_input.check_speakable(text)
+    if settings.server:
+        remote.say_through(settings, text)
+    else:
+        asyncio.run(_say(settings, text))
+
+
+async def _say(settings: Settings, text: str | None) -> None:
+    store = Store(await _kept_voices(settings), Clips(settings.data_dir), None, await _dictionary(settings))
     settings = replace(settings, download=False)  # it would be cut off when the text ends
-    async with _services(settings, nothing_kept, preload=False) as services:
-        request = SpeechRequest(
-            settings.voice, settings.language, settings.instruct, settings.sampling, strict=settings.strict
-        )
-        await say.say(services.synthesizer, request, settings.text, settings.output)
+    async with _services(settings, store, preload=False) as services:
+        request = say.find_request(settings, services.resolver)
+        await say.say(services.synthesizer, request, text, settings.output, services.models.size)
+
+
+async def _kept_voices(settings: Settings) -> VoiceStore:
+    """Return the voices in the data folder, which a server may be using."""
+    voices = VoiceStore(settings.data_dir / "store" / "voices", read_only=True)
+    await voices.open()
+    return voices
 
 
 async def _download(settings: Settings) -> None:
+    checkpoint = published(settings.kind, _size(settings) or await _suiting_size(settings))
+    check_size(checkpoint, settings.model, yes=settings.yes)
     on_disk.check_models_dir(settings.models_dir)
-    size = _size(settings) or await _suiting_size(settings)
-    await say.fetch(published(settings.kind, size), settings.models_dir, settings.revision)
+    await fetch(checkpoint, settings.models_dir, settings.revision)
 
 
-def _list_voices() -> None:
-    for speaker in SPEAKERS:
-        sys.stdout.write(f"{speaker.id:10} {speaker.native.name:9} {speaker.description}\n")
+async def _list_voices(settings: Settings) -> None:
+    if settings.server:
+        voices, kept = await asyncio.to_thread(remote.voices_at, settings)
+        place = settings.server
+    else:
+        voices, kept = voice_list.speakers(), voice_list.kept((await _kept_voices(settings)).all())
+        place = str(settings.data_dir)
+    sys.stdout.write(voice_list.show(voices, kept, place))
 
 
 if __name__ == "__main__":

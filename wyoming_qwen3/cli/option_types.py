@@ -9,6 +9,9 @@ from urllib.parse import urlparse
 
 from wyoming_qwen3.core.checkpoints import KINDS, SIZES, Kind, Size
 
+AUDIO_ENDINGS = {".wav": "wav", ".mp3": "mp3", ".flac": "flac", ".opus": "opus", ".ogg": "opus", ".aac": "aac"}
+"""The endings of the files that can be written, each with its format."""
+
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -20,6 +23,14 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise argparse.ArgumentTypeError(f"{text!r} can't be resolved: the home folder is unknown") from None
+
+
+def audio_file(text: str) -> Path:
+    """Return the path of a file to write, whose ending is one of `AUDIO_ENDINGS` in any case."""
+    file = path(text)
+    if file.suffix.lower() not in AUDIO_ENDINGS:
+        raise argparse.ArgumentTypeError(f"{text!r} does not end with one of {', '.join(AUDIO_ENDINGS)}")
+    return file
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
