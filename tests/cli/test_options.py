@@ -152,6 +152,65 @@ def test_options_stand_before_or_after_the_command(order: list[str]) -> None:
     assert (settings.command, settings.text, settings.model, settings.standby) == ("say", "Hi", "0.6B", "off")
 
 
+def test_what_is_given_is_known_from_what_is_left_to_the_server() -> None:
+    given = parse(["say", "Hi", "--seed", "7"], {"TTS_QWEN3_MODEL": "0.6B"}).chosen
+    assert {"seed", "model"} <= given
+    assert not {"voice", "language", "temperature"} & given
+
+
+def test_auto_on_the_command_line_wins_over_a_size_in_the_environment() -> None:
+    assert parse(["--model", "auto"], {"TTS_QWEN3_MODEL": "1.7B"}).model is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["say", "Hi"], "Hi"),
+        (["say", "The", "front", "door."], "The front door."),
+        (["say", "--model", "0.6B", "The", "door", "--seed", "7", "is open."], "The door is open."),
+        (["say", "-5 degrees"], "-5 degrees"),
+        (["say", "-5"], "-5"),
+        (["say", "--", "--help"], "--help"),
+        (["say"], None),
+        (["say", "-"], "-"),
+    ],
+)
+def test_words_of_say_are_its_text(arguments: list[str], text: str | None) -> None:
+    assert parse(arguments, {}).text == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most"), [(["--help"], 45), (["say", "--help"], 90), (["download", "--help"], 30)]
+)
+def test_help_is_short_in_groups_and_has_the_defaults(
+    arguments: list[str], most: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse(arguments, {"COLUMNS": "100"})
+    printed = capsys.readouterr().out
+    assert exit_.value.code == 0
+    assert printed.count("\n") <= most
+    assert "Models:\n" in printed
+    assert re.search(r"--device DEVICE +auto, cpu, cuda or cuda:N \(default auto\)", printed)
+    assert "False" not in printed
+
+
+def test_the_help_of_a_command_begins_with_its_own_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, own, others in (("say", "--output", "--http-port"), ("download", "--kind", "--voice")):
+        with pytest.raises(SystemExit):
+            parse([command, "--help"], {})
+        printed = capsys.readouterr().out
+        assert printed.index(own) < printed.index("--data-dir")
+        assert others not in printed
+
+
+def test_the_help_of_serve_has_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["serve", "--help"], {})
+    printed = capsys.readouterr().out
+    assert [option.flag for option in OPTIONS if f"  {option.flag}" not in printed] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
