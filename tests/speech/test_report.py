@@ -11,8 +11,9 @@ RYAN = SpeechRequest(SPEAKERS[5], find_language("de"))
     ("report", "line"),
     [
         (
-            Report("Qwen3", 23, first_audio=0.2144, audio=1.92, wall=0.64, outcome="whole"),
-            "Spoke source=x voice=ryan language=de model=Qwen3 characters=23 first_audio=0.214s audio=1.92s speed=3.00x",
+            Report("Qwen3", 23, first_audio=0.2144, audio=1.92, wall=0.96, outcome="whole"),
+            "Spoke source=x voice=ryan language=de model=Qwen3 characters=23 first_audio=0.214s "
+            "audio=1.92s speed=2.00x",
         ),
         (
             Report("Qwen3", 41, first_audio=0.1, audio=0.5, wall=0.5, outcome="engine_failed"),
