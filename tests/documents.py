@@ -8,7 +8,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = tuple(
-    path.relative_to(ROOT).as_posix() for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+    path.relative_to(ROOT).as_posix()
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+    if path.name != "CHANGELOG.md"
 )
 
 _NEEDS = re.compile(r"\bneeds (Qwen3|the 1\.7B|the internet)")
@@ -50,6 +52,15 @@ def blocks(document: str) -> list[Block]:
 def commands(document: str) -> list[Command]:
     """Return the commands of a document's blocks for a shell, in order."""
     return [one for block in blocks(document) if block.language == "sh" for one in _split(block)]
+
+
+def inline_commands(document: str) -> list[str]:
+    """Return the commands that stand within sentences."""
+    text = re.sub(r"^```.*?^```$", "", (ROOT / document).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return [one for one in re.findall(r"`([^`\n]+)`", text) if _PROGRAM.match(one)]
+
+
+_PROGRAM = re.compile(r"(\.venv/\S+|qwen3/bin/\S+|script/\w+|apt|curl|docker|pipx?|python3?|sudo|wyoming-qwen3) ")
 
 
 def _split(block: Block) -> Iterator[Command]:

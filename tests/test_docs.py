@@ -16,7 +16,7 @@ import av
 import pytest
 
 from tests.conftest import Server, StartServer, environment
-from tests.documents import DOCUMENTS, ROOT, Command, blocks, commands
+from tests.documents import DOCUMENTS, ROOT, Command, blocks, commands, inline_commands
 from tests.hub import Hub
 from tests.tiny import build_checkpoint
 from tests.waiting import HANG_SECONDS
@@ -27,12 +27,14 @@ NOT_RUN = {
     r"script/run\b": "serves until it is stopped; tests/test_setup.py runs the script",
     r"script/setup\b": "installs packages; tests/test_setup.py runs the script",
     r"script/(test|format)\b": "runs all tests or changes the sources",
-    r"script/(bench|soak)\b": "measures for minutes; tests/bench and tests/stress run the programs",
-    r"\.venv/bin/python -m (pytest|tests\.stress)": "runs tests",
+    r"script/(bench|fuzz|soak)\b": "measures for minutes; tests/bench and tests/stress run the programs",
+    r"\.venv/bin/python -m pytest\b": "runs tests",
+    r"(\.venv/bin/)?python -m tests\b": "runs tests, or makes the checkpoints that they use",
     r"docker compose\b": "needs Docker; tests/app reads the files",
     r"sudo apt\b": "changes the system",
     r"python3 -m venv\b": "goes with the next lines",
-    r"qwen3/bin/pip\b": "installs from PyPI; tests/test_setup.py builds the wheel and checks the lists",
+    r"pipx run\b": "runs a program from PyPI on the sources",
+    r"(qwen3/bin/)?pip install\b": "installs from PyPI; tests/test_setup.py builds the wheel and checks the lists",
     r"qwen3/bin/wyoming-qwen3$": "serves until it is stopped, in the environment of the lines before",
     r"(CUDA_VISIBLE_DEVICES=\d )?vllm serve\b": "needs vLLM-Omni and a GPU",
     r"wyoming-qwen3 --backend vllm\b": "serves until it is stopped; tests/vllm has such servers",
@@ -51,6 +53,10 @@ AUDIO = {".wav", ".mp3", ".flac", ".opus", ".ogg", ".aac"}
 
 def is_run(command: Command) -> bool:
     return not any(re.match(pattern, command.text) for pattern in NOT_RUN)
+
+
+def needs(document: str, what: str) -> bool:
+    return any(what in command.needs for command in commands(document))
 
 
 RUN = [document for document in DOCUMENTS if any(map(is_run, commands(document)))]
@@ -141,10 +147,9 @@ class Home:
 
     def here(self, text: str) -> str:
         """Return a command with this server's address and this checkout's programs; it writes only in its folder."""
-        text = text.replace("http://localhost:8880", self.server.url).replace(" /tmp/", " ")
+        text = text.replace("http://localhost:8880", self.server.url)
         text = text if self.has_weights else text.replace("--retry 1000 ", "")  # nothing would end it
-        text = text.replace(".venv/bin/wyoming-qwen3", f"{sys.executable} -m wyoming_qwen3")
-        return text.replace(".venv/bin/python", sys.executable).replace("script/", f"{ROOT}/script/")
+        return text.replace(".venv/bin/wyoming-qwen3", '"$PYTHON" -m wyoming_qwen3')
 
     @property
     def variables(self) -> dict[str, str]:
@@ -152,6 +157,7 @@ class Home:
         options = {"DATA_DIR": str(self.data_dir), "MODEL": self.size, "STANDBY": "auto"}
         return {f"TTS_QWEN3_{name}": value for name, value in options.items()} | {
             "HF_ENDPOINT": self.hub,
+            "PYTHON": sys.executable,
             "PYTHONPATH": str(ROOT),
         }
 
@@ -177,8 +183,10 @@ async def home(start_server: StartServer, hub: Hub, tmp_path: Path, size: str) -
     return Home(server, data_dir, address, chosen, has_weights=size != "none")
 
 
-@pytest.mark.parametrize("size", ["0.6B", "1.7B"])
-@pytest.mark.parametrize("document", RUN)
+@pytest.mark.parametrize(
+    ("document", "size"),
+    [(document, "0.6B") for document in RUN] + [(document, "1.7B") for document in RUN if needs(document, "the 1.7B")],
+)
 async def test_every_command_works_with_weights(document: str, size: str, home: Home, tmp_path: Path) -> None:
     """What needs the 1.7B fails on a 0.6B server."""
     ran = await asyncio.to_thread(home.paste, document, tmp_path / "pasted")
@@ -217,8 +225,14 @@ def test_every_block_says_what_it_is() -> None:
 
 def test_every_reason_not_to_run_a_command_is_needed() -> None:
     texts = [command.text for document in DOCUMENTS for command in commands(document)]
+    texts += [text for document in DOCUMENTS for text in inline_commands(document)]
     assert [pattern for pattern in NOT_RUN if not any(re.match(pattern, text) for text in texts)] == []
     assert all(blocks(document) for document in FRAGMENTS)
+
+
+def test_every_command_within_a_sentence_is_among_those_that_are_not_run() -> None:
+    found = [text for document in DOCUMENTS for text in inline_commands(document)]
+    assert [text for text in found if not any(re.match(pattern, text) for pattern in NOT_RUN)] == []
 
 
 def test_options_of_commands_that_are_not_run_exist() -> None:

@@ -76,6 +76,8 @@ def test_what_an_option_of_another_server_is_told_to_use_exists() -> None:
         (["dowload"], "There is no command 'dowload'; did you mean download?"),
         (["Hello."], "There is no command 'Hello.'; choose one of serve, say, voices, download."),
         (["say", "Hi", "-o", "x.ogx"], "does not end with one of .wav, .mp3, .flac, .opus, .ogg, .aac"),
+        (["say", "Hi", "--server", "tcp://host:10200"], "is for Wyoming; give the HTTP address"),
+        (["voices", "--server", "host:8880"], "'host:8880' is not an address such as http://localhost:8880"),
         (["say", "Hi", "-o", "x"], "does not end with one of .wav"),
     ],
 )

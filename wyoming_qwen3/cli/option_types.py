@@ -180,6 +180,18 @@ def hub(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is not an address such as https://hf-mirror.com") from None
 
 
+def http_server(text: str) -> str:
+    """Return the root URL of a server of ours."""
+    if text.startswith("tcp://"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is for Wyoming; give the HTTP address, such as http://localhost:8880"
+        )
+    try:
+        return url(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://localhost:8880") from None
+
+
 def uri(text: str) -> str:
     """Accept an address to serve Wyoming at."""
     parsed = urlparse(text)

@@ -135,7 +135,7 @@ def _add_command(commands: "argparse._SubParsersAction[_Parser]", name: str, sum
         case "say":
             _add_say(own)
         case "voices":
-            own.add_argument("--server", type=to.url, metavar="URL", help="list those of a running server")
+            own.add_argument("--server", type=to.http_server, metavar="URL", help="list those of a running server")
         case "download":
             kinds = f"kind of checkpoint: {', '.join(KINDS)} (default {KINDS[0]})"
             own.add_argument("--kind", type=to.one_of(*KINDS), metavar="KIND", help=kinds)
@@ -149,7 +149,10 @@ def _add_say(group: argparse._ArgumentGroup) -> None:
     endings = ", ".join(to.AUDIO_ENDINGS)
     group.add_argument("-o", "--output", type=to.audio_file, metavar="FILE", help=f"write a file: {endings}")
     group.add_argument(
-        "--server", type=to.url, metavar="URL", help="speak through a running server, such as http://localhost:8880"
+        "--server",
+        type=to.http_server,
+        metavar="URL",
+        help="speak through a running server, such as http://localhost:8880",
     )
     group.add_argument("--instruct", metavar="TEXT", help="how to speak, in words (1.7B only)")
     group.add_argument("--show-text", action="store_true", help="only print the pieces as they would be spoken")

@@ -35,11 +35,13 @@ def kept(voices: Iterable[KeptVoice]) -> list[ListedVoice]:
 def show(voices: Sequence[ListedVoice], stored: Sequence[ListedVoice], place: str) -> str:
     """Return the list as text. `stored` are the kept voices at `place`, a folder or a server."""
     name = max(len(voice.name) for voice in (*voices, *stored))
-    table = [f"{voice.name:{name}}  {voice.language:10}  {voice.description}".rstrip() for voice in voices]
-    lines = [f"{'Voice':{name}}  {'Best in':10}", *table]
+
+    def rows(some: Sequence[ListedVoice]) -> list[str]:
+        return [f"{voice.name:{name}}  {voice.language:10}  {voice.description}".rstrip() for voice in some]
+
+    lines = [f"{'Voice':{name}}  Best in", *rows(voices)]
     if stored:
-        table = [f"{voice.name:{name}}  {voice.language:10}  {voice.description}".rstrip() for voice in stored]
-        lines += ["", f"Kept voices of {place}", *table]
+        lines += ["", f"Kept voices of {place}", *rows(stored)]
     return "\n".join([*lines, "", *_advice()]) + "\n"
 
 
