@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ NOT_RUN = {
 }
 """Commands that are not run here, by their beginning, and why. Every other command is run."""
 
-NOT_COMMANDS = {"text", "yaml", "nginx", "js"}
+NOT_COMMANDS = {"text", "yaml", "nginx", "js", "csv"}
 """Languages of blocks that hold nothing to paste into a terminal."""
 
 FRAGMENTS = {"docs/clients.md": "tests/clients runs the programs that these lines belong to"}
@@ -216,6 +217,16 @@ async def test_the_python_lines_write_a_wav(home: Home, tmp_path: Path) -> None:
         await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, check=True)
         for name in re.findall(r'"(\w+\.wav)"', block.text):
             assert fault_of(tmp_path / name) is None
+
+
+def test_the_dictionary_that_is_shown_has_no_wrong_line(start_server: StartServer, tmp_path: Path) -> None:
+    shown = next(block.text for block in blocks("docs/dictionary.md") if block.language == "csv")
+    (tmp_path / "shared.csv").write_text(shown)
+    server = start_server("--standby", "only", "--dictionary", str(tmp_path / "shared.csv"))
+    with urllib.request.urlopen(f"{server.url}/api/dictionary") as answer:
+        found = json.load(answer)
+    assert found["problems"] == []
+    assert len(found["shared"]) == len(shown.splitlines()) - 2
 
 
 def test_every_block_says_what_it_is() -> None:

@@ -34,7 +34,7 @@ _LOG = ("--log-level", "--debug")
 _ENGINE = ("--model", "--device", "--dtype", "--quantize", "--threads", "--no-graphs", "--memory-budget")
 _SAMPLING = ("--temperature", "--top-k", "--top-p", "--repetition-penalty", "--seed", "--max-frames")
 _SPEAKING = ("--voice", "--language", "--alias", "--standby", "--strict", "--sentence-pause", "--text-timeout")
-_STREAMING = ("--text-streaming", "--start", "--max-hold")
+_STREAMING = ("--text-streaming", "--start", "--max-hold", "--normalize", "--dictionary")
 _FOLDERS = ("--data-dir", "--models-dir")
 _VLLM = tuple(option.flag for option in GROUPS["vLLM servers"])
 
@@ -44,7 +44,7 @@ _MEANINGFUL: Mapping[str, tuple[str, ...]] = {
         *(*_SPEAKING, *_STREAMING, *_SAMPLING, *_ENGINE, *_FOLDERS, *_VLLM, *_LOG),
         *("--api-key", "--revision", "--local-files-only"),
     ),
-    "voices": ("--data-dir", "--alias", "--api-key", *_LOG),
+    "voices": ("--data-dir", "--api-key", *_LOG),
     "download": ("--model", "--device", "--revision", *_FOLDERS, *_LOG),
 }
 """Options of the server that mean something to each command."""
