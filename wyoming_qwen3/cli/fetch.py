@@ -48,7 +48,7 @@ async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None
                     tell([line])
 
         try:
-            await download(Download(checkpoint, models_dir, revision), report)
+            await download(Download(checkpoint, models_dir, revision), report, log_level="WARNING")
         except TransientDownloadFailed as error:
             again = " Run the command again to go on where it stopped." if progress.done else ""
             raise TransientDownloadFailed(f"{error}{again}") from error

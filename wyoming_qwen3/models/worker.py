@@ -324,14 +324,15 @@ class Worker:
             self.on_death()
 
 
-async def download(job: wire.Download, report: Report) -> None:
+async def download(job: wire.Download, report: Report, *, log_level: str = "INFO") -> None:
     """Download one checkpoint in a process of its own, and call `report` with the bytes done and in total.
 
-    Raises DownloadFailed, or TransientDownloadFailed if another try later may help. Cancelling ends the process;
-    what it has fetched stays for the next try.
+    The process logs to standard error from `log_level` on. Raises DownloadFailed, or TransientDownloadFailed if another
+    try later may help. Cancelling ends the process; what it has fetched stays for the next try.
     """
     death = partial(TransientDownloadFailed, "The download process stopped unexpectedly.")
-    child = await ChildProcess.spawn("wyoming_qwen3.engine.host.download_process", (), death=death)
+    arguments = ("--log-level", log_level)
+    child = await ChildProcess.spawn("wyoming_qwen3.engine.host.download_process", arguments, death=death)
     try:
         await child.run(job, report)
     finally:
