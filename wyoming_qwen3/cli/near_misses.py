@@ -25,7 +25,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "instruction": "use say --instruct TEXT",
     "instructions": "use say --instruct TEXT",
     "lang": "use --language",
-    "length-scale": "use Qwen3's own pace, or speed in a request over HTTP",
+    "length-scale": "use --speed, above 1 for faster speech",
     "listen": "use --uri tcp://ADDRESS:10200 for Wyoming, or --http-host ADDRESS for HTTP",
     "model-dir": "use --models-dir DIR",
     "no-streaming": "audio is always sent while it is generated",
@@ -40,10 +40,9 @@ _ELSEWHERE: Mapping[str, str] = {
     "sentence-silence": "use --sentence-pause SECONDS",
     "speaker": "use --voice NAME",
     "streaming": "audio is always sent while it is generated",
-    "style": "use say --instruct TEXT",
     "text": "the text needs no option: say TEXT",
     "text-file": "use say -f FILE",
-    "token": "use --api-key KEY",
+    "token": "use --api-key KEY for clients, or --hf-token TOKEN for downloads",
     "url": "use --uri to serve Wyoming at an address, or --server URL to speak through a server",
     "verbose": "use --debug",
     "voice-dir": "use --voices-dir DIR",
@@ -99,7 +98,7 @@ def unknown_command(given: str, commands: Collection[str]) -> str:
 def nearest(name: str, known: Collection[str]) -> str:
     """Return the known names that are most similar to `name`, as "a" or "a or b"; "" if none is."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
-    best = [one for one in near if _likeness(name, one) > _likeness(name, near[0]) - 0.05]
+    best = [one for one in near if _likeness(name, one) > _likeness(name, near[0]) - 0.1]
     return " or ".join(best)
 
 

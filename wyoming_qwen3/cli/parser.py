@@ -33,19 +33,19 @@ _MAIN = (
 _LOG = ("--log-level", "--debug")
 _ENGINE = ("--model", "--device", "--dtype", "--quantize", "--threads", "--no-graphs", "--memory-budget")
 _SAMPLING = ("--temperature", "--top-k", "--top-p", "--repetition-penalty", "--seed", "--max-frames")
-_SPEAKING = ("--voice", "--language", "--alias", "--standby", "--strict", "--sentence-pause", "--text-timeout")
-_STREAMING = ("--text-streaming", "--start", "--max-hold", "--normalize", "--dictionary")
+_SPEAKING = ("--voice", "--language", "--style", "--speed", "--alias", "--standby", "--strict", "--sentence-pause")
+_READING = ("--text-streaming", "--text-timeout", "--start", "--max-hold", "--normalize", "--dictionary")
 _FOLDERS = ("--data-dir", "--models-dir")
 _VLLM = tuple(option.flag for option in GROUPS["vLLM servers"])
 
 _MEANINGFUL: Mapping[str, tuple[str, ...]] = {
     "serve": tuple(option.flag for option in OPTIONS),
     "say": (
-        *(*_SPEAKING, *_STREAMING, *_SAMPLING, *_ENGINE, *_FOLDERS, *_VLLM, *_LOG),
+        *(*_SPEAKING, *_READING, *_SAMPLING, *_ENGINE, *_FOLDERS, *_VLLM, *_LOG),
         *("--api-key", "--revision", "--local-files-only"),
     ),
     "voices": ("--data-dir", "--api-key", *_LOG),
-    "download": ("--model", "--device", "--revision", *_FOLDERS, *_LOG),
+    "download": ("--model", "--device", "--revision", "--hf-endpoint", "--hf-token", "--proxy", *_FOLDERS, *_LOG),
 }
 """Options of the server that mean something to each command."""
 

@@ -63,6 +63,8 @@ def _body(settings: Settings, text: str) -> dict[str, Any]:
     body: dict[str, Any] = {"input": text, "response_format": file_format(settings.output)}
     body |= {"stream": settings.output is None}  # a whole file has its length in it
     body |= {name: getattr(sampling, name) for name in _SAMPLING if name in chosen}
+    if "speed" in chosen:
+        body["speed"] = settings.speed
     if settings.voice_name:
         body["voice"] = settings.voice_name
     if "language" in chosen:
