@@ -25,7 +25,6 @@ from .cli.fetch import check_size, fetch
 from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
 from .core.errors import SpeechError, StorageFailed, VoiceNotFound
-from .core.request import SpeechRequest
 from .core.speakers import Language, find_language
 from .engine.checkpoint import on_disk
 from .ops.connection_limit import ConnectionLimiter
@@ -35,10 +34,12 @@ from .services import make_parts, make_services
 from .speech.pronunciation import PronunciationDictionary
 from .speech.session import Synthesizer
 from .speech.tts_cache import TtsCache
+from .speech.verbalizer import Verbalizer
 from .store.clips import Clips
 from .store.folder_lock import claimed
 from .store.history.store import History, Limits
 from .store.voices.store import VoiceStore
+from .text.language import LanguageGuesser
 from .text.pieces import Script
 from .voices.watched_folder import WatchedFolder
 from .wyoming.discovery import Announcement, default_name
@@ -324,7 +325,7 @@ def _speak(settings: Settings) -> None:
     """Speak as the options say: only show the text, through a server, or on this machine."""
     text = text_input.known_text(settings.text, settings.file)
     if settings.show_text:
-        say.show_text(text)
+        asyncio.run(_show_text(settings, text))
         return
     if text is not None:
         text_input.check_speakable(text)
@@ -332,6 +333,11 @@ def _speak(settings: Settings) -> None:
         remote.say_through(settings, text)
     else:
         asyncio.run(_say(settings, text))
+
+
+async def _show_text(settings: Settings, text: str | None) -> None:
+    verbalizer = Verbalizer(await _dictionary(settings), LanguageGuesser(), settings.normalize)
+    await say.show_text(verbalizer, settings.language, text)
 
 
 async def _say(settings: Settings, text: str | None) -> None:

@@ -201,6 +201,15 @@ def test_show_text_prints_the_pieces_and_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_show_text_tells_what_the_text_directs_and_writes_out_units(tmp_path: Path) -> None:
+    text = "[voice: Serena] [style: tired] It is 21.5 °C. [voice] [speed: 0.9] Good night."
+    result = run(tmp_path, "say", "--language", "en", "--show-text", text)
+    assert result.stdout.splitlines() == [
+        "[voice: Serena; style: tired] It is 21.5 degrees Celsius.",
+        "[style: tired; speed: 0.9] Good night.",
+    ]
+
+
 def test_voices_lists_the_nine_and_who_sounds_best_in_which_language(tmp_path: Path) -> None:
     printed = run(tmp_path, "voices").stdout
     lines = printed.splitlines()

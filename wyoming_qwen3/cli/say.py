@@ -1,8 +1,10 @@
 """Speaks a text on this machine, for a person at a terminal."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,15 +12,20 @@ from tqdm import tqdm
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, VoiceNotFound
 from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest
-from wyoming_qwen3.core.speakers import quoted
+from wyoming_qwen3.core.speakers import Language, find_language, quoted
 from wyoming_qwen3.models.state import DOWNLOAD_IT
+from wyoming_qwen3.speech.segment_feed import SegmentFeed
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
+from wyoming_qwen3.speech.text_feed import TEXT_TIMEOUT_SECONDS
+from wyoming_qwen3.speech.verbalizer import UtteranceVerbalizer, Verbalizer
+from wyoming_qwen3.text.delivery import UNDIRECTED
 from wyoming_qwen3.text.markup import Pause
+from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 from wyoming_qwen3.voices.resolver import VoiceResolver
 
 from .audio_output import sample_sink
 from .options import Settings
-from .text_input import NOTHING, arriving, segments
+from .text_input import NOTHING, arriving
 
 
 def find_request(settings: Settings, resolver: VoiceResolver) -> SpeechRequest:
@@ -82,11 +89,29 @@ async def _take_all(session: SpeechSession, output: Path | None) -> None:
             raise InvalidRequest(NOTHING)
 
 
-def show_text(text: str | None) -> None:
+async def show_text(verbalizer: Verbalizer, language: Language | None, text: str | None) -> None:
     """Print the pieces of a text, or of standard input for None, as they would be spoken, one per line."""
-    for segment in segments(sys.stdin.read() if text is None else text):
-        line = f"[pause {segment.seconds:g} s]" if isinstance(segment, Pause) else segment.text
-        sys.stdout.write(line + "\n")
+    own = UtteranceVerbalizer(verbalizer, lambda piece: _language_of(piece, language))
+    feed = SegmentFeed(own, TEXT_TIMEOUT_SECONDS, ssml=False)
+    feed.add_text(sys.stdin.read() if text is None else text)
+    feed.end_text()
+    while segment := await feed.next():
+        sys.stdout.write(_shown(segment) + "\n")
+
+
+def _language_of(piece: SpokenPiece, language: Language | None) -> Language | None:
+    with contextlib.suppress(InvalidRequest):
+        return find_language(piece.delivery.language) if piece.delivery.language else language
+    return language
+
+
+def _shown(segment: Segment) -> str:
+    """Return a segment for a person, with what the text directs for it in brackets."""
+    if isinstance(segment, Pause):
+        return f"[pause {segment.seconds:g} s]"
+    directed = {name: value for name, value in asdict(segment.delivery).items() if value != getattr(UNDIRECTED, name)}
+    told = "; ".join(f"{name}: {value}" for name, value in directed.items())
+    return f"[{told}] {segment.text}" if told else segment.text
 
 
 def tell(lines: Iterable[str]) -> None:
