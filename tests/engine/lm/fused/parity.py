@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from .exact import WARPS, Case, exponential
 from .kernel_calls import (
     ANY_DTYPE,
     EPS,
@@ -21,8 +22,6 @@ from .kernel_calls import (
     warp_table,
     weight,
 )
-from .test_attention import Case
-from .test_draws import WARPS, exponential
 
 _SHAPES = {"tiny": (48, 64, (4, 2, 16)), "published": (1024, 2048, (16, 8, 128))}
 """Inputs and outputs of a product; query heads, key heads and their size."""

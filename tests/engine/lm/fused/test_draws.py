@@ -2,31 +2,13 @@
 
 import pytest
 import torch
-from torch import Tensor
 
-from wyoming_qwen3.engine.lm.sampling import Warp, penalised
+from wyoming_qwen3.engine.lm.sampling import penalised
 
+from .exact import GREEDY, WARPS, exponential
 from .kernel_calls import call_draw_first, call_draw_residual, draw_tensors, noise, warp_table
 
 pytestmark = pytest.mark.triton
-
-GREEDY = Warp(0.0, 50, 1.0)
-WARPS = (
-    GREEDY,
-    Warp(0.9, 50, 1.0),
-    Warp(0.7, 0, 1.0),
-    Warp(1.3, 0, 0.8),
-    Warp(1.0, 40, 0.5),
-    Warp(2.0, 1, 0.9),
-    Warp(0.9, 5000, 0.999),
-    Warp(1.0, 7, 0.0),
-)
-
-
-def exponential(rows: int, ids: int, seed: int = 0) -> Tensor:
-    numbers = torch.empty(rows, ids).exponential_(generator=torch.Generator().manual_seed(seed))
-    numbers[0] = 1  # as in a greedy row
-    return numbers
 
 
 @pytest.mark.parametrize("ids", [64, pytest.param(2048, marks=pytest.mark.slow)])
