@@ -19,7 +19,7 @@ from .operation import Handler
 from .realtime import connection as realtime
 from .speech_response import cut_on_failure
 from .stream import connection as stream
-from .studio import clips, compose, conversation, effects, history, sources
+from .studio import clips, compose, conversation, effects, history, history_selection, sources
 from .voices import archives, presets, profiles, voice_choice, voices
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ RESOURCES = (
     presets.resource,
     profiles.resource,
     archives.resource,
+    history_selection.resource,
     history.resource,
     clips.resource,
     models.resource,
