@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from wyoming_qwen3.core.checkpoints import Size
-from wyoming_qwen3.core.hardware import GIB, Hardware, available_memory, choose_size, uses
+from wyoming_qwen3.core.hardware import GB, Hardware, available_memory, choose_size, uses
 
 
 @pytest.mark.parametrize(
     ("kind", "free", "size"),
-    [("cpu", 64 * GIB, "0.6B"), ("cuda", 4 * GIB, "0.6B"), ("cuda", 8 * GIB, "1.7B"), ("cuda", 0, "0.6B")],
+    [("cpu", 64 * GB, "0.6B"), ("cuda", 4 * GB, "0.6B"), ("cuda", 8 * GB, "1.7B"), ("cuda", 0, "0.6B")],
 )
 def test_auto_takes_the_large_size_only_on_a_roomy_gpu(kind: str, free: int, size: Size) -> None:
     assert choose_size(Hardware(kind, free)) == size
@@ -17,10 +17,10 @@ def test_auto_takes_the_large_size_only_on_a_roomy_gpu(kind: str, free: int, siz
 @pytest.mark.parametrize(
     ("gpu", "memory", "possible"),
     [
-        (None, 3 * GIB, [False, False, True]),
-        (None, 2 * GIB, [False, False, False]),
-        (4 * GIB, 16 * GIB, [False, True, True]),
-        (24 * GIB, 2 * GIB, [True, True, False]),
+        (None, 3 * GB, [False, False, True]),
+        (None, 2 * GB, [False, False, False]),
+        (4 * GB, 16 * GB, [False, True, True]),
+        (24 * GB, 2 * GB, [True, True, False]),
     ],
 )
 def test_what_a_machine_can_run(gpu: int | None, memory: int, possible: list[bool]) -> None:

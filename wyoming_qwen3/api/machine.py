@@ -1,8 +1,12 @@
-"""GET /api/machine: the machine's resources, and which sizes of Qwen3-TTS it can run."""
+"""GET /api/machine: the machine's resources, which sizes of Qwen3-TTS it can run, and how fast they were."""
 
 import asyncio
 import os
+import shutil
+import socket
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -15,6 +19,9 @@ from .operation import Resource
 
 resource = Resource("Server")
 
+_HUB = "https://huggingface.co"
+"""Where huggingface_hub downloads from unless HF_ENDPOINT is set."""
+
 
 class UseEntry(BaseModel):
     """A size of Qwen3 on a device. `needs_bytes` is null if its memory was never measured."""
@@ -25,14 +32,32 @@ class UseEntry(BaseModel):
     possible: bool
 
 
+class SpeedEntry(BaseModel):
+    """How fast a model generated what it spoke last: seconds of audio per second."""
+
+    model: str
+    times: float
+
+
 class Machine(BaseModel):
     """The resources that are free now, and the size that the server was started with."""
+
+    host: str
+    """Name of the machine or container, by which Home Assistant reaches an app."""
 
     processors: int
     memory_free_bytes: int
     gpu_free_bytes: int | None
+    disk_free_bytes: int | None
+    """Where checkpoints are downloaded to; null if that can't be read."""
+
+    hub: str
+    """Host that checkpoints are downloaded from."""
+
     size: Size
     uses: list[UseEntry]
+    speeds: list[SpeedEntry]
+    """Measured since the server was started, for each model that has spoken."""
 
 
 @resource.operation("GET", "/api/machine", "What the machine can run", answers={200: {"application/json": Machine}})
@@ -41,14 +66,28 @@ async def machine(request: web.Request) -> web.StreamResponse:
     found = await asyncio.to_thread(probe, "auto")
     memory = await asyncio.to_thread(available_memory)
     gpu = found.free if found.kind == "cuda" else None
+    services = request.app[SERVICES]
     answer = Machine(
+        host=socket.gethostname(),
         processors=len(os.sched_getaffinity(0)),
         memory_free_bytes=memory,
         gpu_free_bytes=gpu,
-        size=request.app[SERVICES].models.size,
+        disk_free_bytes=await asyncio.to_thread(_disk_free, services.models.models_dir),
+        hub=urlsplit(os.environ.get("HF_ENDPOINT") or _HUB).netloc,
+        size=services.models.size,
         uses=[
             UseEntry(size=use.size, device=use.device, needs_bytes=use.needs, possible=use.possible)
             for use in uses(gpu, memory)
         ],
+        speeds=[SpeedEntry(model=model, times=round(times, 3)) for model, times in services.synthesizer.speeds.items()],
     )
     return web.json_response(text=answer.model_dump_json())
+
+
+def _disk_free(folder: Path) -> int | None:
+    """Return the free bytes where a folder is or will be; None if they can't be read."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    try:
+        return shutil.disk_usage(there).free
+    except OSError:
+        return None

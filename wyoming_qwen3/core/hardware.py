@@ -10,13 +10,13 @@ from typing import Literal
 
 from .checkpoints import Size
 
-GIB = 1 << 30
+GB = 10**9
 
-_LARGE_NEEDS = 6 * GIB
+_LARGE_NEEDS = 6 * GB
 """GPU memory in bytes for a 1.7B checkpoint in bfloat16: 3.5 GB of weights, and the codec and caches."""
 
-_SMALL_NEEDS = 3 * GIB
-"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.7 GiB was measured, and some is spare."""
+_SMALL_NEEDS = 3 * GB
+"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.8 GB was measured, and some is spare."""
 
 
 @dataclass(frozen=True)

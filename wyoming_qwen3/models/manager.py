@@ -107,6 +107,11 @@ class ModelManager:
         return self._policy.engine
 
     @property
+    def models_dir(self) -> Path:
+        """The folder that checkpoints are downloaded to; it may not exist yet."""
+        return self._policy.models_dir
+
+    @property
     def looked(self) -> bool:
         """Whether the disk has been looked at; until then, a checkpoint shown as missing may be there."""
         return self._looked
