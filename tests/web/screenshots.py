@@ -72,6 +72,7 @@ def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path
     page = context.new_page()
     page.goto(server.url)
     for tab, fill in {
+        "home": _home,
         "speak": _speak,
         "design": _design,
         "profiles": _profiles,
@@ -100,6 +101,11 @@ def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path
     context.close()
 
 
+def _home(_: Page, panel: Any, __: Path) -> None:
+    panel.get_by_role("button", name="Hear it").click()
+    expect(panel.locator("sound-player")).to_be_visible(timeout=1000 * HANG_SECONDS)
+
+
 def _speak(_: Page, panel: Any, __: Path) -> None:
     panel.get_by_label("Text").fill(TEXT)
     panel.get_by_label("Spoken by").select_option("standby")
@@ -111,15 +117,16 @@ def _design(_: Page, panel: Any, __: Path) -> None:
     if panel.get_by_role("article").count() == 0:
         panel.get_by_label("Description").fill("An old storyteller, slow, a little hoarse.")
         panel.get_by_role("button", name="Preview", exact=True).click()
-        panel.get_by_label("Name").last.fill("Storyteller")
-        panel.get_by_role("button", name="Save as preset").click()
+        panel.get_by_role("textbox", name="Name").first.fill("Storyteller")
+        panel.get_by_role("button", name="Save as preset").first.click()
         expect(panel.get_by_role("article")).to_be_visible(timeout=1000 * HANG_SECONDS)
     panel.get_by_label("Description").fill("A deep, calm man of sixty, with authority. He takes his time.")
-    panel.get_by_label("Text of the clip").fill(SAID)
+    panel.get_by_label("Sample text").fill(SAID)
     panel.get_by_label("Seed").fill("7")
-    panel.get_by_role("button", name="Preview", exact=True).click()
-    expect(panel.get_by_role("heading", name="Seed 7")).to_be_visible(timeout=1000 * HANG_SECONDS)
-    panel.get_by_label("Name").last.fill("Commander")
+    panel.get_by_role("button", name="Three side by side").click()
+    expect(panel.get_by_role("heading", name="Seed ")).to_have_count(3, timeout=1000 * HANG_SECONDS)
+    expect(panel.locator("progress")).to_have_count(0)
+    panel.get_by_role("textbox", name="Name").first.fill("Commander")
     panel.locator("section sound-player").first.get_by_role("button", name="Play").click()
 
 

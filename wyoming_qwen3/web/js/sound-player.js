@@ -46,13 +46,30 @@ export class SoundPlayer extends HTMLElement {
     await this.#take(file);
   }
 
-  /** Show a recording that is fetched when it is played; `seconds` is its length. */
-  later(path, name, seconds) {
+  /**
+   * Show a recording that is fetched when it is played; `seconds` is its length. With `peaks`, a function that returns
+   * them, its waveform is drawn once the player is on the screen.
+   */
+  later(path, name, seconds, peaks = null) {
     this.#forget();
     this.#name = name;
     this.#seconds = seconds;
     this.#load = () => blob(path);
     this.#tell();
+    if (peaks) this.#drawWhenSeen(peaks);
+  }
+
+  #drawWhenSeen(peaks) {
+    const seen = new IntersectionObserver(async ([{ isIntersecting }]) => {
+      if (!isIntersecting) return;
+      seen.disconnect();
+      try {
+        this.wave.show({ values: await peaks() });
+      } catch {
+        // Playing tells what is wrong with it.
+      }
+    });
+    seen.observe(this);
   }
 
   /** The current position in seconds. */
