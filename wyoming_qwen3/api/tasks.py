@@ -9,6 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import NotFound, QueueFull, SpeechError
+from wyoming_qwen3.models.broadcast import Subscription
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.state import Event
 
@@ -34,6 +36,9 @@ EventFields: TypeAlias = Mapping[str, Any]
 
 Work: TypeAlias = Callable[[Callable[[str], None]], Awaitable[EventFields]]
 """Is called with a function to call at the start of each stage, and returns the last event."""
+
+Watch: TypeAlias = Callable[[], AbstractContextManager[Subscription[Event]]]
+"""Returns a context with an iterator over what happens to the checkpoints."""
 
 _HEARTBEAT_SECONDS = 15.0
 _KEPT_SECONDS = 3600.0
@@ -63,13 +68,13 @@ class LongTask:
     becomes an `error` event.
     """
 
-    def __init__(self, models: ModelManager, checkpoints: Collection[Checkpoint], work: Work, kind: str) -> None:
+    def __init__(self, watch: Watch, checkpoints: Collection[Checkpoint], work: Work, kind: str) -> None:
         self.id = uuid.uuid4().hex
         self.ended: float | None = None
         """When it ended, by time.monotonic(); None while it runs."""
 
         self._kind = kind
-        self._run = partial(self._watched, models, checkpoints, work)
+        self._run = partial(self._watched, watch, checkpoints, work)
         self._began = time.monotonic()
         self._last: EventFields | None = None
         self._followers: set[asyncio.Queue[EventFields | None]] = set()
@@ -108,15 +113,15 @@ class LongTask:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _watched(self, models: ModelManager, checkpoints: Collection[Checkpoint], work: Work) -> None:
-        with models.watch() as happened:
+    async def _watched(self, watch: Watch, checkpoints: Collection[Checkpoint], work: Work) -> None:
+        with watch() as happened:
 
-            async def watch() -> None:
+            async def listen() -> None:
                 async for event in happened:
                     if event.status.checkpoint in checkpoints:
                         self._tell("loading", model=_model_fields(event))
 
-            watching = asyncio.create_task(watch())
+            watching = asyncio.create_task(listen())
             try:
                 self._last = await work(self._tell)
             except SpeechError as error:
@@ -202,10 +207,10 @@ async def stream_progress(
     tasks = request.app[TASKS]
     if _wants_task(request):
         tasks.check_room()
-        tasks.add(task := LongTask(models, checkpoints, work, kind))
+        tasks.add(task := LongTask(models.watch, checkpoints, work, kind))
         applied = {"Preference-Applied": "respond-async", "Location": f"/api/tasks/{task.id}"}
         return web.json_response(text=TaskAnswer(task=task.id).model_dump_json(), status=202, headers=headers | applied)
-    task = LongTask(models, checkpoints, work, kind)
+    task = LongTask(models.watch, checkpoints, work, kind)
     try:
         return await _send(request, task, headers)
     finally:

@@ -72,7 +72,7 @@ export async function send(method, path, { json, form, more = {}, signal, keepal
     const response = await reached(() => fetch(url(path), { method, headers, body, signal, keepalive }));
     if (response.ok) return response;
     const error = await read(response);
-    if (response.status !== 401) throw error;
+    if (error.code !== "invalid_api_key") throw error;
     asking ??= askForKey().finally(() => { asking = null; });
     if (currentKey() === key && !(await asking)) throw error;
   }

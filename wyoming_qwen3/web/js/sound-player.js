@@ -46,25 +46,23 @@ export class SoundPlayer extends HTMLElement {
     await this.#take(file);
   }
 
-  /**
-   * Show a recording that is fetched when it is played; `seconds` is its length. With `peaks`, a function that returns
-   * them, its waveform is drawn once the player is on the screen.
-   */
-  later(path, name, seconds, peaks = null) {
+  /** Show a recording that is fetched when it is played; `seconds` is its length. */
+  later(path, name, seconds) {
     this.#forget();
     this.#name = name;
     this.#seconds = seconds;
     this.#load = () => blob(path);
     this.#tell();
-    if (peaks) this.#drawWhenSeen(peaks);
   }
 
-  #drawWhenSeen(peaks) {
+  /** Draw the waveform once the player is on the screen: with what `peaks` returns, or by fetching the recording. */
+  drawn(peaks = null) {
     const seen = new IntersectionObserver(async ([{ isIntersecting }]) => {
       if (!isIntersecting) return;
       seen.disconnect();
       try {
-        this.wave.show({ values: await peaks() });
+        if (peaks) this.wave.show({ values: await peaks() });
+        else await this.#fetched();
       } catch {
         // Playing tells what is wrong with it.
       }

@@ -96,6 +96,7 @@ class DesignTab extends HTMLElement {
   #take({ preview }) {
     keep("design.previews", [preview, ...recall("design.previews", [])].slice(0, MOST_PREVIEWS));
     this.#showPreviews();
+    this.previews.firstElementChild.scrollIntoView({ block: "nearest" });
   }
 
   #showPreviews() {
@@ -108,6 +109,7 @@ class DesignTab extends HTMLElement {
     const player = soundPlayer();
     player.hidden = false;
     player.later(preview.preview_url, `preview-${preview.seed}.wav`, preview.duration_ms / 1000);
+    player.drawn();
     const name = h("input", { type: "text", maxlength: 64, placeholder: t("design.name.placeholder"), autocomplete: "off", "aria-label": t("name") });
     const save = button(t("design.save"), () => this.#save(preview, name.value, notice), { symbol: "check" });
     const forget = button(t("design.forget"), () => this.#forget(preview), { symbol: "remove", bare: true });
@@ -156,6 +158,7 @@ class DesignTab extends HTMLElement {
     if (preset.preview_url) {
       player.hidden = false;
       player.later(preset.preview_url, `${preset.name}.wav`, 0);
+      player.drawn();
     }
     const about = [preset.voice && `${preset.voice}, ${preset.instructions ?? ""}`, preset.description].filter(Boolean).join(" · ");
     const first = isDefault ? h("span", { class: "badge" }, t("voices.is_default"))

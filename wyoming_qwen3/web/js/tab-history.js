@@ -109,7 +109,8 @@ class HistoryTab extends HTMLElement {
     const player = soundPlayer();
     player.hidden = false;
     player.download.hidden = true;
-    player.later(item.audio_url, "", item.duration_ms / 1000, async () => (await get(`api/history/${item.id}/peaks`)).peaks);
+    player.later(item.audio_url, "", item.duration_ms / 1000);
+    player.drawn(async () => (await get(`api/history/${item.id}/peaks`)).peaks);
     const notice = new Notice();
     const box = h("input", { type: "checkbox", value: item.id, "aria-label": t("history.choose", { text: item.text.slice(0, 40) }), onchange: () => this.#tellChoice() });
     const favorite = button("", () => this.#mark(item, favorite, notice), { symbol: "star", bare: true });

@@ -96,6 +96,7 @@ class ModelsTab extends HTMLElement {
   }
 
   #tellMachine(answer, machine) {
+    const held = answer.models.reduce((sum, model) => sum + model.memory_bytes, 0);
     const facts = [
       [t("machine.size"), machine.size],
       [t("machine.processors"), String(machine.processors)],
@@ -103,7 +104,7 @@ class ModelsTab extends HTMLElement {
       [t("machine.gpu"), machine.gpu_free_bytes === null ? t("machine.no_gpu") : bytes(machine.gpu_free_bytes)],
       [t("machine.disk"), machine.disk_free_bytes === null ? "–" : bytes(machine.disk_free_bytes)],
       [t("machine.device"), answer.device ?? t("machine.asleep")],
-      [t("machine.held"), bytes(answer.models.reduce((sum, model) => sum + model.memory_bytes, 0))],
+      [t("machine.held"), held ? bytes(held) : "–"],
       [t("machine.hub"), machine.hub],
     ];
     this.machine.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));

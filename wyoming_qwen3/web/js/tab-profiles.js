@@ -212,6 +212,7 @@ class ProfilesTab extends HTMLElement {
     const player = soundPlayer();
     player.hidden = false;
     player.later(sample.audio_url, `${profile.name}.wav`, sample.duration_ms / 1000);
+    player.drawn();
     const remove = button(t("sample.remove"), () => this.#change(() => ask("DELETE", `api/profiles/${profile.id}/samples/${sample.id}`)),
       { symbol: "remove", bare: true });
     return h("div", { class: "sample" }, h("p", { class: "quote" }, sample.text ?? t("profiles.timbre_only")),
