@@ -335,6 +335,10 @@ def test_a_sound_becomes_tokens_and_comes_back(studio: Studio, clip: Path) -> No
     expect(panel.get_by_role("img", name="16 ×")).to_be_visible()
     panel.get_by_role("img").hover()
     expect(panel.get_by_text("codebook")).to_be_visible()
+    panel.get_by_role("region", name="Tokens").focus()
+    for key in ("ArrowUp",) * 16 + ("ArrowLeft",) * 100 + ("ArrowDown", "ArrowRight"):
+        studio.page.keyboard.press(key)
+    expect(panel.get_by_text("At 0:00.1, codebook 2: ")).to_be_visible()
     panel.get_by_role("button", name="Decode them").click()
     expect(panel.locator("sound-player")).to_have_count(2)
     expect(panel.locator("sound-player").nth(1)).to_be_visible()
