@@ -3,7 +3,7 @@
 import { currentKey, keepKey, onKeyNeeded, send } from "./api.js";
 import { Notice, button, checkbox, field, h, icon } from "./dom.js";
 import { percent } from "./format.js";
-import { TONGUES, chooseLanguage, language, t } from "./text.js";
+import { LANGUAGES, chooseLanguage, language, t } from "./text.js";
 import { followHomeAssistant } from "./theme.js";
 import { forgetVoices } from "./voices.js";
 
@@ -23,7 +23,7 @@ class VoiceStudio extends HTMLElement {
     this.told = h("span", { role: "status" });
     this.health = h("a", { class: "health", href: "#home" }, this.told);
     this.notes = h("div", { class: "notes" });
-    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health, tongues()),
+    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health, languageSwitch()),
       this.notes, this.bar, this.panels);
     this.bar.addEventListener("keydown", (event) => this.#key(event));
     window.addEventListener("hashchange", () => this.#show());
@@ -119,11 +119,11 @@ class VoiceStudio extends HTMLElement {
 }
 
 /** The choice of the page's language, each by its own name. */
-function tongues() {
-  const names = Object.entries(TONGUES).map(([code, name]) => h("option", { value: code, lang: code }, name));
+function languageSwitch() {
+  const names = Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name));
   const choice = h("select", { "aria-label": t("language.page"), onchange: () => chooseLanguage(choice.value) }, names);
   choice.value = language;
-  return h("div", { class: "tongues" }, icon("globe"), choice);
+  return h("div", { class: "switch" }, icon("globe"), choice);
 }
 
 /** A note on what the user should do, which can be dismissed. */
@@ -186,6 +186,7 @@ function askForKey() {
   });
 }
 
+Notice.ways = { model_missing: () => h("a", { class: "button", href: "#models" }, icon("models"), h("span", {}, t("tab.models"))) };
 followHomeAssistant();
 onKeyNeeded(askForKey);
 customElements.define("voice-studio", VoiceStudio);

@@ -170,6 +170,9 @@ export function examples(label, texts, control) {
 
 /** Messages of a tab. Screen readers announce errors at once, other messages politely. */
 export class Notice {
+  /** Functions by error code that return an element with which a person can do something about the error. */
+  static ways = {};
+
   constructor() {
     this.element = h("div", { class: "notice", "aria-live": "polite", hidden: true });
   }
@@ -192,7 +195,8 @@ export class Notice {
   }
 
   error(error, ...more) {
-    this.#show("error", error.message, more);
+    const way = Notice.ways[error.code]?.();
+    this.#show("error", error.message, way ? [h("div", { class: "actions" }, way), ...more] : more);
     if (error.lang) this.element.firstElementChild.setAttribute("lang", error.lang);
   }
 

@@ -46,7 +46,7 @@ class HistoryTab extends HTMLElement {
   #buildChoice() {
     this.chosen = h("span", { role: "status" });
     this.choice = h("div", { class: "card choice between", hidden: true }, this.chosen, h("div", { class: "actions" },
-      button(t("history.all"), () => this.#choose(true)), button(t("history.nothing"), () => this.#choose(false)),
+      button(t("history.all"), () => this.#choose(true), { symbol: "check" }), button(t("history.nothing"), () => this.#choose(false), { symbol: "cross" }),
       button(t("history.export"), () => this.#export(), { symbol: "download" }),
       button(t("remove"), () => this.#removeChosen(), { symbol: "remove", kind: "danger" })));
   }

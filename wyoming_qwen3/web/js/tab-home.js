@@ -70,17 +70,18 @@ class HomeTab extends HTMLElement {
     }
   }
 
-  #tellModels({ models, standby, servers }, machine) {
+  #tellModels({ models, standby, servers, options }, machine) {
     const main = models.find(({ variant, size }) => variant === "custom_voice" && size === machine.size);
     const others = models.filter((model) => model !== main && !["missing", "on disk"].includes(model.state));
     const rows = [main, ...others].filter(Boolean);
+    const off = options?.standby === "off";
     const states = JSON.stringify([rows.map(({ id, state, error }) => [id, state, error]), standby, servers]);
     if (states !== this.#shown) {
       this.#shown = states;
       this.models.replaceChildren(
         ...rows.map((model) => this.#model(model, machine.hub)),
         ...servers.map((server) => row(server.url, t("home.server"), server.up ? "ready" : "failed", server.error)),
-        row(t("engine.standby"), t("home.standby"), standby ? "ready" : "missing", null, t(standby ? "state.ready" : "home.off")));
+        row(t("engine.standby"), t("home.standby"), standby ? "ready" : off ? "missing" : "loading", null, off ? t("home.off") : undefined));
     }
     rows.forEach((model, number) => this.#progress(model, this.models.children[number]));
   }

@@ -3,7 +3,7 @@
 import { keep, recall } from "./drafts.js";
 
 /** The languages of the page by code, each by its own name. */
-export const TONGUES = {
+export const LANGUAGES = {
   de: "Deutsch",
   en: "English",
   es: "Español",
@@ -29,7 +29,7 @@ function homeAssistants() {
 const preferred = [recall("language"), homeAssistants(), ...navigator.languages].filter(Boolean);
 
 /** Tag of the page's language with its region, for dates and numbers. */
-export const locale = preferred.find((tag) => tag.split("-")[0] in TONGUES) ?? "en";
+export const locale = preferred.find((tag) => tag.split("-")[0] in LANGUAGES) ?? "en";
 
 /** Code of the page's language. */
 export const language = locale.split("-")[0];
