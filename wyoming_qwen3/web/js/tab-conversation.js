@@ -4,10 +4,10 @@ import { blob } from "./api.js";
 import { Notice, button, card, field, h, select, slider } from "./dom.js";
 import { drafted, keep, recall } from "./drafts.js";
 import { exact, milliseconds } from "./format.js";
-import { begin, resume, unfinished } from "./tasks.js";
 import { progressOf } from "./progress.js";
 import { key, speakersOf } from "./script.js";
 import { soundPlayer } from "./sound-player.js";
+import { begin, resume, unfinished } from "./tasks.js";
 import { t } from "./text.js";
 import { FORMATS, allVoices, languagePicker, voiceOptions } from "./voices.js";
 
@@ -88,6 +88,7 @@ class ConversationTab extends HTMLElement {
   }
 
   async #speak() {
+    if (!this.stop.hidden) return; // one is being spoken
     const { script } = this;
     const total = script.value.split("\n").filter((line) => speakersOf(line).length).length;
     const facts = { total, format: this.format.value };

@@ -3,9 +3,9 @@
 import { ask, get, send, worked } from "./api.js";
 import { Notice, button, card, confirmed, examples, field, h } from "./dom.js";
 import { drafted, keep, recall } from "./drafts.js";
-import { begin, resume, unfinished } from "./tasks.js";
 import { progressOf } from "./progress.js";
 import { soundPlayer } from "./sound-player.js";
+import { begin, resume, unfinished } from "./tasks.js";
 import { t, tList } from "./text.js";
 import { VoicePicker, formerNames, languagePicker, makeDefault, voicesChanged } from "./voices.js";
 
@@ -66,6 +66,7 @@ class DesignTab extends HTMLElement {
 
   /** Make a preview with each of these seeds, one after the other; first the one that was begun before a reload. */
   async #make(seeds) {
+    if (!this.stop.hidden) return; // some are being made
     this.heading.scrollIntoView({ block: "nearest" });
     this.#stopping = new AbortController();
     const { signal } = this.#stopping;

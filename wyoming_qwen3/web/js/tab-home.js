@@ -1,9 +1,9 @@
 // <home-tab>: what is ready and what is still downloading, a first sentence, this machine, and how to connect.
 
 import { ask, get, speech, url } from "./api.js";
+import { purposeOf } from "./checkpoints.js";
 import { Notice, button, card, h } from "./dom.js";
 import { bytes, seconds, short } from "./format.js";
-import { purposeOf } from "./checkpoints.js";
 import { downloaded } from "./progress.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";

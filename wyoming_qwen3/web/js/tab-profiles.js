@@ -6,7 +6,7 @@ import { Notice, button, card, checkbox, confirmed, field, h, select } from "./d
 import { Recordings, drafted } from "./drafts.js";
 import { bytes, seconds } from "./format.js";
 import { Recorder, canRecord } from "./recorder.js";
-import { joined, wavFile } from "./sound.js";
+import { joined } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
 import { SOUNDS, playable } from "./upload.js";
@@ -143,7 +143,7 @@ class ProfilesTab extends HTMLElement {
       await recorder.stop();
       this.live.hidden = true;
       const sample = this.#sample();
-      await sample.open(wavFile(joined(parts), rate));
+      sample.take(joined(parts), rate);
       sample.text.focus();
     });
   }

@@ -70,7 +70,6 @@ export class VoiceSample extends HTMLElement {
     try {
       const { samples, rate } = await decoded(file);
       this.take(samples, rate, state);
-      if (samples.length > LONGEST * rate && state.to === undefined) await this.#cut();
     } catch {
       throw new Error(t("sample.unreadable", { name: file.name ?? t("sample") }));
     }
@@ -88,7 +87,8 @@ export class VoiceSample extends HTMLElement {
     this.end.tell();
     this.text.value = text;
     this.#picture();
-    this.#soon(0);
+    if (length > LONGEST && to === null) this.#cut();
+    else this.#soon(0);
   }
 
   /** Select the part of a long clip that the server finds best. */
