@@ -31,6 +31,7 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
 )
 DESKTOP, PHONE = (1280, 860), (390, 844)
+TABS = ("home", "speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api")
 
 
 @dataclass

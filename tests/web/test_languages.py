@@ -8,9 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.conftest import Server, StartServer
-from tests.web.conftest import AXE, DESKTOP, PHONE, violations, wide
-from tests.web.test_tabs import TABS
-from tests.web.test_texts import LANGUAGES, table
+from tests.web.conftest import AXE, DESKTOP, PHONE, TABS, violations, wide
+from tests.web.texts import LANGUAGES, table
 
 pytestmark = pytest.mark.usefixtures("browser")
 

@@ -15,9 +15,8 @@ from playwright.sync_api import expect
 
 from tests.conftest import Server, StartServer, synthesize
 from tests.waiting import HANG_SECONDS
-from tests.web.conftest import AXE, DESKTOP, PHONE, OpenStudio, Studio, answered, ask, violations, wide
+from tests.web.conftest import AXE, DESKTOP, PHONE, TABS, OpenStudio, Studio, answered, ask, violations, wide
 
-TABS = ("home", "speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api")
 SENTENCE = "The front door is open, and the light in the kitchen is still on."
 MARKUP = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>"
 

@@ -1,16 +1,13 @@
 """The texts of the page: each in all languages, with the same placeholders; none in the scripts, and none unused."""
 
-import json
 import re
-from pathlib import Path
-from typing import Any, TypeAlias
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-WEB = ROOT / "wyoming_qwen3" / "web"
+from tests.web.conftest import ROOT
+from tests.web.texts import LANGUAGES, WEB, Text, table
+
 SCRIPTS = [script for script in sorted((WEB / "js").glob("*.js")) if script.name != "text.js"]
-LANGUAGES = sorted(file.stem for file in (WEB / "lang").iterdir())
 PLURALS = {
     **dict.fromkeys(("de", "en"), frozenset({"one", "other"})),
     **dict.fromkeys(("es", "fr", "it", "pt"), frozenset({"one", "many", "other"})),
@@ -21,21 +18,6 @@ PLURALS = {
 
 ENGLISH_ONLY = {"reference.js"}
 """Scripts that show the API's own descriptions, which are English."""
-
-Text: TypeAlias = str | list[str] | dict[str, str]
-
-
-def table(code: str) -> dict[str, Text]:
-    """The texts of a language; a file that names one twice is wrong."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        assert len(names) == len(set(names)), names
-        return dict(pairs)
-
-    texts: dict[str, Text] = json.loads((WEB / "lang" / f"{code}.json").read_text(), object_pairs_hook=once)
-    return texts
-
 
 def forms(text: Text) -> list[str]:
     """All strings of a text."""
