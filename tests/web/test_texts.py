@@ -19,6 +19,7 @@ PLURALS = {
 ENGLISH_ONLY = {"reference.js"}
 """Scripts that show the API's own descriptions, which are English."""
 
+
 def forms(text: Text) -> list[str]:
     """All strings of a text."""
     return [text] if isinstance(text, str) else list(text.values()) if isinstance(text, dict) else text
