@@ -1,5 +1,6 @@
 """What the documents tell people to paste works when it is pasted."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -39,6 +40,26 @@ def test_the_python_lines_write_a_wav(server: Server, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     with av.open(tmp_path / "door.wav") as file:
         assert 1.5 < sum(frame.samples for frame in file.decode(audio=0)) / 24_000 < 2.5
+
+
+def test_the_dictionary_s_lines_and_its_file_work(start_shared_server: StartServer, tmp_path: Path) -> None:
+    """The file is the shared one, in which each line can be used."""
+    text = (ROOT / "docs/dictionary.md").read_text()
+    file = re.search(r"```\n(.*?)```", text, re.DOTALL)
+    lines = re.search(r"```sh\n(.*?)```", text, re.DOTALL)
+    assert file
+    assert lines
+    (tmp_path / "shared.csv").write_text(file[1])
+    server = start_shared_server("--standby", "only", "--dictionary", str(tmp_path / "shared.csv"))
+    strict = 'set -euo pipefail\ncurl() { command curl --fail-with-body --max-time 60 "$@"; echo; }\n'
+    commands = strict + lines[1].replace("http://localhost:8880", server.url)
+    ran = subprocess.run(["bash", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    _, tried, *_, imported = [json.loads(line) for line in ran.stdout.splitlines() if line]
+    assert tried["text"] == "Is Home Assistant up to date?"
+    assert len(imported["entries"]) == 1
+    assert len(imported["shared"]) == len(file[1].splitlines()) - 2
+    assert imported["problems"] == []
 
 
 def test_the_studio_s_lines_work_one_after_the_other(

@@ -25,20 +25,20 @@ from .cli import say
 from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
 from .core.errors import SpeechError, StorageFailed
-from .core.hardware import choose_size, probe
 from .core.request import SpeechRequest
-from .core.speakers import SPEAKERS
+from .core.speakers import SPEAKERS, Language, find_language
 from .engine.checkpoint import on_disk
 from .ops.connection_limit import ConnectionLimiter
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
 from .services import make_parts, make_services
+from .speech.pronunciation import PronunciationDictionary
+from .speech.session import Synthesizer
 from .speech.tts_cache import TtsCache
 from .store.clips import Clips
 from .store.folder_lock import claimed
 from .store.history.store import History, Limits
 from .store.voices.store import VoiceStore
-from .text.language import LanguageGuesser
 from .text.pieces import Script
 from .voices.watched_folder import WatchedFolder
 from .wyoming.discovery import Announcement, default_name
@@ -62,6 +62,7 @@ def main() -> None:
     write_lines(level)
     if settings.local_files_only:
         os.environ["HF_HUB_OFFLINE"] = "1"  # applies to all child processes
+    os.environ.update(_hub_variables(settings))
     _find_room_for_caches(settings.data_dir.absolute())
     try:
         sys.exit(_run(settings))
@@ -71,11 +72,19 @@ def main() -> None:
         sys.exit(130)
 
 
-def _find_room_for_caches(data_dir: Path) -> None:
-    """Move the caches of libraries into the data folder if the home is unknown or can't be written.
+def _hub_variables(settings: Settings) -> dict[str, str]:
+    """Return the environment in which downloads run, as the hub's client reads it."""
+    given = {"HF_ENDPOINT": settings.hf_endpoint, "HF_TOKEN": settings.hf_token, "HTTPS_PROXY": settings.proxy}
+    return {name: value for name, value in given.items() if value}
 
-    Without a cache folder numba, which reading clips needs, fails. A known home is kept: it may have the hub's token.
+
+def _find_room_for_caches(data_dir: Path) -> None:
+    """Put compiled GPU kernels into the data folder, and other caches if the home is unknown or can't be written.
+
+    A new container has the data folder of the last one, but not its home. Without a cache folder numba, which reading
+    clips needs, fails. A known home is kept: it may have the hub's token.
     """
+    os.environ.setdefault("TRITON_CACHE_DIR", str(data_dir / "cache" / "triton"))
     try:
         home = Path.home()
     except RuntimeError:
@@ -113,14 +122,21 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
         _make_voices_dir(settings)
         opened = [await _opened(one) for one in (voices, clips, history)]
         usable, faults = opened[-1][0], tuple(fault for _, fault in opened if fault)
-        watched_folder = WatchedFolder(settings.voices_dir, voices)
-        looking = asyncio.create_task(watched_folder.run())
+        watched_folder, dictionary = WatchedFolder(settings.voices_dir, voices), await _dictionary(settings)
+        looking = [asyncio.create_task(watched_folder.run()), asyncio.create_task(dictionary.run())]
         try:
-            yield Store(voices, clips, history if usable else None, watched_folder, faults)
+            yield Store(voices, clips, history if usable else None, dictionary, watched_folder, faults)
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            for task in looking:
+                task.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
             await history.close()
+
+
+async def _dictionary(settings: Settings) -> PronunciationDictionary:
+    dictionary = PronunciationDictionary(settings.data_dir / "dictionary.csv", settings.dictionary)
+    await dictionary.look()
+    return dictionary
 
 
 def _make_voices_dir(settings: Settings) -> None:
@@ -156,9 +172,9 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     """
     if settings.backend == "native":
         _check_models_dir(settings, make=preload)
-    services = make_services(settings, await _size(settings), store, make_parts(settings))
+    services = make_services(settings, _size(settings), store, make_parts(settings))
     models, standby, servers = services.models, services.standby, services.servers
-    warming = [asyncio.create_task(asyncio.to_thread(_warm_text, services.synthesizer.backends.guesser))]
+    warming = [asyncio.create_task(_warm_text(services.synthesizer, settings.language))]
     if settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
     if servers:
@@ -166,7 +182,7 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
     try:
         await asyncio.wait(warming, timeout=_HEAD_START)
         if preload and settings.standby != "only" and models.has_engine:
-            models.start(published(kind, models.size) for kind in settings.preload)
+            models.start(settings.preload)
         looking = asyncio.create_task(services.slow_clients.run(), name="slow clients")
         yield services
         looking.cancel()
@@ -177,16 +193,28 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
 
 
-async def _size(settings: Settings) -> Size:
-    """Return the size of checkpoints: the user's choice, else what fits this machine; with vllm 1.7B."""
-    if settings.backend == "vllm":
-        return settings.model or "1.7B"
-    return settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
+def _size(settings: Settings) -> Size | None:
+    """Return the size of checkpoints: the user's choice, else 1.7B with vllm, and None for what suits the engine."""
+    return settings.model or ("1.7B" if settings.backend == "vllm" else None)
 
 
-def _warm_text(guesser: LanguageGuesser) -> None:
+async def _suiting_size(settings: Settings) -> Size:
+    """Ask an engine process which size suits its device. Raises EngineFailed if it can't start."""
+    engine = make_parts(settings).native
+    try:
+        return (await engine.start()).selection.size
+    finally:
+        await engine.stop()
+
+
+async def _warm_text(synthesizer: Synthesizer, language: Language | None) -> None:
     """Use text processing once, so that the first request does not wait for what is loaded on first use."""
-    guesser.guess("Ready.")
+    await synthesizer.verbalizer.language_of("Ready.")
+    await synthesizer.verbalizer.prepare(language or find_language("en"))
+    await asyncio.to_thread(_warm_script)
+
+
+def _warm_script() -> None:
     script = Script()
     script.add_text("**Ready**, see [this](https://example.com).")
     script.end_text()
@@ -291,9 +319,8 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
 
 
 async def _say(settings: Settings) -> None:
-    nothing_kept = Store(
-        VoiceStore(settings.data_dir), Clips(settings.data_dir), None
-    )  # a server may be using the folder
+    # A server may be using the folder, so nothing is stored.
+    nothing_kept = Store(VoiceStore(settings.data_dir), Clips(settings.data_dir), None, await _dictionary(settings))
     settings = replace(settings, download=False)  # it would be cut off when the text ends
     async with _services(settings, nothing_kept, preload=False) as services:
         request = SpeechRequest(
@@ -304,7 +331,8 @@ async def _say(settings: Settings) -> None:
 
 async def _download(settings: Settings) -> None:
     on_disk.check_models_dir(settings.models_dir)
-    await say.fetch(published(settings.kind, await _size(settings)), settings.models_dir, settings.revision)
+    size = _size(settings) or await _suiting_size(settings)
+    await say.fetch(published(settings.kind, size), settings.models_dir, settings.revision)
 
 
 def _list_voices() -> None:

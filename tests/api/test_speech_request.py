@@ -508,3 +508,8 @@ def test_a_text_may_have_so_many_characters() -> None:
 )
 async def test_headers_say_what_was_understood(fields: dict[str, Any], headers: dict[str, str]) -> None:
     assert voice_headers(await meaning(**fields)) == headers
+
+
+@pytest.mark.parametrize(("asked", "ssml"), [(None, False), (False, False), (True, True)])
+async def test_the_text_is_ssml_if_the_request_says_so(asked: bool | None, ssml: bool) -> None:
+    assert (await meaning(ssml=asked)).ssml == ssml

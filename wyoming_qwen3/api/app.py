@@ -19,7 +19,7 @@ from .operation import Handler
 from .realtime import connection as realtime
 from .speech_response import cut_on_failure
 from .stream import connection as stream
-from .studio import clips, compose, conversation, effects, history, history_selection, sources
+from .studio import clips, compose, conversation, dictionary, effects, history, history_selection, sources
 from .voices import archives, presets, profiles, voice_choice, voices
 
 _LOGGER = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ RESOURCES = (
     conversation.resource,
     compose.resource,
     effects.resource,
+    dictionary.resource,
     voices.resource,
     voice_choice.resource,
     presets.resource,

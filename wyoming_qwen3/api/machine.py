@@ -1,4 +1,4 @@
-"""GET /api/machine: the machine's resources, which sizes of Qwen3-TTS it can run, and how fast they were."""
+"""GET /api/machine: the machine's resources, what the engine computes on, what it can run, and how fast that was."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from wyoming_qwen3.core.checkpoints import Size
-from wyoming_qwen3.core.hardware import available_memory, probe, uses
+from wyoming_qwen3.core.hardware import available_memory, uses
 
 from .app_keys import SERVICES
 from .operation import Resource
@@ -24,11 +24,11 @@ _HUB = "https://huggingface.co"
 
 
 class UseEntry(BaseModel):
-    """A size of Qwen3 on a device. `needs_bytes` is null if its memory was never measured."""
+    """A size of Qwen3 on a device, and the free memory in bytes that it needs there."""
 
     size: Size
     device: Literal["cuda", "cpu"]
-    needs_bytes: int | None
+    needs_bytes: int
     possible: bool
 
 
@@ -40,7 +40,11 @@ class SpeedEntry(BaseModel):
 
 
 class Machine(BaseModel):
-    """The resources that are free now, and the size that the server was started with."""
+    """The resources that are free now, the engine's device, and the size that speaks.
+
+    `device` and `device_reason` are null until the engine has been up, and `gpu_free_bytes` is null unless it computes
+    on a GPU and is up.
+    """
 
     host: str
     """Name of the machine or container, by which Home Assistant reaches an app."""
@@ -54,6 +58,8 @@ class Machine(BaseModel):
     hub: str
     """Host that checkpoints are downloaded from."""
 
+    device: str | None
+    device_reason: str | None
     size: Size
     uses: list[UseEntry]
     speeds: list[SpeedEntry]
@@ -63,21 +69,24 @@ class Machine(BaseModel):
 @resource.operation("GET", "/api/machine", "What the machine can run", answers={200: {"application/json": Machine}})
 async def machine(request: web.Request) -> web.StreamResponse:
     """Measured at each request. Memory that a loaded checkpoint uses does not count as free."""
-    found = await asyncio.to_thread(probe, "auto")
-    memory = await asyncio.to_thread(available_memory)
-    gpu = found.free if found.kind == "cuda" else None
     services = request.app[SERVICES]
+    models = services.models
+    room, memory = await models.room(), await asyncio.to_thread(available_memory)
+    selection = models.selection
+    gpu = room.free if room and selection and selection.device != "cpu" else None
     answer = Machine(
         host=socket.gethostname(),
         processors=len(os.sched_getaffinity(0)),
         memory_free_bytes=memory,
         gpu_free_bytes=gpu,
-        disk_free_bytes=await asyncio.to_thread(_disk_free, services.models.models_dir),
+        disk_free_bytes=await asyncio.to_thread(_disk_free, models.models_dir),
         hub=urlsplit(os.environ.get("HF_ENDPOINT") or _HUB).netloc,
-        size=services.models.size,
+        device=selection.device if selection else None,
+        device_reason=selection.why if selection else None,
+        size=models.size,
         uses=[
             UseEntry(size=use.size, device=use.device, needs_bytes=use.needs, possible=use.possible)
-            for use in uses(gpu, memory)
+            for use in uses(gpu, memory, selection.dtype if gpu is not None and selection else "bfloat16")
         ],
         speeds=[SpeedEntry(model=model, times=round(times, 3)) for model, times in services.synthesizer.speeds.items()],
     )

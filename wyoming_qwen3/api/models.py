@@ -174,8 +174,8 @@ async def list_checkpoints(request: web.Request) -> web.StreamResponse:
     hello = services.models.engine
     answer = ModelsAnswer(
         backend="native" if services.models.has_engine else "vllm",
-        device=hello.device if hello else None,
-        device_memory_bytes=hello.memory if hello else None,
+        device=hello.selection.device if hello else None,
+        device_memory_bytes=hello.room.checkpoints if hello else None,
         models=entries,
         servers=server_entries(services),
     )

@@ -111,6 +111,7 @@ class SpeechFields(Fields):
         validation_alias=AliasChoices("language", "language_code", "lang_code", "lang"),
         description="Auto, a code such as de or de-CH, or a name.",
     )
+    ssml: bool | None = Field(None, description="Whether the text is SSML. Directions in brackets need no SSML.")
     response_format: _Format = _DEFAULT_FORMAT
     speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays the same.")
     ref_audio: str | None = Field(None, description="A clip of the voice to clone, as a data: URL; 1 to 30 s.")
@@ -183,6 +184,7 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
         part.language,
         " ".join(filter(None, (part.instruct, style))) or None,
         _sampling(fields, config.resolver.defaults.sampling),
+        ssml=bool(fields.ssml),
         speed=fields.speed or part.speed,
         length=fields.max_new_tokens,
         size=wish.size,

@@ -117,9 +117,11 @@ def model(text: str) -> Size | None:
 
 
 def device(text: str) -> str:
-    """Accept auto, cpu, cuda or cuda:N."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of auto, cpu, cuda, cuda:N")
+    """Accept auto, cpu, cuda, cuda:N, and names of this form for other devices, which the engine looks for."""
+    if not re.fullmatch(r"auto|cpu|[a-z]+(:\d+)?", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not auto, cpu, cuda, cuda:N or the name of another device of PyTorch, such as mps or xpu:0"
+        )
     return text
 
 
@@ -157,6 +159,14 @@ def url(text: str) -> str:
     if not fits or parsed.query or parsed.fragment or parsed.username is not None:
         raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://gpu:8091{_brackets(text, 8091)}")
     return text.rstrip("/").removesuffix("/v1")
+
+
+def hub(text: str) -> str:
+    """Return the address of a mirror of huggingface.co."""
+    try:
+        return url(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as https://hf-mirror.com") from None
 
 
 def uri(text: str) -> str:

@@ -13,7 +13,15 @@ from typing import Any, Literal, NoReturn
 from wyoming_qwen3 import __version__
 from wyoming_qwen3.core.checkpoints import KINDS, Kind, Size
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
-from wyoming_qwen3.core.request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
+from wyoming_qwen3.core.request import (
+    Backend,
+    Normalization,
+    Sampling,
+    StandbyMode,
+    StartMode,
+    TextStreaming,
+    VoiceFallback,
+)
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language, find_voice
 
 from . import option_types as to
@@ -73,6 +81,9 @@ class Settings:
     voices_dir: Path
     """Folder where a person puts clips that become voices."""
 
+    dictionary: Path | None
+    """File of pronunciations that is only read, besides the one in the data folder."""
+
     history: bool
     history_days: float
     history_entries: int
@@ -91,6 +102,8 @@ class Settings:
 
     voice: Speaker
     language: Language | None
+    style: str | None
+    speed: float
     standby: StandbyMode
     http_standby: Literal["auto", "off"]
     strict: bool
@@ -99,11 +112,15 @@ class Settings:
     max_hold: float
     text_timeout: float
     sampling: Sampling
+    normalize: Normalization
     sentence_pause: float
     preload: tuple[Kind, ...]
     download: bool
     local_files_only: bool
     revision: str
+    hf_endpoint: str | None
+    hf_token: str | None
+    proxy: str | None
     idle_unload: float
     memory_budget: int | None
     supervisor: SupervisorAccess | None

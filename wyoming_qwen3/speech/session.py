@@ -38,6 +38,7 @@ from .replay import facts
 from .report import Report, log_line
 from .segment_feed import SegmentFeed
 from .text_feed import TEXT_TIMEOUT_SECONDS
+from .verbalizer import UtteranceVerbalizer, Verbalizer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -95,10 +96,12 @@ class Synthesizer:
         options: Options,
         faults: Faults,
         direct: Direct,
+        verbalizer: Verbalizer,
     ) -> None:
         """`faults` is the log of requests that were answered in another way than they asked for."""
         self.backends = backends
         self.direct = direct
+        self.verbalizer = verbalizer
         self._admission = admission
         self._metrics = metrics
         self._options = options
@@ -229,8 +232,9 @@ class SpeechSession:
         self._options = options
         self._recording = recording
         self._text: list[str] = []
-        self._segments = SegmentFeed(options.text_timeout, ssml=request.ssml, segments=segments)
         self._requests = DirectedRequests(request, synthesizer.direct)
+        verbalizer = UtteranceVerbalizer(synthesizer.verbalizer, lambda piece: self._requests.find(piece).language)
+        self._segments = SegmentFeed(verbalizer, options.text_timeout, ssml=request.ssml, segments=segments)
         self._place: Place | None = None
         self._buffer: PlaybackBuffer | None = None
         self._playback = Playback()
@@ -394,7 +398,7 @@ class SpeechSession:
             backend, self._place = await held.enter_async_context(engage(self._requests.find(piece)))
         self.report.model = backend.model
         self._requests.standby = backend.model == "standby"
-        self._warn((*self._requests.warnings, *backend.warnings))
+        self._warn((*self._segments.warnings, *self._requests.warnings, *backend.warnings))
         return backend
 
     async def _speak_pieces(
@@ -473,7 +477,7 @@ class SpeechSession:
         backend = await self._synthesizer.backends.adapt(engaged.backend, request)
         if backend is None:
             return None
-        self._warn((*self._requests.warnings, *backend.warnings))
+        self._warn((*self._segments.warnings, *self._requests.warnings, *backend.warnings))
         engaged.adapt(segment, backend)
         return await self._segments.take()
 

@@ -8,7 +8,7 @@ import { followHomeAssistant } from "./theme.js";
 import { forgetVoices } from "./voices.js";
 
 /** Each has a module tab-NAME.js with an element NAME-tab, which is loaded when the tab is first shown. */
-const TABS = ["home", "speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api"];
+const TABS = ["home", "speak", "design", "profiles", "conversation", "compose", "dictionary", "history", "models", "tokenizer", "api"];
 const LOOK_MS = 5000;
 
 class VoiceStudio extends HTMLElement {

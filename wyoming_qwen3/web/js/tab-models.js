@@ -106,6 +106,7 @@ class ModelsTab extends HTMLElement {
       [t("machine.device"), answer.device ?? t("machine.asleep")],
       [t("machine.held"), held ? bytes(held) : "–"],
       [t("machine.hub"), machine.hub],
+      ...(machine.device_reason ? [[t("machine.reason"), machine.device_reason]] : []),
     ];
     this.machine.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
     const standby = { size: t("engine.standby"), device: "cpu", needs_bytes: null, possible: true };

@@ -42,9 +42,9 @@ export function spokenLanguage(name) {
   return name === "Auto" ? null : languageName(LANGUAGES[name]);
 }
 
-/** Create a choice of the language to speak. */
-export function languagePicker(value = "Auto") {
-  return select([["Auto", t("language.Auto")], ...Object.keys(LANGUAGES).map((name) => [name, spokenLanguage(name)])], value);
+/** Create a choice of the language to speak; `any` is the value and the label of the choice of none. */
+export function languagePicker(value = "Auto", any = ["Auto", t("language.Auto")]) {
+  return select([any, ...Object.keys(LANGUAGES).map((name) => [name, spokenLanguage(name)])], value);
 }
 
 /** Return options of all voices in their groups. */
