@@ -26,11 +26,12 @@ class ModelsTab extends HTMLElement {
     this.notice = new Notice();
     this.list = h("div", { class: "list" });
     this.machine = h("dl", { class: "facts" });
+    this.reason = h("p", { class: "hint", lang: "en" });
     this.uses = h("tbody");
     this.watch = new Watch(this, () => this.#look(), this.notice);
     const heads = ["models.size", "models.device", "models.needs", "models.here"].map((name) => h("th", { scope: "col" }, t(name)));
     this.append(card(t("models.checkpoints"), h("p", { class: "hint" }, t("models.about")), this.notice.element, this.list),
-      card(t("models.machine"), this.machine, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
+      card(t("models.machine"), this.machine, this.reason, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
         h("table", {}, h("thead", {}, h("tr", {}, heads)), this.uses))));
   }
 
@@ -106,9 +107,9 @@ class ModelsTab extends HTMLElement {
       [t("machine.device"), answer.device ?? t("machine.asleep")],
       [t("machine.held"), held ? bytes(held) : "–"],
       [t("machine.hub"), machine.hub],
-      ...(machine.device_reason ? [[t("machine.reason"), machine.device_reason]] : []),
     ];
     this.machine.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    this.reason.textContent = machine.device_reason ?? "";
     const standby = { size: t("engine.standby"), device: "cpu", needs_bytes: null, possible: true };
     this.uses.replaceChildren(...[...machine.uses, standby].map((use) => h("tr", {}, h("th", { scope: "row" }, use.size), h("td", {}, t(`device.${use.device}`)),
       h("td", {}, use.needs_bytes ? t("models.free", { bytes: bytes(use.needs_bytes) }) : "–"), h("td", {}, use.possible ? t("yes") : t("no")))));
