@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +155,13 @@ async def test_without_a_model_and_a_standby_voice_it_is_not_well(tmp_path: Path
     assert (told["status"], told["reason"]) == ("degraded", MISSING)
 
 
-async def test_what_the_machine_can_run_is_told(tmp_path: Path) -> None:
-    async with serving(quiet_app(tmp_path)) as client, client.get("/api/machine") as response:
+async def test_what_the_machine_can_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example/")
+    async with serving(quiet_app(tmp_path / "not" / "yet")) as client, client.get("/api/machine") as response:
         told = await response.json()
     assert (told["size"], told["processors"] >= 1, told["memory_free_bytes"] > 0) == ("0.6B", True, True)
+    assert (told["host"], told["hub"], told["speeds"]) == (socket.gethostname(), "hub.example", [])
+    assert told["disk_free_bytes"] > 0
     assert [(use["size"], use["device"]) for use in told["uses"]] == [
         ("1.7B", "cuda"),
         ("0.6B", "cuda"),

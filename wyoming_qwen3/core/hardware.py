@@ -14,7 +14,7 @@ from .checkpoints import SIZES, Size
 
 Dtype = Literal["float32", "bfloat16"]
 
-GIB = 1 << 30
+GB = 10**9
 _ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 
 _WEIGHTS = {"1.7B": 1.61e9, "0.6B": 0.6e9}
@@ -30,8 +30,8 @@ the first two."""
 _CONTEXT_BYTES = 0.3e9
 """What the process itself takes of a GPU; it is not part of `Card.free`."""
 
-_SMALL_NEEDS = 3 * GIB
-"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.7 GiB was measured, and some is spare."""
+_SMALL_NEEDS = 3 * GB
+"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.8 GB was measured, and some is spare."""
 
 _SLOW_MEMORY = 16e9
 """Total memory in bytes below which a GPU that shares the processor's is too slow for 1.7B: about 100 GB a second."""

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from pathlib import Path
 
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size, published
 from wyoming_qwen3.core.errors import (
@@ -93,6 +94,11 @@ class ModelManager:
     def has_engine(self) -> bool:
         """Whether this server has an engine; without one nothing is loaded or downloaded here."""
         return self._policy.engine
+
+    @property
+    def models_dir(self) -> Path:
+        """The folder that checkpoints are downloaded to; it may not exist yet."""
+        return self._policy.models_dir
 
     @property
     def looked(self) -> bool:

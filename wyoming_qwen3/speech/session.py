@@ -8,7 +8,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -173,6 +173,11 @@ class Synthesizer:
         """
         if speed is not None and speed != float("inf"):
             self._speeds[model] = speed
+
+    @property
+    def speeds(self) -> Mapping[str, float]:
+        """The last measured generation speed of each model that has spoken, in seconds of audio per second."""
+        return self._speeds.copy()
 
     def log_warning(self, caller: Caller, warning: str) -> None:
         """Log that an utterance differs from what its client asked for, once for each client."""

@@ -42,6 +42,11 @@ const ICONS = {
   history: "M4 12a8 8 0 1 0 3-6L4 8M4 4v4h4M12 8v5l3 2",
   models: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
   tokenizer: "M4 4h4v4H4zM10 4h4v4h-4zM16 4h4v4h-4zM4 10h4v4H4zM16 10h4v4h-4zM4 16h4v4H4zM10 16h4v4h-4zM10 10h4v4h-4z",
+  home: "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
+  globe: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18M3 12h18M12 3c-3 3-4 6-4 9s1 6 4 9c3-3 4-6 4-9s-1-6-4-9",
+  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
+  cross: "M6 6l12 12M18 6L6 18",
+  undo: "M4 9h10a5 5 0 0 1 0 10H9M8 5L4 9l4 4",
   api: "M8 7l-5 5 5 5M16 7l5 5-5 5M14 4l-4 16",
   play: "M7 4.5v15l12-7.5z",
   pause: "M8 5v14M16 5v14",
@@ -167,6 +172,9 @@ export function examples(label, texts, control) {
 
 /** Messages of a tab. Screen readers announce errors at once, other messages politely. */
 export class Notice {
+  /** Functions by error code that return an element with which a person can do something about the error. */
+  static ways = {};
+
   constructor() {
     this.element = h("div", { class: "notice", "aria-live": "polite", hidden: true });
   }
@@ -189,7 +197,9 @@ export class Notice {
   }
 
   error(error, ...more) {
-    this.#show("error", error.message, more);
+    const way = Notice.ways[error.code]?.();
+    this.#show("error", error.message, way ? [h("div", { class: "actions" }, way), ...more] : more);
+    if (error.lang) this.element.firstElementChild.setAttribute("lang", error.lang);
   }
 
   /** Show a progress bar; `share` is from 0 to 1, or null if unknown. */

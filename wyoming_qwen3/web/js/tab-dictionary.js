@@ -4,7 +4,7 @@ import { ask, get, saveFrom, speech } from "./api.js";
 import { Notice, button, card, checkbox, field, h, select } from "./dom.js";
 import { drafted } from "./drafts.js";
 import { t } from "./text.js";
-import { LANGUAGES } from "./voices.js";
+import { languagePicker, spokenLanguage } from "./voices.js";
 
 const PATH = "api/dictionary";
 const MAX_CHARACTERS = 200;
@@ -39,7 +39,7 @@ class DictionaryTab extends HTMLElement {
     const input = () => h("input", { type: "text", maxlength: MAX_CHARACTERS, autocomplete: "off", spellcheck: "false" });
     this.written = input();
     this.instead = input();
-    this.where = select([["", t("dictionary.everywhere")], ...LANGUAGES.slice(1).map((name) => [name, t(`language.${name}`)])]);
+    this.where = languagePicker("", ["", t("dictionary.everywhere")]);
     this.match = select(["word", "regex"].map((match) => [match, t(`dictionary.${match}`)]), "word");
     this.case = h("input", { type: "checkbox" });
     this.save = button(t("dictionary.add"), () => this.#save(), { symbol: "check", kind: "primary" });
@@ -62,7 +62,7 @@ class DictionaryTab extends HTMLElement {
     this.text = field(t("text"), this.sample);
     this.becomes = h("output", { class: "quote" });
     this.spoken = field(t("dictionary.becomes"), this.becomes);
-    this.language = drafted("dictionary.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "Auto"));
+    this.language = drafted("dictionary.language", languagePicker());
     this.hear = button(t("dictionary.hear"), () => this.#hear(), { symbol: "play" });
     this.audio = new Audio();
     document.addEventListener("sound", (event) => event.detail !== this.audio && this.audio.pause());
@@ -122,7 +122,7 @@ class DictionaryTab extends HTMLElement {
     const marks = [match === "regex" && t("dictionary.regex"), entry.case && t("dictionary.case")].filter(Boolean).map((text) => [" ", badge(text)]);
     return h("tr", {}, h("th", { scope: "row" }, written, marks.flat()),
       h("td", {}, spoken || h("span", { class: "hint" }, t("dictionary.silence")), problem && h("p", { class: "problem" }, problem)),
-      h("td", short, t(language ? `language.${language}` : "dictionary.everywhere")), h("td", short, String(count)), h("td", short, last));
+      h("td", short, language ? spokenLanguage(language) : t("dictionary.everywhere")), h("td", short, String(count)), h("td", short, last));
   }
 
   /** Put an entry into the form to change it; null to add another one. */
