@@ -29,7 +29,6 @@ NOT_RUN = {
     r"script/setup\b": "installs packages; tests/test_setup.py runs the script",
     r"script/(test|format)\b": "runs all tests or changes the sources",
     r"script/(bench|fuzz|soak|gpu-check)\b": "measures for minutes; tests/bench and tests/stress run the programs",
-    r"TRITON_INTERPRET=1 ": "needs Triton; tests/engine/lm/test_fused_with_triton.py installs it",
     r"\.venv/bin/python -m pytest\b": "runs tests",
     r"(\.venv/bin/)?python -m tests\b": "runs tests, or makes the checkpoints that they use",
     r"docker compose\b": "needs Docker; tests/app reads the files",

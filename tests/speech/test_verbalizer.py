@@ -81,7 +81,7 @@ async def test_a_direction_changes_the_language(tmp_path: Path) -> None:
 
 
 async def test_segments_that_were_spoken_before_are_spoken_as_they_are(tmp_path: Path) -> None:
-    known = [SpokenPiece("7 °C", Delivery(language="de")), Pause(0.5)]
+    known: list[Segment] = [SpokenPiece("7 °C", Delivery(language="de")), Pause(0.5)]
     assert await spoken(feed(verbalizer(tmp_path), "de", known)) == ["7 °C", 0.5]
 
 
