@@ -250,8 +250,8 @@ EXPORTED int codec_transformer_head_width(const CodecTransformer* t) noexcept {
     return (t->head_dim + kLanes - 1) / kLanes * kLanes;
 }
 
-// Read memory with all threads as fast as they can. A decode step can't be faster than this.
-EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, uint64_t* found) noexcept {
+// Read memory with all threads as fast as they can, prefetched as a Linear's weights. A decode step can't be faster.
+EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, int ahead, uint64_t* found) noexcept {
     return with(crew, [&] {
         std::atomic<uint64_t> total{0};
         crew->team.run([&](const Member& member) {
@@ -261,10 +261,8 @@ EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, uint64
                 reinterpret_cast<const uint64_t*>(bytes) + lines * (member.number + 1) / member.size * 8;
             uint64_t sums[32] = {};
             for (; from + 32 <= to; from += 32) {
-                __builtin_prefetch(from + kAhead / 8);
-                __builtin_prefetch(from + kAhead / 8 + 8);
-                __builtin_prefetch(from + kAhead / 8 + 16);
-                __builtin_prefetch(from + kAhead / 8 + 24);
+                for (int line = 0; ahead && line < 256; line += 64)
+                    __builtin_prefetch(reinterpret_cast<const char*>(from) + ahead + line);
                 for (int i = 0; i < 32; ++i) sums[i] ^= from[i];
             }
             for (uint64_t sum : sums) total.fetch_xor(sum, std::memory_order_relaxed);
@@ -287,7 +285,7 @@ EXPORTED const Field* fields() noexcept {
     static const Field all[] = {
         // clang-format off
         SIZE(Linear), AT(Linear, weights), AT(Linear, scales), AT(Linear, bias), AT(Linear, outputs),
-        AT(Linear, inputs), AT(Linear, bits), AT(Linear, blocks),
+        AT(Linear, inputs), AT(Linear, bits), AT(Linear, blocks), AT(Linear, ahead),
         SIZE(Layer), AT(Layer, qkv), AT(Layer, out), AT(Layer, gate_up), AT(Layer, down), AT(Layer, attention_norm),
         AT(Layer, query_norm), AT(Layer, key_norm), AT(Layer, mlp_norm),
         SIZE(Stack), AT(Stack, layers), AT(Stack, norm), AT(Stack, cosines), AT(Stack, sines), AT(Stack, count),

@@ -59,7 +59,7 @@ class Kernels:
         library.convolution_size.argtypes = [POINTER(ConvolutionStruct)]
         library.convolution_row_width.argtypes = [POINTER(ConvolutionStruct)]
         library.convolution_pack.argtypes = [c_void_p, POINTER(ConvolutionStruct), c_void_p, c_void_p]
-        library.read_through.argtypes = [c_void_p, c_void_p, c_int64, POINTER(c_uint64)]
+        library.read_through.argtypes = [c_void_p, c_void_p, c_int64, c_int32, POINTER(c_uint64)]
         self.kind: str = library.kind().decode()
         if not library.allowed():
             raise OSError(f"the system does not allow programs to use the instructions that {self.kind} needs")
@@ -144,9 +144,9 @@ class Kernels:
         steps = len(x) // len(pasts)
         self._call(self._library.codec_transformer_apply, byref(stack), array, len(pasts), steps, _pointer(x))
 
-    def read_through(self, memory: Tensor) -> None:
-        """Read memory as fast as the worker threads can."""
-        self._call(self._library.read_through, _pointer(memory), memory.nbytes, byref(c_uint64()))
+    def read_through(self, memory: Tensor, ahead: int) -> None:
+        """Read memory as fast as the worker threads can; `ahead` is as in LinearStruct."""
+        self._call(self._library.read_through, _pointer(memory), memory.nbytes, ahead, byref(c_uint64()))
 
 
 def load_kernels(threads: int, kind: str | None = None) -> Kernels | None:

@@ -17,7 +17,6 @@ namespace {
 constexpr int kBlock = 32;
 constexpr int kGroup = 32;
 constexpr int kVectors = kBlock / kLanes;
-constexpr int kAhead = 2048;  // how far ahead weights are prefetched, in bytes
 
 inline int padded(int n) { return (n + kGroup - 1) / kGroup * kGroup; }
 
@@ -30,6 +29,7 @@ struct Linear {
     const float* scales;  // [outputs], null for 4 bits
     const float* bias;    // [outputs] or null
     int32_t outputs, inputs, bits, blocks;
+    int32_t ahead;  // how far ahead weights are prefetched, in bytes; 0: left to the processor
 };
 }
 
@@ -72,7 +72,8 @@ struct Rows {
 };
 
 template <int kBits, int kRows>
-inline void multiply(const uint8_t* w, const Rows& x, int first, int groups, Float (&sums)[kRows][kVectors]) {
+inline void multiply(const uint8_t* w, int ahead, const Rows& x, int first, int groups,
+                     Float (&sums)[kRows][kVectors]) {
     const int per_row = x.width / kGroup;
     const int8_t* numbers = x.numbers + int64_t(first) * x.width;
     const float* scales = x.scales + int64_t(first) * per_row;
@@ -86,8 +87,10 @@ inline void multiply(const uint8_t* w, const Rows& x, int first, int groups, Flo
         for (int row = 0; row < kRows; ++row)
             for (auto& dot : dots[row]) dot = all(-(kBits == 4 ? 8 : kOffset) * offsets[row * per_row + group]);
         for (int step = 0; step < kBits; ++step, w += 4 * kBlock) {
-            __builtin_prefetch(w + kAhead);
-            __builtin_prefetch(w + kAhead + 64);
+            if (ahead) {
+                __builtin_prefetch(w + ahead);
+                __builtin_prefetch(w + ahead + 64);
+            }
             for (int v = 0; v < kVectors; ++v) {
                 const Int bytes = load_bytes(w + 4 * kLanes * v);
                 for (int row = 0; row < kRows; ++row) {
@@ -118,7 +121,7 @@ inline void block_of(const Linear& layer, int block, const Rows& x, int first, c
     const int groups = padded(layer.inputs) / kGroup;
     const int64_t bytes = int64_t(groups) * (kBits == 4 ? kBlock * 16 + 2 * kBlock : kBlock * kGroup);
     Float sums[kRows][kVectors];
-    multiply<kBits, kRows>(layer.weights + block * bytes, x, first, groups, sums);
+    multiply<kBits, kRows>(layer.weights + block * bytes, layer.ahead, x, first, groups, sums);
     for (int row = 0; row < kRows; ++row) {
         float out[kBlock];
         for (int v = 0; v < kVectors; ++v) {

@@ -19,6 +19,7 @@ class LinearStruct(Structure):
         ("inputs", c_int32),
         ("bits", c_int32),
         ("blocks", c_int32),
+        ("ahead", c_int32),
     ]
 
 
