@@ -221,7 +221,7 @@ EXPORTED int convolution_pack(Crew* crew, const Convolution* c, const float* wei
 EXPORTED int convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) noexcept {
     return with(crew, [&] {
         const Layout layout(*c, streams, count);
-        Convolver::grow(crew->convolver.joined, layout.size());
+        prepare(*c, layout, crew->convolver, crew->team.size());
         crew->team.run([&](const Member& member) { convolution(*c, layout, crew->convolver, member); });
     });
 }
@@ -231,7 +231,7 @@ EXPORTED int residual_apply(Crew* crew, const Convolution* wide, const Convoluti
                             int count) noexcept {
     return with(crew, [&] {
         const Layout layout(*wide, streams, count);
-        Convolver::grow(crew->convolver.joined, layout.size());
+        prepare(*wide, layout, crew->convolver, crew->team.size());
         Convolver::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
         crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
     });
@@ -297,7 +297,7 @@ EXPORTED const Field* fields() noexcept {
         AT(Predictor, codebooks), AT(Predictor, width),
         SIZE(Convolution), AT(Convolution, weights), AT(Convolution, bias), AT(Convolution, frequencies),
         AT(Convolution, gains), AT(Convolution, inputs), AT(Convolution, outputs), AT(Convolution, taps),
-        AT(Convolution, dilation),
+        AT(Convolution, dilation), AT(Convolution, period),
         SIZE(Stream), AT(Stream, input), AT(Stream, history), AT(Stream, output), AT(Stream, steps),
         SIZE(CodecLayer), AT(CodecLayer, qkv), AT(CodecLayer, out), AT(CodecLayer, gate_up), AT(CodecLayer, down),
         AT(CodecLayer, attention_norm), AT(CodecLayer, mlp_norm),

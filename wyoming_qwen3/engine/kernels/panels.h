@@ -15,10 +15,11 @@
 
 extern "C" {
 // The weights are packed; bias may be null. With frequencies, x + gains * sin(frequencies * x)**2 is applied to the
-// input first.
+// input first. `period`: signals arrive in pieces of a multiple of so many steps, and fewer products may be used; 0: in
+// any pieces.
 struct Convolution {
     const float *weights, *bias, *frequencies, *gains;
-    int32_t inputs, outputs, taps, dilation;
+    int32_t inputs, outputs, taps, dilation, period;
 };
 }
 

@@ -104,6 +104,7 @@ class ConvolutionStruct(Structure):
         ("outputs", c_int32),
         ("taps", c_int32),
         ("dilation", c_int32),
+        ("period", c_int32),
     ]
 
 
