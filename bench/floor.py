@@ -42,7 +42,7 @@ def _measure_reading(weights: Weights, count: int) -> tuple[float, float]:
     """The same of reading as many bytes as the packed weights of a frame have, and doing nothing with them."""
     kernels = load_kernels(torch.get_num_threads())
     assert kernels is not None
-    tensors = packed_tensors(weights.open(), 4 if weights.quantize == "int4" else 8)
+    tensors = packed_tensors(weights.open(), 4 if weights.quantize == "int4" else 8, kernels)
     matrices = {name: tensor for name, tensor in tensors.items() if name.endswith(".data")}
     talker = [tensor for name, tensor in matrices.items() if name.startswith("talker")]
     heads = [tensor for name, tensor in matrices.items() if name.startswith("predictor.heads")]

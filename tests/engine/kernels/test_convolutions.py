@@ -1,4 +1,4 @@
-"""The codec's convolutions of seven taps, on each kind of kernels that can run here, with fewer products and without."""
+"""The codec's convolutions of seven taps, on each kind of kernels that can run here, with all products and fewer."""
 
 import pytest
 import torch

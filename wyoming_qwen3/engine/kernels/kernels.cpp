@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "codec_transformer.h"
+#include "rounding.h"
 #include "sampling.h"
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -91,6 +92,20 @@ EXPORTED int stack_advance(Crew* crew, const Stack* stack, const Token* tokens, 
         for (int t = 0; t < count; ++t)
             std::copy_n(work.states.data() + int64_t(t) * work.hidden, stack->hidden,
                         inputs + int64_t(t) * stack->hidden);
+    });
+}
+
+// Round weights float32 [blocks * 32, inputs], whose inputs are padded to a multiple of 32, to 4 bits: data as a Linear
+// has it, and scales [blocks * 32].
+EXPORTED int linear_round(Crew* crew, int blocks, int inputs, const float* weights, uint8_t* data,
+                          float* scales) noexcept {
+    return with(crew, [&] {
+        crew->team.run([&](const Member& member) {
+            const Range own = member.share(blocks);
+            for (int block = own.begin; block < own.end; ++block)
+                round_block(weights + int64_t(block) * kBlock * inputs, inputs,
+                            data + int64_t(block) * (inputs / kGroup) * kNibbleGroup, scales + block * kBlock);
+        });
     });
 }
 
@@ -286,7 +301,7 @@ EXPORTED const Field* fields() noexcept {
         // clang-format off
         SIZE(Linear), AT(Linear, weights), AT(Linear, scales), AT(Linear, bias), AT(Linear, outputs),
         AT(Linear, inputs), AT(Linear, bits), AT(Linear, blocks), AT(Linear, ahead),
-        SIZE(Layer), AT(Layer, qkv), AT(Layer, out), AT(Layer, gate_up), AT(Layer, down), AT(Layer, attention_norm),
+        SIZE(Layer), AT(Layer, queries_keys), AT(Layer, values), AT(Layer, out), AT(Layer, gate_up), AT(Layer, down), AT(Layer, attention_norm),
         AT(Layer, query_norm), AT(Layer, key_norm), AT(Layer, mlp_norm),
         SIZE(Stack), AT(Stack, layers), AT(Stack, norm), AT(Stack, cosines), AT(Stack, sines), AT(Stack, count),
         AT(Stack, hidden), AT(Stack, inner), AT(Stack, heads), AT(Stack, kv_heads), AT(Stack, head_dim), AT(Stack, eps),

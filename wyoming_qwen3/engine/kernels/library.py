@@ -43,6 +43,7 @@ class Kernels:
         library.crew_new.argtypes = [c_int32]
         library.crew_delete.argtypes = [c_void_p]
         library.stack_advance.argtypes = [c_void_p, POINTER(StackStruct), POINTER(TokenStruct), c_int32, c_void_p]
+        library.linear_round.argtypes = [c_void_p, c_int32, c_int32, c_void_p, c_void_p, c_void_p]
         library.linear_apply.argtypes = [c_void_p, POINTER(LinearStruct), c_int32, c_void_p, c_void_p]
         library.predictor_frame.argtypes = [
             *(c_void_p, POINTER(PredictorStruct), c_int32, c_void_p, POINTER(WarpStruct), c_void_p, c_void_p, c_void_p)
@@ -81,6 +82,12 @@ class Kernels:
         """Turn inputs float32 [tokens, hidden] into hidden states in place, and write the tokens' keys and values."""
         array = (TokenStruct * len(tokens))(*tokens)
         self._call(self._library.stack_advance, byref(stack), array, len(tokens), _pointer(states))
+
+    def round(self, weight: Tensor, data: Tensor, scales: Tensor) -> None:
+        """Round a matrix float32 [outputs, inputs], both multiples of 32, to 4 bits: uint8 `data`, float32 `scales`."""
+        outputs, inputs = weight.shape
+        pointers = (_pointer(tensor) for tensor in (weight, data, scales))
+        self._call(self._library.linear_round, outputs // 32, inputs, *pointers)
 
     def apply(self, linear: LinearStruct, rows: Tensor) -> Tensor:
         """float32 [rows, inputs] -> [rows, outputs]."""

@@ -3,9 +3,12 @@
 // Weights are stored in blocks of 32 outputs. A block has one group of 32 inputs after another, and a group is 8 times
 // 128 bytes: four inputs of each of the 32 outputs. So a thread reads one stream of memory from start to end, and no
 // sum is taken across lanes. A row is quantised to 8 bits with one scale for each group of 32 inputs.
-//   8 bits: a byte is 128 + weight; one float32 scale for each output.
-//   4 bits: a group begins with 32 bfloat16 scales, followed by 4 times 128 bytes. Low nibbles are the first four
-//   inputs, high nibbles the next four. A nibble is 8 + weight.
+// There is a float32 scale for each output.
+//   8 bits: a byte is 128 + weight.
+//   4 bits: a group begins with 32 scales and 32 zero points of one byte each, followed by 4 times 128 bytes. Low
+//   nibbles are the first four inputs, high nibbles the next four. A weight is scale * (nibble - zero point); the zero
+//   point is in sixteenths, and the scale's byte has 3 bits of exponent and 5 of mantissa: 1 to 1.97 * 2^-7 up to 1
+//   to 1.97.
 // A row's outputs do not depend on the rows beside it, to the last bit.
 #pragma once
 
@@ -17,6 +20,9 @@ namespace {
 constexpr int kBlock = 32;
 constexpr int kGroup = 32;
 constexpr int kVectors = kBlock / kLanes;
+constexpr int kNibbleGroup = 2 * kBlock + kBlock * kGroup / 2;  // bytes of a group in 4 bits
+constexpr float kZeroSteps = 16;
+constexpr int kScaleShift = 18, kScaleBits = 0x3c000000;  // where a scale's byte is in a float32, and the rest of it
 
 inline int padded(int n) { return (n + kGroup - 1) / kGroup * kGroup; }
 
@@ -26,7 +32,7 @@ extern "C" {
 // Filled by the caller; see structures.py.
 struct Linear {
     const uint8_t* weights;
-    const float* scales;  // [outputs], null for 4 bits
+    const float* scales;  // [outputs]
     const float* bias;    // [outputs] or null
     int32_t outputs, inputs, bits, blocks;
     int32_t ahead;  // how far ahead weights are prefetched, in bytes; 0: left to the processor
@@ -71,6 +77,14 @@ struct Rows {
     }
 };
 
+inline Float scale_of(Whole code) { return (Float)((code << kScaleShift) | kScaleBits); }
+
+// The code whose scale is next to x: at least 0.
+inline Whole code_of(Float x) {
+    const Whole code = ((Whole)x - kScaleBits + (1 << (kScaleShift - 1))) >> kScaleShift;
+    return code < 0 ? Whole{} : code > 255 ? Whole{} + 255 : code;
+}
+
 template <int kBits, int kRows>
 inline void multiply(const uint8_t* w, int ahead, const Rows& x, int first, int groups,
                      Float (&sums)[kRows][kVectors]) {
@@ -81,11 +95,11 @@ inline void multiply(const uint8_t* w, int ahead, const Rows& x, int first, int 
     for (auto& row : sums)
         for (auto& sum : row) sum = all(0.0f);
     for (int group = 0; group < groups; ++group) {
-        const uint16_t* own_scales = reinterpret_cast<const uint16_t*>(w);
+        const uint8_t* codes = w;
         if (kBits == 4) w += 2 * kBlock;
         Int dots[kRows][kVectors];
         for (int row = 0; row < kRows; ++row)
-            for (auto& dot : dots[row]) dot = all(-(kBits == 4 ? 8 : kOffset) * offsets[row * per_row + group]);
+            for (auto& dot : dots[row]) dot = all(kBits == 4 ? 0 : -kOffset * offsets[row * per_row + group]);
         for (int step = 0; step < kBits; ++step, w += 4 * kBlock) {
             if (ahead) {
                 __builtin_prefetch(w + ahead);
@@ -107,26 +121,35 @@ inline void multiply(const uint8_t* w, int ahead, const Rows& x, int first, int 
                 }
             }
         }
-        for (int v = 0; v < kVectors; ++v)
-            for (int row = 0; row < kRows; ++row) {
-                Float scale = all(scales[row * per_row + group]);
-                if (kBits == 4) scale = (Float)((Vector)scale * (Vector)load_bf16(own_scales + kLanes * v));
-                sums[row][v] = fma(to_float(dots[row][v]), scale, sums[row][v]);
+        for (int v = 0; v < kVectors; ++v) {
+            Vector own = {};
+            Float zero = all(0.0f);
+            if (kBits == 4) {
+                own = (Vector)scale_of(widen(codes + kLanes * v));
+                zero = (Float) __builtin_convertvector(widen(codes + kBlock + kLanes * v), Vector);
             }
+            for (int row = 0; row < kRows; ++row) {
+                Float scale = all(scales[row * per_row + group]), sum = to_float(dots[row][v]);
+                if (kBits == 4) {
+                    scale = (Float)((Vector)scale * own);
+                    sum = fma(all(float(-offsets[row * per_row + group]) / kZeroSteps), zero, sum);
+                }
+                sums[row][v] = fma(sum, scale, sums[row][v]);
+            }
+        }
     }
 }
 
 template <int kBits, int kRows, class Store>
 inline void block_of(const Linear& layer, int block, const Rows& x, int first, const Store& put) {
     const int groups = padded(layer.inputs) / kGroup;
-    const int64_t bytes = int64_t(groups) * (kBits == 4 ? kBlock * 16 + 2 * kBlock : kBlock * kGroup);
+    const int64_t bytes = int64_t(groups) * (kBits == 4 ? kNibbleGroup : kBlock * kGroup);
     Float sums[kRows][kVectors];
     multiply<kBits, kRows>(layer.weights + block * bytes, layer.ahead, x, first, groups, sums);
     for (int row = 0; row < kRows; ++row) {
         float out[kBlock];
         for (int v = 0; v < kVectors; ++v) {
-            Vector y = (Vector)sums[row][v];
-            if (kBits == 8) y *= (Vector)load(layer.scales + block * kBlock + kLanes * v);
+            Vector y = (Vector)sums[row][v] * (Vector)load(layer.scales + block * kBlock + kLanes * v);
             if (layer.bias) y += (Vector)load(layer.bias + block * kBlock + kLanes * v);
             store(out + kLanes * v, (Float)y);
         }

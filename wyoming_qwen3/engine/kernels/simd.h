@@ -26,6 +26,7 @@ constexpr int kOffset = 128;
 using Int = __m512i;
 using Float = __m512;
 inline Int load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+inline Int load_each(const uint8_t* p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)); }
 inline Int all(int32_t x) { return _mm512_set1_epi32(x); }
 inline Int low_nibbles(Int x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
 inline Int high_nibbles(Int x) { return low_nibbles(_mm512_srli_epi16(x, 4)); }
@@ -36,9 +37,6 @@ inline Float load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Float x) { _mm512_storeu_ps(p, x); }
 inline Float all(float x) { return _mm512_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
-inline Float load_bf16(const uint16_t* p) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
-}
 
 #elif defined(__AVX2__)
 }  // namespace
@@ -49,6 +47,7 @@ constexpr int kTile = 2;
 using Int = __m256i;
 using Float = __m256;
 inline Int load_bytes(const uint8_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+inline Int load_each(const uint8_t* p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p)); }
 inline Int all(int32_t x) { return _mm256_set1_epi32(x); }
 inline Int low_nibbles(Int x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
 inline Int high_nibbles(Int x) { return low_nibbles(_mm256_srli_epi16(x, 4)); }
@@ -76,9 +75,6 @@ inline Float load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(float* p, Float x) { _mm256_storeu_ps(p, x); }
 inline Float all(float x) { return _mm256_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
-inline Float load_bf16(const uint16_t* p) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
-}
 
 #elif defined(__ARM_FEATURE_DOTPROD)
 }  // namespace
@@ -93,6 +89,11 @@ struct Int {
 };
 using Float = float32x4_t;
 inline Int load_bytes(const uint8_t* p) { return {vreinterpretq_s32_u8(vld1q_u8(p))}; }
+inline Int load_each(const uint8_t* p) {
+    uint32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return {vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(four)))))};
+}
 inline Int all(int32_t x) { return {vdupq_n_s32(x)}; }
 inline Int low_nibbles(Int x) { return {vandq_s32(x.v, vdupq_n_s32(0x0f0f0f0f))}; }
 inline Int high_nibbles(Int x) { return {vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(x.v), 4))}; }
@@ -107,7 +108,6 @@ inline Float load(const float* p) { return vld1q_f32(p); }
 inline void store(float* p, Float x) { vst1q_f32(p, x); }
 inline Float all(float x) { return vdupq_n_f32(x); }
 inline Float fma(Float a, Float b, Float c) { return vfmaq_f32(c, a, b); }
-inline Float load_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 
 #else
 #define KIND "plain"
@@ -124,6 +124,7 @@ inline Int load_bytes(const uint8_t* p) {
     std::memcpy(&x.v, p, sizeof x.v);
     return x;
 }
+inline Int load_each(const uint8_t* p) { return {Lanes{p[0], p[1], p[2], p[3]}}; }
 inline Int all(int32_t x) { return {Lanes{x, x, x, x}}; }
 inline Int low_nibbles(Int x) { return {x.v & 0x0f0f0f0f}; }
 inline Int high_nibbles(Int x) { return {(x.v >> 4) & 0x0f0f0f0f}; }
@@ -141,19 +142,19 @@ inline Float load(const float* p) {
 inline void store(float* p, Float x) { std::memcpy(p, &x, sizeof x); }
 inline Float all(float x) { return Float{x, x, x, x}; }
 inline Float fma(Float a, Float b, Float c) { return a * b + c; }
-inline Float load_bf16(const uint16_t* p) {
-    Float x;
-    for (int i = 0; i < 4; ++i) {
-        const uint32_t bits = uint32_t(p[i]) << 16;
-        std::memcpy(reinterpret_cast<char*>(&x) + 4 * i, &bits, 4);
-    }
-    return x;
-}
 #endif
 
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
 typedef int32_t Whole __attribute__((vector_size(4 * kLanes)));
 typedef int8_t Bytes __attribute__((vector_size(kLanes)));
+
+// Read one byte for each lane.
+inline Whole widen(const uint8_t* p) {
+    const Int x = load_each(p);
+    Whole lanes;
+    std::memcpy(&lanes, &x, sizeof lanes);
+    return lanes;
+}
 
 inline float sum_of(Float x) {
     float lanes[kLanes];

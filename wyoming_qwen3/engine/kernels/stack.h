@@ -11,7 +11,7 @@
 
 extern "C" {
 struct Layer {
-    Linear qkv, out, gate_up, down;
+    Linear queries_keys, values, out, gate_up, down;
     const float *attention_norm, *query_norm, *key_norm, *mlp_norm;
 };
 
@@ -176,6 +176,12 @@ inline void advance(const Stack& s, Workspace& work, const Token* tokens, int co
         }
         member.wait();
     };
+    const auto project = [&](const Linear& part, int place) {
+        apply(part, rows, count, member, [&](int t, int first, const float* out) {
+            std::copy_n(out, std::min(kBlock, part.outputs - first),
+                        work.projected.data() + int64_t(t) * work.qkv + place + first);
+        });
+    };
     const auto add = [&](int t, int first, const float* out) {
         float* x = state(t) + first;
         for (int i = 0; i < kBlock; ++i) x[i] += out[i];
@@ -183,9 +189,8 @@ inline void advance(const Stack& s, Workspace& work, const Token* tokens, int co
     for (int number = 0; number < s.count; ++number) {
         const Layer& layer = s.layers[number];
         norm_rows(layer.attention_norm);
-        apply(layer.qkv, rows, count, member, [&](int t, int first, const float* out) {
-            std::copy(out, out + kBlock, work.projected.data() + int64_t(t) * work.qkv + first);
-        });
+        project(layer.queries_keys, 0);
+        project(layer.values, layer.queries_keys.outputs);
         member.wait();
         for (int head = own_heads.begin; head < own_heads.end; ++head)
             for (int t = 0; t < count; ++t) {

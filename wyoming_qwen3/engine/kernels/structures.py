@@ -27,7 +27,8 @@ class LayerStruct(Structure):
     """Layer of stack.h."""
 
     _fields_: ClassVar = [
-        ("qkv", LinearStruct),
+        ("queries_keys", LinearStruct),
+        ("values", LinearStruct),
         ("out", LinearStruct),
         ("gate_up", LinearStruct),
         ("down", LinearStruct),

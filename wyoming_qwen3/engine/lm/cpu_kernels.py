@@ -16,7 +16,7 @@ from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.kernels import structures
 from wyoming_qwen3.engine.kernels.library import Kernels
 
-from .cpu_packing import BLOCK
+from .cpu_packing import BLOCK, packed_sizes
 from .sampling import Sampler
 from .transformer import KvCache, rotary_table
 
@@ -157,15 +157,14 @@ def _token(cache: KvCache, position: int) -> structures.TokenStruct:
 
 
 def _linear(pack: Pack, name: str, outputs: int, inputs: int) -> structures.LinearStruct:
-    tensors = pack.tensors
-    scales, bias = tensors.get(f"{name}.scales"), tensors.get(f"{name}.bias")
+    data, bias = pack.tensors[f"{name}.data"], pack.tensors.get(f"{name}.bias")
     return structures.LinearStruct(
-        weights=tensors[f"{name}.data"].data_ptr(),
-        scales=None if scales is None else scales.data_ptr(),
+        weights=data.data_ptr(),
+        scales=pack.tensors[f"{name}.scales"].data_ptr(),
         bias=None if bias is None else bias.data_ptr(),
         outputs=outputs,
         inputs=inputs,
-        bits=4 if scales is None else 8,
+        bits=next(bits for bits in (8, 4) if packed_sizes(outputs, inputs, bits)[0] == len(data)),
         blocks=-(-outputs // BLOCK),
         ahead=pack.ahead,
     )
@@ -179,7 +178,8 @@ def _layer(pack: Pack, name: str, config: Any) -> structures.LayerStruct:
         for norm in ("attention_norm", "query_norm", "key_norm", "mlp_norm")
     }
     return structures.LayerStruct(
-        qkv=_linear(pack, f"{name}qkv", (heads + 2 * kv_heads) * dim, hidden),
+        queries_keys=_linear(pack, f"{name}queries_keys", (heads + kv_heads) * dim, hidden),
+        values=_linear(pack, f"{name}values", kv_heads * dim, hidden),
         out=_linear(pack, f"{name}out", hidden, heads * dim),
         gate_up=_linear(pack, f"{name}gate_up", 2 * inner, hidden),
         down=_linear(pack, f"{name}down", hidden, inner),

@@ -73,7 +73,7 @@ def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -
     """
     config = published.config.talker_config
     with reading(published.name):
-        tensors = packed_tensors(published, 4 if quantize == "int4" else 8)
+        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels)
         pack = Pack(tensors, _tuned(published, quantize, kernels, tensors))
         talker = Talker(
             TensorReader(published.tensors, "cpu", torch.float32, _TALKER),
