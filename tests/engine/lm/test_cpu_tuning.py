@@ -20,7 +20,8 @@ KEY = {"kind": "avx2", "threads": 2}
 
 
 def test_the_shortest_time_decides_and_not_the_usual_one() -> None:
-    assert fastest({0: [5.0, 2.0, 2.1], 2048: [1.9, 9.0, 9.0], 8192: [2.0, 2.0, 2.0]}) == 2048
+    assert fastest({0: [5.0, 2.0, 2.1], 2048: [1.8, 9.0, 9.0], 8192: [2.0, 2.0, 2.0]}) == 2048
+    assert fastest({0: [5.0, 2.0, 2.1], 2048: [1.99, 9.0, 9.0], 8192: [2.0, 2.0, 2.0]}) == 0
 
 
 class _Steps:

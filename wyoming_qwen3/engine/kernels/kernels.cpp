@@ -163,7 +163,8 @@ EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, c
         work.prepare_rows(width, 2 * rows);
         const int codes_each = p.heads[0].outputs, logits_each = p.heads[0].blocks * kBlock;
         const int64_t per_cache = int64_t(s.count) * s.kv_heads * p.codebooks * s.head_dim;
-        std::vector<float> keys(rows * per_cache), values(rows * per_cache), inputs(int64_t(2) * rows * width);
+        std::vector<uint16_t> keys(rows * per_cache), values(rows * per_cache);
+        std::vector<float> inputs(int64_t(2) * rows * width);
         std::vector<float> logits(int64_t(rows) * logits_each);
         std::vector<Token> tokens(2 * rows);
         const auto token = [&](int row, int position) {

@@ -3,6 +3,8 @@
 // Integers: `dot4` adds to each 32-bit lane the products of its four bytes with four signed bytes that are the same for
 // all lanes. A stored byte is a weight plus 128. `kOffset` is how much of the 128 is still in the products of `dot4`:
 // all of it if the processor multiplies unsigned by signed bytes. The corrected results of all kinds are the same.
+//
+// 16-bit numbers are bfloat16: the upper half of a float32.
 #pragma once
 
 #include <cmath>
@@ -34,6 +36,9 @@ inline Int dot4(Int sum, Int w, int32_t x) { return _mm512_dpbusd_epi32(sum, w, 
 inline Int dot4_small(Int sum, Int w, int32_t x) { return dot4(sum, w, x); }
 inline Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
 inline Float load(const float* p) { return _mm512_loadu_ps(p); }
+inline Float load(const uint16_t* p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
+}
 inline void store(float* p, Float x) { _mm512_storeu_ps(p, x); }
 inline Float all(float x) { return _mm512_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
@@ -72,6 +77,9 @@ inline Int dot4_small(Int sum, Int w, int32_t x) { return pairs(sum, _mm256_madd
 #endif
 inline Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
 inline Float load(const float* p) { return _mm256_loadu_ps(p); }
+inline Float load(const uint16_t* p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
+}
 inline void store(float* p, Float x) { _mm256_storeu_ps(p, x); }
 inline Float all(float x) { return _mm256_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
@@ -105,6 +113,7 @@ inline Int dot4(Int sum, Int w, int32_t x) {
 }
 inline Float to_float(Int x) { return vcvtq_f32_s32(x.v); }
 inline Float load(const float* p) { return vld1q_f32(p); }
+inline Float load(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 inline void store(float* p, Float x) { vst1q_f32(p, x); }
 inline Float all(float x) { return vdupq_n_f32(x); }
 inline Float fma(Float a, Float b, Float c) { return vfmaq_f32(c, a, b); }
@@ -139,6 +148,9 @@ inline Float load(const float* p) {
     std::memcpy(&x, p, sizeof x);
     return x;
 }
+inline Float load(const uint16_t* p) {
+    return (Float)Lanes{int32_t(p[0]) << 16, int32_t(p[1]) << 16, int32_t(p[2]) << 16, int32_t(p[3]) << 16};
+}
 inline void store(float* p, Float x) { std::memcpy(p, &x, sizeof x); }
 inline Float all(float x) { return Float{x, x, x, x}; }
 inline Float fma(Float a, Float b, Float c) { return a * b + c; }
@@ -156,12 +168,20 @@ inline Whole widen(const uint8_t* p) {
     return lanes;
 }
 
+// The halves are added until one lane is left.
 inline float sum_of(Float x) {
-    float lanes[kLanes];
-    store(lanes, x);
-    for (int width = kLanes / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-    return lanes[0];
+#if defined(__AVX512F__)
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+#elif defined(__AVX2__)
+    const __m256 eight = x;
+#endif
+#if defined(__AVX2__)
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+    return (x[0] + x[2]) + (x[1] + x[3]);
+#endif
 }
 
 inline float largest_of(Float x) {

@@ -83,10 +83,10 @@ class QuantizedTransformer:
         )
 
     def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
-        """Return an empty cache; only caches of one row can be advanced."""
+        """Return an empty cache, bfloat16; only caches of one row can be advanced."""
         config = self._config
         shape = (config.num_hidden_layers, rows, config.num_key_value_heads, capacity, config.head_dim)
-        return KvCache(torch.empty(shape), torch.empty(shape))
+        return KvCache(*(torch.empty(shape, dtype=torch.bfloat16) for _ in range(2)))
 
     def __call__(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
         """Advance sequences by some tokens: [rows, tokens, hidden] -> the same shape, after the final norm."""
