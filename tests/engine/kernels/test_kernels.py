@@ -149,7 +149,8 @@ def test_interleaved_rows_come_back(inner: int) -> None:
         ),
         ("avx2 fma avx_vnni avx512f avx512bw avx512vl avx512dq avx512_vnni", "avx512vnni"),
         ("avx2 fma avx_vnni avx512f", "avxvnni"),
-        ("avx2 fma", "avx2"),
+        ("avx2 fma ssse3 sse4_1", "avx2"),
+        ("avx2 ssse3 sse4_1", "sse41"),
         ("sse2", "plain"),
     ],
 )

@@ -154,7 +154,7 @@ inline void multiply(const Convolution& c, const float* weights, const float* ro
 }
 
 #else
-#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+#if defined(__x86_64__) && !defined(__AVX512VNNI__)  // 16 registers of vectors
 constexpr int kPanelVectors = 2;
 constexpr int kSteps = 6;
 #else

@@ -84,6 +84,41 @@ inline void store(float* p, Float x) { _mm256_storeu_ps(p, x); }
 inline Float all(float x) { return _mm256_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
 
+#elif defined(__SSE4_1__)
+}  // namespace
+#include <smmintrin.h>
+namespace {
+#define KIND "sse41"
+constexpr int kLanes = 4;
+constexpr int kTile = 2;
+constexpr int kOffset = 0;
+using Int = __m128i;
+using Float = __m128;
+inline Int load_bytes(const uint8_t* p) { return _mm_loadu_si128((const __m128i*)p); }
+inline Int load_each(const uint8_t* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+}
+inline Int all(int32_t x) { return _mm_set1_epi32(x); }
+inline Int low_nibbles(Int x) { return _mm_and_si128(x, _mm_set1_epi8(15)); }
+inline Int high_nibbles(Int x) { return low_nibbles(_mm_srli_epi16(x, 4)); }
+inline Int pairs(Int sum, Int products) { return _mm_add_epi32(sum, _mm_madd_epi16(products, _mm_set1_epi16(1))); }
+// As for AVX2.
+inline Int dot4(Int sum, Int w, int32_t x) {
+    const Int meant = _mm_xor_si128(w, _mm_set1_epi8(-128));
+    return pairs(sum, _mm_maddubs_epi16(_mm_abs_epi8(meant), _mm_sign_epi8(all(x), meant)));
+}
+inline Int dot4_small(Int sum, Int w, int32_t x) { return pairs(sum, _mm_maddubs_epi16(w, all(x))); }
+inline Float to_float(Int x) { return _mm_cvtepi32_ps(x); }
+inline Float load(const float* p) { return _mm_loadu_ps(p); }
+inline Float load(const uint16_t* p) {
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i*)p)), 16));
+}
+inline void store(float* p, Float x) { _mm_storeu_ps(p, x); }
+inline Float all(float x) { return _mm_set1_ps(x); }
+inline Float fma(Float a, Float b, Float c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+
 #elif defined(__ARM_FEATURE_DOTPROD)
 }  // namespace
 #include <arm_neon.h>
@@ -96,11 +131,17 @@ struct Int {
     int32x4_t v;
 };
 using Float = float32x4_t;
-inline Int load_bytes(const uint8_t* p) { return {vreinterpretq_s32_u8(vld1q_u8(p))}; }
+// To GCC the intrinsics for loading and for products of floats may read any memory, so it would store each sum of a
+// loop before them.
+template <class Lanes>
+inline Lanes read(const void* p) {
+    Lanes x;
+    std::memcpy(&x, p, sizeof x);
+    return x;
+}
+inline Int load_bytes(const uint8_t* p) { return {read<int32x4_t>(p)}; }
 inline Int load_each(const uint8_t* p) {
-    uint32_t four;
-    std::memcpy(&four, p, sizeof four);
-    return {vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(four)))))};
+    return {vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(read<uint32_t>(p))))))};
 }
 inline Int all(int32_t x) { return {vdupq_n_s32(x)}; }
 inline Int low_nibbles(Int x) { return {vandq_s32(x.v, vdupq_n_s32(0x0f0f0f0f))}; }
@@ -112,11 +153,14 @@ inline Int dot4(Int sum, Int w, int32_t x) {
     return dot4_small(sum, {vreinterpretq_s32_u8(veorq_u8(vreinterpretq_u8_s32(w.v), vdupq_n_u8(128)))}, x);
 }
 inline Float to_float(Int x) { return vcvtq_f32_s32(x.v); }
-inline Float load(const float* p) { return vld1q_f32(p); }
-inline Float load(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
-inline void store(float* p, Float x) { vst1q_f32(p, x); }
+inline Float load(const float* p) { return read<Float>(p); }
+inline Float load(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(read<uint16x4_t>(p), 16)); }
+inline void store(float* p, Float x) { std::memcpy(p, &x, sizeof x); }
 inline Float all(float x) { return vdupq_n_f32(x); }
-inline Float fma(Float a, Float b, Float c) { return vfmaq_f32(c, a, b); }
+inline Float fma(Float a, Float b, Float c) {
+    asm("fmla %0.4s, %1.4s, %2.4s" : "+w"(c) : "w"(a), "w"(b));
+    return c;
+}
 
 #else
 #define KIND "plain"
