@@ -114,12 +114,8 @@ EXPORTED int linear_apply(Crew* crew, const Linear* layer, int rows, const float
     return with(crew, [&] {
         const int width = padded(layer->inputs);
         crew->work.prepare_rows(width, rows);
-        std::vector<float> row(width);
         const Rows quantised = crew->work.rows(width);
-        for (int r = 0; r < rows; ++r) {
-            std::copy_n(inputs + int64_t(r) * layer->inputs, layer->inputs, row.data());
-            quantised.quantise(r, row.data(), layer->inputs);
-        }
+        for (int r = 0; r < rows; ++r) quantised.quantise(r, inputs + int64_t(r) * layer->inputs, layer->inputs);
         crew->team.run([&](const Member& member) {
             apply(*layer, quantised, rows, member, [&](int r, int first, const float* out) {
                 std::copy_n(out, std::min(kBlock, layer->outputs - first),
@@ -201,8 +197,7 @@ EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, c
                 advance(s, work, tokens.data(), count, member);
                 const Rows quantised = work.rows(work.hidden);
                 for (int row = own.begin; row < own.end; ++row) {
-                    float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
-                    std::fill(state + s.hidden, state + work.hidden, 0.0f);
+                    const float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
                     quantised.quantise(row, state, s.hidden);
                 }
                 member.wait();

@@ -12,6 +12,8 @@
 // A row's outputs do not depend on the rows beside it, to the last bit.
 #pragma once
 
+#include <algorithm>
+
 #include "simd.h"
 #include "team.h"
 
@@ -45,14 +47,20 @@ namespace {
 struct Rows {
     int8_t* numbers;  // [rows][width]
     float* scales;    // [rows][width / 32]
-    int32_t* sums;    // of each group's numbers; corrects for the offset that is added to the weights
+    float* sums;      // of each group's numbers, negated; corrects for what is added to the weights
     int width;        // of the buffers: at least the padded inputs
 
+    // Quantise inputs [inputs]; the last group is filled up with zeros.
     void quantise(int row, const float* x, int inputs) const {
         int8_t* q = numbers + int64_t(row) * width;
         const int64_t first = int64_t(row) * (width / kGroup);
         for (int group = 0; group * kGroup < inputs; ++group) {
             const float* part = x + group * kGroup;
+            float rest[kGroup] = {};
+            if (inputs - group * kGroup < kGroup) {
+                std::copy(part, x + inputs, rest);
+                part = rest;
+            }
             Vector widest = magnitude((Vector)load(part));
             for (int v = 1; v < kVectors; ++v) {
                 const Vector other = magnitude((Vector)load(part + kLanes * v));
@@ -72,7 +80,7 @@ struct Rows {
             int32_t sum = 0;
             for (int i = 0; i < kLanes; ++i) sum += total[i];
             scales[first + group] = largest / 127.0f;
-            sums[first + group] = sum;
+            sums[first + group] = float(-sum);
         }
     }
 };
@@ -91,15 +99,15 @@ inline void multiply(const uint8_t* w, int ahead, const Rows& x, int first, int 
     const int per_row = x.width / kGroup;
     const int8_t* numbers = x.numbers + int64_t(first) * x.width;
     const float* scales = x.scales + int64_t(first) * per_row;
-    const int32_t* offsets = x.sums + int64_t(first) * per_row;
+    const float* offsets = x.sums + int64_t(first) * per_row;
     for (auto& row : sums)
         for (auto& sum : row) sum = all(0.0f);
     for (int group = 0; group < groups; ++group) {
         const uint8_t* codes = w;
         if (kBits == 4) w += 2 * kBlock;
         Int dots[kRows][kVectors];
-        for (int row = 0; row < kRows; ++row)
-            for (auto& dot : dots[row]) dot = all(kBits == 4 ? 0 : -kOffset * offsets[row * per_row + group]);
+        for (auto& row : dots)
+            for (auto& dot : row) dot = all(0);
         for (int step = 0; step < kBits; ++step, w += 4 * kBlock) {
             if (ahead) {
                 __builtin_prefetch(w + ahead);
@@ -122,18 +130,15 @@ inline void multiply(const uint8_t* w, int ahead, const Rows& x, int first, int 
             }
         }
         for (int v = 0; v < kVectors; ++v) {
-            Vector own = {};
-            Float zero = all(0.0f);
+            Float own = all(1.0f), added = all(float(kOffset));
             if (kBits == 4) {
-                own = (Vector)scale_of(widen(codes + kLanes * v));
-                zero = (Float) __builtin_convertvector(widen(codes + kBlock + kLanes * v), Vector);
+                own = scale_of(widen(codes + kLanes * v));
+                added = (Float)(__builtin_convertvector(widen(codes + kBlock + kLanes * v), Vector) / kZeroSteps);
             }
             for (int row = 0; row < kRows; ++row) {
                 Float scale = all(scales[row * per_row + group]), sum = to_float(dots[row][v]);
-                if (kBits == 4) {
-                    scale = (Float)((Vector)scale * own);
-                    sum = fma(all(float(-offsets[row * per_row + group]) / kZeroSteps), zero, sum);
-                }
+                if (kBits == 4) scale = (Float)((Vector)scale * (Vector)own);
+                if (kBits == 4 || kOffset) sum = fma(all(offsets[row * per_row + group]), added, sum);
                 sums[row][v] = fma(sum, scale, sums[row][v]);
             }
         }

@@ -32,12 +32,13 @@ struct Token {
 
 namespace {
 
+constexpr int kFewTokens = 2;  // up to this number each member quantises all of them, which is faster than to wait
+
 // Working memory of a team. It grows as needed, and new memory is zeroed.
 struct Workspace {
     std::vector<float> states, projected, mixed, normed;
     std::vector<int8_t> numbers;
-    std::vector<float> scales;
-    std::vector<int32_t> sums;
+    std::vector<float> scales, sums;
     std::vector<std::vector<float>> scores;
     int wide = 0, hidden = 0, qkv = 0;
 
@@ -49,7 +50,7 @@ struct Workspace {
         grow(projected, int64_t(tokens) * qkv);
         grow(mixed, int64_t(tokens) * wide);
         grow(normed, int64_t(members) * wide);
-        prepare_rows(wide, tokens);
+        prepare_rows(wide, tokens <= kFewTokens ? tokens * members : tokens);
         scores.resize(std::max<size_t>(scores.size(), members));
     }
 
@@ -59,7 +60,11 @@ struct Workspace {
         grow(sums, int64_t(rows) * (width / kGroup));
     }
 
-    Rows rows(int width) { return {numbers.data(), scales.data(), sums.data(), width}; }
+    // Rows from `first` on.
+    Rows rows(int width, int first = 0) {
+        const int64_t group = int64_t(first) * (width / kGroup);
+        return {numbers.data() + int64_t(first) * width, scales.data() + group, sums.data() + group, width};
+    }
 
     template <class T>
     static void grow(std::vector<T>& memory, int64_t size) {
@@ -172,26 +177,24 @@ inline void gate(const float* out, float* inner) {
 inline void advance(const Stack& s, Workspace& work, const Token* tokens, int count, const Member& member) {
     const int dim = s.head_dim, group = s.heads / s.kv_heads;
     const float scale = 1.0f / std::sqrt(float(dim));
-    const Rows rows = work.rows(work.wide);
+    const bool few = count <= kFewTokens;
+    const Rows rows = work.rows(work.wide, few ? member.number * count : 0);
     const Range own = member.share(count), own_heads = member.share(s.kv_heads);
+    const Range quantised = few ? Range{0, count} : own;
     float* normed = work.normed.data() + int64_t(member.number) * work.wide;
     const auto state = [&](int t) { return work.states.data() + int64_t(t) * work.hidden; };
     const auto mixed = [&](int t) { return work.mixed.data() + int64_t(t) * work.wide; };
     const auto norm_rows = [&](const float* weight) {
-        for (int t = own.begin; t < own.end; ++t) {
+        for (int t = quantised.begin; t < quantised.end; ++t) {
             rms_norm(state(t), weight, s.hidden, s.eps, normed);
-            std::fill(normed + s.hidden, normed + work.hidden, 0.0f);
             rows.quantise(t, normed, s.hidden);
         }
-        member.wait();
+        if (!few) member.wait();
     };
     const auto quantise_mixed = [&](int size) {
         member.wait();
-        for (int t = own.begin; t < own.end; ++t) {
-            std::fill(mixed(t) + size, mixed(t) + padded(size), 0.0f);
-            rows.quantise(t, mixed(t), size);
-        }
-        member.wait();
+        for (int t = quantised.begin; t < quantised.end; ++t) rows.quantise(t, mixed(t), size);
+        if (!few) member.wait();
     };
     const auto project = [&](const Linear& part, int place) {
         apply(part, rows, count, member, [&](int t, int first, const float* out) {
