@@ -33,7 +33,8 @@ def unpack(packed: PackedLinear) -> Tensor:
         weight = ordered.permute(0, 3, 1, 2, 4).reshape(blocks * BLOCK, -1).float() - 128
     else:
         whole = packed.data.view(blocks, groups, -1)
-        codes, zero = (part.transpose(1, 2)[..., None] for part in whole[:, :, : 2 * BLOCK].float().split(BLOCK, 2))
+        beside = whole[:, :, : 2 * BLOCK].float().view(blocks, groups, 2, BLOCK)
+        codes, zero = (part.transpose(1, 2)[..., None] for part in beside.unbind(2))
         exponent = (codes / 32).floor()
         scale = 2.0 ** (exponent - 7) * (1 + codes / 32 - exponent)
         nibbles = whole[:, :, 2 * BLOCK :].reshape(blocks, groups, 4, BLOCK, 4)

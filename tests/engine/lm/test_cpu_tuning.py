@@ -12,9 +12,9 @@ from tests.tiny import build_checkpoint
 from wyoming_qwen3.engine.checkpoint.published import open_checkpoint
 from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.lm import cpu_tuning
+from wyoming_qwen3.engine.lm.cpu_kernels import QuantizedTransformer
 from wyoming_qwen3.engine.lm.cpu_tuning import DISTANCES, fastest, tuned
 from wyoming_qwen3.engine.lm.language_model import load_quantized
-from wyoming_qwen3.engine.lm.transformer import KvCache
 
 KEY = {"kind": "avx2", "threads": 2}
 
@@ -25,7 +25,7 @@ def test_the_shortest_time_decides_and_not_the_usual_one() -> None:
 
 
 class _Steps:
-    """Steps that take no time, and the clock by which `slow` takes longest and `fast` shortest."""
+    """Steps that take no time, and the clock by which those of the distance `fast` are the shortest."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fast: int) -> None:
         self.fast = fast
@@ -83,8 +83,8 @@ def test_the_distance_changes_no_bit_and_is_found_again(tmp_path: Path) -> None:
         if distance is not None:
             file.write_text(json.dumps(json.loads(file.read_text()) | {"distance": distance}))
         transformer = load_quantized(open_checkpoint(path), "int8", kernels).decoder.model.talker.transformer
+        assert isinstance(transformer, QuantizedTransformer)
         if distance is not None:
             assert transformer.layout.layers[0].down.ahead == distance
-        cache: KvCache = transformer.new_cache(5)
-        found.append(transformer(x, [cache]))
+        found.append(transformer(x, [transformer.new_cache(5)]))
     assert all(torch.equal(one, found[0]) for one in found)

@@ -86,7 +86,8 @@ class QuantizedTransformer:
         """Return an empty cache, bfloat16; only caches of one row can be advanced."""
         config = self._config
         shape = (config.num_hidden_layers, rows, config.num_key_value_heads, capacity, config.head_dim)
-        return KvCache(*(torch.empty(shape, dtype=torch.bfloat16) for _ in range(2)))
+        keys = torch.empty(shape, dtype=torch.bfloat16)
+        return KvCache(keys, torch.empty_like(keys))
 
     def __call__(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
         """Advance sequences by some tokens: [rows, tokens, hidden] -> the same shape, after the final norm."""

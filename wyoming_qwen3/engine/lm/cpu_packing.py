@@ -34,8 +34,8 @@ def pack(kernels: Kernels, weight: Tensor, bits: int) -> PackedLinear:
     outputs, inputs = weight.shape
     weight = F.pad(weight.float(), (0, -inputs % BLOCK, 0, -outputs % BLOCK)).contiguous()
     if bits == 4:
-        data, scales = packed_sizes(outputs, inputs, bits)
-        packed = PackedLinear(torch.empty(data, dtype=torch.uint8), torch.empty(scales), outputs, inputs, bits)
+        size, count = packed_sizes(outputs, inputs, bits)
+        packed = PackedLinear(torch.empty(size, dtype=torch.uint8), torch.empty(count), outputs, inputs, bits)
         kernels.round(weight, packed.data, packed.scales)
         return packed
     scales = weight.abs().amax(1) / 127

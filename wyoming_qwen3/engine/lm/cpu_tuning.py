@@ -23,7 +23,7 @@ _PROCESSOR = ("vendor_id", "cpu family", "model", "model name", "stepping", "CPU
 """What tells processors apart in /proc/cpuinfo, on x86 and ARM."""
 
 
-def tuned(file: Path, key: Mapping[str, str | int], step: Callable[[int], Step]) -> int:
+def tuned(file: Path, key: Mapping[str, object], step: Callable[[int], Step]) -> int:
     """Return the distance in `file` if it was measured for `key`; else measure it and write the file.
 
     `step` returns a decode step that prefetches that far. If the file can't be written, each start measures again.
@@ -59,7 +59,7 @@ def _measure(steps: Mapping[int, Step]) -> Mapping[int, Sequence[float]]:
     return seconds
 
 
-def _read(file: Path, key: Mapping[str, str | int]) -> int | None:
+def _read(file: Path, key: Mapping[str, object]) -> int | None:
     try:
         kept = json.loads(file.read_bytes())
         return kept["distance"] if kept["key"] == key and kept["distance"] in DISTANCES else None
