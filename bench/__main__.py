@@ -1,10 +1,11 @@
-"""Command line of the benchmark: `python -m bench engine|wyoming|http|vllm|rounding ...`."""
+"""Command line of the benchmark: `python -m bench engine|wyoming|http|vllm|kernels|rounding ...`."""
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import gettempdir
 from typing import get_args
@@ -16,8 +17,10 @@ from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.engine.lm.language_model import Quantize
 from wyoming_qwen3.engine.native import choose_quantize
 
-from . import engine, http, rounding, texts, vllm, wyoming
+from . import engine, http, random_weights, rounding, texts, vllm, wyoming
 from .engine import Plan
+from .kernel_table import TARGETS, compile_for, kernels_to_json, to_markdown, variants
+from .launches import count_fused, count_plain, launches_to_text
 from .report import (
     http_to_json,
     http_to_text,
@@ -120,17 +123,36 @@ def _vllm(given: argparse.Namespace) -> _Outcome:
     return _Outcome(report.passed, vllm_to_text(report), vllm_to_json(report))
 
 
+def _kernels(given: argparse.Namespace) -> _Outcome:
+    fuses = find_spec("triton") is not None
+    counts = [(size, count_plain(size), count_fused(size) if fuses else None) for size in given.sizes]
+    if not fuses:
+        _tell("Our kernels are not counted: Triton is missing, which pip install triton installs.")
+        return _Outcome(not given.targets, launches_to_text(counts), kernels_to_json(counts, []))
+    calls = variants(given.sizes) if given.targets else []
+    compiled = [one for target in given.targets for one in compile_for(target, calls)]
+    text = launches_to_text(counts) + ("\n" + to_markdown(compiled) if compiled else "")
+    return _Outcome(True, text, kernels_to_json(counts, compiled))
+
+
 def _rounding(_given: argparse.Namespace) -> _Outcome:
     errors = rounding.measure()
     return _Outcome(passed=True, text=rounding.to_text(errors), json="")
 
 
-_MEASURES = {"engine": _engine, "wyoming": _wyoming, "http": _http, "vllm": _vllm, "rounding": _rounding}
+_MEASURES = {
+    "engine": _engine,
+    "wyoming": _wyoming,
+    "http": _http,
+    "vllm": _vllm,
+    "kernels": _kernels,
+    "rounding": _rounding,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measures speed.")
-    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|wyoming|http|vllm|rounding")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|wyoming|http|vllm|kernels|rounding")
     command = commands.add_parser("engine", help="talker, code predictor and codec, without any server")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
@@ -192,6 +214,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
 
+    command = commands.add_parser(
+        "kernels", help="launches of a frame on a GPU, and what its kernels take, without one"
+    )
+    command.add_argument("--sizes", type=_sizes, default=SIZES, metavar="0.6B,1.7B", help="whose dimensions; both")
+    command.add_argument(
+        "--compile",
+        type=_targets,
+        default=(),
+        dest="targets",
+        metavar="TARGET,...",
+        help=f"registers, spilled and shared bytes of each kernel, on all or some of {', '.join(TARGETS)}",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     commands.add_parser("rounding", help="errors of products in 8 and 4 bits, ours and ggml's formats")
     return parser
 
@@ -213,6 +248,21 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if set(names) - {"stock", "faster"}:
         raise argparse.ArgumentTypeError(f"only stock and faster can be measured beside ours, not {text!r}")
+    return names
+
+
+def _sizes(text: str) -> tuple[str, ...]:
+    return _some_of(text, random_weights.SIZES)
+
+
+def _targets(text: str) -> tuple[str, ...]:
+    return tuple(TARGETS) if text == "all" else _some_of(text, TARGETS)
+
+
+def _some_of(text: str, known: Collection[str]) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if set(names) - set(known):
+        raise argparse.ArgumentTypeError(f"only {', '.join(known)} are known, not {text!r}")
     return names
 
 

@@ -52,8 +52,7 @@ def require_gpu(device: str) -> None:
 
 def install(tell: Callable[[str], None]) -> None:
     """Make the virtual environment, unless it is there with the pinned packages. Raises EngineFailed."""
-    stamp, pins = _folder() / "installed.txt", "\n".join((*_NEEDED, *_PEER))
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == pins:
+    if installed():
         return
     tell(f"Installing faster-qwen3-tts {_VERSION} in {_folder()}; it brings a PyTorch of its own")
     pip = [str(_python()), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -63,7 +62,7 @@ def install(tell: Callable[[str], None]) -> None:
         [*pip, "--no-deps", *_PEER],
     ):
         _run(command, "could not be installed")
-    stamp.write_text(pins, encoding="utf-8")
+    _stamp().write_text(_pins(), encoding="utf-8")
 
 
 def speak(weights: Weights, text: str, frames: int, runs: int, chunks: Sequence[str]) -> Spoken:
@@ -85,6 +84,19 @@ def speak(weights: Weights, text: str, frames: int, runs: int, chunks: Sequence[
     answer = json.loads(said.splitlines()[-1])
     times = {chunk: [Times(*pair) for pair in pairs] for chunk, pairs in answer["times"].items()}
     return Spoken(times, answer["peak_mb"])
+
+
+def installed() -> bool:
+    """Whether the virtual environment is there with the pinned packages."""
+    return _stamp().exists() and _stamp().read_text(encoding="utf-8") == _pins()
+
+
+def _stamp() -> Path:
+    return _folder() / "installed.txt"
+
+
+def _pins() -> str:
+    return "\n".join((*_NEEDED, *_PEER))
 
 
 def _folder() -> Path:

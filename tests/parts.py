@@ -11,6 +11,7 @@ from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.services import Parts, make_parts
 from wyoming_qwen3.services import make_services as wire
+from wyoming_qwen3.speech.pronunciation import PronunciationDictionary
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.voices.resolver import VoiceResolver
@@ -22,13 +23,14 @@ def make_settings(folder: Path, *options: str) -> Settings:
     return parse([*kept, "--no-download", "--max-active", "8", *options], {})
 
 
-def make_services(folder: Path, *options: str, size: Size = "0.6B", parts: Parts | None = None) -> Services:
+def make_services(folder: Path, *options: str, size: Size | None = "0.6B", parts: Parts | None = None) -> Services:
     """Everything as the server wires it, with engines that start when they are used, and nothing kept.
 
     `parts` are others than the options would give.
     """
     settings = make_settings(folder, *options)
-    return wire(settings, size, Store(VoiceStore(folder), Clips(folder), None), parts or make_parts(settings))
+    store = Store(VoiceStore(folder), Clips(folder), None, PronunciationDictionary(folder / "dictionary.csv"))
+    return wire(settings, size, store, parts or make_parts(settings))
 
 
 def busy(worker: Worker) -> bool:

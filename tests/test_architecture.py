@@ -30,7 +30,8 @@ SEEN_OF_THE_ENGINE = ("checkpoint", "wire")
 
 # Within the engine: the language model and the codec know nothing of each other.
 ENGINE_ROWS: tuple[tuple[str, ...], ...] = (
-    ("wire", "memory", "out_of_memory", "precision", "cuda_graphs", "checkpoint"),
+    ("wire", "memory", "devices", "precision", "cpu_quota", "cuda_graphs", "checkpoint"),
+    ("out_of_memory", "chosen_device"),
     ("guards", "isolation", "kernels", "upstream"),
     ("base", "lm", "codec"),
     ("native",),
@@ -48,6 +49,7 @@ HOMES = {
     "tokenizers": {"engine"},
     "torch": {"engine"},
     "transformers": {"engine"},
+    "triton": {"engine"},
     "qwen_tts": {"engine"},
     "safetensors": {"engine", "store"},
     "sqlite3": {"store"},
@@ -63,6 +65,8 @@ HOMES = {
     "markdown_it": {"text"},
     "regex": {"text"},
     "py3langid": {"text"},
+    "babel": {"text"},
+    "unicode_rbnf": {"text"},
 }
 
 
@@ -166,4 +170,4 @@ def test_the_engine_imports_nothing_of_upstream_before_a_clip_is_read() -> None:
     code = "import sys, wyoming_qwen3.engine.native; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "torch" in loaded
-    assert not {"transformers", "qwen_tts", "librosa", "scipy", "torch._dynamo"} & set(loaded)
+    assert not {"transformers", "qwen_tts", "librosa", "scipy", "torch._dynamo", "triton"} & set(loaded)

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from aiohttp import ClientSession
 
 from tests.conftest import StartServer, environment, synthesize
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
+from wyoming_qwen3.__main__ import _find_room_for_caches
 
 STYLE = {"name": "Slow Ryan", "voice": "Ryan", "speed": 0.9}
 
@@ -59,3 +61,14 @@ async def test_what_is_kept_is_there_for_the_next_server(start_server: StartServ
     first.process.wait()
     async with ClientSession(start_server(*options).url) as http, http.get("/api/voice-presets/slow ryan") as answer:
         assert (await answer.json())["speed"] == 0.9
+
+
+def test_a_gpus_compiled_kernels_are_kept_there_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", "elsewhere")  # also so that what is set below is undone
+    _find_room_for_caches(tmp_path)
+    assert os.environ["TRITON_CACHE_DIR"] == "elsewhere"
+    monkeypatch.delenv("TRITON_CACHE_DIR")
+    _find_room_for_caches(tmp_path)
+    assert os.environ["TRITON_CACHE_DIR"] == str(tmp_path / "cache" / "triton")

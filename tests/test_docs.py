@@ -1,69 +1,255 @@
-"""What the documents tell people to paste works when it is pasted."""
+"""What the documents tell people to paste works when it is pasted, in order, into a fresh data folder."""
 
+import asyncio
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import pytest
 
-from tests.conftest import Server, StartServer
+from tests.conftest import Server, StartServer, environment
+from tests.documents import DOCUMENTS, ROOT, Command, blocks, commands, inline_commands
+from tests.hub import Hub
 from tests.tiny import build_checkpoint
+from tests.waiting import HANG_SECONDS
+from wyoming_qwen3.cli.options import parse
+from wyoming_qwen3.core.checkpoints import Checkpoint
 
-ROOT = Path(__file__).parent.parent
+NOT_RUN = {
+    r"script/run\b": "serves until it is stopped; tests/test_setup.py runs the script",
+    r"script/setup\b": "installs packages; tests/test_setup.py runs the script",
+    r"script/(test|format)\b": "runs all tests or changes the sources",
+    r"script/(bench|fuzz|soak|gpu-check)\b": "measures for minutes; tests/bench and tests/stress run the programs",
+    r"TRITON_INTERPRET=1 ": "needs Triton; tests/engine/lm/test_fused_with_triton.py installs it",
+    r"\.venv/bin/python -m pytest\b": "runs tests",
+    r"(\.venv/bin/)?python -m tests\b": "runs tests, or makes the checkpoints that they use",
+    r"docker compose\b": "needs Docker; tests/app reads the files",
+    r"sudo apt\b": "changes the system",
+    r"python3 -m venv\b": "goes with the next lines",
+    r"pipx run\b": "runs a program from PyPI on the sources",
+    r"(qwen3/bin/)?pip install\b": "installs from PyPI; tests/test_setup.py builds the wheel and checks the lists",
+    r"qwen3/bin/wyoming-qwen3$": "serves until it is stopped, in the environment of the lines before",
+    r"(CUDA_VISIBLE_DEVICES=\d )?vllm serve\b": "needs vLLM-Omni and a GPU",
+    r"wyoming-qwen3 --backend vllm\b": "serves until it is stopped; tests/vllm has such servers",
+    r"python -m wyoming_openai\b": "another program; tests/clients/test_gateways.py runs it",
+}
+"""Commands that are not run here, by their beginning, and why. Every other command is run."""
+
+NOT_COMMANDS = {"text", "yaml", "nginx", "js", "csv"}
+"""Languages of blocks that hold nothing to paste into a terminal."""
+
+FRAGMENTS = {"docs/clients.md": "tests/clients runs the programs that these lines belong to"}
+"""Documents whose Python is not complete."""
+
+AUDIO = {".wav", ".mp3", ".flac", ".opus", ".ogg", ".aac"}
+
+
+def is_run(command: Command) -> bool:
+    return not any(re.match(pattern, command.text) for pattern in NOT_RUN)
+
+
+def needs(document: str, what: str) -> bool:
+    return any(what in command.needs for command in commands(document))
+
+
+RUN = [document for document in DOCUMENTS if any(map(is_run, commands(document)))]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that was pasted: its exit status, all that it printed, and copies of the files that it names."""
+
+    command: Command
+    status: int
+    printed: str
+    files: list[Path]
+
+    @property
+    def told(self) -> str:
+        """The command, and what a person sees of it."""
+        written = (file.read_text(errors="replace")[:300] for file in self.files if file.is_file())
+        return "\n".join((self.command.text, *self.faults, self.printed, *written))
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong: its status, an error that it printed, or a file that is not what its name says."""
+        found = [f"exit status {self.status}"] if self.status else []
+        found += ["it printed an error"] if is_error(self.printed) else []
+        return found + [f"{file.name} {fault}" for file in self.files if (fault := fault_of(file))]
+
+
+def is_error(text: str) -> bool:
+    try:
+        return "error" in json.loads(text)
+    except (ValueError, TypeError):
+        return False
+
+
+def fault_of(file: Path) -> str | None:
+    if not file.is_file():
+        return "was not written"
+    if is_error(file.read_text(errors="replace")):
+        return f"holds an error: {file.read_text()[:200]}"
+    if file.suffix == ".zip" and not zipfile.is_zipfile(file):
+        return "is no archive"
+    return "holds no audio" if file.suffix in AUDIO and seconds(file) < 0.1 else None
+
+
+def seconds(file: Path) -> float:
+    try:
+        with av.open(file) as opened:
+            return sum(frame.samples / frame.sample_rate for frame in opened.decode(audio=0))
+    except av.FFmpegError:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Home:
+    """A server with a data folder that was fresh, and a hub."""
+
+    server: Server
+    data_dir: Path
+    hub: str
+    size: str
+    has_weights: bool
+
+    def paste(self, document: str, folder: Path) -> list[Ran]:
+        """Paste the commands of a document that can be run, in order, into one shell that was opened in `folder`."""
+        folder.mkdir()
+        pasted = [one for one in commands(document) if is_run(one)]
+        lines = [f"cd {folder}", f"cp {ROOT / 'README.md'} ."]
+        for number, command in enumerate(pasted):
+            lines += [f"{{ {self.here(command.text)}", f"}} >{number}.out 2>&1", f"echo $? >{number}.status"]
+            lines += [f"cp {name} {number}-{name}" for name in command.files]
+        subprocess.run(
+            ["bash", "-c", "\n".join(lines)],
+            env=environment(**self.variables),
+            check=False,
+            capture_output=True,
+            timeout=5 * HANG_SECONDS,
+        )
+        return [
+            Ran(
+                command,
+                int((folder / f"{number}.status").read_text()),
+                (folder / f"{number}.out").read_text(errors="replace"),
+                [folder / f"{number}-{name}" for name in command.files],
+            )
+            for number, command in enumerate(pasted)
+        ]
+
+    def here(self, text: str) -> str:
+        """Return a command with this server's address and this checkout's programs; it writes only in its folder."""
+        text = text.replace("http://localhost:8880", self.server.url)
+        text = text if self.has_weights else text.replace("--retry 1000 ", "")  # nothing would end it
+        return text.replace(".venv/bin/wyoming-qwen3", '"$PYTHON" -m wyoming_qwen3')
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment of a shell on the server's machine."""
+        options = {"DATA_DIR": str(self.data_dir), "MODEL": self.size, "STANDBY": "auto"}
+        return {f"TTS_QWEN3_{name}": value for name, value in options.items()} | {
+            "HF_ENDPOINT": self.hub,
+            "PYTHON": sys.executable,
+            "PYTHONPATH": str(ROOT),
+        }
 
 
 @pytest.fixture(scope="module")
-def server(start_shared_server: StartServer) -> Server:
-    """One that has the standby voice alone."""
-    return start_shared_server("--standby", "only")
+def hub(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Hub]:
+    """One that has all five checkpoints."""
+    root = tmp_path_factory.mktemp("hub")
+    shutil.copytree(models_dir, root / "Qwen")
+    build_checkpoint(root / "Qwen" / Checkpoint("base", "1.7B").name, "base", "1.7B")
+    with Hub(root) as found:
+        yield found
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/http-api.md"])
-def test_the_first_curl_line_writes_an_mp3(document: str, server: Server, tmp_path: Path) -> None:
-    found = re.search(r"^curl .*\n.*-o (\S+)$", (ROOT / document).read_text(), re.MULTILINE)
-    assert found
-    subprocess.run(["bash", "-c", found[0].replace("http://localhost:8880", server.url)], cwd=tmp_path, check=True)
-    with av.open(tmp_path / found[1]) as file:
-        assert file.format.name == "mp3"
-        seconds = sum(frame.samples for frame in file.decode(audio=0)) / 24_000
-    assert 1.5 < seconds < 2.5
+@pytest.fixture
+async def home(start_server: StartServer, hub: Hub, tmp_path: Path, size: str) -> Home:
+    """A server of this size that has downloaded its checkpoint; one without weights or internet for "none"."""
+    data_dir = tmp_path / "fresh"
+    chosen, address = ("0.6B", "http://127.0.0.1:9") if size == "none" else (size, hub.url)
+    server = start_server("--data-dir", str(data_dir), "--model", chosen, HF_ENDPOINT=address)
+    if size != "none":
+        await server.wait_for("is ready")
+    return Home(server, data_dir, address, chosen, has_weights=size != "none")
 
 
-def test_the_python_lines_write_a_wav(server: Server, tmp_path: Path) -> None:
-    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/http-api.md").read_text(), re.DOTALL)
-    assert found
-    code = found[1].replace("http://localhost:8880", server.url)
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    with av.open(tmp_path / "door.wav") as file:
-        assert 1.5 < sum(frame.samples for frame in file.decode(audio=0)) / 24_000 < 2.5
+@pytest.mark.parametrize(
+    ("document", "size"),
+    [(document, "0.6B") for document in RUN] + [(document, "1.7B") for document in RUN if needs(document, "the 1.7B")],
+)
+async def test_every_command_works_with_weights(document: str, size: str, home: Home, tmp_path: Path) -> None:
+    """What needs the 1.7B fails on a 0.6B server."""
+    ran = await asyncio.to_thread(home.paste, document, tmp_path / "pasted")
+    failing = [one.command for one in ran if size == "0.6B" and "the 1.7B" in one.command.needs]
+    assert [one.told for one in ran if one.faults and one.command not in failing] == [], home.server.log[-2000:]
+    assert all(one.faults for one in ran if one.command in failing), "The document says that it fails."
 
 
-def test_the_studio_s_lines_work_one_after_the_other(
-    start_shared_server: StartServer, models_dir: Path, tmp_path: Path
+@pytest.mark.parametrize("size", ["none"])
+@pytest.mark.parametrize("document", RUN)
+async def test_every_command_works_without_weights_or_says_beforehand_that_it_does_not(
+    document: str, home: Home, tmp_path: Path
 ) -> None:
-    """All of them, on a server of 1.7B, which follows instructions; curl fails where the server refuses."""
-    models = tmp_path / "models"
-    shutil.copytree(models_dir, models)
-    build_checkpoint(models / "Qwen3-TTS-12Hz-1.7B-Base", "base", "1.7B")
-    options = ("--models-dir", str(models), "--model", "1.7B", "--local-files-only", "--standby", "off")
-    server = start_shared_server(*options, "--temperature", "0")
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/studio.md").read_text(), re.DOTALL)
-    strict = 'set -euo pipefail\ncurl() { command curl --fail-with-body --max-time 60 "$@"; }\n'
-    lines = strict + "\n".join(blocks).replace("http://localhost:8880", server.url)
-    ran = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}\n{server.log[-2000:]}"
-    for name in (
-        "preview.wav",
-        "commander.mp3",
-        "whisper.mp3",
-        "kettle.flac",
-        "again.mp3",
-        "dialogue.wav",
-        "hall.wav",
-        "mix.wav",
-    ):
-        with av.open(tmp_path / name) as file:
-            assert sum(frame.samples for frame in file.decode(audio=0)) > 0.5 * 24_000, name
+    """What needs more than there is fails, and the first such command says why."""
+    ran = await asyncio.to_thread(home.paste, document, tmp_path / "pasted")
+    assert [one.told for one in ran if one.faults and not one.command.needs] == [], home.server.log[-2000:]
+    if failed := [one for one in ran if one.faults]:
+        assert re.search(r"can't be reached|is about to be downloaded", failed[0].told)
+
+
+@pytest.mark.parametrize("size", ["0.6B"])
+async def test_the_python_lines_write_a_wav(home: Home, tmp_path: Path) -> None:
+    found = [block for one in DOCUMENTS if one not in FRAGMENTS for block in blocks(one) if block.language == "python"]
+    assert found
+    for block in found:
+        command = [sys.executable, "-c", home.here(block.text)]
+        await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, check=True)
+        for name in re.findall(r'"(\w+\.wav)"', block.text):
+            assert fault_of(tmp_path / name) is None
+
+
+def test_the_dictionary_that_is_shown_has_no_wrong_line(start_server: StartServer, tmp_path: Path) -> None:
+    shown = next(block.text for block in blocks("docs/dictionary.md") if block.language == "csv")
+    (tmp_path / "shared.csv").write_text(shown)
+    server = start_server("--standby", "only", "--dictionary", str(tmp_path / "shared.csv"))
+    with urllib.request.urlopen(f"{server.url}/api/dictionary") as answer:
+        found = json.load(answer)
+    assert found["problems"] == []
+    assert len(found["shared"]) == len(shown.splitlines()) - 2
+
+
+def test_every_block_says_what_it_is() -> None:
+    known = NOT_COMMANDS | {"sh", "python"}
+    assert [(one.document, one.text) for name in DOCUMENTS for one in blocks(name) if one.language not in known] == []
+
+
+def test_every_reason_not_to_run_a_command_is_needed() -> None:
+    texts = [command.text for document in DOCUMENTS for command in commands(document)]
+    texts += [text for document in DOCUMENTS for text in inline_commands(document)]
+    assert [pattern for pattern in NOT_RUN if not any(re.match(pattern, text) for text in texts)] == []
+    assert all(blocks(document) for document in FRAGMENTS)
+
+
+def test_every_command_within_a_sentence_is_among_those_that_are_not_run() -> None:
+    found = [text for document in DOCUMENTS for text in inline_commands(document)]
+    assert [text for text in found if not any(re.match(pattern, text) for pattern in NOT_RUN)] == []
+
+
+def test_options_of_commands_that_are_not_run_exist() -> None:
+    """So a server that is only named in a document would start."""
+    for document in DOCUMENTS:
+        for command in commands(document):
+            if re.match(r"(\.venv/bin/|qwen3/bin/)?wyoming-qwen3\b", command.text) and not is_run(command):
+                parse(shlex.split(command.text, comments=True)[1:], {"HOME": "/root"})

@@ -46,6 +46,15 @@ async def test_from_nothing_to_qwen3_over_a_slow_and_cut_connection(start_server
     await server.wait_for("voice=ryan language=de model=Qwen3-TTS-12Hz-0.6B-CustomVoice")
 
 
+async def test_the_mirror_and_its_token_may_be_options(start_server: StartServer, hub_root: Path) -> None:
+    with Hub(hub_root) as hub:
+        hub.token = "hf_secret"
+        server = start_server("--model", "0.6B", "--hf-endpoint", hub.url, "--hf-token", hub.token)
+        await wait_for_qwen3(server)
+    assert hub.requests
+    assert "hf_secret" not in server.log
+
+
 @pytest.mark.parametrize(
     ("status", "said"), [(401, "set HF_TOKEN"), (404, "has no Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice")]
 )

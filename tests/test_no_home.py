@@ -72,7 +72,7 @@ def test_a_home_that_can_not_be_found_is_said(place: Path, folder: str) -> None:
 
 
 def test_what_keeps_nothing_needs_no_folder(place: Path) -> None:
-    assert len(run("voices", cwd=place).stdout.splitlines()) == 9
+    assert "ryan" in run("voices", cwd=place).stdout
     assert run("say", "--show-text", "**Hi**", cwd=place).stdout == "Hi.\n"
     assert run("--help", cwd=place).returncode == 0
 

@@ -18,22 +18,23 @@ from wyoming.event import async_get_stdin, async_get_stdout
 from wyoming.server import AsyncServer
 
 from .api.access import Access
-from .api.app import host_and_port, make_app, serving
 from .api.app_keys import Config, Services, Store
 from .api.ingress import Ingress
-from .cli import say
+from .cli import remote, say, text_input, voice_list
+from .cli.fetch import check_size, fetch
 from .cli.options import Settings, parse
 from .core.checkpoints import Size, published
-from .core.errors import SpeechError, StorageFailed
-from .core.hardware import choose_size, probe
-from .core.request import SpeechRequest
-from .core.speakers import SPEAKERS
+from .core.errors import SpeechError, StorageFailed, VoiceNotFound
+from .core.speakers import Language, find_language
 from .engine.checkpoint import on_disk
 from .ops.connection_limit import ConnectionLimiter
 from .ops.logs import write_lines
 from .ops.supervisor import Supervisor
 from .services import make_parts, make_services
+from .speech.pronunciation import PronunciationDictionary
+from .speech.session import Synthesizer
 from .speech.tts_cache import TtsCache
+from .speech.verbalizer import Verbalizer
 from .store.clips import Clips
 from .store.folder_lock import claimed
 from .store.history.store import History, Limits
@@ -58,24 +59,34 @@ def main() -> None:
     """Entry point of the `wyoming-qwen3` command. Exits with 1 on a failure, 2 on a bad option."""
     settings = parse(sys.argv[1:], os.environ)
     os.environ.pop("SUPERVISOR_TOKEN", None)  # child processes do not need it
-    level = "WARNING" if settings.log_level == "INFO" and settings.command != "serve" else settings.log_level
-    write_lines(level)
+    quiet = settings.command != "serve" and not settings.chosen & {"log_level", "debug"}
+    write_lines("CRITICAL" if quiet else settings.log_level)  # a command says itself what a person needs to know
     if settings.local_files_only:
         os.environ["HF_HUB_OFFLINE"] = "1"  # applies to all child processes
+    os.environ.update(_hub_variables(settings))
     _find_room_for_caches(settings.data_dir.absolute())
     try:
         sys.exit(_run(settings))
     except SpeechError as error:
-        sys.exit(f"wyoming-qwen3: {error}")
+        say.tell([f"wyoming-qwen3: {error}"])
+        sys.exit(2 if isinstance(error, VoiceNotFound) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _find_room_for_caches(data_dir: Path) -> None:
-    """Move the caches of libraries into the data folder if the home is unknown or can't be written.
+def _hub_variables(settings: Settings) -> dict[str, str]:
+    """Return the environment in which downloads run, as the hub's client reads it."""
+    given = {"HF_ENDPOINT": settings.hf_endpoint, "HF_TOKEN": settings.hf_token, "HTTPS_PROXY": settings.proxy}
+    return {name: value for name, value in given.items() if value}
 
-    Without a cache folder numba, which reading clips needs, fails. A known home is kept: it may have the hub's token.
+
+def _find_room_for_caches(data_dir: Path) -> None:
+    """Put compiled GPU kernels into the data folder, and other caches if the home is unknown or can't be written.
+
+    A new container has the data folder of the last one, but not its home. Without a cache folder numba, which reading
+    clips needs, fails. A known home is kept: it may have the hub's token.
     """
+    os.environ.setdefault("TRITON_CACHE_DIR", str(data_dir / "cache" / "triton"))
     try:
         home = Path.home()
     except RuntimeError:
@@ -88,11 +99,9 @@ def _find_room_for_caches(data_dir: Path) -> None:
 def _run(settings: Settings) -> int:
     match settings.command:
         case "voices":
-            _list_voices()
-        case "say" if settings.show_text:
-            say.show_text(settings.text)
+            asyncio.run(_list_voices(settings))
         case "say":
-            asyncio.run(_say(settings))
+            _speak(settings)
         case "download":
             asyncio.run(_download(settings))
         case _:
@@ -113,14 +122,21 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
         _make_voices_dir(settings)
         opened = [await _opened(one) for one in (voices, clips, history)]
         usable, faults = opened[-1][0], tuple(fault for _, fault in opened if fault)
-        watched_folder = WatchedFolder(settings.voices_dir, voices)
-        looking = asyncio.create_task(watched_folder.run())
+        watched_folder, dictionary = WatchedFolder(settings.voices_dir, voices), await _dictionary(settings)
+        looking = [asyncio.create_task(watched_folder.run()), asyncio.create_task(dictionary.run())]
         try:
-            yield Store(voices, clips, history if usable else None, watched_folder, faults)
+            yield Store(voices, clips, history if usable else None, dictionary, watched_folder, faults)
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            for task in looking:
+                task.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
             await history.close()
+
+
+async def _dictionary(settings: Settings) -> PronunciationDictionary:
+    dictionary = PronunciationDictionary(settings.data_dir / "dictionary.csv", settings.dictionary)
+    await dictionary.look()
+    return dictionary
 
 
 def _make_voices_dir(settings: Settings) -> None:
@@ -150,23 +166,24 @@ def _check_models_dir(settings: Settings, *, make: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def _services(settings: Settings, store: Store, *, preload: bool) -> AsyncIterator[Services]:
-    """Start the services and their processes, and stop them at the end.
+    """Start the services, and stop them and their processes at the end. With `preload` all are ready before a request.
 
     Raises a SpeechError if the models folder can't be used.
     """
     if settings.backend == "native":
         _check_models_dir(settings, make=preload)
-    services = make_services(settings, await _size(settings), store, make_parts(settings))
+    services = make_services(settings, _size(settings), store, make_parts(settings))
     models, standby, servers = services.models, services.standby, services.servers
-    warming = [asyncio.create_task(asyncio.to_thread(_warm_text, services.synthesizer.backends.guesser))]
-    if settings.standby != "off":
+    warming = [asyncio.create_task(servers.start())] if servers else []
+    if preload:
+        warming.append(asyncio.create_task(_warm_text(services.synthesizer, settings.language)))
+    if preload and settings.standby != "off":
         warming.append(asyncio.create_task(standby.warm()))
-    if servers:
-        warming.append(asyncio.create_task(servers.start()))
     try:
-        await asyncio.wait(warming, timeout=_HEAD_START)
+        if warming:
+            await asyncio.wait(warming, timeout=_HEAD_START)
         if preload and settings.standby != "only" and models.has_engine:
-            models.start(published(kind, models.size) for kind in settings.preload)
+            models.start(settings.preload)
         looking = asyncio.create_task(services.slow_clients.run(), name="slow clients")
         yield services
         looking.cancel()
@@ -177,16 +194,28 @@ async def _services(settings: Settings, store: Store, *, preload: bool) -> Async
         await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
 
 
-async def _size(settings: Settings) -> Size:
-    """Return the size of checkpoints: the user's choice, else what fits this machine; with vllm 1.7B."""
-    if settings.backend == "vllm":
-        return settings.model or "1.7B"
-    return settings.model or choose_size(await asyncio.to_thread(probe, settings.device))
+def _size(settings: Settings) -> Size | None:
+    """Return the size of checkpoints: the user's choice, else 1.7B with vllm, and None for what suits the engine."""
+    return settings.model or ("1.7B" if settings.backend == "vllm" else None)
 
 
-def _warm_text(guesser: LanguageGuesser) -> None:
+async def _suiting_size(settings: Settings) -> Size:
+    """Ask an engine process which size suits its device. Raises EngineFailed if it can't start."""
+    engine = make_parts(settings).native
+    try:
+        return (await engine.start()).selection.size
+    finally:
+        await engine.stop()
+
+
+async def _warm_text(synthesizer: Synthesizer, language: Language | None) -> None:
     """Use text processing once, so that the first request does not wait for what is loaded on first use."""
-    guesser.guess("Ready.")
+    await synthesizer.verbalizer.language_of("Ready.")
+    await synthesizer.verbalizer.prepare(language or find_language("en"))
+    await asyncio.to_thread(_warm_script)
+
+
+def _warm_script() -> None:
     script = Script()
     script.add_text("**Ready**, see [this](https://example.com).")
     script.end_text()
@@ -224,6 +253,8 @@ async def _clearing_cache(settings: Settings, services: Services) -> AsyncIterat
 @contextlib.asynccontextmanager
 async def _http(settings: Settings, services: Services) -> AsyncIterator[None]:
     """Run the HTTP server, if it is enabled. Raises SpeechError if its address can't be used."""
+    from .api.app import host_and_port, make_app, serving  # noqa: PLC0415  half of the time that other commands take
+
     ports = [port for port in (settings.http_port, settings.ingress_port) if port is not None]
     if not ports:
         yield
@@ -290,26 +321,55 @@ async def _announced(settings: Settings) -> AsyncIterator[None]:
         await announcement.stop()
 
 
-async def _say(settings: Settings) -> None:
-    nothing_kept = Store(
-        VoiceStore(settings.data_dir), Clips(settings.data_dir), None
-    )  # a server may be using the folder
+def _speak(settings: Settings) -> None:
+    """Speak as the options say: only show the text, through a server, or on this machine."""
+    text = text_input.known_text(settings.text, settings.file)
+    if settings.show_text:
+        asyncio.run(_show_text(settings, text))
+        return
+    if text is not None:
+        text_input.check_speakable(text)
+    if settings.server:
+        remote.say_through(settings, text)
+    else:
+        asyncio.run(_say(settings, text))
+
+
+async def _show_text(settings: Settings, text: str | None) -> None:
+    verbalizer = Verbalizer(await _dictionary(settings), LanguageGuesser(), settings.normalize)
+    await say.show_text(verbalizer, settings.language, text)
+
+
+async def _say(settings: Settings, text: str | None) -> None:
+    store = Store(await _kept_voices(settings), Clips(settings.data_dir), None, await _dictionary(settings))
     settings = replace(settings, download=False)  # it would be cut off when the text ends
-    async with _services(settings, nothing_kept, preload=False) as services:
-        request = SpeechRequest(
-            settings.voice, settings.language, settings.instruct, settings.sampling, strict=settings.strict
-        )
-        await say.say(services.synthesizer, request, settings.text, settings.output)
+    async with _services(settings, store, preload=False) as services:
+        request = say.find_request(settings, services.resolver)
+        await say.say(services.synthesizer, request, text, settings.output, services.models.size)
+
+
+async def _kept_voices(settings: Settings) -> VoiceStore:
+    """Return the voices in the data folder, which a server may be using."""
+    voices = VoiceStore(settings.data_dir / "store" / "voices", read_only=True)
+    await voices.open()
+    return voices
 
 
 async def _download(settings: Settings) -> None:
+    checkpoint = published(settings.kind, _size(settings) or await _suiting_size(settings))
+    check_size(checkpoint, settings.model, yes=settings.yes)
     on_disk.check_models_dir(settings.models_dir)
-    await say.fetch(published(settings.kind, await _size(settings)), settings.models_dir, settings.revision)
+    await fetch(checkpoint, settings.models_dir, settings.revision)
 
 
-def _list_voices() -> None:
-    for speaker in SPEAKERS:
-        sys.stdout.write(f"{speaker.id:10} {speaker.native.name:9} {speaker.description}\n")
+async def _list_voices(settings: Settings) -> None:
+    if settings.server:
+        voices, kept = await asyncio.to_thread(remote.voices_at, settings)
+        place = settings.server
+    else:
+        voices, kept = voice_list.speakers(), voice_list.kept((await _kept_voices(settings)).all())
+        place = str(settings.data_dir)
+    sys.stdout.write(voice_list.show(voices, kept, place))
 
 
 if __name__ == "__main__":

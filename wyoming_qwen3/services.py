@@ -8,7 +8,8 @@ from .api.app_keys import Services, Store
 from .cli.options import Settings
 from .core.checkpoints import Size
 from .core.defaults import Defaults
-from .models.manager import ModelManager, Policy
+from .models.manager import ModelManager
+from .models.policy import Policy
 from .models.state import State
 from .models.worker import Worker, download
 from .ops.logs import Faults
@@ -18,6 +19,7 @@ from .speech.admission import Admission
 from .speech.backend_selector import BackendSelector
 from .speech.session import Options, Synthesizer
 from .speech.standby import StandbyVoice
+from .speech.verbalizer import Verbalizer
 from .text.language import LanguageGuesser
 from .vllm.servers import Servers
 from .voices.clone_prompts import ClonePrompts
@@ -42,8 +44,11 @@ def make_parts(settings: Settings) -> Parts:
     return Parts(Worker("native", settings.engine_arguments), Worker("standby", settings.engine_arguments), servers)
 
 
-def make_services(settings: Settings, size: Size, store: Store, parts: Parts) -> Services:
-    """Build the services that use these backends. `size` is the size of checkpoints to use by default."""
+def make_services(settings: Settings, size: Size | None, store: Store, parts: Parts) -> Services:
+    """Build the services that use these backends. `size` is that of the checkpoints to use by default.
+
+    It is None for the one that suits the engine's device.
+    """
     models = ModelManager(_policy(settings, size), parts.native, download)
     standby, metrics = StandbyVoice(parts.spare), Metrics()
     admission = Admission(settings.max_active, settings.max_waiting)
@@ -51,7 +56,11 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
     parts.native.on_guard = metrics.guarded
     _watch(metrics, admission, models, parts)
     prompts = ClonePrompts(store.voices, metrics)
-    engines = BackendSelector(models, standby, LanguageGuesser(), prompts, servers=parts.servers, mode=settings.standby)
+    guesser = LanguageGuesser()
+    verbalizer = Verbalizer(store.dictionary, guesser, settings.normalize)
+    engines = BackendSelector(
+        models, standby, guesser, prompts, verbalizer, servers=parts.servers, mode=settings.standby
+    )
     options = Options(
         settings.text_streaming,
         settings.sentence_pause,
@@ -70,6 +79,7 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
         options=options,
         faults=faults,
         direct=partial(directed, resolver),
+        verbalizer=verbalizer,
     )
     return Services(
         synthesizer,
@@ -88,7 +98,7 @@ def make_services(settings: Settings, size: Size, store: Store, parts: Parts) ->
 
 def _resolver(settings: Settings, store: Store, faults: Faults) -> VoiceResolver:
     return VoiceResolver(
-        Defaults(settings.voice, settings.language, settings.sampling),
+        Defaults(settings.voice, settings.language, settings.sampling, settings.style, settings.speed),
         store.voices,
         settings.voice_fallback,
         Replacements(faults),
@@ -96,7 +106,7 @@ def _resolver(settings: Settings, store: Store, faults: Faults) -> VoiceResolver
     )
 
 
-def _policy(settings: Settings, size: Size) -> Policy:
+def _policy(settings: Settings, size: Size | None) -> Policy:
     return Policy(
         settings.models_dir,
         size,

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_where_there_is_only_the_standby_voice_no_checkpoint_counts(standby: boo
 
 @pytest.fixture(scope="module")
 def server(start_shared_server: StartServer, models_dir: Path) -> Server:
-    options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--local-files-only")
+    options = ("--models-dir", str(models_dir), "--device", "cpu", "--standby", "off", "--local-files-only")
     return start_shared_server(*options, "--temperature", "0")
 
 
@@ -154,16 +155,31 @@ async def test_without_a_model_and_a_standby_voice_it_is_not_well(tmp_path: Path
     assert (told["status"], told["reason"]) == ("degraded", MISSING)
 
 
-async def test_what_the_machine_can_run_is_told(tmp_path: Path) -> None:
-    async with serving(quiet_app(tmp_path)) as client, client.get("/api/machine") as response:
+async def test_what_the_machine_can_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example/")
+    async with serving(quiet_app(tmp_path / "not" / "yet")) as client, client.get("/api/machine") as response:
         told = await response.json()
     assert (told["size"], told["processors"] >= 1, told["memory_free_bytes"] > 0) == ("0.6B", True, True)
+    assert (told["host"], told["hub"], told["speeds"]) == (socket.gethostname(), "hub.example", [])
+    assert told["disk_free_bytes"] > 0
     assert [(use["size"], use["device"]) for use in told["uses"]] == [
         ("1.7B", "cuda"),
         ("0.6B", "cuda"),
         ("0.6B", "cpu"),
     ]
-    assert all(use["possible"] is (told["gpu_free_bytes"] is not None) for use in told["uses"][1:2])
+    assert [use["possible"] for use in told["uses"][:2]] == [False, False]
+    assert (told["device"], told["device_reason"], told["gpu_free_bytes"]) == (None, None, None)
+
+
+async def test_what_the_engine_computes_on_is_told_with_the_reason(http: ClientSession) -> None:
+    """On every surface the same sentence, once the engine is up."""
+    await wait_for_state(http, "ready")
+    _, told = await health(http)
+    async with http.get("/api/machine") as response:
+        machine = await response.json()
+    assert told["device"] == machine["device"] == "cpu"
+    assert told["device_reason"] == machine["device_reason"] == "Speech runs on the CPU, as --device cpu says."
+    assert machine["gpu_free_bytes"] is None
 
 
 async def test_the_standby_voice_alone_is_well(start_server: StartServer) -> None:

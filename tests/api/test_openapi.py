@@ -109,7 +109,9 @@ async def test_every_route_but_sockets_and_the_page_itself_is_described(client: 
     served = {one for one in served if one[1] not in also and not one[1].startswith("/{_base}")}
     paths = describe(RESOURCES)["paths"]
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    assert {one for one in served if one[1] not in PAGE | SOCKETS and not one[1].startswith("/js/")} == described
+    assert {
+        one for one in served if one[1] not in PAGE | SOCKETS and not one[1].startswith(("/js/", "/lang/"))
+    } == described
 
 
 async def test_the_page_runs_nothing_but_its_own_files(client: Client) -> None:

@@ -75,14 +75,3 @@ def test_scripts_make_no_markup_of_strings_and_ask_for_nothing_absolute() -> Non
         text = script.read_text()
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text), script
         assert not re.search(r"""(get|ask|send|blob|worked|fetch)\(\s*["'`](/|http)""", text), script
-
-
-def test_every_word_of_the_page_is_in_the_table() -> None:
-    table = (WEB / "js" / "text.js").read_text()
-    words = re.findall(r'^  "([^"]+)":', table, re.MULTILINE)
-    assert len(words) == len(set(words))
-    others = "".join(script.read_text() for script in SCRIPTS if script.name != "text.js")
-    asked = set(re.findall(r'\bt(?:List)?\(\s*"([^"]+)"', others))
-    families = tuple(re.findall(r"\bt\(`([^`$]+)\$", others))
-    assert asked <= set(words)
-    assert not {word for word in set(words) - asked if f'"{word}"' not in others and not word.startswith(families)}

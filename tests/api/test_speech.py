@@ -569,7 +569,7 @@ async def test_a_client_that_leaves_before_the_first_sound_is_forgotten(
         asking = asyncio.create_task(session.post(PATH, json={"input": "Nobody hears this."}))
         await until_active(session, 1)
         asking.cancel()
-        await server.wait_for(r"Stopped source=speech .* characters=18 first_audio=0\.000s audio=0\.00s")
+        await server.wait_for(r"Stopped source=speech .* characters=18\n")
         await until_active(session, 0)
     async with session.post(PATH, json={"input": SENTENCE}) as answer:
         assert answer.status == 200

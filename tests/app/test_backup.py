@@ -40,6 +40,7 @@ async def tell(data: Path, what: str) -> None:
     [
         ("models", False),
         ("options.json", True),
+        ("dictionary.csv", True),
         ("store", True),
         ("store/clips", False),
         ("store/voices/0b9f/voice.json", True),

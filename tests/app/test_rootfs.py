@@ -78,7 +78,7 @@ def test_all_options_reach_the_program(stage: Path) -> None:
     found = told(settings_of(stage, CHOSEN))
     for name, value in CHOSEN.items():
         wanted = ",".join(value) if isinstance(value, list) else value
-        if name in {"api_key", "vllm_api_key"}:
+        if name in {"api_key", "vllm_api_key", "hf_token", "proxy"}:
             wanted = True
         if name == "log_level":
             wanted = value.upper()
@@ -127,6 +127,7 @@ def test_the_sidebar_and_the_share_are_served(stage: Path) -> None:
     found = settings_of(stage, CONFIG["options"])
     assert found["TTS_QWEN3_INGRESS_PORT"] == "8099"
     assert found["TTS_QWEN3_VOICES_DIR"] == str(stage / "share/qwen3-tts")
+    assert found["TTS_QWEN3_DICTIONARY"] == str(stage / "share/qwen3-tts/dictionary.csv")
     assert (stage / "share/qwen3-tts").is_dir()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio.sounds import CHINESE, ENGLISH, clipped, quiet, speech
-from wyoming_qwen3.audio.reference import MAX_SECONDS, check, combine, require_usable
+from wyoming_qwen3.audio.reference import MAX_SECONDS, check, combine, require_usable, try_recording
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Reference
 
@@ -151,12 +151,46 @@ def test_errors_come_before_warnings() -> None:
 
 
 def test_errors_refuse_a_clip_and_warnings_do_not() -> None:
-    with pytest.raises(InvalidRequest, match="to say, but the clip has") as caught:
-        require_usable(speech(4.0), SAMPLE_RATE, ENGLISH * 9, "ref_text")
-    assert caught.value.param == "ref_text"
-    assert [finding.code for finding in require_usable(speech(4.0, -40), SAMPLE_RATE, ENGLISH, "ref_audio")] == [
-        "quiet"
-    ]
+    with pytest.raises(InvalidRequest, match=r"^ref_audio: The text takes .* to say, but the clip has") as caught:
+        require_usable(check(speech(4.0), SAMPLE_RATE, ENGLISH * 9), "ref_audio")
+    assert caught.value.param == "ref_audio"
+    require_usable(check(speech(4.0, -40), SAMPLE_RATE, ENGLISH), "ref_audio")
+
+
+# Longer than what is cloned.
+
+
+def test_a_clip_of_thirty_seconds_is_used_whole() -> None:
+    tried = try_recording(speech(30.0), SAMPLE_RATE, None)
+    assert (tried.part, tried.samples.size, tried.findings) == (None, 30 * SAMPLE_RATE, ())
+
+
+def test_a_longer_recording_is_cut_and_that_is_a_warning() -> None:
+    sound = join(*[part for _ in range(10) for part in (speech(5.5), quiet(0.5))])
+    tried = try_recording(sound, SAMPLE_RATE, None)
+    assert tried.part
+    assert [finding.code for finding in tried.findings] == ["cut"]
+    assert tried.findings[0].message.endswith(
+        f"{tried.part.start:.1f} to {tried.part.end:.1f} s of its 60.0 s are used."
+    )
+    np.testing.assert_array_equal(tried.samples, sound[round(tried.part.start * SAMPLE_RATE) :][: tried.samples.size])
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "codes"),
+    [
+        (ENGLISH * 2, True, ["cut"]),
+        (ENGLISH * 10, False, ["cut", "timbre"]),
+        ("No.", True, ["text_too_short", "cut"]),
+    ],
+    ids=["of the part", "of the whole recording", "of neither"],
+)
+def test_a_text_of_the_whole_recording_is_not_taken_for_that_of_its_part(
+    text: str, kept: bool, codes: list[str]
+) -> None:
+    sound = join(*[part for _ in range(10) for part in (speech(5.5), quiet(0.5))])
+    tried = try_recording(sound, SAMPLE_RATE, text)
+    assert (tried.text, [finding.code for finding in tried.findings]) == (text if kept else None, codes)
 
 
 # Several into one.

@@ -64,6 +64,7 @@ def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
         ("--start", "ASAP", "start", "asap"),
         ("--max-hold", "2.5", "max_hold", 2.5),
         ("--text-timeout", "60", "text_timeout", 60.0),
+        ("--normalize", "all", "normalize", "all"),
         ("--sentence-pause", "0.5", "sentence_pause", 0.5),
         ("--preload", "none", "preload", ()),
         ("--preload", "base, custom_voice", "preload", ("custom_voice", "base")),
@@ -74,6 +75,11 @@ def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
         ("--clear-cache", "off", "clear_cache", False),
         ("--log-level", "debug", "log_level", "DEBUG"),
         ("--revision", "abc", "revision", "abc"),
+        ("--style", "calmly", "style", "calmly"),
+        ("--speed", "1.25", "speed", 1.25),
+        ("--hf-endpoint", "https://hub.example/", "hf_endpoint", "https://hub.example"),
+        ("--hf-token", "hf_x", "hf_token", "hf_x"),
+        ("--proxy", "socks5h://proxy:1080", "proxy", "socks5h://proxy:1080"),
         ("--uri", "tcp://[::1]:10200", "uri", "tcp://[::1]:10200"),
         ("--http-host", "::1", "http_host", "::1"),
         ("--http-host", "[::1]", "http_host", "::1"),
@@ -144,6 +150,65 @@ def test_the_supervisor_is_known_by_its_own_variables() -> None:
 def test_options_stand_before_or_after_the_command(order: list[str]) -> None:
     settings = parse(order, {"TTS_QWEN3_STANDBY": "off"})
     assert (settings.command, settings.text, settings.model, settings.standby) == ("say", "Hi", "0.6B", "off")
+
+
+def test_what_is_given_is_known_from_what_is_left_to_the_server() -> None:
+    given = parse(["say", "Hi", "--seed", "7"], {"TTS_QWEN3_MODEL": "0.6B"}).chosen
+    assert {"seed", "model"} <= given
+    assert not {"voice", "language", "temperature"} & given
+
+
+def test_auto_on_the_command_line_wins_over_a_size_in_the_environment() -> None:
+    assert parse(["--model", "auto"], {"TTS_QWEN3_MODEL": "1.7B"}).model is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["say", "Hi"], "Hi"),
+        (["say", "The", "front", "door."], "The front door."),
+        (["say", "--model", "0.6B", "The", "door", "--seed", "7", "is open."], "The door is open."),
+        (["say", "-5 degrees"], "-5 degrees"),
+        (["say", "-5"], "-5"),
+        (["say", "--", "--help"], "--help"),
+        (["say"], None),
+        (["say", "-"], "-"),
+    ],
+)
+def test_words_of_say_are_its_text(arguments: list[str], text: str | None) -> None:
+    assert parse(arguments, {}).text == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most"), [(["--help"], 45), (["say", "--help"], 90), (["download", "--help"], 30)]
+)
+def test_help_is_short_in_groups_and_has_the_defaults(
+    arguments: list[str], most: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse(arguments, {"COLUMNS": "100"})
+    printed = capsys.readouterr().out
+    assert exit_.value.code == 0
+    assert printed.count("\n") <= most
+    assert "Models:\n" in printed
+    assert re.search(r"--device DEVICE +auto, cpu, cuda or cuda:N \(default auto\)", printed)
+    assert "False" not in printed
+
+
+def test_the_help_of_a_command_begins_with_its_own_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, own, others in (("say", "--output", "--http-port"), ("download", "--kind", "--voice")):
+        with pytest.raises(SystemExit):
+            parse([command, "--help"], {})
+        printed = capsys.readouterr().out
+        assert printed.index(own) < printed.index("--data-dir")
+        assert others not in printed
+
+
+def test_the_help_of_serve_has_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["serve", "--help"], {})
+    printed = capsys.readouterr().out
+    assert [option.flag for option in OPTIONS if f"  {option.flag}" not in printed] == []
 
 
 @pytest.mark.parametrize(

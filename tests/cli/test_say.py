@@ -1,5 +1,6 @@
 """The commands for a terminal, run as a person runs them."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -7,12 +8,19 @@ import time
 import wave
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
-from tests.conftest import CUSTOM_VOICE, environment
+from tests.conftest import CUSTOM_VOICE, StartServer, environment
 from tests.hub import Hub
 from tests.program import everything_in, run
 from tests.waiting import HANG_SECONDS
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
+from wyoming_qwen3.core.speakers import SPEAKERS, find_language
+from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import Manner
 
 
 def seconds(file: Path) -> float:
@@ -27,6 +35,97 @@ def test_say_writes_a_playable_file_and_tells_who_spoke(tmp_path: Path) -> None:
     assert seconds(tmp_path / "door.wav") > 1
     assert "Spoken by standby" in result.stderr
     assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.MP3", "mp3"), ("a.flac", "flac"), ("a.opus", "opus"), ("a.ogg", "opus"), ("a.aac", "aac")],
+)
+def test_the_ending_of_the_file_chooses_its_format(tmp_path: Path, name: str, codec: str) -> None:
+    result = run(tmp_path, "say", "The front door is open.", "-o", str(tmp_path / name))
+    assert result.returncode == 0, result.stderr
+    with av.open(tmp_path / name) as file:
+        assert file.streams.audio[0].codec_context.name.startswith(codec)
+        assert sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0)) > 1
+
+
+@pytest.mark.parametrize("arguments", [("say",), ("say", "-"), ("say", "-f", "-"), ("say", "-f", "FILE")])
+def test_the_text_comes_through_a_pipe_or_from_a_file(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("The front door is open.", encoding="utf-8-sig")
+    given = [str(file) if one == "FILE" else one for one in arguments]
+    result = run(tmp_path, *given, "-o", str(tmp_path / "door.wav"), text="The front door is open.")
+    assert result.returncode == 0, result.stderr
+    assert seconds(tmp_path / "door.wav") > 1
+
+
+@pytest.mark.parametrize("way", ["words", "pipe", "file"])
+def test_a_text_with_nothing_to_speak_is_said_and_writes_no_file(tmp_path: Path, way: str) -> None:
+    (tmp_path / "text.txt").write_text("🎉 [pause:1s]")
+    given = {"words": ["🎉 [pause:1s]"], "pipe": ["-"], "file": ["-f", str(tmp_path / "text.txt")]}[way]
+    result = run(tmp_path, "say", *given, "-o", str(tmp_path / "door.wav"), text="🎉 [pause:1s]")
+    assert (result.returncode, result.stderr) == (1, "wyoming-qwen3: There is nothing to speak in this text.\n")
+    assert everything_in(tmp_path) == ["text.txt"]
+
+
+@pytest.fixture
+def voices_dir(tmp_path: Path) -> Path:
+    """A data folder's voices: Anna of a clip and Slow Ryan of a speaker, as a server has stored them."""
+    folder = tmp_path / "data" / "store" / "voices"
+
+    async def fill() -> None:
+        store = VoiceStore(folder)
+        await store.open()
+        noise = np.random.default_rng(0).uniform(-0.3, 0.3, 2 * SAMPLE_RATE).astype(np.float32)
+        await store.create("Anna", "profile", Manner(language=find_language("de")), [Reference(noise, SAMPLE_RATE)])
+        await store.create("Slow Ryan", "preset", Manner(speaker=SPEAKERS[5], speed=0.5), [])
+
+    asyncio.run(fill())
+    return folder
+
+
+def test_say_speaks_with_kept_voices_and_changes_nothing_in_their_folder(
+    tmp_path: Path, models_dir: Path, voices_dir: Path
+) -> None:
+    """Even where a clip has to be read, since a server may be using the folder."""
+    before = {name: (voices_dir / name).stat().st_mtime_ns for name in everything_in(voices_dir)}
+    options = ("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--temperature", "0")
+    for voice, model in (("Anna-en", "Base"), ("slow ryan", "CustomVoice")):
+        result = run(tmp_path, *options, "say", "The door.", "--voice", voice, "-o", str(tmp_path / f"{voice}.wav"))
+        assert result.returncode == 0, result.stderr
+        assert f"Spoken by Qwen3-TTS-12Hz-0.6B-{model}" in result.stderr
+        assert seconds(tmp_path / f"{voice}.wav") > 0.3
+    assert {name: (voices_dir / name).stat().st_mtime_ns for name in everything_in(voices_dir)} == before
+    assert everything_in(tmp_path / "data") == ["store", "store/voices", *(f"store/voices/{name}" for name in before)]
+
+
+def test_voices_lists_the_kept_ones_too(tmp_path: Path, voices_dir: Path) -> None:
+    lines = run(tmp_path, "voices").stdout.splitlines()
+    kept = lines[lines.index(f"Kept voices of {tmp_path / 'data'}") + 1 :]
+    assert [" ".join(line.split()) for line in kept[:2]] == ["Anna German recordings", "Slow Ryan any Ryan"]
+
+
+def test_say_and_voices_use_a_running_server(tmp_path: Path, start_server: StartServer, models_dir: Path) -> None:
+    """It has its own voices, which this machine does not."""
+    options = ("--models-dir", str(models_dir), "--model", "0.6B", "--local-files-only", "--temperature", "0")
+    server = start_server(*options, "--alias", "kitchen=Ryan", "--api-key", "secret", "--standby", "off")
+    asked = ("--server", server.url, "--api-key", "secret")
+    said = ("say", "The", "door.", "--voice", "kitchen", "--instruct", "hi", "--model", "0.6B")
+    for name in ("door.wav", "door.flac"):
+        output = tmp_path / name
+        result = run(tmp_path, *said, *asked, "-o", str(output))
+        assert result.returncode == 0, result.stderr
+        assert "instructions were left out" in result.stderr
+        assert f"Spoken by Qwen3-TTS-12Hz-0.6B-CustomVoice at {server.url}" in result.stderr
+    assert seconds(tmp_path / "door.wav") > 0.3
+    assert "ryan" in run(tmp_path, "voices", *asked).stdout.lower()
+    refused = run(tmp_path, "say", "Hi", *asked, "--voice", "nobody", "-o", str(tmp_path / "no.wav"))
+    assert refused.returncode == 1
+    assert "wyoming-qwen3: There is no voice 'nobody'" in refused.stderr
+    keyless = run(tmp_path, "say", "Hi", "--server", server.url, "-o", str(tmp_path / "no.wav"))
+    assert "API key is missing or wrong" in keyless.stderr
+    assert not (tmp_path / "no.wav").exists()
+    assert not (tmp_path / "data").exists()
 
 
 def test_say_speaks_qwen3_where_there_is_a_checkpoint(tmp_path: Path, models_dir: Path) -> None:
@@ -102,10 +201,23 @@ def test_show_text_prints_the_pieces_and_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_voices_lists_the_nine(tmp_path: Path) -> None:
-    lines = run(tmp_path, "voices").stdout.splitlines()
-    assert len(lines) == 9
-    assert lines[5].split()[:2] == ["ryan", "english"]
+def test_show_text_tells_what_the_text_directs_and_writes_out_units(tmp_path: Path) -> None:
+    text = "[voice: Serena] [style: tired] It is 21.5 °C. [voice] [speed: 0.9] Good night."
+    result = run(tmp_path, "say", "--language", "en", "--show-text", text)
+    assert result.stdout.splitlines() == [
+        "[voice: Serena; style: tired] It is 21.5 degrees Celsius.",
+        "[style: tired; speed: 0.9] Good night.",
+    ]
+
+
+def test_voices_lists_the_nine_and_who_sounds_best_in_which_language(tmp_path: Path) -> None:
+    printed = run(tmp_path, "voices").stdout
+    lines = printed.splitlines()
+    assert lines[6].split()[:2] == ["ryan", "English"]
+    assert lines[10] == ""
+    assert "English: Ryan, Aiden;" in printed
+    assert "No speaker is native to German, French" in printed
+    assert "Kept voices" not in printed
 
 
 @pytest.mark.parametrize(
@@ -116,7 +228,20 @@ def test_voices_lists_the_nine(tmp_path: Path) -> None:
         (("say", "Hi", "--model", "7B"), 2, "'7B' is not one of"),
         (("say", "Hi", "--models-dir", "/dev/null", "-o", "/tmp/x.wav"), 1, "is not a folder"),
         (("say", "Hi", "-o", "/nonexistent/x.wav"), 1, "Can't write /nonexistent/x.wav"),
-        (("say", "Guten Tag, Herr Nachbar.", "--local-files-only", "-o", "/tmp/x.wav"), 1, "not in the models folder"),
+        (
+            ("say", "Guten Tag, Herr Nachbar.", "--model", "0.6B", "-o", "/tmp/x.wav"),
+            1,
+            "download it with: wyoming-qwen3 download --model 0.6B",
+        ),
+        (("say", "-f", "/nonexistent/x.txt"), 1, "Can't read /nonexistent/x.txt: No such file"),
+        (("say", "Hi", "-f", "/nonexistent/x.txt"), 1, "The text is given twice"),
+        (
+            ("say", "Hi", "--server", "http://127.0.0.1:9", "-o", "/tmp/x.wav"),
+            1,
+            "can't be reached: Connection refused",
+        ),
+        (("voices", "--server", "http://127.0.0.1:9"), 1, "can't be reached: Connection refused"),
+        (("download", "--model", "0.6B", "--kind", "voice_design"), 1, "VoiceDesign exists in 1.7B only, about 4.5 GB"),
         (
             ("say", "Hi", "--instruct", "whisper", "--model", "0.6B", "--strict", "-o", "/tmp/x.wav"),
             1,
@@ -140,11 +265,28 @@ def test_download_fetches_a_checkpoint_that_say_then_speaks_with(tmp_path: Path,
     (tmp_path / "hub" / "Qwen" / CUSTOM_VOICE.name).symlink_to(models_dir / CUSTOM_VOICE.name)
     with Hub(tmp_path / "hub") as hub:
         fetched = run(tmp_path, "--model", "0.6B", "download", "--kind", "custom_voice", HF_ENDPOINT=hub.url)
+        again = run(tmp_path, "--model", "0.6B", "download", HF_ENDPOINT=hub.url)
     assert fetched.returncode == 0, fetched.stderr
+    assert f"{CUSTOM_VOICE.name} is downloaded" in fetched.stderr
+    assert "100 % of" in fetched.stderr
+    assert f"{CUSTOM_VOICE.name} was there already" in again.stderr
     options = ("--model", "0.6B", "--standby", "off", "--local-files-only")
     said = run(tmp_path, *options, "say", "Guten Tag.", "-o", str(tmp_path / "day.wav"))
     assert said.returncode == 0, said.stderr
     assert seconds(tmp_path / "day.wav") > 0.3
+
+
+def test_download_of_a_size_that_does_not_exist_needs_a_yes(tmp_path: Path, models_dir: Path) -> None:
+    design = Checkpoint("voice_design", "1.7B").name
+    (tmp_path / "hub" / "Qwen").mkdir(parents=True)
+    (tmp_path / "hub" / "Qwen" / design).symlink_to(models_dir / design)
+    with Hub(tmp_path / "hub") as hub:
+        asked = ("download", "--model", "0.6B", "--kind", "voice_design")
+        assert run(tmp_path, *asked, HF_ENDPOINT=hub.url).returncode == 1
+        assert hub.requests == []
+        fetched = run(tmp_path, *asked, "--yes", HF_ENDPOINT=hub.url)
+    assert fetched.returncode == 0, fetched.stderr
+    assert (tmp_path / "data" / "models" / design / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize("text", ["Hi", "Guten Tag, Herr Nachbar."])

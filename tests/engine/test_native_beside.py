@@ -6,6 +6,8 @@ with the sharing of memory at fixed addresses is heard on a CPU too.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import ClonePrompt, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import native
+from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.lm import gpu_decode
 from wyoming_qwen3.engine.lm.gpu_slots import Buckets
 from wyoming_qwen3.engine.native import NativeEngine
@@ -87,6 +90,37 @@ def test_speech_is_the_same_while_other_checkpoints_are_loaded(
     assert len(engine._codecs) == 1
     assert all(quiet.values())
     assert not wrong, f"{wrong} of {3 * len(found)} utterances are wrong"
+
+
+def test_loads_and_jobs_have_a_lane_of_their_own(
+    engine: NativeEngine, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is read for a checkpoint is copied in it; it has finished before anyone can speak with it."""
+    told: list[str] = []
+    base = OTHERS[0]
+
+    @contextmanager
+    def entered() -> Iterator[None]:
+        told.append("entered")
+        yield
+        told.append("left")
+
+    def reading(*given: Any) -> Any:
+        told.append("read")
+        return read(*given)
+
+    def finish() -> None:
+        told.append("late" if base in engine._models else "finished")
+
+    read = TensorReader.__call__
+    monkeypatch.setattr(engine._lane, "entered", entered)
+    monkeypatch.setattr(engine._lane, "finish", finish)
+    monkeypatch.setattr(TensorReader, "__call__", reading)
+    engine.load(base, models_dir / base.name)
+    assert [name for name, _ in groupby(told)] == ["entered", "read", "finished", "left"]
+    told.clear()
+    engine.compute(Encode(base, np.zeros(9_000, np.float32), 24_000))
+    assert [name for name, _ in groupby(told)] == ["entered", "read", "left"]
 
 
 def test_what_is_remembered_can_be_forgotten_at_any_moment(

@@ -18,7 +18,8 @@ from wyoming_qwen3.core.errors import InvalidRequest, ModelFailed, ModelInUse, M
 from wyoming_qwen3.core.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.models.manager import ModelManager
+from wyoming_qwen3.models.policy import Policy
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.models.worker import Worker, download
 
@@ -108,7 +109,7 @@ async def test_the_engine_dying_while_it_loads_fails_the_load_and_not_the_server
         await loading
     again = asyncio.create_task(manager.load(CUSTOM))
     async with asyncio.timeout(HANG_SECONDS):
-        while not (worker._child and worker._child.jobs):
+        while not (worker._room and worker._child and worker._child.jobs):  # it has measured, and loads
             await asyncio.sleep(0.001)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """The manager's bookkeeping and its races, with an engine and downloads that do what a test says, when it says so."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,12 +24,15 @@ from wyoming_qwen3.core.errors import (
     ModelMissing,
     ModelNotFound,
     NotSupported,
+    OutOfMemory,
     SpeechError,
     TransientDownloadFailed,
 )
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
-from wyoming_qwen3.models.manager import ModelManager, Policy
+from wyoming_qwen3.models.manager import ModelManager
+from wyoming_qwen3.models.policy import Policy
 from wyoming_qwen3.models.state import EventKind, State, Status
 from wyoming_qwen3.models.worker import Worker
 
@@ -44,6 +48,8 @@ class Engine(Worker):
     def __init__(self) -> None:
         super().__init__("native")
         self.up = False
+        self.selection = Selection("cpu", "0.6B", "float32", "There is no GPU.")
+        self.room = wire.Room(2 << 30, 1 << 30)
         self.done: list[tuple[str, Checkpoint]] = []
         self.paths: list[Path] = []
         self.load_gate, self.unload_gate = asyncio.Event(), asyncio.Event()
@@ -58,7 +64,10 @@ class Engine(Worker):
 
     async def start(self) -> wire.Hello:
         self.up = True
-        return wire.Hello("cpu", 1 << 30, 2, apart=False)
+        return wire.Hello(self.selection, self.room, 2, apart=False)
+
+    async def measure(self, patience: float | None = None) -> wire.Room:  # noqa: ARG002
+        return self.room
 
     async def load(self, checkpoint: Checkpoint, path: Path) -> int:
         self.up = True
@@ -219,7 +228,7 @@ async def test_statuses_are_memorys_and_a_survey_looks_on_disk_but_fetches_nothi
 
 async def test_what_is_on_disk_is_known_soon_after_the_start(make_manager: MakeManager) -> None:
     manager = make_manager(CUSTOM, BASE)
-    manager.start([CUSTOM])
+    manager.start(["custom_voice"])
     await until(lambda: state_of(manager, CUSTOM) is State.READY and state_of(manager, BASE) is State.ON_DISK)
 
 
@@ -753,3 +762,92 @@ async def test_a_hugging_face_cache_is_a_models_folder(
     downloads.end()
     await until(lambda: state_of(manager, CUSTOM) is State.READY)
     assert engine.paths[1:] == [on_disk.folder(tmp_path, CUSTOM)]
+
+
+ON_GPU = Selection("cuda:0", "1.7B", "bfloat16", "Speech runs on a GPU.")
+FULL = Selection("cpu", "0.6B", "float32", "The GPU is full, so speech runs on the CPU.", again=True)
+LARGE = Checkpoint("custom_voice", "1.7B")
+
+
+async def test_the_engine_says_which_size_speaks(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(CUSTOM, LARGE, size=None)
+    assert (manager.size, manager.settled, manager.looked, manager.selection) == ("0.6B", False, False, None)
+    engine.selection = ON_GPU
+    manager.start(["custom_voice"])
+    await until(lambda: state_of(manager, LARGE) is State.READY and manager.looked)
+    assert (manager.size, manager.selection) == ("1.7B", ON_GPU)
+    assert state_of(manager, CUSTOM) is State.ON_DISK
+
+
+async def test_a_size_that_is_asked_for_stays(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(size="0.6B")
+    engine.selection = ON_GPU
+    await manager.settle()
+    assert not engine.up
+    await engine.start()
+    assert manager.size == "0.6B"
+
+
+async def test_an_engine_that_can_not_start_leaves_the_small_size(
+    make_manager: MakeManager, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> wire.Hello:
+        raise EngineFailed("The speech engine stopped unexpectedly.")
+
+    manager = make_manager(size=None)
+    monkeypatch.setattr(engine, "start", fail)
+    await manager.settle()
+    assert (manager.size, manager.settled) == ("0.6B", True)
+
+
+async def test_memory_that_is_full_now_is_measured_again(make_manager: MakeManager, engine: Engine) -> None:
+    """Too little is an error of memory, for which something smaller is tried; the next try finds what is free then."""
+    manager = make_manager(CUSTOM)
+    engine.room = wire.Room(0, 10)
+    with pytest.raises(OutOfMemory, match="of the free memory"):
+        await manager.load(CUSTOM)
+    assert not engine.up  # so that the next process chooses anew
+    engine.room = wire.Room(2 << 30, 1 << 30)
+    assert (await manager.load(CUSTOM)).state is State.READY
+
+
+@pytest.mark.parametrize("users", [0, 1])
+async def test_a_gpu_that_was_full_is_used_once_it_has_room_and_nothing_speaks(
+    make_manager: MakeManager, engine: Engine, users: int
+) -> None:
+    manager = make_manager(CUSTOM, LARGE, size=None)
+    engine.selection = FULL
+    await manager.settle()
+    await manager.load(CUSTOM)
+    await manager.move_up()
+    assert state_of(manager, CUSTOM) is State.READY  # it is still full
+    engine.room, engine.selection = wire.Room(2 << 30, 1 << 30, better=True), ON_GPU
+    async with manager.use(CUSTOM) if users else contextlib.nullcontext():
+        await manager.move_up()
+    assert (manager.size, state_of(manager, CUSTOM)) == (("0.6B", State.READY) if users else ("1.7B", State.ON_DISK))
+    assert (state_of(manager, LARGE) is State.READY) is (not users)
+
+
+async def test_what_is_only_there_in_the_small_size_is_loaded_again_on_the_gpu(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM, size=None, download=False)
+    engine.selection = FULL
+    await manager.settle()
+    await manager.load(CUSTOM)
+    engine.room, engine.selection = wire.Room(2 << 30, 1 << 30, better=True), ON_GPU
+    await manager.move_up()
+    assert state_of(manager, CUSTOM) is State.READY
+    assert engine.done == [("load", CUSTOM), ("unload", CUSTOM), ("load", CUSTOM)]
+    assert (manager.size, manager.selection) == ("0.6B", ON_GPU)
+
+
+async def test_a_later_process_does_not_change_the_size(make_manager: MakeManager, engine: Engine) -> None:
+    """What was downloaded for it would be of no use."""
+    manager = make_manager(LARGE, size=None)
+    engine.selection = ON_GPU
+    await manager.settle()
+    await engine.stop()
+    engine.selection = FULL
+    await manager.load(LARGE)
+    assert (manager.size, manager.selection) == ("1.7B", FULL)

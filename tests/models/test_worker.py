@@ -53,7 +53,7 @@ async def test_hello_is_there_while_the_process_is_up(worker: Worker) -> None:
     assert Worker("native").hello is None
     assert worker.hello is not None
     assert worker.hello == await worker.start()
-    assert worker.hello.device == "cpu"
+    assert worker.hello.selection.device == "cpu"
 
 
 @pytest.mark.parametrize("text", [None, "What the clip says."])

@@ -74,6 +74,7 @@ class Stage(Synthesizer):
             options=Options(),
             faults=faults,
             direct=engine.services.synthesizer.direct,
+            verbalizer=engine.services.synthesizer.verbalizer,
         )
         self.worker = engine.worker
         self.admission = admission

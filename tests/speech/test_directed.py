@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.parts import busy, make_services, make_settings, stop
-from tests.speech.test_session import Watched, settled
+from tests.speech.watched import Watched, settled
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Priority, Reference, Sampling, SpeechRequest
@@ -144,3 +144,30 @@ async def test_the_standby_voice_speaks_all_of_an_answer_that_it_began(tmp_path:
         assert any("its own voice" in warning for warning in session.report.warnings)
     finally:
         await stop(services)
+
+
+def written(services: Services, parts: Sequence[str], request: SpeechRequest) -> SpeechSession:
+    session = services.synthesizer.open(request, "test")
+    for part in parts:
+        session.add_text(part)
+    session.end_text()
+    return session
+
+
+TEXT = "[voice: serena] Dinner is ready. [pause: 0.5] [voice: ryan] [speed: 2] I am not hungry at all. [speed] Good."
+
+
+@pytest.mark.parametrize("length", [1, 3, 7])
+async def test_a_text_in_any_split_is_spoken_the_same(services: Services, length: int) -> None:
+    whole = await listen(written(services, [TEXT], RYAN))
+    parts = [TEXT[at : at + length] for at in range(0, len(TEXT), length)]
+    np.testing.assert_allclose(await listen(written(services, parts, RYAN)), whole, atol=5e-5)
+
+
+async def test_ssml_that_is_not_correct_is_spoken_and_told(services: Services) -> None:
+    text = "<speak>Dinner is ready. <voice name='serena'>I am not hungry at all."
+    session = written(services, [text], replace(RYAN, ssml=True))
+    heard = await listen(session)
+    one, other = await alone(services, RYAN, DINNER), await alone(services, SERENA, HUNGRY)
+    assert heard.size == one.size + GAP + other.size
+    assert any("SSML" in warning for warning in session.report.warnings)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,14 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import CUSTOM_VOICE
-from tests.parts import busy, make_services, make_settings, stop
+from tests.parts import make_services, make_settings, stop
+from tests.speech.watched import Watched, settled
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.errors import SpeechError, TextTimeout
 from wyoming_qwen3.core.request import FloatArray, Priority, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engine import wire
 from wyoming_qwen3.models.state import State
-from wyoming_qwen3.models.worker import EngineRow, Worker
 from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech import backend
 from wyoming_qwen3.speech.session import SpeechSession
@@ -30,40 +29,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 RYAN = SpeechRequest(SPEAKERS[5], sampling=Sampling(seed=7))
 TEXT = " ".join(f"This is sentence number {number}, and it says that the front door is open." for number in range(20))
 """Of five pieces."""
-
-
-@dataclass
-class Watched(Worker):
-    """The real one, which remembers when rows were begun and what was alive then."""
-
-    turns: list[Priority] = field(default_factory=list)
-    unmade: list[int] = field(default_factory=list)
-    """Rows that were being made, when one was begun, with it."""
-
-    sounds: list[int] = field(default_factory=list)
-    """Chunks that had come until then."""
-
-    _chunks: int = 0
-
-    def __post_init__(self) -> None:
-        super().__init__("native", ["--device", "cpu", "--log-level", "WARNING"])
-
-    def submit(self, *given: Any, **more: Any) -> EngineRow:
-        row = super().submit(*given, **more)
-        self.turns.append(more["turn"])
-        self.unmade.append(len(self._rows))
-        self.sounds.append(self._chunks)
-        return row
-
-    def forget(self) -> None:
-        """What was before this test."""
-        for record in (self.turns, self.unmade, self.sounds):
-            record.clear()
-        self._chunks = 0
-
-    def _receive(self, message: wire.FromEngine) -> None:
-        self._chunks += isinstance(message, wire.Audio)
-        super()._receive(message)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -92,12 +57,6 @@ def opened(services: Services, text: str = TEXT, **more: Any) -> SpeechSession:
 async def listen(session: SpeechSession) -> FloatArray:
     async with asyncio.timeout(HANG_SECONDS), session:
         return np.concatenate([chunk async for chunk in session])
-
-
-async def settled(services: Services, worker: Worker) -> None:
-    async with asyncio.timeout(HANG_SECONDS):
-        while busy(worker) or services.admission.active:
-            await asyncio.sleep(0.01)
 
 
 async def test_pieces_side_by_side_are_the_same_as_one_after_the_other(

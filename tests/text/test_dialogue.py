@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import tried
-from tests.text.pauses import PAUSES, read
+from tests.text.directed import PAUSES, heard
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
 from wyoming_qwen3.text.markup import MAX_PAUSE, Pause
@@ -41,7 +41,11 @@ SCRIPTS = {
     ),
     "up to the longest": ("[Ann] One\n[pause 9s]\n[pause 9s]\n", [Turn("Ann", "One", MAX_PAUSE)]),
     "silent turn": ("[Ann] [pause:1s]\n[Bob] x", [Turn("Ann", "[pause:1s]"), Turn("Bob", "x")]),
-    "no pause as it has no unit": ("[Ann] One\n[pause:1] two", [Turn("Ann", "One"), Turn("pause:1", "two")]),
+    "pauses without a unit": ("[Ann] One\n[pause:500] [pause]\n[Bob] x", [Turn("Ann", "One", 1.0), Turn("Bob", "x")]),
+    "directions": (
+        "[Ann] [sad] One\n[style: tired] two\n[Sad] x",
+        [Turn("Ann", "[sad] One\n[style: tired] two"), Turn("Sad", "x")],
+    ),
 }
 
 
@@ -85,9 +89,9 @@ def test_too_many_turns_are_too_large() -> None:
 @pytest.mark.parametrize("written", [written for written, _ in PAUSES.values() if written.startswith("[")])
 def test_what_is_a_pause_elsewhere_is_one_between_turns(written: str) -> None:
     """And what is none there is none here, but a speaker without text, or what a speaker says."""
-    stretches = read(written)
+    stretches = heard(written)
     script = f"[Ann] One\n{written}\n[Bob] x"
-    if all(isinstance(stretch, Pause) or not stretch.strip() for stretch in stretches):
+    if all(isinstance(stretch, Pause) for stretch in stretches):
         seconds = sum(stretch.seconds for stretch in stretches if isinstance(stretch, Pause))
         assert read_script(script)[0] == Turn("Ann", "One", min(seconds, MAX_PAUSE))
     else:

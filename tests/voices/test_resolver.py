@@ -361,3 +361,15 @@ async def test_who_asks_for_ever_other_voices_fills_neither_memory_nor_log(
     assert len(caplog.messages) == 30
     assert len(cast.faults()) == resolver.MAX_REMEMBERED
     assert "'nosuch 999'" in cast.faults()[-1]
+
+
+async def test_the_servers_speed_is_that_of_all_voices_and_its_style_that_of_the_default_one(
+    cast: VoiceResolver,
+) -> None:
+    configured = replace(cast, defaults=replace(cast.defaults, speed=1.2, style="calmly"))
+    assert (configured.choose(None, None).speed, configured.choose(None, None).instruct) == (1.2, "calmly")
+    assert (configured.choose("ryan", None).speed, configured.choose("ryan", None).instruct) == (1.2, None)
+    commander = configured.choose("commander", None)
+    assert commander.speed == pytest.approx(1.2 * cast.choose("commander", None).speed)
+    whisper = configured.choose("whisper", None)
+    assert whisper.instruct == "whispering"

@@ -31,6 +31,7 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
 )
 DESKTOP, PHONE = (1280, 860), (390, 844)
+TABS = tuple("home speak design profiles conversation compose dictionary history models tokenizer api".split())
 
 
 @dataclass

@@ -1,5 +1,6 @@
-"""`python -m tests.web.screenshots` makes the pictures of the web page in docs/images.
+"""`python -m tests.web.screenshots` makes the pictures of the web page in docs/images that the documents show.
 
+With a folder, those of all tabs, on a screen and a phone, are made there.
 The voice is the standby voice where it may be; what Qwen3 says there is said by tiny checkpoints, so it is noise.
 """
 
@@ -34,12 +35,14 @@ SCRIPT = """[Ann] Is the front door open?
 [Bob] That has been off since nine."""
 Look: TypeAlias = tuple[tuple[int, int], Any, str]
 LOOKS: tuple[Look, ...] = ((DESKTOP, "light", ""), (PHONE, "dark", "-phone"))
+SHOWN = ("home", "speak", "design")
+DOCUMENTS = ROOT / "docs" / "images"
 EVERYWHERE: dict[str, tuple[tuple[int, int], Any]] = {"-dark": (DESKTOP, "dark"), "-phone-light": (PHONE, "light")}
 
 
 def main() -> None:
-    """Take all of them into the folder that is named, or docs/images."""
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    """Take them into the folder that is named, or docs/images."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENTS
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, servers_in(Path(folder)) as start, sync_playwright() as playwright:
         models = build_models_dir(Path(folder) / "models")
@@ -53,7 +56,7 @@ def main() -> None:
         for text in HISTORY:
             _said(server, text, save=True)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        for look in LOOKS:
+        for look in LOOKS[:1] if target == DOCUMENTS else LOOKS:
             _take(browser, server, clip, look, target)
         browser.close()
 
@@ -68,10 +71,12 @@ def _said(server: Server, text: str, *, save: bool = False) -> bytes:
 
 def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path) -> None:
     size, scheme, ending = look
+    shown_alone = target == DOCUMENTS
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     page = context.new_page()
     page.goto(server.url)
     for tab, fill in {
+        "home": _home,
         "speak": _speak,
         "design": _design,
         "profiles": _profiles,
@@ -82,6 +87,8 @@ def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path
         "models": _models,
         "api": lambda *_: None,
     }.items():
+        if shown_alone and tab not in SHOWN:
+            continue
         page.evaluate("tab => { location.hash = tab }", tab)
         panel = page.locator(f"#panel-{tab}")
         expect(panel).to_be_visible()
@@ -90,7 +97,7 @@ def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path
         page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
         page.mouse.move(size[0] - 5, 400)
         page.screenshot(path=target / f"studio-{tab}{ending}.png")
-        if tab == "speak":
+        if tab == "speak" and not shown_alone:
             for name, (other, colours) in EVERYWHERE.items():
                 page.emulate_media(color_scheme=colours)
                 page.set_viewport_size({"width": other[0], "height": other[1]})
@@ -98,6 +105,12 @@ def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": size[0], "height": size[1]})
     context.close()
+
+
+def _home(_: Page, panel: Any, __: Path) -> None:
+    panel.get_by_role("button", name="Hear it").click()
+    expect(panel.locator("sound-player")).to_be_visible(timeout=1000 * HANG_SECONDS)
+    panel.locator("code").evaluate("code => { code.textContent = 'homeserver.local:10200' }")  # not this machine's
 
 
 def _speak(_: Page, panel: Any, __: Path) -> None:
@@ -111,15 +124,16 @@ def _design(_: Page, panel: Any, __: Path) -> None:
     if panel.get_by_role("article").count() == 0:
         panel.get_by_label("Description").fill("An old storyteller, slow, a little hoarse.")
         panel.get_by_role("button", name="Preview", exact=True).click()
-        panel.get_by_label("Name").last.fill("Storyteller")
-        panel.get_by_role("button", name="Save as preset").click()
+        panel.get_by_role("textbox", name="Name").first.fill("Storyteller")
+        panel.get_by_role("button", name="Save as preset").first.click()
         expect(panel.get_by_role("article")).to_be_visible(timeout=1000 * HANG_SECONDS)
     panel.get_by_label("Description").fill("A deep, calm man of sixty, with authority. He takes his time.")
-    panel.get_by_label("Text of the clip").fill(SAID)
+    panel.get_by_label("Sample text").fill(SAID)
     panel.get_by_label("Seed").fill("7")
-    panel.get_by_role("button", name="Preview", exact=True).click()
-    expect(panel.get_by_role("heading", name="Seed 7")).to_be_visible(timeout=1000 * HANG_SECONDS)
-    panel.get_by_label("Name").last.fill("Commander")
+    panel.get_by_role("button", name="Three side by side").click()
+    expect(panel.get_by_role("heading", name="Seed ")).to_have_count(3, timeout=1000 * HANG_SECONDS)
+    expect(panel.locator("progress")).to_have_count(0)
+    panel.get_by_role("textbox", name="Name").first.fill("Commander")
     panel.locator("section sound-player").first.get_by_role("button", name="Play").click()
 
 

@@ -181,7 +181,7 @@ def test_the_page_asks_for_the_key_until_it_is_right_and_keeps_it(open_studio: O
     expect(dialog).to_have_count(0)
     expect(studio.page.get_by_label("Search")).to_be_visible()
     studio.page.reload()
-    expect(studio.page.get_by_role("status").get_by_text("stored")).to_be_visible()
+    expect(studio.page.get_by_role("status").get_by_text("in total")).to_be_visible()
     expect(dialog).to_have_count(0)
 
 

@@ -15,9 +15,8 @@ from playwright.sync_api import expect
 
 from tests.conftest import Server, StartServer, synthesize
 from tests.waiting import HANG_SECONDS
-from tests.web.conftest import AXE, DESKTOP, PHONE, OpenStudio, Studio, answered, ask, violations, wide
+from tests.web.conftest import AXE, DESKTOP, PHONE, TABS, OpenStudio, Studio, answered, ask, violations, wide
 
-TABS = ("speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api")
 SENTENCE = "The front door is open, and the light in the kitchen is still on."
 MARKUP = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>"
 
@@ -120,13 +119,15 @@ def test_a_voice_is_designed_heard_and_saved(phone: Studio, server: Server) -> N
     panel.get_by_label("Description").fill(f"A calm man. {MARKUP}")
     panel.get_by_role("button", name="Preview", exact=True).click()
     expect(panel.get_by_role("heading", name="Seed 1")).to_be_visible()
-    panel.get_by_role("button", name="Another seed").click()
-    expect(panel.get_by_role("heading", name="Seed")).to_have_count(2)
-    first = panel.locator("section", has=phone.page.get_by_role("heading", name="Seed")).first
+    expect(panel.locator("sound-player").first).to_be_in_viewport()
+    panel.get_by_role("button", name="Three side by side").click()
+    expect(panel.get_by_role("heading", name="Seed")).to_have_count(4)
+    expect(panel.locator("progress")).to_have_count(0)
+    first = panel.locator("section.item").first
     first.get_by_label("Name").fill("Commander")
     first.get_by_role("button", name="Save as preset").click()
     expect(panel.get_by_role("article").get_by_text("Commander")).to_be_visible()
-    expect(panel.get_by_text(MARKUP)).to_have_count(2)
+    expect(panel.get_by_text(MARKUP)).to_have_count(4)
     speak = phone.open("speak")
     speak.get_by_label("Voice", exact=True).select_option("Commander")
     assert phone.page.evaluate("() => window.hacked") is None
@@ -244,7 +245,7 @@ def test_files_that_browsers_do_not_play_are_taken_by_every_tab(studio: Studio, 
 def test_a_recording_is_still_there_after_a_reload(phone: Studio) -> None:
     panel = phone.open("profiles")
     panel.get_by_role("button", name="Record").click()
-    expect(panel.locator("[role=timer]", has_text=re.compile(r"^[1-9](\.\d)? s"))).to_be_visible()
+    expect(panel.locator("[role=timer]", has_text=re.compile(r"^[1-9](\.\d)?s"))).to_be_visible()
     panel.get_by_role("button", name="Stop recording").click()
     expect(panel.locator(".findings li").first).to_be_visible()
     with phone.page.expect_response("**/api/profiles/check"):
@@ -307,10 +308,12 @@ def test_the_history_is_searched_marked_spoken_again_and_deleted(studio: Studio,
     entries.first.get_by_role("button", name="Delete").click()
     expect(entries).to_have_count(1)
     panel.get_by_text("Filters and order").click()
-    panel.get_by_label("Favorites only").check()
+    panel.get_by_label("Favorites only", exact=True).check()
     expect(entries).to_have_count(1)
     panel.get_by_label("Voice").select_option("Serena")
     expect(entries).to_have_count(0)
+    panel.get_by_role("button", name="Remove the filter Voice: Serena").click()
+    expect(entries).to_have_count(1)
     assert studio.page.evaluate("() => window.hacked") is None
 
 
@@ -331,6 +334,10 @@ def test_a_sound_becomes_tokens_and_comes_back(studio: Studio, clip: Path) -> No
     expect(panel.get_by_role("img", name="16 ×")).to_be_visible()
     panel.get_by_role("img").hover()
     expect(panel.get_by_text("codebook")).to_be_visible()
+    panel.get_by_role("region", name="Tokens").focus()
+    for key in ("ArrowUp",) * 16 + ("ArrowLeft",) * 100 + ("ArrowDown", "ArrowRight"):
+        studio.page.keyboard.press(key)
+    expect(panel.get_by_text("At 0:00.1, codebook 2: ")).to_be_visible()
     panel.get_by_role("button", name="Decode them").click()
     expect(panel.locator("sound-player")).to_have_count(2)
     expect(panel.locator("sound-player").nth(1)).to_be_visible()

@@ -38,8 +38,8 @@ OPEN_PATHS = frozenset(
 )
 """Paths that may be read without the key: they describe the server and hold no data of the user."""
 
-_OPEN_FOLDER = "/js/"
-"""Scripts of the web page, which asks for the key itself."""
+_OPEN_FOLDERS = ("/js/", "/lang/")
+"""Scripts and texts of the web page, which asks for the key itself."""
 
 PRIVATE_SUFFIXES = (
     ".localhost",  # RFC 6761
@@ -171,7 +171,7 @@ def request_id(request: web.BaseRequest) -> str:
 
 def is_open(method: str, path: str) -> bool:
     """Return whether a request needs no API key."""
-    return method in {"GET", "HEAD"} and (path in OPEN_PATHS or path.startswith(_OPEN_FOLDER))
+    return method in {"GET", "HEAD"} and (path in OPEN_PATHS or path.startswith(_OPEN_FOLDERS))
 
 
 def has_key(headers: Mapping[str, str], key: str) -> bool:

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.speech.voice_design import VoicePreviews
 
-from . import access, batch, health, machine, models, openapi, pages, speech, tokenizer
+from . import access, batch, health, machine, models, openapi, pages, speech, tasks, tokenizer
 from .app_keys import CONFIG, SERVICES, Config, Services
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
@@ -19,7 +19,7 @@ from .operation import Handler
 from .realtime import connection as realtime
 from .speech_response import cut_on_failure
 from .stream import connection as stream
-from .studio import clips, compose, conversation, effects, history, sources
+from .studio import clips, compose, conversation, dictionary, effects, history, history_selection, sources
 from .voices import archives, presets, profiles, voice_choice, voices
 
 _LOGGER = logging.getLogger(__name__)
@@ -32,16 +32,19 @@ RESOURCES = (
     conversation.resource,
     compose.resource,
     effects.resource,
+    dictionary.resource,
     voices.resource,
     voice_choice.resource,
     presets.resource,
     profiles.resource,
     archives.resource,
+    history_selection.resource,
     history.resource,
     clips.resource,
     models.resource,
     machine.resource,
     tokenizer.resource,
+    tasks.resource,
     health.resource,
 )
 
@@ -62,6 +65,7 @@ def make_app(services: Services, config: Config) -> web.Application:
     app[presets.PREVIEWS] = VoicePreviews(services.store.clips)
     app[sources.SOUND_WORK] = sources.SoundWorkLimiter()
     app.on_response_prepare.append(_start)
+    tasks.install(app)
     access.install(app, config.access)
     for resource in RESOURCES:
         resource.add_to(app)

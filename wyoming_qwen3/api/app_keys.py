@@ -11,6 +11,7 @@ from wyoming_qwen3.ops.logs import Faults
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.ops.slow_clients import SlowClients
 from wyoming_qwen3.speech.admission import Admission
+from wyoming_qwen3.speech.pronunciation import PronunciationDictionary
 from wyoming_qwen3.speech.session import Synthesizer
 from wyoming_qwen3.speech.standby import StandbyVoice
 from wyoming_qwen3.speech.tts_cache import TtsCache
@@ -34,6 +35,7 @@ class Store:
     history: History | None
     """None if it can't be used; the log says why."""
 
+    dictionary: PronunciationDictionary
     watched_folder: WatchedFolder | None = None
     """Makes voices of what a person puts into a folder."""
 

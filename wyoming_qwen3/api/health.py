@@ -50,6 +50,12 @@ class Health(BaseModel):
     standby: bool
     """Whether the standby voice can speak."""
 
+    device: str | None
+    """What the engine on this machine computes on, such as cpu or cuda:0; null until it has been up."""
+
+    device_reason: str | None
+    """Why it computes there, and if there is no GPU it can use, why not, in a sentence."""
+
     models: list[ModelEntry]
     """Checkpoints of the engine on this machine; empty if only vLLM servers speak."""
 
@@ -57,7 +63,8 @@ class Health(BaseModel):
     """vLLM servers."""
 
     faults: list[str]
-    """What else is wrong, in sentences: stored data that was unusable or started anew, unknown voices in requests."""
+    """What else is wrong, in sentences: stored data that was unusable or started anew, lines of the dictionary, unknown
+    voices in requests."""
 
     notes: list[Note]
     """Sentences about what a person should do; each can be dismissed."""
@@ -78,15 +85,17 @@ class Health(BaseModel):
 async def health(request: web.Request) -> web.StreamResponse:
     """Answers 200 if a request can be spoken, perhaps after some loading, and 503 if not. Needs no API key."""
     services, config = request.app[SERVICES], request.app[CONFIG]
-    verdict = _verdict(services, standby_only=config.standby_only)
+    verdict, selection = _verdict(services, standby_only=config.standby_only), services.models.selection
     told = Health(
         status=verdict.level,
         reason=verdict.reason,
         backend="native" if services.models.has_engine else "vllm",
         standby=services.standby.ready,
+        device=selection.device if selection else None,
+        device_reason=selection.why if selection else None,
         models=[model_entry(status) for status in services.models.statuses()],
         servers=server_entries(services),
-        faults=[*services.store.faults, *config.resolver.faults()],
+        faults=[*services.store.faults, *services.store.dictionary.faults(), *config.resolver.faults()],
         notes=_notes(services),
         active=services.admission.active,
         queue=services.admission.waiting,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 from aiohttp import web
@@ -74,10 +75,11 @@ class AudioModelList(BaseModel):
 
 
 class ProgressEntry(BaseModel):
-    """The progress of a download in bytes."""
+    """The progress of a download in bytes. `seconds_left` is null until the pace is known."""
 
     done: int
     total: int
+    seconds_left: float | None = None
 
 
 class ModelEntry(BaseModel):
@@ -172,8 +174,8 @@ async def list_checkpoints(request: web.Request) -> web.StreamResponse:
     hello = services.models.engine
     answer = ModelsAnswer(
         backend="native" if services.models.has_engine else "vllm",
-        device=hello.device if hello else None,
-        device_memory_bytes=hello.memory if hello else None,
+        device=hello.selection.device if hello else None,
+        device_memory_bytes=hello.room.checkpoints if hello else None,
         models=entries,
         servers=server_entries(services),
     )
@@ -264,7 +266,7 @@ def model_entry(status: Status) -> ModelEntry:
         variant=checkpoint.kind,
         size=checkpoint.size,
         state=status.state.value,
-        progress=ProgressEntry(done=progress.done, total=progress.total) if progress else None,
+        progress=ProgressEntry(**asdict(progress)) if progress else None,
         error=error_body(status.error)["error"] if status.error else None,
         memory_bytes=status.footprint,
         disk_bytes=status.disk,

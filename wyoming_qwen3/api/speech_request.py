@@ -13,7 +13,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from wyoming_qwen3.audio.chain import check_installed
 from wyoming_qwen3.audio.decode import parse_data_url
 from wyoming_qwen3.audio.encode import AudioFormat
-from wyoming_qwen3.audio.reference import MAX_SECONDS, read_recording
+from wyoming_qwen3.audio.reference import read_recording
 from wyoming_qwen3.core.checkpoints import Kind
 from wyoming_qwen3.core.effects import Effect, read_effects
 from wyoming_qwen3.core.errors import InvalidRequest
@@ -111,6 +111,7 @@ class SpeechFields(Fields):
         validation_alias=AliasChoices("language", "language_code", "lang_code", "lang"),
         description="Auto, a code such as de or de-CH, or a name.",
     )
+    ssml: bool | None = Field(None, description="Whether the text is SSML. Directions in brackets need no SSML.")
     response_format: _Format = _DEFAULT_FORMAT
     speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays the same.")
     ref_audio: str | None = Field(None, description="A clip of the voice to clone, as a data: URL; 1 to 30 s.")
@@ -183,6 +184,7 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
         part.language,
         " ".join(filter(None, (part.instruct, style))) or None,
         _sampling(fields, config.resolver.defaults.sampling),
+        ssml=bool(fields.ssml),
         speed=fields.speed or part.speed,
         length=fields.max_new_tokens,
         size=wish.size,
@@ -285,22 +287,17 @@ async def _reference(fields: SpeechFields) -> tuple[Reference | None, tuple[str,
         if text or fields.x_vector_only_mode:
             raise InvalidRequest("ref_text and x_vector_only_mode need ref_audio, which is missing.", param="ref_audio")
         return None, ()
-    if not text and not fields.x_vector_only_mode:
-        raise InvalidRequest(
-            "ref_text is missing: send what the clip says, or x_vector_only_mode true to clone only its timbre.",
-            param="ref_text",
-        )
-    return await asyncio.to_thread(read_reference, url, None if fields.x_vector_only_mode else text)
+    return await asyncio.to_thread(read_reference, url, text, timbre=bool(fields.x_vector_only_mode))
 
 
-def read_reference(url: str, text: str | None) -> tuple[Reference, tuple[str, ...]]:
+def read_reference(url: str, text: str | None, *, timbre: bool = False) -> tuple[Reference, tuple[str, ...]]:
     """Return the clip in a data: URL, prepared for cloning, and sentences on what could be better about it.
 
     Takes tens of milliseconds, so call it on a thread. Raises TooLarge, and InvalidRequest for a clip that could not be
     kept as a voice.
     """
     data = parse_data_url(url, _REFERENCE_BYTES, "ref_audio")
-    recording, findings = read_recording(data, text, "ref_audio", max_seconds=MAX_SECONDS)
+    recording, findings = read_recording(data, text, "ref_audio", timbre=timbre)
     return prepare([recording]), tuple(finding.message for finding in findings)
 
 

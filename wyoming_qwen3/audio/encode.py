@@ -6,7 +6,7 @@ All input is mono float32 [samples] at `SAMPLE_RATE`; samples outside [-1, 1] ar
 import io
 import struct
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import av
 import numpy as np
@@ -61,17 +61,31 @@ def open_encoder(audio_format: AudioFormat) -> Encoder:
 def encode(samples: FloatArray, audio_format: AudioFormat) -> bytes:
     """Encode a complete signal, float32 [samples], to a file that has its length in it, if the format allows that."""
     file = io.BytesIO()
-    blocks = (samples[at : at + SAMPLE_RATE] for at in range(0, samples.size, SAMPLE_RATE))  # copied with the lock held
-    if audio_format in ("pcm", "wav"):
-        file.write(_wav_header(2 * samples.size) if audio_format == "wav" else b"")
-        for block in blocks:
-            file.write(to_int16(block))
-        return file.getvalue()
-    writer = _Writer(_CODECS[audio_format], file)
-    for block in blocks:
-        writer.write(block)
+    writer = open_writer(file, audio_format)
+    for at in range(0, samples.size, SAMPLE_RATE):  # a block is copied with the lock held
+        writer.write(samples[at : at + SAMPLE_RATE])
     writer.end()
     return file.getvalue()
+
+
+class FileWriter(Protocol):
+    """Writes samples to a file, as they arrive. After `end` or `close`, only `close` may be called."""
+
+    def write(self, samples: FloatArray) -> None:
+        """Add float32 [samples]."""
+
+    def end(self) -> None:
+        """Complete the file, with its length if the format allows that. The file itself stays open."""
+
+    def close(self) -> None:
+        """Free all resources. What was not ended is not complete."""
+
+
+def open_writer(file: BinaryIO, audio_format: AudioFormat) -> FileWriter:
+    """Return a writer of an open file that can seek."""
+    if audio_format in ("pcm", "wav"):
+        return _PlainWriter(file, has_header=audio_format == "wav")
+    return _Writer(_CODECS[audio_format], file)
 
 
 @dataclass(frozen=True)
@@ -129,6 +143,27 @@ class _PlainEncoder:
         self._header = b""
 
 
+class _PlainWriter:
+    """Writes 16-bit samples, and puts their number into the header in the end."""
+
+    def __init__(self, file: BinaryIO, *, has_header: bool) -> None:
+        self._file = file
+        self._start = file.tell()
+        self._header = _wav_header if has_header else lambda _: b""
+        self._size = 0
+        file.write(self._header(0))
+
+    def write(self, samples: FloatArray) -> None:
+        self._size += self._file.write(to_int16(samples))
+
+    def end(self) -> None:
+        self._file.seek(self._start)
+        self._file.write(self._header(self._size))
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
 class _CodecEncoder:
     """Writes with libav, and returns the bytes of each call."""
 
@@ -168,7 +203,7 @@ class _Outbox:
 class _Writer:
     """Writes a file with a codec and a container of libav. Raises ValueError after `end` or `close`."""
 
-    def __init__(self, codec: _Codec, file: _Outbox | io.BytesIO) -> None:
+    def __init__(self, codec: _Codec, file: _Outbox | BinaryIO) -> None:
         self._codec = codec
         self._container = av.open(file, "w", format=codec.muxer, container_options=codec.muxer_options)
         self._stream = self._container.add_stream(

@@ -18,10 +18,16 @@ from wyoming_qwen3.core.speech_length import seconds_by_person
 
 from .activity import HOP_SECONDS, Activity, find_speech
 from .decode import read_clip, resample
+from .excerpt import PAD_SECONDS, Excerpt, best_part
 from .pcm import silence
 
 MIN_SECONDS = 1.0
 MAX_SECONDS = 30.0
+"""Seconds of a clip that are cloned at most; a longer recording is cut."""
+
+RECORDING_SECONDS = 300.0
+"""Maximum length in seconds of a recording that is cut."""
+
 GOOD_SECONDS = 3.0
 """Seconds of speech from which a clip needs no warning."""
 
@@ -63,13 +69,39 @@ def check(samples: FloatArray, sample_rate: int, text: str | None) -> tuple[Clip
     return tuple(sorted(findings, key=lambda finding: finding.severity))
 
 
-def require_usable(samples: FloatArray, sample_rate: int, text: str | None, param: str) -> tuple[ClipFinding, ...]:
-    """Return the warnings of `check`. Raises InvalidRequest for its first error. `param` is the request's field."""
-    findings = check(samples, sample_rate, text)
+def require_usable(findings: Sequence[ClipFinding], param: str) -> None:
+    """Raise InvalidRequest for the first error among the findings. `param` is the field of the request."""
     for finding in findings:
         if finding.severity == "error":
-            raise InvalidRequest(finding.message, param=param)
-    return findings
+            raise InvalidRequest(f"{param}: {finding.message}", param=param)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What a recording gives: the clip to clone, the part that it is of a longer recording, and its problems."""
+
+    samples: FloatArray
+    text: str | None
+    part: Excerpt | None
+    findings: tuple[ClipFinding, ...]
+
+
+def try_recording(samples: FloatArray, sample_rate: int, text: str | None) -> Trial:
+    """Cut a recording of more than `MAX_SECONDS` to its best part, and check the clip as `check` does.
+
+    Further warnings are `cut`, and `timbre` if `text` is that of the whole recording: then the part has none.
+    """
+    if samples.size <= MAX_SECONDS * sample_rate:
+        return Trial(samples, text, None, check(samples, sample_rate, text))
+    part = best_part(samples, sample_rate)
+    clip = samples[round(part.start * sample_rate) : round(part.end * sample_rate)]
+    said = f"{part.start:.1f} to {part.end:.1f} s of its {samples.size / sample_rate:.1f} s are used"
+    told = [_warning("cut", f"The recording is longer than {MAX_SECONDS:g} s: {said}.")]
+    findings = check(clip, sample_rate, text)
+    if text is not None and any(finding.code in ("text_too_long", "text_long") for finding in findings):
+        text, findings = None, check(clip, sample_rate, None)
+        told.append(_warning("timbre", "The text is longer than this part, so only the timbre is cloned."))
+    return Trial(clip, text, part, (*findings, *told))
 
 
 MAX_RATE = 48_000
@@ -77,22 +109,24 @@ MAX_RATE = 48_000
 
 
 def read_recording(
-    data: bytes, text: str | None, param: str, *, max_seconds: float
+    data: bytes, text: str | None, param: str, *, timbre: bool = False
 ) -> tuple[Reference, tuple[ClipFinding, ...]]:
-    """Return the clip in a file, at `MAX_RATE` or less, and the warnings of `check`. `text` is what is said in it.
+    """Return the clip in a file, at `MAX_RATE` or less, and the warnings of `try_recording`.
 
-    All clips to clone that come from clients are read by this. `param` is the field of the request, and starts the
-    message of an error. Raises TooLarge if the clip is longer than `max_seconds`, and InvalidRequest if it can't be
-    read or `check` finds an error.
+    All clips to clone that come from clients are read by this. `text` is what is said in it; without one only the
+    timbre is cloned, which is a warning, too, unless `timbre` is asked for. `param` is the field of the request, and
+    starts the message of an error. Raises TooLarge if the recording is longer than `RECORDING_SECONDS`, and
+    InvalidRequest if it can't be read or there is an error among the findings.
     """
-    clip = read_clip(data, max_seconds=max_seconds, param=param)
+    clip = read_clip(data, max_seconds=RECORDING_SECONDS, param=param)
     rate = min(clip.sample_rate, MAX_RATE)
-    samples = resample(clip.samples, clip.sample_rate, rate)
-    try:
-        warnings = require_usable(samples, rate, text, param)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{param}: {error}", param=param) from None
-    return Reference(samples, rate, text), warnings
+    tried = try_recording(resample(clip.samples, clip.sample_rate, rate), rate, None if timbre else text)
+    require_usable(tried.findings, param)
+    findings = tried.findings
+    if not (timbre or text):
+        told = _warning("timbre", "Without ref_text, the text spoken in the clip, only its timbre is cloned.")
+        findings = (told, *findings)
+    return Reference(tried.samples, rate, tried.text), findings
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,9 +258,6 @@ def _check_text(text: str, seconds: float) -> list[ClipFinding]:
 
 # How clips are combined.
 
-_PAD_SECONDS = 0.1
-"""Kept around the speech for sounds that are too quiet to be found, such as breath or the end of an s."""
-
 _PAUSE_SECONDS = 0.2
 """With what is kept around the speech, the pause is about 0.3 s."""
 
@@ -249,7 +280,7 @@ def _trimmed(clip: Reference) -> _Trimmed:
     speech = find_speech(samples, SAMPLE_RATE)
     if speech is None:
         raise InvalidRequest("A clip is silent; a voice can only be cloned from speech.")
-    hop, pad = round(HOP_SECONDS * SAMPLE_RATE), round(_PAD_SECONDS * SAMPLE_RATE)
+    hop, pad = round(HOP_SECONDS * SAMPLE_RATE), round(PAD_SECONDS * SAMPLE_RATE)
     kept = samples[max(0, speech.first * hop - pad) : speech.end * hop + pad].copy()
     edge = np.linspace(0.0, 1.0, round(_EDGE_SECONDS * SAMPLE_RATE), dtype=np.float32)[: kept.size]
     kept[: edge.size] *= edge

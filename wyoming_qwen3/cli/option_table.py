@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, KINDS
-from wyoming_qwen3.core.request import Backend, StandbyMode, StartMode, TextStreaming
+from wyoming_qwen3.core.request import (
+    MAX_SPEED,
+    MIN_SPEED,
+    Backend,
+    Normalization,
+    StandbyMode,
+    StartMode,
+    TextStreaming,
+)
 from wyoming_qwen3.speech.playback_buffer import MAX_HOLD_SECONDS
 from wyoming_qwen3.speech.text_feed import TEXT_TIMEOUT_SECONDS
 
@@ -97,7 +105,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     ),
     "Speaking": (
         Option("--voice", str, "ryan", "voice for requests without one; see the voices command", app=True),
+        Option("--style", str, None, "how the default voice speaks, in words, such as calmly (1.7B only)", app=True),
         Option("--language", str, "auto", "language for requests without one: a code, a name or auto", app=True),
+        Option("--speed", to.number(MIN_SPEED, MAX_SPEED), 1.0, "speed of speech for requests without one", app=True),
         Option(
             "--voice-fallback",
             to.voice_fallback,
@@ -165,6 +175,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             TEXT_TIMEOUT_SECONDS,
             "a streamed text fails if neither more text nor its end arrives for this many seconds",
         ),
+        Option(
+            "--normalize",
+            to.one_of(*get_args(Normalization)),
+            "auto",
+            "write out units, signs, money, dates and times (units), numbers too (all), or what each language needs "
+            "(auto); off: nothing",
+            app=True,
+        ),
         Option("--sentence-pause", to.number(0, 10), 0.2, "seconds of silence between the pieces of a text", app=True),
         Option(
             "--temperature", float, None, "sampling temperature; 0 always takes the likeliest code" + _BY_CHECKPOINT
@@ -191,7 +209,13 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             app=True,
             metavar="SIZE",
         ),
-        Option("--device", to.device, "auto", "auto, cpu, cuda or cuda:N", engine=True),
+        Option(
+            "--device",
+            to.device,
+            "auto",
+            "auto, cpu, cuda, cuda:N, or another device of PyTorch, such as mps (untried)",
+            engine=True,
+        ),
         Option("--dtype", to.one_of("auto", "float32", "bfloat16"), "auto", "auto, float32 or bfloat16", engine=True),
         Option(
             "--quantize",
@@ -205,10 +229,10 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "--threads",
             to.whole(0, 1024),
             0,
-            "threads of the engine on a CPU; 0 uses one per core",
+            "threads of the engine on a CPU; 0 uses one per core, within the quota of the container",
             engine=True,
         ),
-        _switch("--no-graphs", "run a GPU without CUDA graphs, which is several times slower", engine=True),
+        _switch("--no-graphs", "run a GPU without CUDA graphs and fused kernels, several times slower", engine=True),
         Option(
             "--preload",
             to.preload,
@@ -219,6 +243,16 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         _switch("--no-download", "never download checkpoints automatically"),
         _switch("--local-files-only", "never contact the hub"),
         Option("--revision", str, "main", "branch, tag or commit of the checkpoints to download"),
+        Option("--hf-endpoint", to.hub, None, "mirror of huggingface.co (default HF_ENDPOINT)", app=True),
+        Option("--hf-token", str, None, "access token for it (default HF_TOKEN)", secret=True, app=True),
+        Option(
+            "--proxy",
+            str,
+            None,
+            "HTTP or SOCKS proxy for downloads (default HTTPS_PROXY)",
+            secret=True,
+            app=True,
+        ),
         Option(
             "--idle-unload",
             to.number(0, 1000000000.0),
@@ -236,6 +270,13 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             to.path,
             None,
             "folder whose clips, each with a text file, become voices (default DATA_DIR/voices)",
+        ),
+        Option(
+            "--dictionary",
+            to.path,
+            None,
+            "CSV file of pronunciations that is only read, besides DATA_DIR/dictionary.csv",
+            metavar="FILE",
         ),
         _switch("--history", "store everything that is spoken, to find and play it again over HTTP", app=True),
         Option(

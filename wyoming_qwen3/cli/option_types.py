@@ -9,6 +9,9 @@ from urllib.parse import urlparse
 
 from wyoming_qwen3.core.checkpoints import KINDS, SIZES, Kind, Size
 
+AUDIO_ENDINGS = {".wav": "wav", ".mp3": "mp3", ".flac": "flac", ".opus": "opus", ".ogg": "opus", ".aac": "aac"}
+"""The endings of the files that can be written, each with its format."""
+
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -20,6 +23,14 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise argparse.ArgumentTypeError(f"{text!r} can't be resolved: the home folder is unknown") from None
+
+
+def audio_file(text: str) -> Path:
+    """Return the path of a file to write, whose ending is one of `AUDIO_ENDINGS` in any case."""
+    file = path(text)
+    if file.suffix.lower() not in AUDIO_ENDINGS:
+        raise argparse.ArgumentTypeError(f"{text!r} does not end with one of {', '.join(AUDIO_ENDINGS)}")
+    return file
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -117,9 +128,11 @@ def model(text: str) -> Size | None:
 
 
 def device(text: str) -> str:
-    """Accept auto, cpu, cuda or cuda:N."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of auto, cpu, cuda, cuda:N")
+    """Accept auto, cpu, cuda, cuda:N, and names of this form for other devices, which the engine looks for."""
+    if not re.fullmatch(r"auto|cpu|[a-z]+(:\d+)?", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not auto, cpu, cuda, cuda:N or the name of another device of PyTorch, such as mps or xpu:0"
+        )
     return text
 
 
@@ -157,6 +170,26 @@ def url(text: str) -> str:
     if not fits or parsed.query or parsed.fragment or parsed.username is not None:
         raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://gpu:8091{_brackets(text, 8091)}")
     return text.rstrip("/").removesuffix("/v1")
+
+
+def hub(text: str) -> str:
+    """Return the address of a mirror of huggingface.co."""
+    try:
+        return url(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as https://hf-mirror.com") from None
+
+
+def http_server(text: str) -> str:
+    """Return the root URL of a server of ours."""
+    if text.startswith("tcp://"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is for Wyoming; give the HTTP address, such as http://localhost:8880"
+        )
+    try:
+        return url(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://localhost:8880") from None
 
 
 def uri(text: str) -> str:

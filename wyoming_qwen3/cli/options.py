@@ -8,16 +8,30 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-from wyoming_qwen3 import __version__
-from wyoming_qwen3.core.checkpoints import KINDS, Kind, Size
+from wyoming_qwen3.core.checkpoints import Kind, Size
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
-from wyoming_qwen3.core.request import Backend, Sampling, StandbyMode, StartMode, TextStreaming, VoiceFallback
+from wyoming_qwen3.core.request import (
+    Backend,
+    Normalization,
+    Sampling,
+    StandbyMode,
+    StartMode,
+    TextStreaming,
+    VoiceFallback,
+)
 from wyoming_qwen3.core.speakers import Language, Speaker, find_language, find_voice
 
 from . import option_types as to
-from .option_table import GROUPS, OPTIONS, PREFIX, Option
+from .near_misses import nearest
+from .option_table import OPTIONS, PREFIX, Option
+from .parser import fail, read
+
+_DEFAULT_VOICE = next(option.default for option in OPTIONS if option.name == "voice")
+
+_NOWHERE = Path("/dev/null")
+"""The data folder of commands that need none, if there is no home folder: nothing can be in it."""
 
 _MAX_ACTIVE: dict[Backend, int] = {"native": 16, "vllm": 64}
 
@@ -73,6 +87,9 @@ class Settings:
     voices_dir: Path
     """Folder where a person puts clips that become voices."""
 
+    dictionary: Path | None
+    """File of pronunciations that is only read, besides the one in the data folder."""
+
     history: bool
     history_days: float
     history_entries: int
@@ -91,6 +108,8 @@ class Settings:
 
     voice: Speaker
     language: Language | None
+    style: str | None
+    speed: float
     standby: StandbyMode
     http_standby: Literal["auto", "off"]
     strict: bool
@@ -99,11 +118,15 @@ class Settings:
     max_hold: float
     text_timeout: float
     sampling: Sampling
+    normalize: Normalization
     sentence_pause: float
     preload: tuple[Kind, ...]
     download: bool
     local_files_only: bool
     revision: str
+    hf_endpoint: str | None
+    hf_token: str | None
+    proxy: str | None
     idle_unload: float
     memory_budget: int | None
     supervisor: SupervisorAccess | None
@@ -123,11 +146,27 @@ class Settings:
     None means that the server or the checkpoint decides.
     """
 
-    text: str = ""
+    chosen: frozenset[str] = frozenset()
+    """Names of the options that were given, on the command line or in the environment."""
+
+    text: str | None = None
+    """What `say` speaks; None if it is in `file` or comes from standard input. "-" is standard input, too."""
+
+    file: Path | None = None
     output: Path | None = None
+    """None plays the speech."""
+
+    server: str | None = None
+    """Root URL of the server that speaks, or whose voices are listed; None for this machine."""
+
+    voice_name: str | None = None
+    """The voice that `say` was asked for, which may be a kept one; None for the default voice."""
+
     instruct: str | None = None
     show_text: bool = False
     kind: Kind = "custom_voice"
+    yes: bool = False
+    """Whether `download` may fetch another size than it was asked for."""
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -135,27 +174,36 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
 
     Prints one line and exits with 2 for invalid input, exits with 0 after --help and --version.
     """
-    parser = _parser(environment)
-    _refuse_unknown(parser, environment)
-    given = parser.parse_args(arguments)
+    chosen = _from_environment(environment) | read(arguments)
+    given = argparse.Namespace(**({option.name: _default(option) for option in OPTIONS} | chosen))
     given.data_dir = given.data_dir or _default_data_dir(environment)
     try:
-        return _settings(given, environment)
+        return _settings(given, environment, frozenset(chosen))
     except SpeechError as error:
-        parser.error(str(error))
+        fail(str(error))
 
 
-def _settings(given: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
-    """Return settings: options that are fields of the same name, and the fields that are derived from options."""
+def _default(option: Option) -> Any:
+    """Return an option's default as its converter gives it."""
+    return option.convert(option.default) if option.convert and isinstance(option.default, str) else option.default
+
+
+def _settings(given: argparse.Namespace, environment: Mapping[str, str], chosen: frozenset[str]) -> Settings:
+    """Return settings: options that are fields of the same name, and the fields that are derived from options.
+
+    `chosen` are the names of the options that were given.
+    """
     if given.ingress_port == given.http_port and not given.no_http:
         raise InvalidRequest("--ingress-port and --http-port must be different ports.")
     data_dir = _data_dir(given)
     stdio = given.uri.startswith("stdio:")
     level = "DEBUG" if given.debug else given.log_level
-    voice, own_language = find_voice(given.voice)
+    named = given.voice if given.command == "say" and "voice" in chosen else None  # it may be a kept voice
+    voice, own_language = find_voice(_DEFAULT_VOICE if named else given.voice)
     same = {one.name: getattr(given, one.name) for one in fields(Settings) if hasattr(given, one.name)}
     derived = {
-        "command": given.command or "serve",
+        "chosen": chosen,
+        "voice_name": named,
         "http_port": None if given.no_http or stdio else given.http_port,
         "ingress_port": None if stdio else given.ingress_port,
         "api_key": given.api_key or None,
@@ -205,8 +253,8 @@ def _data_dir(given: argparse.Namespace) -> Path:
     if given.data_dir is not None:
         folder: Path = given.data_dir
         return folder
-    if given.command == "voices" or getattr(given, "show_text", False):
-        return Path()
+    if given.command == "voices" or hasattr(given, "show_text") or hasattr(given, "server"):
+        return _NOWHERE
     raise InvalidRequest("There is no home folder; set the folder for all stored data with --data-dir.")
 
 
@@ -243,82 +291,28 @@ def _vllm(given: argparse.Namespace) -> Vllm | None:
     return Vllm(urls, given.vllm_api_key or None)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Prints errors as one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"wyoming-qwen3: {message}\n")
-
-
-def _parser(environment: Mapping[str, str]) -> _Parser:
-    options = _Parser(add_help=False)
-    _add_options(options, environment)
-    usage = "%(prog)s [OPTIONS] [serve | say | download | voices]"
-    parser = _Parser(prog="wyoming-qwen3", usage=usage, description="Qwen3-TTS for Home Assistant.", parents=[options])
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", metavar="serve | say | download | voices")
-
-    # Options may stand before or after the command: a command's copy must not reset the value given before it.
-    again = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    _add_options(again, {})
-    for action in again._actions:
-        action.default = argparse.SUPPRESS
-
-    def command(name: str, text: str, shown: str = "") -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, parents=[again], usage=f"wyoming-qwen3 {name} [OPTIONS] {shown}")
-
-    command("serve", "serve the Wyoming protocol (the default)")
-    say = command("say", "speak a text to a file or to the loudspeaker", "TEXT")
-    say.add_argument("text", help="text to speak; - reads standard input")
-    say.add_argument("-o", "--output", type=Path, metavar="FILE.wav", help="write a WAV file instead of playing")
-    say.add_argument("--instruct", help="how to speak, in words (1.7B only)")
-    say.add_argument("--show-text", action="store_true", help="only print the pieces as they would be spoken")
-    fetch = command("download", "download a checkpoint")
-    fetch.add_argument("--kind", choices=KINDS, default="custom_voice", help="kind of checkpoint (default %(default)s)")
-    command("voices", "list the voices")
-    return parser
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the options whose variables are set. Fails for a wrong value, and for a variable without an option."""
+    options = {option.variable: option for option in OPTIONS}
+    found: dict[str, Any] = {}
+    for variable, value in environment.items():
+        if variable in options:
+            found[options[variable].name] = _read_variable(options[variable], value)
+        elif variable.startswith(PREFIX):
+            near = nearest(variable, options)
+            fail(
+                f"there is no option for the environment variable {variable}"
+                + (f"; did you mean {near}?" if near else "")
+            )
+    return found
 
 
-def _add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    for title, options in GROUPS.items():
-        group = parser.add_argument_group(title)
-        for option in options:
-            value = _from_environment(parser, option, environment)
-            if option.convert is None:
-                group.add_argument(option.flag, action="store_true", default=value, help=option.help)
-                continue
-            more: dict[str, Any] = {"metavar": option.metavar}
-            if option.without_value is not None:
-                more |= {"nargs": "?", "const": option.without_value}
-            text = option.help + _shown(option.default)
-            group.add_argument(option.flag, type=option.convert, default=value, help=text, **more)
-
-
-def _from_environment(parser: argparse.ArgumentParser, option: Option, environment: Mapping[str, str]) -> Any:
-    """Return the option's default: the value of its variable if that is set."""
-    value = environment.get(option.variable)
-    if value is None:
-        return option.default
+def _read_variable(option: Option, value: str) -> Any:
     try:
         return (option.convert or to.boolean)(value)
     except (ValueError, argparse.ArgumentTypeError) as error:
         detail = error if isinstance(error, argparse.ArgumentTypeError) else f"invalid value: {value!r}"
-        parser.error(f"environment variable {option.variable}: {detail}")
-
-
-def _refuse_unknown(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    known = {option.variable for option in OPTIONS}
-    for name in environment:
-        if name.startswith(PREFIX) and name not in known:
-            parser.error(f"there is no option for the environment variable {name}")
-
-
-def _shown(default: Any) -> str:
-    """Return the default as shown in the help."""
-    if default in (None, "", ()):
-        return ""
-    said = "on" if default is True else ",".join(default) if isinstance(default, tuple) else str(default)
-    return f" (default {said})"
+        fail(f"environment variable {option.variable}: {detail}")
 
 
 def _default_data_dir(environment: Mapping[str, str]) -> Path | None:

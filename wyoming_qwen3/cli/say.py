@@ -1,176 +1,127 @@
-"""The terminal commands: speak a text to a file or the loudspeaker, and download a checkpoint."""
+"""Speaks a text on this machine, for a person at a terminal."""
 
 import asyncio
-import codecs
 import contextlib
-import os
-import shutil
-import stat
-import subprocess
 import sys
-import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, Protocol
 
 from tqdm import tqdm
 
-from wyoming_qwen3.audio import pcm
-from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.core.checkpoints import Size
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, VoiceNotFound
 from wyoming_qwen3.core.request import SAMPLE_RATE, SpeechRequest
-from wyoming_qwen3.engine.wire import Download
-from wyoming_qwen3.models.worker import download
+from wyoming_qwen3.core.speakers import Language, find_language, quoted
+from wyoming_qwen3.models.state import DOWNLOAD_IT
+from wyoming_qwen3.speech.segment_feed import SegmentFeed
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
+from wyoming_qwen3.speech.text_feed import TEXT_TIMEOUT_SECONDS
+from wyoming_qwen3.speech.verbalizer import UtteranceVerbalizer, Verbalizer
+from wyoming_qwen3.text.delivery import UNDIRECTED
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.pieces import Script
+from wyoming_qwen3.text.pieces import Segment, SpokenPiece
+from wyoming_qwen3.voices.resolver import VoiceResolver
 
-_PIECE = 64 << 10
-
-_PLAYERS = (
-    ("pw-play", "--rate", str(SAMPLE_RATE), "--channels", "1", "--format", "s16", "-"),
-    ("paplay", "--raw", f"--rate={SAMPLE_RATE}", "--channels=1", "--format=s16le"),
-    ("aplay", "-q", "-t", "raw", "-r", str(SAMPLE_RATE), "-c", "1", "-f", "S16_LE"),
-    ("ffplay", "-loglevel", "error", "-nodisp", "-autoexit", "-f", "s16le", "-ar", str(SAMPLE_RATE), "-"),
-)
+from .audio_output import sample_sink
+from .options import Settings
+from .text_input import NOTHING, arriving
 
 
-async def say(synthesizer: Synthesizer, request: SpeechRequest, text: str, output: Path | None) -> None:
-    """Speak a text, or standard input while it arrives for "-". `output` is written completely or not at all.
+def find_request(settings: Settings, resolver: VoiceResolver) -> SpeechRequest:
+    """Return how to speak: with a speaker or a kept voice. Raises VoiceNotFound, which names all voices."""
+    language = settings.language.code if settings.language else None
+    try:
+        part = resolver.choose(settings.voice_name, language)
+    except VoiceNotFound:
+        names = ", ".join(resolver.names())
+        raise VoiceNotFound(f"There is no voice {quoted(settings.voice_name or '')}; choose one of {names}.") from None
+    return SpeechRequest(
+        part.voice,
+        part.language,
+        " ".join(filter(None, (part.instruct, settings.instruct))) or None,
+        settings.sampling,
+        speed=part.speed,
+        effects=part.effects,
+        voice_name=part.name,
+        strict=settings.strict,
+    )
 
-    Without `output` the audio is played. Raises a SpeechError if the text can't be spoken, written or played.
+
+async def say(
+    synthesizer: Synthesizer, request: SpeechRequest, text: str | None, output: Path | None, size: Size
+) -> None:
+    """Speak a text, or standard input while it arrives for None. `output` is written completely or not at all.
+
+    Without `output` the audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError
+    if the text can't be spoken, written or played.
     """
     session = synthesizer.open(request, "say")
     feeding = None
-    if text == "-":
+    if text is None:
         feeding = asyncio.create_task(_feed_arriving(session), name="standard input")
     else:
         session.add_text(text)
         session.end_text()
-    with _sink(output) as sink, _progress("{n:.1f} s of speech in {elapsed}") as bar:
-        try:
-            async for chunk in session:
-                await asyncio.to_thread(sink.write, pcm.to_int16(chunk))
-                bar.update(chunk.size / SAMPLE_RATE)
-            if feeding:
-                await feeding
-        finally:
-            if feeding:
-                feeding.cancel()
-            await session.close()
-    sys.stderr.write(f"Spoken by {session.report.model}: {session.report.audio:.1f} s of speech\n")
+    try:
+        await _take_all(session, output)
+        if feeding:
+            await feeding
+    except SpeechError as error:
+        advice = f"download it with: wyoming-qwen3 download --model {size}"
+        raise type(error)(str(error).replace(DOWNLOAD_IT, advice), param=error.param) from error
+    finally:
+        if feeding:
+            feeding.cancel()
+        await session.close()
+    report = session.report
+    tell([*report.warnings, f"Spoken by {report.model}: {report.audio:.1f} s of speech"])
 
 
-def show_text(text: str) -> None:
-    """Print the pieces of a text as they would be spoken, one per line."""
-    script = Script()
-    script.add_text(_read(text))
-    script.end_text()
-    while segment := script.take():
-        line = f"[pause {segment.seconds:g} s]" if isinstance(segment, Pause) else segment.text
-        sys.stdout.write(line + "\n")
+async def _take_all(session: SpeechSession, output: Path | None) -> None:
+    """Write or play all audio of a session. Raises InvalidRequest if there was nothing to speak."""
+    bar_format = "{n:.1f} s of speech in {elapsed}"
+    with sample_sink(output) as sink, tqdm(bar_format=bar_format, disable=None, leave=False) as bar:
+        async for chunk in session:
+            await asyncio.to_thread(sink.write, chunk)
+            bar.update(chunk.size / SAMPLE_RATE)
+        if session.report.model == "none":
+            raise InvalidRequest(NOTHING)
 
 
-async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None:
-    """Download a checkpoint and show a progress bar. Raises DownloadFailed."""
-    with _progress(None, desc=checkpoint.name, unit="B", unit_scale=True) as bar:
+async def show_text(verbalizer: Verbalizer, language: Language | None, text: str | None) -> None:
+    """Print the pieces of a text, or of standard input for None, as they would be spoken, one per line."""
+    own = UtteranceVerbalizer(verbalizer, lambda piece: _language_of(piece, language))
+    feed = SegmentFeed(own, TEXT_TIMEOUT_SECONDS, ssml=False)
+    feed.add_text(sys.stdin.read() if text is None else text)
+    feed.end_text()
+    while segment := await feed.next():
+        sys.stdout.write(_shown(segment) + "\n")
 
-        def report(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
 
-        await download(Download(checkpoint, models_dir, revision), report)
+def _language_of(piece: SpokenPiece, language: Language | None) -> Language | None:
+    with contextlib.suppress(InvalidRequest):
+        return find_language(piece.delivery.language) if piece.delivery.language else language
+    return language
 
 
-def _progress(bar_format: str | None, **more: Any) -> "tqdm[Any]":
-    """Return a progress bar, which is hidden unless stderr is a terminal."""
-    return tqdm(bar_format=bar_format, disable=None, **more)
+def _shown(segment: Segment) -> str:
+    """Return a segment for a person, with what the text directs for it in brackets."""
+    if isinstance(segment, Pause):
+        return f"[pause {segment.seconds:g} s]"
+    directed = {name: value for name, value in asdict(segment.delivery).items() if value != getattr(UNDIRECTED, name)}
+    told = "; ".join(f"{name}: {value}" for name, value in directed.items())
+    return f"[{told}] {segment.text}" if told else segment.text
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Print lines for a person, beside what a command gives out."""
+    sys.stderr.writelines(f"{line}\n" for line in lines)
 
 
 async def _feed_arriving(session: SpeechSession) -> None:
     try:
-        async for part in _arriving():
+        async for part in arriving():
             session.add_text(part)
     finally:
         session.end_text()
-
-
-async def _arriving() -> AsyncIterator[str]:
-    """Yield standard input's text: as it arrives if it is a pipe or a terminal, else all at once."""
-    mode = os.fstat(sys.stdin.fileno()).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
-        yield await asyncio.to_thread(sys.stdin.read)
-        return
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    try:
-        while data := await reader.read(_PIECE):
-            yield decoder.decode(data)
-        yield decoder.decode(b"", final=True)
-    finally:
-        transport.close()
-
-
-def _read(text: str) -> str:
-    return sys.stdin.read() if text == "-" else text
-
-
-class _SampleSink(Protocol):
-    def write(self, audio: bytes, /) -> object:
-        """Write s16le mono audio at 24 kHz."""
-
-
-@contextlib.contextmanager
-def _sink(output: Path | None) -> Iterator[_SampleSink]:
-    if output is None:
-        with _player() as player:
-            yield player
-    else:
-        with _wave_file(output) as file:
-            yield file
-
-
-@contextlib.contextmanager
-def _wave_file(path: Path) -> Iterator[_SampleSink]:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as raw, wave.open(raw, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE)
-            yield _WaveSink(file)
-        part.replace(path)
-    except OSError as error:
-        raise SpeechError(f"Can't write {path}: {error.strerror}.") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-class _WaveSink:
-    def __init__(self, file: wave.Wave_write) -> None:
-        self._file = file
-
-    def write(self, audio: bytes, /) -> object:
-        self._file.writeframes(audio)
-        return None
-
-
-@contextlib.contextmanager
-def _player() -> Iterator[IO[bytes]]:
-    for command, *arguments in _PLAYERS:
-        if found := shutil.which(command):
-            player = subprocess.Popen([found, *arguments], stdin=subprocess.PIPE, bufsize=0)
-            break
-    else:
-        names = ", ".join(command for command, *_ in _PLAYERS)
-        raise InvalidRequest(f"No audio player was found ({names}); write a file with -o FILE.wav.")
-    assert player.stdin is not None
-    try:
-        yield player.stdin
-    except BrokenPipeError:
-        raise SpeechError(f"The player {command} stopped before the end; write a file with -o FILE.wav.") from None
-    finally:
-        player.stdin.close()
-        player.wait()

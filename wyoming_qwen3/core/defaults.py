@@ -9,11 +9,16 @@ from .speakers import Language, Speaker, find_language, find_voice, native_speak
 
 @dataclass(frozen=True)
 class Defaults:
-    """The configured speaker, language and sampling. If the language is None, the model detects it from the text."""
+    """What is configured for requests that leave it open. If the language is None, it is detected from the text."""
 
     speaker: Speaker
     language: Language | None = None
     sampling: Sampling = field(default_factory=Sampling)
+    style: str | None = None
+    """How the speaker speaks, in words, if no voice is asked for."""
+
+    speed: float = 1.0
+    """Factor for the speed of all voices, unless the request has one."""
 
     def choose(self, voice: str | None, language: str | None) -> tuple[Speaker, Language | None]:
         """Return the speaker and language for the requested names. None or "" means that nothing was requested.

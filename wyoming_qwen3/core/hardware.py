@@ -1,37 +1,247 @@
-"""Detects what this machine can run models on, without importing torch."""
+"""What this machine can run models on, and what is chosen. Pure functions over facts; the engine process finds these.
+
+Needs are estimates from the published sizes; nothing here was tried on a GPU.
+"""
 
 import os
 import re
-import shutil
-import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from .checkpoints import Size
+from .checkpoints import SIZES, Size
 
-GIB = 1 << 30
+Dtype = Literal["float32", "bfloat16"]
 
-_LARGE_NEEDS = 6 * GIB
-"""GPU memory in bytes for a 1.7B checkpoint in bfloat16: 3.5 GB of weights, and the codec and caches."""
+GB = 10**9
+_ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 
-_SMALL_NEEDS = 3 * GIB
-"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.7 GiB was measured, and some is spare."""
+_WEIGHTS = {"1.7B": 1.61e9, "0.6B": 0.6e9}
+"""Weights of talker and code predictor on the device. Text embeddings stay in the files."""
+
+_CODEC_BYTES = 0.46e9
+"""The codec's decoder, in float32."""
+
+_BESIDE = {"1.7B": 0.45e9, "0.6B": 0.1e9}
+"""What else is needed: slots, captured steps and the workspaces of math libraries; the small size also runs without
+the first two."""
+
+_CONTEXT_BYTES = 0.3e9
+"""What the process itself takes of a GPU; it is not part of `Card.free`."""
+
+_SMALL_NEEDS = 3 * GB
+"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.8 GB was measured, and some is spare."""
+
+_SLOW_MEMORY = 16e9
+"""Total memory in bytes below which a GPU that shares the processor's is too slow for 1.7B: about 100 GB a second."""
+
+_TEGRA = {(5, 3), (6, 2), (7, 2), (8, 7), (10, 1), (11, 0)}
+"""Compute capabilities of Jetson modules, which need kernels built for exactly these."""
 
 
 @dataclass(frozen=True)
-class Hardware:
-    """The device to run on. `kind` is "cuda" or "cpu"; `free` is the memory in bytes that a model may use there."""
+class Card:
+    """A GPU as PyTorch describes it. `arch` is "sm_86" for compute capability 8.6, or AMD's name, such as "gfx1100".
 
-    kind: str
-    free: int
+    `free` is None if it was not asked: asking takes 0.3 GB of a card. It is measured after the process has its context
+    there. A `shared` memory is the processor's, as on a DGX Spark and a Jetson.
+    """
+
+    index: int
+    name: str
+    arch: str
+    total: int
+    free: int | None
+    shared: bool = False
 
 
-def probe(device: str) -> Hardware:
-    """Return what `device` is here: "auto", "cpu", "cuda" or "cuda:1", as set. Blocks for about 50 ms."""
-    if device != "cpu" and (free := _nvidia_free(_index(device))) is not None:
-        return Hardware("cuda", free)
-    return Hardware("cpu", available_memory())
+@dataclass(frozen=True)
+class MachineFacts:
+    """What the engine process found on this machine.
+
+    `built_for` is what PyTorch was built for: "CUDA 13.0", "ROCm 6.4" or "" for CPUs only; `archs` are the kernels that
+    it has. `driver` is the CUDA version that the NVIDIA driver supports, as 1000 * major + 10 * minor; None without a
+    driver. `visible` is CUDA_VISIBLE_DEVICES, if it is set. `error` is what PyTorch said instead of listing cards.
+    `others` are the other devices that this PyTorch can use, such as "mps:0".
+    """
+
+    memory: int
+    built_for: str = ""
+    archs: tuple[str, ...] = ()
+    cards: tuple[Card, ...] = ()
+    driver: int | None = None
+    visible: str | None = None
+    error: str = ""
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The device to run on, as PyTorch spells it, what runs there, and one sentence about why.
+
+    `again` is set if more would be chosen with more free memory on a GPU, so that it should be asked again later.
+    """
+
+    device: str
+    size: Size
+    dtype: Dtype
+    why: str
+    again: bool = False
+
+
+def select(facts: MachineFacts, device: str = "auto", dtype: str = "auto") -> Selection:
+    """Choose for the options `--device` and `--dtype`. What can't be used gives way to the CPU, and `why` says so."""
+    kind, _, index = device.partition(":")
+    if device == "cpu":
+        return _cpu("Speech runs on the CPU, as --device cpu says.", dtype)
+    if (device if index else f"{kind}:0") in facts.others:
+        why = f"Speech runs on {device}, without CUDA graphs. This was never tried on any device of this kind."
+        return Selection(device, "0.6B", "bfloat16" if dtype == "bfloat16" else "float32", why)
+    if kind not in ("auto", "cuda"):
+        there = ", ".join(("auto", "cpu", *(["cuda"] if facts.cards else []), *facts.others))
+        return _cpu(f"This PyTorch has no device {device} here, only {there}, so speech runs on the CPU.", dtype)
+    if fault := _no_cards(facts):
+        return _cpu(f"{fault}, so speech runs on the CPU.", dtype)
+    cards = facts.cards
+    if kind == "cuda":
+        cards = tuple(card for card in cards if card.index == int(index or 0))
+        if not cards:
+            there = ", ".join(sorted(f"cuda:{card.index}" for card in facts.cards))
+            return _cpu(f"There is no GPU {device}, only {there}, so speech runs on the CPU.", dtype)
+    usable = [card for card in cards if has_kernels(card.arch, facts.archs)]
+    if not usable:
+        return _cpu(f"{_too_old(cards[0], facts)}, so speech runs on the CPU.", dtype)
+    selections = [_on_card(card, facts, dtype) for card in usable]
+    fitting = [one for one in selections if one.device != "cpu"]
+    best = max(fitting or selections, key=lambda one: one.size == "1.7B")
+    return replace(best, again=best.size == "0.6B" and any(one.again for one in selections))
+
+
+def by_worth(cards: Sequence[Card]) -> list[Card]:
+    """Return the cards in the order in which they are tried: those with most memory first."""
+    return sorted(cards, key=lambda card: (-card.total, card.index))
+
+
+def gpu_needs(size: Size, dtype: Dtype) -> int:
+    """Return the bytes of a GPU's memory that must be free for a checkpoint and its codec."""
+    return int(_WEIGHTS[size] * _ITEM_BYTES[dtype] + _CODEC_BYTES + _BESIDE[size])
+
+
+def gpu_budget(free: int) -> int:
+    """Return how many of a GPU's free bytes checkpoints may take; the rest is for kernels, speech and clips."""
+    return max(int(free - max(0.1e9, 0.04 * free)), 0)
+
+
+def has_kernels(arch: str, archs: Sequence[str]) -> bool:
+    """Return whether a card can run one of these kinds of kernels.
+
+    "sm_80" runs on 8.x from 8.0 on, "sm_90a" on 9.0 alone, "sm_100f" on 10.x, and "compute_80" is compiled for any
+    later card when it is first used. Jetson modules need their own.
+    """
+    card = _capability(arch)
+    if card is None:
+        return arch.partition(":")[0] in archs
+    return any(_runs(card, built) for built in archs)
+
+
+def has_bfloat16(arch: str) -> bool:
+    """Return whether a card computes in bfloat16; Turing (7.5) widens it, at a fraction of its speed."""
+    card = _capability(arch)
+    return card is None or card >= (8, 0)
+
+
+def free_on(card: Card, facts: MachineFacts) -> int:
+    """Return the bytes that a card has left. Where memory is shared, caches of the system count as free."""
+    free = card.free or 0
+    return max(free, min(facts.memory, card.total)) if card.shared else free
+
+
+def _on_card(card: Card, facts: MachineFacts, dtype: str) -> Selection:
+    """Choose what runs on a card with kernels for it: the largest size that fits, or the CPU."""
+    free = free_on(card, facts)
+    wanted: Dtype = "bfloat16" if has_bfloat16(card.arch) else "float32"
+    if dtype in _ITEM_BYTES:
+        wanted = "float32" if dtype == "float32" else "bfloat16"
+    sizes = [size for size in SIZES if gpu_needs(size, wanted) + _CONTEXT_BYTES <= card.total]
+    if card.shared and card.total < _SLOW_MEMORY:
+        sizes = [size for size in sizes if size == "0.6B"]
+    name = f"{card.name} (cuda:{card.index})"
+    fitting = [size for size in sizes if gpu_needs(size, wanted) <= free]
+    room = f"{free / 1e9:.1f} of {card.total / 1e9:.1f} GB free"
+    if not fitting:
+        needs = gpu_needs("0.6B", wanted) / 1e9
+        why = f"{name} has {room}, and 0.6B in {wanted} needs {needs:.1f} GB, so speech runs on the CPU."
+        return replace(_cpu(why, "auto"), again=bool(sizes))
+    size = max(fitting)
+    why = f"Speech runs on {name}, which has {room}: {size} in {wanted}"
+    if size == "0.6B" and not (card.shared and card.total < _SLOW_MEMORY):
+        why += f", as 1.7B needs {gpu_needs('1.7B', wanted) / 1e9:.1f} GB"
+    return Selection(f"cuda:{card.index}", size, wanted, f"{why}.", again=size != max(sizes))
+
+
+def _cpu(why: str, dtype: str) -> Selection:
+    return Selection("cpu", "0.6B", "bfloat16" if dtype == "bfloat16" else "float32", why)
+
+
+def _no_cards(facts: MachineFacts) -> str | None:
+    """Return why there is no GPU to choose from, as the beginning of a sentence; None if there is one."""
+    if facts.cards:
+        return None
+    if facts.driver is None and not facts.built_for.startswith("ROCm"):
+        return "This machine has no NVIDIA driver"
+    if not facts.built_for:
+        return (
+            "There is an NVIDIA driver, but this PyTorch is built for CPUs only (script/setup --cuda installs another)"
+        )
+    if facts.visible is not None and not re.match(r"\s*(\d|GPU-|MIG-)", facts.visible):
+        return f"CUDA_VISIBLE_DEVICES is {facts.visible!r} and hides all GPUs"
+    if facts.built_for.startswith("CUDA"):
+        needed = int(facts.built_for.removeprefix("CUDA ").partition(".")[0])
+        if facts.driver and facts.driver // 1000 < needed:
+            had = f"{facts.driver // 1000}.{facts.driver % 1000 // 10}"
+            return f"The NVIDIA driver supports CUDA {had}, but this PyTorch is built for {facts.built_for}"
+    return f"PyTorch finds no GPU ({facts.error})" if facts.error else "PyTorch finds no GPU"
+
+
+def _too_old(card: Card, facts: MachineFacts) -> str:
+    kinds = ", ".join(facts.archs) or "no GPU at all"
+    return f"{card.name} is a GPU of kind {card.arch}, and this PyTorch ({facts.built_for}) has kernels for {kinds}"
+
+
+def _capability(arch: str) -> tuple[int, int] | None:
+    """Return the compute capability of an NVIDIA arch such as "sm_86" or "compute_120"; None for another maker's."""
+    match = re.fullmatch(r"(?:sm|compute)_(\d+)(\d)[af]?", arch)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _runs(card: tuple[int, int], built: str) -> bool:
+    kernels = _capability(built)
+    if kernels is None:
+        return False
+    if built.startswith("compute"):
+        return kernels <= card
+    if built.endswith("a") or card in _TEGRA or kernels in _TEGRA:
+        return kernels == card
+    return kernels[0] == card[0] and kernels[1] <= card[1]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A way to run Qwen3, and whether this machine can. `needs` is in bytes."""
+
+    size: Size
+    device: Literal["cuda", "cpu"]
+    needs: int
+    possible: bool
+
+
+def uses(gpu_free: int | None, memory: int, dtype: Dtype = "bfloat16") -> Iterator[Use]:
+    """Yield all ways, the best first. The arguments are free memory in bytes; `gpu_free` is None without a GPU."""
+    for size in ("1.7B", "0.6B"):
+        needs = gpu_needs(size, dtype)
+        yield Use(size, "cuda", needs, gpu_free is not None and gpu_free >= needs)
+    yield Use("0.6B", "cpu", _SMALL_NEEDS, memory >= _SMALL_NEEDS)
 
 
 def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -49,44 +259,3 @@ def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cg
         return max(min(machine, int(limit) - int(used)), 0)
     except (OSError, ValueError):  # no container, or one without a limit ("max")
         return machine
-
-
-def choose_size(hardware: Hardware) -> Size:
-    """Return 1.7B for a GPU with enough memory, where it runs in real time; else 0.6B."""
-    return "1.7B" if hardware.kind == "cuda" and hardware.free >= _LARGE_NEEDS else "0.6B"
-
-
-@dataclass(frozen=True)
-class Use:
-    """A way to run Qwen3, and whether this machine can. `needs` is in bytes; None if it was not measured."""
-
-    size: Size
-    device: Literal["cuda", "cpu"]
-    needs: int | None
-    possible: bool
-
-
-def uses(gpu_free: int | None, memory: int) -> tuple[Use, ...]:
-    """Return all ways, the best first. The arguments are free memory in bytes; `gpu_free` is None without a GPU."""
-    return (
-        Use("1.7B", "cuda", _LARGE_NEEDS, gpu_free is not None and gpu_free >= _LARGE_NEEDS),
-        Use("0.6B", "cuda", None, gpu_free is not None),
-        Use("0.6B", "cpu", _SMALL_NEEDS, memory >= _SMALL_NEEDS),
-    )
-
-
-def _index(device: str) -> int:
-    _, _, index = device.partition(":")
-    return int(index) if index.isdecimal() else 0
-
-
-def _nvidia_free(index: int) -> int | None:
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return None
-    query = [command, "--query-gpu=memory.free", "--format=csv,noheader,nounits", f"--id={index}"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
-        return int(answer.strip()) << 20
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None  # a driver without a working card counts as no GPU

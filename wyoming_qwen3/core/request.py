@@ -24,6 +24,12 @@ Backend = Literal["native", "vllm"]
 TextStreaming = Literal["sentence", "token"]
 """How text that still arrives is spoken: piece by piece, or fed to the model's own text track."""
 
+Normalization = Literal["auto", "units", "all", "off"]
+"""What of a text is written out in words before it is spoken.
+
+`units` is for units, signs, currencies, dates and times, `all` for numbers too; `auto` depends on language and voice.
+"""
+
 StartMode = Literal["auto", "asap"]
 """When the first audio is sent: when playback is expected not to stall, or as soon as there is any."""
 

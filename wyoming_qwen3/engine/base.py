@@ -7,9 +7,10 @@ from typing import Protocol
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, SpeechError
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray
 
-from .wire import ClipJob, Opening, Output
+from .wire import ClipJob, Opening, Output, Room
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def as_speech_error(error: Exception, what: str, unexpected: type[SpeechError] =
 
 
 class Engine(Protocol):
-    """Speaks rows in small steps, and does jobs beside that: `load`, `unload` and `compute`.
+    """Speaks rows in small steps, and does jobs beside that: `load`, `unload`, `compute` and `measure`.
 
     One thread calls the methods for rows, and another runs the jobs, one after the other. If one row fails in a step,
     the step yields Failed for it and the other rows go on. An exception from `step` ends all rows that were stepped; an
@@ -38,17 +39,17 @@ class Engine(Protocol):
     fatal: tuple[type[Exception], ...]
     """Exceptions, from any call, after which the engine can't be trusted any more: the process ends."""
 
-    device: str
-    """The device that it computes on, as torch spells it."""
-
-    memory: int
-    """Bytes that models may take on that device."""
+    selection: Selection
+    """The device that it computes on, and why."""
 
     weight_bytes: int
     """Bytes of one weight in memory."""
 
     apart: bool
     """Whether a row's samples are the same to the last bit, whatever rows are stepped with it."""
+
+    def measure(self) -> Room:
+        """Return how much memory the device has now."""
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Read a checkpoint and return its footprint in bytes.

@@ -117,7 +117,7 @@ def streams_of(device: str | torch.device) -> Streams:
 
 def choose_graphs(device: str, *, wanted: bool, streams: Streams | None = None) -> Graphs:
     """Return CUDA graphs if the device has CUDA and they are wanted, else direct calls."""
-    return CudaGraphs(device, streams or streams_of(device)) if wanted and device != "cpu" else Direct()
+    return CudaGraphs(device, streams or streams_of(device)) if wanted and device.startswith("cuda") else Direct()
 
 
 def reason(error: BaseException) -> str:
@@ -141,11 +141,23 @@ class Lane:
         """
         return torch.cuda.stream(self._stream) if self._stream else nullcontext()
 
+    def finish(self) -> None:
+        """Wait until all work in the lane is done; then its tensors can be used anywhere."""
+        if self._stream:
+            self._stream.synchronize()
+
 
 def upload(values: Sequence[Sequence[int]], into: Tensor) -> None:
     """Copy numbers to a tensor on the device without waiting for the device."""
     source = torch.tensor(values, dtype=into.dtype)
     into.copy_(source.pin_memory() if into.is_cuda else source, non_blocking=True)
+
+
+def to_device(source: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a copy on the device of a tensor in the host's memory, in `dtype`, without waiting for the device."""
+    source = source.to(dtype or source.dtype)
+    pinned = source.pin_memory() if device.type == "cuda" else source
+    return pinned.to(device, non_blocking=device.type != "mps")  # which does not keep the source until it is copied
 
 
 def read_back(tensor: Tensor) -> Callable[[], Tensor]:

@@ -6,7 +6,7 @@ Knows which models belong together; does NOT know the pipe, credit, or who sent 
 import contextlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,24 +17,26 @@ from torch import Tensor
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
-from wyoming_qwen3.core.hardware import available_memory
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 
 from .base import STEP_FAILED, as_speech_error
 from .checkpoint.on_disk import checkpoint_name
 from .checkpoint.published import Published, open_checkpoint, open_codec, reading
+from .chosen_device import ChosenDevice, taken
 from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, fingerprint
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
-from .cuda_graphs import Graphs, choose_graphs, streams_of
+from .cpu_quota import usable_threads
+from .cuda_graphs import Graphs, Lane, choose_graphs, streams_of
+from .devices import enter, free_memory
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
+from .lm.fused.choice import choose_fused
 from .lm.language_model import LoadedLanguageModel, Quantize, load_exact, load_int8, load_quantized, load_static
 from .out_of_memory import give_back, let_go, ran_out
-from .precision import compute_exactly, language_model_type
 from .wire import (
     Audio,
     ClipJob,
@@ -46,6 +48,7 @@ from .wire import (
     Guarded,
     Opening,
     Output,
+    Room,
     Submit,
 )
 
@@ -55,9 +58,6 @@ _WARM_UP_CHUNKS = 3
 """Enough chunks to reach every chunk size."""
 
 _NO_MEMORY = "Memory ran out while this was spoken."
-
-_CPU_SHARE, _GPU_SHARE = 0.8, 0.9
-"""Share of the memory that is free at start which checkpoints may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +122,9 @@ class NativeEngine:
         self, device: str, dtype: str, quantize: str = "none", threads: int = 0, *, graphs: bool = True
     ) -> None:
         """The arguments are those of the command line. The codec always computes in float32."""
-        self.device = _choose_device(device)
-        if self.device != "cpu":
-            compute_exactly()
-        self.memory = _free_memory(self.device)
-        if threads:
-            torch.set_num_threads(threads)
+        self._device = ChosenDevice(device, dtype)
+        self.selection, self.device = self._device.selection, self._device.name
+        torch.set_num_threads(threads or usable_threads(torch.get_num_threads()))
         self._quantize = choose_quantize(quantize, self.device)
         self._kernels = None if self._quantize == "none" else load_kernels(torch.get_num_threads())
         if self._kernels:
@@ -135,41 +132,63 @@ class NativeEngine:
             _LOGGER.info(
                 "Speaking in %s with %d threads, kernels %s", self._quantize, self._kernels.threads, self._kernels.kind
             )
-        self._dtype = language_model_type(dtype, self.device)
-        self._static = self.device != "cpu"
+        self._dtype = self._device.dtype
+        self._static = self.device.startswith("cuda")
         self._graphs = graphs
+        self._fuse = choose_fused(self.device) if graphs else None
         self._streams = streams_of(self.device)
+        self._lane = Lane(torch.device(self.device), self._streams)
+        """That of loads and jobs, beside which speech goes on."""
+
         self.weight_bytes = self._dtype.itemsize if self._quantize == "none" else 1
         self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
+        self._footprints: dict[Checkpoint, int] = {}
         self._codecs: dict[bytes, Codec] = {}
         self._speeches: dict[int, _Speech] = {}
         self._playbacks: dict[int, _Playback] = {}
+
+    def measure(self) -> Room:
+        """Return how much memory the device has now; see Room."""
+        return self._device.room(sum(self._footprints.values()))
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Read a checkpoint and return its footprint in bytes, without a codec that was loaded before.
 
         Raises ModelFailed if it can't be used, and OutOfMemory if it does not fit; nothing stays in memory then.
         """
+        enter(self.device)
+        free = free_memory(self.device)
         try:
-            with self._memory_for(f"{checkpoint.name} does not fit into the free memory."):
-                with ThreadPoolExecutor(1, "codec") as beside:  # both read and reorder tensors, each on one core
-                    reading_codec = beside.submit(self._codec, path)
-                    if self._static:
-                        wait([reading_codec])  # no other work may run on the GPU while the codec's steps are captured
-                    loaded = self._language_model(path)
-                codec, added = reading_codec.result()
+            with self._memory_for(f"{checkpoint.name} does not fit into the free memory."), self._lane.entered():
+                loaded, codec, added = self._read(path)
                 _warm_up(checkpoint, loaded)
+                loaded.decoder.forget()  # so that the lane's memory is in use until the checkpoint is unloaded
+                self._lane.finish()
         except Exception:
             self._drop_unused_codecs()
             raise
         self._models[checkpoint] = _Model(loaded.published, loaded.decoder, codec)
         give_back(self.device)
-        return loaded.footprint + added
+        footprint = loaded.footprint + added
+        if self.device != "cpu":
+            footprint = taken(footprint, free, free_memory(self.device))
+        self._footprints[checkpoint] = footprint
+        return footprint
+
+    def _read(self, path: Path) -> tuple[LoadedLanguageModel, Codec, int]:
+        """Read language model and codec; the last value is the bytes that the codec adds."""
+        if self._static:  # no other work may run on the GPU while the codec's steps are captured
+            codec, added = self._codec(path)
+            return self._language_model(path), codec, added
+        with ThreadPoolExecutor(1, "codec", enter, (self.device,)) as beside:  # each reorders tensors on one core
+            reading_codec = beside.submit(self._codec, path)
+            return self._language_model(path), *reading_codec.result()
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Release a checkpoint's memory, if it is loaded, and its codec's if no other checkpoint uses that."""
         self._models.pop(checkpoint, None)
+        self._footprints.pop(checkpoint, None)
         self._drop_unused_codecs()
         give_back(self.device)
 
@@ -181,10 +200,11 @@ class NativeEngine:
         """
         from .codec.encoder import clone_prompt, encode_clip  # noqa: PLC0415  takes seconds, and only clips need it
 
+        enter(self.device)
         model = self._model(job.checkpoint)
         codec = model.codec.published
         try:
-            with self._memory_for("Memory ran out while this recording was processed."):
+            with self._memory_for("Memory ran out while this recording was processed."), self._lane.entered():
                 match job:
                     case Clone(_, reference):
                         dtype = model.decoder.model.talker.dtype
@@ -287,7 +307,7 @@ class NativeEngine:
         if self._kernels and self._quantize != "none":
             return load_quantized(published, self._quantize, self._kernels)
         if self._static:
-            return load_static(published, self.device, self._dtype, self._new_graphs())
+            return load_static(published, self.device, self._dtype, self._new_graphs(), self._fuse)
         if self._quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
@@ -463,20 +483,3 @@ def choose_quantize(wanted: str, device: str) -> Quantize:
         case "none" | "int8" | "int4":
             return wanted
     return "int8"
-
-
-def _choose_device(device: str) -> str:
-    if device == "cpu":
-        return device
-    if torch.cuda.is_available():
-        return "cuda" if device == "auto" else device
-    if device != "auto":
-        _LOGGER.warning("PyTorch finds no GPU for --device %s; using the CPU", device)
-    return "cpu"
-
-
-def _free_memory(device: str) -> int:
-    if device == "cpu":
-        return int(_CPU_SHARE * available_memory())
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(_GPU_SHARE * free)

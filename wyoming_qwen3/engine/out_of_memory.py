@@ -8,6 +8,8 @@ import traceback
 
 import torch
 
+from .devices import release
+
 _LOGGER = logging.getLogger(__name__)
 
 _SIGNS = (
@@ -50,8 +52,7 @@ def let_go(error: BaseException | None) -> None:
 def give_back(device: str) -> None:
     """Return freed memory to the system, which torch and the C library would otherwise keep."""
     gc.collect()
-    if device != "cpu":
-        torch.cuda.empty_cache()
+    release(device)
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):

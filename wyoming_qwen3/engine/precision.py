@@ -5,15 +5,12 @@ Norms and softmax compute in float32 internally, whatever the dtype of the weigh
 
 import torch
 
+from wyoming_qwen3.core.hardware import Dtype
 
-def language_model_type(wanted: str, device: str) -> torch.dtype:
-    """Return the dtype of talker and code predictor for `--dtype`; auto is float32 on a CPU, bfloat16 on a GPU.
 
-    float16 is not offered, because it overflows in them.
-    """
-    if wanted == "auto":
-        return torch.float32 if device == "cpu" else torch.bfloat16
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+def torch_type(dtype: Dtype) -> torch.dtype:
+    """Return PyTorch's type of talker and code predictor. float16 is not offered, because it overflows in them."""
+    return torch.float32 if dtype == "float32" else torch.bfloat16
 
 
 def compute_exactly() -> None:

@@ -22,6 +22,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import SpeechError
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Priority, Reference, SpeechRequest
 
 _Result = TypeVar("_Result")
@@ -49,6 +50,23 @@ class Load(Job[int]):
 
     checkpoint: Checkpoint
     path: Path
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory of the engine's device in bytes: what is free, and what all checkpoints together may take.
+
+    `better` is set if another device, or a larger size, would be chosen now.
+    """
+
+    free: int
+    checkpoints: int
+    better: bool = False
+
+
+@dataclass(frozen=True)
+class Measure(Job[Room]):
+    """Measure the memory of the engine's device."""
 
 
 @dataclass(frozen=True)
@@ -186,13 +204,13 @@ ToEngine: TypeAlias = RunJob | CancelJob | Opening | AddText | EndText | Credit 
 
 @dataclass(frozen=True)
 class Hello:
-    """The process is up. `memory` is the bytes that models may take on its device, `weight_bytes` those of one weight.
+    """The process is up. `selection` is what it computes on, and `weight_bytes` the bytes of one weight there.
 
     If rows are `apart`, the samples of a row do not depend on the rows beside it.
     """
 
-    device: str
-    memory: int
+    selection: Selection
+    room: Room
     weight_bytes: int
     apart: bool
 

@@ -8,10 +8,9 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from wyoming_qwen3.core.checkpoints import Checkpoint, Size, published
+from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size, published
 from wyoming_qwen3.core.errors import (
     EngineFailed,
     InvalidRequest,
@@ -23,16 +22,19 @@ from wyoming_qwen3.core.errors import (
     OutOfMemory,
     SpeechError,
 )
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.engine import wire
-from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription
+from .engine_device import EngineDevice
 from .eviction import choose_evictions
 from .files import ModelFiles, RunDownload
 from .model_choice import choose_codec
+from .policy import Policy
 from .restart import restart_delay
 from .state import Books, Event, Model, State, Status
+from .tasks import Tasks, active, stop
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -42,34 +44,11 @@ _RETRY_SECONDS = 30.0
 _RETRY_MEMORY_SECONDS = 300.0
 """The same for one that did not fit into memory: a try takes many seconds and evicts other checkpoints."""
 
-_PUBLISHED_WEIGHT_BYTES = 2
-"""Checkpoints are published in bfloat16. For tensors that are not, the estimated size in memory is a little high."""
+_ASK_AGAIN_SECONDS = 60.0
+"""Seconds between two looks at a GPU on which there was no room."""
 
 _CALM_SECONDS = 120.0
 """An engine that lives this long is no longer affected by what killed the one before."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the manager may download and keep in memory."""
-
-    models_dir: Path
-    size: Size
-    download: bool = True
-    """Whether a request starts the download of the checkpoint that it needs."""
-
-    revision: str = "main"
-    idle_unload: float = 0.0
-    """Seconds after its last use at which a checkpoint is unloaded; 0 keeps it."""
-
-    memory_budget: int | None = None
-    """Limit on the bytes of all checkpoints in memory. None is the memory that the engine finds free."""
-
-    offline: bool = False
-    """Whether the hub is never contacted, not even if a person asks for a download."""
-
-    engine: bool = True
-    """Whether this server has an engine; without one it needs no checkpoints."""
 
 
 class ModelManager:
@@ -83,10 +62,11 @@ class ModelManager:
     def __init__(self, policy: Policy, worker: Worker, download: RunDownload) -> None:
         self._policy = policy
         self._worker = worker
+        self._device = EngineDevice(worker, policy.size, policy.memory_budget)
         self._books = Books()
         self._files = ModelFiles(self._books, policy.models_dir, policy.revision, download)
         self._looked = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._engine_lock = asyncio.Lock()
         """Held while checkpoints are loaded or unloaded."""
 
@@ -98,8 +78,17 @@ class ModelManager:
 
     @property
     def size(self) -> Size:
-        """Size of the checkpoints that speak, if their kind exists in it."""
-        return self._policy.size
+        """Size of the checkpoints that speak, if their kind exists in it; 0.6B until `settled`."""
+        return self._device.size
+
+    @property
+    def settled(self) -> bool:
+        """Whether the size is known."""
+        return self._device.settled
+
+    async def settle(self) -> None:
+        """Wait until the size is known. If it is not set, the engine process says which one suits this machine."""
+        await self._device.settle()
 
     @property
     def has_engine(self) -> bool:
@@ -107,22 +96,41 @@ class ModelManager:
         return self._policy.engine
 
     @property
+    def models_dir(self) -> Path:
+        """The folder that checkpoints are downloaded to; it may not exist yet."""
+        return self._policy.models_dir
+
+    @property
     def looked(self) -> bool:
-        """Whether the disk has been looked at; until then, a checkpoint shown as missing may be there."""
-        return self._looked
+        """Whether the size is known, and the disk has been looked at; until then, nothing is known to be missing."""
+        return self._looked and self.settled
 
     @property
     def engine(self) -> wire.Hello | None:
         """What the engine process reported about itself; None while it is not up."""
         return self._worker.hello
 
-    def start(self, preload: Iterable[Checkpoint]) -> None:
-        """Look at what is on disk, and start to download and load the checkpoints in `preload`, before any request."""
-        self._spawn(self._look_on_disk())
-        for checkpoint in preload:
-            self._spawn(self._preload(checkpoint))
+    @property
+    def selection(self) -> Selection | None:
+        """What the engine computes on, and why; None before it was first up."""
+        return self._device.selection
+
+    async def room(self) -> wire.Room | None:
+        """Return the memory of the engine's device, as known a second later at most; None if the engine is not up."""
+        with contextlib.suppress(EngineFailed):
+            return await self._worker.measure(1.0) if self._worker.running else None
+        return None
+
+    def start(self, preload: Iterable[Kind]) -> None:
+        """Look at what is on disk, and start to download and load the kinds in `preload`, before any request."""
+        self._tasks.spawn(self._look_on_disk())
+        if self._policy.engine:
+            self._tasks.spawn(self.settle())
+            self._tasks.spawn(self._ask_again())
+        for kind in preload:
+            self._tasks.spawn(self._preload(kind))
         if self._policy.idle_unload:
-            self._spawn(self._unload_idle())
+            self._tasks.spawn(self._unload_idle())
 
     async def look(self, checkpoint: Checkpoint) -> Model:
         """Return the checkpoint in its current state, on disk and in memory, for a request that would speak with it.
@@ -154,17 +162,18 @@ class ModelManager:
         if model.state is not State.ON_DISK:
             return model.available
         with contextlib.suppress(EngineFailed, OSError):
-            need, budget = await self._need(model)
+            need = await self._device.need(checkpoint, self._files.path(model))
+            budget = await self._device.budget(patient=False)
             return sum(other.footprint for other in self._books.models) + need <= budget
         return False
 
     def load_soon(self, checkpoint: Checkpoint) -> None:
         """Start to load it if it is on disk: another backend speaks now, and it should be ready for the next request.
 
-        Do nothing while `engine_died` reloads what was lost.
+        Do nothing while `engine_died` reloads what was lost, and until the size is known.
         """
         model = self._books.find(checkpoint)
-        if model.state is State.ON_DISK and not _active(self._recovering):
+        if self.settled and model.state is State.ON_DISK and not active(self._recovering):
             self._load(model)
 
     async def relieve(self, checkpoint: Checkpoint, *, give_up: bool) -> None:
@@ -172,7 +181,7 @@ class ModelManager:
 
         With `give_up`, mark it as failed, if it was idle and so unloaded, too.
         """
-        await asyncio.shield(self._spawn(self._relieve(self._books.find(checkpoint), give_up=give_up)))
+        await asyncio.shield(self._tasks.spawn(self._relieve(self._books.find(checkpoint), give_up=give_up)))
 
     @contextlib.asynccontextmanager
     async def use(self, checkpoint: Checkpoint) -> AsyncIterator[Worker]:
@@ -204,7 +213,7 @@ class ModelManager:
         self._require_engine()
         if not self._books.in_state(State.READY, State.LOADING):
             await self._look_on_disk()
-        checkpoint = choose_codec(self._books.models, published("custom_voice", self._policy.size))
+        checkpoint = choose_codec(self._books.models, published("custom_voice", self.size))
         async with self.use(checkpoint) as worker:
             yield worker, checkpoint
 
@@ -246,7 +255,7 @@ class ModelManager:
         """
         model = self._books.find(checkpoint)
         _check_idle(model)
-        await asyncio.shield(self._spawn(self._unload_asked(model)))  # goes on if the caller leaves
+        await asyncio.shield(self._tasks.spawn(self._unload_asked(model)))  # goes on if the caller leaves
         return model.status()
 
     async def fetch(self, checkpoint: Checkpoint) -> Status:
@@ -276,11 +285,11 @@ class ModelManager:
         Raises InvalidRequest if it is not being downloaded.
         """
         model = self._books.find(checkpoint)
-        if model.state not in (State.DOWNLOADING, State.MISSING) or not _active(model.fetching):
+        if model.state not in (State.DOWNLOADING, State.MISSING) or not active(model.fetching):
             raise InvalidRequest(f"{checkpoint.name} is not being downloaded.", param="model")
         model.declined, model.wanted = True, False
         self._books.change(model, "missing", State.MISSING)
-        await _stop(model.fetching)
+        await stop(model.fetching)
         return model.status()
 
     def engine_died(self) -> None:
@@ -295,22 +304,21 @@ class ModelManager:
         for model in lost:
             self._books.change(model, "lost", State.ON_DISK)
         if lost:
-            self._recovering = self._spawn(self._recover(lost, restart_delay(self._deaths)))
+            self._recovering = self._tasks.spawn(self._recover(lost, restart_delay(self._deaths)))
 
     async def close(self) -> None:
         """Stop all tasks and the engine process."""
         self._books.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
         await self._worker.stop()
 
     def _require_engine(self) -> None:
         if not self._policy.engine:
             raise NotSupported("This server has no engine of its own (--backend vllm); its vLLM servers can't do this.")
 
-    async def _preload(self, checkpoint: Checkpoint) -> None:
-        model = await self.look(checkpoint)
+    async def _preload(self, kind: Kind) -> None:
+        await self.settle()
+        model = await self.look(published(kind, self.size))
         if model.state is State.ON_DISK:
             await self._load(model)
         elif model.state is State.MISSING and not self._policy.download:
@@ -343,6 +351,29 @@ class ModelManager:
         await self._rest()
         return bool(idle)
 
+    async def _ask_again(self) -> None:
+        while True:
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            with contextlib.suppress(SpeechError, OSError):
+                await self.move_up()
+
+    async def move_up(self) -> None:
+        """Load again what is loaded in a new process if that would choose a better device, and if nothing speaks."""
+        async with self._engine_lock:
+            ready = self._books.in_state(State.READY)
+            if any(model.users for model in ready) or not await self._device.better():
+                return
+            for model in ready:
+                await self._unload(model, "because there is room on a GPU now")
+            await self._rest()
+            suiting = self._books.find(published("custom_voice", (await self._device.start()).selection.size))
+        await self._look_on_disk()
+        if suiting.available:
+            self._device.adopt()
+        for model in ready:
+            own = self._books.find(published(model.checkpoint.kind, self.size))
+            await self._load(own if own.state is State.ON_DISK else model)
+
     async def _unload_idle(self) -> None:
         limit = self._policy.idle_unload
         while True:
@@ -366,14 +397,14 @@ class ModelManager:
         self._looked = True
 
     def _begin_fetch(self, model: Model) -> None:
-        if model.state in (State.MISSING, State.FAILED) and not _active(model.fetching):
+        if model.state in (State.MISSING, State.FAILED) and not active(model.fetching):
             self._books.change(model, "download", State.DOWNLOADING)
-            model.fetching = self._spawn(self._fetch(model), model)
+            model.fetching = self._spawn_for(model, self._fetch(model))
 
     async def _hurry_fetch(self, model: Model) -> None:
         """Restart a download at once if it waits for its next try or is being stopped."""
-        if model.state is State.MISSING and _active(model.fetching):
-            await _stop(model.fetching)
+        if model.state is State.MISSING and active(model.fetching):
+            await stop(model.fetching)
             self._begin_fetch(model)
 
     async def _fetch(self, model: Model) -> None:
@@ -384,7 +415,7 @@ class ModelManager:
         if model.loading is None or model.loading.done():
             model.wanted = False
             self._books.change(model, "loading", State.LOADING)
-            model.loading = self._spawn(self._load_now(model), model)
+            model.loading = self._spawn_for(model, self._load_now(model))
         return model.loading
 
     async def _load_now(self, model: Model) -> None:
@@ -392,8 +423,14 @@ class ModelManager:
         name, started = model.checkpoint.name, time.monotonic()
         try:
             async with self._engine_lock:
-                await self._make_room(model)
-                footprint = await self._load_or_make_room(model)
+                if not self._books.in_state(State.READY):
+                    await self._device.stop_if_poor()
+                try:
+                    await self._make_room(model)
+                    footprint = await self._load_or_make_room(model)
+                except OutOfMemory:
+                    await self._rest()  # the next process may choose another device
+                    raise
                 if not self._worker.running:  # it died between its answer and here
                     raise EngineFailed("The speech engine stopped unexpectedly.")
         except ModelMissing:  # it was there when somebody looked
@@ -424,14 +461,12 @@ class ModelManager:
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.
 
-        Raises ModelFailed if it would not fit even alone.
+        Raises ModelFailed or OutOfMemory if it would not fit even alone.
         """
-        need, budget = await self._need(model)
+        need = await self._device.need(model.checkpoint, self._files.path(model))
+        budget = await self._device.budget(patient=True)
         if need > budget:
-            raise ModelFailed(
-                f"{model.checkpoint.name} needs {need / 1e9:.1f} GB, but checkpoints may take {budget / 1e9:.1f} GB "
-                f"{'by the memory budget' if self._policy.memory_budget else 'of the free memory'}."
-            )
+            raise self._device.too_large(model.checkpoint, need, budget)
         while True:
             for idle in choose_evictions(self._books.models, need, budget):
                 await self._unload(idle, "to make room")
@@ -439,12 +474,6 @@ class ModelManager:
                 return
             self._books.changed.clear()
             await self._books.changed.wait()
-
-    async def _need(self, model: Model) -> tuple[int, int]:
-        """Return how much memory a checkpoint on disk will take, and how much all may take, in bytes."""
-        hello = await self._worker.start()
-        stored = await asyncio.to_thread(on_disk.footprint, self._files.path(model))
-        return stored * hello.weight_bytes // _PUBLISHED_WEIGHT_BYTES, self._policy.memory_budget or hello.memory
 
     async def _unload(self, model: Model, why: str) -> None:
         self._books.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
@@ -456,27 +485,10 @@ class ModelManager:
         if self._worker.running and not self._books.in_state(State.READY):
             await self._worker.stop()
 
-    def _spawn(self, work: Coroutine[None, None, None], model: Model | None = None) -> "asyncio.Task[None]":
-        """Run `work` as a task until it ends or the manager is closed.
-
-        A SpeechError is left to whoever waits for the task; any other error is logged. If `model` is given, any error
-        is logged and marks the model as failed, so that it is not left in an intermediate state.
-        """
-
-        def done(task: "asyncio.Task[None]") -> None:
-            self._tasks.discard(task)
-            error = None if task.cancelled() else task.exception()
-            if error is None or (model is None and isinstance(error, SpeechError)):
-                return
-            _LOGGER.error("A task for a checkpoint failed", exc_info=error)
-            if model:
-                fault = f"{model.checkpoint.name} can't be used because of an error in the server; see its log."
-                self._books.fail(model, ModelFailed(fault))
-
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(done)
-        return task
+    def _spawn_for(self, model: Model, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        """Run work for a model as a task. Any error marks it as failed, so that no intermediate state is left."""
+        fault = f"{model.checkpoint.name} can't be used because of an error in the server; see its log."
+        return self._tasks.spawn(work, lambda: self._books.fail(model, ModelFailed(fault)))
 
 
 def _check_idle(model: Model) -> None:
@@ -492,14 +504,3 @@ def _load_failure(name: str, error: SpeechError | OSError) -> SpeechError:
     if isinstance(error, OSError):
         return ModelFailed(f"{name} can't be read: {error.strerror}.")
     return ModelFailed(str(error)) if isinstance(error, EngineFailed) else error
-
-
-def _active(task: "asyncio.Task[None] | None") -> bool:
-    return task is not None and not task.done()
-
-
-async def _stop(task: "asyncio.Task[None] | None") -> None:
-    if task is not None:
-        if not task.cancelling():  # a second cancel would interrupt how it ends its process
-            task.cancel()
-        await asyncio.wait([task])

@@ -142,6 +142,9 @@ class Worker:
         self._killed = False
         """Whether the last process was killed from outside."""
 
+        self._room: wire.Room | None = None
+        """What this process last told of its memory; None if it was not asked."""
+
     @property
     def hello(self) -> wire.Hello | None:
         """What the process reported about itself; None while it is not up."""
@@ -177,6 +180,17 @@ class Worker:
             hello = self._hello
         assert hello is not None
         return await asyncio.shield(hello)
+
+    async def measure(self, patience: float | None = None) -> wire.Room:
+        """Return the memory of the process's device, as it was last told after `patience` seconds.
+
+        It is measured between loads and other jobs. Raises EngineFailed if the process is not up or dies.
+        """
+        hello = await self.start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                self._room = await self._run(wire.Measure())
+        return self._room or hello.room
 
     async def load(self, checkpoint: Checkpoint, path: Path) -> int:
         """Load a checkpoint and return its size in memory in bytes.
@@ -292,7 +306,7 @@ class Worker:
 
     def _died(self, expected: bool) -> None:
         code = self._child.process.returncode if self._child else None
-        self._child = None
+        self._child = self._room = None
         self._killed = not expected and not self._stuck and code == -signal.SIGKILL
         self._stuck = False
         if self._watching:
@@ -310,14 +324,15 @@ class Worker:
             self.on_death()
 
 
-async def download(job: wire.Download, report: Report) -> None:
+async def download(job: wire.Download, report: Report, *, log_level: str = "INFO") -> None:
     """Download one checkpoint in a process of its own, and call `report` with the bytes done and in total.
 
-    Raises DownloadFailed, or TransientDownloadFailed if another try later may help. Cancelling ends the process;
-    what it has fetched stays for the next try.
+    The process logs to standard error from `log_level` on. Raises DownloadFailed, or TransientDownloadFailed if another
+    try later may help. Cancelling ends the process; what it has fetched stays for the next try.
     """
     death = partial(TransientDownloadFailed, "The download process stopped unexpectedly.")
-    child = await ChildProcess.spawn("wyoming_qwen3.engine.host.download_process", (), death=death)
+    arguments = ("--log-level", log_level)
+    child = await ChildProcess.spawn("wyoming_qwen3.engine.host.download_process", arguments, death=death)
     try:
         await child.run(job, report)
     finally:

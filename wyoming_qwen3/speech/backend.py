@@ -1,7 +1,7 @@
 """The backend of one utterance and the audio of its pieces: what a session holds while it speaks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -69,6 +69,9 @@ class EngineBackend:
     warnings: tuple[str, ...] = ()
     """A sentence for each part of the request that is left out."""
 
+    verbalize: Callable[[str], str] = str
+    """Returns a piece's text as this voice can pronounce it."""
+
     @property
     def model(self) -> str:
         """Name of the checkpoint, or "standby"."""
@@ -82,4 +85,4 @@ class EngineBackend:
 
     def submit(self, text: str, turn: Priority = Priority.NOW, *, live: bool = False) -> EngineRow:
         """Start to speak a piece of text and return its row. More text may be fed to a row that is `live`."""
-        return self.worker.submit(self.checkpoint, self.request, text, live=live, turn=turn)
+        return self.worker.submit(self.checkpoint, self.request, self.verbalize(text), live=live, turn=turn)

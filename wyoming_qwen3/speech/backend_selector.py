@@ -17,7 +17,7 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode, kind_for
-from wyoming_qwen3.core.speakers import SPEAKERS, Speaker
+from wyoming_qwen3.core.speakers import SPEAKERS, Speaker, find_language
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.model_choice import choose_model, choose_smaller, find_follower
 from wyoming_qwen3.models.state import Model, State, Status
@@ -28,6 +28,7 @@ from wyoming_qwen3.voices.clone_prompts import ClonePrompts
 
 from .backend import Backend, EngineBackend
 from .standby import StandbyVoice, choose_engine, language_matters, standby_mode
+from .verbalizer import Verbalizer
 
 Aside = Callable[[], AbstractAsyncContextManager[None]]
 """Returns a context to enter while waiting for something other than speech, so that others may speak meanwhile."""
@@ -67,6 +68,7 @@ class BackendSelector:
         standby: StandbyVoice,
         guesser: LanguageGuesser,
         prompts: ClonePrompts,
+        verbalizer: Verbalizer,
         *,
         servers: Servers | None = None,
         mode: StandbyMode = "auto",
@@ -75,6 +77,7 @@ class BackendSelector:
         self._standby = standby
         self.guesser = guesser
         self._prompts = prompts
+        self._verbalizer = verbalizer
         self._servers = servers
         self._mode = mode
         self._ran_out: set[Checkpoint] = set()
@@ -86,6 +89,8 @@ class BackendSelector:
             return
         try:
             if self._models.has_engine:
+                if request.strict:  # whether it can be spoken as it is depends on the size
+                    await self._models.settle()
                 choose_model(request, self._models.size, await self._at_hand(request))
                 return
         except InvalidRequest:
@@ -206,11 +211,15 @@ class BackendSelector:
         if chosen == "standby":
             if model and mode == "auto":
                 self._models.load_soon(model.checkpoint)
-            asked, warnings = as_spoken(request, None)
+            backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
             if mode == "auto":
-                warnings = (_stands_in(model), *warnings)
-            return EngineBackend(await held.enter_async_context(self._standby.use()), None, asked, warnings)
+                backend = replace(backend, warnings=(_stands_in(model), *backend.warnings))
+            return backend
         if model and chosen == "qwen3":
+            if not self._models.settled:
+                async with aside():
+                    await self._models.settle()
+                return await self._choose(held, request, text, aside, live=live)
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with aside() if waits else contextlib.nullcontext():
                 return await self._load(held, model.checkpoint, request)
@@ -222,10 +231,12 @@ class BackendSelector:
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
 
-        Both are None if there is no native engine.
+        Both are None if there is no native engine. Until the size is known, the checkpoint counts as being loaded.
         """
         if not self._models.has_engine:
             return None, None
+        if not self._models.settled:
+            return Model(published(kind_for(request.voice), self._models.size), State.LOADING), None
         try:
             checkpoint = choose_model(request, self._models.size, await self._at_hand(request))
         except InvalidRequest as error:
@@ -244,7 +255,12 @@ class BackendSelector:
 
     async def _adapted(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:
         """Return the backend for a request that a loaded checkpoint, or None for the standby voice, can speak."""
-        if checkpoint and isinstance(request.voice, Reference | Kept):
+        if checkpoint is None:
+            await self._verbalizer.prepare(find_language("en"))
+            return EngineBackend(
+                worker, None, *as_spoken(request, None), verbalize=self._verbalizer.verbalize_for_standby
+            )
+        if isinstance(request.voice, Reference | Kept):
             request = replace(request, voice=await self._prompts.prompt(worker, checkpoint, request.voice))
         return EngineBackend(worker, checkpoint, *as_spoken(request, checkpoint))
 

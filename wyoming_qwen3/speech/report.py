@@ -48,12 +48,17 @@ def voice_label(request: SpeechRequest) -> str:
 
 
 def log_line(source: str, request: SpeechRequest, report: Report) -> str:
-    """Return one log line for a person, with the values that a machine may want as key=value."""
-    voice = voice_label(request).replace(" ", "_").lower()
-    language = request.language.code if request.language else "auto"
-    speed = report.audio / report.wall if report.wall else 0.0
-    return (
-        f"{_VERBS.get(report.outcome) or f'Failed ({report.outcome})'} source={source} voice={voice} "
-        f"language={language} model={report.model} characters={report.characters} "
-        f"first_audio={report.first_audio:.3f}s audio={report.audio:.2f}s speed={speed:.2f}x"
-    )
+    """Return one log line for a person, with the values that a machine may want as key=value.
+
+    Values of speech that did not begin, and of a model that was not chosen, are left out.
+    """
+    verb = _VERBS.get(report.outcome) or f"Failed ({report.outcome})"
+    facts = {"source": source, "voice": voice_label(request).replace(" ", "_").lower()}
+    facts["language"] = request.language.code if request.language else "auto"
+    facts["model"] = "" if report.model == "none" else report.model
+    facts["characters"] = str(report.characters or "")
+    if report.audio:
+        facts |= {"first_audio": f"{report.first_audio:.3f}s", "audio": f"{report.audio:.2f}s"}
+    if report.audio and report.wall:
+        facts["speed"] = f"{report.audio / report.wall:.2f}x"
+    return " ".join([verb, *(f"{name}={value}" for name, value in facts.items() if value)])

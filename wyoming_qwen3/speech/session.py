@@ -8,7 +8,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -38,6 +38,7 @@ from .replay import facts
 from .report import Report, log_line
 from .segment_feed import SegmentFeed
 from .text_feed import TEXT_TIMEOUT_SECONDS
+from .verbalizer import UtteranceVerbalizer, Verbalizer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -95,10 +96,12 @@ class Synthesizer:
         options: Options,
         faults: Faults,
         direct: Direct,
+        verbalizer: Verbalizer,
     ) -> None:
         """`faults` is the log of requests that were answered in another way than they asked for."""
         self.backends = backends
         self.direct = direct
+        self.verbalizer = verbalizer
         self._admission = admission
         self._metrics = metrics
         self._options = options
@@ -171,6 +174,11 @@ class Synthesizer:
         if speed is not None and speed != float("inf"):
             self._speeds[model] = speed
 
+    @property
+    def speeds(self) -> Mapping[str, float]:
+        """The last measured generation speed of each model that has spoken, in seconds of audio per second."""
+        return self._speeds.copy()
+
     def log_warning(self, caller: Caller, warning: str) -> None:
         """Log that an utterance differs from what its client asked for, once for each client."""
         self._warnings.add((caller.source, caller.client or "local"), warning)
@@ -224,8 +232,9 @@ class SpeechSession:
         self._options = options
         self._recording = recording
         self._text: list[str] = []
-        self._segments = SegmentFeed(options.text_timeout, ssml=request.ssml, segments=segments)
         self._requests = DirectedRequests(request, synthesizer.direct)
+        verbalizer = UtteranceVerbalizer(synthesizer.verbalizer, lambda piece: self._requests.find(piece).language)
+        self._segments = SegmentFeed(verbalizer, options.text_timeout, ssml=request.ssml, segments=segments)
         self._place: Place | None = None
         self._buffer: PlaybackBuffer | None = None
         self._playback = Playback()
@@ -389,7 +398,7 @@ class SpeechSession:
             backend, self._place = await held.enter_async_context(engage(self._requests.find(piece)))
         self.report.model = backend.model
         self._requests.standby = backend.model == "standby"
-        self._warn((*self._requests.warnings, *backend.warnings))
+        self._warn((*self._segments.warnings, *self._requests.warnings, *backend.warnings))
         return backend
 
     async def _speak_pieces(
@@ -468,7 +477,7 @@ class SpeechSession:
         backend = await self._synthesizer.backends.adapt(engaged.backend, request)
         if backend is None:
             return None
-        self._warn((*self._requests.warnings, *backend.warnings))
+        self._warn((*self._segments.warnings, *self._requests.warnings, *backend.warnings))
         engaged.adapt(segment, backend)
         return await self._segments.take()
 

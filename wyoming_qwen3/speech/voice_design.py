@@ -91,8 +91,11 @@ class VoiceDesigner:
         self._models = models
         self._prompts = prompts
         self._voices = voices
-        self.checkpoints = published("voice_design", models.size), published("base", models.size)
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, Checkpoint]:
         """The checkpoints that are needed to make and keep a voice: VoiceDesign and Base."""
+        return published("voice_design", self._models.size), published("base", self._models.size)
 
     async def check(self, name: str | None, *, overwrite: bool = False) -> None:
         """Check, before anything is spoken, that the voice can be made and kept. Without a name it is not to be kept.

@@ -5,16 +5,23 @@ as a whole (a link, a code span, a tag, a stage direction). Where a unit ends de
 was split when fed, so any split gives the same result. markdown-it decides what a unit says. Emphasis does not have to
 wait for its closing mark: a mark next to a word is dropped either way.
 
-Does NOT know sentences, pauses or voices.
+Marks that pause or direct the voice (inline.py) are read here too, because one in code or reasoning is none. The text
+around a direction is cleaned as if the direction were not there.
+
+Does NOT know sentences or voices.
 """
 
 import regex
 
-from .directions import DIRECTION, FIRST_DIRECTION
+from .delivery import Delivery
+from .directing import Directed
 from .hidden import CodeBlock, Hidden, JsonValue, hidden_after
+from .inline import MARK_OPENERS, Meaning, mark_at
 from .lines import PROSE, BlockKind, continues_prose, line_start
+from .markup import Pause, Retraction
 from .spoken import markdown_parser, spoken
-from .unit_joiner import UnitJoiner
+from .stage_directions import DIRECTION, FIRST_DIRECTION
+from .unit_joiner import Joined, UnitJoiner
 from .units import BLOCK_BREAK, OPENERS, unit_end
 
 
@@ -23,15 +30,14 @@ class Cleaner:
 
     A heading, a list item, a table row, and a paragraph before another block end in punctuation: a full stop is added
     if there is none. So does a line of a paragraph that the next one does not continue. Without `markdown` only emoji,
-    control characters and whitespace are cleaned. What is held back is bounded: markup that does not close within its
-    line, or within a few hundred characters, is text.
+    control characters and whitespace are cleaned, and no marks are read. What is held back is bounded: markup that does
+    not close within its line, or within a few hundred characters, is text.
     """
 
-    def __init__(self, *, markdown: bool = True, spoke: bool = False) -> None:
-        """Read a text from its start, or, with `spoke`, one of which something was spoken already."""
+    def __init__(self, *, markdown: bool = True) -> None:
         self._markdown = markdown
         self._markdown_it = markdown_parser() if markdown else None
-        self._joiner = UnitJoiner(spoke=spoke)
+        self._joiner = UnitJoiner()
         self._raw = ""
         self._settled = 0
         self._after_return = False
@@ -40,14 +46,28 @@ class Cleaner:
         self._begins_emphasised = False
         self._block: BlockKind = "paragraph"
         self._hidden: Hidden | None = None
+        self._directed: set[Directed] = set()
 
-    def feed(self, text: str) -> str:
-        """Add text and return the clean text that no later text can change, perhaps none."""
+    def feed(self, text: str) -> list[Joined]:
+        """Add text and return what no later text can change: clean text, and the pauses and directions in it."""
         self._raw += self._legible(text)
         self._advance(more=True)
         return self._joiner.take()
 
-    def flush(self) -> str:
+    def insert(self, item: Pause | Delivery | Retraction) -> list[Joined]:
+        """Add what is between the text so far and the text that follows, and end the word before it."""
+        if self._raw:
+            self._raw += " "
+            self._advance(more=False)
+        if isinstance(item, Pause):
+            self._joiner.pause(item)
+        elif isinstance(item, Delivery):
+            self._joiner.direct(item)
+        else:
+            self._joiner.retract()
+        return self._joiner.take()
+
+    def flush(self) -> list[Joined]:
         """End the block and return all text so far, except markup that is still open; what follows begins a new block.
 
         What is hidden, such as a code block or reasoning, stays open.
@@ -61,7 +81,7 @@ class Cleaner:
             self._raw = held
         return self._joiner.take()
 
-    def finish(self) -> str:
+    def finish(self) -> list[Joined]:
         """End the text and return the rest: open markup without its marks, but nothing of what is hidden."""
         self._raw += "\n"
         self._advance(more=False)
@@ -74,22 +94,12 @@ class Cleaner:
         """Whether what is fed now is not heard, because it is code, reasoning or a tool call."""
         return self._hidden is not None
 
-    @property
-    def spoke(self) -> bool:
-        """Whether something of the text was spoken."""
-        return self._joiner.spoke
-
-    def take_retraction(self) -> bool:
-        """Return whether all text before what the last call returned was reasoning; then it is forgotten."""
-        retracted, self._joiner.retracted = self._joiner.retracted, False
-        return retracted
-
     def _is_open(self) -> bool:
         """Return whether the incomplete unit is markup, or marks without a letter or digit so far."""
         if not any(character.isalnum() for character in self._raw):
             return True
         if self._line_start:
-            return self._raw[0] in "[{"
+            return self._raw[0] in MARK_OPENERS or self._raw[0] == "{"
         if self._direction_end(self._raw, 0, more=True) is None:
             return True
         reached, ends = self._unit_end(self._raw, 0, more=True)
@@ -130,6 +140,9 @@ class Cleaner:
         """Recognise the kind of block by the marks at the start of a line, and skip them."""
         if text[at] in " \t":
             return at + 1
+        mark_end = self._mark_end(text, at, more=more)
+        if mark_end != at:
+            return mark_end
         line = line_start(text, at, markdown=self._markdown, more=more)
         if line is None:
             return None
@@ -176,6 +189,9 @@ class Cleaner:
                 return None
             self._break_block(breaks)
             return int(breaks.end())
+        mark_end = self._mark_end(text, at, more=more)
+        if mark_end != at:
+            return mark_end
         direction_end = self._direction_end(text, at, more=more)
         if direction_end is None:
             return None
@@ -187,12 +203,41 @@ class Cleaner:
             self._settled = reached - at
             return None
         self._settled = 0
-        self._say(text[at:reached])
+        unit = text[at:reached]
+        if unit.strip("*_") or text[reached : reached + 1].isspace():  # else emphasis around a mark and more
+            self._say(unit)
         return reached
 
     def _unit_end(self, text: str, at: int, *, more: bool) -> tuple[int, bool]:
-        in_row = self._block == "row"
-        return unit_end(text, at, at + self._settled, markdown=self._markdown, in_row=in_row, more=more)
+        return unit_end(
+            text,
+            at,
+            at + self._settled,
+            markdown=self._markdown,
+            in_row=self._block == "row",
+            directed=self._directed,
+            more=more,
+        )
+
+    def _mark_end(self, text: str, at: int, *, more: bool) -> int | None:
+        """Follow the mark at `at` and return its end; `at` itself if there is none; None if it may be incomplete."""
+        if not self._markdown or text[at] not in MARK_OPENERS:
+            return at
+        mark = mark_at(text, at, directed=self._directed, more=more)
+        if mark and mark.meaning is not None:
+            self._follow(mark.meaning)
+        return mark.end if mark else None
+
+    def _follow(self, meaning: Meaning) -> None:
+        if not isinstance(meaning, Pause):
+            for direction in meaning:
+                self._joiner.direct(direction)
+                self._directed.add(direction.kind)
+            return
+        if self._line_start and self._block != "paragraph":
+            self._joiner.end_block()
+        if meaning.seconds:
+            self._joiner.pause(meaning)
 
     def _direction_end(self, text: str, at: int, *, more: bool) -> int | None:
         """Return the end of the stage direction at `at`; `at` itself if there is none; None if it may be incomplete."""
@@ -209,6 +254,7 @@ class Cleaner:
     def _break_block(self, breaks: regex.Match[str]) -> None:
         if breaks["closed"]:
             self._joiner.retract()
+            self._directed.clear()
         self._hidden = CodeBlock(breaks["fence"]) if breaks["fence"] else hidden_after(breaks)
         self._line_start = not breaks["html"]
         self._joiner.end_block()

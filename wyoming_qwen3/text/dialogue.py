@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
-from .markup import MAX_PAUSE, Pause, PauseReader
+from .inline import is_direction, pause_in
+from .markup import MAX_PAUSE
 
 MAX_TURNS = 200
 """Most turns in one dialogue."""
@@ -44,9 +45,9 @@ def read_script(script: str) -> tuple[Turn, ...]:
     A line `[Speaker] text` begins a turn, which continues on the lines below it; an empty line begins a paragraph. The
     brackets may be 【】 or ［］. A line that begins with `#` or `//` is a comment; within a line these are text.
 
-    A pause as `PauseReader` reads it, `[pause:500ms]` or `[pause 1s]`, is never a speaker. Within a turn it stays in
-    the text, as silence. On lines of its own at the end of a turn it replaces the usual silence after the turn; several
-    add up, and `[pause:0s]` means no silence.
+    A pause as inline.py reads it, `[pause:500ms]` or `[pause]`, is never a speaker, and neither is a direction with a
+    kind, `[style: tired]`. Within a turn they stay in the text. Pauses on lines of their own at the end of a turn
+    replace the usual silence after the turn; several add up, and `[pause:0s]` means no silence.
 
     Raises InvalidRequest, naming the line, if there is text or a pause before the first speaker, if a speaker says
     nothing or `check_speaker` rejects the name, or if a line begins with a bracket and does not close it. Raises
@@ -124,7 +125,7 @@ def _read_line(line: str, number: int, turns: list[_Open]) -> None:
     if line.startswith(_COMMENTS):
         return
     quiet, rest = _leading_pauses(line)
-    named = rest.startswith(_OPENING)
+    named = rest.startswith(_OPENING) and not is_direction(rest)
     if line and not turns and (quiet or not named):
         raise InvalidRequest("There is something before the first speaker; start with a line like [Speaker] text.")
     if quiet and (named or not rest):
@@ -150,7 +151,7 @@ def _leading_pauses(line: str) -> tuple[_Quiet | None, str]:
     """Return the pauses at the start of a line, None if there are none, and the text after them."""
     at, seconds = 0, 0.0
     while line.startswith("[", at) and (end := line.find("]", at, at + _MAX_MARK) + 1):
-        pause = _pause(line[at:end])
+        pause = pause_in(line[at:end])
         if pause is None:
             break
         seconds += pause
@@ -158,12 +159,3 @@ def _leading_pauses(line: str) -> tuple[_Quiet | None, str]:
         while at < len(line) and line[at].isspace():
             at += 1
     return (_Quiet(line[:at].rstrip(), seconds), line[at:]) if at else (None, line)
-
-
-def _pause(mark: str) -> float | None:
-    """Return the seconds of a pause in brackets; None if it is not a pause."""
-    reader = PauseReader()
-    stretches = [*reader.feed(mark), *reader.finish()]
-    if any(isinstance(stretch, str) for stretch in stretches):
-        return None
-    return sum(stretch.seconds for stretch in stretches if isinstance(stretch, Pause))

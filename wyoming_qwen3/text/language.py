@@ -20,6 +20,11 @@ class LanguageGuesser:
     def __init__(self) -> None:
         self._identifier: LanguageIdentifier | None = None
 
+    @property
+    def loaded(self) -> bool:
+        """Whether `guess` takes well under a millisecond."""
+        return self._identifier is not None
+
     def guess(self, text: str) -> Language | None:
         """Return the language of most of the text; None if it is none of the ten, or uncertain."""
         code = _code_by_script(text)

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import regex
 
 from .delivery import UNDIRECTED, Delivery
-from .markup import Pause
+from .markup import Pause, Retraction
 from .pieces import Segment, SpokenPiece
 from .sentences import speakable
-from .stretches import CleanStretch, Retraction, Stretches
+from .stretches import CleanStretch, Stretches
 
 _SENTENCE = regex.compile(r"(?<=[.!?…؟。！？])(?=\s)|(?<=[。！？])")
 _SPACE = regex.compile(r"\s+")
@@ -37,6 +37,11 @@ class LiveScript:
         self._finished = False
         self.unflushed = False
         """Whether text was fed since the last `flush`."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the text so far is no correct SSML, in sentences."""
+        return self._stretches.warnings
 
     def add_text(self, text: str) -> None:
         """Add text, split anywhere."""

@@ -14,9 +14,9 @@ from typing import TypeAlias
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 
 from .delivery import UNDIRECTED, Delivery
-from .markup import Pause
+from .markup import Pause, Retraction
 from .sentences import Sentences, clause_end, speakable, split_point
-from .stretches import CleanStretch, Retraction, Stretches
+from .stretches import CleanStretch, Stretches
 
 __all__ = ["KnownPieces", "Pause", "Script", "Segment", "SpokenPiece"]
 
@@ -53,6 +53,11 @@ class Script:
         self._finished = False
         self.unflushed = False
         """Whether text was fed since the last `flush`."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the text so far is no correct SSML, in sentences."""
+        return self._stretches.warnings
 
     def add_text(self, text: str) -> None:
         """Add text, split anywhere. Raises SpeechError after `end_text`."""
@@ -146,6 +151,7 @@ class KnownPieces:
     """Segments that are known already, spoken again as they are; has Script's methods but ignores text."""
 
     unflushed = False
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, segments: Iterable[Segment]) -> None:
         self._segments = deque(segments)

@@ -8,8 +8,8 @@ from markdown_it import MarkdownIt
 from markdown_it.common.html_blocks import block_names
 from markdown_it.token import Token
 
-from .directions import STAGE_DIRECTION
 from .latex import FORMULA_IN_UNIT, plain_formula
+from .stage_directions import STAGE_DIRECTION
 from .unit_joiner import CJK_STOPS
 
 _INLINE_TAG = regex.compile(

@@ -1,64 +1,79 @@
-"""Combines markup and cleanup: turns what was written into clean text, and the pauses and directions in it.
+"""Turns what was written into clean text, and the pauses in it and how it is spoken.
 
-Markup that is left open before a pause or direction ends there; one in what is hidden is hidden too. Does NOT know
-sentences or words.
+Does NOT know words, or the length of what is spoken at once.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from .cleanup import Cleaner
-from .delivery import Delivery
-from .markup import Pause, PauseReader, SsmlReader, Stretch
-
-
-@dataclass(frozen=True)
-class Retraction:
-    """All that came before it was reasoning: what of it is not spoken yet is not spoken, and its directions end."""
-
+from .delivery import UNDIRECTED, Delivery
+from .directing import Direction, Directions
+from .markup import Pause, Retraction
+from .ssml import SsmlReader
+from .unit_joiner import Joined
 
 CleanStretch: TypeAlias = str | Pause | Delivery | Retraction
-"""A Delivery applies to all that follows, up to the next one."""
+"""A Delivery applies to all that follows, up to the next one or a Retraction."""
 
 
 class Stretches:
     """Turns text, fed in any split, into clean text, pauses and deliveries; with `ssml` it is SSML, else markdown."""
 
     def __init__(self, *, ssml: bool) -> None:
-        self._ssml = ssml
-        self._markup: PauseReader = SsmlReader() if ssml else PauseReader()
+        self._ssml = SsmlReader() if ssml else None
         self._cleaner = Cleaner(markdown=not ssml)
+        self._directions = Directions()
+        self._delivery = UNDIRECTED
 
     @property
     def hides(self) -> bool:
         """Whether what is fed now is not heard, so that the last sentence has ended."""
-        return self._cleaner.hides
+        return self._ssml.hides if self._ssml else self._cleaner.hides
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the text so far is no correct SSML, in sentences."""
+        return self._ssml.warnings if self._ssml else ()
 
     def feed(self, text: str) -> Iterator[CleanStretch]:
         """Add text and yield what no later text can change, except by a Retraction."""
-        return self._clean(self._markup.feed(text))
+        return self._direct(self._clean(self._ssml.feed(text)) if self._ssml else self._cleaner.feed(text))
 
     def finish(self) -> Iterator[CleanStretch]:
         """End the text and yield the rest."""
-        yield from self._clean(self._markup.finish())
-        yield from self._read(self._cleaner.finish())
+        if self._ssml:
+            yield from self._direct(self._clean(self._ssml.finish()))
+        yield from self._direct(self._cleaner.finish())
 
     def flush(self) -> Iterator[CleanStretch]:
         """End the block and yield all text so far, except markup that is still open."""
-        return self._read(self._cleaner.flush())
+        yield from self._direct(self._cleaner.flush())
+        self._directions.end_sentence()
 
-    def _clean(self, stretches: list[Stretch]) -> Iterator[CleanStretch]:
-        for stretch in stretches:
-            if isinstance(stretch, str):
-                yield from self._read(self._cleaner.feed(stretch))
-            elif not self._cleaner.hides:
-                yield from self._read(self._cleaner.finish())
-                self._cleaner = Cleaner(markdown=not self._ssml, spoke=self._cleaner.spoke)
-                yield stretch
+    def _clean(self, read: Iterable[str | Pause | Delivery | Retraction]) -> Iterator[Joined]:
+        for item in read:
+            yield from self._cleaner.feed(item) if isinstance(item, str) else self._cleaner.insert(item)
 
-    def _read(self, clean: str) -> Iterator[CleanStretch]:
-        if self._cleaner.take_retraction():
-            yield Retraction()
-        if clean:
-            yield clean
+    def _direct(self, joined: Iterable[Joined]) -> Iterator[CleanStretch]:
+        for item in joined:
+            if isinstance(item, Direction):
+                self._directions.apply(item)
+            elif isinstance(item, Delivery):
+                self._directions.override(item)
+            elif isinstance(item, Pause):
+                self._directions.end_sentence()
+                yield item
+            elif isinstance(item, Retraction):
+                self._directions, self._delivery = Directions(), UNDIRECTED
+                yield item
+            else:
+                yield from self._say(item)
+
+    def _say(self, text: str) -> Iterator[CleanStretch]:
+        for part, delivery in self._directions.parts(text):
+            if part and delivery != self._delivery:
+                self._delivery = delivery
+                yield delivery
+            if part:
+                yield part

@@ -1,23 +1,37 @@
 """Joins what is spoken for units of text into lines and blocks. Does NOT know markdown."""
 
+from typing import TypeAlias
+
 import regex
+
+from .delivery import Delivery
+from .directing import Direction
+from .markup import Pause, Retraction
+
+Joined: TypeAlias = str | Pause | Direction | Delivery | Retraction
+"""Clean text, or what is between two parts of it."""
 
 CJK_LETTERS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々〆]+")
 CJK_STOPS = "。！？，、；："
 
 
 class UnitJoiner:
-    """Joins the clean units: with single spaces, and without the space before punctuation that a dropped word left."""
+    """Joins the clean units: with single spaces, and without the space before punctuation that a dropped word left.
 
-    def __init__(self, *, spoke: bool = False) -> None:
+    A mark of punctuation right after a pause is dropped, because it ends what was said before it.
+    A direction is placed before the next words: after the punctuation and the end of the block that come before them.
+    """
+
+    def __init__(self) -> None:
+        self._joined: list[Joined] = []
         self._out: list[str] = []
+        self._waiting: list[Direction | Delivery] = []
         self._last = ""
         self._gap = ""
         self._hole = False
-        self.spoke = spoke
+        self._paused = False
+        self.spoke = False
         """Whether anything was said in this text."""
-        self.retracted = False
-        """Whether all text before what is taken next was retracted; the reader resets it."""
         self.line_width = 0
         """Columns of the text in this line; a CJK letter takes two."""
 
@@ -36,32 +50,56 @@ class UnitJoiner:
         """Whether no sentence is incomplete."""
         return not self._last or _SENTENCE_END.search(self._last) is not None
 
-    def take(self) -> str:
-        """Return the text since the last call."""
-        out = "".join(self._out)
-        self._out.clear()
-        return out
+    def take(self) -> list[Joined]:
+        """Return what was joined since the last call."""
+        self._join()
+        joined, self._joined = self._joined, []
+        return joined
+
+    def _join(self) -> None:
+        if self._out:
+            self._joined.append("".join(self._out))
+            self._out.clear()
 
     def say(self, text: str, written: str) -> None:
         """Add what is spoken for a unit, perhaps nothing; `written` is the unit."""
         words = text.split()
         self._hole |= not text.startswith(written[0])
-        if not words:
+        if not words or (self._paused and text in _NOT_AFTER_SPACE):
             return
         if text[0].isspace():
             self.space()
         said = " ".join(words)
         if self._gap != " " or not (self._hole and said[0] in _NOT_AFTER_SPACE):
             self._out.append(self._gap)
+        if self._waiting and not self._completes_sentence(said):
+            self._join()
+            self._joined += self._waiting
+            self._waiting.clear()
         self._out.append(said)
         self._last = (self._last + said)[-8:]
-        self._gap, self._hole = "", False
+        self._gap, self._hole, self._paused = "", False, False
         self.spoke = True
         self.line_width += len(said) + 1
         if not said.isascii():
             self.line_width += sum(map(len, CJK_LETTERS.findall(said)))
         if text[-1].isspace():
             self.space()
+
+    def _completes_sentence(self, said: str) -> bool:
+        """Return whether `said` is punctuation that belongs to the words before it."""
+        return not self.sentence_ended and all(mark in _NOT_AFTER_SPACE for mark in said)
+
+    def direct(self, direction: Direction | Delivery) -> None:
+        """Add a direction for the words that follow."""
+        self._waiting.append(direction)
+        self._hole = True
+
+    def pause(self, pause: Pause) -> None:
+        """Add silence; what was said before it and what follows are apart."""
+        self._join()
+        self._joined.append(pause)
+        self._last, self._gap, self._paused = "", "", True
 
     def begin_line(self) -> None:
         """Begin to measure a line."""
@@ -80,8 +118,10 @@ class UnitJoiner:
     def retract(self) -> None:
         """Forget all text so far."""
         self._out.clear()
-        self._last, self._gap, self._hole = "", "", False
-        self.spoke, self.retracted = False, True
+        self._waiting.clear()
+        self._joined = [Retraction()]
+        self._last, self._gap, self._hole, self._paused = "", "", False, False
+        self.spoke = False
 
     def end_block(self) -> None:
         """End a block, with punctuation."""

@@ -3,12 +3,16 @@
 Does NOT know lines, or what is spoken for a unit.
 """
 
+from collections.abc import Collection
+
 import regex
 
-from .directions import STAGE_DIRECTION
+from .directing import Directed
 from .hidden import MARKS
+from .inline import MARK_OPENERS, mark_at
 from .latex import FORMULA
 from .spoken import ATTRIBUTES, CITATION, TAG, WIDE_CITATION
+from .stage_directions import STAGE_DIRECTION
 from .unit_joiner import CJK_LETTERS, CJK_STOPS
 
 # Patterns. One that is matched partially must not match in full what more text could change, so each ends in a definite
@@ -58,11 +62,13 @@ OPENERS: dict[str, tuple[regex.Pattern[str], ...]] = {
 _BACKTICKS = regex.compile(r"`{1,20}+|.", regex.DOTALL)
 
 
-def unit_end(text: str, start: int, at: int, *, markdown: bool, in_row: bool, more: bool) -> tuple[int, bool]:
+def unit_end(
+    text: str, start: int, at: int, *, markdown: bool, in_row: bool, directed: Collection[Directed], more: bool
+) -> tuple[int, bool]:
     """Return the end of the unit that begins at `start` and is known up to `at`, and True.
 
-    In a row of a table a unit ends before `|`. If more text could move the end, return how far the unit is known now,
-    and False.
+    In a row of a table a unit ends before `|`. For `directed` see `inline.mark_at`. If more text could move the end,
+    return how far the unit is known now, and False.
     """
     while at < len(text):
         mark = text[at]
@@ -78,7 +84,7 @@ def unit_end(text: str, start: int, at: int, *, markdown: bool, in_row: bool, mo
                 return at, False
             at += 1
         elif markdown and mark in OPENERS:
-            end = _markup_end(text, at, more=more)
+            end = _markup_end(text, at, directed, more=more)
             if end is None:
                 return at, False
             if end == at:
@@ -91,11 +97,18 @@ def unit_end(text: str, start: int, at: int, *, markdown: bool, in_row: bool, mo
     return at, False
 
 
-def _markup_end(text: str, at: int, *, more: bool) -> int | None:
-    """Return the end of the markup that opens at `at`; `at` itself if a block begins there; None if it is still open.
+def _markup_end(text: str, at: int, directed: Collection[Directed], *, more: bool) -> int | None:
+    """Return the end of the markup that opens at `at`; None if it is still open.
 
-    If the opener does not open any markup, return the end of the opener.
+    Return `at` itself if a block begins there, or a mark that pauses or directs the voice. If the opener does not open
+    any markup, return the end of the opener.
     """
+    if text[at] in MARK_OPENERS:
+        mark = mark_at(text, at, directed=directed, more=more)
+        if mark is None:
+            return None
+        if mark.end > at:
+            return at
     for pattern in OPENERS[text[at]]:
         if found := pattern.match(text, pos=at, partial=more):
             if found.partial:

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from wyoming_qwen3.core.effects import Effect
-from wyoming_qwen3.core.errors import InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
 from wyoming_qwen3.core.foreign_voices import find_foreign
 from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED, SpeechRequest
-from wyoming_qwen3.core.speakers import find_language
+from wyoming_qwen3.core.speakers import find_language, quoted
 from wyoming_qwen3.text.delivery import Delivery
 
 from .resolver import ResolvedVoice, VoiceNames, VoiceResolver
@@ -31,8 +31,10 @@ def directed(
     if delivery.voice:
         try:
             part = _find_voice(delivery.voice, request, delivery.language, resolver)
-            request = _with_voice(request, part)
+            request = _with_voice(request, part, resolver.defaults.speed)
             warnings += [part.warning] if part.warning else []
+        except VoiceNotFound:
+            warnings.append(f"The text asks for the voice {quoted(delivery.voice)}, which does not exist.")
         except InvalidRequest as error:
             warnings.append(f"A voice in the text was ignored. {error}")
     if delivery.style:
@@ -56,15 +58,18 @@ def _find_voice(name: str, request: SpeechRequest, language: str | None, resolve
         return resolver.choose(name, None)
 
 
-def _with_voice(request: SpeechRequest, part: ResolvedVoice) -> SpeechRequest:
-    """Return the request with another voice. A style, speed and effects stay if they do not belong to a kept voice."""
+def _with_voice(request: SpeechRequest, part: ResolvedVoice, usual: float) -> SpeechRequest:
+    """Return the request with another voice. A style, speed and effects stay if they do not belong to a kept voice.
+
+    `usual` is the speed of voices that have none of their own.
+    """
     kept = request.voice_name is not None
     return replace(
         request,
         voice=part.voice,
         language=part.language,
         instruct=part.instruct or (None if kept else request.instruct),
-        speed=part.speed if kept or part.speed != 1.0 else request.speed,
+        speed=part.speed if kept or part.speed != usual else request.speed,
         effects=part.effects if kept or part.effects else request.effects,
         voice_name=part.name,
     )

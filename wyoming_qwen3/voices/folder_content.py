@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wyoming_qwen3.audio.decode import read_clip
-from wyoming_qwen3.audio.reference import MAX_SECONDS, require_usable
+from wyoming_qwen3.audio.reference import MAX_SECONDS, check, require_usable
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
 from wyoming_qwen3.store.voices.checks import MAX_SAMPLES
@@ -206,10 +206,7 @@ def _recording(clip: FolderFile, text: FolderFile) -> Reference:
     name = clip.path.name
     said = _text(text, name)
     sound = read_clip(_bytes(clip, _MAX_BYTES), max_seconds=MAX_SECONDS, param=name, sample_rate=SAMPLE_RATE)
-    try:
-        require_usable(sound.samples, sound.sample_rate, said, name)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{name}: {error}") from error
+    require_usable(check(sound.samples, sound.sample_rate, said), name)
     return Reference(sound.samples, sound.sample_rate, said)
 
 

@@ -9,7 +9,7 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.effects import Effect
 from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
 from wyoming_qwen3.core.foreign_voices import find_foreign, nearest_speaker
-from wyoming_qwen3.core.request import Kept, Voice, VoiceFallback
+from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED, Kept, Voice, VoiceFallback
 from wyoming_qwen3.core.speakers import (
     MAX_NAME_CHARACTERS,
     SPEAKERS,
@@ -188,7 +188,8 @@ class VoiceResolver:
         if not voice and wanted:  # a built-in speaker was made the default
             defaults = replace(defaults, speaker=find_voice(wanted)[0])
         try:
-            return ResolvedVoice(*defaults.choose(voice, language))
+            chosen = defaults.choose(voice, language)
+            return ResolvedVoice(*chosen, None if voice else defaults.style, defaults.speed)
         except VoiceNotFound:
             if voice and (found := self._find_former(voice)):
                 return _cast(*found, language, self.defaults)
@@ -278,4 +279,5 @@ def _cast(kept: KeptVoice, named: Language | None, language: str | None, default
         raise InvalidRequest(f"Voice {kept.name} has no clip yet; add one to its profile.", param="voice")
     voice: Voice = manner.speaker or Kept(kept.id, kept.revision)
     spoken = asked or named or manner.language or defaults.language
-    return ResolvedVoice(voice, spoken, manner.instructions, manner.speed, manner.effects, kept.name)
+    speed = min(max(manner.speed * defaults.speed, MIN_SPEED), MAX_SPEED)
+    return ResolvedVoice(voice, spoken, manner.instructions, speed, manner.effects, kept.name)

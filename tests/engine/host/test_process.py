@@ -15,6 +15,7 @@ import pytest
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import CodeArray, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
@@ -27,8 +28,7 @@ SAMPLES = b"\0" * 4 * 1920
 class FaultyEngine:
     """Its rows sound for three steps. A row's text names the call that raises for it."""
 
-    device = "cpu"
-    memory = 0
+    selection = Selection("cpu", "0.6B", "float32", "Speech runs on the CPU.")
     weight_bytes = 1
     apart = True
     fatal: tuple[type[Exception], ...] = ()
@@ -36,6 +36,9 @@ class FaultyEngine:
     def __init__(self) -> None:
         self._texts: dict[int, str] = {}
         self._left: dict[int, int] = {}
+
+    def measure(self) -> wire.Room:
+        return wire.Room(1 << 30, 0)
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
         raise IndexError("no such layer")

@@ -17,6 +17,7 @@ import pytest
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import CodeArray, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
@@ -35,8 +36,7 @@ class DeviceLost(Exception):
 class HeldEngine:
     """Its rows end at once. Each job says that it has begun, waits to be let go on, and tells which jobs were done."""
 
-    device = "cpu"
-    memory = 0
+    selection = Selection("cpu", "0.6B", "float32", "Speech runs on the CPU.")
     weight_bytes = 1
     apart = True
     fatal: tuple[type[Exception], ...] = (DeviceLost,)
@@ -45,6 +45,9 @@ class HeldEngine:
         self._begun = begun
         self._go_on = go_on
         self._done: list[int] = []
+
+    def measure(self) -> wire.Room:
+        return wire.Room(1 << 30, 0)
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
         return 7

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import FRAME_SAMPLES, CodeArray, Priority, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
@@ -79,8 +80,7 @@ def test_costs_are_those_measured_lately() -> None:
 class SlowEngine:
     """Each step takes so long; each row sends a frame a step, ten in all. It remembers what was asked of it."""
 
-    device = "cpu"
-    memory = 0
+    selection = Selection("cpu", "0.6B", "float32", "Speech runs on the CPU.")
     weight_bytes = 1
     apart = True
     fatal: tuple[type[Exception], ...] = ()
@@ -90,6 +90,9 @@ class SlowEngine:
         self.steps: list[list[int]] = []
         self._seconds = seconds
         self._frames: dict[int, int] = {}
+
+    def measure(self) -> wire.Room:
+        return wire.Room(1 << 30, 0)
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
         return 0

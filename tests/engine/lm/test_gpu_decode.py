@@ -22,6 +22,7 @@ from wyoming_qwen3.engine.cuda_graphs import CudaGraphs, Direct, choose_graphs, 
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.gpu_slots import Buckets, SlotStep
+from wyoming_qwen3.engine.lm.gpu_turns import TURN, Turns
 from wyoming_qwen3.engine.lm.language_model import load_exact, load_static
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it sleeps."
@@ -139,6 +140,22 @@ def test_a_row_that_waits_for_text_gives_what_was_begun(pair: Pair, small: Stati
     assert not row.ready
     row.add_text("fox jumps over ")
     assert row.ready
+
+
+def test_a_crowd_takes_turns(pair: Pair, small: StaticDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three rows on two slots: slots change owners once in a turn, and none waits longer than one."""
+    put, moved = small.slots.put, []
+
+    def spy(slot: int, *given: Any) -> None:
+        moved.append(slot)
+        put(slot, *given)
+
+    monkeypatch.setattr(small.slots, "put", spy)
+    rows = [admitted(small, pair, number, max_frames=3 * TURN) for number in (0, 1, 2)]
+    order = [row for _ in range(3 * TURN) for row in {frame.row: None for frame in small.step(rows)}]
+    assert len(moved) <= 2 + 3  # two at first, and then one or two in each turn
+    assert set(order[: 2 * TURN]) == set(rows[:2])
+    assert set(order) == set(rows)
 
 
 def test_few_rows_take_few_slots(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,3 +293,24 @@ def test_there_are_no_graphs_without_cuda_or_where_they_are_unwanted(device: str
     graphs = choose_graphs(device, wanted=wanted)
     assert isinstance(graphs, Direct)
     assert not isinstance(graphs, CudaGraphs)
+
+
+class Somebody:
+    """A row, as far as turns know one."""
+
+
+def test_turns_are_fair_whoever_joins_and_leaves() -> None:
+    draw, turns = random.Random(1), Turns[Somebody](4)
+    rows = [Somebody() for _ in range(7)]
+    waited = dict.fromkeys(rows, 0)
+    for _ in range(500):
+        if draw.random() < 0.05:
+            rows.remove(draw.choice(rows))
+            rows.append(Somebody())
+            waited = {row: waited.get(row, 0) for row in rows}
+        ready = [row for row in rows if draw.random() < 0.9]
+        group = turns.group(ready)
+        assert len(group) == len(set(group)) == min(4, len(ready))
+        waited = {row: 0 if row in group else waited[row] + (row in ready) for row in rows}
+        assert max(waited.values()) <= 3 * TURN
+    assert list(turns.group(rows[:4])) == rows[:4]

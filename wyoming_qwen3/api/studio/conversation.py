@@ -12,10 +12,10 @@ from pydantic_core import PydanticCustomError
 
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.progress import EventFields, stream_progress, wants_events
 from wyoming_qwen3.api.speech import MAX_BYTES
 from wyoming_qwen3.api.speech_request import Effects, SpeechFields, describe
 from wyoming_qwen3.api.speech_response import EVENT_STREAM, stream_audio, whole_audio, with_warnings
+from wyoming_qwen3.api.tasks import EventFields, stream_progress, wants_events
 from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_body
 from wyoming_qwen3.audio.chain import Chain, check_installed
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat

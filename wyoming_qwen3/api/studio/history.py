@@ -116,7 +116,7 @@ class RegenerateBody(Fields):
 async def list_history(request: web.Request) -> web.StreamResponse:
     """Newest first, unless `sort` and `order` say otherwise."""
     wanted = read_query(parse_query(request, HistoryQuery))
-    page = await _history(request).search(wanted)
+    page = await history_of(request).search(wanted)
     return web.json_response(text=await asyncio.to_thread(page_json, page, wanted))
 
 
@@ -136,7 +136,7 @@ async def delete_history(request: web.Request) -> web.StreamResponse:
             "Send either before=TIME to delete older entries, or all=true to delete everything.", param="before"
         )
     before = math.inf if query.all else read_time(query.before, "before")
-    return _removed(await _history(request).delete_before(before))
+    return removed_answer(await history_of(request).delete_before(before))
 
 
 @resource.operation(
@@ -152,8 +152,8 @@ async def clean_up(request: web.Request) -> web.StreamResponse:
     """Deletes the oldest entries beyond these limits, but no favorites. The body is optional."""
     body = await _parse_optional(request, CleanupBody)
     limits = Limits(body.days, body.entries, body.bytes)
-    removed = await _history(request).clean_up(None if limits == Limits() else limits)
-    return _removed(removed, ignored_headers(body))
+    removed = await history_of(request).clean_up(None if limits == Limits() else limits)
+    return removed_answer(removed, ignored_headers(body))
 
 
 @resource.operation(
@@ -165,7 +165,7 @@ async def clean_up(request: web.Request) -> web.StreamResponse:
 )
 async def history_stats(request: web.Request) -> web.StreamResponse:
     """Counted at each request."""
-    history = _history(request)
+    history = history_of(request)
     stats = HistoryStats(**asdict(await history.usage()), limits=HistoryLimits(**asdict(history.limits)))
     return web.json_response(text=stats.model_dump_json())
 
@@ -179,7 +179,7 @@ async def history_stats(request: web.Request) -> web.StreamResponse:
 )
 async def one_entry(request: web.Request) -> web.StreamResponse:
     """`id` is from the header X-History-Id. The entry exists as soon as the answer with the audio has ended."""
-    return _entry_response(await _history(request).get(request.match_info["id"]))
+    return _entry_response(await history_of(request).get(request.match_info["id"]))
 
 
 @resource.operation(
@@ -193,7 +193,7 @@ async def one_entry(request: web.Request) -> web.StreamResponse:
 async def mark_entry(request: web.Request) -> web.StreamResponse:
     """Cleaning up deletes no favorites."""
     body = await parse_body(request, FavoriteBody, _SMALL_BODY)
-    entry = await _history(request).set_favorite(request.match_info["id"], body.favorite)
+    entry = await history_of(request).set_favorite(request.match_info["id"], body.favorite)
     return _entry_response(entry, ignored_headers(body))
 
 
@@ -207,7 +207,7 @@ async def mark_entry(request: web.Request) -> web.StreamResponse:
 async def delete_entry(request: web.Request) -> web.StreamResponse:
     """Deletes its audio, too."""
     entry_id = request.match_info["id"]
-    await _history(request).delete(entry_id)
+    await history_of(request).delete(entry_id)
     return web.json_response(text=DeletedAnswer(id=entry_id).model_dump_json())
 
 
@@ -222,7 +222,7 @@ async def delete_entry(request: web.Request) -> web.StreamResponse:
 async def entry_audio(request: web.Request) -> web.StreamResponse:
     """The file as it is kept, or the part that Range asks for; or all of it in another format, up to ten minutes."""
     query = parse_query(request, AudioQuery)
-    history = _history(request)
+    history = history_of(request)
     entry = await history.get(request.match_info["id"])
     path = history.audio_path(entry.id)
     headers = private_file(MEDIA_TYPES[query.format], f"{entry.id}.{query.format}")
@@ -260,7 +260,7 @@ async def regenerate(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, RegenerateQuery)
     body = await _parse_optional(request, RegenerateBody)
     services = request.app[SERVICES]
-    entry = await _history(request).get(request.match_info["id"])
+    entry = await history_of(request).get(request.match_info["id"])
     wanted, segments = replay.from_json(entry.params, services.store.voices, _seed(query, body))
     wanted = replace(wanted, save=body.save)
     if entry.model != "standby":
@@ -268,7 +268,7 @@ async def regenerate(request: web.Request) -> web.StreamResponse:
     return await _speak(request, entry.text, wanted, segments, body)
 
 
-def _history(request: web.Request) -> History:
+def history_of(request: web.Request) -> History:
     """Return the history. Raises StorageFailed if it can't be used."""
     history = request.app[SERVICES].store.history
     if history is None:
@@ -285,7 +285,8 @@ def _entry_response(entry: StoredGeneration, headers: dict[str, str] | None = No
     return web.json_response(text=entry_model(entry).model_dump_json(), headers=headers)
 
 
-def _removed(removed: Removed, headers: dict[str, str] | None = None) -> web.Response:
+def removed_answer(removed: Removed, headers: dict[str, str] | None = None) -> web.Response:
+    """Answer with what was deleted."""
     answer = RemovedAnswer(deleted=removed.entries, bytes=removed.bytes)
     return web.json_response(text=answer.model_dump_json(), headers=headers)
 

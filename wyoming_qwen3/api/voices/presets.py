@@ -9,8 +9,8 @@ from pydantic import Field
 
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES, Services
 from wyoming_qwen3.api.operation import Resource
-from wyoming_qwen3.api.progress import Work, stream_progress, wants_events
 from wyoming_qwen3.api.speech_response import EVENT_STREAM
+from wyoming_qwen3.api.tasks import Work, stream_progress, wants_events
 from wyoming_qwen3.api.validation import Query, ignored_headers, parse_body, parse_query
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.defaults import Defaults

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from wyoming_qwen3.api.app_keys import SERVICES, Services
-from wyoming_qwen3.audio.reference import check
+from wyoming_qwen3.audio.reference import ClipFinding, check
 from wyoming_qwen3.core.errors import StorageFailed
 from wyoming_qwen3.store.voices.voice import KeptVoice
 
@@ -47,13 +47,28 @@ class Profile(KeptEntry):
     folder: str | None
 
 
+_OF_UPLOADS = ("cut", "timbre")
+"""Findings that are not about a clip as it is kept, but about what became of an upload."""
+
+
 async def answer_profile(
-    request: web.Request, voice: KeptVoice, *, status: int = 200, headers: Mapping[str, str] | None = None
+    request: web.Request,
+    voice: KeptVoice,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    told: Sequence[Sequence[ClipFinding]] = (),
 ) -> web.StreamResponse:
-    """Answer with a profile, including warnings about its clips."""
+    """Answer with a profile, including warnings about its clips. `told` are the findings about its newest clips."""
     services = request.app[SERVICES]
     (profile,) = await describe_all(services, [voice])
-    warned = profile.model_copy(update={"warnings": await _warnings(services, voice)})
+    uploaded = [
+        Warned(code=finding.code, message=finding.message, sample=sample.id)
+        for sample, findings in zip(voice.samples[len(voice.samples) - len(told) :], told, strict=True)
+        for finding in findings
+        if finding.code in _OF_UPLOADS
+    ]
+    warned = profile.model_copy(update={"warnings": [*uploaded, *await _warnings(services, voice)]})
     return web.json_response(text=warned.model_dump_json(), status=status, headers=headers)
 
 

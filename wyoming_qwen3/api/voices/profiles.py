@@ -13,7 +13,7 @@ from wyoming_qwen3.api.body import read_form
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.speech_request import Effects
 from wyoming_qwen3.api.validation import ignored_headers, parse_body, parse_json
-from wyoming_qwen3.audio.reference import check
+from wyoming_qwen3.audio.reference import try_recording
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.store.voices.voice import Manner
 
@@ -38,6 +38,7 @@ from .uploads import (
     decode,
     fields_json,
     read_one,
+    to_recording,
     to_recordings,
     uploaded_clip,
     uploaded_clips,
@@ -122,10 +123,21 @@ class ProfileList(BaseModel):
     problems: list[Problem]
 
 
+class UsedPart(BaseModel):
+    """The part of a long recording that is used."""
+
+    start_ms: int
+    end_ms: int
+
+
 class Checked(BaseModel):
-    """The result of checking a clip. A clip with an error is refused."""
+    """The result of checking a clip. A clip with an error is refused.
+
+    `part` is what is used of a recording of more than 30 seconds, else null; the findings are about that part.
+    """
 
     duration_ms: int
+    part: UsedPart | None
     findings: list[Finding]
     usable: bool
 
@@ -144,13 +156,18 @@ _PROFILE = {"application/json": Profile}
     errors=(404, 501, 507),
 )
 async def create_profile(request: web.Request) -> web.StreamResponse:
-    """Made of up to 16 clips of 1 to 30 seconds and 10 MiB each, or of a built-in speaker."""
+    """Made of up to 16 clips of at least 1 second and up to 10 MiB each, or of a built-in speaker.
+
+    A clip of more than 30 seconds is cut to its best part. Without its text, only a clip's timbre is cloned. `warnings`
+    tell of both.
+    """
     services = request.app[SERVICES]
     fields, sent = await _read_new(request)
     manner = _manner(Manner(), fields, services.models.size)
     recordings = await asyncio.to_thread(to_recordings, sent)
-    voice = await services.store.voices.create(fields.name, "profile", manner, recordings)
-    return await answer_profile(request, voice, status=201, headers=ignored_headers(fields))
+    voice = await services.store.voices.create(fields.name, "profile", manner, [clip for clip, _ in recordings])
+    told = [findings for _, findings in recordings]
+    return await answer_profile(request, voice, status=201, headers=ignored_headers(fields), told=told)
 
 
 @resource.operation("GET", "/api/profiles", "List the profiles", answers={200: {"application/json": ProfileList}})
@@ -175,14 +192,16 @@ async def list_profiles(request: web.Request) -> web.StreamResponse:
     answers={200: {"application/json": Checked}},
 )
 async def check_clip(request: web.Request) -> web.StreamResponse:
-    """Reports what is wrong with a clip of up to a minute, and keeps nothing."""
+    """Reports what is wrong with a clip of up to five minutes and what is used of it, and keeps nothing."""
     data, fields = await read_one(request)
     clip = await asyncio.to_thread(decode, data)
-    found = await asyncio.to_thread(check, clip.samples, clip.sample_rate, fields.ref_text or None)
+    tried = await asyncio.to_thread(try_recording, clip.samples, clip.sample_rate, fields.ref_text or None)
+    part = tried.part
     checked = Checked(
         duration_ms=round(1000 * clip.seconds),
-        findings=[Finding(**asdict(finding)) for finding in found],
-        usable=all(finding.severity != "error" for finding in found),
+        part=UsedPart(start_ms=round(1000 * part.start), end_ms=round(1000 * part.end)) if part else None,
+        findings=[Finding(**asdict(finding)) for finding in tried.findings],
+        usable=all(finding.severity != "error" for finding in tried.findings),
     )
     return web.json_response(text=checked.model_dump_json(), headers=ignored_headers(fields))
 
@@ -234,13 +253,13 @@ async def delete_profile(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def add_sample(request: web.Request) -> web.StreamResponse:
-    """The clip may have 1 to 30 seconds and up to 10 MiB. The profile's next speech is cloned from it, too."""
+    """As for a new profile. The profile's next speech is cloned from it, too."""
     voice = find_kept(request, "profile")
     check_unbound(voice)
     data, fields = await read_one(request)
-    recordings = await asyncio.to_thread(to_recordings, [uploaded_clip(data, fields)])
-    changed = await request.app[SERVICES].store.voices.add_samples(voice.id, recordings)
-    return await answer_profile(request, changed, status=201, headers=ignored_headers(fields))
+    recording, findings = await asyncio.to_thread(to_recording, uploaded_clip(data, fields))
+    changed = await request.app[SERVICES].store.voices.add_samples(voice.id, [recording])
+    return await answer_profile(request, changed, status=201, headers=ignored_headers(fields), told=[findings])
 
 
 @resource.operation(

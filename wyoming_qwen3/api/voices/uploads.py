@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 from wyoming_qwen3.api.body import Form, FormShape, read_form
 from wyoming_qwen3.api.validation import Fields, parse_json
 from wyoming_qwen3.audio.decode import DecodedClip, read_clip
-from wyoming_qwen3.audio.reference import ClipFinding, read_recording
+from wyoming_qwen3.audio.reference import RECORDING_SECONDS, ClipFinding, read_recording
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
 
@@ -28,9 +28,6 @@ _FIELDS_BYTES = 64 << 10
 CLIPS = FormShape({"samples": MAX_CLIPS}, repeated={"ref_texts": MAX_CLIPS}, file_bytes=_CLIP_BYTES)
 CLIP = FormShape({"audio": 1, "file": 1}, file_bytes=_CLIP_BYTES)
 
-_DECODED_SECONDS = 60.0
-"""Maximum length in seconds of a clip that is decoded."""
-
 
 class ClipFields(Fields):
     """The text of the clip in `audio` or `file`."""
@@ -41,11 +38,15 @@ class ClipFields(Fields):
 
 @dataclass(frozen=True)
 class UploadedClip:
-    """A clip from a form: its file, the text that it is said to contain, and the field that it came in."""
+    """A clip from a form: its file, the text that it is said to contain, and the field that it came in.
+
+    With `timbre`, only its timbre is wanted; without it and without a text, that is what is cloned, too.
+    """
 
     data: bytes
     text: str | None
     param: str
+    timbre: bool = False
 
 
 def fields_json(form: Form, shape: FormShape) -> bytes:
@@ -68,49 +69,42 @@ async def read_one(request: web.Request) -> tuple[bytes, ClipFields]:
 
 
 def uploaded_clip(data: bytes, fields: ClipFields) -> UploadedClip:
-    """Return the clip with its text. Raises InvalidRequest if the text is missing."""
-    return UploadedClip(data, _said(fields.ref_text, "ref_text", timbre=fields.x_vector_only_mode), "audio")
+    """Return the clip with its text."""
+    return UploadedClip(data, _said(fields.ref_text), "audio", timbre=fields.x_vector_only_mode)
 
 
 def uploaded_clips(files: Sequence[bytes], texts: Sequence[str], *, timbre: bool) -> list[UploadedClip]:
-    """Return clips with their texts, in order; with `timbre` they get no text. Raises InvalidRequest."""
+    """Return clips with their texts, in order. Raises InvalidRequest if there are more texts than clips."""
     if len(texts) > len(files):
         raise InvalidRequest(
             "There are more ref_texts than samples; send one for each sample, in order.", param="ref_texts"
         )
     return [
-        UploadedClip(data, _said(text, f"ref_texts[{number}]", timbre=timbre), f"samples[{number}]")
+        UploadedClip(data, _said(text), f"samples[{number}]", timbre=timbre)
         for number, (data, text) in enumerate(zip_longest(files, texts))
     ]
 
 
 def decode(data: bytes) -> DecodedClip:
-    """Decode a clip to check it, in tens of milliseconds. Raises InvalidRequest, and TooLarge beyond a minute."""
-    return read_clip(data, max_seconds=_DECODED_SECONDS, param="audio")
-
-
-def to_recordings(sent: Sequence[UploadedClip]) -> list[Reference]:
-    """Return the clips as they are kept. Takes tens of milliseconds for each.
-
-    Raises TooLarge, and InvalidRequest for a clip that can't be decoded or used.
-    """
-    return [to_recording(one)[0] for one in sent]
+    """Decode a clip to check it, in tens of milliseconds. Raises InvalidRequest, and TooLarge beyond five minutes."""
+    return read_clip(data, max_seconds=RECORDING_SECONDS, param="audio")
 
 
 def to_recording(sent: UploadedClip) -> tuple[Reference, tuple[ClipFinding, ...]]:
-    """Return one clip as it is kept, and what could be better about it. Raises as `to_recordings` does."""
-    return read_recording(sent.data, sent.text, sent.param, max_seconds=_DECODED_SECONDS)
+    """Return one clip as it is kept, and what could be better about it. Takes tens of milliseconds.
+
+    Raises TooLarge, and InvalidRequest for a clip that can't be decoded or used.
+    """
+    return read_recording(sent.data, sent.text, sent.param, timbre=sent.timbre)
 
 
-def _said(text: str | None, param: str, *, timbre: bool) -> str | None:
-    if timbre:
-        return None
-    if said := (text or "").strip():
-        return said
-    raise InvalidRequest(
-        f"{param} is missing: send what the clip says, or x_vector_only_mode true to clone only its timbre.",
-        param=param,
-    )
+def to_recordings(sent: Sequence[UploadedClip]) -> list[tuple[Reference, tuple[ClipFinding, ...]]]:
+    """Return what `to_recording` returns of each clip."""
+    return [to_recording(one) for one in sent]
+
+
+def _said(text: str | None) -> str | None:
+    return (text or "").strip() or None
 
 
 def _listed(texts: list[str]) -> list[object]:

@@ -238,9 +238,7 @@ async def _from_clip(services: Services, body: NewVoice, clip: bytes | None) -> 
 
 def _read_clip(clip: bytes, text: str | None) -> tuple[Reference, list[str]]:
     recording, findings = to_recording(UploadedClip(clip, text, "audio_sample"))
-    found = [finding.message for finding in findings]
-    timbre = "Without ref_text, the text spoken in the clip, only its timbre is cloned."
-    return recording, found if text else [timbre, *found]
+    return recording, [finding.message for finding in findings]
 
 
 def _entry(speaker: Speaker) -> VoiceEntry:

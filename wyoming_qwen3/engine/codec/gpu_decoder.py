@@ -45,7 +45,8 @@ class StaticCodec:
             self._codes = torch.zeros(max(_CHUNKS), decoder.codebooks, dtype=torch.int64, device=device)
             self._samples = decoder.decode(self._codes, decoder.new_state())
             steps: dict[int, Callable[[], None]] = {frames: partial(self._step, frames) for frames in _CHUNKS}
-            self._steps = graphs.capture("the codec", steps)
+            self.steps = graphs.capture("the codec", steps)
+            """Decodes so many frames of the codes in place, by their number."""
 
     def new_state(self) -> CodecState:
         """Return the state at the start of a stream."""
@@ -77,7 +78,7 @@ class StaticCodec:
     def _decode(self, codes: Tensor) -> Tensor:
         frames = len(codes)
         self._codes[:frames].copy_(codes)
-        self._steps[frames]()
+        self.steps[frames]()
         return self._samples[: frames * self._samples_per_frame].clone()
 
     def _step(self, frames: int) -> None:

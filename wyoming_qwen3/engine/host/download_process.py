@@ -19,9 +19,10 @@ def main() -> None:
     """Entry point of `python -m wyoming_qwen3.engine.host.download_process`; only the server starts it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--pipe", type=int, required=True)
+    parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s download: %(message)s")
-    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.setLevel(arguments.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when to stop
     with socket.socket(fileno=arguments.pipe) as pipe:
         message = wire.receive_blocking(pipe)

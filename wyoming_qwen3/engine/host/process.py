@@ -133,7 +133,7 @@ class Host:
 
     def _serve(self) -> NoReturn:
         engine = self._engine
-        self._send(wire.Hello(engine.device, engine.memory, engine.weight_bytes, engine.apart))
+        self._send(wire.Hello(engine.selection, engine.measure(), engine.weight_bytes, engine.apart))
         while True:
             self._take_messages()
             now = time.monotonic()
@@ -242,6 +242,8 @@ class Host:
                 what, unexpected = f"{checkpoint.name} could not be loaded", ModelFailed
             case wire.Unload(checkpoint):
                 action, what = partial(self._engine.unload, checkpoint), f"{checkpoint.name} could not be unloaded"
+            case wire.Measure():
+                action, what = self._engine.measure, "The memory could not be measured"
             case _:
                 assert isinstance(job, wire.Clone | wire.Encode)
                 action, what = partial(self._engine.compute, job), "The engine failed on this recording"

@@ -18,9 +18,10 @@ from hibari.tts import MAX_PHONEMES
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed
+from wyoming_qwen3.core.hardware import Selection, available_memory
 from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.engine.base import as_speech_error
-from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Opening, Output, Submit
+from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Opening, Output, Room, Submit
 
 _NAMED_DIGITS = 36
 """Most digits of a number that is spoken by name: the library's names end with decillions."""
@@ -40,8 +41,7 @@ class _Counts:
 class StandbyEngine:
     """Speaks whole texts, one sentence per step."""
 
-    device = "cpu"
-    memory = 0
+    selection = Selection("cpu", "0.6B", "float32", "The standby voice speaks on the CPU.")
     weight_bytes = 1
     apart = True
     fatal: tuple[type[Exception], ...] = ()
@@ -50,6 +50,10 @@ class StandbyEngine:
         self._voice = Hibari()
         self._rows: dict[int, tuple[Iterator[npt.NDArray[np.float32]], _Counts]] = {}
         self._voice("Ready.", seed=_SEED)  # the first call reads the lexicon, so do it before anyone listens
+
+    def measure(self) -> Room:
+        """Return that there is no memory for checkpoints."""
+        return Room(available_memory(), 0)
 
     def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
         """Raise EngineFailed: there are no checkpoints."""

@@ -3,7 +3,6 @@
 Knows prompts, talker, code predictor and sampling; does NOT know audio, where requests come from, threads or time.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.isolation import attempt, together_or_alone
 
 from .predictor import Predictor
-from .prompt import Prompt, PromptBuilder, Voicing, prefills_whole_text, prepare
+from .prompt import HeadKey, Prompt, PromptBuilder, Voicing, prefills_whole_text, prepare
 from .sampling import Sampler, choose
 from .talker import Talker
 from .text_track import IncrementalTokenizer, TextTrack
@@ -186,7 +185,7 @@ class Decoder:
         self.model = model
         self._talker, self._predictor = model.talker, model.predictor
         self._prompts = PromptBuilder(published, self._talker, self._predictor)
-        self._heads: dict[bytes, KvCache] = {}
+        self._heads: dict[HeadKey, KvCache] = {}
         self._remembers_heads = self._talker.transformer.splits_exactly
         self._end: int = self._talker.config.codec_eos_token_id
         self._banned = torch.zeros(self._talker.config.vocab_size, dtype=torch.bool, device=self._talker.device)
@@ -261,7 +260,7 @@ class Decoder:
             row.voicing, ids, whole_text_first=row.whole_text_first, finished=row.text_finished
         )
         cache = self._talker.transformer.new_cache(len(prompt.prefill) + _SPARE_POSITIONS)
-        done = self._restore_head(prompt, cache) if self._remembers_heads else 0
+        done = self._restore_head(prompt, row.voicing.head_key, cache) if self._remembers_heads else 0
         row.speech = self._opened(prompt, cache, done, finished=row.text_finished)
 
     def _opened(self, prompt: Prompt, cache: KvCache, done: int, *, finished: bool) -> Speech:
@@ -269,18 +268,15 @@ class Decoder:
         hidden = self._talker.advance(prompt.prefill[None, done:], (cache,))[0]
         return Speech(TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=finished), cache, hidden)
 
-    def _restore_head(self, prompt: Prompt, cache: KvCache) -> int:
+    def _restore_head(self, prompt: Prompt, key: HeadKey, cache: KvCache) -> int:
         """Fill a new cache with the positions that do not depend on the text; return how many these are.
 
-        Keys and values depend only on the embeddings up to their position, so a hash of these embeddings identifies
-        them.
+        `key` identifies them, as keys and values depend only on the embeddings up to their position.
         """
-        head = prompt.prefill[: prompt.head]
-        key = hashlib.blake2b(head.contiguous().cpu().view(torch.uint8).numpy().tobytes()).digest()
         heads = self._heads  # forget() replaces the dict, perhaps meanwhile
         if key not in heads:
             new = self._talker.transformer.new_cache(prompt.head)
-            self._talker.advance(head[None], (new,))
+            self._talker.advance(prompt.prefill[None, : prompt.head], (new,))
             while len(heads) >= _REMEMBERED_HEADS:
                 del heads[next(iter(heads))]
             heads[key] = new

@@ -17,7 +17,9 @@ from wyoming_qwen3.engine.cuda_graphs import Graphs, read_back
 from wyoming_qwen3.engine.isolation import attempt
 
 from .decode import Decoder, Frame, LanguageModel, Row, Speech, failed_frame
+from .fused.slot_tensors import MakeSteps
 from .gpu_slots import NO_STEP, Buckets, Slots, SlotStep
+from .gpu_turns import Turns
 from .predictor import CodePredictor
 from .prompt import Prompt
 from .text_track import TextTrack
@@ -42,19 +44,29 @@ class _SlotRow:
 class StaticDecoder(Decoder):
     """Turns requests into codec frames with one checkpoint; see Decoder. Codes of frames are in the host's memory.
 
-    Rows longer than a slot are stepped as in Decoder. A row without a seat takes that of a row that is not in the same
-    group, so that more rows than slots are stepped group by group.
+    Rows longer than a slot are stepped as in Decoder. If there are more rows than slots, they take turns. A row without
+    a seat takes that of a row that is not in the same group.
     """
 
     def __init__(
-        self, published: Published, model: LanguageModel, graphs: Graphs, buckets: Buckets | None = None
+        self,
+        published: Published,
+        model: LanguageModel,
+        graphs: Graphs,
+        buckets: Buckets | None = None,
+        fuse: MakeSteps | None = None,
     ) -> None:
-        """Capture all steps. Raises CaptureFailed and torch.OutOfMemoryError; the model stays usable then."""
+        """Capture all steps, those that `fuse` makes if it is given.
+
+        Raises CaptureFailed, torch.OutOfMemoryError and what `fuse` and its steps raise; the model stays usable then.
+        """
         super().__init__(published, model)
         assert isinstance(self._predictor, CodePredictor)
         self._remembers_heads = True
-        self.slots = Slots(self._talker, self._predictor, self._banned, graphs=graphs, buckets=buckets or Buckets())
+        buckets = buckets or Buckets()
+        self.slots = Slots(self._talker, self._predictor, self._banned, graphs=graphs, buckets=buckets, fuse=fuse)
         self._seats = [_SlotRow(slot) for slot in range(self.slots.buckets.slots)]
+        self._turns: Turns[Row] = Turns(len(self._seats))
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[Frame]:
@@ -71,8 +83,7 @@ class StaticDecoder(Decoder):
         going = [row for row in going if row not in failed]
         seated = {seat.sitter for seat in self._seats}
         fitting = [row for row in going if row in seated or self._fits(row)]
-        for start in range(0, len(fitting), len(self._seats)):
-            failed |= self._begin(fitting[start : start + len(self._seats)])
+        failed |= self._begin(self._turns.group(fitting))
         frames = [self._read(row, wait()) for row, wait in begun if row not in failed]
         done = {*fitting, *failed, *(row for row, _ in begun)}
         others = super().step([row for row in going if row not in done])

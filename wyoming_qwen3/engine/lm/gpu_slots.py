@@ -7,14 +7,15 @@ others, but keeps its state. Knows nothing of which row is in which slot, of tex
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.cuda_graphs import Graphs, upload
+from wyoming_qwen3.engine.cuda_graphs import Graphs, Step, upload
 
+from .fused.slot_tensors import MakeSteps, SlotSteps, SlotTensors
 from .predictor import CodePredictor
 from .sampling import FRAMES_BEFORE_END, Sampler, WarpTable, is_greedy, penalised
 from .talker import Talker
@@ -41,6 +42,14 @@ class Buckets:
     def capacity(self) -> int:
         """Cache positions of a slot."""
         return self.lengths[-1]
+
+    def within(self, free: int, position: int) -> "Buckets | None":
+        """Return those with the most slots that take at most half of `free` bytes, at `position` bytes a position.
+
+        The other half is for captured steps, prefills and other checkpoints. None if there is not room for one slot.
+        """
+        rows = tuple(rows for rows in self.rows if 2 * rows * self.capacity * position <= free)
+        return replace(self, rows=rows) if rows else None
 
     def holding_rows(self, rows: int) -> int:
         """Return the smallest count of slots with steps that holds `rows` rows."""
@@ -71,24 +80,63 @@ class Slots:
     """The slots of a checkpoint; all steps are captured when it is created."""
 
     def __init__(
-        self, talker: Talker, predictor: CodePredictor, banned: Tensor, *, graphs: Graphs, buckets: Buckets
+        self,
+        talker: Talker,
+        predictor: CodePredictor,
+        banned: Tensor,
+        *,
+        graphs: Graphs,
+        buckets: Buckets,
+        fuse: MakeSteps | None = None,
     ) -> None:
-        """`banned` bool [vocabulary] marks ids never to sample. Raises CaptureFailed and torch.OutOfMemoryError."""
+        """`banned` bool [vocabulary] marks ids never to sample; `fuse` makes the steps, unless PyTorch does.
+
+        Raises CaptureFailed, torch.OutOfMemoryError, and what `fuse` raises.
+        """
         assert isinstance(talker.transformer, Transformer)
         self.buckets = buckets
         self._talker, self._predictor = talker, predictor
         self._transformer = talker.transformer
         self._banned = banned
         self._end: int = talker.config.codec_eos_token_id
+        self._kept: SlotSteps | None = None
         self._allocate()
         with torch.inference_mode():
-            self._talks = graphs.capture(
-                "the talker",
-                {(r, n): partial(self._talk, r, n) for r in reversed(buckets.rows) for n in reversed(buckets.lengths)},
-            )
-            self._frames = graphs.capture(
-                "the code predictor", {rows: partial(self._frame, rows) for rows in reversed(buckets.rows)}
-            )
+            talks, frames = self._fused_steps(fuse) if fuse else self._steps()
+            self._talks = graphs.capture("the talker", talks)
+            self._frames = graphs.capture("the code predictor", frames)
+
+    def _steps(self) -> tuple[dict[tuple[int, int], Step], dict[int, Step]]:
+        """Return the steps of the talker by rows and length, and those of the code predictor by rows."""
+        rows, lengths = self.buckets.rows[::-1], self.buckets.lengths[::-1]
+        talks: dict[tuple[int, int], Step] = {(r, n): partial(self._talk, r, n) for r in rows for n in lengths}
+        return talks, {r: partial(self._frame, r) for r in rows}
+
+    def _fused_steps(self, fuse: MakeSteps) -> tuple[dict[tuple[int, int], Step], dict[int, Step]]:
+        """Do as _steps, with fused steps, which have no mask and so need no shorter lengths."""
+        talk = partial(self._talk, length=self.buckets.lengths[0])
+        steps, rows = fuse(self._talker, self._predictor, self._tensors(), talk), self.buckets.rows[::-1]
+        self._kept = steps  # a captured graph uses the addresses of their tensors, but does not keep them
+        self.buckets = replace(self.buckets, lengths=self.buckets.lengths[-1:])
+        talks: dict[tuple[int, int], Step] = {(r, self.buckets.capacity): partial(steps.talk, r) for r in rows}
+        return talks, {r: partial(steps.frame, r) for r in rows}
+
+    def _tensors(self) -> SlotTensors:
+        return SlotTensors(
+            text=self.text,
+            sums=self.sums,
+            hidden=self._hidden,
+            codes=self.codes,
+            cache=self._cache,
+            parts=self._parts,
+            seen=self._seen,
+            penalty=self._penalty,
+            banned=self._banned,
+            first_noise=self._first_noise,
+            other_noise=self._other_noise,
+            first_warps=self._first_warps,
+            other_warps=self._other_warps,
+        )
 
     def _allocate(self) -> None:
         slots, device = self.buckets.slots, self._talker.device

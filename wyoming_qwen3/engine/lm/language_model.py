@@ -14,13 +14,17 @@ from torch import nn
 from wyoming_qwen3.engine.checkpoint.published import Published, reading
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
+from wyoming_qwen3.engine.devices import free_memory
+from wyoming_qwen3.engine.isolation import concerns_all
 from wyoming_qwen3.engine.kernels.library import Kernels
 
 from .cpu_kernels import Pack, QuantizedLinear, QuantizedPredictor, QuantizedTransformer
 from .cpu_pack_file import Tensors, packed_tensors
 from .cpu_tuning import tuned
 from .decode import Decoder, LanguageModel
+from .fused.slot_tensors import MakeSteps
 from .gpu_decode import StaticDecoder
+from .gpu_slots import Buckets
 from .int8_linear import Int8Linear
 from .predictor import CodePredictor
 from .talker import Talker
@@ -49,15 +53,52 @@ def load_exact(published: Published, device: str, dtype: torch.dtype) -> LoadedL
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
-def load_static(published: Published, device: str, dtype: torch.dtype, graphs: Graphs) -> LoadedLanguageModel:
-    """Load as load_exact does, with captured steps unless capturing fails. Raises ModelFailed."""
+def load_static(
+    published: Published, device: str, dtype: torch.dtype, graphs: Graphs, fuse: MakeSteps | None = None
+) -> LoadedLanguageModel:
+    """Load as load_exact does, with captured steps unless capturing fails. Raises ModelFailed.
+
+    On a GPU there are as many slots as the memory that is left allows. The steps are those that `fuse` makes; without
+    it, and where they fail, PyTorch's kernels are captured.
+    """
     loaded = load_exact(published, device, dtype)
     try:
-        decoder = StaticDecoder(published, loaded.decoder.model, graphs)
+        buckets = _fitting_buckets(loaded.decoder.model.talker, device)
+        decoder = _fused_decoder(loaded, graphs, buckets, fuse) if fuse else None
+        decoder = decoder or StaticDecoder(published, loaded.decoder.model, graphs, buckets)
     except (CaptureFailed, torch.OutOfMemoryError) as error:
         _LOGGER.warning("Generating speech without CUDA graphs, which is several times slower: %s", reason(error))
         return loaded
     return LoadedLanguageModel(published, decoder, loaded.footprint + decoder.slots.footprint)
+
+
+def _fitting_buckets(talker: Talker, device: str) -> Buckets | None:
+    """Return the buckets for the device's free memory; None for all. Raises CaptureFailed if not one slot fits."""
+    if device == "cpu":
+        return None
+    free, position = free_memory(device), talker.transformer.new_cache(1)
+    buckets = Buckets().within(free, position.keys.nbytes + position.values.nbytes)
+    if buckets is None:
+        raise CaptureFailed(f"{free / 1e6:.0f} MB of GPU memory are left, which is too little for a slot.")
+    if buckets.slots < Buckets().slots:
+        _LOGGER.info("%d of %d slots, as %.0f MB of GPU memory are left", buckets.slots, Buckets().slots, free / 1e6)
+    return buckets
+
+
+def _fused_decoder(
+    loaded: LoadedLanguageModel, graphs: Graphs, buckets: Buckets | None, fuse: MakeSteps
+) -> StaticDecoder | None:
+    """Return a decoder with fused steps, or None if they fail, by an error of Triton's or of a compiler's.
+
+    Raises errors that PyTorch's kernels would not avoid.
+    """
+    try:
+        return StaticDecoder(loaded.published, loaded.decoder.model, graphs, buckets, fuse=fuse)
+    except Exception as error:
+        if concerns_all(error):
+            raise
+        _LOGGER.warning("Fused kernels failed, so PyTorch's are used, about five times as many: %s", reason(error))
+        return None
 
 
 def load_int8(published: Published) -> LoadedLanguageModel:

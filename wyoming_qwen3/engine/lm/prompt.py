@@ -18,10 +18,13 @@ from wyoming_qwen3.core.request import ClonePrompt, Description, SpeechRequest
 from wyoming_qwen3.core.speakers import Language, Speaker
 from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
 from wyoming_qwen3.engine.checkpoint.published import Published
+from wyoming_qwen3.engine.cuda_graphs import to_device
 
 from .predictor import Predictor
 from .talker import Talker
 from .text_track import encode
+
+HeadKey = tuple[tuple[int, ...], int | None, int | None, bytes | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,12 @@ class Voicing:
     def continued(self) -> Any:
         """Codes of the reference clip, int64 [frames, 16], if the clip is continued, else None."""
         return None if self.clone is None else self.clone.codes
+
+    @property
+    def head_key(self) -> HeadKey:
+        """What the positions before the text depend on: the ids, and the bytes of a cloned voice's embedding."""
+        embedding = self.clone.speaker_embedding.tobytes() if self.clone else None
+        return self.instruct_ids, self.language_id, self.speaker_id, embedding
 
     def tokens_needed(self) -> int:
         """Return how many text tokens the prefill needs while the text is unfinished.
@@ -165,7 +174,7 @@ class PromptBuilder:
             parts.append(talker.embed_codec([voicing.speaker_id]))
         if voicing.clone is not None:
             embedding = torch.tensor(voicing.clone.speaker_embedding)
-            parts.append(embedding.to(talker.device, talker.dtype)[None])
+            parts.append(to_device(embedding, talker.device, talker.dtype)[None])
         parts.append(talker.embed_codec([codec.codec_pad_id]))
         return torch.cat(parts), talker.embed_codec([codec.codec_bos_id])
 
@@ -175,7 +184,7 @@ class PromptBuilder:
         return text + self._talker.embed_codec([self._codec.codec_pad_id])
 
     def _codes(self, voicing: Voicing) -> Tensor:
-        return torch.tensor(voicing.continued, device=self._talker.device)
+        return to_device(torch.tensor(voicing.continued), self._talker.device)
 
 
 def _overlaid(text: Tensor, spoken: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:

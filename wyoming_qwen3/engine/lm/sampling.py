@@ -115,16 +115,16 @@ class WarpTable:
     def __init__(self, rows: int, vocabulary: int, device: torch.device) -> None:
         """Create a table in which all rows are greedy."""
         self._vocabulary = vocabulary
-        self._temperature = torch.ones(rows, 1, device=device)
-        self._kept = torch.ones(rows, 1, dtype=torch.int64, device=device)
-        self._tail = torch.zeros(rows, 1, device=device)
+        self.temperature = torch.ones(rows, 1, device=device)
+        self.kept = torch.ones(rows, 1, dtype=torch.int64, device=device)
+        self.tail = torch.zeros(rows, 1, device=device)
 
     def put(self, row: int, warp: Warp) -> None:
         """Set the warp of a row; a greedy one keeps a single id."""
         greedy = is_greedy(warp)
-        self._temperature[row] = 1.0 if greedy else warp.temperature
-        self._kept[row] = 1 if greedy else min(warp.top_k or self._vocabulary, self._vocabulary)
-        self._tail[row] = 0.0 if greedy else 1 - warp.top_p
+        self.temperature[row] = 1.0 if greedy else warp.temperature
+        self.kept[row] = 1 if greedy else min(warp.top_k or self._vocabulary, self._vocabulary)
+        self.tail[row] = 0.0 if greedy else 1 - warp.top_p
 
     def draw(self, logits: Tensor, noise: Tensor) -> Tensor:
         """Draw an id for each of the first rows: float32 logits [rows, vocabulary] -> int64 [rows].
@@ -134,10 +134,10 @@ class WarpTable:
         greedy row must be 1 everywhere.
         """
         rows = len(logits)
-        logits = logits / self._temperature[:rows]
+        logits = logits / self.temperature[:rows]
         ordered = logits.sort(-1).values
-        ordered = ordered.masked_fill(ordered < ordered.gather(-1, self._vocabulary - self._kept[:rows]), -torch.inf)
-        cut = ordered.softmax(-1).cumsum(-1) <= self._tail[:rows]
+        ordered = ordered.masked_fill(ordered < ordered.gather(-1, self._vocabulary - self.kept[:rows]), -torch.inf)
+        cut = ordered.softmax(-1).cumsum(-1) <= self.tail[:rows]
         cut[:, -1] = False
         least = ordered.masked_fill(cut, torch.inf).amin(-1, keepdim=True)
         probabilities = logits.masked_fill(logits < least, -torch.inf).softmax(-1)

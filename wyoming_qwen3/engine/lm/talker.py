@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
+from wyoming_qwen3.engine.cuda_graphs import to_device
 
 from .transformer import KvCache, embedding_layer, linear_layer
 
@@ -47,7 +48,7 @@ class Talker(nn.Module):
         self.projection_in = _projection(read.below("text_projection.linear_fc1."), width, width)
         self.projection_out = _projection(read.below("text_projection.linear_fc2."), hidden, width)
         self._text = read.view("model.text_embedding.weight", config.text_vocab_size, width)
-        self._head = head
+        self.head = head
 
     @property
     def device(self) -> torch.device:
@@ -61,7 +62,7 @@ class Talker(nn.Module):
 
     def embed_text(self, ids: Sequence[int]) -> Tensor:
         """Return the projected embeddings of text token ids [tokens, hidden]."""
-        rows = self._text[torch.tensor(ids, dtype=torch.long)].to(self.device, self.dtype)
+        rows = to_device(self._text[torch.tensor(ids, dtype=torch.long)], self.device, self.dtype)
         projected: Tensor = self.projection_out(F.silu(self.projection_in(rows)))
         return projected
 
@@ -77,10 +78,10 @@ class Talker(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits of the next code 0, float32 [rows, vocabulary], from hidden states [rows, hidden]."""
-        return self._head(hidden).float()
+        return self.head(hidden).float()
 
     def _ids(self, ids: Sequence[int]) -> Tensor:
-        return torch.tensor(ids, dtype=torch.long, device=self.device)
+        return to_device(torch.tensor(ids, dtype=torch.long), self.device)
 
 
 def _projection(read: TensorReader, outputs: int, inputs: int) -> nn.Linear:

@@ -205,6 +205,12 @@ def delete(connection: Connection, entry_ids: Sequence[str]) -> None:
     connection.executemany("DELETE FROM entries WHERE id = ?", ((entry_id,) for entry_id in entry_ids))
 
 
+def delete_all(connection: Connection, entry_ids: Sequence[str]) -> dict[str, int]:
+    """Remove the rows that exist. Return their IDs and bytes."""
+    chosen = "DELETE FROM entries WHERE id IN (SELECT value FROM json_each(?)) RETURNING id, bytes"
+    return dict(connection.execute(chosen, (json.dumps(list(entry_ids)),)).fetchall())
+
+
 def delete_before(connection: Connection, time: float) -> dict[str, int]:
     """Remove all rows from before `time`, favorites too. Return their IDs and bytes."""
     return dict(connection.execute("DELETE FROM entries WHERE created_at < ? RETURNING id, bytes", (time,)).fetchall())

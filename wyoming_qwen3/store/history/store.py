@@ -11,7 +11,7 @@ import re
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -133,6 +133,12 @@ class History:
 
         await self._settled(entry_id)
         await self._remove(work)
+
+    async def delete_all(self, entry_ids: Sequence[str]) -> Removed:
+        """Remove those of the entries that exist, even favorites. Raises NotFound for an invalid ID."""
+        for entry_id in entry_ids:
+            await self._settled(entry_id)
+        return await self._remove(lambda connection: entries.delete_all(connection, entry_ids))
 
     async def delete_before(self, time: float) -> Removed:
         """Remove all entries from before `time`, in seconds since 1970, favorites too."""

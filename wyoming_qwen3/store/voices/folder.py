@@ -24,10 +24,11 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class VoiceFolder:
-    """The folder of one voice. The last part of `path` is the voice's ID."""
+    """The folder of one voice. The last part of `path` is the voice's ID. With `read_only` it is only read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self._read_only = read_only
 
     def create(
         self,
@@ -89,7 +90,7 @@ class VoiceFolder:
         write_file(path, data)
 
     def read_prompt(self, revision: str, size: Size) -> ClonePrompt | None:
-        """Return the clone prompt; None if there is none. A damaged one is logged and removed."""
+        """Return the clone prompt; None if there is none. A damaged one is removed, which is logged."""
         path = self._prompt_path(revision, size)
         try:
             prompt, made_by = prompts.load(path)
@@ -98,8 +99,9 @@ class VoiceFolder:
         except FileNotFoundError:
             return None
         except (OSError, InvalidRequest) as error:
-            _LOGGER.warning("The clone prompt of the voice %s is removed: %s", self.path.name, error)
-            _unlink(path)
+            if not self._read_only:
+                _LOGGER.warning("The clone prompt of the voice %s is removed: %s", self.path.name, error)
+                _unlink(path)
             return None
         return prompt
 

@@ -26,22 +26,22 @@ def read_index(folder: Path) -> VoiceIndex:
     """
     with storing():
         folder.mkdir(parents=True, exist_ok=True)
-        paths = sorted(path for path in folder.iterdir() if is_id(path.name) and path.is_dir())
     sweep(folder)
-    found = [read for path in paths if (read := _read(VoiceFolder(path))) is not None]
-    overwritten = _overwritten(found)
+    index, overwritten, default = _read_all(folder)
     for voice_id in sorted(overwritten):
         with finished_later("An overwritten voice could not be removed"):
             remove(folder / voice_id)
-    default = _read_default(folder)
-    voices = _unambiguous(voice for voice, _ in found if voice.id not in overwritten)
-    index = VoiceIndex(settle(voices), _followed(default, overwritten))
     if index.default != default and index.default is not None:
         with finished_later("The default voice could not be written"):
             write_default(folder, index.default)
     for voice in index.voices:
         VoiceFolder(folder / voice.id).tidy(voice)
     return index
+
+
+def look_into(folder: Path) -> VoiceIndex:
+    """Return what `read_index` returns, but change nothing: a server may be using the folder, or it may be missing."""
+    return _read_all(folder)[0] if folder.is_dir() else VoiceIndex((), None)
 
 
 def write_default(folder: Path, default: str | None) -> None:
@@ -77,6 +77,17 @@ def finished_later(what: str) -> Iterator[None]:
 
 _DEFAULT = "default.json"
 _ALIASES = "aliases.json"
+
+
+def _read_all(folder: Path) -> tuple[VoiceIndex, dict[str, str], str | None]:
+    """Return all voices and the default, the IDs of overwritten voices, and the default as it is stored."""
+    with storing():
+        paths = sorted(path for path in folder.iterdir() if is_id(path.name) and path.is_dir())
+    found = [read for path in paths if (read := _read(VoiceFolder(path))) is not None]
+    overwritten = _overwritten(found)
+    default = _read_default(folder)
+    voices = _unambiguous(voice for voice, _ in found if voice.id not in overwritten)
+    return VoiceIndex(settle(voices), _followed(default, overwritten)), overwritten, default
 
 
 def _read(folder: VoiceFolder) -> tuple[KeptVoice, str | None] | None:

@@ -24,7 +24,7 @@ from .checks import check_name, check_voice
 from .folder import VoiceFolder
 from .former_names import merge, rename
 from .index import VoiceIndex
-from .startup import finished_later, read_aliases, read_index, write_aliases, write_default
+from .startup import finished_later, look_into, read_aliases, read_index, write_aliases, write_default
 from .voice import Design, KeptVoice, Manner, Sample, VoiceType
 from .wav import check_clip
 
@@ -40,10 +40,14 @@ class VoiceStore:
 
     Methods that change something raise StorageFailed if the disk is full or can't be written; nothing has changed then.
     Methods that take a voice's ID raise VoiceNotFound. A change continues if its caller is cancelled.
+
+    With `read_only` the voices may belong to a running server: only reading and `keep_prompt`, which then stores
+    nothing, are allowed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._folder = folder
+        self._read_only = read_only
         self._index = VoiceIndex((), None)
         self._aliases: Mapping[str, str] = {}
         self._changing = asyncio.Lock()
@@ -174,7 +178,8 @@ class VoiceStore:
 
         A failure is only logged: the prompt can be extracted again, and the caller goes on to speak.
         """
-        await self._alone(self._keep_prompt, voice_id, revision, size, prompt)
+        if not self._read_only:
+            await self._alone(self._keep_prompt, voice_id, revision, size, prompt)
 
     @property
     def default(self) -> str | None:
@@ -204,7 +209,7 @@ class VoiceStore:
         return await asyncio.shield(hold())  # a thread can't be cancelled, and needs the lock to its end
 
     def _open(self) -> None:
-        self._index = read_index(self._folder)
+        self._index = look_into(self._folder) if self._read_only else read_index(self._folder)
         self._aliases = read_aliases(self._folder)
 
     def _create(
@@ -331,7 +336,7 @@ class VoiceStore:
         return voice
 
     def _at(self, voice: KeptVoice) -> VoiceFolder:
-        return VoiceFolder(self._folder / voice.id)
+        return VoiceFolder(self._folder / voice.id, read_only=self._read_only)
 
 
 def _samples(recordings: Sequence[Reference]) -> tuple[Sample, ...]:

@@ -31,7 +31,7 @@ export class AliasEditor {
     });
     const heads = [t("aliases.name"), t("voice")].map((head) => h("th", { scope: "col" }, head));
     this.rows = h("tbody");
-    this.table = h("table", { class: "aliases", "aria-label": t("aliases"), hidden: true }, h("thead", {}, h("tr", {}, heads, h("td"))), this.rows);
+    this.table = h("table", { class: "editable", "aria-label": t("aliases"), hidden: true }, h("thead", {}, h("tr", {}, heads, h("td"))), this.rows);
     this.tidying = h("div", { class: "actions", hidden: true },
       button(t("aliases.tidy"), () => this.#remove(this.#lost, t("aliases.tidied")), { symbol: "remove" }));
     this.element = card(t("aliases"), h("p", { class: "hint" }, t("aliases.about")), this.table, this.tidying,

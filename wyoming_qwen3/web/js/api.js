@@ -5,12 +5,16 @@ import { t } from "./text.js";
 const KEY = "wyoming-qwen3.key";
 const PROXY_ALONE = new Set([502, 504]);
 
-/** An error of the server or connection; `message` is a sentence for the user. */
+/** Sentences for answers that are not the server's own but of what is between, such as Home Assistant, by status. */
+const ON_THE_WAY = { 400: "error.filtered", 401: "error.login", 403: "error.login", 413: "error.large", 429: "error.busy" };
+
+/** An error of the server or connection; `message` is a sentence for the user, in `lang`. */
 export class ApiError extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, lang = "") {
     super(message);
     this.status = status;
     this.code = code;
+    this.lang = lang;
   }
 }
 
@@ -55,21 +59,20 @@ function stored(storage) {
  *
  * @param {string} method
  * @param {string} path
- * @param {{json?: any, form?: BodyInit, accept?: string, signal?: AbortSignal}} [options]
+ * @param {{json?: any, form?: BodyInit, more?: Record<string, string>, signal?: AbortSignal, keepalive?: boolean}} [options]
  */
-export async function send(method, path, { json, form, accept, signal } = {}) {
+export async function send(method, path, { json, form, more = {}, signal, keepalive } = {}) {
   for (;;) {
     const key = currentKey();
     /** @type {Record<string, string>} */
-    const headers = {};
+    const headers = { ...more };
     if (key) headers.Authorization = `Bearer ${key}`;
-    if (accept) headers.Accept = accept;
     if (json !== undefined) headers["Content-Type"] = "application/json";
     const body = json === undefined ? form : JSON.stringify(json);
-    const response = await reached(() => fetch(url(path), { method, headers, body, signal }));
+    const response = await reached(() => fetch(url(path), { method, headers, body, signal, keepalive }));
     if (response.ok) return response;
     const error = await read(response);
-    if (response.status !== 401) throw error;
+    if (error.code !== "invalid_api_key") throw error;
     asking ??= askForKey().finally(() => { asking = null; });
     if (currentKey() === key && !(await asking)) throw error;
   }
@@ -96,11 +99,16 @@ export function warningOf(response) {
   return JSON.parse(`"${response.headers.get("X-Warning") ?? ""}"`);
 }
 
-/** Have something spoken; return the file, the id of its entry in the history, and the warning about it or "". */
-export async function speech(path, json) {
-  const response = await send("POST", path, { json });
+/**
+ * Have something spoken; return the file, the id of its entry in the history, the warning about it or "", and the model
+ * that spoke.
+ */
+export async function speech(path, json, signal) {
+  const response = await send("POST", path, { json, signal });
   const file = await reached(() => response.blob());
-  return { file, id: response.headers.get("X-History-Id"), warning: warningOf(response) };
+  const standby = response.headers.get("X-Engine") === "standby";
+  const model = standby ? "standby" : response.headers.get("X-Model-Used");
+  return { file, id: response.headers.get("X-History-Id"), warning: warningOf(response), model };
 }
 
 /** Yield the server-sent events of an answer as objects. */
@@ -119,12 +127,11 @@ export async function* events(response) {
   }
 }
 
-/** Run a task that reports its progress: pass its events to `tell` and return the last one. Throws ApiError. */
-export async function worked(path, json, tell, signal) {
-  const response = await send("POST", path, { json, accept: "text/event-stream", signal });
+/** Pass the events of a task to `tell` and return the last one, its result. Throws ApiError. */
+export async function worked(response, tell) {
   let event = null;
   for await (event of events(response)) {
-    if (event.type === "error") throw new ApiError(200, event.error.code, event.error.message);
+    if (event.type === "error") throw new ApiError(200, event.error.code, event.error.message, "en");
     if (event.stage) tell(event);
   }
   if (!event || event.stage) throw unreachable();
@@ -160,9 +167,9 @@ function unreachable() {
 async function read(response) {
   try {
     const { error } = await response.json();
-    return new ApiError(response.status, error.code, error.message);
+    return new ApiError(response.status, error.code, error.message, "en");
   } catch {
     if (PROXY_ALONE.has(response.status)) return unreachable();
-    return new ApiError(response.status, "unknown", t("error.status", { status: response.status }));
+    return new ApiError(response.status, "unknown", t(ON_THE_WAY[response.status] ?? "error.status", { status: String(response.status) }));
   }
 }

@@ -2,21 +2,13 @@
 
 import { currentKey, keepKey, onKeyNeeded, send } from "./api.js";
 import { Notice, button, checkbox, field, h, icon } from "./dom.js";
-import { t } from "./text.js";
+import { percent } from "./format.js";
+import { LANGUAGES, chooseLanguage, language, t } from "./text.js";
 import { followHomeAssistant } from "./theme.js";
 import { forgetVoices } from "./voices.js";
 
-import "./tab-speak.js";
-import "./tab-design.js";
-import "./tab-profiles.js";
-import "./tab-conversation.js";
-import "./tab-compose.js";
-import "./tab-history.js";
-import "./tab-models.js";
-import "./tab-tokenizer.js";
-import "./tab-api.js";
-
-const TABS = ["speak", "design", "profiles", "conversation", "compose", "history", "models", "tokenizer", "api"];
+/** Each has a module tab-NAME.js with an element NAME-tab, which is loaded when the tab is first shown. */
+const TABS = ["home", "speak", "design", "profiles", "conversation", "compose", "dictionary", "history", "models", "tokenizer", "api"];
 const LOOK_MS = 5000;
 
 class VoiceStudio extends HTMLElement {
@@ -29,9 +21,10 @@ class VoiceStudio extends HTMLElement {
     this.panels = h("main", {}, this.faults);
     for (const name of TABS) this.#add(name);
     this.told = h("span", { role: "status" });
-    this.health = h("a", { class: "health", href: "#models" }, this.told);
+    this.health = h("a", { class: "health", href: "#home" }, this.told);
     this.notes = h("div", { class: "notes" });
-    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health), this.notes, this.bar, this.panels);
+    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health, languageSwitch()),
+      this.notes, this.bar, this.panels);
     this.bar.addEventListener("keydown", (event) => this.#key(event));
     window.addEventListener("hashchange", () => this.#show());
     this.#show();
@@ -62,10 +55,23 @@ class VoiceStudio extends HTMLElement {
       tab.tabIndex = shown ? 0 : -1;
       panel.hidden = !shown;
       if (!shown) continue;
-      if (!panel.childElementCount) panel.append(document.createElement(`${name}-tab`));
-      panel.firstElementChild.shown?.();
+      this.#fill(name, panel);
       tab.scrollIntoView({ block: "nearest", inline: "center" });
     }
+  }
+
+  /** Show a tab's element, and tell it that it is shown. */
+  async #fill(name, panel) {
+    try {
+      await import(`./tab-${name}.js`);
+    } catch {
+      const notice = new Notice();
+      notice.error(new Error(t("error.unreachable")), button(t("again"), () => location.reload()));
+      panel.replaceChildren(notice.element);
+      return;
+    }
+    if (panel.firstElementChild?.localName !== `${name}-tab`) panel.replaceChildren(document.createElement(`${name}-tab`));
+    if (!panel.hidden) panel.firstElementChild.shown?.();
   }
 
   #key(event) {
@@ -112,6 +118,14 @@ class VoiceStudio extends HTMLElement {
   }
 }
 
+/** The choice of the page's language, each by its own name. */
+function languageSwitch() {
+  const names = Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name));
+  const choice = h("select", { "aria-label": t("language.page"), onchange: () => chooseLanguage(choice.value) }, names);
+  choice.value = language;
+  return h("div", { class: "switch" }, icon("globe"), choice);
+}
+
 /** A note on what the user should do, which can be dismissed. */
 function noteOf({ id, message }) {
   const notice = new Notice();
@@ -145,7 +159,7 @@ function inBrief({ status, reason, standby, models }) {
   const fetched = models.find(({ state, progress }) => state === "downloading" && progress?.total);
   if (status === "ok" && !models.some(({ state }) => state === "ready" || state === "on disk")) return { kind: "good", text: t("health.only"), title };
   if (status === "ok") return { kind: "good", text: t("health.ok"), title };
-  if (fetched) return { kind: "busy", text: t("health.fetching", { percent: Math.floor((100 * fetched.progress.done) / fetched.progress.total) }), title };
+  if (fetched) return { kind: "busy", text: t("health.fetching", { share: percent(fetched.progress.done / fetched.progress.total) }), title };
   if (status === "loading") return { kind: "busy", text: t("health.loading"), title };
   return standby ? { kind: "busy", text: t("health.standby"), title } : { kind: "bad", text: t("health.degraded"), title };
 }
@@ -172,6 +186,7 @@ function askForKey() {
   });
 }
 
+Notice.ways = { model_missing: () => h("a", { class: "button", href: "#models" }, icon("models"), h("span", {}, t("tab.models"))) };
 followHomeAssistant();
 onKeyNeeded(askForKey);
 customElements.define("voice-studio", VoiceStudio);

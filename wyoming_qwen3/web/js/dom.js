@@ -38,9 +38,15 @@ const ICONS = {
   profiles: "M12 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8M4 21c0-4 4-6 8-6s8 2 8 6",
   conversation: "M3 5h12v8H8l-4 3v-3H3zM18 9h3v8h-1v3l-4-3h-5",
   compose: "M3 6h10M9 12h12M5 18h9M3 3v18",
+  dictionary: "M6 3h13v18H6a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2zM4 19a2 2 0 0 1 2-2h13M9 8h5",
   history: "M4 12a8 8 0 1 0 3-6L4 8M4 4v4h4M12 8v5l3 2",
   models: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
   tokenizer: "M4 4h4v4H4zM10 4h4v4h-4zM16 4h4v4h-4zM4 10h4v4H4zM16 10h4v4h-4zM4 16h4v4H4zM10 16h4v4h-4zM10 10h4v4h-4z",
+  home: "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
+  globe: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18M3 12h18M12 3c-3 3-4 6-4 9s1 6 4 9c3-3 4-6 4-9s-1-6-4-9",
+  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
+  cross: "M6 6l12 12M18 6L6 18",
+  undo: "M4 9h10a5 5 0 0 1 0 10H9M8 5L4 9l4 4",
   api: "M8 7l-5 5 5 5M16 7l5 5-5 5M14 4l-4 16",
   play: "M7 4.5v15l12-7.5z",
   pause: "M8 5v14M16 5v14",
@@ -52,6 +58,7 @@ const ICONS = {
   star: "M12 4l2.4 5 5.6.7-4.1 3.8 1.1 5.5-5-2.8-5 2.8 1.1-5.5L4 9.7 9.6 9z",
   again: "M20 12a8 8 0 1 1-3-6l3 2M20 4v4h-4",
   dice: "M5 5h14v14H5zM9 9v.01M15 9v.01M12 12v.01M9 15v.01M15 15v.01",
+  edit: "M4 20l4-1L19 8l-3-3L5 16l-1 4M14 7l3 3",
   add: "M12 5v14M5 12h14",
   check: "M5 12l5 5 9-10",
   key: "M15 9a4 4 0 1 0-4 4l1-1h2v-2h2v-2M7 9v.01M13 12l7 7v-3",
@@ -165,6 +172,9 @@ export function examples(label, texts, control) {
 
 /** Messages of a tab. Screen readers announce errors at once, other messages politely. */
 export class Notice {
+  /** Functions by error code that return an element with which a person can do something about the error. */
+  static ways = {};
+
   constructor() {
     this.element = h("div", { class: "notice", "aria-live": "polite", hidden: true });
   }
@@ -187,7 +197,9 @@ export class Notice {
   }
 
   error(error, ...more) {
-    this.#show("error", error.message, more);
+    const way = Notice.ways[error.code]?.();
+    this.#show("error", error.message, way ? [h("div", { class: "actions" }, way), ...more] : more);
+    if (error.lang) this.element.firstElementChild.setAttribute("lang", error.lang);
   }
 
   /** Show a progress bar; `share` is from 0 to 1, or null if unknown. */

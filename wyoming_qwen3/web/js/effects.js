@@ -4,9 +4,10 @@ import { get } from "./api.js";
 import { button, h, select, slider } from "./dom.js";
 import { keep, recall } from "./drafts.js";
 import { short } from "./format.js";
-import { t } from "./text.js";
+import { t, tOr } from "./text.js";
 
-const nice = (name) => name.replace(/_(db|hz|ms|lufs)$/, "").replaceAll("_", " ");
+const bare = (name) => name.replace(/_(db|hz|ms|lufs)$/, "");
+const nice = (name) => tOr(`effect.${bare(name)}`, bare(name).replaceAll("_", " "));
 
 /** Initial values of parameters without a default: a small effect. */
 function first({ minimum, maximum, default: otherwise, unit }) {
@@ -37,7 +38,7 @@ export class EffectChain {
       this.notice.error(error);
       return;
     }
-    const options = this.#kinds.map((kind) => h("option", { value: kind.type }, `${nice(kind.type)} – ${kind.description}`));
+    const options = this.#kinds.map((kind) => h("option", { value: kind.type }, nice(kind.type)));
     this.adding.replaceChildren(this.adding.options[0], ...options);
     this.value = this.value.filter((effect) => this.#kind(effect));
     this.#show();

@@ -1,27 +1,43 @@
-// Formats numbers and times for people.
+// Formats numbers and times for people, as their language writes them.
 
-import { language } from "./text.js";
+import { locale, t } from "./text.js";
 
-const number = (digits) => new Intl.NumberFormat(language, { maximumFractionDigits: digits });
+const unit = (name, digits, display) =>
+  new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: display, maximumFractionDigits: digits });
+const DATE = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const LANGUAGES = new Intl.DisplayNames([locale], { type: "language" });
+const MINUTE = 60;
+const HOUR = 3600;
 
 /** Format as 1.2, or as 12 from ten on. */
 export function short(value) {
-  return number(value < 10 ? 1 : 0).format(value);
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 }
 
 export function seconds(value) {
-  return `${number(1).format(value)} s`;
+  return unit("second", 1, "narrow").format(value);
 }
 
 export function milliseconds(value) {
-  return value < 1000 ? `${Math.round(value)} ms` : seconds(value / 1000);
+  return value < 1000 ? unit("millisecond", 0, "narrow").format(value) : seconds(value / 1000);
+}
+
+export function percent(share) {
+  return new Intl.NumberFormat(locale, { style: "percent" }).format(share);
 }
 
 export function bytes(value) {
   /** @type {[string, number][]} */
-  const units = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]];
-  const unit = units.find(([, size]) => value >= size);
-  return unit ? `${short(value / unit[1])} ${unit[0]}` : `${value} B`;
+  const units = [["gigabyte", 1e9], ["megabyte", 1e6], ["kilobyte", 1e3]];
+  const [name, size] = units.find(([, one]) => value >= one) ?? ["byte", 1];
+  return unit(name, value / size < 10 ? 1 : 0, "short").format(value / size);
+}
+
+/** Format how long something still takes: by 10 seconds, minutes or hours. */
+export function timeLeft(value) {
+  if (value < 1.5 * MINUTE) return t("time.left", { time: unit("second", 0, "short").format(Math.max(10, 10 * Math.round(value / 10))) });
+  if (value < 1.5 * HOUR) return t("time.left", { time: unit("minute", 0, "short").format(value / MINUTE) });
+  return t("time.left", { time: unit("hour", 0, "short").format(value / HOUR) });
 }
 
 /** Format as 1:05. */
@@ -37,7 +53,12 @@ export function exact(value) {
 }
 
 export function moment(text) {
-  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
+  return DATE.format(new Date(text));
+}
+
+/** Return the name of a language by its code. */
+export function languageName(code) {
+  return LANGUAGES.of(code);
 }
 
 /** Return a file name made from a text. */

@@ -1,20 +1,27 @@
 // Shows the progress of a long task as a bar with a sentence.
 
-import { bytes } from "./format.js";
+import { bytes, timeLeft } from "./format.js";
 import { t } from "./text.js";
 
-/** Show the events of `worked` in a notice; `total` is the number of parts. */
+/** Show the events of a task in a notice; `total` is the number of parts. Returns what takes the events. */
 export function progressOf(notice, total = 0) {
   notice.progress(t("progress.begun"));
-  return ({ stage, model }) => {
+  return ({ stage, seconds, model }) => {
     const [name, count] = stage.split(" ");
     if (model?.progress) {
-      const { done, total: all } = model.progress;
-      notice.progress(t("progress.download", { model: model.id, done: bytes(done), total: bytes(all) }), all ? done / all : null);
+      const { share, text } = downloaded(model.progress);
+      notice.progress(t("progress.download", { model: model.id, progress: text }), share);
     } else if (count) {
-      notice.progress(t("progress.spoken", { count, total }), Number(count) / total);
+      const left = (seconds / Number(count)) * (total - Number(count));
+      notice.progress(`${t("progress.spoken", { spoken: Number(count), total })} · ${timeLeft(left)}`, Number(count) / total);
     } else {
       notice.progress(t(`progress.${name}`, { model: model?.id ?? "" }));
     }
   };
+}
+
+/** Describe the progress of a download: its share from 0 to 1 or null, and a text with the time left. */
+export function downloaded({ done, total, seconds_left: left }) {
+  const text = t("models.progress", { done: bytes(done), total: bytes(total) });
+  return { share: total ? done / total : null, text: left === null || left === undefined ? text : `${text} · ${timeLeft(left)}` };
 }

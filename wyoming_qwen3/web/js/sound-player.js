@@ -55,6 +55,21 @@ export class SoundPlayer extends HTMLElement {
     this.#tell();
   }
 
+  /** Draw the waveform once the player is on the screen: with what `peaks` returns, or by fetching the recording. */
+  drawn(peaks = null) {
+    const seen = new IntersectionObserver(async ([{ isIntersecting }]) => {
+      if (!isIntersecting) return;
+      seen.disconnect();
+      try {
+        if (peaks) this.wave.show({ values: await peaks() });
+        else await this.#fetched();
+      } catch {
+        // Playing tells what is wrong with it.
+      }
+    });
+    seen.observe(this);
+  }
+
   /** The current position in seconds. */
   get position() {
     return this.audio.currentTime;

@@ -66,6 +66,17 @@ export async function decoded(file) {
   return { samples, rate: buffer.sampleRate };
 }
 
+/** Return mono samples at another rate. */
+export async function resampled(samples, rate, wanted) {
+  const context = new OfflineAudioContext(1, Math.max(1, Math.floor((samples.length * wanted) / rate)), wanted);
+  const buffer = context.createBuffer(1, samples.length, rate);
+  buffer.copyToChannel(samples, 0);
+  const source = new AudioBufferSourceNode(context, { buffer });
+  source.connect(context.destination);
+  source.start();
+  return (await context.startRendering()).getChannelData(0);
+}
+
 let shared = null;
 
 /** Return the page's AudioContext, at the speech's sample rate to avoid resampling chunks. Call it on a click. */

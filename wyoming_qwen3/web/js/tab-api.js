@@ -9,9 +9,9 @@ class ApiTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
-    this.operations = h("div", { class: "reference" });
+    this.operations = h("div", { class: "reference", lang: "en" });
     this.append(h("section", { class: "card" }, h("p", {}, t("api.about")),
-      h("p", {}, h("a", { href: "docs" }, t("api.page")), " · ", h("a", { href: "openapi.json" }, "openapi.json")),
+      h("p", {}, h("a", { href: "docs" }, t("api.page")), " · ", h("a", { href: "openapi.json", translate: "no" }, "openapi.json")),
       this.notice.element), this.operations);
   }
 

@@ -1,14 +1,18 @@
 // <conversation-tab>: a script with several speakers, each with a voice.
 
-import { blob, worked } from "./api.js";
+import { blob } from "./api.js";
 import { Notice, button, card, field, h, select, slider } from "./dom.js";
 import { drafted, keep, recall } from "./drafts.js";
 import { exact, milliseconds } from "./format.js";
 import { progressOf } from "./progress.js";
 import { key, speakersOf } from "./script.js";
 import { soundPlayer } from "./sound-player.js";
+import { begin, resume, unfinished } from "./tasks.js";
 import { t } from "./text.js";
-import { FORMATS, LANGUAGES, allVoices, voiceOptions } from "./voices.js";
+import { FORMATS, allVoices, languagePicker, voiceOptions } from "./voices.js";
+
+const PATH = "v1/audio/conversation";
+const TASK = "conversation";
 
 class ConversationTab extends HTMLElement {
   #voices = [];
@@ -19,6 +23,7 @@ class ConversationTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
+    this.making = new Notice();
     this.warning = new Notice();
     this.script = drafted("conversation.script", h("textarea", { rows: 12, class: "script", placeholder: t("conversation.placeholder"), spellcheck: "true" }));
     this.script.addEventListener("input", () => this.#cast());
@@ -26,7 +31,7 @@ class ConversationTab extends HTMLElement {
     this.pause = slider(t("conversation.pause"), { min: 0, max: 3000, step: 50, value: 400, show: milliseconds });
     drafted("conversation.pause", this.pause.control);
     this.pause.tell();
-    this.language = drafted("conversation.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "Auto"));
+    this.language = drafted("conversation.language", languagePicker());
     this.format = drafted("conversation.format", select(FORMATS.map((format) => [format, format]), "mp3"));
     this.start = button(t("conversation.speak"), () => this.#speak(), { symbol: "speak", kind: "primary" });
     this.stop = button(t("stop"), () => this.#stopping?.abort(), { symbol: "stop" });
@@ -38,9 +43,14 @@ class ConversationTab extends HTMLElement {
     this.append(h("div", { class: "columns" },
       h("div", { class: "stack" },
         card("", field(t("conversation.script"), this.script, t("conversation.hint")),
-          h("div", { class: "actions" }, this.start, this.stop), this.notice.element), this.result),
+          h("div", { class: "actions" }, this.start, this.stop), this.making.element, this.notice.element), this.result),
       card(t("conversation.cast"), this.cast, this.pause.element, field(t("language"), this.language), field(t("format"), this.format))));
+    this.script.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.start.click();
+    });
     document.addEventListener("voices", () => this.shown());
+    const left = unfinished(TASK);
+    if (left) this.#finish((tell, signal) => resume(TASK, tell, signal), left);
   }
 
   async shown() {
@@ -78,25 +88,37 @@ class ConversationTab extends HTMLElement {
   }
 
   async #speak() {
-    await this.notice.during(async () => {
-      this.warning.clear();
-      const format = this.format.value;
-      const json = {
-        script: this.script.value,
-        speakers: Object.fromEntries(this.#roles.map(({ name, fields }) => [name, fields()])),
-        pause_ms: Number(this.pause.control.value),
-        language: this.language.value,
-        response_format: format,
-        return: "json",
-      };
-      this.#stopping = new AbortController();
-      this.stop.hidden = false;
-      const total = this.script.value.split("\n").filter((line) => speakersOf(line).length).length;
-      const { conversation } = await worked("v1/audio/conversation", json, progressOf(this.notice, total), this.#stopping.signal);
+    if (!this.stop.hidden) return; // one is being spoken
+    const { script } = this;
+    const total = script.value.split("\n").filter((line) => speakersOf(line).length).length;
+    const facts = { total, format: this.format.value };
+    this.warning.clear();
+    this.result.hidden = true;
+    await this.#finish((tell, signal) => begin(TASK, PATH, this.#wanted(), facts, tell, signal), facts);
+  }
+
+  #wanted() {
+    return {
+      script: this.script.value,
+      speakers: Object.fromEntries(this.#roles.map((role) => [role.name, role.fields()])),
+      pause_ms: Number(this.pause.control.value),
+      language: this.language.value,
+      response_format: this.format.value,
+      return: "json",
+    };
+  }
+
+  /** Show the progress of a conversation that is begun or resumed, then its result. */
+  async #finish(work, { total, format }) {
+    this.#stopping = new AbortController();
+    const { signal } = this.#stopping;
+    this.stop.hidden = false;
+    await this.making.during(async () => {
+      const { conversation } = await work(progressOf(this.making, total), signal);
       await this.#show(conversation, format);
-      this.notice.clear();
+      this.making.clear();
     });
-    if (this.#stopping?.signal.aborted) this.notice.say(t("speak.stopped"));
+    if (signal.aborted) this.making.say(t("speak.stopped"));
     this.stop.hidden = true;
   }
 

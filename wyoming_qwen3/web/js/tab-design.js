@@ -1,14 +1,19 @@
 // <design-tab>: makes a voice from a description, with previews.
 
-import { ask, get, worked } from "./api.js";
-import { Notice, button, card, confirmed, examples, field, h, select } from "./dom.js";
+import { ask, get, send, worked } from "./api.js";
+import { Notice, button, card, confirmed, examples, field, h } from "./dom.js";
 import { drafted, keep, recall } from "./drafts.js";
 import { progressOf } from "./progress.js";
 import { soundPlayer } from "./sound-player.js";
+import { begin, resume, unfinished } from "./tasks.js";
 import { t, tList } from "./text.js";
-import { LANGUAGES, VoicePicker, formerNames, makeDefault, voicesChanged } from "./voices.js";
+import { VoicePicker, formerNames, languagePicker, makeDefault, voicesChanged } from "./voices.js";
 
+const PATH = "api/voice-presets/create";
+const TASK = "design";
 const MOST_PREVIEWS = 6;
+const SIDE_BY_SIDE = 3;
+const SEEDS = 1e6;
 
 class DesignTab extends HTMLElement {
   #stopping = null;
@@ -16,85 +21,110 @@ class DesignTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
-    this.description = drafted("design.description", h("textarea", { rows: 4, maxlength: 2000, placeholder: t("design.placeholder") }));
+    this.making = new Notice();
+    this.description = drafted("design.description", h("textarea", { rows: 3, maxlength: 2000, placeholder: t("design.placeholder") }));
+    this.description.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.preview.click();
+    });
     this.sample = drafted("design.sample", h("textarea", { rows: 2, maxlength: 500 }));
-    this.language = drafted("design.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "English"));
+    this.language = drafted("design.language", languagePicker("English"));
     this.seed = drafted("design.seed", h("input", { type: "number", min: 0, max: 2 ** 48, step: 1, value: 1 }));
-    this.preview = button(t("design.preview"), () => this.#preview(), { symbol: "play", kind: "primary" });
-    this.another = button(t("design.another"), () => this.#another(), { symbol: "dice" });
+    this.preview = button(t("design.preview"), () => this.#make([Number(this.seed.value)]), { symbol: "play", kind: "primary" });
+    this.three = button(t("design.three"), () => this.#make(this.#others()), { symbol: "dice" });
     this.stop = button(t("stop"), () => this.#stopping?.abort(), { symbol: "stop" });
     this.stop.hidden = true;
-    this.previews = h("div", { class: "stack" });
+    this.heading = h("h2", { tabindex: -1 }, t("design.previews"));
+    this.previews = h("div", { class: "list" });
     this.presets = h("div", { class: "list" });
     this.append(
-      card(t("design.describe"), field(t("design.description"), this.description, t("design.description.hint")),
-        examples(t("design.examples"), tList("design.some"), this.description),
-        field(t("design.sample"), this.sample, t("design.sample.hint")),
-        h("div", { class: "row" }, field(t("language"), this.language), field(t("seed"), this.seed)),
-        h("div", { class: "actions" }, this.preview, this.another, this.stop), this.notice.element),
-      this.previews,
+      h("div", { class: "columns" },
+        card(t("design.describe"), field(t("design.description"), this.description, t("design.description.hint")),
+          examples(t("design.examples"), tList("design.some"), this.description),
+          field(t("design.sample"), this.sample, t("design.sample.hint")),
+          h("div", { class: "row" }, field(t("language"), this.language), field(t("seed"), this.seed)),
+          h("div", { class: "actions" }, this.preview, this.three, this.stop)),
+        h("section", { class: "card" }, this.heading, this.making.element, this.notice.element, this.previews)),
       this.#styleCard(),
       card(t("design.presets"), this.presets));
     this.#showPreviews();
     document.addEventListener("voices", () => this.shown());
+    if (unfinished(TASK)) this.#make(unfinished(TASK).seeds);
   }
 
   async shown() {
     await this.speaker.load();
     await this.notice.during(async () => {
       const [{ presets }, { voice }] = await Promise.all([get("api/voice-presets"), get("api/voices/default")]);
-      this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset, preset.name === voice)) : [empty()]));
+      this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset, preset.name === voice)) : [hint("design.none")]));
     });
   }
 
-  async #another() {
-    this.seed.value = String(Math.floor(Math.random() * 1e6));
-    this.seed.dispatchEvent(new Event("input"));
-    await this.#preview();
+  /** Return the seed in the form and random ones, to be heard side by side. */
+  #others() {
+    return [Number(this.seed.value), ...Array.from({ length: SIDE_BY_SIDE - 1 }, () => Math.floor(Math.random() * SEEDS))];
   }
 
-  async #preview() {
-    await this.notice.during(async () => {
-      if (!this.description.value.trim()) throw new Error(t("design.empty"));
-      this.#stopping = new AbortController();
-      this.stop.hidden = false;
-      const json = {
-        preview: true,
-        description: this.description.value,
-        sample_text: this.sample.value.trim() || undefined,
-        language: this.language.value,
-        seed: Number(this.seed.value),
-      };
-      const made = await worked("api/voice-presets/create", json, progressOf(this.notice), this.#stopping.signal);
-      this.notice.clear();
-      keep("design.previews", [made.preview, ...recall("design.previews", [])].slice(0, MOST_PREVIEWS));
-      this.#showPreviews();
+  /** Make a preview with each of these seeds, one after the other; first the one that was begun before a reload. */
+  async #make(seeds) {
+    if (!this.stop.hidden) return; // some are being made
+    this.heading.scrollIntoView({ block: "nearest" });
+    this.#stopping = new AbortController();
+    const { signal } = this.#stopping;
+    this.stop.hidden = false;
+    await this.making.during(async () => {
+      if (!unfinished(TASK) && !this.description.value.trim()) throw new Error(t("design.empty"));
+      if (unfinished(TASK)) this.#take(await resume(TASK, progressOf(this.making), signal));
+      for (const [number, seed] of seeds.entries()) {
+        const left = { seeds: seeds.slice(number + 1) };
+        this.#take(await begin(TASK, PATH, this.#wanted(seed), left, progressOf(this.making), signal));
+      }
+      this.making.clear();
     });
+    if (signal.aborted) this.making.say(t("speak.stopped"));
     this.stop.hidden = true;
   }
 
-  #showPreviews() {
-    this.previews.replaceChildren(...recall("design.previews", []).map((preview) => this.#previewCard(preview)));
+  #wanted(seed) {
+    return {
+      preview: true,
+      description: this.description.value,
+      sample_text: this.sample.value.trim() || undefined,
+      language: this.language.value,
+      seed,
+    };
   }
 
-  #previewCard(preview) {
+  #take({ preview }) {
+    keep("design.previews", [preview, ...recall("design.previews", [])].slice(0, MOST_PREVIEWS));
+    this.#showPreviews();
+    this.previews.firstElementChild.scrollIntoView({ block: "nearest" });
+  }
+
+  #showPreviews() {
+    const previews = recall("design.previews", []);
+    this.previews.replaceChildren(...(previews.length ? previews.map((preview) => this.#previewItem(preview)) : [hint("design.unheard")]));
+  }
+
+  #previewItem(preview) {
     const notice = new Notice();
     const player = soundPlayer();
     player.hidden = false;
     player.later(preview.preview_url, `preview-${preview.seed}.wav`, preview.duration_ms / 1000);
-    const name = h("input", { type: "text", maxlength: 64, placeholder: t("design.name.placeholder"), autocomplete: "off" });
-    const save = button(t("design.save"), () => this.#save(preview, name.value, notice), { symbol: "check", kind: "primary" });
+    player.drawn();
+    const name = h("input", { type: "text", maxlength: 64, placeholder: t("design.name.placeholder"), autocomplete: "off", "aria-label": t("name") });
+    const save = button(t("design.save"), () => this.#save(preview, name.value, notice), { symbol: "check" });
     const forget = button(t("design.forget"), () => this.#forget(preview), { symbol: "remove", bare: true });
-    return h("section", { class: "card" },
-      h("div", { class: "between" }, h("h2", {}, t("design.seeded", { seed: preview.seed })), forget),
-      h("p", { class: "quote" }, preview.description), player,
-      h("div", { class: "row end" }, field(t("name"), name), save), notice.element);
+    return h("section", { class: "item" },
+      h("div", { class: "between" }, h("h3", {}, t("design.seeded", { seed: String(preview.seed) })), forget),
+      h("p", { class: "hint quote short", title: preview.description }, preview.description), player,
+      h("div", { class: "row" }, name, save), notice.element);
   }
 
   async #save(preview, name, notice) {
     await notice.during(async () => {
       if (!name.trim()) throw new Error(t("design.nameless"));
-      await worked("api/voice-presets/create", { name, preview_id: preview.preview_id }, progressOf(notice));
+      const json = { name, preview_id: preview.preview_id };
+      await worked(await send("POST", PATH, { json, more: { Accept: "text/event-stream" } }), progressOf(notice));
       this.#forget(preview);
       voicesChanged();
       this.notice.done(t("design.saved", { name }));
@@ -104,6 +134,7 @@ class DesignTab extends HTMLElement {
   #forget(preview) {
     keep("design.previews", recall("design.previews", []).filter((one) => one.preview_id !== preview.preview_id));
     this.#showPreviews();
+    this.heading.focus();
   }
 
   /** The form for a speaker with a style, for clients such as Home Assistant that can only choose a voice. */
@@ -128,6 +159,7 @@ class DesignTab extends HTMLElement {
     if (preset.preview_url) {
       player.hidden = false;
       player.later(preset.preview_url, `${preset.name}.wav`, 0);
+      player.drawn();
     }
     const about = [preset.voice && `${preset.voice}, ${preset.instructions ?? ""}`, preset.description].filter(Boolean).join(" · ");
     const first = isDefault ? h("span", { class: "badge" }, t("voices.is_default"))
@@ -162,8 +194,8 @@ class DesignTab extends HTMLElement {
   }
 }
 
-function empty() {
-  return h("p", { class: "hint" }, t("design.none"));
+function hint(name) {
+  return h("p", { class: "hint" }, t(name));
 }
 
 customElements.define("design-tab", DesignTab);

@@ -1,83 +1,95 @@
-// <history-tab>: searches and plays what was spoken.
+// <history-tab>: searches and plays what was spoken; exports and deletes a selection.
 
-import { ask, get, saveFrom, speech } from "./api.js";
-import { Notice, button, card, checkbox, confirmed, field, h, relabel, select } from "./dom.js";
+import { ask, blob, get, save, saveFrom, send, speech } from "./api.js";
+import { Notice, button, card, confirmed, field, h, relabel, select } from "./dom.js";
+import { drafted } from "./drafts.js";
 import { bytes, fileName, milliseconds, moment, seconds } from "./format.js";
+import { HistoryFilters } from "./history-filters.js";
 import { soundPlayer } from "./sound-player.js";
-import { t } from "./text.js";
-import { FORMATS, allVoices, voiceOptions } from "./voices.js";
+import { t, tOr } from "./text.js";
+import { Undoable } from "./undo.js";
+import { FORMATS, allVoices, spokenLanguage } from "./voices.js";
 
 const PAGE = 20;
+const MOST_CHOSEN = 200;
 
 class HistoryTab extends HTMLElement {
   #asked = 0;
-  #typing = 0;
 
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
-    this.q = h("input", { type: "search", autocomplete: "off" });
-    this.voice = select([["", t("history.any")]]);
-    this.model = select([["", t("history.any")]]);
-    this.since = h("input", { type: "date" });
-    this.until = h("input", { type: "date" });
-    this.favorite = h("input", { type: "checkbox" });
-    this.sort = select(["created_at.desc", "created_at.asc", "duration.desc", "duration.asc"].map((name) => [name, t(`history.${name}`)]), "created_at.desc");
-    this.format = select(FORMATS.map((format) => [format, format]), "mp3");
-    this.q.addEventListener("input", () => {
-      clearTimeout(this.#typing);
-      this.#typing = setTimeout(() => this.#find(), 250);
-    });
-    for (const control of [this.voice, this.model, this.since, this.until, this.favorite, this.sort]) {
-      control.addEventListener("change", () => this.#find());
-    }
+    this.undo = new Undoable((ids) => send("POST", "api/history/delete", { json: { ids }, keepalive: true }));
+    this.filters = new HistoryFilters(() => this.#find());
+    this.format = drafted("history.format", select(FORMATS.map((format) => [format, format]), "mp3"));
     this.count = h("p", { class: "hint", role: "status" });
     this.list = h("div", { class: "list" });
     this.more = button(t("history.more"), () => this.#page());
+    this.#buildChoice();
+    this.tidying = h("div", { class: "actions" }, button(t("history.cleanup"), () => this.#cleanUp(), { symbol: "again" }),
+      button(t("history.clear"), () => this.#clear(), { symbol: "remove" }));
+    this.below = h("div", { class: "between" }, this.more, field(t("history.format"), this.format));
     this.append(
-      card("", field(t("history.search"), this.q),
-        h("details", { class: "more" }, h("summary", {}, t("history.filters")), h("div", { class: "knobs" },
-          field(t("voice"), this.voice), field(t("model"), this.model), field(t("history.since"), this.since),
-          field(t("history.until"), this.until), field(t("history.sort"), this.sort), field(t("history.format"), this.format)),
-        checkbox(t("history.favorites"), this.favorite)),
-        h("div", { class: "between" }, this.count, h("div", { class: "actions" },
-          button(t("history.cleanup"), () => this.#cleanUp(), { symbol: "again" }),
-          button(t("history.clear"), () => this.#clear(), { symbol: "remove" }))),
-        this.notice.element),
-      this.list, h("div", { class: "actions center" }, this.more));
+      card("", this.filters.element, h("div", { class: "between" }, this.count, this.tidying), this.notice.element),
+      this.choice, this.list, this.below);
   }
 
   async shown() {
     await this.notice.during(async () => {
       const [voices, { models }] = await Promise.all([allVoices(), get("api/models")]);
-      this.#refill(this.voice, voiceOptions(voices));
-      this.#refill(this.model, [...models.map(({ name }) => name), "standby"].map((name) => h("option", { value: name }, name)));
+      this.filters.offer(voices, models);
     });
     await this.#find();
   }
 
-  #refill(control, options) {
-    const { value } = control;
-    control.replaceChildren(control.options[0], ...options);
-    control.value = value;
-    if (control.selectedIndex < 0) control.value = ""; // the voice was renamed or deleted
+  /** The bar for what is chosen, which is shown while something is. */
+  #buildChoice() {
+    this.chosen = h("span", { role: "status" });
+    this.choice = h("div", { class: "card choice between", hidden: true }, this.chosen, h("div", { class: "actions" },
+      button(t("history.all"), () => this.#choose(true), { symbol: "check" }), button(t("history.nothing"), () => this.#choose(false), { symbol: "cross" }),
+      button(t("history.export"), () => this.#export(), { symbol: "download" }),
+      button(t("remove"), () => this.#removeChosen(), { symbol: "remove", kind: "danger" })));
+  }
+
+  get #boxes() {
+    return /** @type {HTMLInputElement[]} */ ([...this.list.querySelectorAll("input[type=checkbox]")]);
+  }
+
+  get #ids() {
+    return this.#boxes.filter(({ checked }) => checked).map(({ value }) => value);
+  }
+
+  #choose(all) {
+    this.#boxes.forEach((box, number) => { box.checked = all && number < MOST_CHOSEN; });
+    this.#tellChoice();
+  }
+
+  #tellChoice() {
+    const count = this.#ids.length;
+    this.choice.hidden = !count;
+    this.chosen.textContent = count ? t("history.chosen", { count }) : "";
   }
 
   async #find() {
     await this.notice.during(async () => {
       const [page, stats] = [await this.#ask(0), await get("api/history/stats")];
       if (!page) return;
-      this.list.replaceChildren(...page.items.map((item) => this.#item(item)));
-      this.#tell(page, stats);
+      this.list.replaceChildren(...this.#items(page));
+      this.#tellChoice();
+      this.count.textContent = stats.entries
+        ? t("history.count", { count: page.total, entries: stats.entries, bytes: bytes(stats.bytes) }) : t("history.none");
+      this.more.hidden = page.offset + page.items.length >= page.total;
+      this.tidying.hidden = !stats.entries;
+      this.below.hidden = !page.items.length;
     });
   }
 
   async #page() {
     await this.notice.during(async () => {
-      const page = await this.#ask(this.list.childElementCount);
+      const page = await this.#ask(this.list.childElementCount + this.undo.size);
       if (!page) return;
-      this.list.append(...page.items.map((item) => this.#item(item)));
-      this.more.hidden = this.list.childElementCount >= page.total;
+      this.list.append(...this.#items(page));
+      this.more.hidden = page.offset + page.items.length >= page.total;
     });
   }
 
@@ -85,19 +97,12 @@ class HistoryTab extends HTMLElement {
   async #ask(offset) {
     this.#asked += 1;
     const asked = this.#asked;
-    const [sort, order] = this.sort.value.split(".");
-    const wanted = { q: this.q.value, voice: this.voice.value, model: this.model.value, from: this.since.value, to: this.until.value };
-    const given = Object.entries(wanted).filter(([, value]) => value.trim());
-    const query = new URLSearchParams([...given, ["sort", sort], ["order", order], ["limit", PAGE], ["offset", offset]]);
-    if (this.favorite.checked) query.set("favorite", "true");
-    const page = await get(`api/history?${query}`);
+    const page = await get(`api/history?${this.filters.query(PAGE, offset)}`);
     return asked === this.#asked ? page : null;
   }
 
-  #tell(page, stats) {
-    this.count.textContent = stats.entries
-      ? t("history.count", { total: page.total, entries: stats.entries, bytes: bytes(stats.bytes) }) : t("history.none");
-    this.more.hidden = page.items.length >= page.total;
+  #items({ items }) {
+    return items.filter(({ id }) => !this.undo.has(id)).map((item) => this.#item(item));
   }
 
   #item(item) {
@@ -105,44 +110,42 @@ class HistoryTab extends HTMLElement {
     player.hidden = false;
     player.download.hidden = true;
     player.later(item.audio_url, "", item.duration_ms / 1000);
+    player.drawn(async () => (await get(`api/history/${item.id}/peaks`)).peaks);
     const notice = new Notice();
-    const element = h("article", { class: "card item" });
+    const box = h("input", { type: "checkbox", value: item.id, "aria-label": t("history.choose", { text: item.text.slice(0, 40) }), onchange: () => this.#tellChoice() });
     const favorite = button("", () => this.#mark(item, favorite, notice), { symbol: "star", bare: true });
-    this.#tellMark(item, favorite);
+    tellMark(item, favorite);
     const actions = [favorite,
       button(t("history.again"), () => this.#again(item, false, notice), { symbol: "again", bare: true }),
       button(t("history.anew"), () => this.#again(item, true, notice), { symbol: "dice", bare: true }),
       button(t("download"), () => notice.during(() => this.#save(item)), { symbol: "download", bare: true }),
-      button(t("remove"), () => this.#remove(item, element, notice), { symbol: "remove", bare: true })];
-    const facts = [item.voice, item.model.replace("Qwen3-TTS-12Hz-", ""), item.language === "Auto" ? null : item.language, item.source,
-      seconds(item.duration_ms / 1000), t("history.first", { time: milliseconds(item.ttfa_ms) })];
-    element.append(h("p", { class: "quote" }, item.text), player,
-      h("div", { class: "between" },
-        h("p", { class: "hint" }, h("time", { datetime: item.created_at }, moment(item.created_at)), ` · ${facts.filter(Boolean).join(" · ")}`),
+      button(t("remove"), () => this.#remove([item.id]), { symbol: "remove", bare: true })];
+    return h("article", { class: "card item", "data-id": item.id },
+      h("div", { class: "heading" }, box, h("p", { class: "quote" }, item.text)), player,
+      h("div", { class: "between" }, h("p", { class: "hint" }, h("time", { datetime: item.created_at }, moment(item.created_at)), ` · ${factsOf(item)}`),
         h("div", { class: "actions" }, ...actions)), notice.element);
-    return element;
-  }
-
-  #tellMark(item, favorite) {
-    relabel(favorite, t("history.favorite"));
-    favorite.setAttribute("aria-pressed", String(item.favorite));
   }
 
   async #mark(item, favorite, notice) {
     await notice.during(async () => {
       Object.assign(item, await ask("PATCH", `api/history/${item.id}`, { favorite: !item.favorite }));
-      this.#tellMark(item, favorite);
+      tellMark(item, favorite);
     });
   }
 
+  /** Speak an entry again, and show its warnings at the new one, or above all if the filters hide that. */
   async #again(item, anew, notice) {
     await notice.during(async () => {
       notice.progress(t("history.speaking"));
       const { id, warning } = await speech(`api/history/${item.id}/regenerate?new_seed=${anew}`, { save: true, response_format: "flac" });
       await get(`api/history/${id}`); // it exists only if the speech is complete
       await this.#find();
-      if (warning) this.notice.warn(t("history.spoken"), h("p", {}, warning));
-      else this.notice.done(t("history.spoken"));
+      const made = this.list.querySelector(`[data-id="${id}"]`);
+      const told = made ? new Notice() : this.notice;
+      made?.querySelector("sound-player").after(told.element);
+      if (warning) told.warn(t("history.spoken"), h("p", { lang: "en" }, warning));
+      else told.done(t("history.spoken"));
+      made?.scrollIntoView({ block: "nearest" });
     });
   }
 
@@ -151,20 +154,41 @@ class HistoryTab extends HTMLElement {
     await saveFrom(`api/history/${item.id}/audio?format=${format}`, fileName(item.text, format));
   }
 
-  async #remove(item, element, notice) {
-    await notice.during(async () => {
-      await ask("DELETE", `api/history/${item.id}`);
-      const next = element.nextElementSibling ?? element.previousElementSibling;
-      element.remove();
-      (next?.querySelector("button") ?? this.q).focus();
+  async #export() {
+    await this.notice.during(async () => {
+      this.notice.progress(t("history.exporting"));
+      save(await blob("api/history/export", { ids: this.#ids }), "history.zip");
+      this.notice.clear();
     });
+  }
+
+  #removeChosen() {
+    return this.#remove(this.#ids);
+  }
+
+  /** Hide entries and delete them soon, unless that is taken back. */
+  async #remove(ids) {
+    await this.notice.during(async () => {
+      await this.undo.soon(ids);
+      for (const id of ids) this.list.querySelector(`[data-id="${id}"]`)?.remove();
+      this.#tellChoice();
+      const back = button(t("undo"), () => this.#takeBack(), { symbol: "undo" });
+      this.notice.done(t("history.removed", { count: ids.length }), h("div", { class: "actions" }, back));
+      back.focus();
+    });
+  }
+
+  async #takeBack() {
+    this.undo.undo();
+    await this.#find();
+    this.filters.q.focus();
   }
 
   async #cleanUp() {
     await this.notice.during(async () => {
       const { deleted } = await ask("POST", "api/history/cleanup", {});
       await this.#find();
-      this.notice.done(t("history.cleaned", { deleted }));
+      this.notice.done(t("history.cleaned", { count: deleted }));
     });
   }
 
@@ -175,6 +199,18 @@ class HistoryTab extends HTMLElement {
       await this.#find();
     });
   }
+}
+
+function tellMark(item, favorite) {
+  relabel(favorite, t("history.favorite"));
+  favorite.setAttribute("aria-pressed", String(item.favorite));
+}
+
+/** Describe an entry besides its text and time. */
+function factsOf(item) {
+  const model = item.model === "standby" ? t("engine.standby") : item.model.replace("Qwen3-TTS-12Hz-", "");
+  return [item.voice, model, spokenLanguage(item.language), tOr(`source.${item.source}`, item.source),
+    seconds(item.duration_ms / 1000), t("history.first", { time: milliseconds(item.ttfa_ms) })].filter(Boolean).join(" · ");
 }
 
 customElements.define("history-tab", HistoryTab);

@@ -4,17 +4,17 @@ import { AliasEditor } from "./aliases.js";
 import { ask, get, saveFrom } from "./api.js";
 import { Notice, button, card, checkbox, confirmed, field, h, select } from "./dom.js";
 import { Recordings, drafted } from "./drafts.js";
-import { seconds } from "./format.js";
+import { bytes, seconds } from "./format.js";
 import { Recorder, canRecord } from "./recorder.js";
 import { joined } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
 import { SOUNDS, playable } from "./upload.js";
 import { VoiceSample } from "./voice-sample.js";
-import { LANGUAGES, formerNames, makeDefault, voicesChanged } from "./voices.js";
+import { formerNames, languagePicker, makeDefault, spokenLanguage, voicesChanged } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
 
-const LONGEST = 60;
+const LONGEST = 120;
 const STATUS = { ready: "profiles.ready", pending: "profiles.pending", empty: "profiles.clipless" };
 
 class ProfilesTab extends HTMLElement {
@@ -29,7 +29,7 @@ class ProfilesTab extends HTMLElement {
     this.target.addEventListener("change", () => { this.about.hidden = Boolean(this.target.value); });
     this.name = drafted("profiles.name", h("input", { type: "text", maxlength: 64, autocomplete: "off" }));
     this.consent = drafted("profiles.consent", h("input", { type: "text", maxlength: 2000, autocomplete: "off" }));
-    this.language = drafted("profiles.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "Auto"));
+    this.language = drafted("profiles.language", languagePicker());
     this.timbre = drafted("profiles.timbre", h("input", { type: "checkbox" }));
     this.about = h("div", { class: "stack" }, h("div", { class: "row" }, field(t("name"), this.name), field(t("language"), this.language)),
       field(t("profiles.consent"), this.consent, t("profiles.consent.hint")));
@@ -152,16 +152,16 @@ class ProfilesTab extends HTMLElement {
     await this.notice.during(async () => {
       const samples = [...this.clips.querySelectorAll("voice-sample")];
       if (!samples.length) throw new Error(t("profiles.empty"));
-      if (!this.timbre.checked && samples.some((sample) => !sample.text.value.trim())) throw new Error(t("profiles.textless"));
-      if (this.target.value) await this.#addTo(this.target.value, samples);
-      else await this.#create(samples);
+      this.notice.progress(t("progress.saving"));
+      const told = this.target.value ? await this.#addTo(this.target.value, samples) : await this.#create(samples);
       for (const sample of samples) {
         sample.remove();
         sample.changed(null);
       }
       voicesChanged();
       await this.shown();
-      this.notice.done(t("profiles.saved"));
+      const timbre = told.some(({ code }) => code === "timbre") && t("profiles.by_timbre");
+      this.notice.done([t("profiles.saved"), timbre].filter(Boolean).join(" "));
     });
   }
 
@@ -175,17 +175,19 @@ class ProfilesTab extends HTMLElement {
       form.append("samples", sample.file(), "clip.wav");
       if (!this.timbre.checked) form.append("ref_texts", sample.text.value);
     }
-    await ask("POST", "api/profiles", undefined, { form });
+    return (await ask("POST", "api/profiles", undefined, { form })).warnings;
   }
 
   async #addTo(id, samples) {
+    const told = [];
     for (const sample of samples) {
       const form = new FormData();
       form.append("audio", sample.file(), "clip.wav");
       if (this.timbre.checked) form.append("x_vector_only_mode", "true");
       else form.append("ref_text", sample.text.value);
-      await ask("POST", `api/profiles/${id}/samples`, undefined, { form });
+      told.push(...(await ask("POST", `api/profiles/${id}/samples`, undefined, { form })).warnings);
     }
+    return told;
   }
 
   #profile(profile) {
@@ -197,7 +199,7 @@ class ProfilesTab extends HTMLElement {
       profile.folder ? h("span", { class: "badge" }, t("profiles.folder", { folder: profile.folder }))
         : button(t("remove.named", { name }), () => this.#remove(profile), { symbol: "remove", bare: true }),
     ];
-    const about = [t(STATUS[profile.status]), profile.language === "Auto" ? null : profile.language, profile.voice,
+    const about = [t(STATUS[profile.status]), spokenLanguage(profile.language), profile.voice,
       profile.description, profile.consent && t("profiles.agreed", { consent: profile.consent })];
     return h("article", { class: "item" },
       h("div", { class: "between" }, h("h3", {}, name), h("div", { class: "actions" }, ...actions)),
@@ -210,6 +212,7 @@ class ProfilesTab extends HTMLElement {
     const player = soundPlayer();
     player.hidden = false;
     player.later(sample.audio_url, `${profile.name}.wav`, sample.duration_ms / 1000);
+    player.drawn();
     const remove = button(t("sample.remove"), () => this.#change(() => ask("DELETE", `api/profiles/${profile.id}/samples/${sample.id}`)),
       { symbol: "remove", bare: true });
     return h("div", { class: "sample" }, h("p", { class: "quote" }, sample.text ?? t("profiles.timbre_only")),
@@ -236,6 +239,7 @@ class ProfilesTab extends HTMLElement {
 
   async #import(file) {
     await this.notice.during(async () => {
+      this.notice.progress(t("profiles.importing", { name: file.name, size: bytes(file.size) }));
       const form = new FormData();
       form.append("file", file, file.name);
       const profile = await ask("POST", "api/profiles/import?on_conflict=rename", undefined, { form });

@@ -8,7 +8,7 @@ import { fileName, milliseconds, seconds, short } from "./format.js";
 import { PcmPlayer, PcmReader, RATE, joined, speaker, wavFile } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t, tList } from "./text.js";
-import { FORMATS, LANGUAGES, VoicePicker } from "./voices.js";
+import { FORMATS, VoicePicker, languagePicker } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
 
 /** What to send for each choice of who speaks. */
@@ -66,7 +66,7 @@ class SpeakTab extends HTMLElement {
     this.instructions = drafted("speak.instructions", h("textarea", { rows: 2, maxlength: 2000 }));
     this.styled = field(t("style"), this.instructions, t("style.hint"));
     this.styles = examples(t("style.examples"), tList("style.some"), this.instructions);
-    this.language = drafted("speak.language", select(LANGUAGES.map((name) => [name, t(`language.${name}`)]), "Auto"));
+    this.language = drafted("speak.language", languagePicker());
     this.speed = slider(t("speed"), { min: 0.5, max: 2, step: 0.05, value: 1, show: (value) => `${value.toFixed(2)} ×` });
     drafted("speak.speed", this.speed.control);
     this.speed.tell();
@@ -151,7 +151,7 @@ class SpeakTab extends HTMLElement {
     player.finished.then(() => clearInterval(following));
     let done = false;
     for await (const event of events(response)) {
-      if (event.type === "speech.audio.error") throw new ApiError(200, event.error.code, event.error.message);
+      if (event.type === "speech.audio.error") throw new ApiError(200, event.error.code, event.error.message, "en");
       done = event.type === "speech.audio.done";
       if (done) {
         this.#warn(event.warnings?.join(" "));

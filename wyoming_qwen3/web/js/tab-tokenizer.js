@@ -9,8 +9,11 @@ import { SOUNDS, playable } from "./upload.js";
 
 const HEIGHT = 12;
 
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
 class TokenizerTab extends HTMLElement {
   #encoded = null;
+  #cell = [0, 0];
   #width = 1;
 
   connectedCallback() {
@@ -30,12 +33,15 @@ class TokenizerTab extends HTMLElement {
     });
     this.picture = h("canvas", { role: "img" });
     this.pointed = h("output", { class: "hint" });
-    this.picture.addEventListener("pointermove", (event) => this.#point(event));
+    this.picture.addEventListener("pointermove", ({ offsetX, offsetY }) =>
+      this.#point([Math.floor(offsetX / this.#width), Math.floor(offsetY / HEIGHT)]));
+    this.table = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("tokenizer.tokens") }, this.picture);
+    this.table.addEventListener("keydown", (event) => this.#key(event));
     this.original = soundPlayer();
     this.decoded = soundPlayer();
     this.facts = h("p", { class: "hint" });
     this.tokens = h("section", { class: "card", hidden: true }, h("h2", {}, t("tokenizer.tokens")), this.facts,
-      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("tokenizer.tokens") }, this.picture), this.pointed,
+      this.table, this.pointed,
       h("div", { class: "actions" }, button(t("tokenizer.decode"), () => this.#decode(), { symbol: "speak", kind: "primary" }),
         button(t("tokenizer.save"), () => this.#save(), { symbol: "download" })));
     this.heard = h("section", { class: "card", hidden: true }, h("h2", {}, t("tokenizer.compare")),
@@ -74,10 +80,22 @@ class TokenizerTab extends HTMLElement {
     }));
   }
 
-  #point({ offsetX, offsetY }) {
-    const [column, row] = [Math.floor(offsetX / this.#width), Math.floor(offsetY / HEIGHT)];
+  /** Tell the token at a column and a row. */
+  #point([column, row]) {
     const token = this.#encoded.tokens[column]?.[row];
+    this.#cell = [column, row];
     this.pointed.textContent = token === undefined ? "" : t("tokenizer.pointed", { time: exact(column / 12.5), row: row + 1, token });
+  }
+
+  /** Point at the token beside the last one. */
+  #key(event) {
+    const step = STEPS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const { frames, codebooks } = this.#encoded;
+    const [column, row] = this.#cell.map((at, axis) => Math.max(0, Math.min(at + step[axis], [frames, codebooks][axis] - 1)));
+    this.#point([column, row]);
+    this.table.scrollLeft = column * this.#width - this.table.clientWidth / 2;
   }
 
   async #decode() {

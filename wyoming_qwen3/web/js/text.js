@@ -1,330 +1,73 @@
-// All texts of the page. For another language, add a table like ENGLISH to TABLES.
+// All texts of the page in the user's language. lang/en.json is the source: every other file there has the same keys.
 
-const ENGLISH = {
-  "title": "Voice studio",
-  "tabs": "Sections of the studio",
-  "tab.speak": "Speak",
-  "tab.design": "Design a voice",
-  "tab.profiles": "Profiles",
-  "tab.conversation": "Conversation",
-  "tab.compose": "Compose",
-  "tab.history": "History",
-  "tab.models": "Models",
-  "tab.tokenizer": "Tokenizer",
-  "tab.api": "API",
+import { keep, recall } from "./drafts.js";
 
-  "play": "Play",
-  "pause": "Pause",
-  "stop": "Stop",
-  "position": "Position",
-  "download": "Download",
-  "upload": "Upload a file",
-  "again": "Try again",
-  "cancel": "Cancel",
-  "dismiss": "Dismiss",
-  "remove": "Delete",
-  "remove.named": "Delete {name}",
-  "remove.question": "Delete {name}? This can't be undone.",
-  "yes": "Yes",
-  "no": "No",
-  "name": "Name",
-  "text": "Text",
-  "voice": "Voice",
-  "model": "Model",
-  "language": "Language",
-  "format": "File format",
-  "speed": "Speed",
-  "seed": "Seed",
-  "style": "Style",
-  "style.hint": "How to speak, in your own words. Only the 1.7B model follows it.",
-  "style.short": "Style, such as: tired",
-  "style.examples": "Examples of styles",
-  "style.some": ["Whispering, close to the microphone", "Cheerful and fast", "Calm, like a newsreader", "Very angry"],
-  "characters": "{count} characters",
-  "record": "Record",
-  "record.stop": "Stop recording",
-  "record.none": "No microphone was found. Connect one or upload a file.",
-  "record.refused": "The microphone is blocked. Allow it in the browser's settings for this page, or upload a file.",
-  "record.insecure": "Recording needs a page opened over https. Upload files or drop them here.",
-
-  "language.Auto": "Detect from the text",
-  "language.Chinese": "Chinese",
-  "language.English": "English",
-  "language.French": "French",
-  "language.German": "German",
-  "language.Italian": "Italian",
-  "language.Japanese": "Japanese",
-  "language.Korean": "Korean",
-  "language.Portuguese": "Portuguese",
-  "language.Russian": "Russian",
-  "language.Spanish": "Spanish",
-
-  "error.unreachable": "The server can't be reached. Check that it is running, then try again.",
-  "error.status": "The server answered with status {status} but gave no reason; its log may have one.",
-
-  "key": "API key",
-  "key.about": "This server requires its API key (--api-key).",
-  "key.label": "Key",
-  "key.remember": "Remember it on this device",
-  "key.use": "Use this key",
-  "key.wrong": "The server does not accept this key.",
-
-  "health.ok": "Qwen3 is ready",
-  "health.only": "Standby voice only",
-  "health.loading": "Qwen3 is loading",
-  "health.fetching": "Downloading, {percent} %",
-  "health.standby": "Standby voice only",
-  "health.degraded": "No voice can speak",
-  "health.gone": "No connection",
-  "health.faults": "Problems",
-
-  "voices.builtin": "Built in",
-  "voices.preset": "Designed",
-  "voices.profile": "Profiles",
-  "voices.hear": "Listen",
-  "voices.home": "native in {language}",
-  "voices.anywhere": "in any language",
-  "voices.former": "Old names that still work:",
-  "voices.former.remove": "Remove the old name {name}",
-  "voices.default": "Make default",
-  "voices.is_default": "Default voice",
-  "voices.defaulted": "{name} is now the default voice.",
-
-  "aliases": "Aliases",
-  "aliases.about": "Programs with a fixed list of voices, such as Open WebUI, Home Assistant's OpenAI integrations and SillyTavern, can use these names to speak with your voices.",
-  "aliases.name": "Alias",
-  "aliases.add": "Add",
-  "aliases.added": "{name} is now spoken by {voice}.",
-  "aliases.nameless": "Write the alias first.",
-  "aliases.remove": "Remove the alias {name}",
-  "aliases.removed": "The alias {name} is removed.",
-  "aliases.fixed": "Server option",
-  "aliases.replaced": "Replaced above",
-  "aliases.lost": "No such voice",
-  "aliases.tidy": "Remove aliases without a voice",
-  "aliases.tidied": "The aliases without a voice are removed.",
-
-  "effects": "Effects",
-  "effects.add": "Add an effect",
-  "effects.remove": "Remove {name}",
-
-  "engine.auto": "Qwen3, otherwise the standby voice",
-  "engine.qwen3": "Qwen3 only",
-  "engine.standby": "Standby voice",
-
-  "speak": "Speak",
-  "speak.how": "Voice settings",
-  "speak.result": "Result",
-  "speak.placeholder": "The front door is open.",
-  "speak.engine": "Spoken by",
-  "speak.engine.hint": "The standby voice is small, speaks only English, and is always available.",
-  "speak.keep": "Save it in the history",
-  "speak.waiting": "Waiting for the first sound",
-  "speak.stopped": "Stopped.",
-  "speak.lost": "The connection was lost after {heard} of speech, so this is incomplete. Try again.",
-  "speak.failed": "Only {heard} of the speech was received. Try again.",
-  "speak.asked": "The standby voice spoke, as selected.",
-  "speak.only": "The standby voice spoke because this server has no other voice.",
-  "fact.engine": "Engine",
-  "fact.first": "First sound after",
-  "fact.length": "Length",
-  "fact.speed": "Generated at",
-  "fact.times": "{times} × real time",
-  "fact.pauses": "Playback pauses",
-
-  "design.describe": "A voice from a description",
-  "design.description": "Description",
-  "design.description.hint": "Age, timbre, mood, pace, or anything else you would tell a voice actor.",
-  "design.placeholder": "A deep, calm man of sixty, with authority.",
-  "design.examples": "Examples of voices",
-  "design.some": [
-    "A deep, calm man of sixty, with authority.",
-    "A bright young woman who smiles while she speaks.",
-    "An old storyteller, slow, a little hoarse.",
-    "A friendly robot, clear and even.",
-  ],
-  "design.sample": "Sample text",
-  "design.sample.hint": "5 to 15 seconds are best. If this is empty, a default sentence is used.",
-  "design.preview": "Preview",
-  "design.another": "Another seed",
-  "design.empty": "Describe the voice first.",
-  "design.seeded": "Seed {seed}",
-  "design.forget": "Remove this preview",
-  "design.name.placeholder": "Commander",
-  "design.save": "Save as preset",
-  "design.nameless": "Give the voice a name first.",
-  "design.saved": "{name} is saved and can be used everywhere, including Home Assistant.",
-  "design.style": "A style as a voice",
-  "design.style.about": "Home Assistant can choose a voice but not a style, so this makes a voice that has both. Only the 1.7B model follows styles.",
-  "design.style.placeholder": "Whisper",
-  "design.presets": "Presets",
-  "design.none": "There are no presets yet. Preview a voice above and save the one you like.",
-
-  "progress.begun": "Starting",
-  "progress.loading": "Loading {model}",
-  "progress.download": "Downloading {model}: {done} of {total}",
-  "progress.speaking": "The voice is speaking its sample",
-  "progress.cloning": "Extracting the voice from its sample",
-  "progress.saving": "Saving",
-  "progress.spoken": "{count} of {total} turns are generated",
-
-  "profiles": "Profiles",
-  "profiles.make": "A voice from recordings",
-  "profiles.advice": "Use 3 to 15 seconds of clean speech that ends at a pause, with its exact text, and only from people who agreed.",
-  "profiles.drop": "Or drop files here.",
-  "profiles.into": "Add to",
-  "profiles.new": "A new profile",
-  "profiles.consent": "Who agreed",
-  "profiles.consent.hint": "A note for yourself, stored with the voice.",
-  "profiles.timbre": "Clone only the timbre, without the texts (less like the person)",
-  "profiles.save": "Save the voice",
-  "profiles.empty": "Record or upload a clip first.",
-  "profiles.textless": "First write what each clip says, or clone only the timbre.",
-  "profiles.saved": "Saved. The voice is in all lists of voices.",
-  "profiles.import": "Import an archive",
-  "profiles.imported": "{name} is imported.",
-  "profiles.export": "Export",
-  "profiles.none": "There are no profiles yet.",
-  "profiles.ready": "ready",
-  "profiles.pending": "is prepared when it first speaks",
-  "profiles.clipless": "has no clip yet",
-  "profiles.agreed": "agreed: {consent}",
-  "profiles.folder": "From the folder {folder}",
-  "profiles.timbre_only": "(timbre only)",
-
-  "sample": "This clip",
-  "sample.start": "Start",
-  "sample.end": "End",
-  "sample.play": "Play the selection",
-  "sample.remove": "Remove this clip",
-  "sample.text": "Text of the clip",
-  "sample.text.hint": "Word for word; this makes the voice much more similar.",
-  "sample.good": "No problems were found.",
-  "sample.unreadable": "This browser can't read {name} as audio.",
-
-  "conversation.script": "Script",
-  "conversation.hint": "Write lines like [Ann] Good morning. [pause:500ms] makes a pause, and # starts a comment.",
-  "conversation.placeholder": "[Ann] Is the door open?\n[Bob] It is. [pause:300ms] I will close it.\n[Ann] Thank you.",
-  "conversation.cast": "Speakers",
-  "conversation.nobody": "The speakers of the script appear here.",
-  "conversation.style": "Style of {name}",
-  "conversation.styles": "Only the 1.7B model follows a style.",
-  "conversation.pause": "Pause between turns",
-  "conversation.speak": "Speak the script",
-  "conversation.result": "The conversation",
-
-  "compose.sounds": "Sounds",
-  "compose.add": "Add a sound",
-  "compose.history": "From the history",
-  "compose.voices": "Samples of voices",
-  "compose.none": "Add an entry of the history or a sample of a voice, or upload a file.",
-  "compose.whole": "Result",
-  "compose.mode": "Arrangement",
-  "compose.mix": "At the same time",
-  "compose.sequence": "One after the other",
-  "compose.crossfade": "Crossfade",
-  "compose.normalize": "Scale the peak to −1 dB",
-  "compose.offset": "Offset in seconds",
-  "compose.volume": "Volume",
-  "compose.fade_in_ms": "Fade in",
-  "compose.fade_out_ms": "Fade out",
-  "compose.render": "Render",
-  "compose.rendering": "Rendering",
-  "compose.done": "It is {length} long and is stored on the server for a day.",
-
-  "history.search": "Search",
-  "history.filters": "Filters and order",
-  "history.any": "Any",
-  "history.since": "From",
-  "history.until": "To",
-  "history.sort": "Order",
-  "history.created_at.desc": "Newest first",
-  "history.created_at.asc": "Oldest first",
-  "history.duration.desc": "Longest first",
-  "history.duration.asc": "Shortest first",
-  "history.format": "Download as",
-  "history.favorites": "Favorites only",
-  "history.favorite": "Favorite",
-  "history.again": "Speak again with the same seed",
-  "history.anew": "Speak again with another seed",
-  "history.speaking": "Speaking again",
-  "history.spoken": "Spoken again; the result is the newest entry.",
-  "history.count": "{total} found. {entries} are stored, {bytes}.",
-  "history.none": "The history is empty. Speak with “Save it in the history”, or start the server with --history.",
-  "history.first": "first sound after {time}",
-  "history.more": "Show more",
-  "history.cleanup": "Clean up",
-  "history.cleaned": "{deleted} entries beyond the limits of this server were deleted.",
-  "history.clear": "Delete all",
-  "history.question": "Delete everything in the history, including favorites? This can't be undone.",
-
-  "models.checkpoints": "Checkpoints",
-  "models.custom_voice": "Named speakers",
-  "models.custom_voice.does": "Speaks with the nine built-in voices; the 1.7B follows a style.",
-  "models.voice_design": "Voice design",
-  "models.voice_design.does": "Makes a voice from a description.",
-  "models.base": "Cloning",
-  "models.base.does": "Speaks with presets and profiles.",
-  "models.download": "Download",
-  "models.cancel": "Cancel",
-  "models.load": "Load",
-  "models.unload": "Unload",
-  "models.disk": "{bytes} on disk",
-  "models.memory": "{bytes} in memory",
-  "models.progress": "{done} of {total}",
-  "models.machine": "This machine",
-  "models.size": "Model",
-  "models.device": "Device",
-  "models.needs": "Needs",
-  "models.here": "This machine",
-  "models.free": "{bytes} free",
-  "state.missing": "Not downloaded",
-  "state.downloading": "Downloading",
-  "state.on disk": "On disk",
-  "state.loading": "Loading",
-  "state.ready": "Ready",
-  "state.failed": "Failed",
-  "device.cuda": "NVIDIA GPU",
-  "device.cpu": "Processor",
-  "machine.processors": "Processors",
-  "machine.memory": "Memory free",
-  "machine.gpu": "GPU memory free",
-  "machine.no_gpu": "no NVIDIA GPU",
-  "machine.device": "Engine device",
-  "machine.asleep": "not started",
-  "machine.held": "Used by models",
-  "machine.size": "Size in use",
-
-  "tokenizer.about": "Qwen3-TTS represents audio as tokens: 16 for each 80 ms. See the tokens of a file, and listen to the audio decoded from them.",
-  "tokenizer.choose": "Choose a file",
-  "tokenizer.drop": "Or drop one here, up to a minute long.",
-  "tokenizer.encoding": "Encoding it as tokens",
-  "tokenizer.tokens": "Tokens",
-  "tokenizer.facts": "{codebooks} × {frames} tokens for {seconds}: {bits} bits per second.",
-  "tokenizer.pointed": "At {time}, codebook {row}: {token}",
-  "tokenizer.decode": "Decode them",
-  "tokenizer.save": "Save the tokens",
-  "tokenizer.compare": "Compare",
-  "tokenizer.before": "Original",
-  "tokenizer.after": "Decoded from the tokens",
-
-  "api.about": "Everything here is also an HTTP API; OpenAI's clients need only another base URL.",
-  "api.page": "Open on its own page",
+/** The languages of the page by code, each by its own name. */
+export const LANGUAGES = {
+  de: "Deutsch",
+  en: "English",
+  es: "Español",
+  fr: "Français",
+  it: "Italiano",
+  pt: "Português",
+  ru: "Русский",
+  ja: "日本語",
+  ko: "한국어",
+  zh: "简体中文",
 };
 
-const TABLES = { en: ENGLISH };
+/** The language of Home Assistant around this page; null outside of it, or if its page can't be read. */
+function homeAssistants() {
+  try {
+    return window.parent === window ? null : window.parent.document.documentElement.lang;
+  } catch {
+    return null;
+  }
+}
 
-/** The page's language: the user's first one that has a table. */
-export const language = navigator.languages.map((one) => one.split("-")[0]).find((one) => one in TABLES) ?? "en";
+/** Tags such as "pt-BR", the preferred one first: the one chosen here, Home Assistant's, the browser's. */
+const preferred = [recall("language"), homeAssistants(), ...navigator.languages].filter(Boolean);
 
-const table = TABLES[language];
+/** Tag of the page's language with its region, for dates and numbers. */
+export const locale = preferred.find((tag) => tag.split("-")[0] in LANGUAGES) ?? "en";
 
-/** Return a text with its placeholders in braces replaced. */
+/** Code of the page's language. */
+export const language = locale.split("-")[0];
+
+/** Show the page in another language from now on; "" for Home Assistant's or the browser's. */
+export function chooseLanguage(code) {
+  keep("language", code || null);
+  location.reload();
+}
+
+async function table(code) {
+  const response = await fetch(new URL(`../lang/${code}.json`, import.meta.url));
+  if (!response.ok) throw new Error(`lang/${code}.json was answered with status ${response.status}.`);
+  return response.json();
+}
+
+const texts = await table(language).catch(() => table("en"));
+const plurals = new Intl.PluralRules(locale);
+const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+
+document.documentElement.lang = language;
+
+/**
+ * Return a text with its placeholders in braces replaced; numbers are written as the language does. A text that depends
+ * on a number has a form for each plural category, chosen by `count`.
+ */
 export function t(name, values = {}) {
-  return (table[name] ?? ENGLISH[name]).replace(/{(\w+)}/g, (_, key) => values[key]);
+  const text = texts[name];
+  const form = typeof text === "object" ? text[plurals.select(values.count)] ?? text.other : text;
+  return form.replace(/{(\w+)}/g, (_, key) => (typeof values[key] === "number" ? numbers.format(values[key]) : values[key]));
 }
 
 /** Return a list of texts. */
 export function tList(name) {
-  return table[name] ?? ENGLISH[name];
+  return texts[name];
+}
+
+/** Return a text, or `otherwise` for what the page has no words for, such as a newer server's effects. */
+export function tOr(name, otherwise) {
+  return name in texts ? t(name) : otherwise;
 }

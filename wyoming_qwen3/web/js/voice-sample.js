@@ -3,10 +3,12 @@
 import { ask } from "./api.js";
 import { Notice, button, field, h, slider } from "./dom.js";
 import { exact } from "./format.js";
-import { decoded, wavFile } from "./sound.js";
+import { decoded, resampled, wavFile } from "./sound.js";
 import { t } from "./text.js";
 import { Peaks, Wave } from "./wave.js";
 
+const LONGEST = 30;
+const ROUGH_RATE = 16000; // five minutes at this rate are as much as the server takes
 const KEEP_AFTER = 100;
 const CHECK_AFTER = 700;
 
@@ -33,6 +35,7 @@ export class VoiceSample extends HTMLElement {
     this.start = handle(t("sample.start"));
     this.end = handle(t("sample.end"));
     this.text = h("textarea", { rows: 2, maxlength: 2000 });
+    this.used = h("p", { class: "notice", role: "status", hidden: true });
     this.findings = h("ul", { class: "findings", "aria-live": "polite" });
     for (const [own, other] of [[this.start, this.end], [this.end, this.start]]) {
       own.control.addEventListener("input", () => this.#trim(own, other));
@@ -51,7 +54,7 @@ export class VoiceSample extends HTMLElement {
     this.className = "inset";
     this.append(
       h("div", { class: "between" }, button(t("sample.play"), () => this.#play(), { symbol: "play" }), remove),
-      this.wave.canvas, h("div", { class: "row" }, this.start.element, this.end.element),
+      this.used, this.wave.canvas, h("div", { class: "row" }, this.start.element, this.end.element),
       field(t("sample.text"), this.text, t("sample.text.hint")), this.findings, this.notice.element);
     this.#picture();
   }
@@ -84,7 +87,32 @@ export class VoiceSample extends HTMLElement {
     this.end.tell();
     this.text.value = text;
     this.#picture();
-    this.#soon(0);
+    if (length > LONGEST && to === null) this.#cut();
+    else this.#soon(0);
+  }
+
+  /** Select the part of a long clip that the server finds best. */
+  async #cut() {
+    const rough = await resampled(this.#samples, this.#rate, ROUGH_RATE);
+    await this.notice.during(async () => {
+      const { part } = await this.#inquire(wavFile(rough, ROUGH_RATE), "");
+      for (const [{ control, tell }, at] of [[this.start, part.start_ms], [this.end, part.end_ms]]) {
+        control.value = String(at / 1000);
+        tell();
+      }
+      this.#shade();
+      this.#soon(0);
+      this.used.textContent = t("sample.part", { from: exact(part.start_ms / 1000), to: exact(part.end_ms / 1000), all: exact(this.#samples.length / this.#rate) });
+      this.used.hidden = false;
+    });
+  }
+
+  /** Return what the server finds in a clip. */
+  #inquire(file, text) {
+    const form = new FormData();
+    form.append("audio", file, "clip.wav");
+    form.append("ref_text", text);
+    return ask("POST", "api/profiles/check", undefined, { form });
   }
 
   /** Return the trimmed clip. */
@@ -149,13 +177,11 @@ export class VoiceSample extends HTMLElement {
     this.#asked += 1;
     const asked = this.#asked;
     await this.notice.during(async () => {
-      const form = new FormData();
-      form.append("audio", this.file(), "clip.wav");
-      form.append("ref_text", this.text.value);
-      const found = await ask("POST", "api/profiles/check", undefined, { form });
+      const found = await this.#inquire(this.file(), this.text.value);
       if (asked !== this.#asked) return;
       this.usable = found.usable;
-      const told = found.findings.map(({ severity, message }) => h("li", { class: severity }, message));
+      const told = found.findings.map(({ severity, message }) => h("li", { class: severity, lang: "en" }, message));
+      if (!this.text.value.trim()) told.push(h("li", {}, t("sample.textless")));
       this.findings.replaceChildren(...(told.length ? told : [h("li", { class: "good" }, t("sample.good"))]));
     });
   }

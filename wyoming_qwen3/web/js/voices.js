@@ -1,13 +1,15 @@
 // The list of voices, and a picker that describes a voice and plays a sample.
 
 import { ask, blob, get, speech } from "./api.js";
-import { Notice, button, h, uid } from "./dom.js";
+import { Notice, button, h, select, uid } from "./dom.js";
 import { keep, recall } from "./drafts.js";
-import { t } from "./text.js";
+import { languageName } from "./format.js";
+import { t, tOr } from "./text.js";
 
-export const LANGUAGES = [
-  "Auto", "Chinese", "English", "French", "German", "Italian", "Japanese", "Korean", "Portuguese", "Russian", "Spanish",
-];
+/** The languages that the voices speak, as the server names them, and their codes. */
+const LANGUAGES = {
+  Chinese: "zh", English: "en", French: "fr", German: "de", Italian: "it", Japanese: "ja", Korean: "ko", Portuguese: "pt", Russian: "ru", Spanish: "es",
+};
 
 export const FORMATS = ["mp3", "wav", "flac", "opus", "aac"];
 
@@ -33,6 +35,16 @@ export function forgetVoices() {
 export function voicesChanged() {
   forgetVoices();
   document.dispatchEvent(new Event("voices"));
+}
+
+/** Return a language that the server names in the page's language; null for any language. */
+export function spokenLanguage(name) {
+  return name === "Auto" ? null : languageName(LANGUAGES[name]);
+}
+
+/** Create a choice of the language to speak; `any` is the value and the label of the choice of none. */
+export function languagePicker(value = "Auto", any = ["Auto", t("language.Auto")]) {
+  return select([any, ...Object.keys(LANGUAGES).map((name) => [name, spokenLanguage(name)])], value);
 }
 
 /** Return options of all voices in their groups. */
@@ -106,8 +118,8 @@ export class VoicePicker {
 
   #tell() {
     const { voice } = this;
-    const home = voice?.language === "Auto" ? t("voices.anywhere") : t("voices.home", { language: voice?.language });
-    this.about.textContent = voice ? [voice.description, home].filter(Boolean).join(" · ") : "";
+    const home = voice?.language === "Auto" ? t("voices.anywhere") : voice && t("voices.home", { language: spokenLanguage(voice.language) });
+    this.about.textContent = voice ? [tOr(`speaker.${voice.id}`, voice.description), home].filter(Boolean).join(" · ") : "";
   }
 
   async #hear() {

@@ -1,0 +1,92 @@
+"""Long work on the page: its progress and the time left, stopped, and found again after a reload."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import expect
+
+from tests.audio.sounds import quiet, speech
+from tests.conftest import Server, StartServer
+from tests.web.conftest import PHONE, OpenStudio, Studio, answered
+
+LINES = ["[Ann] The door is open.", "[Bob] Thank you."]
+
+pytestmark = pytest.mark.usefixtures("browser")
+
+
+@pytest.fixture(scope="module")
+def server(start_shared_server: StartServer, models_dir: Path) -> Server:
+    options = ("--models-dir", str(models_dir), "--model", "0.6B", "--local-files-only", "--temperature", "0")
+    return start_shared_server(*options)
+
+
+@pytest.fixture
+def studio(open_studio: OpenStudio, server: Server) -> Studio:
+    return open_studio(f"{server.url}/", PHONE, "dark")
+
+
+def test_a_conversation_goes_on_while_the_page_is_reloaded(studio: Studio) -> None:
+    panel = studio.open("conversation")
+    panel.get_by_label("Script").fill("\n".join(LINES * 100))
+    panel.get_by_role("button", name="Speak the script").click()
+    expect(panel.get_by_text(re.compile(r"^\d+ of 200 turns are generated · about [\d,]+ \w+ left"))).to_be_visible()
+    studio.page.reload()
+    panel = studio.open("conversation")
+    expect(panel.get_by_text(re.compile(r"of 200 turns are generated"))).to_be_visible()
+    expect(panel.get_by_role("listitem")).to_have_count(200)
+    expect(panel.locator("sound-player")).to_be_visible()
+    studio.page.reload()
+    panel = studio.open("conversation")
+    expect(panel.get_by_label("Script")).to_be_visible()
+    expect(panel.locator("progress")).to_have_count(0)
+
+
+def test_a_conversation_is_stopped_after_a_reload(studio: Studio, server: Server) -> None:
+    panel = studio.open("conversation")
+    panel.get_by_label("Script").fill("\n".join(LINES * 100))
+    panel.get_by_role("button", name="Speak the script").click()
+    expect(panel.get_by_text("of 200 turns are generated")).to_be_visible()
+    studio.page.reload()
+    panel = studio.open("conversation")
+    panel.get_by_role("button", name="Stop").click()
+    expect(panel.get_by_text("Stopped.")).to_be_visible()
+    studio.page.wait_for_function("() => fetch('health').then((answer) => answer.json()).then(({ active }) => !active)")
+    assert answered(server, "/health")["queue"] == 0
+
+
+def test_three_seeds_are_made_although_the_page_is_reloaded(studio: Studio) -> None:
+    panel = studio.open("design")
+    panel.get_by_label("Description").fill("A calm man.")
+    panel.get_by_label("Sample text").fill("The front door is open, and the light in the kitchen is still on. " * 3)
+    panel.get_by_role("button", name="Three side by side").click()
+    expect(panel.get_by_role("progressbar")).to_be_visible()
+    studio.page.reload()
+    panel = studio.open("design")
+    expect(panel.get_by_role("heading", name=re.compile(r"^Seed \d+$"))).to_have_count(3)
+    expect(panel.locator("progress")).to_have_count(0)
+
+
+def test_a_clip_of_a_minute_is_cut_to_its_best_part_and_used_by_its_timbre(
+    studio: Studio, server: Server, tmp_path: Path
+) -> None:
+    """What is selected is what the server finds best; without a text it says so, and what is kept is that part."""
+    good = [part for _ in range(5) for part in (speech(2.5), quiet(0.5))]
+    poor = [part for _ in range(9) for part in (speech(1.0, -40), quiet(4.0))]
+    soundfile.write(tmp_path / "minute.wav", np.concatenate([*poor, *good]), 24_000)
+    panel = studio.open("profiles")
+    panel.locator("input[type=file]").first.set_input_files(tmp_path / "minute.wav")
+    sample = panel.locator("voice-sample")
+    expect(sample.get_by_text("The clip is 1:00.0 long. Its best part is selected, 0:4")).to_be_visible()
+    assert float(sample.get_by_label("Start").input_value()) == pytest.approx(45.0, abs=0.3)
+    assert float(sample.get_by_label("End").input_value()) == pytest.approx(59.6, abs=0.3)
+    expect(sample.get_by_text("only the timbre of the clip is cloned")).to_be_visible()
+    expect(sample.locator(".error")).to_have_count(0)
+    panel.get_by_role("textbox", name="Name", exact=True).fill("Minute")
+    panel.get_by_role("button", name="Save the voice").click()
+    expect(panel.get_by_text("A clip without a text is used by its timbre alone.")).to_be_visible()
+    (kept,) = answered(server, "/api/profiles/Minute")["samples"]
+    assert kept["text"] is None
+    assert kept["duration_ms"] == pytest.approx(14_600, abs=500)

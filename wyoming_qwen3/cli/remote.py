@@ -1,0 +1,106 @@
+"""Speaks through a running server, and lists its voices, over its HTTP API."""
+
+import contextlib
+import http.client
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
+
+from .audio_output import file_format, player, written_whole
+from .options import Settings
+from .say import tell
+from .text_input import check_speakable
+from .voice_list import ANY_LANGUAGE, ListedVoice
+
+_PIECE = 16 << 10
+_CONNECT_SECONDS = 600.0
+"""Longest wait for the server's next bytes: it may have to load a checkpoint first."""
+
+_SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty", "seed")
+"""Options that a request has too, by the same names."""
+
+
+def say_through(settings: Settings, text: str | None) -> None:
+    """Speak a text, or all of standard input for None, with the server's voices; write or play what it answers.
+
+    Options that were not chosen are left to the server. Raises InvalidRequest with the server's sentence if it refuses,
+    and SpeechError if it can't be reached or its answer is not complete.
+    """
+    text = sys.stdin.read() if text is None else text
+    check_speakable(text)
+    with _opened(settings, "/v1/audio/speech", _body(settings, text)) as answer:
+        with written_whole(settings.output) if settings.output else player() as sink:
+            while data := answer.read(_PIECE):
+                sink.write(data)
+        warning = json.loads(f'"{answer.headers.get("X-Warning", "")}"')
+        told = f"Spoken by {answer.headers.get('X-Model-Used', 'an unknown model')} at {settings.server}"
+    tell([*filter(None, (warning,)), told])
+
+
+def voices_at(settings: Settings) -> tuple[list[ListedVoice], list[ListedVoice]]:
+    """Return the server's built-in voices and its kept voices. Raises SpeechError if it can't be reached."""
+    with _opened(settings, "/v1/audio/voices", None) as answer:
+        entries = json.load(answer)["voices"]
+    listed = [
+        (one["type"] == "builtin", ListedVoice(one["id"], _language(one["language"]), one["description"]))
+        for one in entries
+    ]
+    return [voice for built_in, voice in listed if built_in], [voice for built_in, voice in listed if not built_in]
+
+
+def _language(name: str) -> str:
+    return ANY_LANGUAGE if name == "Auto" else name
+
+
+def _body(settings: Settings, text: str) -> dict[str, Any]:
+    """Return the request: the text, and what was chosen."""
+    chosen, sampling = settings.chosen, settings.sampling
+    body: dict[str, Any] = {"input": text, "response_format": file_format(settings.output)}
+    body |= {"stream": settings.output is None}  # a whole file has its length in it
+    body |= {name: getattr(sampling, name) for name in _SAMPLING if name in chosen}
+    if "speed" in chosen:
+        body["speed"] = settings.speed
+    if settings.voice_name:
+        body["voice"] = settings.voice_name
+    if "language" in chosen:
+        body["language"] = settings.language.code if settings.language else "Auto"
+    if "model" in chosen and settings.model:
+        body["model"] = f"qwen3-tts-{settings.model.lower()}"
+    if "standby" in chosen:
+        body |= {"model": "standby"} if settings.standby == "only" else {"standby": settings.standby}
+    if settings.instruct:
+        body |= {"instructions": settings.instruct, "voice": settings.voice_name or "default"}
+    return body | ({"strict": True} if settings.strict else {})
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings, path: str, body: dict[str, Any] | None) -> Iterator[http.client.HTTPResponse]:
+    """Yield the server's answer to a request: POST of JSON, or GET for None."""
+    headers = {"Content-Type": "application/json"}
+    if settings.api_key:
+        headers["Authorization"] = f"Bearer {settings.api_key}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{settings.server}{path}", data, headers)  # option_types.url checked the scheme
+    try:
+        with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS) as answer:
+            yield answer
+    except urllib.error.HTTPError as error:
+        raise InvalidRequest(_sentence(error, settings.server)) from None
+    except urllib.error.URLError as error:
+        why = getattr(error.reason, "strerror", None) or str(error.reason)
+        raise SpeechError(f"The server at {settings.server} can't be reached: {why}.") from None
+    except (http.client.HTTPException, ConnectionError, TimeoutError):
+        raise SpeechError(f"The answer of the server at {settings.server} broke off; its log says why.") from None
+
+
+def _sentence(error: urllib.error.HTTPError, server: str | None) -> str:
+    """Return the message of a server's error; a sentence with the status if it is none of ours."""
+    try:
+        return str(json.load(error)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"The server at {server} answered {error.code} {error.reason}; is it wyoming-qwen3's HTTP port?"

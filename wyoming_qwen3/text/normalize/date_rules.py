@@ -1,0 +1,145 @@
+"""The patterns of dates, times and ordinals."""
+
+from . import sayings
+from .dates import month_name, month_names
+from .expressions import NO_DIGIT, NO_LETTER, Rule, S, any_of, lead_of
+from .lexicon import Lexicon
+from .ordinals import RUSSIAN_ENDINGS
+
+
+def date_rules(words: Lexicon) -> list[Rule]:
+    """Return the patterns of dates, years and decades."""
+    lead = lead_of(words, weekday=True) + "?" if words.code in ("de", "ru") else ""
+    tail = rf"(?P<tail>{S}(?:г\.|года|год))?" if words.code == "ru" else ""
+    day, month, year = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2})", r"(?P<year>\d{4}|\d\d)"
+    rules: list[Rule] = [
+        (rf"""{lead}(?P<year>\d{{4}})-(?P<month>\d\d)-(?P<day>\d\d)
+              (?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\d-])""",
+         sayings.iso_date),
+        (rf"{lead}{day}\.{S}?{month}\.{S}?{year}{NO_DIGIT}{tail}", sayings.day_first_date),
+        (rf"(?P<first>\d{{1,2}})/(?P<other>\d{{1,2}})/{year}(?!\d|[/.,:]\d)", sayings.slashed_date),
+        (rf"(?P<year>(?:19|20)\d\d)/{month}/{day}(?!\d|[/.,:]\d)", sayings.iso_date),
+    ]  # fmt: skip
+    if words.code == "de":
+        rules.append((rf"{lead}{day}\.{month}\.(?P<year>)(?=\s|$|[,;:)–-])", sayings.day_first_date))
+    if words.code in ("ja", "ko", "zh"):
+        return rules + _asian_dates(day, month)
+    return [*rules, *_named_dates(words, lead, tail), *_years(words)]
+
+
+def _asian_dates(day: str, month: str) -> list[Rule]:
+    dot = rf"\.{S}?"
+    return [
+        (rf"(?P<year>(?:19|20)\d\d){dot}{month}{dot}{day}(?:\.(?!\d)|(?!\d|\.\d))", sayings.iso_date),
+        (rf"(?P<number>\d{{2,4}})(?P<noun>{S}?[年년])", sayings.asian_year),
+        (rf"(?P<number>\d{{1,2}})(?P<noun>{S}?[月월日일](?!間|间))", sayings.plain_with_noun),
+    ]
+
+
+def _month(words: Lexicon) -> str:
+    """Return a pattern for a month. A short name is one in Romance languages only before a dot or a year."""
+    whole = {month_name(words, number).lower() for number in range(1, 13)}
+    names = month_names(words)
+    if words.code == "en":
+        each = any_of(name.capitalize() for name in names) + "|" + any_of(name.upper() for name in names)
+    elif words.code in ("es", "fr", "it", "pt"):
+        each = rf"(?i:{any_of(whole)}|(?:{any_of(names.keys() - whole)})(?=\.|{S}\d{{4}}|{S}del?{S}\d))"
+    else:
+        each = f"(?i:{any_of(names)})"
+    return rf"(?P<month>{each}){NO_LETTER}(?P<dot>\.)?"
+
+
+_DAY_MARKS = {
+    "de": r"\.",
+    "en": "(?:st|nd|rd|th)?",
+    "fr": "(?:er)?",
+    "pt": r"(?:[º°]|\.º)?",
+    "it": "[º°]?",
+}
+
+
+def _named_dates(words: Lexicon, lead: str, tail: str) -> list[Rule]:
+    month = _month(words)
+    mark = _DAY_MARKS.get(words.code, "")
+    of = {"es": rf"(?:{S}del?)?", "pt": rf"(?:{S}de)?", "en": rf"(?:{S}of)?"}.get(words.code, "")
+    year = rf"(?:,?{of}{S}(?P<year>\d{{4}})(?![\d.,:]\d|\d))?"
+    rules: list[Rule] = [(rf"{lead}(?P<day>\d{{1,2}}){mark}{of}{S}{month}{year}{tail}", sayings.named_date)]
+    to = rf"(?:{S}?[–—-]{S}?|{S}по{S})" if words.code == "ru" else rf"{S}?[–—-]{S}?"
+    dash = rf"{to}(?P<until>\d{{1,2}})"
+    if words.code in ("de", "ru"):
+        rules.insert(0, (rf"{lead}(?P<day>\d{{1,2}}){mark}{dash}{mark}{S}{month}{year}{tail}", sayings.date_range))
+    if words.code == "en":
+        rules.append((rf"{month}{S}(?P<day>\d{{1,2}}){dash}(?!\d|[.,:]\d){year}", sayings.date_range))
+        no_time = rf"(?!\d|[.,:]\d|{S}?[ap]\.?m\b)"
+        rules.append((rf"{month}{S}(?P<day>\d{{1,2}}){mark}{no_time}{year}", sayings.named_date))
+    return rules
+
+
+def _years(words: Lexicon) -> list[Rule]:
+    century = r"(?:1[1-9]|20)\d0"
+    match words.code:
+        case "en":
+            short = r"(?:['’]|(?<=[Tt]he[ ])|(?<=mid-))(?P<short>[2-9]0)"
+            return [(rf"(?:(?P<year>{century})|{short})['’]?s(?![A-Za-z])", sayings.decade)]
+        case "de":
+            return [(rf"(?P<year>{century}|[2-9]0)(?P<end>ern?)(?![a-zäöü])", sayings.decade)]
+        case "ru":
+            noun = r"(?P<noun>г\.|года|годом|году|год)"
+            return [(rf"(?P<year>\d{{4}}){S}{noun}{NO_LETTER}", sayings.russian_year_of)]
+    return []
+
+
+_HOUR, _MINUTE = r"(?P<hour>[01]?\d|2[0-4])", r"(?P<minute>[0-5]\d)"
+_MARKER = rf"""(?i:(?P<marker>[ap]\.?{S}?m(?:\.(?!\s*$|\s+(?-i:[A-Z"”])))?)){NO_LETTER}"""
+_CLOCK = rf"{_HOUR}:{_MINUTE}(?::(?P<second>[0-5]\d)(?:\.\d+)?)?(?![:\d]|\.\d)(?:{S}?{_MARKER})?"
+_THEN = rf"(?P<then>{S}?[–—〜~～-]{S}?(?=\d{{1,2}}[:.hH]\d\d|\d{{1,2}}[ ]Uhr))?"
+_HOUR_NOUNS = {
+    "de": "Uhr",
+    "es": r"(?:h|hrs?|horas)\.?",
+    "pt": "(?:h|hrs|horas)",
+    "fr": "(?:h|heures)",
+}
+
+
+def clock_rules(words: Lexicon) -> list[Rule]:
+    """Return the patterns of times."""
+    noun = rf"(?:{S}?{_HOUR_NOUNS[words.code]}{NO_LETTER})?" if words.code in _HOUR_NOUNS else ""
+    rules: list[Rule] = [(rf"{_CLOCK}{noun}{_THEN}", sayings.time)]
+    match words.code:
+        case "de":
+            rules.append((rf"{_HOUR}\.{_MINUTE}{S}Uhr{_THEN}", sayings.time))
+            rules.append((rf"{_HOUR}\.{_MINUTE}{S}?[–-]{S}?(?=[0-2]?\d\.[0-5]\d{S}Uhr)", sayings.time_to))
+        case "fr" | "pt":
+            rules.append((rf"{_HOUR}{S}?[hH]{S}?{_MINUTE}(?:{S}?min)?(?!\d){NO_LETTER}{_THEN}", sayings.time))
+        case "it":
+            rules.append((rf"{lead_of(words)}{_HOUR}[.:]{_MINUTE}(?!\d|[.,]\d){_THEN}", sayings.time))
+        case "en":
+            rules.append((rf"(?P<hour>1[0-2]|0?[1-9]){S}?{_MARKER}", sayings.time))
+        case "ru":
+            rules.insert(0, (rf"(?P<lead>(?i:с|до|после|от|около){S}){_CLOCK}{_THEN}", sayings.time))
+        case "ko":
+            rules.append((rf"(?P<lead>오전|오후){S}?{_CLOCK}", sayings.time))
+    return rules
+
+
+def ordinal_rules(words: Lexicon) -> list[Rule]:
+    """Return the patterns of ordinals."""
+    number = r"(?P<number>\d{1,4})"
+    match words.code:
+        case "en":
+            return [(r"(?P<number>\d{1,3}(?:,\d{3})*|\d{1,4})(?P<mark>st|nd|rd|th)(?![A-Za-z])", sayings.ordinal_of)]
+        case "de":
+            listed = rf"(?={S}?(?:und|oder|bis|,|–|-){S}?\d{{1,2}}\.)"
+            return [
+                (rf"{lead_of(words)}{number}\.(?={S}[^\W\d_]|[,;)]|\s*$)", sayings.german_ordinal),
+                (rf"(?P<lead>){number}\.{listed}", sayings.german_ordinal),
+            ]
+        case "fr":
+            mark = "(?P<mark>ers?|[èe]?res?|(?:i?[èe]me|nde?|e)s?)"
+            return [(rf"{number}{mark}(?![a-zà-ÿ'’])", sayings.ordinal_of)]
+        case "es" | "it" | "pt":
+            mark = r"(?P<mark>[ºª]|°(?=\s[a-z])|er(?![a-z])|[oa](?![a-zà-ÿ]))"
+            return [(rf"{number}\.?{mark}", sayings.ordinal_of)]
+        case "ru":
+            return [(rf"{number}-(?P<mark>{RUSSIAN_ENDINGS}){NO_LETTER}", sayings.ordinal_of)]
+    return []

@@ -1,0 +1,100 @@
+"""What is said for signs and abbreviations.
+
+As in `sayings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
+if the match is not what it looks like.
+"""
+
+import re
+from typing import TypeAlias
+
+from .agreement import number_text
+from .lexicon import Lexicon
+from .money import currency_name
+from .numerals import read_number
+from .units import noun_of
+
+Match: TypeAlias = re.Match[str]
+
+
+def final_dot(found: Match, word: str) -> str:
+    """Return a dot if the one of an abbreviation at the end of a match ends a sentence too."""
+    return "." if word[-1] == "." and _SENTENCE_END.match(found.string, found.end()) else ""
+
+
+_TEXT_END = re.compile(r"\s*$")
+_SENTENCE_END = re.compile(r"\s*$|\s+[\"“„«]?[A-ZÀ-ÞА-Я]|\n")
+
+
+def before_number(found: Match, words: Lexicon, _: bool) -> str | None:
+    """An abbreviation before a number, such as "Nr."."""
+    return words.before_numbers[found["word"]] + words.space
+
+
+def before_name(found: Match, words: Lexicon, _: bool) -> str | None:
+    """An abbreviation before a name, such as "Dr."."""
+    return words.before_names[found["word"]]
+
+
+def abbreviation(found: Match, words: Lexicon, _: bool) -> str | None:
+    """Any other abbreviation; its dot stays if it ends a sentence too."""
+    word = found["word"]
+    goes_on = word in words.never_last and not _TEXT_END.match(found.string, found.end())
+    return words.abbreviations[word] + ("" if goes_on else final_dot(found, word))
+
+
+def numbered(found: Match, words: Lexicon, in_words: bool) -> str | None:
+    """A number after a sign such as "#"."""
+    number = read_number(found["number"], words)
+    if number is None:
+        return None
+    pattern = words.section if found["sign"][0] == "§" else words.number
+    said = number_text(words, number, "", in_words=in_words)
+    return pattern.format(said) if "{0}" in pattern else f"{pattern}{words.space}{said}"
+
+
+def lone_unit(found: Match, words: Lexicon, _: bool) -> str | None:
+    """A sign of a unit without a number."""
+    return words.signs.get(found["unit"]) or noun_of(words.code, found["unit"])
+
+
+def lone_currency(found: Match, words: Lexicon, _: bool) -> str | None:
+    """The sign of a currency without an amount."""
+    return currency_name(words.code, found["currency"])
+
+
+def power(found: Match, words: Lexicon, _: bool) -> str | None:
+    """A square or cube after a letter, number or bracket."""
+    before = found.string[max(0, found.start() - 1) : found.start()]
+    if not (before.isalnum() or before in ("_", ")", "]")):
+        return None
+    word = words.signs[found["sign"]]
+    return word if word[0] == "の" or word[0] == "的" else words.space + word
+
+
+def minus(found: Match, words: Lexicon, _: bool) -> str | None:
+    """A minus between two numbers with spaces, if it is a minus sign or a result follows."""
+    if found[0] == "−" or _RESULT.match(found.string, found.end()):
+        return words.minus
+    return None
+
+
+_RESULT = re.compile(r"[\d.,\s+×*/-]{0,40}=")
+
+
+def sign(found: Match, words: Lexicon, _: bool) -> str | None:
+    """A sign between words, letters or numbers."""
+    mark = {"<=": "≤", ">=": "≥"}.get(found["sign"], found["sign"])
+    start, end = found.span()
+    before, after = found.string[max(0, start - 8) : start], found.string[end : end + 8]
+    spaced = before[-1:] in ("", " ", "\u00a0") and after[:1].isspace()
+    between = re.search(r"^$|[\w)%°²³]\s?$", before) and re.match(r"\s?[\w(√∞+\-−]", after)
+    digits = re.search(r"[\d)]$", before) and re.match(r"[\d(]", after)
+    if mark in "&<>" and not (spaced and between):
+        return None
+    names_variable = mark == "=" and re.search(r"(?:^|\s)\w{1,2}$", before)
+    if mark in "+=" and not (between and (spaced or digits or names_variable)):
+        return None
+    if mark == "√" and not re.match(r"\s?[\w(]", after):
+        return None
+    word = words.plus if mark == "+" else words.signs[mark].replace("{0}", "").strip()
+    return word + " " if mark == "√" and words.space and not after[:1].isspace() else word

@@ -1,0 +1,111 @@
+"""The patterns of codes, amounts, signs and abbreviations."""
+
+import re
+
+from . import amounts, marks, sayings
+from .expressions import LATIN, NO_LETTER, RUSSIAN_GENITIVE, Rule, S, any_of
+from .lexicon import Lexicon
+from .money import currency_expression
+from .numerals import SPACES, number_pattern
+from .ordinals import VULGAR
+from .units import UNIT_END, unit_expression
+
+_TELEPHONES = {
+    "es": (r"[6789]\d{1,2}(?:[ ]\d{2,3}){3}", r"[6789]\d\d[ ]\d{3}[ ]\d{3}"),
+    "pt": (r"\d{4,5}-\d{4}",),
+    "zh": (r"1[3-9]\d{9}",),
+}
+"""Shapes of telephone numbers of a language."""
+
+
+def code_rules(words: Lexicon) -> list[Rule]:
+    """Return the patterns of what is read digit by digit."""
+    gap = rf"(?:{S}?(?:{any_of(words.copulas.split())}))*{S}?[:：]?{S}?"
+    between = rf"(?:[ {SPACES}./-]|\){S}?|{S}?\()"
+    shapes = (
+        rf"\(0?\d{{1,5}}\){S}?\d{{3,4}}(?:[ -]?\d{{2,5}}){{0,3}}",
+        rf"(?:[18][- ])?\(?\d{{3}}\)?[-. ]\d{{3}}[-. ]\d{{2}}-?\d{{2}}(?!{S}?[%€$°])",
+        rf"(?!\d\d/\d{{1,2}}/)0\d{{1,5}}(?:[ {SPACES}/-]\d{{2,8}}){{1,5}}(?![:,.-]\d)",
+        r"0\d(?:\.\d\d){4}",
+        *_TELEPHONES.get(words.code, ()),
+        r"(?:\d{2,4}-\d{3,4}-\d{4}|[2-9]\d{2}-\d{4})(?!-)",
+    )
+    return [
+        (rf"(?P<lead>(?i:{any_of(words.codes.split())}){gap})(?P<digits>\d(?:[ {SPACES}-]?\d){{2,11}})"
+         rf"(?![\d.,:]\d|{S}?[%€$°])", sayings.code),
+        (rf"\+(?P<digits>\d{{1,3}}(?:{between}?\(?\d{{1,8}}\)?){{1,7}})(?!\d)", sayings.telephone),
+        *((rf"(?P<digits>{shape})(?!\d)", sayings.telephone) for shape in shapes),
+    ]  # fmt: skip
+
+
+def amount_rules(words: Lexicon) -> list[Rule]:
+    """Return the patterns of numbers, with and without units and currencies."""
+    number = number_pattern(words)
+    currency, unit = currency_expression(words.code), unit_expression(words.code)
+    first, second = (rf"(?P<{name}>{number.replace('_s', f'_{name}')})" for name in "ab")
+    head = _head(words)
+    no_digit = r"(?!\d|[.:/]\d)"
+    dash = rf"(?:-|{S}-{S}|{S}?[–—〜~～]{S}?)(?P<bsign>[-−])?{second}"
+    numbers = rf"{first}(?:{dash}{no_digit})?"
+    cents = r"(?:,[-–—])?"
+    magnitude = rf"(?:{S}?(?P<magnitude>{_magnitudes(words)}))?"
+    long_magnitudes = any_of(word for word in words.magnitudes if len(word) > 1)
+    per = rf"(?:{S}?/{S}?(?P<per>k?Wh|m³|m²|km|kg|[gtlLhm]|min|GB|MWh|d){UNIT_END})?"
+    then = rf"(?P<then>(?:{S}?[–—〜~～]{S}?|-)(?=[-−]?\d))?"
+    noun = rf"(?:{S}(?P<noun>[^\W\d_]{{3,}}))?" if words.half else "(?P<noun>(?!))?"
+    vulgar = rf"(?P<vulgar>[{''.join(VULGAR)}])"
+    return [
+        (r"(?P<parts>\d+(?:\.\d+){2,})(?!\d|\.\d)", sayings.dotted),
+        *_special_amounts(words),
+        (rf"{head}(?P<currency>{currency}){S}?(?P<sign2>[-−–])?{numbers}{cents}{magnitude}{per}(?!\d)", amounts.price),
+        (rf"{head}{numbers}{cents}{magnitude}{S}?(?P<currency>{currency}){per}{then}", amounts.price),
+        (rf"{head}(?P<whole>\d+)?{S}?{vulgar}(?:{S}?(?P<unit>{unit}))?{noun}", amounts.vulgar_fraction),
+        (rf"{head}{numbers}(?:{S}|(?P<hyphen>-)(?=[^\W\d]))?(?P<unit>{unit}){then}", amounts.measure),
+        (rf"{head}{first}{S}(?P<magnitude>{long_magnitudes})(?!\w)", amounts.millions),
+        (rf"{head}(?:(?P<whole>\d{{1,3}}){S})?(?P<above>\d{{1,3}})[/⁄](?P<below>\d{{1,3}})(?![\d/]|[.,]\d)",
+         amounts.slashed),
+        (rf"(?P<a>\d{{1,5}})(?P<times>[x×]|{S}[x×]{S})\d{{1,5}}(?:(?P=times)\d{{1,5}}){{0,3}}(?!\d|[.,]\d){NO_LETTER}",
+         amounts.dimensions),
+        (r"(?P<a>\d{1,3}):(?P<b>\d{1,3})(?![:\d]|[.,]\d)", amounts.ratio),
+        (rf"{head}{first}{dash}(?!-|{S}?=){no_digit}", amounts.number_range),
+        (rf"{head}{first}(?!:\d)", amounts.plain),
+    ]  # fmt: skip
+
+
+def _head(words: Lexicon) -> str:
+    """Return what may be before a number."""
+    case = rf"(?P<case>(?i:{any_of(RUSSIAN_GENITIVE.split())}){S})?" if words.code == "ru" else ""
+    return rf"{case}(?:(?P<compare><=|>=|[~≈>≤≥±〜]|<(?!3(?![.,]?\d))){S}?)?(?P<sign>[-−–+])?"
+
+
+def _magnitudes(words: Lexicon) -> str:
+    ends = rf"(?![{LATIN}])" if words.space else ""
+    longest_first = sorted(words.magnitudes, key=len, reverse=True)
+    return "|".join(re.escape(word) + (ends if word[-1].isalpha() else "") for word in longest_first)
+
+
+def _special_amounts(words: Lexicon) -> list[Rule]:
+    rules: list[Rule] = []
+    if words.fold:
+        rules.append((rf"(?P<number>\d{{1,3}})x(?!\d){NO_LETTER}", amounts.fold))
+    if words.code == "en":
+        rules.append((r"""(?P<feet>\d)['’′](?P<inches>\d{1,2})["”″]""", amounts.feet_and_inches))
+    if words.code == "fr":
+        rules.append((r"(?P<number>\d{1,2})[ ]?(?P<unit>[hj])/(?P=number)(?!\d)", amounts.round_the_clock))
+    return rules
+
+
+def mark_rules(words: Lexicon) -> list[Rule]:
+    """Return the patterns of signs and abbreviations."""
+    number = number_pattern(words).replace("_s", "_number")
+    return [
+        (rf"(?P<word>{any_of(words.before_numbers)}){S}?(?=[\d\#])", marks.before_number),
+        (rf"(?P<word>{any_of(words.before_names)})(?={S}[A-ZÀ-ÞА-Я])", marks.before_name),
+        (rf"(?P<word>{any_of(words.abbreviations)}){NO_LETTER}", marks.abbreviation),
+        (rf"(?P<sign>§§?|№|\#){S}?(?P<number>{number})", marks.numbered),
+        (r"(?P<unit>%|‰|°[CF](?![A-Za-z])|℃|℉)", marks.lone_unit),
+        (rf"(?P<currency>[€$£₽₩₹])(?!\d){NO_LETTER}", marks.lone_currency),
+        (rf"[-–−](?={S}\d)", marks.minus),
+        (r"(?P<sign>[²³])(?![\w/])", marks.power),
+        (r"(?P<sign>[=≠≈≤≥<>±×÷&√∞+]|<=|>=)(?![=<>+&-])", marks.sign),
+    ]
