@@ -1,4 +1,4 @@
-"""Command line of the benchmark: `python -m bench engine|wyoming|http|vllm|kernels ...`."""
+"""Command line of the benchmark: `python -m bench engine|wyoming|http|vllm|kernels|rounding ...`."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.engine.lm.language_model import Quantize
 from wyoming_qwen3.engine.native import choose_quantize
 
-from . import engine, http, random_weights, texts, vllm, wyoming
+from . import engine, http, random_weights, rounding, texts, vllm, wyoming
 from .engine import Plan
 from .kernel_table import TARGETS, compile_for, kernels_to_json, to_markdown, variants
 from .launches import count_fused, count_plain, launches_to_text
@@ -46,15 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "wyoming" and not (given.random_weights or given.models_dir):
         parser.error("wyoming needs --models-dir, or --random-weights")
     try:
-        measure = {"engine": _engine, "wyoming": _wyoming, "http": _http, "vllm": _vllm, "kernels": _kernels}[
-            given.command
-        ]
+        measure = _MEASURES[given.command]
         outcome = measure(given)
     except SpeechError as error:
         _tell(f"bench: {error}")
         return 1
     sys.stdout.write(outcome.text)
-    if given.json:
+    if getattr(given, "json", None):
         given.json.write_text(outcome.json, encoding="utf-8")
     if outcome.passed and outcome.draw:
         _draw(given, outcome.draw)
@@ -137,9 +135,24 @@ def _kernels(given: argparse.Namespace) -> _Outcome:
     return _Outcome(True, text, kernels_to_json(counts, compiled))
 
 
+def _rounding(_given: argparse.Namespace) -> _Outcome:
+    errors = rounding.measure()
+    return _Outcome(passed=True, text=rounding.to_text(errors), json="")
+
+
+_MEASURES = {
+    "engine": _engine,
+    "wyoming": _wyoming,
+    "http": _http,
+    "vllm": _vllm,
+    "kernels": _kernels,
+    "rounding": _rounding,
+}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measures speed.")
-    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|wyoming|http|vllm|kernels")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="engine|wyoming|http|vllm|kernels|rounding")
     command = commands.add_parser("engine", help="talker, code predictor and codec, without any server")
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
@@ -214,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"registers, spilled and shared bytes of each kernel, on all or some of {', '.join(TARGETS)}",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    commands.add_parser("rounding", help="errors of products in 8 and 4 bits, ours and ggml's formats")
     return parser
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.lm.cpu_pack_file import packed_tensors
+from wyoming_qwen3.engine.lm.cpu_tuning import DISTANCES
 
 from .random_weights import SIZES, talker_config
 from .systems import Weights
@@ -41,16 +42,16 @@ def _measure_reading(weights: Weights, count: int) -> tuple[float, float]:
     """The same of reading as many bytes as the packed weights of a frame have, and doing nothing with them."""
     kernels = load_kernels(torch.get_num_threads())
     assert kernels is not None
-    tensors = packed_tensors(weights.open(), 4 if weights.quantize == "int4" else 8)
+    tensors = packed_tensors(weights.open(), 4 if weights.quantize == "int4" else 8, kernels)
     matrices = {name: tensor for name, tensor in tensors.items() if name.endswith(".data")}
     talker = [tensor for name, tensor in matrices.items() if name.startswith("talker")]
     heads = [tensor for name, tensor in matrices.items() if name.startswith("predictor.heads")]
     shared = [tensor for name, tensor in matrices.items() if name.startswith("predictor") and "heads" not in name]
     fastest = float("inf")
-    for _ in range(_PASSES):
+    for number in range(_PASSES * len(DISTANCES)):
         start = perf_counter()
         for tensor in (*talker, *(tensor for head in heads for tensor in (*shared, head))):
-            kernels.read_through(tensor)
+            kernels.read_through(tensor, DISTANCES[number % len(DISTANCES)])
         fastest = min(fastest, perf_counter() - start)
     return 1e3 * fastest, count / fastest / 1e9
 

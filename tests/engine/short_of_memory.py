@@ -26,7 +26,7 @@ def main(kind: str) -> None:
     kernels = load_kernels(2, kind)
     assert kernels is not None
     assert kernels.kind == kind
-    linear = pack(torch.randn(1, 32), 8)
+    linear = pack(kernels, torch.randn(1, 32), 8)
     few, many = torch.randn(3, 32), torch.randn(1 << 20, 32)
     stack, kept = transformer(kernels)
     x, pasts = torch.randn(1, 16), [(kernels.past(stack), 0)]

@@ -51,7 +51,10 @@ def rounded(x: Tensor) -> Tensor:
 @pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
 def test_products_are_those_of_the_rounded_numbers(kernels: Kernels, outputs: int, inputs: int, bits: int) -> None:
     draw = torch.Generator().manual_seed(outputs)
-    x, packed = torch.randn(7, inputs, generator=draw), pack(torch.randn(outputs, inputs, generator=draw), bits)
+    x, packed = (
+        torch.randn(7, inputs, generator=draw),
+        pack(kernels, torch.randn(outputs, inputs, generator=draw), bits),
+    )
     bias = torch.randn(-(-outputs // BLOCK) * BLOCK, generator=draw)
     expected = rounded(x).double() @ unpack(packed).double().t() + bias[:outputs]
     found = kernels.apply(layout(packed, bias), x)
@@ -62,30 +65,71 @@ def test_products_are_those_of_the_rounded_numbers(kernels: Kernels, outputs: in
 
 def test_the_widest_numbers_fit(kernels: Kernels) -> None:
     """All at the end of their range: the largest sums of 16 bits that there can be."""
-    packed = pack(torch.ones(32, 64).index_fill(0, torch.arange(16), -1.0), 8)
+    packed = pack(kernels, torch.ones(32, 64).index_fill(0, torch.arange(16), -1.0), 8)
     found = kernels.apply(layout(packed), torch.ones(1, 64))
     torch.testing.assert_close(found[0], torch.tensor([-64.0] * 16 + [64.0] * 16))
 
 
 def test_zeros_stay_zeros(kernels: Kernels) -> None:
     for bits in (8, 4):
-        packed = pack(torch.zeros(32, 32), bits)
+        packed = pack(kernels, torch.zeros(32, 32), bits)
         assert not kernels.apply(layout(packed), torch.zeros(2, 32)).any()
         assert not unpack(packed).any()
 
 
-@pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
-def test_packing_rounds_to_the_nearest(outputs: int, inputs: int, bits: int) -> None:
+def test_8_bits_round_to_the_nearest(kernels: Kernels, outputs: int, inputs: int) -> None:
     weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(1))
-    error = (unpack(pack(weight, bits)) - weight).abs()
-    if bits == 8:
-        assert (error <= weight.abs().amax(1, keepdim=True) / 254 * 1.0001).all()
-    else:
-        groups = torch.nn.functional.pad(weight, (0, -inputs % BLOCK)).view(outputs, -1, BLOCK).abs().amax(2)
-        bound = groups.repeat_interleave(BLOCK, 1)[:, :inputs] / 8
-        assert (error <= 1.04 * bound).all()  # the far end of the range is a whole step away
-        assert error.mean() < 0.3 * bound.mean()
+    error = (unpack(pack(kernels, weight, 8)) - weight).abs()
+    assert (error <= weight.abs().amax(1, keepdim=True) / 254 * 1.0001).all()
+
+
+def heavy_tailed(outputs: int, inputs: int) -> Tensor:
+    """Weights as trained ones: a mixture of Gaussians of several widths, rows of several scales, and wide columns."""
+    draw = torch.Generator().manual_seed(outputs)
+    weight = torch.randn(outputs, inputs, generator=draw) * (0.4 * torch.randn(outputs, inputs, generator=draw)).exp()
+    weight *= 0.02 * (0.3 * torch.randn(outputs, 1, generator=draw)).exp()
+    weight[:, torch.randperm(inputs, generator=draw)[: inputs // 16]] *= 8
+    return weight
+
+
+def nearest(weight: Tensor) -> Tensor:
+    """Round to the nearest of 16 steps from each group's smallest to its largest weight."""
+    groups = torch.nn.functional.pad(weight, (0, -weight.shape[1] % BLOCK)).view(len(weight), -1, BLOCK)
+    low, high = groups.amin(2, keepdim=True).clamp(max=0), groups.amax(2, keepdim=True).clamp(min=0)
+    step = (high - low) / 15
+    return (((groups - low) / step).round() * step + low).view(len(weight), -1)[:, : weight.shape[1]]
+
+
+@pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
+@pytest.mark.parametrize("scale", [1e-6, 1, 1e4])
+def test_4_bits_are_nearer_than_rounding_to_the_nearest_with_the_full_range(
+    kernels: Kernels, outputs: int, inputs: int, scale: float
+) -> None:
+    weight = scale * heavy_tailed(outputs, inputs)
+    error = (unpack(pack(kernels, weight, 4)) - weight).norm() / weight.norm()
+    assert error < 0.97 * (nearest(weight) - weight).norm() / weight.norm()
+
+
+def test_a_few_wide_weights_cost_the_others_nothing(kernels: Kernels) -> None:
+    """Groups of one output have scales of their own, up to a hundred times apart."""
+    weight = heavy_tailed(32, 256)
+    alone = unpack(pack(kernels, weight, 4))[:, 32:]
+    weight[:, :32] *= 50
+    beside = unpack(pack(kernels, weight, 4))[:, 32:]
+    assert (beside - weight[:, 32:]).norm() < 1.05 * (alone - weight[:, 32:]).norm()
+
+
+def test_weights_that_4_bits_can_hold_stay_what_they_are(kernels: Kernels) -> None:
+    numbers = torch.arange(32 * 64).view(32, 64) % 16
+    weight = (numbers - 6.0) * 0.25
+    torch.testing.assert_close(unpack(pack(kernels, weight, 4)), weight, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_weights_of_one_sign_are_rounded_too(kernels: Kernels, sign: int) -> None:
+    weight = sign * torch.rand(32, 64, generator=torch.Generator().manual_seed(2))
+    assert (unpack(pack(kernels, weight, 4)) - weight).abs().max() < 0.6 / 15
 
 
 @pytest.mark.parametrize("inner", [64, 24])
@@ -105,7 +149,8 @@ def test_interleaved_rows_come_back(inner: int) -> None:
         ),
         ("avx2 fma avx_vnni avx512f avx512bw avx512vl avx512dq avx512_vnni", "avx512vnni"),
         ("avx2 fma avx_vnni avx512f", "avxvnni"),
-        ("avx2 fma", "avx2"),
+        ("avx2 fma ssse3 sse4_1", "avx2"),
+        ("avx2 ssse3 sse4_1", "sse41"),
         ("sse2", "plain"),
     ],
 )

@@ -46,8 +46,8 @@ SANITIZERS = (
         "libasan.so",
         "heap-buffer-overflow",
         "kernels.cpp",
-        "std::vector<float> row(width);",
-        "std::vector<float> row(layer->inputs);",
+        "std::copy_n(out, std::min(kBlock, layer->outputs - first),",
+        "std::copy_n(out, kBlock,",
         {"ASAN_OPTIONS": "detect_leaks=0"},  # Python keeps much to its end
     ),
     Sanitizer(
@@ -64,8 +64,8 @@ SANITIZERS = (
         "libtsan.so",
         "data race",
         "stack.h",
-        "        member.wait();\n    };\n    const auto quantise_mixed",
-        "    };\n    const auto quantise_mixed",
+        "        member.wait();\n        for (int t = quantised.begin",
+        "        for (int t = quantised.begin",
         {"TSAN_OPTIONS": "report_signal_unsafe=0"},
     ),
 )

@@ -22,7 +22,7 @@ from wyoming_qwen3.core.request import Sampling
 from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint
 from wyoming_qwen3.engine.kernels.build import kinds_here
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
-from wyoming_qwen3.engine.lm.cpu_pack_file import packed_tensors
+from wyoming_qwen3.engine.lm.cpu_pack_file import is_sensitive, packed_tensors
 from wyoming_qwen3.engine.lm.cpu_packing import pack
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.language_model import (
@@ -33,6 +33,7 @@ from wyoming_qwen3.engine.lm.language_model import (
     load_quantized,
 )
 from wyoming_qwen3.engine.lm.predictor import CodePredictor
+from wyoming_qwen3.engine.lm.transformer import KvCache
 
 LONG = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 TEXTS = (LONG, "Hello there.", "你好，世界。")
@@ -54,13 +55,15 @@ def load(pairs: LoadPair, kernels: Kernels) -> Load:
     return cache(lambda kind, size, quantize: load_quantized(pairs(kind, size).published, quantize, kernels))
 
 
-def rounded_weights(published: Published, quantize: Quantize) -> Decoder:
+def rounded_weights(published: Published, quantize: Quantize, kernels: Kernels) -> Decoder:
     """The exact decoder of weights that were rounded as the quantized one's are, and rounding activations alike."""
-    weights = dict(published.tensors)
+    weights, layers = dict(published.tensors), published.config.talker_config.num_hidden_layers
     for name, weight in weights.items():
         if weight.dim() == 2 and not re.search("embedding|text_projection|speaker_encoder", name):
-            inside = ".layers." in name
-            weights[name] = unpack(pack(weight, 4 if quantize == "int4" and inside else 8))
+            layer = re.search(r"^talker\.model\.layers\.(\d+)\..*(v|down)_proj", name)
+            sensitive = layer is not None and is_sensitive(int(layer[1]), layers)
+            four = quantize == "int4" and ".layers." in name and not sensitive
+            weights[name] = unpack(pack(kernels, weight, 4 if four else 8))
     decoder = load_exact(replace(published, tensors=weights), "cpu", torch.float32).decoder
     assert isinstance(decoder.model.predictor, CodePredictor)
     for model in (decoder.model.talker, decoder.model.predictor):
@@ -68,6 +71,17 @@ def rounded_weights(published: Published, quantize: Quantize) -> Decoder:
             if isinstance(linear, torch.nn.Linear) and not name.startswith("projection_"):
                 linear.register_forward_pre_hook(lambda _, given: (rounded(given[0]),))
     return decoder
+
+
+@pytest.fixture
+def short_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exact models round keys and values to 16 bits, as the kernels keep them."""
+    write = KvCache.write
+
+    def rounding(self: KvCache, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        return write(self, layer, keys.bfloat16().to(keys.dtype), values.bfloat16().to(values.dtype))
+
+    monkeypatch.setattr(KvCache, "write", rounding)
 
 
 def rounded(x: Tensor) -> Tensor:
@@ -83,13 +97,14 @@ def states(decoder: Decoder, x: Tensor) -> Tensor:
     return torch.cat((hidden[0], decoder.model.talker.logits(hidden[0])), dim=1)
 
 
+@pytest.mark.usefixtures("short_caches")
 @pytest.mark.parametrize("quantize", ["int8", "int4"])
 @pytest.mark.parametrize(("kind", "size"), KINDS[:2])
 def test_states_are_those_of_the_rounded_weights(
-    pairs: LoadPair, load: Load, kind: Kind, size: Size, quantize: Quantize
+    pairs: LoadPair, load: Load, kernels: Kernels, kind: Kind, size: Size, *, quantize: Quantize
 ) -> None:
     """What is left is an activation here and there that falls to the other side of a half."""
-    exact = rounded_weights(pairs(kind, size).published, quantize)
+    exact = rounded_weights(pairs(kind, size).published, quantize, kernels)
     hidden = 32 if size == "0.6B" else 48
     x = torch.randn(1, 12, hidden, generator=torch.Generator().manual_seed(3))
     expected = states(exact, x)
@@ -130,10 +145,11 @@ def test_rows_that_join_and_leave_speak_as_if_alone(
     assert all(row.ending == "eos" for row in frames)
 
 
-def test_the_likeliest_codes_are_taken_without_temperature(pairs: LoadPair, load: Load) -> None:
+@pytest.mark.usefixtures("short_caches")
+def test_the_likeliest_codes_are_taken_without_temperature(pairs: LoadPair, load: Load, kernels: Kernels) -> None:
     """Of a predictor that is exact but for the rounding of weights, most codes are the same."""
     predictor = load("custom_voice", "0.6B", "int8").decoder.model.predictor
-    exact = rounded_weights(pairs("custom_voice", "0.6B").published, "int8").model.predictor
+    exact = rounded_weights(pairs("custom_voice", "0.6B").published, "int8", kernels).model.predictor
     decoder, pair = load("custom_voice", "0.6B", "int8").decoder, pairs("custom_voice", "0.6B")
     samplers = [decoder.admit(request(pair, sampling=Sampling(temperature=0)), text="Hi.").sampler] * 8
     hidden = torch.randn(8, 32, generator=torch.Generator().manual_seed(5))
@@ -145,14 +161,14 @@ def test_the_likeliest_codes_are_taken_without_temperature(pairs: LoadPair, load
     torch.testing.assert_close(sums, predictor.embed(codes), rtol=1e-5, atol=1e-5)
 
 
-def test_draws_follow_the_distribution(load: Load, pairs: LoadPair) -> None:
+def test_draws_follow_the_distribution(load: Load, pairs: LoadPair, kernels: Kernels) -> None:
     """The second code of 2000 rows with the same state: as likely as its logits say, and none beyond top_k."""
     decoder, pair = load("custom_voice", "0.6B", "int8").decoder, pairs("custom_voice", "0.6B")
     given = request(pair, sampling=Sampling(seed=1, temperature=1.0, top_k=5))
     sampler = decoder.admit(given, text="Hi.").sampler
     hidden, firsts = torch.ones(2000, 32), torch.zeros(2000, dtype=torch.int64)
     codes, _ = decoder.model.predictor.frame(hidden, firsts, [sampler] * 2000)
-    exact = rounded_weights(pair.published, "int8").model.predictor
+    exact = rounded_weights(pair.published, "int8", kernels).model.predictor
     seen: list[Tensor] = []
     exact.heads[0].register_forward_hook(lambda _, __, out: seen.append(out[0]))  # type: ignore[attr-defined]
     exact.frame(hidden[:1], firsts[:1], [sampler])
@@ -163,28 +179,28 @@ def test_draws_follow_the_distribution(load: Load, pairs: LoadPair) -> None:
 
 
 def test_a_pack_is_kept_and_used_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = build_checkpoint(tmp_path / "tiny", "custom_voice")
-    first = packed_tensors(open_checkpoint(path), 8)
+    first = packed_tensors(open_checkpoint(path), 8, kernels)
     file = path / "packed-int8.safetensors"
     assert file.exists()
-    again = packed_tensors(open_checkpoint(path), 8)
+    again = packed_tensors(open_checkpoint(path), 8, kernels)
     assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
     assert list(again) == list(first)
     assert all(tensor.data_ptr() % 64 == 0 for tensor in again.values())
 
     written = file.stat().st_mtime_ns
-    packed_tensors(open_checkpoint(path), 8)
+    packed_tensors(open_checkpoint(path), 8, kernels)
     assert file.stat().st_mtime_ns == written
     build_checkpoint(path, "custom_voice", seed=1)
-    other = packed_tensors(open_checkpoint(path), 8)
-    assert not torch.equal(other["talker.0.qkv.data"], first["talker.0.qkv.data"])
+    other = packed_tensors(open_checkpoint(path), 8, kernels)
+    assert not torch.equal(other["talker.0.values.data"], first["talker.0.values.data"])
 
     file.write_bytes(file.read_bytes()[:-10])
-    assert torch.equal(packed_tensors(open_checkpoint(path), 8)["talker.head.data"], other["talker.head.data"])
+    assert torch.equal(packed_tensors(open_checkpoint(path), 8, kernels)["talker.head.data"], other["talker.head.data"])
     file.write_bytes(b"\xff" * 100)
-    assert torch.equal(packed_tensors(open_checkpoint(path), 8)["talker.head.data"], other["talker.head.data"])
+    assert torch.equal(packed_tensors(open_checkpoint(path), 8, kernels)["talker.head.data"], other["talker.head.data"])
 
     def full(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
@@ -192,9 +208,37 @@ def test_a_pack_is_kept_and_used_again(
     file.unlink()
     monkeypatch.setattr("wyoming_qwen3.engine.lm.cpu_pack_file._write", full)
     with caplog.at_level(logging.WARNING):
-        assert torch.equal(packed_tensors(open_checkpoint(path), 8)["talker.head.data"], other["talker.head.data"])
+        assert torch.equal(
+            packed_tensors(open_checkpoint(path), 8, kernels)["talker.head.data"], other["talker.head.data"]
+        )
     assert "No space left" in caplog.text
     assert sorted(path.glob("*pack*")) == []
+
+
+def test_values_and_down_projections_are_sensitive_at_the_ends_and_in_every_third_layer_between() -> None:
+    assert [layer for layer in range(28) if is_sensitive(layer, 28)] == [
+        0,
+        1,
+        2,
+        5,
+        8,
+        11,
+        14,
+        17,
+        20,
+        23,
+        *range(24, 28),
+    ]
+    assert [layer for layer in range(5) if is_sensitive(layer, 5)] == [2, 4]
+
+
+def test_sensitive_matrices_keep_8_bits(kernels: Kernels, tmp_path: Path) -> None:
+    published = open_checkpoint(build_checkpoint(tmp_path / "tiny", "custom_voice"))
+    four, eight = (packed_tensors(published, bits, kernels) for bits in (4, 8))
+    same = {name for name in four if name.endswith(".data") and len(four[name]) == len(eight[name])}
+    sensitive = {f"talker.{layer}.{part}.data" for layer in (1,) for part in ("values", "down")}
+    heads = {name for name in eight if re.search(r"head.*\.data", name)}
+    assert same == sensitive | heads
 
 
 def test_a_checkpoint_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:

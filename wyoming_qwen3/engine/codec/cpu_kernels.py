@@ -18,7 +18,10 @@ from .layers import Affine, LayerHistory
 
 
 class FastConv:
-    """layers.CausalConv for a weight [out, in, kernel]; `snake` (frequency, gain) applies a SnakeBeta first."""
+    """layers.CausalConv for a weight [out, in, kernel]; `snake` (frequency, gain) applies a SnakeBeta first.
+
+    With a `period`, each piece must have a multiple of so many steps, and a kernel of 7 needs fewer products.
+    """
 
     def __init__(
         self,
@@ -27,12 +30,14 @@ class FastConv:
         bias: Tensor | None,
         dilation: int = 1,
         snake: tuple[Tensor, Tensor] | None = None,
+        *,
+        period: int = 0,
     ) -> None:
         outputs, inputs, taps = weight.shape
         kept = [None if tensor is None else tensor.float().contiguous() for tensor in (bias, *(snake or (None, None)))]
         pointers = [None if tensor is None else tensor.data_ptr() for tensor in kept]
         self.kernels = kernels
-        self.layout = structures.ConvolutionStruct(None, *pointers, inputs, outputs, taps, dilation)
+        self.layout = structures.ConvolutionStruct(None, *pointers, inputs, outputs, taps, dilation, period)
         packed = kernels.pack(self.layout, weight.float().contiguous())
         self.layout.weights = packed.data_ptr()
         self._kept = [packed, *kept]

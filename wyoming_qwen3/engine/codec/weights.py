@@ -3,6 +3,7 @@
 What depends on weights alone is computed here, once, in the precision in which they are read.
 """
 
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -117,15 +118,16 @@ class CodecWeights:
 
     def decode_blocks(self) -> list[Upsampling]:
         """Build the stages from steps to samples, each with half the channels of the one before."""
-        dim, blocks = self._config.decoder_dim, []
+        dim, blocks, steps = self._config.decoder_dim, [], prod(self._config.upsampling_ratios)
         for number, rate in enumerate(self._config.upsample_rates):
+            steps *= rate
             read, inputs, outputs = self._read.below(f"decoder.{number + 1}.block."), dim >> number, dim >> number + 1
             act = self._snake(read.below("0."), inputs)
             units = enumerate(_DILATIONS, start=2)
             blocks.append(
                 Upsampling(
                     self._transposed(read.below("1."), (inputs, outputs, 2 * rate), rate, act),
-                    [self._residual_unit(read.below(f"{unit}."), outputs, dilation) for unit, dilation in units],
+                    [self._residual_unit(read.below(f"{unit}."), outputs, dilation, steps) for unit, dilation in units],
                 )
             )
         return blocks
@@ -142,9 +144,11 @@ class CodecWeights:
         usage = read("cluster_usage", codes).clamp(min=_MIN_USAGE)
         return read("embedding_sum", codes, half) / usage[:, None]
 
-    def _conv(self, read: TensorReader, shape: Shape, dilation: int = 1, act: Snake | None = None) -> Conv:
-        """Build a convolution with a weight of `shape`: [outputs, inputs, kernel]."""
-        return self._made_conv(read("conv.weight", *shape), read("conv.bias", shape[0]), dilation, act)
+    def _conv(
+        self, read: TensorReader, shape: Shape, dilation: int = 1, act: Snake | None = None, period: int = 0
+    ) -> Conv:
+        """Build a convolution with a weight of `shape`: [outputs, inputs, kernel]; `period` is as for FastConv."""
+        return self._made_conv(read("conv.weight", *shape), read("conv.bias", shape[0]), dilation, act, period)
 
     def _transposed(
         self, read: TensorReader, shape: Shape, stride: int, act: Snake | None = None
@@ -155,9 +159,9 @@ class CodecWeights:
             self._made_conv(*CausalTransposedConv.by_phase(weight, bias, stride), 1, act), stride
         )
 
-    def _made_conv(self, weight: Tensor, bias: Tensor, dilation: int, act: Snake | None) -> Conv:
+    def _made_conv(self, weight: Tensor, bias: Tensor, dilation: int, act: Snake | None, period: int = 0) -> Conv:
         if self._kernels:
-            return FastConv(self._kernels, weight, bias, dilation, act)
+            return FastConv(self._kernels, weight, bias, dilation, act, period=period)
         conv = CausalConv(weight, bias, dilation)
         return conv if act is None else ActivatedConv(SnakeBeta(*act), conv)
 
@@ -181,9 +185,10 @@ class CodecWeights:
             self._affine(*narrow),
         )
 
-    def _residual_unit(self, read: TensorReader, channels: int, dilation: int) -> Conv:
+    def _residual_unit(self, read: TensorReader, channels: int, dilation: int, steps: int) -> Conv:
+        """Build a unit of a signal with so many steps per frame."""
         acts = [self._snake(read.below(f"act{number}."), channels) for number in (1, 2)]
-        wide = self._conv(read.below("conv1."), (channels, channels, _KERNEL), dilation, acts[0])
+        wide = self._conv(read.below("conv1."), (channels, channels, _KERNEL), dilation, acts[0], steps)
         narrow = self._conv(read.below("conv2."), (channels, channels, 1), 1, acts[1])
         if isinstance(wide, FastConv) and isinstance(narrow, FastConv):
             return FastResidualUnit(wide, narrow)

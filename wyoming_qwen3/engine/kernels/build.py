@@ -46,6 +46,7 @@ _X86 = (
     Kind("avx512vnni", _AVX512_FLAGS, _AVX512),
     Kind("avxvnni", "-mavx2 -mfma -mavxvnni", frozenset({"avx2", "fma", "avx_vnni"})),
     Kind("avx2", "-mavx2 -mfma", frozenset({"avx2", "fma"})),
+    Kind("sse41", "-msse4.1", frozenset({"ssse3", "sse4_1"})),
 )
 _ARM = (Kind("dotprod", "-march=armv8.2-a+dotprod", frozenset({"asimddp"})),)
 _PLAIN = Kind("plain", "", frozenset())

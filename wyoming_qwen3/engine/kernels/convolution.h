@@ -5,6 +5,7 @@
 
 #include "panels.h"
 #include "team.h"
+#include "winograd.h"
 
 extern "C" {
 // A piece of one signal: input [steps, inputs], history [(taps - 1) * dilation, row width], output [steps, outputs].
@@ -25,7 +26,7 @@ struct alignas(64) Line {
 };
 
 struct Convolver {
-    std::vector<Line> joined, between;
+    std::vector<Line> joined, between, spread;
 
     static void grow(std::vector<Line>& lines, int64_t floats) {
         lines.resize(std::max<size_t>(lines.size(), (floats + 15) / 16));
@@ -105,7 +106,8 @@ inline float single(const Convolution& c, const float* joined, int step) {
 }
 
 inline int64_t packed_size(const Convolution& c) {
-    return c.outputs == 1 ? int64_t(c.taps) * c.inputs : panels_of(c) * panel_size(c);
+    if (c.outputs == 1) return int64_t(c.taps) * c.inputs;
+    return panels_of(c) * (uses_winograd(c) ? winograd_panel_size(c) : panel_size(c));
 }
 
 // A member's share of packing weights [outputs, inputs, taps].
@@ -116,7 +118,9 @@ inline void pack_all(const Convolution& c, const float* weights, float* packed, 
         return;
     }
     const Range own = member.share(panels_of(c));
-    for (int panel = own.begin; panel < own.end; ++panel) pack(c, weights, panel, packed + panel * panel_size(c));
+    for (int panel = own.begin; panel < own.end; ++panel)
+        if (uses_winograd(c)) pack_winograd(c, weights, panel, packed + panel * winograd_panel_size(c));
+        else pack(c, weights, panel, packed + panel * panel_size(c));
 }
 
 // All streams of a call, and their positions in a joined buffer.
@@ -124,6 +128,7 @@ struct Layout {
     const Stream* streams;
     int count, past, width;
     std::vector<int> starts;  // each stream's first row in the joined buffer, where its past begins
+    std::vector<Tile> tiles;  // of all streams, if the convolution uses them
     int steps = 0;
 
     Layout(const Convolution& c, const Stream* given, int number)
@@ -132,6 +137,18 @@ struct Layout {
             starts.push_back(row);
             row += past + streams[n].steps;
             steps += streams[n].steps;
+            if (uses_winograd(c)) add_tiles(c, n);
+        }
+    }
+
+    void add_tiles(const Convolution& c, int stream) {
+        for (int period = 0; period < streams[stream].steps; period += c.period) {
+            const int end = std::min(period + c.period, streams[stream].steps);
+            for (int phase = period; phase < std::min(period + c.dilation, end); ++phase)
+                for (int step = phase; step < end; step += kTileOutputs * c.dilation) {
+                    const int outputs = (end - step + c.dilation - 1) / c.dilation;
+                    tiles.push_back({stream, step, std::min(kTileOutputs, outputs)});
+                }
         }
     }
 
@@ -187,27 +204,78 @@ inline void convolve_all(const Convolution& c, const Layout& layout, const float
     });
 }
 
-inline void convolution(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member) {
+// The inputs of some tiles, evaluated at the points: [points, count, inputs]; only the tiles of `own` are written.
+inline void spread_tiles(const Convolution& c, const Layout& layout, const float* joined, const Tile* tiles, int count,
+                         Range own, float* to) {
+    const std::vector<float> zeros(c.inputs);
+    for (int t = own.begin; t < own.end; ++t) {
+        const float* first = joined + (int64_t(layout.starts[tiles[t].stream]) + tiles[t].step) * c.inputs;
+        const float* rows[kTileInputs];
+        for (int k = 0; k < kTileInputs; ++k)
+            rows[k] =
+                k < tiles[t].count + kWinogradTaps - 1 ? first + int64_t(k) * c.dilation * c.inputs : zeros.data();
+        spread(rows, c.inputs, int64_t(count) * c.inputs, to + int64_t(t) * c.inputs);
+    }
+}
+
+// The same as convolve_all, by tiles. Members divide the panels if there are few tiles, else the tiles.
+template <class Store>
+inline void convolve_tiles(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member,
+                           const Store& put) {
+    const int count = int(layout.tiles.size()), panels = panels_of(c);
+    const float* joined = memory.joined.data()->numbers;
+    const auto put_tile = [&](const Tile& tile, int k, int first, auto channels, const float* sums) {
+        put(tile.stream, tile.step + k * c.dilation, first, channels, sums);
+    };
+    float* points = memory.spread.data()->numbers;
+    if (count <= kTilesAtOnce && panels >= member.size) {
+        spread_tiles(c, layout, joined, layout.tiles.data(), count, member.share(count), points);
+        member.wait();
+        return multiply_tiles(c, points, layout.tiles.data(), count, member.share(panels), put_tile);
+    }
+    points += int64_t(member.number) * kTileInputs * kTilesAtOnce * c.inputs;
+    const Range own = member.share(count);
+    const int blocks = (own.end - own.begin + kTilesAtOnce - 1) / kTilesAtOnce;
+    for (int block = 0; block < blocks; ++block) {
+        const int begin = own.begin + (own.end - own.begin) * block / blocks;
+        const int now = own.begin + (own.end - own.begin) * (block + 1) / blocks - begin;
+        spread_tiles(c, layout, joined, layout.tiles.data() + begin, now, {0, now}, points);
+        multiply_tiles(c, points, layout.tiles.data() + begin, now, {0, panels}, put_tile);
+    }
+}
+
+// Make room for what a convolution's members write besides its output.
+inline void prepare(const Convolution& c, const Layout& layout, Convolver& memory, int members) {
+    Convolver::grow(memory.joined, layout.size());
+    if (uses_winograd(c)) Convolver::grow(memory.spread, int64_t(members) * kTileInputs * kTilesAtOnce * c.inputs);
+}
+
+// Call put(stream, step, first output, outputs, sums) for a member's share of a convolution of all streams.
+template <class Store>
+inline void convolve_streams(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member,
+                             const Store& put) {
     join(c, layout, memory.joined.data()->numbers, member);
-    convolve_all(c, layout, memory.joined.data()->numbers, member,
-                 [&](int n, int s, int first, auto count, const float* sums) {
-                     std::copy_n(sums, count, layout.streams[n].output + int64_t(s) * c.outputs + first);
-                 });
+    if (uses_winograd(c)) convolve_tiles(c, layout, memory, member, put);
+    else convolve_all(c, layout, memory.joined.data()->numbers, member, put);
+}
+
+inline void convolution(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member) {
+    convolve_streams(c, layout, memory, member, [&](int n, int s, int first, auto count, const float* sums) {
+        std::copy_n(sums, count, layout.streams[n].output + int64_t(s) * c.outputs + first);
+    });
 }
 
 // output = input + narrow(wide(input)). `narrow` has one tap; both activate their input.
 inline void residual_unit(const Convolution& wide, const Convolution& narrow, const Layout& layout, Convolver& memory,
                           const Member& member) {
     float* between = memory.between.data()->numbers;
-    join(wide, layout, memory.joined.data()->numbers, member);
     std::vector<int> firsts(layout.count);
     for (int n = 1; n < layout.count; ++n) firsts[n] = firsts[n - 1] + layout.streams[n - 1].steps;
-    convolve_all(wide, layout, memory.joined.data()->numbers, member,
-                 [&](int n, int s, int first, auto count, const float* sums) {
-                     float* row = between + (int64_t(firsts[n]) + s) * row_width(narrow) + first;
-                     snake_row(sums, narrow.frequencies + first, narrow.gains + first, count, row);
-                     settle(row, count);
-                 });
+    convolve_streams(wide, layout, memory, member, [&](int n, int s, int first, auto count, const float* sums) {
+        float* row = between + (int64_t(firsts[n]) + s) * row_width(narrow) + first;
+        snake_row(sums, narrow.frequencies + first, narrow.gains + first, count, row);
+        settle(row, count);
+    });
     member.wait();
     std::vector<Stream> streams(layout.streams, layout.streams + layout.count);
     Layout flat(narrow, streams.data(), layout.count);  // without a past, so the streams are contiguous

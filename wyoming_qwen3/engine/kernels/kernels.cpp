@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "codec_transformer.h"
+#include "rounding.h"
 #include "sampling.h"
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -94,17 +95,27 @@ EXPORTED int stack_advance(Crew* crew, const Stack* stack, const Token* tokens, 
     });
 }
 
+// Round weights float32 [blocks * 32, inputs], whose inputs are padded to a multiple of 32, to 4 bits: data as a Linear
+// has it, and scales [blocks * 32].
+EXPORTED int linear_round(Crew* crew, int blocks, int inputs, const float* weights, uint8_t* data,
+                          float* scales) noexcept {
+    return with(crew, [&] {
+        crew->team.run([&](const Member& member) {
+            const Range own = member.share(blocks);
+            for (int block = own.begin; block < own.end; ++block)
+                round_block(weights + int64_t(block) * kBlock * inputs, inputs,
+                            data + int64_t(block) * (inputs / kGroup) * kNibbleGroup, scales + block * kBlock);
+        });
+    });
+}
+
 // float32 [rows, inputs] -> [rows, outputs].
 EXPORTED int linear_apply(Crew* crew, const Linear* layer, int rows, const float* inputs, float* outputs) noexcept {
     return with(crew, [&] {
         const int width = padded(layer->inputs);
         crew->work.prepare_rows(width, rows);
-        std::vector<float> row(width);
         const Rows quantised = crew->work.rows(width);
-        for (int r = 0; r < rows; ++r) {
-            std::copy_n(inputs + int64_t(r) * layer->inputs, layer->inputs, row.data());
-            quantised.quantise(r, row.data(), layer->inputs);
-        }
+        for (int r = 0; r < rows; ++r) quantised.quantise(r, inputs + int64_t(r) * layer->inputs, layer->inputs);
         crew->team.run([&](const Member& member) {
             apply(*layer, quantised, rows, member, [&](int r, int first, const float* out) {
                 std::copy_n(out, std::min(kBlock, layer->outputs - first),
@@ -148,7 +159,8 @@ EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, c
         work.prepare_rows(width, 2 * rows);
         const int codes_each = p.heads[0].outputs, logits_each = p.heads[0].blocks * kBlock;
         const int64_t per_cache = int64_t(s.count) * s.kv_heads * p.codebooks * s.head_dim;
-        std::vector<float> keys(rows * per_cache), values(rows * per_cache), inputs(int64_t(2) * rows * width);
+        std::vector<uint16_t> keys(rows * per_cache), values(rows * per_cache);
+        std::vector<float> inputs(int64_t(2) * rows * width);
         std::vector<float> logits(int64_t(rows) * logits_each);
         std::vector<Token> tokens(2 * rows);
         const auto token = [&](int row, int position) {
@@ -185,8 +197,7 @@ EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, c
                 advance(s, work, tokens.data(), count, member);
                 const Rows quantised = work.rows(work.hidden);
                 for (int row = own.begin; row < own.end; ++row) {
-                    float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
-                    std::fill(state + s.hidden, state + work.hidden, 0.0f);
+                    const float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
                     quantised.quantise(row, state, s.hidden);
                 }
                 member.wait();
@@ -221,7 +232,7 @@ EXPORTED int convolution_pack(Crew* crew, const Convolution* c, const float* wei
 EXPORTED int convolution_apply(Crew* crew, const Convolution* c, const Stream* streams, int count) noexcept {
     return with(crew, [&] {
         const Layout layout(*c, streams, count);
-        Convolver::grow(crew->convolver.joined, layout.size());
+        prepare(*c, layout, crew->convolver, crew->team.size());
         crew->team.run([&](const Member& member) { convolution(*c, layout, crew->convolver, member); });
     });
 }
@@ -231,7 +242,7 @@ EXPORTED int residual_apply(Crew* crew, const Convolution* wide, const Convoluti
                             int count) noexcept {
     return with(crew, [&] {
         const Layout layout(*wide, streams, count);
-        Convolver::grow(crew->convolver.joined, layout.size());
+        prepare(*wide, layout, crew->convolver, crew->team.size());
         Convolver::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
         crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
     });
@@ -250,8 +261,8 @@ EXPORTED int codec_transformer_head_width(const CodecTransformer* t) noexcept {
     return (t->head_dim + kLanes - 1) / kLanes * kLanes;
 }
 
-// Read memory with all threads as fast as they can. A decode step can't be faster than this.
-EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, uint64_t* found) noexcept {
+// Read memory with all threads as fast as they can, prefetched as a Linear's weights. A decode step can't be faster.
+EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, int ahead, uint64_t* found) noexcept {
     return with(crew, [&] {
         std::atomic<uint64_t> total{0};
         crew->team.run([&](const Member& member) {
@@ -261,10 +272,8 @@ EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, uint64
                 reinterpret_cast<const uint64_t*>(bytes) + lines * (member.number + 1) / member.size * 8;
             uint64_t sums[32] = {};
             for (; from + 32 <= to; from += 32) {
-                __builtin_prefetch(from + kAhead / 8);
-                __builtin_prefetch(from + kAhead / 8 + 8);
-                __builtin_prefetch(from + kAhead / 8 + 16);
-                __builtin_prefetch(from + kAhead / 8 + 24);
+                for (int line = 0; ahead && line < 256; line += 64)
+                    __builtin_prefetch(reinterpret_cast<const char*>(from) + ahead + line);
                 for (int i = 0; i < 32; ++i) sums[i] ^= from[i];
             }
             for (uint64_t sum : sums) total.fetch_xor(sum, std::memory_order_relaxed);
@@ -287,8 +296,8 @@ EXPORTED const Field* fields() noexcept {
     static const Field all[] = {
         // clang-format off
         SIZE(Linear), AT(Linear, weights), AT(Linear, scales), AT(Linear, bias), AT(Linear, outputs),
-        AT(Linear, inputs), AT(Linear, bits), AT(Linear, blocks),
-        SIZE(Layer), AT(Layer, qkv), AT(Layer, out), AT(Layer, gate_up), AT(Layer, down), AT(Layer, attention_norm),
+        AT(Linear, inputs), AT(Linear, bits), AT(Linear, blocks), AT(Linear, ahead),
+        SIZE(Layer), AT(Layer, queries_keys), AT(Layer, values), AT(Layer, out), AT(Layer, gate_up), AT(Layer, down), AT(Layer, attention_norm),
         AT(Layer, query_norm), AT(Layer, key_norm), AT(Layer, mlp_norm),
         SIZE(Stack), AT(Stack, layers), AT(Stack, norm), AT(Stack, cosines), AT(Stack, sines), AT(Stack, count),
         AT(Stack, hidden), AT(Stack, inner), AT(Stack, heads), AT(Stack, kv_heads), AT(Stack, head_dim), AT(Stack, eps),
@@ -299,7 +308,7 @@ EXPORTED const Field* fields() noexcept {
         AT(Predictor, codebooks), AT(Predictor, width),
         SIZE(Convolution), AT(Convolution, weights), AT(Convolution, bias), AT(Convolution, frequencies),
         AT(Convolution, gains), AT(Convolution, inputs), AT(Convolution, outputs), AT(Convolution, taps),
-        AT(Convolution, dilation),
+        AT(Convolution, dilation), AT(Convolution, period),
         SIZE(Stream), AT(Stream, input), AT(Stream, history), AT(Stream, output), AT(Stream, steps),
         SIZE(CodecLayer), AT(CodecLayer, qkv), AT(CodecLayer, out), AT(CodecLayer, gate_up), AT(CodecLayer, down),
         AT(CodecLayer, attention_norm), AT(CodecLayer, mlp_norm),

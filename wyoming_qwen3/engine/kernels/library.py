@@ -43,6 +43,7 @@ class Kernels:
         library.crew_new.argtypes = [c_int32]
         library.crew_delete.argtypes = [c_void_p]
         library.stack_advance.argtypes = [c_void_p, POINTER(StackStruct), POINTER(TokenStruct), c_int32, c_void_p]
+        library.linear_round.argtypes = [c_void_p, c_int32, c_int32, c_void_p, c_void_p, c_void_p]
         library.linear_apply.argtypes = [c_void_p, POINTER(LinearStruct), c_int32, c_void_p, c_void_p]
         library.predictor_frame.argtypes = [
             *(c_void_p, POINTER(PredictorStruct), c_int32, c_void_p, POINTER(WarpStruct), c_void_p, c_void_p, c_void_p)
@@ -59,7 +60,7 @@ class Kernels:
         library.convolution_size.argtypes = [POINTER(ConvolutionStruct)]
         library.convolution_row_width.argtypes = [POINTER(ConvolutionStruct)]
         library.convolution_pack.argtypes = [c_void_p, POINTER(ConvolutionStruct), c_void_p, c_void_p]
-        library.read_through.argtypes = [c_void_p, c_void_p, c_int64, POINTER(c_uint64)]
+        library.read_through.argtypes = [c_void_p, c_void_p, c_int64, c_int32, POINTER(c_uint64)]
         self.kind: str = library.kind().decode()
         if not library.allowed():
             raise OSError(f"the system does not allow programs to use the instructions that {self.kind} needs")
@@ -81,6 +82,12 @@ class Kernels:
         """Turn inputs float32 [tokens, hidden] into hidden states in place, and write the tokens' keys and values."""
         array = (TokenStruct * len(tokens))(*tokens)
         self._call(self._library.stack_advance, byref(stack), array, len(tokens), _pointer(states))
+
+    def round(self, weight: Tensor, data: Tensor, scales: Tensor) -> None:
+        """Round a matrix float32 [outputs, inputs], both multiples of 32, to 4 bits: uint8 `data`, float32 `scales`."""
+        outputs, inputs = weight.shape
+        pointers = (_pointer(tensor) for tensor in (weight, data, scales))
+        self._call(self._library.linear_round, outputs // 32, inputs, *pointers)
 
     def apply(self, linear: LinearStruct, rows: Tensor) -> Tensor:
         """float32 [rows, inputs] -> [rows, outputs]."""
@@ -144,9 +151,9 @@ class Kernels:
         steps = len(x) // len(pasts)
         self._call(self._library.codec_transformer_apply, byref(stack), array, len(pasts), steps, _pointer(x))
 
-    def read_through(self, memory: Tensor) -> None:
-        """Read memory as fast as the worker threads can."""
-        self._call(self._library.read_through, _pointer(memory), memory.nbytes, byref(c_uint64()))
+    def read_through(self, memory: Tensor, ahead: int) -> None:
+        """Read memory as fast as the worker threads can; `ahead` is as in LinearStruct."""
+        self._call(self._library.read_through, _pointer(memory), memory.nbytes, ahead, byref(c_uint64()))
 
 
 def load_kernels(threads: int, kind: str | None = None) -> Kernels | None:

@@ -3,11 +3,16 @@
 // Weights are stored in blocks of 32 outputs. A block has one group of 32 inputs after another, and a group is 8 times
 // 128 bytes: four inputs of each of the 32 outputs. So a thread reads one stream of memory from start to end, and no
 // sum is taken across lanes. A row is quantised to 8 bits with one scale for each group of 32 inputs.
-//   8 bits: a byte is 128 + weight; one float32 scale for each output.
-//   4 bits: a group begins with 32 bfloat16 scales, followed by 4 times 128 bytes. Low nibbles are the first four
-//   inputs, high nibbles the next four. A nibble is 8 + weight.
+// There is a float32 scale for each output.
+//   8 bits: a byte is 128 + weight.
+//   4 bits: a group begins with 32 scales and 32 zero points of one byte each, followed by 4 times 128 bytes. Low
+//   nibbles are the first four inputs, high nibbles the next four. A weight is scale * (nibble - zero point); the zero
+//   point is in sixteenths, and the scale's byte has 3 bits of exponent and 5 of mantissa: 1 to 1.97 * 2^-7 up to 1
+//   to 1.97.
 // A row's outputs do not depend on the rows beside it, to the last bit.
 #pragma once
+
+#include <algorithm>
 
 #include "simd.h"
 #include "team.h"
@@ -17,7 +22,9 @@ namespace {
 constexpr int kBlock = 32;
 constexpr int kGroup = 32;
 constexpr int kVectors = kBlock / kLanes;
-constexpr int kAhead = 2048;  // how far ahead weights are prefetched, in bytes
+constexpr int kNibbleGroup = 2 * kBlock + kBlock * kGroup / 2;  // bytes of a group in 4 bits
+constexpr float kZeroSteps = 16;
+constexpr int kScaleShift = 18, kScaleBits = 0x3c000000;  // where a scale's byte is in a float32, and the rest of it
 
 inline int padded(int n) { return (n + kGroup - 1) / kGroup * kGroup; }
 
@@ -27,9 +34,10 @@ extern "C" {
 // Filled by the caller; see structures.py.
 struct Linear {
     const uint8_t* weights;
-    const float* scales;  // [outputs], null for 4 bits
+    const float* scales;  // [outputs]
     const float* bias;    // [outputs] or null
     int32_t outputs, inputs, bits, blocks;
+    int32_t ahead;  // how far ahead weights are prefetched, in bytes; 0: left to the processor
 };
 }
 
@@ -39,14 +47,20 @@ namespace {
 struct Rows {
     int8_t* numbers;  // [rows][width]
     float* scales;    // [rows][width / 32]
-    int32_t* sums;    // of each group's numbers; corrects for the offset that is added to the weights
+    float* sums;      // of each group's numbers, negated; corrects for what is added to the weights
     int width;        // of the buffers: at least the padded inputs
 
+    // Quantise inputs [inputs]; the last group is filled up with zeros.
     void quantise(int row, const float* x, int inputs) const {
         int8_t* q = numbers + int64_t(row) * width;
         const int64_t first = int64_t(row) * (width / kGroup);
         for (int group = 0; group * kGroup < inputs; ++group) {
             const float* part = x + group * kGroup;
+            float rest[kGroup] = {};
+            if (inputs - group * kGroup < kGroup) {
+                std::copy(part, x + inputs, rest);
+                part = rest;
+            }
             Vector widest = magnitude((Vector)load(part));
             for (int v = 1; v < kVectors; ++v) {
                 const Vector other = magnitude((Vector)load(part + kLanes * v));
@@ -66,28 +80,39 @@ struct Rows {
             int32_t sum = 0;
             for (int i = 0; i < kLanes; ++i) sum += total[i];
             scales[first + group] = largest / 127.0f;
-            sums[first + group] = sum;
+            sums[first + group] = float(-sum);
         }
     }
 };
 
+inline Float scale_of(Whole code) { return (Float)((code << kScaleShift) | kScaleBits); }
+
+// The code whose scale is next to x: at least 0.
+inline Whole code_of(Float x) {
+    const Whole code = ((Whole)x - kScaleBits + (1 << (kScaleShift - 1))) >> kScaleShift;
+    return code < 0 ? Whole{} : code > 255 ? Whole{} + 255 : code;
+}
+
 template <int kBits, int kRows>
-inline void multiply(const uint8_t* w, const Rows& x, int first, int groups, Float (&sums)[kRows][kVectors]) {
+inline void multiply(const uint8_t* w, int ahead, const Rows& x, int first, int groups,
+                     Float (&sums)[kRows][kVectors]) {
     const int per_row = x.width / kGroup;
     const int8_t* numbers = x.numbers + int64_t(first) * x.width;
     const float* scales = x.scales + int64_t(first) * per_row;
-    const int32_t* offsets = x.sums + int64_t(first) * per_row;
+    const float* offsets = x.sums + int64_t(first) * per_row;
     for (auto& row : sums)
         for (auto& sum : row) sum = all(0.0f);
     for (int group = 0; group < groups; ++group) {
-        const uint16_t* own_scales = reinterpret_cast<const uint16_t*>(w);
+        const uint8_t* codes = w;
         if (kBits == 4) w += 2 * kBlock;
         Int dots[kRows][kVectors];
-        for (int row = 0; row < kRows; ++row)
-            for (auto& dot : dots[row]) dot = all(-(kBits == 4 ? 8 : kOffset) * offsets[row * per_row + group]);
+        for (auto& row : dots)
+            for (auto& dot : row) dot = all(0);
         for (int step = 0; step < kBits; ++step, w += 4 * kBlock) {
-            __builtin_prefetch(w + kAhead);
-            __builtin_prefetch(w + kAhead + 64);
+            if (ahead) {
+                __builtin_prefetch(w + ahead);
+                __builtin_prefetch(w + ahead + 64);
+            }
             for (int v = 0; v < kVectors; ++v) {
                 const Int bytes = load_bytes(w + 4 * kLanes * v);
                 for (int row = 0; row < kRows; ++row) {
@@ -104,26 +129,32 @@ inline void multiply(const uint8_t* w, const Rows& x, int first, int groups, Flo
                 }
             }
         }
-        for (int v = 0; v < kVectors; ++v)
-            for (int row = 0; row < kRows; ++row) {
-                Float scale = all(scales[row * per_row + group]);
-                if (kBits == 4) scale = (Float)((Vector)scale * (Vector)load_bf16(own_scales + kLanes * v));
-                sums[row][v] = fma(to_float(dots[row][v]), scale, sums[row][v]);
+        for (int v = 0; v < kVectors; ++v) {
+            Float own = all(1.0f), added = all(float(kOffset));
+            if (kBits == 4) {
+                own = scale_of(widen(codes + kLanes * v));
+                added = (Float)(__builtin_convertvector(widen(codes + kBlock + kLanes * v), Vector) / kZeroSteps);
             }
+            for (int row = 0; row < kRows; ++row) {
+                Float scale = all(scales[row * per_row + group]), sum = to_float(dots[row][v]);
+                if (kBits == 4) scale = (Float)((Vector)scale * (Vector)own);
+                if (kBits == 4 || kOffset) sum = fma(all(offsets[row * per_row + group]), added, sum);
+                sums[row][v] = fma(sum, scale, sums[row][v]);
+            }
+        }
     }
 }
 
 template <int kBits, int kRows, class Store>
 inline void block_of(const Linear& layer, int block, const Rows& x, int first, const Store& put) {
     const int groups = padded(layer.inputs) / kGroup;
-    const int64_t bytes = int64_t(groups) * (kBits == 4 ? kBlock * 16 + 2 * kBlock : kBlock * kGroup);
+    const int64_t bytes = int64_t(groups) * (kBits == 4 ? kNibbleGroup : kBlock * kGroup);
     Float sums[kRows][kVectors];
-    multiply<kBits, kRows>(layer.weights + block * bytes, x, first, groups, sums);
+    multiply<kBits, kRows>(layer.weights + block * bytes, layer.ahead, x, first, groups, sums);
     for (int row = 0; row < kRows; ++row) {
         float out[kBlock];
         for (int v = 0; v < kVectors; ++v) {
-            Vector y = (Vector)sums[row][v];
-            if (kBits == 8) y *= (Vector)load(layer.scales + block * kBlock + kLanes * v);
+            Vector y = (Vector)sums[row][v] * (Vector)load(layer.scales + block * kBlock + kLanes * v);
             if (layer.bias) y += (Vector)load(layer.bias + block * kBlock + kLanes * v);
             store(out + kLanes * v, (Float)y);
         }

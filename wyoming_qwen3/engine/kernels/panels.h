@@ -15,10 +15,11 @@
 
 extern "C" {
 // The weights are packed; bias may be null. With frequencies, x + gains * sin(frequencies * x)**2 is applied to the
-// input first.
+// input first. `period`: signals arrive in pieces of a multiple of so many steps, and fewer products may be used; 0: in
+// any pieces.
 struct Convolution {
     const float *weights, *bias, *frequencies, *gains;
-    int32_t inputs, outputs, taps, dilation;
+    int32_t inputs, outputs, taps, dilation, period;
 };
 }
 
@@ -153,7 +154,7 @@ inline void multiply(const Convolution& c, const float* weights, const float* ro
 }
 
 #else
-#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+#if defined(__x86_64__) && !defined(__AVX512VNNI__)  // 16 registers of vectors
 constexpr int kPanelVectors = 2;
 constexpr int kSteps = 6;
 #else

@@ -3,6 +3,8 @@
 // Integers: `dot4` adds to each 32-bit lane the products of its four bytes with four signed bytes that are the same for
 // all lanes. A stored byte is a weight plus 128. `kOffset` is how much of the 128 is still in the products of `dot4`:
 // all of it if the processor multiplies unsigned by signed bytes. The corrected results of all kinds are the same.
+//
+// 16-bit numbers are bfloat16: the upper half of a float32.
 #pragma once
 
 #include <cmath>
@@ -26,6 +28,7 @@ constexpr int kOffset = 128;
 using Int = __m512i;
 using Float = __m512;
 inline Int load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+inline Int load_each(const uint8_t* p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)); }
 inline Int all(int32_t x) { return _mm512_set1_epi32(x); }
 inline Int low_nibbles(Int x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
 inline Int high_nibbles(Int x) { return low_nibbles(_mm512_srli_epi16(x, 4)); }
@@ -33,12 +36,12 @@ inline Int dot4(Int sum, Int w, int32_t x) { return _mm512_dpbusd_epi32(sum, w, 
 inline Int dot4_small(Int sum, Int w, int32_t x) { return dot4(sum, w, x); }
 inline Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
 inline Float load(const float* p) { return _mm512_loadu_ps(p); }
+inline Float load(const uint16_t* p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
+}
 inline void store(float* p, Float x) { _mm512_storeu_ps(p, x); }
 inline Float all(float x) { return _mm512_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
-inline Float load_bf16(const uint16_t* p) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
-}
 
 #elif defined(__AVX2__)
 }  // namespace
@@ -49,6 +52,7 @@ constexpr int kTile = 2;
 using Int = __m256i;
 using Float = __m256;
 inline Int load_bytes(const uint8_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+inline Int load_each(const uint8_t* p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p)); }
 inline Int all(int32_t x) { return _mm256_set1_epi32(x); }
 inline Int low_nibbles(Int x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
 inline Int high_nibbles(Int x) { return low_nibbles(_mm256_srli_epi16(x, 4)); }
@@ -73,12 +77,47 @@ inline Int dot4_small(Int sum, Int w, int32_t x) { return pairs(sum, _mm256_madd
 #endif
 inline Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
 inline Float load(const float* p) { return _mm256_loadu_ps(p); }
+inline Float load(const uint16_t* p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
+}
 inline void store(float* p, Float x) { _mm256_storeu_ps(p, x); }
 inline Float all(float x) { return _mm256_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
-inline Float load_bf16(const uint16_t* p) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
+
+#elif defined(__SSE4_1__)
+}  // namespace
+#include <smmintrin.h>
+namespace {
+#define KIND "sse41"
+constexpr int kLanes = 4;
+constexpr int kTile = 2;
+constexpr int kOffset = 0;
+using Int = __m128i;
+using Float = __m128;
+inline Int load_bytes(const uint8_t* p) { return _mm_loadu_si128((const __m128i*)p); }
+inline Int load_each(const uint8_t* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
 }
+inline Int all(int32_t x) { return _mm_set1_epi32(x); }
+inline Int low_nibbles(Int x) { return _mm_and_si128(x, _mm_set1_epi8(15)); }
+inline Int high_nibbles(Int x) { return low_nibbles(_mm_srli_epi16(x, 4)); }
+inline Int pairs(Int sum, Int products) { return _mm_add_epi32(sum, _mm_madd_epi16(products, _mm_set1_epi16(1))); }
+// As for AVX2.
+inline Int dot4(Int sum, Int w, int32_t x) {
+    const Int meant = _mm_xor_si128(w, _mm_set1_epi8(-128));
+    return pairs(sum, _mm_maddubs_epi16(_mm_abs_epi8(meant), _mm_sign_epi8(all(x), meant)));
+}
+inline Int dot4_small(Int sum, Int w, int32_t x) { return pairs(sum, _mm_maddubs_epi16(w, all(x))); }
+inline Float to_float(Int x) { return _mm_cvtepi32_ps(x); }
+inline Float load(const float* p) { return _mm_loadu_ps(p); }
+inline Float load(const uint16_t* p) {
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i*)p)), 16));
+}
+inline void store(float* p, Float x) { _mm_storeu_ps(p, x); }
+inline Float all(float x) { return _mm_set1_ps(x); }
+inline Float fma(Float a, Float b, Float c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
 
 #elif defined(__ARM_FEATURE_DOTPROD)
 }  // namespace
@@ -92,7 +131,18 @@ struct Int {
     int32x4_t v;
 };
 using Float = float32x4_t;
-inline Int load_bytes(const uint8_t* p) { return {vreinterpretq_s32_u8(vld1q_u8(p))}; }
+// To GCC the intrinsics for loading and for products of floats may read any memory, so it would store each sum of a
+// loop before them.
+template <class Lanes>
+inline Lanes read(const void* p) {
+    Lanes x;
+    std::memcpy(&x, p, sizeof x);
+    return x;
+}
+inline Int load_bytes(const uint8_t* p) { return {read<int32x4_t>(p)}; }
+inline Int load_each(const uint8_t* p) {
+    return {vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(read<uint32_t>(p))))))};
+}
 inline Int all(int32_t x) { return {vdupq_n_s32(x)}; }
 inline Int low_nibbles(Int x) { return {vandq_s32(x.v, vdupq_n_s32(0x0f0f0f0f))}; }
 inline Int high_nibbles(Int x) { return {vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(x.v), 4))}; }
@@ -103,11 +153,14 @@ inline Int dot4(Int sum, Int w, int32_t x) {
     return dot4_small(sum, {vreinterpretq_s32_u8(veorq_u8(vreinterpretq_u8_s32(w.v), vdupq_n_u8(128)))}, x);
 }
 inline Float to_float(Int x) { return vcvtq_f32_s32(x.v); }
-inline Float load(const float* p) { return vld1q_f32(p); }
-inline void store(float* p, Float x) { vst1q_f32(p, x); }
+inline Float load(const float* p) { return read<Float>(p); }
+inline Float load(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(read<uint16x4_t>(p), 16)); }
+inline void store(float* p, Float x) { std::memcpy(p, &x, sizeof x); }
 inline Float all(float x) { return vdupq_n_f32(x); }
-inline Float fma(Float a, Float b, Float c) { return vfmaq_f32(c, a, b); }
-inline Float load_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+inline Float fma(Float a, Float b, Float c) {
+    asm("fmla %0.4s, %1.4s, %2.4s" : "+w"(c) : "w"(a), "w"(b));
+    return c;
+}
 
 #else
 #define KIND "plain"
@@ -124,6 +177,7 @@ inline Int load_bytes(const uint8_t* p) {
     std::memcpy(&x.v, p, sizeof x.v);
     return x;
 }
+inline Int load_each(const uint8_t* p) { return {Lanes{p[0], p[1], p[2], p[3]}}; }
 inline Int all(int32_t x) { return {Lanes{x, x, x, x}}; }
 inline Int low_nibbles(Int x) { return {x.v & 0x0f0f0f0f}; }
 inline Int high_nibbles(Int x) { return {(x.v >> 4) & 0x0f0f0f0f}; }
@@ -138,29 +192,40 @@ inline Float load(const float* p) {
     std::memcpy(&x, p, sizeof x);
     return x;
 }
+inline Float load(const uint16_t* p) {
+    return (Float)Lanes{int32_t(p[0]) << 16, int32_t(p[1]) << 16, int32_t(p[2]) << 16, int32_t(p[3]) << 16};
+}
 inline void store(float* p, Float x) { std::memcpy(p, &x, sizeof x); }
 inline Float all(float x) { return Float{x, x, x, x}; }
 inline Float fma(Float a, Float b, Float c) { return a * b + c; }
-inline Float load_bf16(const uint16_t* p) {
-    Float x;
-    for (int i = 0; i < 4; ++i) {
-        const uint32_t bits = uint32_t(p[i]) << 16;
-        std::memcpy(reinterpret_cast<char*>(&x) + 4 * i, &bits, 4);
-    }
-    return x;
-}
 #endif
 
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
 typedef int32_t Whole __attribute__((vector_size(4 * kLanes)));
 typedef int8_t Bytes __attribute__((vector_size(kLanes)));
 
+// Read one byte for each lane.
+inline Whole widen(const uint8_t* p) {
+    const Int x = load_each(p);
+    Whole lanes;
+    std::memcpy(&lanes, &x, sizeof lanes);
+    return lanes;
+}
+
+// The halves are added until one lane is left.
 inline float sum_of(Float x) {
-    float lanes[kLanes];
-    store(lanes, x);
-    for (int width = kLanes / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-    return lanes[0];
+#if defined(__AVX512F__)
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+#elif defined(__AVX2__)
+    const __m256 eight = x;
+#endif
+#if defined(__AVX2__)
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+    return (x[0] + x[2]) + (x[1] + x[3]);
+#endif
 }
 
 inline float largest_of(Float x) {

@@ -11,7 +11,7 @@
 
 extern "C" {
 struct Layer {
-    Linear qkv, out, gate_up, down;
+    Linear queries_keys, values, out, gate_up, down;
     const float *attention_norm, *query_norm, *key_norm, *mlp_norm;
 };
 
@@ -23,21 +23,22 @@ struct Stack {
     float eps;
 };
 
-// The cache of a token's sequence, [layers, kv_heads, capacity, head_dim], and the token's position in it.
+// The cache of a token's sequence, bfloat16 [layers, kv_heads, capacity, head_dim], and the token's position in it.
 struct Token {
-    float *keys, *values;
+    uint16_t *keys, *values;
     int32_t capacity, position;
 };
 }
 
 namespace {
 
+constexpr int kFewTokens = 2;  // up to this number each member quantises all of them, which is faster than to wait
+
 // Working memory of a team. It grows as needed, and new memory is zeroed.
 struct Workspace {
     std::vector<float> states, projected, mixed, normed;
     std::vector<int8_t> numbers;
-    std::vector<float> scales;
-    std::vector<int32_t> sums;
+    std::vector<float> scales, sums;
     std::vector<std::vector<float>> scores;
     int wide = 0, hidden = 0, qkv = 0;
 
@@ -49,7 +50,7 @@ struct Workspace {
         grow(projected, int64_t(tokens) * qkv);
         grow(mixed, int64_t(tokens) * wide);
         grow(normed, int64_t(members) * wide);
-        prepare_rows(wide, tokens);
+        prepare_rows(wide, tokens <= kFewTokens ? tokens * members : tokens);
         scores.resize(std::max<size_t>(scores.size(), members));
     }
 
@@ -59,7 +60,11 @@ struct Workspace {
         grow(sums, int64_t(rows) * (width / kGroup));
     }
 
-    Rows rows(int width) { return {numbers.data(), scales.data(), sums.data(), width}; }
+    // Rows from `first` on.
+    Rows rows(int width, int first = 0) {
+        const int64_t group = int64_t(first) * (width / kGroup);
+        return {numbers.data() + int64_t(first) * width, scales.data() + group, sums.data() + group, width};
+    }
 
     template <class T>
     static void grow(std::vector<T>& memory, int64_t size) {
@@ -86,15 +91,13 @@ inline void rotate(float* x, const float* cosines, const float* sines, int head_
     }
 }
 
-inline float dot(const float* a, const float* b, int size) {
-    Float even = all(0.0f), odd = all(0.0f);
-    int i = 0;
-    for (; i + 2 * kLanes <= size; i += 2 * kLanes) {
-        even = fma(load(a + i), load(b + i), even);
-        odd = fma(load(a + i + kLanes), load(b + i + kLanes), odd);
+// Round to bfloat16: to the nearest, and to an even number if two are as near.
+inline void shorten(const float* x, int size, uint16_t* to) {
+    for (int i = 0; i < size; ++i) {
+        uint32_t bits;
+        std::memcpy(&bits, x + i, sizeof bits);
+        to[i] = uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
     }
-    if (i < size) even = fma(load(a + i), load(b + i), even);
-    return sum_of((Float)((Vector)even + (Vector)odd));
 }
 
 // Replace `count` scores by their exponentials, and return the sum by which they must be divided.
@@ -114,33 +117,52 @@ inline float softmax(float* scores, int count) {
     return sum_of((Float)sum);
 }
 
+// Attention of some heads that share keys and values; see `attend`.
+template <int kHeads, class Number>
+inline void attend_heads(int dim, float scale, const float* queries, const Number* keys, const Number* values,
+                         int positions, float* scores, int stride, float* out) {
+    for (int p = 0; p < positions; ++p) {
+        Float sums[kHeads];
+        for (auto& sum : sums) sum = all(0.0f);
+        for (int i = 0; i < dim; i += kLanes) {
+            const Float key = load(keys + int64_t(p) * dim + i);
+            for (int h = 0; h < kHeads; ++h) sums[h] = fma(load(queries + h * dim + i), key, sums[h]);
+        }
+        for (int h = 0; h < kHeads; ++h) scores[h * stride + p] = scale * sum_of(sums[h]);
+    }
+    float factors[kHeads];
+    for (int h = 0; h < kHeads; ++h) factors[h] = 1.0f / softmax(scores + h * stride, positions);
+    const auto mix = [&](int i, auto many) {
+        constexpr int kMany = decltype(many)::value;
+        Float sums[kHeads][kMany];
+        for (auto& head : sums)
+            for (auto& sum : head) sum = all(0.0f);
+        for (int p = 0; p < positions; ++p)
+            for (int v = 0; v < kMany; ++v) {
+                const Float value = load(values + int64_t(p) * dim + i + v * kLanes);
+                for (int h = 0; h < kHeads; ++h) sums[h][v] = fma(all(scores[h * stride + p]), value, sums[h][v]);
+            }
+        for (int h = 0; h < kHeads; ++h)
+            for (int v = 0; v < kMany; ++v)
+                store(out + h * dim + i + v * kLanes, (Float)((Vector)sums[h][v] * (Vector)all(factors[h])));
+    };
+    int i = 0;
+    for (; i + 4 * kLanes <= dim; i += 4 * kLanes) mix(i, std::integral_constant<int, 4>());
+    for (; i < dim; i += kLanes) mix(i, std::integral_constant<int, 1>());
+}
+
 // Attention of the rotated queries [group][dim] of one key head to all positions up to the token's own. `dim` is a
-// multiple of kLanes.
-inline void attend(int dim, int group, float scale, const float* queries, const float* keys, const float* values,
+// multiple of kLanes; keys and values are float32 or bfloat16.
+template <class Number>
+inline void attend(int dim, int group, float scale, const float* queries, const Number* keys, const Number* values,
                    int positions, std::vector<float>& scores, float* out) {
     const int stride = (positions + kLanes - 1) / kLanes * kLanes;
-    if (int(scores.size()) < group * stride) scores.resize(2 * group * stride);
-    for (int p = 0; p < positions; ++p)
-        for (int h = 0; h < group; ++h)
-            scores[h * stride + p] = scale * dot(queries + h * dim, keys + int64_t(p) * dim, dim);
-    for (int h = 0; h < group; ++h) {
-        float* weights = scores.data() + h * stride;
-        const Float factor = all(1.0f / softmax(weights, positions));
-        for (int i = 0; i < dim; i += 4 * kLanes) {
-            const int vectors = std::min(4, (dim - i) / kLanes);
-            Float sums[4] = {all(0.0f), all(0.0f), all(0.0f), all(0.0f)};
-            if (vectors == 4)
-                for (int p = 0; p < positions; ++p)
-                    for (int v = 0; v < 4; ++v)
-                        sums[v] = fma(all(weights[p]), load(values + int64_t(p) * dim + i + v * kLanes), sums[v]);
-            else
-                for (int p = 0; p < positions; ++p)
-                    for (int v = 0; v < vectors; ++v)
-                        sums[v] = fma(all(weights[p]), load(values + int64_t(p) * dim + i + v * kLanes), sums[v]);
-            for (int v = 0; v < vectors; ++v)
-                store(out + h * dim + i + v * kLanes, (Float)((Vector)sums[v] * (Vector)factor));
-        }
-    }
+    if (int(scores.size()) < 2 * stride) scores.resize(4 * stride);
+    int h = 0;
+    for (; h + 2 <= group; h += 2)
+        attend_heads<2>(dim, scale, queries + h * dim, keys, values, positions, scores.data(), stride, out + h * dim);
+    if (h < group)
+        attend_heads<1>(dim, scale, queries + h * dim, keys, values, positions, scores.data(), stride, out + h * dim);
 }
 
 inline void gate(const float* out, float* inner) {
@@ -155,26 +177,30 @@ inline void gate(const float* out, float* inner) {
 inline void advance(const Stack& s, Workspace& work, const Token* tokens, int count, const Member& member) {
     const int dim = s.head_dim, group = s.heads / s.kv_heads;
     const float scale = 1.0f / std::sqrt(float(dim));
-    const Rows rows = work.rows(work.wide);
+    const bool few = count <= kFewTokens;
+    const Rows rows = work.rows(work.wide, few ? member.number * count : 0);
     const Range own = member.share(count), own_heads = member.share(s.kv_heads);
+    const Range quantised = few ? Range{0, count} : own;
     float* normed = work.normed.data() + int64_t(member.number) * work.wide;
     const auto state = [&](int t) { return work.states.data() + int64_t(t) * work.hidden; };
     const auto mixed = [&](int t) { return work.mixed.data() + int64_t(t) * work.wide; };
     const auto norm_rows = [&](const float* weight) {
-        for (int t = own.begin; t < own.end; ++t) {
+        for (int t = quantised.begin; t < quantised.end; ++t) {
             rms_norm(state(t), weight, s.hidden, s.eps, normed);
-            std::fill(normed + s.hidden, normed + work.hidden, 0.0f);
             rows.quantise(t, normed, s.hidden);
         }
-        member.wait();
+        if (!few) member.wait();
     };
     const auto quantise_mixed = [&](int size) {
         member.wait();
-        for (int t = own.begin; t < own.end; ++t) {
-            std::fill(mixed(t) + size, mixed(t) + padded(size), 0.0f);
-            rows.quantise(t, mixed(t), size);
-        }
-        member.wait();
+        for (int t = quantised.begin; t < quantised.end; ++t) rows.quantise(t, mixed(t), size);
+        if (!few) member.wait();
+    };
+    const auto project = [&](const Linear& part, int place) {
+        apply(part, rows, count, member, [&](int t, int first, const float* out) {
+            std::copy_n(out, std::min(kBlock, part.outputs - first),
+                        work.projected.data() + int64_t(t) * work.qkv + place + first);
+        });
     };
     const auto add = [&](int t, int first, const float* out) {
         float* x = state(t) + first;
@@ -183,24 +209,23 @@ inline void advance(const Stack& s, Workspace& work, const Token* tokens, int co
     for (int number = 0; number < s.count; ++number) {
         const Layer& layer = s.layers[number];
         norm_rows(layer.attention_norm);
-        apply(layer.qkv, rows, count, member, [&](int t, int first, const float* out) {
-            std::copy(out, out + kBlock, work.projected.data() + int64_t(t) * work.qkv + first);
-        });
+        project(layer.queries_keys, 0);
+        project(layer.values, layer.queries_keys.outputs);
         member.wait();
         for (int head = own_heads.begin; head < own_heads.end; ++head)
             for (int t = 0; t < count; ++t) {
                 const Token& token = tokens[t];
                 float* queries = work.projected.data() + int64_t(t) * work.qkv + head * group * dim;
-                const float* projected = work.projected.data() + int64_t(t) * work.qkv;
+                float* key = work.projected.data() + int64_t(t) * work.qkv + (s.heads + head) * dim;
                 const int64_t place = (int64_t(number) * s.kv_heads + head) * token.capacity;
-                float *keys = token.keys + place * dim, *values = token.values + place * dim;
-                float* key = keys + int64_t(token.position) * dim;
+                uint16_t *keys = token.keys + place * dim, *values = token.values + place * dim;
+                const int64_t here = int64_t(token.position) * dim;
                 const float* cosines = s.cosines + int64_t(token.position) * (dim / 2);
                 const float* sines = s.sines + int64_t(token.position) * (dim / 2);
-                rms_norm(projected + (s.heads + head) * dim, layer.key_norm, dim, s.eps, key);
+                rms_norm(key, layer.key_norm, dim, s.eps, key);
                 rotate(key, cosines, sines, dim);
-                std::copy_n(projected + (s.heads + s.kv_heads + head) * dim, dim,
-                            values + int64_t(token.position) * dim);
+                shorten(key, dim, keys + here);
+                shorten(key + s.kv_heads * dim, dim, values + here);
                 for (int h = 0; h < group; ++h) {
                     rms_norm(queries + h * dim, layer.query_norm, dim, s.eps, queries + h * dim);
                     rotate(queries + h * dim, cosines, sines, dim);

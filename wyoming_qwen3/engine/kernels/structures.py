@@ -19,6 +19,7 @@ class LinearStruct(Structure):
         ("inputs", c_int32),
         ("bits", c_int32),
         ("blocks", c_int32),
+        ("ahead", c_int32),
     ]
 
 
@@ -26,7 +27,8 @@ class LayerStruct(Structure):
     """Layer of stack.h."""
 
     _fields_: ClassVar = [
-        ("qkv", LinearStruct),
+        ("queries_keys", LinearStruct),
+        ("values", LinearStruct),
         ("out", LinearStruct),
         ("gate_up", LinearStruct),
         ("down", LinearStruct),
@@ -103,6 +105,7 @@ class ConvolutionStruct(Structure):
         ("outputs", c_int32),
         ("taps", c_int32),
         ("dilation", c_int32),
+        ("period", c_int32),
     ]
 
 

@@ -6,6 +6,7 @@ files.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.engine.kernels import structures
 from wyoming_qwen3.engine.kernels.library import Kernels
 
-from .cpu_packing import BLOCK
+from .cpu_packing import BLOCK, packed_sizes
 from .sampling import Sampler
 from .transformer import KvCache, rotary_table
 
@@ -26,13 +27,21 @@ _TOKENS_AT_ONCE = 64
 """Most tokens of a long prompt in one kernel call; more are not faster and need more memory."""
 
 
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """The tensors of a pack; `ahead` is how far ahead the kernels prefetch weights, in bytes."""
+
+    tensors: Mapping[str, Tensor]
+    ahead: int = 0
+
+
 class QuantizedLinear:
     """A linear layer with a matrix of a pack; the bias is optional."""
 
-    def __init__(self, kernels: Kernels, tensors: Mapping[str, Tensor], name: str, outputs: int, inputs: int) -> None:
+    def __init__(self, kernels: Kernels, pack: Pack, name: str, outputs: int, inputs: int) -> None:
         self._kernels = kernels
-        self.layout = _linear(tensors, name, outputs, inputs)
-        self._kept = tensors
+        self.layout = _linear(pack, name, outputs, inputs)
+        self._kept = pack
 
     def __call__(self, x: Tensor) -> Tensor:
         """float32 [rows, inputs] -> [rows, outputs]."""
@@ -42,28 +51,26 @@ class QuantizedLinear:
 class QuantizedTransformer:
     """A stack of decoder layers, used like transformer.Transformer, for caches of one row each.
 
-    `tensors` is a pack; the stack uses those whose names begin with `prefix`. Raises ModelFailed if the layers are of a
-    variant that no published checkpoint has.
+    The stack uses the pack's tensors whose names begin with `prefix`. Raises ModelFailed if the layers are of a variant
+    that no published checkpoint has.
     """
 
     splits_exactly = True
 
-    def __init__(
-        self, kernels: Kernels, tensors: Mapping[str, Tensor], prefix: str, config: Any, positions: int
-    ) -> None:
+    def __init__(self, kernels: Kernels, pack: Pack, prefix: str, config: Any, positions: int) -> None:
         plain = not config.attention_bias and config.sliding_window is None and config.hidden_act == "silu"
         if not plain or config.head_dim % _LANES:
             raise ModelFailed(
                 "The checkpoint has decoder layers of a kind that can't be quantized; use --quantize none."
             )
         self._kernels = kernels
-        self._kept = tensors
+        self._kept = pack
         self._config = config
         self._tables = rotary_table(positions, config.head_dim, config.rope_theta)
-        layers = [_layer(tensors, f"{prefix}{number}.", config) for number in range(config.num_hidden_layers)]
+        layers = [_layer(pack, f"{prefix}{number}.", config) for number in range(config.num_hidden_layers)]
         self.layout = structures.StackStruct(
             layers=(structures.LayerStruct * len(layers))(*layers),
-            norm=tensors[f"{prefix}norm"].data_ptr(),
+            norm=pack.tensors[f"{prefix}norm"].data_ptr(),
             cosines=self._tables[0].data_ptr(),
             sines=self._tables[1].data_ptr(),
             count=len(layers),
@@ -76,10 +83,11 @@ class QuantizedTransformer:
         )
 
     def new_cache(self, capacity: int, rows: int = 1) -> KvCache:
-        """Return an empty cache; only caches of one row can be advanced."""
+        """Return an empty cache, bfloat16; only caches of one row can be advanced."""
         config = self._config
         shape = (config.num_hidden_layers, rows, config.num_key_value_heads, capacity, config.head_dim)
-        return KvCache(torch.empty(shape), torch.empty(shape))
+        keys = torch.empty(shape, dtype=torch.bfloat16)
+        return KvCache(keys, torch.empty_like(keys))
 
     def __call__(self, x: Tensor, caches: Sequence[KvCache]) -> Tensor:
         """Advance sequences by some tokens: [rows, tokens, hidden] -> the same shape, after the final norm."""
@@ -104,20 +112,20 @@ class QuantizedPredictor:
     way than torch. A seed gives the same speech each time, but not the same as without quantization.
     """
 
-    def __init__(self, kernels: Kernels, tensors: Mapping[str, Tensor], config: Any) -> None:
+    def __init__(self, kernels: Kernels, pack: Pack, config: Any) -> None:
         """`config` is the checkpoint's TalkerConfig."""
         own = config.code_predictor_config
         self.codebooks: int = config.num_code_groups
         self._kernels = kernels
-        self._tables = [tensors[f"predictor.tables.{number}"] for number in range(self.codebooks)]
-        self._transformer = QuantizedTransformer(kernels, tensors, "predictor.", own, self.codebooks)
+        self._tables = [pack.tensors[f"predictor.tables.{number}"] for number in range(self.codebooks)]
+        self._transformer = QuantizedTransformer(kernels, pack, "predictor.", own, self.codebooks)
         hidden = own.hidden_size
-        heads = [_linear(tensors, f"predictor.heads.{i}", own.vocab_size, hidden) for i in range(self.codebooks - 1)]
+        heads = [_linear(pack, f"predictor.heads.{i}", own.vocab_size, hidden) for i in range(self.codebooks - 1)]
         tables = [structures.TableStruct(table.data_ptr(), table.dtype == torch.bfloat16) for table in self._tables]
         projects = config.hidden_size != hidden
         self._layout = structures.PredictorStruct(
             stack=self._transformer.layout,
-            projection=_linear(tensors, "predictor.projection", hidden, config.hidden_size)
+            projection=_linear(pack, "predictor.projection", hidden, config.hidden_size)
             if projects
             else structures.LinearStruct(),
             heads=(structures.LinearStruct * len(heads))(*heads),
@@ -149,29 +157,32 @@ def _token(cache: KvCache, position: int) -> structures.TokenStruct:
     return structures.TokenStruct(cache.keys.data_ptr(), cache.values.data_ptr(), cache.capacity, position)
 
 
-def _linear(tensors: Mapping[str, Tensor], name: str, outputs: int, inputs: int) -> structures.LinearStruct:
-    scales, bias = tensors.get(f"{name}.scales"), tensors.get(f"{name}.bias")
+def _linear(pack: Pack, name: str, outputs: int, inputs: int) -> structures.LinearStruct:
+    data, bias = pack.tensors[f"{name}.data"], pack.tensors.get(f"{name}.bias")
     return structures.LinearStruct(
-        weights=tensors[f"{name}.data"].data_ptr(),
-        scales=None if scales is None else scales.data_ptr(),
+        weights=data.data_ptr(),
+        scales=pack.tensors[f"{name}.scales"].data_ptr(),
         bias=None if bias is None else bias.data_ptr(),
         outputs=outputs,
         inputs=inputs,
-        bits=4 if scales is None else 8,
+        bits=next(bits for bits in (8, 4) if packed_sizes(outputs, inputs, bits)[0] == len(data)),
         blocks=-(-outputs // BLOCK),
+        ahead=pack.ahead,
     )
 
 
-def _layer(tensors: Mapping[str, Tensor], name: str, config: Any) -> structures.LayerStruct:
+def _layer(pack: Pack, name: str, config: Any) -> structures.LayerStruct:
     hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     norms = {
-        norm: tensors[f"{name}{norm}"].data_ptr() for norm in ("attention_norm", "query_norm", "key_norm", "mlp_norm")
+        norm: pack.tensors[f"{name}{norm}"].data_ptr()
+        for norm in ("attention_norm", "query_norm", "key_norm", "mlp_norm")
     }
     return structures.LayerStruct(
-        qkv=_linear(tensors, f"{name}qkv", (heads + 2 * kv_heads) * dim, hidden),
-        out=_linear(tensors, f"{name}out", hidden, heads * dim),
-        gate_up=_linear(tensors, f"{name}gate_up", 2 * inner, hidden),
-        down=_linear(tensors, f"{name}down", hidden, inner),
+        queries_keys=_linear(pack, f"{name}queries_keys", (heads + kv_heads) * dim, hidden),
+        values=_linear(pack, f"{name}values", kv_heads * dim, hidden),
+        out=_linear(pack, f"{name}out", hidden, heads * dim),
+        gate_up=_linear(pack, f"{name}gate_up", 2 * inner, hidden),
+        down=_linear(pack, f"{name}down", hidden, inner),
         **norms,
     )

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -23,13 +23,14 @@ from wyoming_qwen3.engine.checkpoint.config import StackConfig, TalkerConfig
 from wyoming_qwen3.engine.checkpoint.on_disk import weight_files
 from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
+from wyoming_qwen3.engine.kernels.library import Kernels
 from wyoming_qwen3.engine.memory import huge_pages
 
 from .cpu_packing import BLOCK, interleave, interleaved, pack, packed_sizes
 
 _LOGGER = logging.getLogger(__name__)
 
-_FORMAT = "1"
+_FORMAT = "2"
 """Version of the pack; change it whenever its content, layout or names change."""
 
 _ALIGNMENT = 64
@@ -51,7 +52,7 @@ class _Plain:
     def shapes(self) -> Shapes:
         return {self.name: (self.dtype, self.size)}
 
-    def tensors(self) -> Tensors:
+    def tensors(self, _kernels: Kernels) -> Tensors:
         return {self.name: self.make()}
 
 
@@ -67,24 +68,22 @@ class _Matrix:
 
     def shapes(self) -> Shapes:
         data, scales = packed_sizes(self.outputs, self.inputs, self.bits)
-        shapes = {f"{self.name}.data": (torch.uint8, [data])}
-        return shapes | ({f"{self.name}.scales": (torch.float32, [scales])} if scales else {})
+        return {f"{self.name}.data": (torch.uint8, [data]), f"{self.name}.scales": (torch.float32, [scales])}
 
-    def tensors(self) -> Tensors:
-        packed = pack(self.make(), self.bits)
-        tensors = {f"{self.name}.data": packed.data}
-        return tensors if packed.scales is None else tensors | {f"{self.name}.scales": packed.scales}
+    def tensors(self, kernels: Kernels) -> Tensors:
+        packed = pack(kernels, self.make(), self.bits)
+        return {f"{self.name}.data": packed.data, f"{self.name}.scales": packed.scales}
 
 
 _Part = _Plain | _Matrix
 
 
-def packed_tensors(published: Published, bits: int) -> Tensors:
-    """Return the packed tensors of a checkpoint's language model; heads are always in 8 bits.
+def packed_tensors(published: Published, bits: int, kernels: Kernels) -> Tensors:
+    """Return the packed tensors of a checkpoint's language model; see `is_sensitive` for those always in 8 bits.
 
-    `talker.N.qkv` and so on are matrices (`.data`, `.scales`); norms and embedding tables are not rounded. The weights
-    are read only if there is no pack yet, one matrix at a time. Raises TensorError, and what safetensors raises if a
-    file is damaged.
+    `talker.N.values` and so on are matrices (`.data`, `.scales`); norms and embedding tables are not rounded. The
+    weights are read only if there is no pack yet, one matrix at a time. Raises TensorError, and what safetensors raises
+    if a file is damaged.
     """
     path, config = published.path, published.config.talker_config
     key = {"format": _FORMAT, "bits": str(bits), "source": _source(path, config)}
@@ -95,7 +94,7 @@ def packed_tensors(published: Published, bits: int) -> Tensors:
     parts = list(_parts(published, bits))
     tensors = _rooms({name: shape for part in parts for name, shape in part.shapes().items()})
     for part in parts:
-        for name, tensor in part.tensors().items():
+        for name, tensor in part.tensors(kernels).items():
             tensors[name].copy_(tensor)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -114,14 +113,26 @@ def _source(path: Path, config: TalkerConfig) -> str:
     return f"{times},{hashlib.blake2b(repr(config).encode(), digest_size=8).hexdigest()}"
 
 
+def is_sensitive(layer: int, layers: int) -> bool:
+    """Return whether a layer's values and down projections stay in 8 bits when the others are rounded to 4.
+
+    The rule is that of llama.cpp's Q4_K_M, which gives more bits to these: the first and the last eighth of the layers,
+    and every third between. It concerns the talker only. The predictor is read 15 times a frame, so each of its bytes
+    costs 15 times as much, and the heads of both, which are small, are always in 8 bits.
+    """
+    eighth = layers // 8
+    return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
+
+
 def _parts(published: Published, bits: int) -> Iterator[_Part]:
     """Yield all parts of the pack, in the order in which a frame reads them."""
     read, config = TensorReader(published.tensors, prefix="talker."), published.config.talker_config
     own, predictor = config.code_predictor_config, read.below("code_predictor.")
     width, hidden, others = config.hidden_size, own.hidden_size, range(config.num_code_groups - 1)
-    yield from _stack(read.below("model."), "talker.", config, bits)
+    sensitive = [is_sensitive(number, config.num_hidden_layers) for number in range(config.num_hidden_layers)]
+    yield from _stack(read.below("model."), "talker.", config, bits, sensitive)
     yield _matrix("talker.head", 8, read, "codec_head.weight", (config.vocab_size, width))
-    yield from _stack(predictor.below("model."), "predictor.", own, bits)
+    yield from _stack(predictor.below("model."), "predictor.", own, bits, [False] * own.num_hidden_layers)
     for number in others:
         yield _matrix(f"predictor.heads.{number}", 8, predictor, f"lm_head.{number}.weight", (own.vocab_size, hidden))
     if width != hidden:
@@ -135,28 +146,28 @@ def _parts(published: Published, bits: int) -> Iterator[_Part]:
         yield _table(f"predictor.tables.{number + 1}", predictor, name, own.vocab_size, width)
 
 
-def _stack(read: TensorReader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
-    for number in range(config.num_hidden_layers):
-        yield from _layer(read.below(f"layers.{number}."), f"{name}{number}.", config, bits)
+def _stack(read: TensorReader, name: str, config: StackConfig, bits: int, sensitive: Sequence[bool]) -> Iterator[_Part]:
+    for number, more in enumerate(sensitive):
+        yield from _layer(read.below(f"layers.{number}."), f"{name}{number}.", config, bits, 8 if more else bits)
     yield _norm(f"{name}norm", read, "norm.weight", config.hidden_size)
 
 
-def _layer(read: TensorReader, name: str, config: StackConfig, bits: int) -> Iterator[_Part]:
+def _layer(read: TensorReader, name: str, config: StackConfig, bits: int, bits_of_sensitive: int) -> Iterator[_Part]:
     attention, mlp = read.below("self_attn."), read.below("mlp.")
     hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
     queries, keys = config.num_attention_heads * dim, config.num_key_value_heads * dim
 
-    def qkv() -> Tensor:
-        sizes = {"q": queries, "k": keys, "v": keys}
-        return torch.cat([attention(f"{part}_proj.weight", size, hidden) for part, size in sizes.items()])
+    def queries_keys() -> Tensor:
+        return torch.cat((attention("q_proj.weight", queries, hidden), attention("k_proj.weight", keys, hidden)))
 
     def gate_up() -> Tensor:
         return interleave(mlp("gate_proj.weight", inner, hidden), mlp("up_proj.weight", inner, hidden))
 
-    yield _Matrix(f"{name}qkv", queries + 2 * keys, hidden, bits, qkv)
+    yield _Matrix(f"{name}queries_keys", queries + keys, hidden, bits, queries_keys)
+    yield _matrix(f"{name}values", bits_of_sensitive, attention, "v_proj.weight", (keys, hidden))
     yield _matrix(f"{name}out", bits, attention, "o_proj.weight", (hidden, queries))
     yield _Matrix(f"{name}gate_up", interleaved(inner), hidden, bits, gate_up)
-    yield _matrix(f"{name}down", bits, mlp, "down_proj.weight", (hidden, inner))
+    yield _matrix(f"{name}down", bits_of_sensitive, mlp, "down_proj.weight", (hidden, inner))
     yield _norm(f"{name}attention_norm", read, "input_layernorm.weight", hidden)
     yield _norm(f"{name}query_norm", attention, "q_norm.weight", dim)
     yield _norm(f"{name}key_norm", attention, "k_norm.weight", dim)

@@ -4,6 +4,7 @@ Combines files, packs and kernels; does NOT know how any of them works.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,8 +18,9 @@ from wyoming_qwen3.engine.devices import free_memory
 from wyoming_qwen3.engine.isolation import concerns_all
 from wyoming_qwen3.engine.kernels.library import Kernels
 
-from .cpu_kernels import QuantizedLinear, QuantizedPredictor, QuantizedTransformer
-from .cpu_pack_file import packed_tensors
+from .cpu_kernels import Pack, QuantizedLinear, QuantizedPredictor, QuantizedTransformer
+from .cpu_pack_file import Tensors, packed_tensors
+from .cpu_tuning import tuned
 from .decode import Decoder, LanguageModel
 from .fused.slot_tensors import MakeSteps
 from .gpu_decode import StaticDecoder
@@ -112,16 +114,30 @@ def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -
     """
     config = published.config.talker_config
     with reading(published.name):
-        tensors = packed_tensors(published, 4 if quantize == "int4" else 8)
+        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels)
+        pack = Pack(tensors, _tuned(published, quantize, kernels, tensors))
         talker = Talker(
             TensorReader(published.tensors, "cpu", torch.float32, _TALKER),
             config,
-            QuantizedTransformer(kernels, tensors, "talker.", config, config.max_position_embeddings),
-            QuantizedLinear(kernels, tensors, "talker.head", config.vocab_size, config.hidden_size),
+            QuantizedTransformer(kernels, pack, "talker.", config, config.max_position_embeddings),
+            QuantizedLinear(kernels, pack, "talker.head", config.vocab_size, config.hidden_size),
         )
-    predictor = QuantizedPredictor(kernels, tensors, config)
+    predictor = QuantizedPredictor(kernels, pack, config)
     footprint = sum(tensor.nbytes for tensor in tensors.values()) + _tensor_bytes(talker)
     return LoadedLanguageModel(published, Decoder(published, LanguageModel(talker, predictor)), footprint)
+
+
+def _tuned(published: Published, quantize: Quantize, kernels: Kernels, tensors: Tensors) -> int:
+    """Return how far ahead weights are prefetched, in bytes; measured on steps of the talker if it is not known yet."""
+    config = published.config.talker_config
+    token = torch.zeros(1, 1, config.hidden_size)
+
+    def step(ahead: int) -> Callable[[], object]:
+        stack = QuantizedTransformer(kernels, Pack(tensors, ahead), "talker.", config, positions=1)
+        return lambda: stack(token, [stack.new_cache(1)])
+
+    key = {"kind": kernels.kind, "threads": kernels.threads}
+    return tuned(published.path / f"tuning-{quantize}.json", key, step)
 
 
 def _model(published: Published, read: TensorReader, linear: MakeLinear) -> LanguageModel:

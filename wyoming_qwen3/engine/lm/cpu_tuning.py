@@ -1,0 +1,80 @@
+"""How far ahead the kernels prefetch weights: measured once for each processor and pack, and kept beside the pack.
+
+No distance is best everywhere: some processors prefetch by themselves and are slowed down by being told. The result of
+a product does not depend on it. Knows decode steps and a file; does NOT know how products are computed.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+
+_LOGGER = logging.getLogger(__name__)
+
+DISTANCES = (0, 2048, 8192)
+"""The distances in bytes that are tried; 0 leaves prefetching to the processor."""
+
+Step = Callable[[], object]
+
+_ROUNDS = 10
+_CLEARLY = 1.03
+_PROCESSOR = ("vendor_id", "cpu family", "model", "model name", "stepping", "CPU implementer", "CPU part")
+"""What tells processors apart in /proc/cpuinfo, on x86 and ARM."""
+
+
+def tuned(file: Path, key: Mapping[str, object], step: Callable[[int], Step]) -> int:
+    """Return the distance in `file` if it was measured for `key`; else measure it and write the file.
+
+    `step` returns a decode step that prefetches that far. If the file can't be written, each start measures again.
+    """
+    key = dict(key) | {"processor": _processor()}
+    if (known := _read(file, key)) is not None:
+        return known
+    distance = fastest(_measure({distance: step(distance) for distance in DISTANCES}))
+    _LOGGER.info("Weights are prefetched %d bytes ahead on this processor", distance)
+    try:
+        file.write_text(json.dumps({"key": key, "distance": distance}), encoding="utf-8")
+    except OSError as error:
+        _LOGGER.warning("%s can't be written, so each start takes longer: %s", file, error)
+    return distance
+
+
+def fastest(seconds: Mapping[int, Sequence[float]]) -> int:
+    """Return the distance with the shortest time: all that disturbs a measurement makes it longer.
+
+    Without prefetching nothing can be far wrong, so a distance must be clearly faster than 0.
+    """
+    return min(seconds, key=lambda distance: min(seconds[distance]) * (_CLEARLY if distance else 1.0))
+
+
+def _measure(steps: Mapping[int, Step]) -> Mapping[int, Sequence[float]]:
+    """Time the steps in turns: the first round only warms up, but it is never the shortest."""
+    seconds: dict[int, list[float]] = {distance: [] for distance in steps}
+    for _ in range(_ROUNDS):
+        for distance, step in steps.items():
+            start = perf_counter()
+            step()
+            seconds[distance].append(perf_counter() - start)
+    return seconds
+
+
+def _read(file: Path, key: Mapping[str, object]) -> int | None:
+    try:
+        kept = json.loads(file.read_bytes())
+        return kept["distance"] if kept["key"] == key and kept["distance"] in DISTANCES else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _LOGGER.warning("%s can't be read and is written again: %s", file, error)
+        return None
+
+
+def _processor() -> str:
+    """Return what identifies the first processor; empty if the system does not tell."""
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return ""
+    fields = (line.partition(":") for line in first.splitlines())
+    return ", ".join(value.strip() for name, _, value in fields if name.strip() in _PROCESSOR)
