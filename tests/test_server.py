@@ -109,10 +109,15 @@ async def test_describe_lists_one_program_with_a_voice_for_each_speaker_and_lang
     assert program.supports_synthesize_streaming
     names = [voice.name for voice in program.voices]
     assert len(names) == len(set(names)) == 90
-    assert names[:2] == ["vivian-zh", "vivian-en"]
-    assert names[names.index("ono_anna-zh") - 1] == "ono_anna-ja"
+    assert names[:9] == [
+        *("vivian-zh", "serena-zh", "uncle_fu-zh", "dylan-zh", "eric-zh"),
+        *("ryan-zh", "aiden-zh", "ono_anna-zh", "sohee-zh"),
+    ]
+    assert [name for name in names if name.endswith("-ja")][0] == "ono_anna-ja"
     assert all(voice.languages == [voice.name[-2:]] and voice.installed for voice in program.voices)
-    assert {voice.description for voice in program.voices if voice.name.startswith("uncle_fu")} == {"Uncle Fu"}
+    shown = {voice.name: voice.description for voice in program.voices}
+    assert shown["uncle_fu-zh"] == "Uncle Fu (man, native)"
+    assert shown["ono_anna-de"] == "Ono Anna (woman, native Japanese)"
 
 
 async def test_other_languages_are_told_what_is_missing(standby: Server) -> None:

@@ -17,7 +17,8 @@ def build_info(kept: Iterable[KeptVoice]) -> Info:
     """Return the program with all its voices.
 
     There is one voice for each speaker and language, because Home Assistant sends only the voice's name and never the
-    language. A kept voice that can speak is one voice, for its own language or, if it has none, for all languages.
+    language. Those at home in a language come first. A kept voice that can speak is one voice, for its own language or,
+    if it has none, for all languages.
     """
     return Info(
         tts=[
@@ -35,20 +36,27 @@ def build_info(kept: Iterable[KeptVoice]) -> Info:
 
 
 def _voices() -> Iterator[TtsVoice]:
-    for speaker in SPEAKERS:
-        for language in sorted(LANGUAGES, key=lambda language: language != speaker.native):
+    for language in LANGUAGES:
+        for speaker in sorted(SPEAKERS, key=lambda speaker: speaker.native != language):
             yield _voice(speaker, language)
 
 
 def _voice(speaker: Speaker, language: Language) -> TtsVoice:
     return TtsVoice(
         name=voice_name(speaker, language),
-        description=speaker.name.replace("_", " "),
+        description=_described(speaker, language),
         attribution=_ATTRIBUTION,
         installed=True,
         version=None,
         languages=[language.code],
     )
+
+
+def _described(speaker: Speaker, language: Language) -> str:
+    """Return what Home Assistant shows in its list of a language's voices."""
+    person = "woman" if speaker.gender == "female" else "man"
+    native = "native" if speaker.native == language else f"native {speaker.native.name.title()}"
+    return f"{speaker.name.replace('_', ' ')} ({person}, {native})"
 
 
 def _kept_voice(kept: KeptVoice) -> TtsVoice:
