@@ -113,7 +113,7 @@ async def test_describe_lists_one_program_with_a_voice_for_each_speaker_and_lang
         *("vivian-zh", "serena-zh", "uncle_fu-zh", "dylan-zh", "eric-zh"),
         *("ryan-zh", "aiden-zh", "ono_anna-zh", "sohee-zh"),
     ]
-    assert [name for name in names if name.endswith("-ja")][0] == "ono_anna-ja"
+    assert next(name for name in names if name.endswith("-ja")) == "ono_anna-ja"
     assert all(voice.languages == [voice.name[-2:]] and voice.installed for voice in program.voices)
     shown = {voice.name: voice.description for voice in program.voices}
     assert shown["uncle_fu-zh"] == "Uncle Fu (man, native)"

@@ -17,7 +17,8 @@ from .ops.metrics import Metrics, resident_bytes
 from .ops.slow_clients import SlowClients
 from .speech.admission import Admission
 from .speech.backend_selector import BackendSelector
-from .speech.session import Options, Synthesizer
+from .speech.options import Options
+from .speech.session import Synthesizer
 from .speech.standby import StandbyVoice
 from .speech.verbalizer import Verbalizer
 from .text.language import LanguageGuesser

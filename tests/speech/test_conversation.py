@@ -28,7 +28,8 @@ from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech.admission import Admission
 from wyoming_qwen3.speech.conversation import Conversation, ConversationTurn, TurnResult
-from wyoming_qwen3.speech.session import Options, SpeechSession, Synthesizer
+from wyoming_qwen3.speech.options import Options
+from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
 from wyoming_qwen3.text.dialogue import MAX_TURNS
 from wyoming_qwen3.text.pieces import Segment
 

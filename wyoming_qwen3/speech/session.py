@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -19,7 +19,7 @@ from wyoming_qwen3.audio.streaming import processed
 from wyoming_qwen3.audio.stretch import Stretcher
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, StorageFailed, Unavailable
 from wyoming_qwen3.core.playback import Playback
-from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, StartMode, TextStreaming
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest
 from wyoming_qwen3.core.speech_length import expected_seconds
 from wyoming_qwen3.models.worker import EngineRow
 from wyoming_qwen3.ops.logs import Faults, WarningLog
@@ -32,12 +32,12 @@ from .admission import Admission, Place
 from .backend import Backend, EngineBackend, PieceAudio
 from .backend_selector import BackendSelector
 from .directed import Direct, DirectedRequests, EngagedBackend, sounds_alike
+from .options import Caller, Options
 from .piece_queue import PieceQueue
-from .playback_buffer import MAX_HOLD_SECONDS, PlaybackBuffer
+from .playback_buffer import PlaybackBuffer
 from .replay import facts
 from .report import Report, log_line
 from .segment_feed import SegmentFeed
-from .text_feed import TEXT_TIMEOUT_SECONDS
 from .verbalizer import UtteranceVerbalizer, Verbalizer
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,40 +47,6 @@ _UNSPEAKABLE_SECONDS = 0.2
 
 Home Assistant caches an answer without samples and never asks for it again; it accepts this much silence.
 """
-
-
-@dataclass(frozen=True)
-class Options:
-    """Settings for all utterances, whichever surface they come from."""
-
-    text_streaming: TextStreaming = "sentence"
-    sentence_pause: float = 0.2
-    """Seconds of silence between two pieces."""
-
-    start: StartMode = "auto"
-    """When the first audio is sent."""
-
-    max_hold: float = MAX_HOLD_SECONDS
-    """Longest time that audio is held back, in seconds."""
-
-    text_timeout: float = TEXT_TIMEOUT_SECONDS
-    """Longest wait for more text, in seconds."""
-
-    save: bool = False
-    """Whether speech is kept in the history if the request leaves `save` open."""
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Where an utterance comes from.
-
-    `source` is the surface. `client` identifies one of its clients; None if they are not told apart. `behind` means
-    that the utterance gives way to those that somebody listens to.
-    """
-
-    source: str
-    client: str | None
-    behind: bool
 
 
 class Synthesizer:
