@@ -355,7 +355,7 @@ def test_unknown_fields_are_named_and_can_not_forge_headers(client: OpenAI) -> N
             "instructions_not_supported",
             "Base",
         ),
-        ({"ref_audio": data_url(31), "ref_text": "a"}, APIStatusError, "payload_too_large", "30 seconds"),
+        ({"ref_audio": data_url(301, 8_000), "ref_text": "a"}, APIStatusError, "payload_too_large", "300 seconds"),
         ({"effects": [{"type": "echo"}]}, BadRequestError, "invalid_request", "reverb"),
         ({"effects": [{"type": "reverb", "wet": 1.5}]}, BadRequestError, "invalid_request", "wet"),
         (

@@ -28,7 +28,8 @@ export async function resume(name, tell, signal) {
   try {
     return await followed(path, tell, signal);
   } catch (error) {
-    if (error.name === "AbortError") await ask("DELETE", path).catch(() => undefined); // it may have ended
+    if (signal?.aborted) await ask("DELETE", path).catch(() => undefined); // it may have ended
+    else if (error.name === "AbortError") await new Promise(() => {}); // the page is being left: the next one follows it
     throw error;
   } finally {
     keep(`task.${name}`, null);
