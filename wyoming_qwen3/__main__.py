@@ -40,7 +40,7 @@ from .store.folder_lock import claimed
 from .store.history.store import History, Limits
 from .store.voices.store import VoiceStore
 from .text.language import LanguageGuesser
-from .text.pieces import Script
+from .text.pieces import segments_of
 from .voices.watched_folder import WatchedFolder
 from .wyoming.discovery import Announcement, default_name
 from .wyoming.handler import Handler
@@ -212,13 +212,7 @@ async def _warm_text(synthesizer: Synthesizer, language: Language | None) -> Non
     """Use text processing once, so that the first request does not wait for what is loaded on first use."""
     await synthesizer.verbalizer.language_of("Ready.")
     await synthesizer.verbalizer.prepare(language or find_language("en"))
-    await asyncio.to_thread(_warm_script)
-
-
-def _warm_script() -> None:
-    script = Script()
-    script.add_text("**Ready**, see [this](https://example.com).")
-    script.end_text()
+    await asyncio.to_thread(segments_of, "**Ready**, see [this](https://example.com).")
 
 
 async def _serve(settings: Settings) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,7 +17,6 @@ from wyoming_qwen3.speech.segment_feed import SegmentFeed
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
 from wyoming_qwen3.speech.text_feed import TEXT_TIMEOUT_SECONDS
 from wyoming_qwen3.speech.verbalizer import UtteranceVerbalizer, Verbalizer
-from wyoming_qwen3.text.delivery import UNDIRECTED
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 from wyoming_qwen3.voices.resolver import VoiceResolver
@@ -109,8 +107,7 @@ def _shown(segment: Segment) -> str:
     """Return a segment for a person, with what the text directs for it in brackets."""
     if isinstance(segment, Pause):
         return f"[pause {segment.seconds:g} s]"
-    directed = {name: value for name, value in asdict(segment.delivery).items() if value != getattr(UNDIRECTED, name)}
-    told = "; ".join(f"{name}: {value}" for name, value in directed.items())
+    told = "; ".join(f"{name}: {value}" for name, value in segment.delivery.directed.items())
     return f"[{told}] {segment.text}" if told else segment.text
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.text.markup import Pause
-from wyoming_qwen3.text.pieces import Script, Segment
+from wyoming_qwen3.text.pieces import segments_of
 
 _PIECE = 64 << 10
 
@@ -42,20 +42,9 @@ def _read_file(file: Path) -> str:
         raise InvalidRequest(f"{file} is not a text in UTF-8.") from None
 
 
-def segments(text: str) -> list[Segment]:
-    """Return the pieces and pauses of a complete text as they would be spoken."""
-    script = Script()
-    script.add_text(text)
-    script.end_text()
-    found = []
-    while segment := script.take():
-        found.append(segment)
-    return found
-
-
 def check_speakable(text: str) -> None:
     """Raise InvalidRequest if there is nothing to speak in a complete text."""
-    if all(isinstance(segment, Pause) for segment in segments(text)):
+    if all(isinstance(segment, Pause) for segment in segments_of(text)):
         raise InvalidRequest(NOTHING)
 
 

@@ -14,7 +14,7 @@ from wyoming_qwen3.core.request import Description, Kept, Sampling, SpeechReques
 from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
 from wyoming_qwen3.store.history.store import Facts
 from wyoming_qwen3.store.voices.store import VoiceStore
-from wyoming_qwen3.text.delivery import UNDIRECTED, Delivery
+from wyoming_qwen3.text.delivery import Delivery
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 
@@ -110,7 +110,7 @@ def _voice_from_json(told: dict[str, str], name: str | None, voices: VoiceStore)
 def _segment_to_json(segment: Segment) -> dict[str, Any] | str | float:
     if isinstance(segment, Pause):
         return segment.seconds
-    directed = {name: value for name, value in asdict(segment.delivery).items() if value != getattr(UNDIRECTED, name)}
+    directed = segment.delivery.directed
     return {"text": segment.text, **directed} if directed else segment.text
 
 

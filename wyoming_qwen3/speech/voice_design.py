@@ -31,7 +31,7 @@ from wyoming_qwen3.store.voices import wav
 from wyoming_qwen3.store.voices.checks import check_name
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner
-from wyoming_qwen3.text.pieces import Script, SpokenPiece
+from wyoming_qwen3.text.pieces import SpokenPiece, segments_of
 from wyoming_qwen3.voices.clone_prompts import ClonePrompts, prepare
 
 from .session import Synthesizer
@@ -232,10 +232,8 @@ def _said(text: str) -> str:
 
     Raises InvalidRequest if there is nothing to speak.
     """
-    script = Script(max_chars=max(len(text), 1))
-    script.add_text(text)
-    script.end_text()
-    said = " ".join(segment.text for segment in iter(script.take, None) if isinstance(segment, SpokenPiece))
+    segments = segments_of(text, max_chars=max(len(text), 1))
+    said = " ".join(segment.text for segment in segments if isinstance(segment, SpokenPiece))
     if not said:
         raise InvalidRequest(
             "There is nothing to speak in the sample text; send a sentence or two.", param="sample_text"

@@ -1,6 +1,7 @@
 """How a part of a text is spoken where the text itself directs it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Delivery:
 
     gain: float = 0.0
     """Change of the level, in dB."""
+
+    @property
+    def directed(self) -> dict[str, Any]:
+        """The fields that leave nothing to the request, by name."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(UNDIRECTED, name)}
 
 
 UNDIRECTED = Delivery()

@@ -18,7 +18,11 @@ from .markup import Pause, Retraction
 from .sentences import Sentences, clause_end, speakable, split_point
 from .stretches import CleanStretch, Stretches
 
-__all__ = ["KnownPieces", "Pause", "Script", "Segment", "SpokenPiece"]
+__all__ = ["KnownPieces", "Pause", "Script", "Segment", "SpokenPiece", "segments_of"]
+
+
+MAX_CHARS = 300
+"""Maximum number of characters of a piece, unless another is given: the voice drifts in longer ones."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Script:
     than `max_chars` is cut inside; see `sentences.split_point`. With `ssml` the text is SSML, else markdown.
     """
 
-    def __init__(self, *, ssml: bool = False, max_chars: int = 300) -> None:
+    def __init__(self, *, ssml: bool = False, max_chars: int = MAX_CHARS) -> None:
         if max_chars < 1:
             raise InvalidRequest(f"max_chars must be at least 1, but is {max_chars}.")
         self._max_chars = max_chars
@@ -145,6 +149,14 @@ class Script:
             text += following
             self._ready.popleft()
         return " ".join(text.split())
+
+
+def segments_of(text: str, max_chars: int = MAX_CHARS) -> list[Segment]:
+    """Return the segments of a complete text in markdown."""
+    script = Script(max_chars=max_chars)
+    script.add_text(text)
+    script.end_text()
+    return list(iter(script.take, None))
 
 
 class KnownPieces:

@@ -22,7 +22,7 @@ from wyoming_qwen3.speech.pronunciation import PronunciationDictionary
 from wyoming_qwen3.speech.verbalizer import Verbalizer
 from wyoming_qwen3.text.dictionary import MAX_CHARACTERS, Entry, Match, make_entry
 from wyoming_qwen3.text.dictionary_table import MAX_BYTES, MAX_ENTRIES, MEDIA_TYPE, read_table, table_of
-from wyoming_qwen3.text.pieces import Script, SpokenPiece
+from wyoming_qwen3.text.pieces import SpokenPiece, segments_of
 
 resource = Resource("Dictionary")
 
@@ -252,13 +252,8 @@ def _entries_of(bodies: Sequence[EntryBody]) -> list[Entry]:
 
 
 def _tried(dictionary: PronunciationDictionary, verbalizer: Verbalizer, text: str, language: Language | None) -> Tried:
-    script = Script()
-    script.add_text(text)
-    script.end_text()
-    pieces = []
-    while segment := script.take():
-        if isinstance(segment, SpokenPiece):
-            pieces.append(dictionary.try_out(segment.text, language))
+    spoken = (segment.text for segment in segments_of(text) if isinstance(segment, SpokenPiece))
+    pieces = [dictionary.try_out(piece, language) for piece in spoken]
     return Tried(
         text=" ".join(verbalizer.write_out(piece.text, language) for piece in pieces),
         language=language.name.title() if language else None,
