@@ -33,6 +33,7 @@ def test_say_writes_a_playable_file_and_tells_who_spoke(tmp_path: Path) -> None:
     result = run(tmp_path, "say", "The front door is open.", "-o", str(tmp_path / "door.wav"))
     assert result.returncode == 0, result.stderr
     assert seconds(tmp_path / "door.wav") > 1
+    assert result.stderr.splitlines()[0].endswith("CustomVoice is not downloaded.")
     assert "Spoken by standby" in result.stderr
     assert list(tmp_path.glob(".*")) == []
 
@@ -135,6 +136,17 @@ def test_say_speaks_qwen3_where_there_is_a_checkpoint(tmp_path: Path, models_dir
     assert result.returncode == 0, result.stderr
     assert seconds(tmp_path / "door.wav") > 0.3
     assert "Spoken by Qwen3-TTS-12Hz-1.7B-CustomVoice" in result.stderr
+
+
+@pytest.mark.parametrize("size", [(), ("--model", "0.6B")])
+def test_say_waits_for_the_checkpoint_that_was_downloaded(
+    tmp_path: Path, models_dir: Path, size: tuple[str, ...]
+) -> None:
+    """The standby voice could speak this at once, but nobody listens until it has."""
+    output = str(tmp_path / "door.wav")
+    result = run(tmp_path, *size, "--models-dir", str(models_dir), "say", "The door is open.", "-o", output)
+    assert (result.returncode, result.stderr.splitlines()[:-1]) == (0, [])
+    assert "Spoken by Qwen3-TTS" in result.stderr
 
 
 def test_say_speaks_what_comes_by_a_pipe_while_it_comes(tmp_path: Path) -> None:

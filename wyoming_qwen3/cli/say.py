@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,6 +21,7 @@ from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 from wyoming_qwen3.voices.resolver import VoiceResolver
 
 from .audio_output import sample_sink
+from .messages import tell
 from .options import Settings
 from .text_input import NOTHING, arriving
 
@@ -109,11 +109,6 @@ def _shown(segment: Segment) -> str:
         return f"[pause {segment.seconds:g} s]"
     told = "; ".join(f"{name}: {value}" for name, value in segment.delivery.directed.items())
     return f"[{told}] {segment.text}" if told else segment.text
-
-
-def tell(lines: Iterable[str]) -> None:
-    """Print lines for a person, beside what a command gives out."""
-    sys.stderr.writelines(f"{line}\n" for line in lines)
 
 
 async def _feed_arriving(session: SpeechSession) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from pathlib import Path
 
-from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size, published
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
 from wyoming_qwen3.core.errors import (
     EngineFailed,
     InvalidRequest,
@@ -151,6 +151,10 @@ class ModelManager:
         model = self._books.find(checkpoint)
         await self._look_again(model)
         return model if model.available else None
+
+    async def on_disk(self, kind: Kind) -> bool:
+        """Return whether a checkpoint of this kind is at least on disk, in any size."""
+        return any([await self.look_aside(checkpoint) for checkpoint in PUBLISHED if checkpoint.kind == kind])
 
     async def at_hand(self, checkpoint: Checkpoint) -> bool:
         """Return whether it is in memory, or on disk with enough memory left to load it beside what is loaded.

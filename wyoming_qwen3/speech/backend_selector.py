@@ -60,6 +60,9 @@ class BackendSelector:
     Otherwise the request waits until the native engine is loaded, or the standby voice speaks (see `choose_engine`).
     Without `servers` there are only the native engine and the standby voice. If `models` has no engine there are only
     the servers and the standby voice.
+
+    With `waits`, the standby voice speaks only if no checkpoint on disk can: for a command that speaks one text, and
+    has nobody who listens meanwhile.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class BackendSelector:
         *,
         servers: Servers | None = None,
         mode: StandbyMode = "auto",
+        waits: bool = False,
     ) -> None:
         self._models = models
         self._standby = standby
@@ -80,6 +84,7 @@ class BackendSelector:
         self._verbalizer = verbalizer
         self._servers = servers
         self._mode = mode
+        self._waits = waits
         self._ran_out: set[Checkpoint] = set()
         """Checkpoints that memory ran out for in speech, and that have spoken nothing to its end since."""
 
@@ -193,8 +198,8 @@ class BackendSelector:
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
-        if mode == "auto" and model and self._own_is_ready(request, model):
-            mode = "off"  # the server's own checkpoint could speak; one that follows the instruction is worth a wait
+        if mode == "auto" and model and (self._own_is_ready(request, model) or (self._waits and model.available)):
+            mode = "off"  # Qwen3 could speak, or one that follows the instruction is worth a wait
         if self._servers and mode != "only" and state is not State.READY and not live:
             try:
                 asked = await self._with_clips(request)
@@ -215,11 +220,11 @@ class BackendSelector:
             if mode == "auto":
                 backend = replace(backend, warnings=(_stands_in(model), *backend.warnings))
             return backend
+        if model and not self._models.settled:
+            async with aside():
+                await self._models.settle()
+            return await self._choose(held, request, text, aside, live=live)
         if model and chosen == "qwen3":
-            if not self._models.settled:
-                async with aside():
-                    await self._models.settle()
-                return await self._choose(held, request, text, aside, live=live)
             waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
             async with aside() if waits else contextlib.nullcontext():
                 return await self._load(held, model.checkpoint, request)
@@ -231,12 +236,15 @@ class BackendSelector:
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
 
-        Both are None if there is no native engine. Until the size is known, the checkpoint counts as being loaded.
+        Both are None if there is no native engine. Until the size is known, the checkpoint counts as being loaded, but
+        with `waits` as missing if it is on disk in no size.
         """
         if not self._models.has_engine:
             return None, None
         if not self._models.settled:
-            return Model(published(kind_for(request.voice), self._models.size), State.LOADING), None
+            kind = kind_for(request.voice)
+            missing = self._waits and not await self._models.on_disk(kind)
+            return Model(published(kind, self._models.size), State.MISSING if missing else State.LOADING), None
         try:
             checkpoint = choose_model(request, self._models.size, await self._at_hand(request))
         except InvalidRequest as error:
