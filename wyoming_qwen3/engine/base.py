@@ -10,11 +10,15 @@ from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray
 
-from .wire import ClipJob, Opening, Output, Room
+from .wire import ClipJob, Opening, Output, Report, Room
 
 _LOGGER = logging.getLogger(__name__)
 
 STEP_FAILED = "The engine failed in the middle of this audio"
+
+
+class JobStopped(EngineFailed):
+    """The server cancelled the job while it ran."""
 
 
 def as_speech_error(error: Exception, what: str, unexpected: type[SpeechError] = EngineFailed) -> SpeechError:
@@ -51,8 +55,10 @@ class Engine(Protocol):
     def measure(self) -> Room:
         """Return how much memory the device has now."""
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Read a checkpoint and return its footprint in bytes.
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> int:
+        """Read a checkpoint and return its footprint in bytes. `report` is called with the bytes done and in total.
+
+        What it raises stops the load, after which nothing of it is left in memory.
 
         Raises a SpeechError if the checkpoint can't be used; its message says why.
         """

@@ -16,6 +16,7 @@ import asyncio
 import pickle
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -42,6 +43,14 @@ Fault = Literal["limit", "silence", "loop"]
 
 class Job(Generic[_Result]):
     """Work that a process does for the server; `_Result` is the type of its result."""
+
+
+Report: TypeAlias = Callable[[int, int], None]
+"""Called by a job with how much of it is done, and of how much in total."""
+
+
+def ignore_progress(_done: int, _total: int) -> None:
+    """Report to nobody."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class CancelJob:
-    """Drop a job, which then has no answer. A job that has begun is not interrupted."""
+    """Drop a job, which then has no answer. Of those that have begun, only a load is stopped, when it next reports."""
 
     number: int
 

@@ -24,6 +24,7 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.engine import wire
+from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription
@@ -31,6 +32,7 @@ from .engine_device import EngineDevice
 from .eviction import choose_evictions
 from .files import ModelFiles, RunDownload
 from .model_choice import choose_codec
+from .pace import Pace
 from .policy import Policy
 from .restart import restart_delay
 from .state import Books, Event, Model, State, Status
@@ -46,6 +48,9 @@ _RETRY_MEMORY_SECONDS = 300.0
 
 _ASK_AGAIN_SECONDS = 60.0
 """Seconds between two looks at a GPU on which there was no room."""
+
+_PACE_SECONDS = 1.0
+"""Seconds of a load after which its pace is worth telling."""
 
 _CALM_SECONDS = 120.0
 """An engine that lives this long is no longer affected by what killed the one before."""
@@ -296,6 +301,20 @@ class ModelManager:
         await stop(model.fetching)
         return model.status()
 
+    async def cancel_load(self, checkpoint: Checkpoint) -> Status:
+        """Stop loading it; it stays on disk, and whatever needs it next loads it again.
+
+        Requests that wait for it get an error. Raises InvalidRequest if it is not being loaded.
+        """
+        model = self._books.find(checkpoint)
+        if model.state is not State.LOADING or not active(model.loading):
+            raise InvalidRequest(f"{checkpoint.name} is not being loaded.", param="model")
+        model.stopped = True
+        await stop(model.loading)
+        async with self._engine_lock:
+            await self._rest()
+        return model.status()
+
     def engine_died(self) -> None:
         """Note that the engine died, and reload what was loaded. Called by the worker.
 
@@ -417,7 +436,7 @@ class ModelManager:
 
     def _load(self, model: Model) -> "asyncio.Task[None]":
         if model.loading is None or model.loading.done():
-            model.wanted = False
+            model.wanted = model.stopped = False
             self._books.change(model, "loading", State.LOADING)
             model.loading = self._spawn_for(model, self._load_now(model))
         return model.loading
@@ -437,6 +456,11 @@ class ModelManager:
                     raise
                 if not self._worker.running:  # it died between its answer and here
                     raise EngineFailed("The speech engine stopped unexpectedly.")
+        except asyncio.CancelledError:
+            if not model.stopped:
+                raise
+            self._books.change(model, "evicted", State.ON_DISK)
+            _LOGGER.info("%s was not loaded, because a person stopped that", name)
         except ModelMissing:  # it was there when somebody looked
             self._books.change(model, "missing", State.MISSING)
             await self._files.look([model])
@@ -454,13 +478,18 @@ class ModelManager:
 
         If memory runs out, unload all idle checkpoints and try once more.
         """
-        path = self._files.path(model)
+        path, pace = self._files.path(model), Pace(_PACE_SECONDS)
+
+        def report(done: int, total: int) -> None:
+            progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
+            self._books.change(model, "loading", State.LOADING, progress=progress)
+
         try:
-            return await self._worker.load(model.checkpoint, path)
+            return await self._worker.load(model.checkpoint, path, report)
         except OutOfMemory:
             if not await self._unload_all_idle():
                 raise
-            return await self._worker.load(model.checkpoint, path)
+            return await self._worker.load(model.checkpoint, path, report)
 
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.

@@ -44,7 +44,7 @@ EventKind = Literal["missing", "found", "download", "downloaded", "loading", "re
 
 `missing`: it is not on disk, or a try to download it failed or was stopped. `found`: it is on disk without a download
 by this server. `download`: its download started or progressed. `evicted`: it was unloaded to make room, after idle time
-or on request. `lost`: the engine process died.
+or on request, or a person stopped its load. `lost`: the engine process died.
 """
 
 
@@ -55,7 +55,7 @@ class Status:
     checkpoint: Checkpoint
     state: State
     progress: Progress | None
-    """Progress of the download; None if there is none, and until the hub has reported the size."""
+    """Bytes of the download that are there, or of the load; None if neither goes on or its size is not known yet."""
 
     error: SpeechError | None
     """Why it is missing or failed; None if nothing went wrong."""
@@ -110,6 +110,9 @@ class Model:
     declined: bool = False
     """Whether a person stopped its download: then only a person starts it again."""
 
+    stopped: bool = False
+    """Whether a person stopped its last load."""
+
     fetching: "asyncio.Task[None] | None" = None
     loading: "asyncio.Task[None] | None" = None
 
@@ -149,6 +152,8 @@ class Model:
                 elif self.disk:
                     where = "is in the models folder only in part, because its download did not finish"
                 return ModelMissing(f"{name} {where}; {DOWNLOAD_IT}, or copy it there.")
+            case State.ON_DISK if self.stopped:
+                return ModelLoading(f"{name} was being loaded, but a person stopped that; ask again to load it.")
             case _:
                 return ModelLoading(f"{name} is being loaded.")
 

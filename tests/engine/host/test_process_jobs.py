@@ -33,6 +33,10 @@ class DeviceLost(Exception):
     pass
 
 
+HELD = Path("held")
+"""A checkpoint whose load waits to be let go on."""
+
+
 class HeldEngine:
     """Its rows end at once. Each job says that it has begun, waits to be let go on, and tells which jobs were done."""
 
@@ -49,7 +53,12 @@ class HeldEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> int:  # noqa: ARG002
+        if path == HELD:
+            report(1, 2)
+            self._begun.release()
+            self._go_on.acquire()
+            report(2, 2)
         return 7
 
     def unload(self, checkpoint: Checkpoint) -> None:
@@ -169,6 +178,16 @@ def test_a_cancelled_job_is_dropped_or_its_result_is(engine: Engine) -> None:
     assert engine.receive() == wire.Ended(4)
     engine.let_go_on(3)
     assert done(engine.receive()) == (3, [1, 3])
+
+
+def test_a_load_that_has_begun_tells_how_far_it_is_and_is_stopped(engine: Engine) -> None:
+    engine.send(wire.RunJob(1, wire.Load(CHECKPOINT, HELD)), job(3))
+    assert engine.receive() == wire.JobProgress(1, 1, 2)
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(wire.CancelJob(1), row(2))
+    assert engine.receive() == wire.Ended(2)
+    engine.let_go_on(2)
+    assert done(engine.receive()) == (3, [3])
 
 
 def test_a_failed_job_is_told_and_the_process_goes_on(engine: Engine) -> None:

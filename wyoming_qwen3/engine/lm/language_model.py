@@ -17,6 +17,7 @@ from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
 from wyoming_qwen3.engine.devices import free_memory
 from wyoming_qwen3.engine.isolation import concerns_all
 from wyoming_qwen3.engine.kernels.library import Kernels
+from wyoming_qwen3.engine.wire import Report, ignore_progress
 
 from .cpu_kernels import Pack, QuantizedLinear, QuantizedPredictor, QuantizedTransformer
 from .cpu_pack_file import Tensors, packed_tensors
@@ -107,14 +108,16 @@ def load_int8(published: Published) -> LoadedLanguageModel:
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
-def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> LoadedLanguageModel:
+def load_quantized(
+    published: Published, quantize: Quantize, kernels: Kernels, report: Report = ignore_progress
+) -> LoadedLanguageModel:
     """Load in 8 or 4 bits for our kernels. Raises ModelFailed.
 
     If there is a pack, most published tensors are not read: only those for text, and the talker's codec embeddings.
     """
     config = published.config.talker_config
     with reading(published.name):
-        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels)
+        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels, report)
         pack = Pack(tensors, _tuned(published, quantize, kernels, tensors))
         talker = Talker(
             TensorReader(published.tensors, "cpu", torch.float32, _TALKER),

@@ -10,7 +10,9 @@ export function progressOf(notice, total = 0) {
     const [name, count] = stage.split(" ");
     if (model?.progress) {
       const { share, text } = downloaded(model.progress);
-      notice.progress(t("progress.download", { model: model.id, progress: text }), share);
+      const sentence = model.state === "loading" ? `${t("progress.loading", { model: model.id })} · ${text}`
+        : t("progress.download", { model: model.id, progress: text });
+      notice.progress(sentence, share);
     } else if (count) {
       const left = (seconds / Number(count)) * (total - Number(count));
       notice.progress(`${t("progress.spoken", { spoken: Number(count), total })} · ${timeLeft(left)}`, Number(count) / total);
@@ -20,7 +22,7 @@ export function progressOf(notice, total = 0) {
   };
 }
 
-/** Describe the progress of a download: its share from 0 to 1 or null, and a text with the time left. */
+/** Describe the progress of a download or a load: its share from 0 to 1 or null, and a text with the time left. */
 export function downloaded({ done, total, seconds_left: left }) {
   const text = t("models.progress", { done: bytes(done), total: bytes(total) });
   return { share: total ? done / total : null, text: left === null || left === undefined ? text : `${text} · ${timeLeft(left)}` };

@@ -13,6 +13,7 @@ const ACTIONS = {
   missing: ["models.download", "download", "download"],
   failed: ["models.download", "download", "download"],
   downloading: ["models.cancel", "download/cancel", "stop"],
+  loading: ["models.cancel", "load/cancel", "stop"],
   "on disk": ["models.load", "load", "play"],
   ready: ["models.unload", "unload", "stop"],
 };
