@@ -128,8 +128,10 @@ def test_say_and_voices_use_a_running_server(tmp_path: Path, start_server: Start
     assert not (tmp_path / "data").exists()
 
 
-def test_say_speaks_qwen3_where_there_is_a_checkpoint(tmp_path: Path, models_dir: Path) -> None:
-    options = ("--models-dir", str(models_dir), "--model", "1.7B", "--standby", "off", "--local-files-only")
+def test_say_waits_for_a_checkpoint_on_disk_instead_of_using_the_standby_voice(
+    tmp_path: Path, models_dir: Path
+) -> None:
+    options = ("--models-dir", str(models_dir), "--model", "1.7B", "--local-files-only")
     output = str(tmp_path / "door.wav")
     result = run(tmp_path, *options, "say", "-", "-o", output, "--instruct", "whisper", text="The door.\n")
     assert result.returncode == 0, result.stderr

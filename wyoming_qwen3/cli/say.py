@@ -51,9 +51,11 @@ async def say(
 ) -> None:
     """Speak a text, or standard input while it arrives for None. `output` is written completely or not at all.
 
-    Without `output` the audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError
-    if the text can't be spoken, written or played.
+    A checkpoint on disk is waited for, because the standby voice is for those who can't wait. Without `output` the
+    audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError if the text can't be
+    spoken, written or played.
     """
+    await synthesizer.backends.load_present(request)
     session = synthesizer.open(request, "say")
     feeding = None
     if text is None:

@@ -117,6 +117,22 @@ class BackendSelector:
         model, _ = await self._look(request)
         return model is not None and model.state is State.READY
 
+    async def load_present(self, request: SpeechRequest) -> None:
+        """Wait until the checkpoint that speaks this request is loaded, if it is on disk.
+
+        The engine is not started if no checkpoint is on disk. Why a checkpoint can't be loaded is told by `engage`.
+        """
+        if standby_mode(self._mode, request.standby) == "only" or not self._models.has_engine:
+            return
+        if not any(status.state is State.ON_DISK for status in await self._models.survey()):
+            return
+        with contextlib.suppress(SpeechError):
+            await self._models.settle()
+            model, _ = await self._look(request)
+            if model and model.available:
+                async with self._models.use(model.checkpoint):
+                    return
+
     async def missing(self, checkpoint: Checkpoint) -> SpeechError | None:
         """Return why no backend can speak with a checkpoint of this kind now; None if one can.
 
