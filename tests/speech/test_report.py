@@ -11,13 +11,13 @@ RYAN = SpeechRequest(SPEAKERS[5], find_language("de"))
     ("report", "line"),
     [
         (
-            Report("Qwen3", 23, first_audio=0.2144, audio=1.92, wall=0.96, outcome="whole"),
+            Report("Qwen3", 23, first_audio=0.2144, audio=1.92, speed=2.0, outcome="whole"),
             "Spoke source=x voice=ryan language=de model=Qwen3 characters=23 first_audio=0.214s "
-            "audio=1.92s speed=2.00x",
+            "audio=1.92s realtime=2.00x",
         ),
         (
             Report("Qwen3", 41, first_audio=0.1, audio=0.5, wall=0.5, outcome="engine_failed"),
-            "voice=ryan language=de model=Qwen3 characters=41 first_audio=0.100s audio=0.50s speed=1.00x",
+            "voice=ryan language=de model=Qwen3 characters=41 first_audio=0.100s audio=0.50s",
         ),
         (
             Report("Qwen3", 41, outcome="runaway_speech"),

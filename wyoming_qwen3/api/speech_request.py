@@ -179,18 +179,14 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
         raise InvalidRequest(f"{fields.model} {_KIND_USES[wish.kind]}.", param="model")
     effects = (*_volume(fields), *(part.effects if fields.effects is None else read_effects(fields.effects)))
     check_installed(effects)
-    return SpeechRequest(
-        part.voice,
-        part.language,
-        " ".join(filter(None, (part.instruct, style))) or None,
-        _sampling(fields, config.resolver.defaults.sampling),
+    return replace(
+        part.request(_sampling(fields, config.resolver.defaults.sampling), style),
         ssml=bool(fields.ssml),
         speed=fields.speed or part.speed,
         length=fields.max_new_tokens,
         size=wish.size,
         standby=_standby(wish, fields, config),
         effects=effects,
-        voice_name=part.name,
         save=fields.save,
         strict=strict,
         warnings=(*warnings, *filter(None, (wish.warning, part.warning, too_long))),

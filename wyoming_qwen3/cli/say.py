@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -34,16 +35,7 @@ def find_request(settings: Settings, resolver: VoiceResolver) -> SpeechRequest:
     except VoiceNotFound:
         names = ", ".join(resolver.names())
         raise VoiceNotFound(f"There is no voice {quoted(settings.voice_name or '')}; choose one of {names}.") from None
-    return SpeechRequest(
-        part.voice,
-        part.language,
-        " ".join(filter(None, (part.instruct, settings.instruct))) or None,
-        settings.sampling,
-        speed=part.speed,
-        effects=part.effects,
-        voice_name=part.name,
-        strict=settings.strict,
-    )
+    return replace(part.request(settings.sampling, settings.instruct), strict=settings.strict)
 
 
 async def say(
@@ -51,8 +43,9 @@ async def say(
 ) -> None:
     """Speak a text, or standard input while it arrives for None. `output` is written completely or not at all.
 
-    Without `output` the audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError
-    if the text can't be spoken, written or played.
+    Without `output` the
+    audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError if the text can't be
+    spoken, written or played.
     """
     session = synthesizer.open(request, "say")
     feeding = None

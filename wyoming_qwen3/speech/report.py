@@ -34,6 +34,9 @@ class Report:
     wall: float = 0.0
     """Seconds from the first text to the last audio."""
 
+    speed: float | None = None
+    """Seconds of audio generated per second after the first chunk; None if that was not measured."""
+
     warnings: list[str] = field(default_factory=list)
     """A sentence for each part of the request that the backend left out, known when the first audio is there."""
 
@@ -66,6 +69,6 @@ def key_values(request: SpeechRequest, report: Report) -> str:
     facts["characters"] = str(report.characters or "")
     if report.audio:
         facts |= {"first_audio": f"{report.first_audio:.3f}s", "audio": f"{report.audio:.2f}s"}
-    if report.audio and report.wall:
-        facts["speed"] = f"{report.audio / report.wall:.2f}x"
+    if report.speed:
+        facts["realtime"] = f"{report.speed:.2f}x"
     return " ".join(f"{name}={value}" for name, value in facts.items() if value)

@@ -132,13 +132,9 @@ class Synthesizer:
         speed = float("inf") if asap else self._speeds.get(model)
         return PlaybackBuffer(speed, self._options.max_hold)
 
-    def measured(self, model: str, speed: float | None) -> None:
-        """Store a model's generation speed for the next answer, in seconds of audio per second.
-
-        None and infinity are not measurements and are ignored.
-        """
-        if speed is not None and speed != float("inf"):
-            self._speeds[model] = speed
+    def measured(self, model: str, speed: float) -> None:
+        """Store a model's generation speed for the next answer, in seconds of audio per second."""
+        self._speeds[model] = speed
 
     @property
     def speeds(self) -> Mapping[str, float]:
@@ -173,7 +169,7 @@ class Synthesizer:
             report.outcome,
             first_audio=report.first_audio,
             audio=report.audio,
-            wall=report.wall,
+            speed=report.speed,
         )
         if self.on_spoken:
             self.on_spoken(source, report)
@@ -400,7 +396,9 @@ class SpeechSession:
                     yield chunk
         for chunk in buffer.release():
             yield chunk
-        self._synthesizer.measured(self.report.model, buffer.speed)
+        if buffer.measured:
+            self.report.speed = buffer.measured
+            self._synthesizer.measured(self.report.model, buffer.measured)
 
     def _silence_before(self, segment: Segment) -> FloatArray:
         """Return the silence [samples] of a pause, or the one between two consecutive pieces of speech."""

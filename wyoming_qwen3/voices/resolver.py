@@ -9,7 +9,15 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.effects import Effect
 from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
 from wyoming_qwen3.core.foreign_voices import find_foreign, nearest_speaker
-from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED, Kept, Voice, VoiceFallback
+from wyoming_qwen3.core.request import (
+    MAX_SPEED,
+    MIN_SPEED,
+    Kept,
+    Sampling,
+    SpeechRequest,
+    Voice,
+    VoiceFallback,
+)
 from wyoming_qwen3.core.speakers import (
     MAX_NAME_CHARACTERS,
     SPEAKERS,
@@ -65,6 +73,18 @@ class ResolvedVoice:
     def label(self) -> str:
         """Name by which the voice can be asked for again; "" if it has none."""
         return self.name or (self.voice.name if isinstance(self.voice, Speaker) else "")
+
+    def request(self, sampling: Sampling, style: str | None = None) -> SpeechRequest:
+        """Return the request that speaks with this voice as it was kept. `style` is followed after the voice's own."""
+        return SpeechRequest(
+            self.voice,
+            self.language,
+            " ".join(filter(None, (self.instruct, style))) or None,
+            sampling,
+            speed=self.speed,
+            effects=self.effects,
+            voice_name=self.name,
+        )
 
 
 class Replacements:

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
@@ -307,16 +307,7 @@ def _request(
         raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
     wanted = voice or SynthesizeVoice()
     part = resolver.choose_for("wyoming", VoiceNames(wanted.name, wanted.language, wanted.speaker), client)
-    return SpeechRequest(
-        part.voice,
-        part.language,
-        part.instruct,
-        resolver.defaults.sampling,
-        ssml=text_format == SynthesizeTextFormat.SSML,
-        speed=part.speed,
-        effects=part.effects,
-        voice_name=part.name,
-    )
+    return replace(part.request(resolver.defaults.sampling), ssml=text_format == SynthesizeTextFormat.SSML)
 
 
 def _feed(session: SpeechSession, message: Synthesize | SynthesizeChunk) -> None:

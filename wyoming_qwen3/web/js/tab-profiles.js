@@ -63,8 +63,8 @@ class ProfilesTab extends HTMLElement {
     this.record = button(t("record"), () => this.#record(), { symbol: "record" });
     this.record.disabled = !canRecord;
     const files = h("input", { type: "file", accept: SOUNDS, multiple: true, class: "hidden", tabindex: -1, "aria-hidden": "true" });
-    files.addEventListener("change", async () => {
-      await this.#open([...files.files]);
+    files.addEventListener("change", () => {
+      this.#open([...files.files]);
       files.value = "";
     });
     const upload = button(t("upload"), () => files.click(), { symbol: "upload" });
@@ -106,12 +106,12 @@ class ProfilesTab extends HTMLElement {
     }
   }
 
-  async #open(files) {
+  #open(files) {
     for (const file of files) {
-      await this.notice.during(async () => {
+      this.notice.during(async () => {
         const sample = this.#sample();
         try {
-          await sample.open(await playable(file));
+          await sample.open(playable(file));
         } catch (error) {
           sample.remove();
           throw error;
@@ -153,6 +153,7 @@ class ProfilesTab extends HTMLElement {
       const samples = [...this.clips.querySelectorAll("voice-sample")];
       if (!samples.length) throw new Error(t("profiles.empty"));
       this.notice.progress(t("progress.saving"));
+      await Promise.all(samples.map(({ opened }) => opened));
       const told = this.target.value ? await this.#addTo(this.target.value, samples) : await this.#create(samples);
       for (const sample of samples) {
         sample.remove();
