@@ -138,7 +138,7 @@ def test_say_waits_for_a_checkpoint_on_disk_instead_of_using_the_standby_voice(
     result = run(tmp_path, *options, "say", "-", "-o", output, "--instruct", "whisper", text="The door.\n")
     assert result.returncode == 0, result.stderr
     assert seconds(tmp_path / "door.wav") > 0.3
-    assert f"Spoken by Qwen3-TTS-12Hz-{size[1] if size else '0.6B'}-CustomVoice" in result.stderr
+    assert "Spoken by Qwen3-TTS-12Hz-1.7B-CustomVoice" in result.stderr
 
 
 def test_say_speaks_what_comes_by_a_pipe_while_it_comes(tmp_path: Path) -> None:

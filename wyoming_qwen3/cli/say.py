@@ -43,9 +43,8 @@ async def say(
 ) -> None:
     """Speak a text, or standard input while it arrives for None. `output` is written completely or not at all.
 
-    Without `output` the
-    audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError if the text can't be
-    spoken, written or played.
+    Without `output` the audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError
+    if the text can't be spoken, written or played.
     """
     session = synthesizer.open(request, "say")
     feeding = None
