@@ -22,6 +22,15 @@ export function progressOf(notice, total = 0) {
   };
 }
 
+/** Return what estimates, for the bytes that are sent and all, the seconds left; null in the first second. */
+export function paceOf() {
+  const began = performance.now();
+  return (done, total) => {
+    const passed = (performance.now() - began) / 1000;
+    return done && passed > 1 ? (passed * (total - done)) / done : null;
+  };
+}
+
 /** Describe the progress of a download or a load: its share from 0 to 1 or null, and a text with the time left. */
 export function downloaded({ done, total, seconds_left: left }) {
   const text = t("models.progress", { done: bytes(done), total: bytes(total) });
