@@ -23,7 +23,7 @@ class VoiceStudio extends HTMLElement {
     this.told = h("span", { role: "status" });
     this.health = h("a", { class: "health", href: "#home" }, this.told);
     this.notes = h("div", { class: "notes" });
-    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health, languageSwitch()),
+    this.replaceChildren(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health, languageSwitch()),
       this.notes, this.bar, this.panels);
     this.bar.addEventListener("keydown", (event) => this.#key(event));
     window.addEventListener("hashchange", () => this.#show());
@@ -190,4 +190,3 @@ Notice.ways = { model_missing: () => h("a", { class: "button", href: "#models" }
 followHomeAssistant();
 onKeyNeeded(askForKey);
 customElements.define("voice-studio", VoiceStudio);
-document.body.append(document.createElement("voice-studio"));
