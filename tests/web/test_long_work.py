@@ -75,7 +75,7 @@ def archive(studio: Studio, server: Server, tmp_path: Path) -> Path:
     made, ask = {"name": "Slow Ryan", "voice": "Ryan", "speed": 0.5}, studio.page.request
     assert ask.post(f"{server.url}/api/voice-presets/create", data=made).status == 201
     (tmp_path / "ryan.zip").write_bytes(ask.get(f"{server.url}/api/profiles/Slow Ryan/export").body())
-    assert ask.delete(f"{server.url}/api/voice-presets/Slow Ryan").status == 200
+    assert ask.delete(f"{server.url}/api/voice-presets/slow%20ryan").status == 200
     return tmp_path / "ryan.zip"
 
 
@@ -102,8 +102,8 @@ def test_an_import_is_found_again_after_a_reload(studio: Studio, server: Server,
     studio.page.reload()
     panel = studio.open("profiles")
     expect(panel.get_by_text("Slow Ryan is imported.")).to_be_visible()
-    assert answered(server, "/api/voice-presets/Slow Ryan")["speed"] == 0.5
-    studio.page.request.delete(f"{server.url}/api/voice-presets/Slow Ryan")
+    assert answered(server, "/api/voice-presets/slow%20ryan")["speed"] == 0.5
+    studio.page.request.delete(f"{server.url}/api/voice-presets/slow%20ryan")
 
 
 def test_a_load_is_stopped_and_known_after_a_reload(studio: Studio) -> None:
