@@ -489,7 +489,7 @@ async def test_a_dead_engine_cuts_answers_that_have_begun(server: Server) -> Non
         assert (await client.audio.speech.create(**wish())).content
     lines = [line for line in server.log.splitlines() if "code=engine_failed" in line]
     assert len(lines) == len(answering) + 1  # one for each request
-    known = ("source=http code=engine_failed", "voice=ryan", ": The speech engine stopped unexpectedly.")
+    known = ("source=http code=engine_failed", " voice=", ": The speech engine stopped unexpectedly.")
     assert all(part in line for line in lines for part in known), lines
     assert "Traceback" not in server.log
 

@@ -31,9 +31,10 @@ class ModelsTab extends HTMLElement {
     this.uses = h("tbody");
     this.watch = new Watch(this, () => this.#look(), this.notice);
     const heads = ["models.size", "models.device", "models.needs", "models.here"].map((name) => h("th", { scope: "col" }, t(name)));
-    this.append(card(t("models.checkpoints"), h("p", { class: "hint" }, t("models.about")), this.notice.element, this.list),
-      card(t("models.machine"), this.machine, this.reason, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
-        h("table", {}, h("thead", {}, h("tr", {}, heads)), this.uses))));
+    this.facts = card(t("models.machine"), this.machine, this.reason, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
+      h("table", {}, h("thead", {}, h("tr", {}, heads)), this.uses)));
+    this.facts.hidden = true; // until they are known
+    this.append(card(t("models.checkpoints"), h("p", { class: "hint" }, t("models.about")), this.notice.element, this.list), this.facts);
   }
 
   async shown() {
@@ -98,6 +99,7 @@ class ModelsTab extends HTMLElement {
   }
 
   #tellMachine(answer, machine) {
+    this.facts.hidden = false;
     const held = answer.models.reduce((sum, model) => sum + model.memory_bytes, 0);
     const facts = [
       [t("machine.size"), machine.size],
