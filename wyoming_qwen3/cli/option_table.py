@@ -12,6 +12,8 @@ from wyoming_qwen3.core.checkpoints import KIND_NAMES, KINDS
 from wyoming_qwen3.core.request import (
     MAX_SPEED,
     MIN_SPEED,
+    RANGES,
+    WHOLE_RANGES,
     Backend,
     Normalization,
     StandbyMode,
@@ -185,20 +187,36 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         ),
         Option("--sentence-pause", to.number(0, 10), 0.2, "seconds of silence between the pieces of a text", app=True),
         Option(
-            "--temperature", float, None, "sampling temperature; 0 always takes the likeliest code" + _BY_CHECKPOINT
+            "--temperature",
+            to.number(*RANGES["temperature"]),
+            None,
+            "sampling temperature; 0 always takes the likeliest code" + _BY_CHECKPOINT,
         ),
-        Option("--top-k", int, None, "sample among this many codes" + _BY_CHECKPOINT),
-        Option("--top-p", float, None, "sample among the codes with this probability mass" + _BY_CHECKPOINT),
+        Option("--top-k", to.whole(*WHOLE_RANGES["top_k"]), None, "sample among this many codes" + _BY_CHECKPOINT),
+        Option(
+            "--top-p",
+            to.number(*RANGES["top_p"]),
+            None,
+            "sample among the codes with this probability mass" + _BY_CHECKPOINT,
+        ),
         Option(
             "--repetition-penalty",
-            float,
+            to.number(*RANGES["repetition_penalty"]),
             None,
             "above 1 makes a code less likely each time it is used" + _BY_CHECKPOINT,
         ),
         Option(
-            "--seed", int, None, "the same seed and text give the same speech on the same machine (default: random)"
+            "--seed",
+            to.whole(*WHOLE_RANGES["seed"]),
+            None,
+            "the same seed and text give the same speech on the same machine (default: random)",
         ),
-        Option("--max-frames", int, None, "most codec frames (80 ms each) of one piece of text"),
+        Option(
+            "--max-frames",
+            to.whole(*WHOLE_RANGES["max_frames"]),
+            None,
+            "most codec frames (80 ms each) of one piece of text",
+        ),
     ),
     "Models": (
         Option(
