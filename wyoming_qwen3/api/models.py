@@ -119,6 +119,8 @@ class ModelsAnswer(BaseModel):
     backend: Backend
     device: str | None
     device_memory_bytes: int | None
+    """What all checkpoints together may take of the device's memory now."""
+
     models: list[ModelEntry]
     """Empty if only vLLM servers speak."""
 
@@ -171,11 +173,11 @@ async def list_checkpoints(request: web.Request) -> web.StreamResponse:
     """The checkpoints on disk and in memory, looked up at each request."""
     services = request.app[SERVICES]
     entries = [model_entry(status) for status in await services.models.survey()]
-    hello = services.models.engine
+    hello, room = services.models.engine, await services.models.room()
     answer = ModelsAnswer(
         backend="native" if services.models.has_engine else "vllm",
         device=hello.selection.device if hello else None,
-        device_memory_bytes=hello.room.checkpoints if hello else None,
+        device_memory_bytes=room.checkpoints if room else None,
         models=entries,
         servers=server_entries(services),
     )

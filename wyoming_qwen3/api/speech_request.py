@@ -205,9 +205,9 @@ def describe(request: SpeechRequest) -> Understood:
     voice, language = request.voice, request.language
     if request.standby == "only":
         return Understood(STANDBY, "English", request.warnings)
-    label, spoken = voice_label(request), language.name.title() if language else "Auto"
+    label, spoken = voice_label(request), language.label if language else "Auto"
     if isinstance(voice, Speaker) and language not in (None, voice.native):
-        accent = f"{voice.name} is at home in {voice.native.name.title()}; {spoken} may have an accent."
+        accent = f"{voice.name} is at home in {voice.native.label}; {spoken} may have an accent."
         return Understood(label, spoken, (*request.warnings, accent))
     return Understood(label, spoken, request.warnings)
 

@@ -1,5 +1,6 @@
 """What a surface requests of `speech/`: frozen, validated once, and independent of any protocol."""
 
+import secrets
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, TypeAlias
@@ -104,6 +105,11 @@ class Sampling:
 def _check(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
         raise InvalidRequest(f"{name} must be between {low} and {high}, but is {value}.", param=name)
+
+
+def new_seed() -> int:
+    """Return a random seed that JSON's numbers hold exactly."""
+    return secrets.randbits(48)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class BackendSelector:
     ) -> None:
         self._models = models
         self._standby = standby
-        self.guesser = guesser
+        self._guesser = guesser
         self._prompts = prompts
         self._verbalizer = verbalizer
         self._servers = servers
@@ -222,7 +222,7 @@ class BackendSelector:
                     raise
                 why = error
         unknown = request.language is None and language_matters(mode, state)
-        guessed = await asyncio.to_thread(self.guesser.guess, text) if unknown else None
+        guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
         chosen = choose_engine(mode, state, request, guessed)
         if chosen == "standby":
             if model and mode == "auto":

@@ -6,7 +6,6 @@ Knows neither protocol nor tensors: text goes through text/, audio comes from th
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from wyoming_qwen3.audio.streaming import processed
 from wyoming_qwen3.audio.stretch import Stretcher
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, StorageFailed, Unavailable
 from wyoming_qwen3.core.playback import Playback
-from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, new_seed
 from wyoming_qwen3.core.speech_length import expected_seconds
 from wyoming_qwen3.models.worker import EngineRow
 from wyoming_qwen3.ops.logs import Faults, WarningLog
@@ -97,7 +96,7 @@ class Synthesizer:
         """
         check_installed(request.effects)
         if request.sampling.seed is None:  # one seed for all pieces: the voice stays the same from piece to piece
-            request = replace(request, sampling=replace(request.sampling, seed=secrets.randbits(48)))
+            request = replace(request, sampling=replace(request.sampling, seed=new_seed()))
         recording = self._record(request)
         caller = Caller(source, client, behind=behind)
         return SpeechSession(request, caller, self, self._options, recording=recording, segments=segments)
