@@ -1,6 +1,6 @@
 """The Qwen3-TTS engine: combines checkpoints, the decode loop's rows and the codec into an Engine.
 
-Knows which models belong together; does NOT know the pipe, credit, or who sent a request.
+Knows which models belong together, and the messages, but not how they travel, credit, or who sent a request.
 """
 
 import contextlib

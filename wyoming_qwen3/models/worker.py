@@ -1,6 +1,6 @@
 """The server's side of an engine process: starts it, loads models, opens rows, runs jobs, and notices when it dies.
 
-Starts the download process too. Apart from engine/host this is the only file that knows the messages for rows.
+Starts the download process too. In the server's process this is the only file that knows the messages for rows.
 """
 
 import asyncio

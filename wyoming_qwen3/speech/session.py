@@ -271,7 +271,7 @@ class SpeechSession:
                 self._place.resume()
 
     async def _speak_runs(self) -> AsyncGenerator[FloatArray, None]:
-        """Yield the audio of run after run. A run is what follows each other with the same speed and effects."""
+        """Yield the audio of run after run. A run is consecutive segments with the same speed and effects."""
         live = not self._segments.known and await self._synthesizer.reads_along(self.request)
         if live:
             self._segments.return_words()
@@ -401,7 +401,7 @@ class SpeechSession:
         return pcm.silence(self._options.sentence_pause if after_speech else 0.0, SAMPLE_RATE)
 
     async def _speak_live(self, engaged: EngagedBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
-        """Yield the audio of stretch after stretch. The words of each are fed to the model while it speaks."""
+        """Yield the audio up to each pause in turn. Words are fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
@@ -409,15 +409,15 @@ class SpeechSession:
                 continue
             with contextlib.ExitStack() as stack:
                 row = stack.enter_context(engaged.submit_live(segment))
-                feeding = asyncio.create_task(self._feed_stretch(row))
+                feeding = asyncio.create_task(self._feed_until_pause(row))
                 stack.callback(feeding.cancel)
                 async for chunk in row:
                     yield chunk
                 self._add_cost(row)
                 segment = await feeding
 
-    async def _feed_stretch(self, row: EngineRow) -> Segment | None:
-        """Feed a row to the end of its stretch, and return what follows: a pause, or None at the end of the text."""
+    async def _feed_until_pause(self, row: EngineRow) -> Segment | None:
+        """Feed a row up to the next pause, and return that; None at the end of the text."""
         try:
             while isinstance(segment := await self._segments.next(), SpokenPiece):
                 row.add_text(segment.text)
