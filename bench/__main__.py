@@ -13,9 +13,8 @@ from typing import get_args
 import torch
 
 from wyoming_qwen3.core.checkpoints import SIZES
+from wyoming_qwen3.core.cpu_speed import Quantize, quantize_candidates
 from wyoming_qwen3.core.errors import SpeechError
-from wyoming_qwen3.engine.lm.language_model import Quantize
-from wyoming_qwen3.engine.native import choose_quantize
 
 from . import engine, http, random_weights, rounding, texts, vllm, wyoming
 from .engine import Plan
@@ -234,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
-    quantize = choose_quantize(given.quantize, given.device)
+    quantize = quantize_candidates(given.quantize, given.device)[0]
     return Plan(
         weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs),
         against=given.against,

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
@@ -28,7 +29,7 @@ from wyoming_qwen3.engine.cuda_graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.gpu_slots import Slots
-from wyoming_qwen3.engine.lm.language_model import Quantize, load_exact, load_quantized, load_static
+from wyoming_qwen3.engine.lm.language_model import load_exact, load_quantized, load_static
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.text_track import encode
 
