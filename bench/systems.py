@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
@@ -25,10 +26,10 @@ from wyoming_qwen3.engine.codec.chunks import FrameDecoder, chunk_frames
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
 from wyoming_qwen3.engine.cuda_graphs import choose_graphs
-from wyoming_qwen3.engine.kernels.library import load_kernels
+from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.gpu_slots import Slots
-from wyoming_qwen3.engine.lm.language_model import Quantize, load_exact, load_quantized, load_static
+from wyoming_qwen3.engine.lm.language_model import load_exact, load_quantized, load_static
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.text_track import encode
 
@@ -46,7 +47,8 @@ _SEED = 0
 class Weights:
     """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
 
-    `quantize` concerns our language model alone, and needs a folder; `graphs` concerns ours on a GPU.
+    `quantize` concerns our language model alone, and needs a folder; `kind` is that of our CPU kernels, None for the
+    fastest; `graphs` concerns ours on a GPU.
     """
 
     size: str
@@ -55,6 +57,7 @@ class Weights:
     dtype: torch.dtype
     quantize: Quantize = "none"
     graphs: bool = True
+    kind: str | None = None
 
     @contextmanager
     def on_disk(self) -> Iterator["Weights"]:
@@ -72,12 +75,27 @@ class Weights:
         assert self.checkpoint is not None
         return self.checkpoint
 
+    def load_kernels(self) -> Kernels:
+        """Our CPU kernels. Raises EngineFailed if they are not compiled, or can't run here."""
+        kernels = load_kernels(torch.get_num_threads(), self.kind)
+        if kernels is None:
+            what = f"The CPU kernels of kind {self.kind}" if self.kind else "The CPU kernels"
+            raise EngineFailed(
+                f"{what} are not compiled, or can't run here: run python -m wyoming_qwen3.engine.kernels."
+            )
+        return kernels
+
     def open(self) -> Published:
         """The checkpoint. Raises ModelFailed, and InvalidRequest if it is not a CustomVoice one."""
         published = open_checkpoint(self.folder)
         if published.kind != "custom_voice":
             raise InvalidRequest(f"The checkpoint must be a CustomVoice one, but is {published.kind}.")
         return published
+
+
+def kind_here(weights: Weights) -> str | None:
+    """The kind of our CPU kernels that these weights are measured with; None without. Raises EngineFailed."""
+    return None if weights.quantize == "none" else weights.load_kernels().kind
 
 
 def text_for(published: Published, frames: int) -> str:
@@ -128,9 +146,7 @@ class Ours:
         published, codec, kernels = weights.open(), open_codec(weights.folder / "speech_tokenizer"), None
         graphs = choose_graphs(weights.device, wanted=weights.graphs)
         if weights.quantize != "none":
-            kernels = load_kernels(torch.get_num_threads())
-            if kernels is None:
-                raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
+            kernels = weights.load_kernels()
             torch.set_num_threads(1)
             loaded = load_quantized(published, weights.quantize, kernels)
         elif weights.device == "cpu":

@@ -75,7 +75,7 @@ def stock(run: Run, finder: Finder) -> None:
 
 def faster(run: Run, finder: Finder) -> None:
     """faster-qwen3-tts, where script/bench has installed it."""
-    if not run.on_gpu or not peer.installed():
+    if not run.on_gpu or not peer.environment().installed:
         finder.skip("faster-qwen3-tts is not installed: script/bench engine --device cuda --against faster does that")
         return
     _against(run, finder, "faster")

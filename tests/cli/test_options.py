@@ -36,10 +36,17 @@ def test_http_can_be_off() -> None:
 
 def test_the_engine_is_started_with_the_options_that_are_its_own() -> None:
     as_told = ("--device", "auto", "--dtype", "auto", "--quantize", "auto", "--threads", "0")
-    assert parse([], {}).engine_arguments == (*as_told, "--log-level", "INFO")
+    given = ["--data-dir", "/d"]
+    assert parse(given, {}).engine_arguments == (*as_told, "--models-dir", "/d/models", "--log-level", "INFO")
     chosen = ["--no-graphs", "--dtype", "bfloat16", "--threads", "3", "--debug", "--quantize", "int4"]
     expected = ("--device", "auto", "--dtype", "bfloat16", "--quantize", "int4", "--threads", "3", "--no-graphs")
-    assert parse(chosen, {}).engine_arguments == (*expected, "--log-level", "DEBUG")
+    assert parse([*chosen, "--models-dir", "/m"], {}).engine_arguments == (
+        *expected,
+        "--models-dir",
+        "/m",
+        "--log-level",
+        "DEBUG",
+    )
 
 
 def test_the_ingress_has_a_port_of_its_own_or_none() -> None:

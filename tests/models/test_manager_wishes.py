@@ -69,7 +69,7 @@ class Engine(Worker):
     async def measure(self, patience: float | None = None) -> wire.Room:  # noqa: ARG002
         return self.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path) -> int:
+    async def load(self, checkpoint: Checkpoint, path: Path) -> wire.Loaded:
         self.up = True
         self.done.append(("load", checkpoint))
         self.paths.append(path)
@@ -78,7 +78,7 @@ class Engine(Worker):
             raise self.failure
         if self.dies_after_load:
             self.die()
-        return FOOTPRINT
+        return wire.Loaded(FOOTPRINT, "float32")
 
     async def unload(self, checkpoint: Checkpoint) -> None:
         self.done.append(("unload", checkpoint))

@@ -10,6 +10,7 @@ from wyoming_qwen3.core.errors import (
     TransientDownloadFailed,
 )
 from wyoming_qwen3.engine.checkpoint.on_disk import Progress
+from wyoming_qwen3.engine.wire import Loaded
 from wyoming_qwen3.models.eviction import choose_evictions
 from wyoming_qwen3.models.model_choice import choose_codec
 from wyoming_qwen3.models.restart import restart_delay
@@ -19,7 +20,9 @@ CUSTOM = Checkpoint("custom_voice", "1.7B")
 
 
 def loaded(kind: Kind, footprint: int, last_used: float, users: int = 0) -> Model:
-    return Model(Checkpoint(kind, "1.7B"), State.READY, footprint=footprint, last_used=last_used, users=users)
+    return Model(
+        Checkpoint(kind, "1.7B"), State.READY, loaded=Loaded(footprint, "int8"), last_used=last_used, users=users
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ async def test_a_state_takes_its_details_along_when_it_changes() -> None:
     with books.watch() as events:
         books.change(model, "download", State.DOWNLOADING, progress=Progress(1, 2))
         books.change(model, "missing", State.MISSING, error=TransientDownloadFailed("No hub."))
-        books.change(model, "ready", State.READY, footprint=7)
+        books.change(model, "ready", State.READY, loaded=Loaded(7, "int8"))
         books.fail(model, ModelFailed("Broken."))
         books.close()
         told = [(event.kind, event.status) async for event in events]

@@ -96,6 +96,11 @@ class ModelEntry(BaseModel):
     disk_bytes: int
     users: int
     last_used: float | None = None
+    weights: str | None = None
+    """How its weights are stored in memory: int8, int4, or the type of their numbers; null if it is not ready."""
+
+    speed: float | None = None
+    """How fast it speaks on this CPU, in times real time; null if that was not measured, and on a GPU."""
 
 
 class ServerEntry(BaseModel):
@@ -274,6 +279,8 @@ def model_entry(status: Status) -> ModelEntry:
         disk_bytes=status.disk,
         users=status.users,
         last_used=status.last_used,
+        weights=status.weights,
+        speed=status.speed,
     )
 
 

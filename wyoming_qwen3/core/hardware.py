@@ -30,8 +30,8 @@ the first two."""
 _CONTEXT_BYTES = 0.3e9
 """What the process itself takes of a GPU; it is not part of `Card.free`."""
 
-_SMALL_NEEDS = 3 * GB
-"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.8 GB was measured, and some is spare."""
+CPU_NEEDS = {"0.6B": 3 * GB, "1.7B": 5 * GB}
+"""Memory in bytes for a checkpoint in 8 bits on a CPU: for 0.6B at most 1.8 GB was measured, and some is spare."""
 
 _SLOW_MEMORY = 16e9
 """Total memory in bytes below which a GPU that shares the processor's is too slow for 1.7B: about 100 GB a second."""
@@ -241,7 +241,7 @@ def uses(gpu_free: int | None, memory: int, dtype: Dtype = "bfloat16") -> Iterat
     for size in ("1.7B", "0.6B"):
         needs = gpu_needs(size, dtype)
         yield Use(size, "cuda", needs, gpu_free is not None and gpu_free >= needs)
-    yield Use("0.6B", "cpu", _SMALL_NEEDS, memory >= _SMALL_NEEDS)
+    yield Use("0.6B", "cpu", CPU_NEEDS["0.6B"], memory >= CPU_NEEDS["0.6B"])
 
 
 def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -45,11 +45,33 @@ class Job(Generic[_Result]):
 
 
 @dataclass(frozen=True)
-class Load(Job[int]):
-    """Read a checkpoint into memory; returns how many bytes it takes there."""
+class Loaded:
+    """A checkpoint in memory: the bytes that it takes there, and "int8", "int4" or the type of its weights' numbers.
+
+    `speed` is that of one utterance in times real time. It is None before it was measured, and on a GPU.
+    """
+
+    footprint: int
+    weights: str
+    speed: float | None = None
+
+
+@dataclass(frozen=True)
+class Load(Job[Loaded]):
+    """Read a checkpoint into memory."""
 
     checkpoint: Checkpoint
     path: Path
+
+
+@dataclass(frozen=True)
+class Gauge(Job[Loaded | None]):
+    """Measure on a CPU how fast a loaded checkpoint speaks, and change its weights if others suit the machine.
+
+    It gives way to rows, and to CancelJob though it has begun; the result is None then, and on a GPU.
+    """
+
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
@@ -121,7 +143,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class CancelJob:
-    """Drop a job, which then has no answer. A job that has begun is not interrupted."""
+    """Drop a job, which then has no answer. A job that has begun is not interrupted, except Gauge."""
 
     number: int
 

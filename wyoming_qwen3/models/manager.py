@@ -30,6 +30,7 @@ from .broadcast import Subscription
 from .engine_device import EngineDevice
 from .eviction import choose_evictions
 from .files import ModelFiles, RunDownload
+from .gauging import SpeedGauge
 from .model_choice import choose_codec
 from .policy import Policy
 from .restart import restart_delay
@@ -67,6 +68,7 @@ class ModelManager:
         self._files = ModelFiles(self._books, policy.models_dir, policy.revision, download)
         self._looked = False
         self._tasks = Tasks()
+        self._gauge = SpeedGauge(self._books, worker, self._tasks)
         self._engine_lock = asyncio.Lock()
         """Held while checkpoints are loaded or unloaded."""
 
@@ -192,6 +194,7 @@ class ModelManager:
         self._require_engine()
         model = await self.look(checkpoint)
         model.users += 1
+        self._gauge.stop()
         try:
             if model.state in (State.ON_DISK, State.LOADING):
                 await asyncio.shield(self._load(model))
@@ -203,6 +206,7 @@ class ModelManager:
             if model.state is State.READY:
                 model.last_used = time.monotonic()
             self._books.changed.set()
+            self._gauge.resume()
 
     @contextlib.asynccontextmanager
     async def use_codec(self) -> AsyncIterator[tuple[Worker, Checkpoint]]:
@@ -415,6 +419,7 @@ class ModelManager:
         if model.loading is None or model.loading.done():
             model.wanted = False
             self._books.change(model, "loading", State.LOADING)
+            self._gauge.stop()
             model.loading = self._spawn_for(model, self._load_now(model))
         return model.loading
 
@@ -427,7 +432,7 @@ class ModelManager:
                     await self._device.stop_if_poor()
                 try:
                     await self._make_room(model)
-                    footprint = await self._load_or_make_room(model)
+                    loaded = await self._load_or_make_room(model)
                 except OutOfMemory:
                     await self._rest()  # the next process may choose another device
                     raise
@@ -442,11 +447,14 @@ class ModelManager:
             _LOGGER.error("%s can't be used: %s", name, failure)  # noqa: TRY400  the engine has logged the traceback
         else:
             model.last_used = time.monotonic()
-            self._books.change(model, "ready", State.READY, footprint=footprint)
-            _LOGGER.info("%s is ready: loaded in %.1f s, %.2f GB", name, model.last_used - started, footprint / 1e9)
+            self._books.change(model, "ready", State.READY, loaded=loaded)
+            took, size = model.last_used - started, loaded.footprint / 1e9
+            _LOGGER.info("%s is ready: loaded in %.1f s, %s, %.2f GB", name, took, loaded.weights, size)
+            self._gauge.tell(model)
+            self._gauge.resume()
 
-    async def _load_or_make_room(self, model: Model) -> int:
-        """Load the checkpoint and return its size in memory in bytes.
+    async def _load_or_make_room(self, model: Model) -> wire.Loaded:
+        """Load the checkpoint.
 
         If memory runs out, unload all idle checkpoints and try once more.
         """
@@ -476,6 +484,7 @@ class ModelManager:
             await self._books.changed.wait()
 
     async def _unload(self, model: Model, why: str) -> None:
+        self._gauge.stop()
         self._books.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
         await self._worker.unload(model.checkpoint)
         _LOGGER.info("%s was unloaded %s", model.checkpoint.name, why)

@@ -18,6 +18,7 @@ from wyoming_qwen3.core.errors import (
     SpeechError,
 )
 from wyoming_qwen3.engine.checkpoint.on_disk import Progress
+from wyoming_qwen3.engine.wire import Loaded
 
 from .broadcast import Broadcast, Subscription
 
@@ -39,12 +40,14 @@ class State(enum.Enum):
     FAILED = "failed"
 
 
-EventKind = Literal["missing", "found", "download", "downloaded", "loading", "ready", "evicted", "lost", "failed"]
+EventKind = Literal[
+    "missing", "found", "download", "downloaded", "loading", "ready", "measured", "evicted", "lost", "failed"
+]
 """What happened to a checkpoint.
 
 `missing`: it is not on disk, or a try to download it failed or was stopped. `found`: it is on disk without a download
-by this server. `download`: its download started or progressed. `evicted`: it was unloaded to make room, after idle time
-or on request. `lost`: the engine process died.
+by this server. `download`: its download started or progressed. `measured`: its speed is known now. `evicted`: it was
+unloaded to make room, after idle time or on request. `lost`: the engine process died.
 """
 
 
@@ -72,6 +75,12 @@ class Status:
     last_used: float | None
     """When it was last used or loaded, in seconds since 1970; None if never."""
 
+    weights: str | None = None
+    """How its weights are stored in memory, such as "int8" or "bfloat16"; None if it is not ready."""
+
+    speed: float | None = None
+    """How fast it speaks on this CPU, in times real time; None if that is not known."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -81,7 +90,7 @@ class Event:
     status: Status
 
 
-@dataclass
+@dataclass(eq=False)
 class Model:
     """One checkpoint's state. The manager changes it; others may only read it."""
 
@@ -89,7 +98,9 @@ class Model:
     state: State
     progress: Progress | None = None
     error: SpeechError | None = None
-    footprint: int = 0
+    loaded: Loaded | None = None
+    """What the engine said of it; None if it is not ready."""
+
     disk: int = 0
     users: int = 0
     last_used: float = 0.0
@@ -114,6 +125,11 @@ class Model:
     loading: "asyncio.Task[None] | None" = None
 
     @property
+    def footprint(self) -> int:
+        """Bytes in memory; 0 if it is not ready."""
+        return self.loaded.footprint if self.loaded else 0
+
+    @property
     def available(self) -> bool:
         """Whether it can speak now, or after some seconds of loading."""
         return self.state in (State.ON_DISK, State.LOADING, State.READY)
@@ -121,8 +137,11 @@ class Model:
     def status(self) -> Status:
         """Return a snapshot."""
         used = round(time.time() - time.monotonic() + self.last_used, 3) if self.last_used else None
+        loaded = self.loaded
         return Status(
-            self.checkpoint, self.state, self.progress, self.error, self.footprint, self.disk, self.users, used
+            *(self.checkpoint, self.state, self.progress, self.error, self.footprint, self.disk, self.users, used),
+            weights=loaded.weights if loaded else None,
+            speed=loaded.speed if loaded else None,
         )
 
     def explain(self) -> SpeechError:
@@ -200,10 +219,10 @@ class Books:
         *,
         error: SpeechError | None = None,
         progress: Progress | None = None,
-        footprint: int = 0,
+        loaded: Loaded | None = None,
     ) -> None:
         """Set a new state with the values that belong to it, and publish an event."""
-        model.state, model.error, model.progress, model.footprint = state, error, progress, footprint
+        model.state, model.error, model.progress, model.loaded = state, error, progress, loaded
         self.changed.set()
         self._events.publish(Event(kind, model.status()))
 

@@ -192,8 +192,8 @@ class Worker:
                 self._room = await self._run(wire.Measure())
         return self._room or hello.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Load a checkpoint and return its size in memory in bytes.
+    async def load(self, checkpoint: Checkpoint, path: Path) -> wire.Loaded:
+        """Load a checkpoint.
 
         Raises ModelFailed if it can't be used, OutOfMemory if it does not fit or the process was killed, and
         EngineFailed if the process died otherwise.
@@ -205,6 +205,13 @@ class Worker:
             if self._killed:
                 raise OutOfMemory(f"{checkpoint.name} could not be loaded: {_KILLED}") from error
             raise
+
+    async def gauge(self, checkpoint: Checkpoint) -> wire.Loaded | None:
+        """Have the speed of a loaded checkpoint measured; see wire.Gauge. Cancelling stops it.
+
+        Raises what `load` raises.
+        """
+        return await self._run(wire.Gauge(checkpoint))
 
     async def unload(self, checkpoint: Checkpoint) -> None:
         """Unload a checkpoint that no row uses. Waits for a job that runs."""

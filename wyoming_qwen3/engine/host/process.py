@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--quantize", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--models-dir", type=Path)
     parser.add_argument("--no-graphs", action="store_true")
     parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
@@ -62,7 +64,12 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
     from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  only this process may import torch
 
     return NativeEngine(
-        arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
+        arguments.device,
+        arguments.dtype,
+        arguments.quantize,
+        arguments.threads,
+        graphs=not arguments.no_graphs,
+        models_dir=arguments.models_dir,
     )
 
 
@@ -211,7 +218,7 @@ class Host:
                 future.add_done_callback(self._inbox.put)  # because only one thread writes to the pipe
             case wire.CancelJob(number):
                 if unwanted := self._jobs.pop(number, None):
-                    unwanted.cancel()  # no effect on a job that has begun
+                    unwanted.cancel()  # no effect on a job that has begun, unless it asks `_spare`
             case wire.Ping():
                 self._send(wire.Pong())
             case Future() if not message.cancelled():
@@ -240,6 +247,9 @@ class Host:
             case wire.Load(checkpoint, path):
                 action: Callable[[], object] = partial(self._engine.load, checkpoint, path)
                 what, unexpected = f"{checkpoint.name} could not be loaded", ModelFailed
+            case wire.Gauge(checkpoint):
+                action = partial(self._engine.gauge, checkpoint, partial(self._spare, number))
+                what = f"The speed of {checkpoint.name} could not be measured"
             case wire.Unload(checkpoint):
                 action, what = partial(self._engine.unload, checkpoint), f"{checkpoint.name} could not be unloaded"
             case wire.Measure():
@@ -249,6 +259,10 @@ class Host:
                 action, what = partial(self._engine.compute, job), "The engine failed on this recording"
         result = self._attempt(action, what, unexpected)
         return wire.JobFailed(number, result) if isinstance(result, SpeechError) else wire.JobDone(number, result)
+
+    def _spare(self, number: int) -> bool:
+        """Return whether a job may go on that gives way to rows; asked on the jobs' thread."""
+        return number in self._jobs and not self._seats
 
     def _attempt(
         self, action: Callable[[], _Done], what: str, unexpected: type[SpeechError] = EngineFailed

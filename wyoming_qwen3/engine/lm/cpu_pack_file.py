@@ -38,6 +38,16 @@ _DTYPES = {"U8": torch.uint8, "F32": torch.float32, "BF16": torch.bfloat16}
 
 Tensors = Mapping[str, Tensor]
 Shapes = Mapping[str, tuple[torch.dtype, list[int]]]
+GoOn = Callable[[], bool]
+
+
+def always() -> bool:
+    """Return True: rounding is never stopped."""
+    return True
+
+
+class RoundingStopped(Exception):
+    """The weights were not rounded to the end, because they are not wanted any more."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +88,12 @@ class _Matrix:
 _Part = _Plain | _Matrix
 
 
-def packed_tensors(published: Published, bits: int, kernels: Kernels) -> Tensors:
+def packed_tensors(published: Published, bits: int, kernels: Kernels, go_on: GoOn = always) -> Tensors:
     """Return the packed tensors of a checkpoint's language model; see `is_sensitive` for those always in 8 bits.
 
     `talker.N.values` and so on are matrices (`.data`, `.scales`); norms and embedding tables are not rounded. The
-    weights are read only if there is no pack yet, one matrix at a time. Raises TensorError, and what safetensors raises
-    if a file is damaged.
+    weights are read only if there is no pack yet, one matrix at a time. Raises RoundingStopped if `go_on` becomes false
+    meanwhile, TensorError, and what safetensors raises if a file is damaged.
     """
     path, config = published.path, published.config.talker_config
     key = {"format": _FORMAT, "bits": str(bits), "source": _source(path, config)}
@@ -94,6 +104,8 @@ def packed_tensors(published: Published, bits: int, kernels: Kernels) -> Tensors
     parts = list(_parts(published, bits))
     tensors = _rooms({name: shape for part in parts for name, shape in part.shapes().items()})
     for part in parts:
+        if not go_on():
+            raise RoundingStopped
         for name, tensor in part.tensors(kernels).items():
             tensors[name].copy_(tensor)
     draft = file.with_name(f".{file.name}.{os.getpid()}")

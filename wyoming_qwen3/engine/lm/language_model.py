@@ -6,11 +6,11 @@ Combines files, packs and kernels; does NOT know how any of them works.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
+from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.engine.checkpoint.published import Published, reading
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
@@ -19,7 +19,7 @@ from wyoming_qwen3.engine.isolation import concerns_all
 from wyoming_qwen3.engine.kernels.library import Kernels
 
 from .cpu_kernels import Pack, QuantizedLinear, QuantizedPredictor, QuantizedTransformer
-from .cpu_pack_file import Tensors, packed_tensors
+from .cpu_pack_file import GoOn, Tensors, always, packed_tensors
 from .cpu_tuning import tuned
 from .decode import Decoder, LanguageModel
 from .fused.slot_tensors import MakeSteps
@@ -31,9 +31,6 @@ from .talker import Talker
 from .transformer import MakeLinear, Transformer, linear_layer
 
 _LOGGER = logging.getLogger(__name__)
-
-Quantize = Literal["none", "int8", "int4"]
-"""How the weights of the language model's matrices are stored."""
 
 _TALKER = "talker."
 
@@ -107,14 +104,16 @@ def load_int8(published: Published) -> LoadedLanguageModel:
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
-def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> LoadedLanguageModel:
-    """Load in 8 or 4 bits for our kernels. Raises ModelFailed.
+def load_quantized(
+    published: Published, quantize: Quantize, kernels: Kernels, go_on: GoOn = always
+) -> LoadedLanguageModel:
+    """Load in 8 or 4 bits for our kernels. Raises ModelFailed, and RoundingStopped if `go_on` becomes false.
 
     If there is a pack, most published tensors are not read: only those for text, and the talker's codec embeddings.
     """
     config = published.config.talker_config
     with reading(published.name):
-        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels)
+        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels, go_on)
         pack = Pack(tensors, _tuned(published, quantize, kernels, tensors))
         talker = Talker(
             TensorReader(published.tensors, "cpu", torch.float32, _TALKER),
