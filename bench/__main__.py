@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
-    quantize = choose_quantize(given.quantize, given.device)
+    quantize = choose_quantize(given.quantize, given.device, "int8" if given.quantize == "int8" else "none")
     return Plan(
         weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs),
         against=given.against,

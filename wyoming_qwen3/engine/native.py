@@ -17,6 +17,7 @@ from torch import Tensor
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
+from wyoming_qwen3.core.hardware import GpuQuantize
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 
@@ -34,7 +35,7 @@ from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, anoth
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
-from .lm.fused.choice import choose_fused
+from .lm.fused.choice import choose_fused, why_no_kernels
 from .lm.language_model import LoadedLanguageModel, Quantize, load_exact, load_int8, load_quantized, load_static
 from .out_of_memory import give_back, let_go, ran_out
 from .wire import (
@@ -122,11 +123,13 @@ class NativeEngine:
         self, device: str, dtype: str, quantize: str = "none", threads: int = 0, *, graphs: bool = True
     ) -> None:
         """The arguments are those of the command line. The codec always computes in float32."""
-        self._device = ChosenDevice(device, dtype)
+        lacking = why_no_kernels() if graphs else "--no-graphs goes without them"
+        self._device = ChosenDevice(device, dtype, "none" if lacking else quantize)
         self.selection, self.device = self._device.selection, self._device.name
         torch.set_num_threads(threads or usable_threads(torch.get_num_threads()))
-        self._quantize = choose_quantize(quantize, self.device)
-        self._kernels = None if self._quantize == "none" else load_kernels(torch.get_num_threads())
+        self._quantize = choose_quantize(quantize, self.device, self.selection.quantize, lacking)
+        packs = self.device == "cpu" and self._quantize != "none"
+        self._kernels = load_kernels(torch.get_num_threads()) if packs else None
         if self._kernels:
             torch.set_num_threads(1)  # torch has little left to do, and its threads would compete with the kernels'
             _LOGGER.info(
@@ -140,7 +143,7 @@ class NativeEngine:
         self._lane = Lane(torch.device(self.device), self._streams)
         """That of loads and jobs, beside which speech goes on."""
 
-        self.weight_bytes = self._dtype.itemsize if self._quantize == "none" else 1
+        self.weight_bytes = 1 if packs else self._dtype.itemsize
         self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
         self._footprints: dict[Checkpoint, int] = {}
@@ -307,7 +310,8 @@ class NativeEngine:
         if self._kernels and self._quantize != "none":
             return load_quantized(published, self._quantize, self._kernels)
         if self._static:
-            return load_static(published, self.device, self._dtype, self._new_graphs(), self._fuse)
+            graphs, rounded = self._new_graphs(), self._quantize == "int8"
+            return load_static(published, self.device, self._dtype, graphs, self._fuse, rounded=rounded)
         if self._quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
@@ -473,13 +477,19 @@ def _any_voice(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> Voice:
             return ClonePrompt(np.zeros(hidden, dtype=np.float32))
 
 
-def choose_quantize(wanted: str, device: str) -> Quantize:
-    """Resolve `--quantize` for a device: auto is int8 on a CPU; on a GPU it is always none."""
+def choose_quantize(wanted: str, device: str, selected: GpuQuantize = "none", lacking: str | None = None) -> Quantize:
+    """Resolve `--quantize` for a device: auto is int8 on a CPU; on a GPU it is what was `selected` with the GPU.
+
+    `lacking` is why there are no fused kernels, which 8-bit weights need on a GPU; None if there are.
+    """
     match wanted:
         case _ if device != "cpu":
-            if wanted not in ("auto", "none"):
-                _LOGGER.warning("--quantize %s works on CPUs only; the GPU uses the weights as they are", wanted)
-            return "none"
+            if wanted == "int8" and selected == "none":
+                reason = lacking or f"they don't run on {device}"
+                _LOGGER.warning("--quantize int8 needs the fused kernels (%s); weights are used as they are", reason)
+            if wanted == "int4":
+                _LOGGER.warning("--quantize int4 works on CPUs only; weights are used as they are")
+            return selected
         case "none" | "int8" | "int4":
             return wanted
     return "int8"

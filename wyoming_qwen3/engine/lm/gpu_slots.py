@@ -166,6 +166,11 @@ class Slots:
         self._other_warps = WarpTable(slots, codes, device)
 
     @property
+    def fused(self) -> bool:
+        """Whether the steps are fused; PyTorch's otherwise."""
+        return self._kept is not None
+
+    @property
     def footprint(self) -> int:
         """Bytes of all slots: KV cache and random numbers, without the captured graphs."""
         return sum(tensor.nbytes for tensor in (self._cache.keys, self._cache.values, self._noise))

@@ -38,14 +38,21 @@ def why_not_fused(device: str) -> str | None:
     """Return in a few words why steps can't be fused on a device, or None if they can."""
     if torch.device(device).type != "cuda":
         return f"fused kernels run on NVIDIA and AMD GPUs, not on {device}"
+    if reason := why_no_kernels():
+        return reason
+    if torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST:
+        return f"Triton needs a GPU of compute capability {OLDEST[0]}.{OLDEST[1]}"
+    return None
+
+
+def why_no_kernels() -> str | None:
+    """Return in a few words why this machine can't compile fused kernels for any GPU, or None if it can."""
     if find_spec("triton") is None:
         return "Triton is not installed"
     if compiler_missing():
         return "Triton needs a C compiler (gcc, clang, or the one that CC names), and there is none"
     if headers_missing():
         return "Triton needs Python's header files (python3-dev), which are missing"
-    if torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST:
-        return f"Triton needs a GPU of compute capability {OLDEST[0]}.{OLDEST[1]}"
     return None
 
 
