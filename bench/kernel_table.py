@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from wyoming_qwen3.core.hardware import GpuQuantize
-from wyoming_qwen3.engine.lm.fused.launches import WARPS
+from wyoming_qwen3.engine.lm.fused.launches import OPTIONS
 
 from .launches import KernelCall, LaunchCount, fused_calls
 
@@ -125,8 +125,7 @@ def _compile(target: str, call: KernelCall) -> Any:
         constants,
         {(place,): [["tt.divisibility", 16]] for place, (_, aligned) in enumerate(call.tensors) if aligned},
     )
-    options = {"num_warps": WARPS, "enable_fp_fusion": False}
-    return triton_compile(source, target=GPUTarget(*TARGETS[target], 32), options=options)
+    return triton_compile(source, target=GPUTarget(*TARGETS[target], 32), options=dict(OPTIONS))
 
 
 def _nvidia(made: Any) -> tuple[int, int, int]:

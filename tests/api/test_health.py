@@ -41,7 +41,7 @@ def test_what_is_well(
 ) -> None:
     """The last of what is expected is whether it speaks without the standby voice."""
     level, reason, alone = expected
-    main = Status(CUSTOM_VOICE, state, None, error, 0, 0, 0, None)
+    main = Status(CUSTOM_VOICE, state, None, None, error, 0, 0, 0, None)
     assert judge(main, standby=standby) == (level, reason, alone or standby)
 
 

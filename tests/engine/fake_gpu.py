@@ -95,6 +95,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.allocated: dict[str, int] = {}
         """Bytes by operation."""
 
+        self.launches = 0
+        """Operations on the device that are no views; replays are none either."""
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         kwargs = kwargs or {}
@@ -105,6 +108,8 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = [one for one in tree_leaves(out) if isinstance(one, Tensor)]
         if name in COPIES and len({one.device.type for one in (*given, *made)}) > 1:
             self.check_copy(name, func, args, kwargs, [*given, *made])
+        on_device = any(one.device.type != "cpu" for one in (*given, *made))
+        self.launches += on_device and not func.is_view and not name.startswith(("empty", "new_empty"))
         if not (func.is_view or name.endswith("_")):
             new = sum(one.nbytes for one in made if one.device.type != "cpu")
             self.allocated |= {name: self.allocated.get(name, 0) + new} if new else {}

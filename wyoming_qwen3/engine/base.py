@@ -10,7 +10,7 @@ from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray
 
-from .wire import ClipJob, Opening, Output, Room
+from .wire import ClipJob, Opening, Output, Report, Room
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class Engine(Protocol):
     def measure(self) -> Room:
         """Return how much memory the device has now."""
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Read a checkpoint and return its footprint in bytes.
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> int:
+        """Read a checkpoint and return its footprint in bytes; `report` how many of its GPU kernels are compiled.
 
         Raises a SpeechError if the checkpoint can't be used; its message says why.
         """

@@ -49,8 +49,10 @@ from .wire import (
     Guarded,
     Opening,
     Output,
+    Report,
     Room,
     Submit,
+    ignore,
 )
 
 _LOGGER = logging.getLogger(__name__)
@@ -155,16 +157,16 @@ class NativeEngine:
         """Return how much memory the device has now; see Room."""
         return self._device.room(sum(self._footprints.values()))
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report = ignore) -> int:
         """Read a checkpoint and return its footprint in bytes, without a codec that was loaded before.
 
-        Raises ModelFailed if it can't be used, and OutOfMemory if it does not fit; nothing stays in memory then.
+        `report` tells how many of its GPU kernels are compiled, if there are any. Raises ModelFailed if it can't be used, and OutOfMemory if it does not fit; nothing stays in memory then.
         """
         enter(self.device)
         free = free_memory(self.device)
         try:
             with self._memory_for(f"{checkpoint.name} does not fit into the free memory."), self._lane.entered():
-                loaded, codec, added = self._read(path)
+                loaded, codec, added = self._read(path, report)
                 _warm_up(checkpoint, loaded)
                 loaded.decoder.forget()  # so that the lane's memory is in use until the checkpoint is unloaded
                 self._lane.finish()
@@ -179,14 +181,14 @@ class NativeEngine:
         self._footprints[checkpoint] = footprint
         return footprint
 
-    def _read(self, path: Path) -> tuple[LoadedLanguageModel, Codec, int]:
+    def _read(self, path: Path, report: Report) -> tuple[LoadedLanguageModel, Codec, int]:
         """Read language model and codec; the last value is the bytes that the codec adds."""
         if self._static:  # no other work may run on the GPU while the codec's steps are captured
             codec, added = self._codec(path)
-            return self._language_model(path), codec, added
+            return self._language_model(path, report), codec, added
         with ThreadPoolExecutor(1, "codec", enter, (self.device,)) as beside:  # each reorders tensors on one core
             reading_codec = beside.submit(self._codec, path)
-            return self._language_model(path), *reading_codec.result()
+            return self._language_model(path, report), *reading_codec.result()
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Release a checkpoint's memory, if it is loaded, and its codec's if no other checkpoint uses that."""
@@ -305,13 +307,14 @@ class NativeEngine:
             raise EngineFailed("The checkpoint for this request is not loaded.")
         return model
 
-    def _language_model(self, path: Path) -> LoadedLanguageModel:
+    def _language_model(self, path: Path, report: Report) -> LoadedLanguageModel:
         published = open_checkpoint(path)
         if self._kernels and self._quantize != "none":
             return load_quantized(published, self._quantize, self._kernels)
         if self._static:
             graphs, rounded = self._new_graphs(), self._quantize == "int8"
-            return load_static(published, self.device, self._dtype, graphs, self._fuse, rounded=rounded)
+            fuse = partial(self._fuse, report=report) if self._fuse else None
+            return load_static(published, self.device, self._dtype, graphs, fuse, rounded=rounded)
         if self._quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"

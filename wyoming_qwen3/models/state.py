@@ -49,6 +49,14 @@ or on request. `lost`: the engine process died.
 
 
 @dataclass(frozen=True)
+class KernelProgress:
+    """GPU kernels of a checkpoint that is being loaded: `done` are compiled, of `total`."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Status:
     """A snapshot of one checkpoint, for whoever shows it."""
 
@@ -56,6 +64,9 @@ class Status:
     state: State
     progress: Progress | None
     """Progress of the download; None if there is none, and until the hub has reported the size."""
+
+    kernels: KernelProgress | None
+    """GPU kernels that are being compiled for it; None if there are none."""
 
     error: SpeechError | None
     """Why it is missing or failed; None if nothing went wrong."""
@@ -88,6 +99,7 @@ class Model:
     checkpoint: Checkpoint
     state: State
     progress: Progress | None = None
+    kernels: KernelProgress | None = None
     error: SpeechError | None = None
     footprint: int = 0
     disk: int = 0
@@ -121,9 +133,8 @@ class Model:
     def status(self) -> Status:
         """Return a snapshot."""
         used = round(time.time() - time.monotonic() + self.last_used, 3) if self.last_used else None
-        return Status(
-            self.checkpoint, self.state, self.progress, self.error, self.footprint, self.disk, self.users, used
-        )
+        how_far = self.progress, self.kernels
+        return Status(self.checkpoint, self.state, *how_far, self.error, self.footprint, self.disk, self.users, used)
 
     def explain(self) -> SpeechError:
         """Return the error that tells the caller why it can't speak now."""
@@ -149,6 +160,9 @@ class Model:
                 elif self.disk:
                     where = "is in the models folder only in part, because its download did not finish"
                 return ModelMissing(f"{name} {where}; {DOWNLOAD_IT}, or copy it there.")
+            case State.LOADING if self.kernels:
+                done, total = self.kernels.done, self.kernels.total
+                return ModelLoading(f"{name} is being loaded: compiling the GPU kernels, {done} of {total}.")
             case _:
                 return ModelLoading(f"{name} is being loaded.")
 
@@ -200,12 +214,19 @@ class Books:
         *,
         error: SpeechError | None = None,
         progress: Progress | None = None,
+        kernels: KernelProgress | None = None,
         footprint: int = 0,
     ) -> None:
         """Set a new state with the values that belong to it, and publish an event."""
-        model.state, model.error, model.progress, model.footprint = state, error, progress, footprint
+        model.state, model.error, model.footprint = state, error, footprint
+        model.progress, model.kernels = progress, kernels
         self.changed.set()
         self._events.publish(Event(kind, model.status()))
+
+    def note_kernels(self, model: Model, done: int, total: int) -> None:
+        """Note how many GPU kernels are compiled for a checkpoint that is being loaded."""
+        if model.state is State.LOADING:
+            self.change(model, "loading", State.LOADING, kernels=KernelProgress(done, total))
 
     def fail(self, model: Model, error: SpeechError) -> None:
         """Mark a checkpoint as failed, because it can't be downloaded or loaded."""

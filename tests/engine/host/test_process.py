@@ -40,7 +40,7 @@ class FaultyEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> int:  # noqa: ARG002
         raise IndexError("no such layer")
 
     def unload(self, checkpoint: Checkpoint) -> None:

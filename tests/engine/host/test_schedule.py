@@ -94,7 +94,7 @@ class SlowEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> int:  # noqa: ARG002
         return 0
 
     def unload(self, checkpoint: Checkpoint) -> None: ...

@@ -6,12 +6,17 @@ Knows nothing of the kernels, and imports no Triton.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from torch import Tensor
 
 WARPS = 4
 """Warps of a program, for all kernels."""
+
+
+OPTIONS = MappingProxyType({"num_warps": WARPS, "enable_fp_fusion": False})
+"""How all kernels are compiled: products and sums are not fused unless a kernel says so, so that all variants agree."""
 
 
 class Launch(Protocol):
@@ -31,9 +36,9 @@ class CountedLaunch:
         self.counts: Counter[str] = Counter()
 
     def __call__(self, kernel: Any, grid: Sequence[int], *tensors: Any, **constants: Any) -> None:
-        """Launch a kernel. Products and sums are not fused unless the kernel says so, so that all variants agree."""
+        """Launch a kernel, which is compiled if it was not yet."""
         self.counts[kernel.__name__] += 1
-        kernel[tuple(grid)](*tensors, **constants, num_warps=WARPS, enable_fp_fusion=False)
+        kernel[tuple(grid)](*tensors, **constants, **OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,10 @@ class KernelBlocks:
     inputs: int = 256
 
     def of(self, rows: int, weight: Tensor, scales: Tensor | None = None, *, parts: int = 1) -> dict[str, int]:
-        """Return the constants of a product with `weight` [parts * outputs, inputs]: its shape, and blocks that divide it.
+        """Return the constants of a product with `weight` [parts * outputs, inputs]: its shape, and blocks dividing it.
 
-        With `scales` [parts * outputs, groups] a block of inputs is a group. Few rows leave registers for several blocks
-        of inputs at once, which hides the latency of memory.
+        With `scales` [parts * outputs, groups] a block of inputs is a group. Few rows leave registers for several
+        blocks of inputs at once, which hides the latency of memory.
         """
         outputs, inputs = len(weight) // parts, weight.shape[1]
         return {
