@@ -27,8 +27,8 @@ from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
 from wyoming_qwen3.engine.cuda_graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
-from wyoming_qwen3.engine.lm.gpu_slots import Slots
 from wyoming_qwen3.engine.lm.fused.choice import choose_fused
+from wyoming_qwen3.engine.lm.gpu_slots import Slots
 from wyoming_qwen3.engine.lm.language_model import Quantize, load_exact, load_quantized, load_static
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.text_track import encode
@@ -47,8 +47,8 @@ _SEED = 0
 class Weights:
     """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
 
-    `quantize` concerns our language model alone, and needs a folder; on a GPU int8 is for fused steps. `graphs` concerns
-    ours on a GPU.
+    `quantize` concerns our language model alone, and needs a folder; on a GPU int8 is for fused steps. `graphs`
+    concerns ours on a GPU.
     """
 
     size: str

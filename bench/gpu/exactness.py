@@ -67,7 +67,7 @@ def parity(run: Run, finder: Finder) -> None:
 
 
 def fused(run: Run, finder: Finder) -> None:
-    """The fused kernels, plain and with 8-bit weights: used, near PyTorch's, and a row's codes the same beside others."""
+    """The fused kernels, plain and with 8-bit weights: used, near PyTorch's, and a row's codes the same in a crowd."""
     if reason := why_not_fused(run.device):
         finder.skip(f"there are no fused kernels here: {reason}")
         return

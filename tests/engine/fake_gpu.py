@@ -26,6 +26,7 @@ WAITS = {"_local_scalar_dense", "item", "is_nonzero", "nonzero", "masked_select"
 """Operations with a result on the host, or of a shape that depends on values: each waits for the device."""
 
 DRAWS = {"exponential_", "normal_", "uniform_", "bernoulli_", "random_", "multinomial"}
+ALLOCATIONS = {"empty", "empty_like", "empty_strided", "new_empty"}
 COPIES = {"_to_copy", "copy_", "to"}
 
 
@@ -109,7 +110,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name in COPIES and len({one.device.type for one in (*given, *made)}) > 1:
             self.check_copy(name, func, args, kwargs, [*given, *made])
         on_device = any(one.device.type != "cpu" for one in (*given, *made))
-        self.launches += on_device and not func.is_view and not name.startswith(("empty", "new_empty"))
+        there = {one.untyped_storage()._cdata for one in given}
+        computes = func._schema.is_mutable or any(one.untyped_storage()._cdata not in there for one in made)
+        self.launches += on_device and computes and name not in ALLOCATIONS
         if not (func.is_view or name.endswith("_")):
             new = sum(one.nbytes for one in made if one.device.type != "cpu")
             self.allocated |= {name: self.allocated.get(name, 0) + new} if new else {}

@@ -93,7 +93,8 @@ class MachineFacts:
 class Selection:
     """The device to run on, as PyTorch spells it, what runs there, and one sentence about why.
 
-    `quantize` is for a GPU; what a CPU does is decided where its kernels are. `again` is set if more would be chosen with more free memory on a GPU, so that it should be asked again later.
+    `quantize` is for a GPU; what a CPU does is decided where its kernels are. `again` is set if more would be chosen
+    with more free memory on a GPU, so that it should be asked again later.
     """
 
     device: str

@@ -29,7 +29,7 @@ from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, finger
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
 from .cpu_quota import usable_threads
-from .cuda_graphs import Graphs, Lane, choose_graphs, streams_of
+from .cuda_graphs import Graphs, Lane, Staging, choose_graphs, streams_of
 from .devices import enter, free_memory
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
@@ -145,6 +145,7 @@ class NativeEngine:
         self._lane = Lane(torch.device(self.device), self._streams)
         """That of loads and jobs, beside which speech goes on."""
 
+        self._copy = Staging(torch.device(self.device)).copy if self._static else None
         self.weight_bytes = 1 if packs else self._dtype.itemsize
         self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
@@ -160,7 +161,8 @@ class NativeEngine:
     def load(self, checkpoint: Checkpoint, path: Path, report: Report = ignore) -> int:
         """Read a checkpoint and return its footprint in bytes, without a codec that was loaded before.
 
-        `report` tells how many of its GPU kernels are compiled, if there are any. Raises ModelFailed if it can't be used, and OutOfMemory if it does not fit; nothing stays in memory then.
+        `report` tells how many of its GPU kernels are compiled, if there are any. Raises ModelFailed if it can't be
+        used, and OutOfMemory if it does not fit; nothing stays in memory then.
         """
         enter(self.device)
         free = free_memory(self.device)
@@ -314,7 +316,7 @@ class NativeEngine:
         if self._static:
             graphs, rounded = self._new_graphs(), self._quantize == "int8"
             fuse = partial(self._fuse, report=report) if self._fuse else None
-            return load_static(published, self.device, self._dtype, graphs, fuse, rounded=rounded)
+            return load_static(published, self.device, self._dtype, graphs, fuse, rounded=rounded, copy=self._copy)
         if self._quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
@@ -352,7 +354,8 @@ class NativeEngine:
             key = fingerprint(published.file)
             if codec := self._codecs.get(key):
                 return codec, 0
-            decoder = CodecDecoder(published.decoder(self.device), published.config, kernels=self._kernels)
+            read = published.decoder(self.device, self._copy)
+            decoder = CodecDecoder(read, published.config, kernels=self._kernels)
         codec = Codec(self._frame_decoder(decoder), published, self.device)
         _warm_up_codec(codec)
         self._codecs[key] = codec

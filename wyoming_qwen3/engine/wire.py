@@ -54,7 +54,7 @@ class Job(Generic[_Result]):
 
 @dataclass(frozen=True)
 class Load(Job[int]):
-    """Read a checkpoint into memory; returns how many bytes it takes there. Reports the GPU kernels that it compiles."""
+    """Read a checkpoint into memory, and report how many GPU kernels are compiled; returns the bytes that it takes."""
 
     checkpoint: Checkpoint
     path: Path

@@ -209,14 +209,19 @@ class Host:
                 self._ask_engine(row, partial(self._engine.add_text, row, text), None)
             case wire.EndText(row) if row in self._seats:
                 self._ask_engine(row, partial(self._engine.end_text, row), None)
+            case wire.Ping():
+                self._send(wire.Pong())
+            case _:
+                self._handle_job(message)
+
+    def _handle_job(self, message: _Event) -> None:
+        match message:
             case wire.RunJob(number, job):
                 self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
                 future.add_done_callback(self._inbox.put)
             case wire.CancelJob(number):
                 if unwanted := self._jobs.pop(number, None):
                     unwanted.cancel()  # no effect on a job that has begun
-            case wire.Ping():
-                self._send(wire.Pong())
             case wire.JobProgress(number) if number in self._jobs:
                 self._send(message)
             case Future() if not message.cancelled():

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from wyoming_qwen3.engine.checkpoint.published import Published, reading
-from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
+from wyoming_qwen3.engine.checkpoint.tensors import Copy, TensorReader
 from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
 from wyoming_qwen3.engine.devices import free_memory, release
 from wyoming_qwen3.engine.isolation import concerns_all
@@ -49,10 +49,17 @@ class LoadedLanguageModel:
 
 
 def load_exact(
-    published: Published, device: str, dtype: torch.dtype, linear: MakeLinear = linear_layer
+    published: Published,
+    device: str,
+    dtype: torch.dtype,
+    linear: MakeLinear = linear_layer,
+    copy: Copy | None = None,
 ) -> LoadedLanguageModel:
-    """Load the weights as `linear` keeps them, which is without rounding, and compute in `dtype`. Raises ModelFailed."""
-    model = _model(published, TensorReader(published.tensors, device, dtype, _TALKER), linear)
+    """Load the weights and compute in `dtype`. Matrices are as `linear` has them: as they are, unless it is given.
+
+    `copy` is as for TensorReader. Raises ModelFailed.
+    """
+    model = _model(published, TensorReader(published.tensors, device, dtype, _TALKER, copy), linear)
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
@@ -64,6 +71,7 @@ def load_static(
     fuse: MakeSteps | None = None,
     *,
     rounded: bool = False,
+    copy: Copy | None = None,
 ) -> LoadedLanguageModel:
     """Load as load_exact does, with captured steps unless capturing fails. Raises ModelFailed.
 
@@ -71,7 +79,7 @@ def load_static(
     it, and where they fail, PyTorch's kernels are captured. They widen matrices that are `rounded` to 8 bits at each
     step.
     """
-    loaded = load_exact(published, device, dtype, GroupedInt8Linear if rounded else linear_layer)
+    loaded = load_exact(published, device, dtype, GroupedInt8Linear if rounded else linear_layer, copy)
     if rounded:
         release(device)  # what it took to round, so that it counts as free
     try:

@@ -1,4 +1,4 @@
-"""Compiles all kernels of some steps before the first launch, so that it is known how many there are. No Triton here."""
+"""Compiles all kernels of some steps before the first launch, so that it is known how many there are."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
