@@ -247,7 +247,9 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
-    quantize = quantize_candidates(given.quantize, given.device)[0]
+    quantize: Quantize = "int8" if not on_cpu and given.quantize == "int8" else "none"
+    if on_cpu:
+        quantize = quantize_candidates(given.quantize)[0]
     return Plan(
         weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs, given.kind),
         against=given.against,

@@ -28,6 +28,7 @@ from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
 from wyoming_qwen3.engine.cuda_graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
+from wyoming_qwen3.engine.lm.fused.choice import choose_fused
 from wyoming_qwen3.engine.lm.gpu_slots import Slots
 from wyoming_qwen3.engine.lm.language_model import load_exact, load_quantized, load_static
 from wyoming_qwen3.engine.lm.talker import Talker
@@ -47,8 +48,8 @@ _SEED = 0
 class Weights:
     """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
 
-    `quantize` concerns our language model alone, and needs a folder; `kind` is that of our CPU kernels, None for the
-    fastest; `graphs` concerns ours on a GPU.
+    `quantize` concerns our language model alone, and needs a folder; on a GPU int8 is for fused steps. `kind` is that
+    of our CPU kernels, None for the fastest; `graphs` concerns ours on a GPU.
     """
 
     size: str
@@ -145,14 +146,16 @@ class Ours:
         """As it serves: the codec in float32, the language model as quantized as the weights say."""
         published, codec, kernels = weights.open(), open_codec(weights.folder / "speech_tokenizer"), None
         graphs = choose_graphs(weights.device, wanted=weights.graphs)
-        if weights.quantize != "none":
+        if weights.device == "cpu" and weights.quantize != "none":
             kernels = weights.load_kernels()
             torch.set_num_threads(1)
             loaded = load_quantized(published, weights.quantize, kernels)
         elif weights.device == "cpu":
             loaded = load_exact(published, weights.device, weights.dtype)
         else:
-            loaded = load_static(published, weights.device, weights.dtype, graphs)
+            fuse = choose_fused(weights.device) if weights.graphs else None
+            rounded = weights.quantize == "int8"
+            loaded = load_static(published, weights.device, weights.dtype, graphs, fuse, rounded=rounded)
         decoder = CodecDecoder(codec.decoder(weights.device), codec.config, kernels=kernels)
         return cls(published, loaded.decoder, decoder if weights.device == "cpu" else static_codec(decoder, graphs))
 

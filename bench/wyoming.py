@@ -22,7 +22,6 @@ from wyoming.error import Error
 from wyoming.tts import Synthesize, SynthesizeVoice
 
 from wyoming_qwen3.core.checkpoints import Checkpoint, Size
-from wyoming_qwen3.core.cpu_speed import quantize_candidates
 from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
@@ -67,7 +66,7 @@ class Plan:
     @property
     def rows_are_exact(self) -> bool:
         """Whether a row's numbers do not depend on the rows beside it, as products of PyTorch's do."""
-        return quantize_candidates(self.quantize, self.device)[0] != "none"
+        return self.device == "cpu" and self.quantize != "none"
 
     def asked(self, client: int) -> str:
         """The text that a client asks for."""
@@ -298,7 +297,7 @@ def _description(plan: Plan) -> dict[str, Any]:
     return {
         "weights": weights,
         "device": plan.device,
-        "quantize": quantize_candidates(plan.quantize, plan.device)[0],
+        "quantize": plan.quantize,
         "text": plan.text,
         "runs": plan.runs,
     }

@@ -43,7 +43,7 @@ def test_what_is_well(
 ) -> None:
     """The last of what is expected is whether it speaks without the standby voice."""
     level, reason, alone = expected
-    main = Status(CUSTOM_VOICE, state, None, error, 0, 0, 0, None)
+    main = Status(CUSTOM_VOICE, state, None, None, error, 0, 0, 0, None)
     assert judge(main, standby=standby) == (level, reason, alone or standby)
 
 
@@ -55,8 +55,8 @@ def test_where_there_is_only_the_standby_voice_no_checkpoint_counts(standby: boo
 @pytest.mark.parametrize(("speed", "more"), [(1.55, ""), (0.76, " Speech that is slower")])
 def test_the_speed_is_told_with_what_to_do_about_it(speed: float, more: str) -> None:
     """That of the size that speaks, if it is known."""
-    other = Status(Checkpoint("base", "1.7B"), State.READY, None, None, 0, 0, 0, None, "int8", 0.4)
-    main = Status(CUSTOM_VOICE, State.READY, None, None, 0, 0, 0, None, "int4", speed)
+    other = Status(Checkpoint("base", "1.7B"), State.READY, None, None, None, 0, 0, 0, None, "int8", 0.4)
+    main = Status(CUSTOM_VOICE, State.READY, None, None, None, 0, 0, 0, None, "int4", speed)
     told = tell_speed([other, main], CUSTOM_VOICE.size)
     assert told is not None
     assert told.startswith(f"This machine speaks {CUSTOM_VOICE.size} in int4 at {speed:.2g} times real time.{more}")

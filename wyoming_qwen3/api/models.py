@@ -82,8 +82,15 @@ class ProgressEntry(BaseModel):
     seconds_left: float | None = None
 
 
+class KernelsEntry(BaseModel):
+    """How many GPU kernels are compiled for a checkpoint that is being loaded, and how many it needs."""
+
+    done: int
+    total: int
+
+
 class ModelEntry(BaseModel):
-    """A checkpoint and its state: on the hub, on disk or in memory."""
+    """A checkpoint and its state: on the hub, on disk or in memory. `kernels` is null where none are compiled."""
 
     id: str
     name: str
@@ -91,6 +98,7 @@ class ModelEntry(BaseModel):
     size: str
     state: Literal["missing", "downloading", "on disk", "loading", "ready", "failed"]
     progress: ProgressEntry | None = None
+    kernels: KernelsEntry | None = None
     error: dict[str, str | None] | None = None
     memory_bytes: int
     disk_bytes: int
@@ -274,6 +282,7 @@ def model_entry(status: Status) -> ModelEntry:
         size=checkpoint.size,
         state=status.state.value,
         progress=ProgressEntry(**asdict(progress)) if progress else None,
+        kernels=KernelsEntry(**asdict(status.kernels)) if status.kernels else None,
         error=error_body(status.error)["error"] if status.error else None,
         memory_bytes=status.footprint,
         disk_bytes=status.disk,

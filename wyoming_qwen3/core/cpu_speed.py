@@ -29,14 +29,9 @@ reads, codec included, these are 1, 0.60, 1.55 and 0.93; where the predictor fit
 _WHAT_TO_DO = "A machine with a GPU (docs/gpu.md) or a vLLM server (docs/scaling.md) is faster."
 
 
-def quantize_candidates(wanted: str, device: str, *, kernels: bool = True) -> tuple[Quantize, ...]:
-    """Return what `--quantize` allows on a device, the finest first: auto is 8 or 4 bits on a CPU.
-
-    4 bits need our kernels. A GPU uses the weights as they are, whatever is wanted.
-    """
+def quantize_candidates(wanted: str, *, kernels: bool = True) -> tuple[Quantize, ...]:
+    """Return what `--quantize` allows on a CPU, the finest first: auto is 8 or 4 bits. 4 bits need our kernels."""
     match wanted:
-        case _ if device != "cpu":
-            return ("none",)
         case "none" | "int8" | "int4":
             return (wanted,)
     return ("int8", "int4") if kernels else ("int8",)

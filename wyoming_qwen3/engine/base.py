@@ -10,7 +10,7 @@ from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray
 
-from .wire import ClipJob, Loaded, Opening, Output, Room
+from .wire import ClipJob, Loaded, Opening, Output, Report, Room
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class Engine(Protocol):
     def measure(self) -> Room:
         """Return how much memory the device has now."""
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> Loaded:
-        """Read a checkpoint.
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> Loaded:
+        """Read a checkpoint. `report` is called with how many of its GPU kernels are compiled, and of how many.
 
         Raises a SpeechError if the checkpoint can't be used; its message says why.
         """

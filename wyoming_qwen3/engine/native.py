@@ -18,6 +18,7 @@ from torch import Tensor
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.cpu_speed import Quantize, choose_quantize, quantize_candidates
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 
@@ -30,14 +31,14 @@ from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
 from .cpu_quota import usable_threads
 from .cpu_speed import Measurement, Spare, SpeedRecord, measure_speed, select_size
-from .cuda_graphs import Graphs, Lane, choose_graphs, streams_of
+from .cuda_graphs import Graphs, Lane, Staging, choose_graphs, streams_of
 from .devices import enter, free_memory
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
 from .lm.cpu_pack_file import GoOn, RoundingStopped, always
-from .lm.fused.choice import choose_fused
+from .lm.fused.choice import choose_fused, why_no_kernels
 from .lm.language_model import LoadedLanguageModel, load_exact, load_int8, load_quantized, load_static
 from .out_of_memory import give_back, let_go, ran_out
 from .wire import (
@@ -52,8 +53,10 @@ from .wire import (
     Loaded,
     Opening,
     Output,
+    Report,
     Room,
     Submit,
+    ignore,
 )
 
 _LOGGER = logging.getLogger(__name__)
@@ -148,14 +151,18 @@ class NativeEngine:
 
         `models_dir` is where it is looked up how fast checkpoints are on this CPU, to choose a size.
         """
-        self._device = ChosenDevice(device, dtype)
+        lacking = why_no_kernels() if graphs else "--no-graphs goes without them"
+        self._device = ChosenDevice(device, dtype, "none" if lacking else quantize)
         self.selection, self.device = self._device.selection, self._device.name
         torch.set_num_threads(threads or usable_threads(torch.get_num_threads()))
-        if self.device != "cpu" and quantize not in ("auto", "none"):
-            _LOGGER.warning("--quantize %s works on CPUs only; the GPU uses the weights as they are", quantize)
-        exact = quantize_candidates(quantize, self.device) == ("none",)
-        self._kernels = None if exact else load_kernels(torch.get_num_threads())
-        self._candidates = quantize_candidates(quantize, self.device, kernels=self._kernels is not None)
+        if self.device == "cpu":
+            packs = quantize_candidates(quantize) != ("none",)
+            self._kernels = load_kernels(torch.get_num_threads()) if packs else None
+            self._candidates = quantize_candidates(quantize, kernels=self._kernels is not None)
+        else:
+            self._kernels = None
+            _warn_of_refused(quantize, self.selection, lacking)
+            self._candidates = (self.selection.quantize,)
         if self._kernels:
             torch.set_num_threads(1)  # torch has little left to do, and its threads would compete with the kernels'
             ways = " or ".join(self._candidates)
@@ -177,7 +184,8 @@ class NativeEngine:
         self._lane = Lane(torch.device(self.device), self._streams)
         """That of loads and jobs, beside which speech goes on."""
 
-        self.weight_bytes = self._dtype.itemsize if exact else 1
+        self._copy = Staging(torch.device(self.device)).copy if self._static else None
+        self.weight_bytes = self._dtype.itemsize if self.device != "cpu" or self._candidates == ("none",) else 1
         self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
         self._footprints: dict[Checkpoint, int] = {}
@@ -189,12 +197,13 @@ class NativeEngine:
         """Return how much memory the device has now; see Room."""
         return self._device.room(sum(self._footprints.values()))
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> Loaded:
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report = ignore) -> Loaded:
         """Read a checkpoint; its footprint does not include a codec that was loaded before.
 
-        Raises ModelFailed if it can't be used, and OutOfMemory if it does not fit; nothing stays in memory then.
+        `report` tells how many of its GPU kernels are compiled, if there are any. Raises ModelFailed if it can't be
+        used, and OutOfMemory if it does not fit; nothing stays in memory then.
         """
-        self._load(checkpoint, path, choose_quantize(self._candidates, self._speeds(path).speeds))
+        self._load(checkpoint, path, choose_quantize(self._candidates, self._speeds(path).speeds), report)
         return self._loaded(checkpoint)
 
     def gauge(self, checkpoint: Checkpoint, spare: Spare) -> Loaded | None:
@@ -227,7 +236,7 @@ class NativeEngine:
                 )
                 return self._loaded(checkpoint)
             try:
-                self._load(checkpoint, path, better, spare)
+                self._load(checkpoint, path, better, go_on=spare)
             except RoundingStopped:
                 return None
 
@@ -242,13 +251,15 @@ class NativeEngine:
         """Return what is known of the speed of the checkpoint in a folder."""
         return SpeedRecord.read(path, *self._computes_with)
 
-    def _load(self, checkpoint: Checkpoint, path: Path, quantize: Quantize, go_on: GoOn = always) -> None:
+    def _load(
+        self, checkpoint: Checkpoint, path: Path, quantize: Quantize, report: Report = ignore, go_on: GoOn = always
+    ) -> None:
         """Read a checkpoint in these weights; if it is loaded already, new rows use the new ones."""
         enter(self.device)
         free = free_memory(self.device)
         try:
             with self._memory_for(f"{checkpoint.name} does not fit into the free memory."), self._lane.entered():
-                loaded, codec, added = self._read(path, quantize, go_on)
+                loaded, codec, added = self._read(path, quantize, report, go_on)
                 _warm_up(checkpoint, loaded)
                 loaded.decoder.forget()  # so that the lane's memory is in use until the checkpoint is unloaded
                 self._lane.finish()
@@ -265,14 +276,16 @@ class NativeEngine:
             footprint = taken(footprint, free, free_memory(self.device))
         self._footprints[checkpoint] = footprint
 
-    def _read(self, path: Path, quantize: Quantize, go_on: GoOn) -> tuple[LoadedLanguageModel, Codec, int]:
+    def _read(
+        self, path: Path, quantize: Quantize, report: Report, go_on: GoOn
+    ) -> tuple[LoadedLanguageModel, Codec, int]:
         """Read language model and codec; the last value is the bytes that the codec adds."""
         if self._static:  # no other work may run on the GPU while the codec's steps are captured
             codec, added = self._codec(path)
-            return self._language_model(path, quantize, go_on), codec, added
+            return self._language_model(path, quantize, report, go_on), codec, added
         with ThreadPoolExecutor(1, "codec", enter, (self.device,)) as beside:  # each reorders tensors on one core
             reading_codec = beside.submit(self._codec, path)
-            return self._language_model(path, quantize, go_on), *reading_codec.result()
+            return self._language_model(path, quantize, report, go_on), *reading_codec.result()
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Release a checkpoint's memory, if it is loaded, and its codec's if no other checkpoint uses that."""
@@ -391,12 +404,14 @@ class NativeEngine:
             raise EngineFailed("The checkpoint for this request is not loaded.")
         return model
 
-    def _language_model(self, path: Path, quantize: Quantize, go_on: GoOn) -> LoadedLanguageModel:
+    def _language_model(self, path: Path, quantize: Quantize, report: Report, go_on: GoOn) -> LoadedLanguageModel:
         published = open_checkpoint(path)
         if self._kernels and quantize != "none":
             return load_quantized(published, quantize, self._kernels, go_on)
         if self._static:
-            return load_static(published, self.device, self._dtype, self._new_graphs(), self._fuse)
+            fuse = partial(self._fuse, report=report) if self._fuse else None
+            rounded, graphs = quantize == "int8", self._new_graphs()
+            return load_static(published, self.device, self._dtype, graphs, fuse, rounded=rounded, copy=self._copy)
         if quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
@@ -434,7 +449,8 @@ class NativeEngine:
             key = fingerprint(published.file)
             if codec := self._codecs.get(key):
                 return codec, 0
-            decoder = CodecDecoder(published.decoder(self.device), published.config, kernels=self._kernels)
+            read = published.decoder(self.device, self._copy)
+            decoder = CodecDecoder(read, published.config, kernels=self._kernels)
         codec = Codec(self._frame_decoder(decoder), published, self.device)
         _warm_up_codec(codec)
         self._codecs[key] = codec
@@ -568,3 +584,15 @@ def _any_voice(checkpoint: Checkpoint, published: Published) -> Voice:
         case "base":
             hidden = published.config.talker_config.hidden_size
             return ClonePrompt(np.zeros(hidden, dtype=np.float32))
+
+
+def _warn_of_refused(wanted: str, selection: Selection, lacking: str | None) -> None:
+    """Log where a GPU can't have the weights that are wanted.
+
+    `lacking` is why there are no fused kernels, which 8-bit weights need on a GPU; None if there are.
+    """
+    if wanted == "int8" and selection.quantize == "none":
+        reason = lacking or f"they don't run on {selection.device}"
+        _LOGGER.warning("--quantize int8 needs the fused kernels (%s); weights are used as they are", reason)
+    if wanted == "int4":
+        _LOGGER.warning("--quantize int4 works on CPUs only; weights are used as they are")

@@ -16,6 +16,7 @@ import asyncio
 import pickle
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -33,8 +34,15 @@ _HEAD = struct.Struct("!II")
 _LENGTH = struct.Struct("!I")
 """Bytes of an array."""
 
+Report: TypeAlias = Callable[[int, int], None]
+"""Called with how much of a job is done, and of how much in total."""
+
 Fault = Literal["limit", "silence", "loop"]
 """What was wrong: no end within the frames that the text can need, lasting silence, or one code repeated."""
+
+
+def ignore(done: int, total: int) -> None:
+    """A Report that nobody needs."""
 
 
 # Jobs
@@ -58,7 +66,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Load(Job[Loaded]):
-    """Read a checkpoint into memory."""
+    """Read a checkpoint into memory, and report how many GPU kernels are compiled."""
 
     checkpoint: Checkpoint
     path: Path
@@ -244,7 +252,7 @@ class Pong:
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job is: `done` of `total`, in the job's own unit."""
+    """How far a job is: `done` of `total`, in bytes of a Download, in compiled GPU kernels of a Load."""
 
     number: int
     done: int

@@ -20,7 +20,6 @@ from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.checkpoint.defects import Defect, describe, find_defects
 
-from .child_process import Report
 from .state import DOWNLOAD_IT, Books, Model, State
 
 _LOGGER = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ _LOGGER = logging.getLogger(__name__)
 _MIN_PACE_SECONDS = 5.0
 """Seconds of a download after which its pace is worth telling."""
 
-RunDownload = Callable[[wire.Download, Report], Awaitable[None]]
+RunDownload = Callable[[wire.Download, wire.Report], Awaitable[None]]
 """Runs one try in a process, and reports bytes done and in total. Raises DownloadFailed."""
 
 

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size, published
@@ -458,13 +459,13 @@ class ModelManager:
 
         If memory runs out, unload all idle checkpoints and try once more.
         """
-        path = self._files.path(model)
+        path, report = self._files.path(model), partial(self._books.note_kernels, model)
         try:
-            return await self._worker.load(model.checkpoint, path)
+            return await self._worker.load(model.checkpoint, path, report)
         except OutOfMemory:
             if not await self._unload_all_idle():
                 raise
-            return await self._worker.load(model.checkpoint, path)
+            return await self._worker.load(model.checkpoint, path, report)
 
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.

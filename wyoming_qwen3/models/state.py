@@ -52,6 +52,14 @@ unloaded to make room, after idle time or on request. `lost`: the engine process
 
 
 @dataclass(frozen=True)
+class KernelProgress:
+    """GPU kernels of a checkpoint that is being loaded: `done` are compiled, of `total`."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Status:
     """A snapshot of one checkpoint, for whoever shows it."""
 
@@ -59,6 +67,9 @@ class Status:
     state: State
     progress: Progress | None
     """Progress of the download; None if there is none, and until the hub has reported the size."""
+
+    kernels: KernelProgress | None
+    """GPU kernels that are being compiled for it; None if there are none."""
 
     error: SpeechError | None
     """Why it is missing or failed; None if nothing went wrong."""
@@ -97,6 +108,7 @@ class Model:
     checkpoint: Checkpoint
     state: State
     progress: Progress | None = None
+    kernels: KernelProgress | None = None
     error: SpeechError | None = None
     loaded: Loaded | None = None
     """What the engine said of it; None if it is not ready."""
@@ -139,7 +151,8 @@ class Model:
         used = round(time.time() - time.monotonic() + self.last_used, 3) if self.last_used else None
         loaded = self.loaded
         return Status(
-            *(self.checkpoint, self.state, self.progress, self.error, self.footprint, self.disk, self.users, used),
+            *(self.checkpoint, self.state, self.progress, self.kernels, self.error),
+            *(self.footprint, self.disk, self.users, used),
             weights=loaded.weights if loaded else None,
             speed=loaded.speed if loaded else None,
         )
@@ -168,6 +181,9 @@ class Model:
                 elif self.disk:
                     where = "is in the models folder only in part, because its download did not finish"
                 return ModelMissing(f"{name} {where}; {DOWNLOAD_IT}, or copy it there.")
+            case State.LOADING if self.kernels:
+                done, total = self.kernels.done, self.kernels.total
+                return ModelLoading(f"{name} is being loaded: compiling the GPU kernels, {done} of {total}.")
             case _:
                 return ModelLoading(f"{name} is being loaded.")
 
@@ -219,12 +235,19 @@ class Books:
         *,
         error: SpeechError | None = None,
         progress: Progress | None = None,
+        kernels: KernelProgress | None = None,
         loaded: Loaded | None = None,
     ) -> None:
         """Set a new state with the values that belong to it, and publish an event."""
-        model.state, model.error, model.progress, model.loaded = state, error, progress, loaded
+        model.state, model.error, model.loaded = state, error, loaded
+        model.progress, model.kernels = progress, kernels
         self.changed.set()
         self._events.publish(Event(kind, model.status()))
+
+    def note_kernels(self, model: Model, done: int, total: int) -> None:
+        """Note how many GPU kernels are compiled for a checkpoint that is being loaded."""
+        if model.state is State.LOADING:
+            self.change(model, "loading", State.LOADING, kernels=KernelProgress(done, total))
 
     def fail(self, model: Model, error: SpeechError) -> None:
         """Mark a checkpoint as failed, because it can't be downloaded or loaded."""

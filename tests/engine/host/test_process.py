@@ -40,7 +40,7 @@ class FaultyEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> wire.Loaded:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
         raise IndexError("no such layer")
 
     def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> wire.Loaded | None:  # noqa: ARG002

@@ -50,7 +50,9 @@ class HeldEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> wire.Loaded:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
+        for done in (0, 30, 31):
+            report(done, 31)
         return wire.Loaded(7, "int8")
 
     def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> wire.Loaded | None:  # noqa: ARG002
@@ -161,8 +163,9 @@ def test_rows_go_on_while_jobs_and_loads_wait_for_each_other(engine: Engine) -> 
     engine.send(row(3))
     assert engine.receive() == wire.Ended(3)
     engine.let_go_on(2)
-    first, loaded, second, unloaded = (engine.receive() for _ in range(4))
+    first, *told, loaded, second, unloaded = (engine.receive() for _ in range(7))
     assert done(first) == (1, [1])
+    assert told == [wire.JobProgress(4, kernels, 31) for kernels in (0, 30, 31)]
     assert loaded == wire.JobDone(4, wire.Loaded(7, "int8"))
     assert done(second) == (2, [1, 2])
     assert unloaded == wire.JobDone(5, None)

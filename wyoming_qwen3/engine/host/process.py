@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
 from wyoming_qwen3.core.playback import Playback
@@ -31,6 +31,9 @@ from .schedule import Costs, Standing, choose
 _LOGGER = logging.getLogger(__package__)
 
 _Done = TypeVar("_Done")
+
+_Event: TypeAlias = wire.ToEngine | wire.JobProgress | Future[wire.JobAnswer]
+"""What the main thread handles, which alone writes to the pipe: messages, and how far a job is, to its end."""
 
 
 def main() -> None:
@@ -118,7 +121,7 @@ class Host:
         self._costs = Costs()
         self._jobs: dict[int, Future[wire.JobAnswer]] = {}
         self._job_thread = ThreadPoolExecutor(1, "jobs")
-        self._inbox: queue.SimpleQueue[wire.ToEngine | Future[wire.JobAnswer]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Serve until an error ends the process, at once: whatever still runs is of no use any more."""
@@ -199,7 +202,7 @@ class Host:
             while True:
                 self._handle(self._inbox.get_nowait())
 
-    def _handle(self, message: wire.ToEngine | Future[wire.JobAnswer]) -> None:
+    def _handle(self, message: _Event) -> None:
         match message:
             case wire.Submit(row) | wire.Play(row):
                 self._take_in(row, message)
@@ -213,14 +216,21 @@ class Host:
                 self._ask_engine(row, partial(self._engine.add_text, row, text), None)
             case wire.EndText(row) if row in self._seats:
                 self._ask_engine(row, partial(self._engine.end_text, row), None)
+            case wire.Ping():
+                self._send(wire.Pong())
+            case _:
+                self._handle_job(message)
+
+    def _handle_job(self, message: _Event) -> None:
+        match message:
             case wire.RunJob(number, job):
                 self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
-                future.add_done_callback(self._inbox.put)  # because only one thread writes to the pipe
+                future.add_done_callback(self._inbox.put)
             case wire.CancelJob(number):
                 if unwanted := self._jobs.pop(number, None):
                     unwanted.cancel()  # no effect on a job that has begun, unless it asks `_spare`
-            case wire.Ping():
-                self._send(wire.Pong())
+            case wire.JobProgress(number) if number in self._jobs:
+                self._send(message)
             case Future() if not message.cancelled():
                 answer = message.result()  # raises the engine's fatal errors
                 if answer.number in self._jobs:  # else it was cancelled
@@ -245,7 +255,8 @@ class Host:
         unexpected: type[SpeechError] = EngineFailed
         match job:
             case wire.Load(checkpoint, path):
-                action: Callable[[], object] = partial(self._engine.load, checkpoint, path)
+                report = partial(self._report, number)
+                action: Callable[[], object] = partial(self._engine.load, checkpoint, path, report)
                 what, unexpected = f"{checkpoint.name} could not be loaded", ModelFailed
             case wire.Gauge(checkpoint):
                 action = partial(self._engine.gauge, checkpoint, partial(self._spare, number))
@@ -263,6 +274,10 @@ class Host:
     def _spare(self, number: int) -> bool:
         """Return whether a job may go on that gives way to rows; asked on the jobs' thread."""
         return number in self._jobs and not self._seats
+
+    def _report(self, number: int, done: int, total: int) -> None:
+        """Tell the server how far a job is; called on the jobs' thread."""
+        self._inbox.put(wire.JobProgress(number, done, total))
 
     def _attempt(
         self, action: Callable[[], _Done], what: str, unexpected: type[SpeechError] = EngineFailed

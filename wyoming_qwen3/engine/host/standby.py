@@ -21,7 +21,7 @@ from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.core.hardware import Selection, available_memory
 from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.engine.base import as_speech_error
-from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Loaded, Opening, Output, Room, Submit
+from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Loaded, Opening, Output, Report, Room, Submit
 
 _NAMED_DIGITS = 36
 """Most digits of a number that is spoken by name: the library's names end with decillions."""
@@ -55,7 +55,7 @@ class StandbyEngine:
         """Return that there is no memory for checkpoints."""
         return Room(available_memory(), 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> Loaded:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> Loaded:  # noqa: ARG002
         """Raise EngineFailed: there are no checkpoints."""
         _no_checkpoints()
 

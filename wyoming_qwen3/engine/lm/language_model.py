@@ -12,9 +12,9 @@ from torch import nn
 
 from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.engine.checkpoint.published import Published, reading
-from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
+from wyoming_qwen3.engine.checkpoint.tensors import Copy, TensorReader
 from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
-from wyoming_qwen3.engine.devices import free_memory
+from wyoming_qwen3.engine.devices import free_memory, release
 from wyoming_qwen3.engine.isolation import concerns_all
 from wyoming_qwen3.engine.kernels.library import Kernels
 
@@ -24,6 +24,7 @@ from .cpu_tuning import tuned
 from .decode import Decoder, LanguageModel
 from .fused.slot_tensors import MakeSteps
 from .gpu_decode import StaticDecoder
+from .gpu_int8 import GroupedInt8Linear
 from .gpu_slots import Buckets
 from .int8_linear import Int8Linear
 from .predictor import CodePredictor
@@ -44,21 +45,40 @@ class LoadedLanguageModel:
     footprint: int
 
 
-def load_exact(published: Published, device: str, dtype: torch.dtype) -> LoadedLanguageModel:
-    """Load the weights without rounding them to 8 or 4 bits, and compute in `dtype`. Raises ModelFailed."""
-    model = _model(published, TensorReader(published.tensors, device, dtype, _TALKER), linear_layer)
+def load_exact(
+    published: Published,
+    device: str,
+    dtype: torch.dtype,
+    linear: MakeLinear = linear_layer,
+    copy: Copy | None = None,
+) -> LoadedLanguageModel:
+    """Load the weights and compute in `dtype`. Matrices are as `linear` has them: as they are, unless it is given.
+
+    `copy` is as for TensorReader. Raises ModelFailed.
+    """
+    model = _model(published, TensorReader(published.tensors, device, dtype, _TALKER, copy), linear)
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
 def load_static(
-    published: Published, device: str, dtype: torch.dtype, graphs: Graphs, fuse: MakeSteps | None = None
+    published: Published,
+    device: str,
+    dtype: torch.dtype,
+    graphs: Graphs,
+    fuse: MakeSteps | None = None,
+    *,
+    rounded: bool = False,
+    copy: Copy | None = None,
 ) -> LoadedLanguageModel:
     """Load as load_exact does, with captured steps unless capturing fails. Raises ModelFailed.
 
     On a GPU there are as many slots as the memory that is left allows. The steps are those that `fuse` makes; without
-    it, and where they fail, PyTorch's kernels are captured.
+    it, and where they fail, PyTorch's kernels are captured. They widen matrices that are `rounded` to 8 bits at each
+    step.
     """
-    loaded = load_exact(published, device, dtype)
+    loaded = load_exact(published, device, dtype, GroupedInt8Linear if rounded else linear_layer, copy)
+    if rounded:
+        release(device)  # what it took to round, so that it counts as free
     try:
         buckets = _fitting_buckets(loaded.decoder.model.talker, device)
         decoder = _fused_decoder(loaded, graphs, buckets, fuse) if fuse else None

@@ -11,6 +11,9 @@ export function progressOf(notice, total = 0) {
     if (model?.progress) {
       const { share, text } = downloaded(model.progress);
       notice.progress(t("progress.download", { model: model.id, progress: text }), share);
+    } else if (model?.kernels) {
+      const { share, text } = compiled(model.kernels);
+      notice.progress(text, share);
     } else if (count) {
       const left = (seconds / Number(count)) * (total - Number(count));
       notice.progress(`${t("progress.spoken", { spoken: Number(count), total })} · ${timeLeft(left)}`, Number(count) / total);
@@ -18,6 +21,11 @@ export function progressOf(notice, total = 0) {
       notice.progress(t(`progress.${name}`, { model: model?.id ?? "" }));
     }
   };
+}
+
+/** Describe how many GPU kernels are compiled: their share from 0 to 1, and a text. */
+export function compiled({ done, total }) {
+  return { share: total ? done / total : null, text: t("progress.kernels", { done, total }) };
 }
 
 /** Describe the progress of a download: its share from 0 to 1 or null, and a text with the time left. */

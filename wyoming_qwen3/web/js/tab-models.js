@@ -4,7 +4,7 @@ import { ask, get } from "./api.js";
 import { inUse, purposeOf, sorted, speedOf } from "./checkpoints.js";
 import { Notice, button, card, h } from "./dom.js";
 import { bytes } from "./format.js";
-import { downloaded } from "./progress.js";
+import { compiled, downloaded } from "./progress.js";
 import { t } from "./text.js";
 import { Watch } from "./watch.js";
 
@@ -80,10 +80,10 @@ class ModelsTab extends HTMLElement {
         h("p", { class: "hint" }, model.state === "loading" ? t("models.loading") : "")) : null);
   }
 
-  #progress({ progress }, article) {
+  #progress({ progress, kernels }, article) {
     const bar = article.querySelector("progress");
-    if (!bar || !progress?.total) return;
-    const { share, text } = downloaded(progress);
+    if (!bar || !(progress?.total || kernels)) return;
+    const { share, text } = kernels ? compiled(kernels) : downloaded(progress);
     bar.value = share;
     bar.nextElementSibling.textContent = text;
   }
