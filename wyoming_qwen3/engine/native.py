@@ -6,7 +6,6 @@ Knows which models belong together, and the messages, but not how they travel, c
 import contextlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -280,12 +279,11 @@ class NativeEngine:
         self, path: Path, quantize: Quantize, report: Report, go_on: GoOn
     ) -> tuple[LoadedLanguageModel, Codec, int]:
         """Read language model and codec; the last value is the bytes that the codec adds."""
-        if self._static:  # no other work may run on the GPU while the codec's steps are captured
-            codec, added = self._codec(path)
-            return self._language_model(path, quantize, report, go_on), codec, added
-        with ThreadPoolExecutor(1, "codec", enter, (self.device,)) as beside:  # each reorders tensors on one core
-            reading_codec = beside.submit(self._codec, path)
-            return self._language_model(path, quantize, report, go_on), *reading_codec.result()
+        # Not side by side: both would keep what they need only while they load. No other work may run on a GPU while the
+        # codec's steps are captured, either.
+        codec, added = self._codec(path)
+        give_back(self.device)
+        return self._language_model(path, quantize, report, go_on), codec, added
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Release a checkpoint's memory, if it is loaded, and its codec's if no other checkpoint uses that."""
@@ -450,7 +448,7 @@ class NativeEngine:
             if codec := self._codecs.get(key):
                 return codec, 0
             read = published.decoder(self.device, self._copy)
-            decoder = CodecDecoder(read, published.config, kernels=self._kernels)
+            decoder = CodecDecoder(read, published.config, kernels=self._kernels, bits=16)
         codec = Codec(self._frame_decoder(decoder), published, self.device)
         _warm_up_codec(codec)
         self._codecs[key] = codec
