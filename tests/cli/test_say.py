@@ -33,6 +33,7 @@ def test_say_writes_a_playable_file_and_tells_who_spoke(tmp_path: Path) -> None:
     result = run(tmp_path, "say", "The front door is open.", "-o", str(tmp_path / "door.wav"))
     assert result.returncode == 0, result.stderr
     assert seconds(tmp_path / "door.wav") > 1
+    assert result.stderr.splitlines()[0].endswith("CustomVoice is not downloaded.")
     assert "Spoken by standby" in result.stderr
     assert list(tmp_path.glob(".*")) == []
 
@@ -128,10 +129,11 @@ def test_say_and_voices_use_a_running_server(tmp_path: Path, start_server: Start
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("size", [(), ("--model", "1.7B")])
 def test_say_waits_for_a_checkpoint_on_disk_instead_of_using_the_standby_voice(
-    tmp_path: Path, models_dir: Path
+    tmp_path: Path, models_dir: Path, size: tuple[str, ...]
 ) -> None:
-    options = ("--models-dir", str(models_dir), "--model", "1.7B", "--local-files-only")
+    options = ("--models-dir", str(models_dir), *size, "--local-files-only")
     output = str(tmp_path / "door.wav")
     result = run(tmp_path, *options, "say", "-", "-o", output, "--instruct", "whisper", text="The door.\n")
     assert result.returncode == 0, result.stderr

@@ -57,6 +57,7 @@ class Engine(Worker):
         self.unload_gate.set()
         self.failure: SpeechError | None = None
         self.dies_after_load = False
+        self.report: wire.Report = wire.ignore_progress
 
     @property
     def running(self) -> bool:
@@ -69,7 +70,7 @@ class Engine(Worker):
     async def measure(self, patience: float | None = None) -> wire.Room:  # noqa: ARG002
         return self.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:
+    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> wire.Loaded:
         self.up = True
         self.report = report
         self.done.append(("load", checkpoint))
@@ -370,6 +371,26 @@ async def test_what_is_not_idle_is_not_unloaded(make_manager: MakeManager, engin
         with pytest.raises(ModelInUse, match="is in use"):
             await manager.unload(CUSTOM)
     await manager.unload(CUSTOM)
+
+
+async def test_a_load_is_stopped_and_begun_again_at_the_next_request(make_manager: MakeManager, engine: Engine) -> None:
+    """Who waits for it is told; the process, which holds nothing else, is ended."""
+    manager = make_manager(CUSTOM)
+    with pytest.raises(InvalidRequest, match="is not being loaded"):
+        await manager.cancel_load(CUSTOM)
+    engine.load_gate.clear()
+    waiting = asyncio.create_task(use_for_a_moment(manager, CUSTOM))
+    await until(lambda: engine.done)
+    engine.report(3, 4)
+    (told,) = [status.progress for status in manager.statuses() if status.state is State.LOADING]
+    assert told
+    assert (told.done, told.total) == (3, 4)
+    assert (await manager.cancel_load(CUSTOM)).state is State.ON_DISK
+    with pytest.raises(ModelLoading, match="a person stopped that"):
+        await waiting
+    assert not engine.running
+    engine.load_gate.set()
+    await use_for_a_moment(manager, CUSTOM)
 
 
 async def test_the_engine_is_ended_with_its_last_checkpoint(make_manager: MakeManager, engine: Engine) -> None:

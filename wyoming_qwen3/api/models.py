@@ -75,7 +75,7 @@ class AudioModelList(BaseModel):
 
 
 class ProgressEntry(BaseModel):
-    """The progress of a download in bytes. `seconds_left` is null until the pace is known."""
+    """The progress of a download or a load in bytes. `seconds_left` is null until the pace is known."""
 
     done: int
     total: int
@@ -247,6 +247,19 @@ async def download(request: web.Request) -> web.StreamResponse:
 async def cancel_download(request: web.Request) -> web.StreamResponse:
     """Keeps what was fetched, and the next download continues from there. No request for speech starts it again."""
     return await _change(request, request.app[SERVICES].models.cancel_fetch)
+
+
+@resource.operation(
+    "POST",
+    "/api/models/load/cancel",
+    "Stop loading a checkpoint",
+    body=ModelBody,
+    answers={200: {"application/json": ModelEntry}},
+    errors=(404,),
+)
+async def cancel_load(request: web.Request) -> web.StreamResponse:
+    """Requests that wait for it are answered with 503. Whatever needs it next loads it again."""
+    return await _change(request, request.app[SERVICES].models.cancel_load)
 
 
 @resource.operation("GET", "/api/models/events", "Watch the checkpoints", answers={200: {EVENT_STREAM: None}})

@@ -12,8 +12,8 @@ from typing import Any
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 
 from .audio_output import file_format, player, written_whole
+from .messages import tell
 from .options import Settings
-from .say import tell
 from .text_input import check_speakable
 from .voice_list import ANY_LANGUAGE, ListedVoice
 

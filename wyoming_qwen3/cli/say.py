@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 from wyoming_qwen3.voices.resolver import VoiceResolver
 
 from .audio_output import sample_sink
+from .messages import tell
 from .options import Settings
 from .text_input import NOTHING, arriving
 
@@ -43,11 +43,9 @@ async def say(
 ) -> None:
     """Speak a text, or standard input while it arrives for None. `output` is written completely or not at all.
 
-    A checkpoint on disk is waited for, because the standby voice is for those who can't wait. Without `output` the
-    audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError if the text can't be
-    spoken, written or played.
+    Without `output` the audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError
+    if the text can't be spoken, written or played.
     """
-    await synthesizer.backends.load_present(request)
     session = synthesizer.open(request, "say")
     feeding = None
     if text is None:
@@ -103,11 +101,6 @@ def _shown(segment: Segment) -> str:
         return f"[pause {segment.seconds:g} s]"
     told = "; ".join(f"{name}: {value}" for name, value in segment.delivery.directed.items())
     return f"[{told}] {segment.text}" if told else segment.text
-
-
-def tell(lines: Iterable[str]) -> None:
-    """Print lines for a person, beside what a command gives out."""
-    sys.stderr.writelines(f"{line}\n" for line in lines)
 
 
 async def _feed_arriving(session: SpeechSession) -> None:

@@ -14,6 +14,8 @@ class SpeechError(Exception):
         """`param` is the field of the request that is wrong, if there is one."""
         super().__init__(message)
         self.param = param
+        self.utterance = ""
+        """What was being spoken when it was raised, as key=value pairs for the log; "" if nothing was."""
 
 
 # Errors of the caller: the same request will fail again.

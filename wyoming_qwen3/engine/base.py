@@ -17,6 +17,10 @@ _LOGGER = logging.getLogger(__name__)
 STEP_FAILED = "The engine failed in the middle of this audio"
 
 
+class JobStopped(EngineFailed):
+    """The server cancelled the job while it ran."""
+
+
 def as_speech_error(error: Exception, what: str, unexpected: type[SpeechError] = EngineFailed) -> SpeechError:
     """Return the error that the server gets: a SpeechError as it is, and for any other one an `unexpected`.
 
@@ -52,7 +56,9 @@ class Engine(Protocol):
         """Return how much memory the device has now."""
 
     def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> Loaded:
-        """Read a checkpoint. `report` is called with how many of its GPU kernels are compiled, and of how many.
+        """Read a checkpoint. `report` is called with what is done and in total: bytes, or GPU kernels to be compiled.
+
+        What it raises stops the load, after which nothing of it is left in memory.
 
         Raises a SpeechError if the checkpoint can't be used; its message says why.
         """

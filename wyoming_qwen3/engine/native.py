@@ -21,7 +21,7 @@ from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 
-from .base import STEP_FAILED, as_speech_error
+from .base import STEP_FAILED, JobStopped, as_speech_error
 from .checkpoint.on_disk import checkpoint_name
 from .checkpoint.published import Published, open_checkpoint, open_codec, reading
 from .chosen_device import ChosenDevice, taken
@@ -36,7 +36,6 @@ from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, anoth
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
-from .lm.cpu_pack_file import GoOn, RoundingStopped, always
 from .lm.fused.choice import choose_fused, why_no_kernels
 from .lm.language_model import LoadedLanguageModel, load_exact, load_int8, load_quantized, load_static
 from .out_of_memory import give_back, let_go, ran_out
@@ -55,7 +54,7 @@ from .wire import (
     Report,
     Room,
     Submit,
-    ignore,
+    ignore_progress,
 )
 
 _LOGGER = logging.getLogger(__name__)
@@ -196,11 +195,12 @@ class NativeEngine:
         """Return how much memory the device has now; see Room."""
         return self._device.room(sum(self._footprints.values()))
 
-    def load(self, checkpoint: Checkpoint, path: Path, report: Report = ignore) -> Loaded:
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report = ignore_progress) -> Loaded:
         """Read a checkpoint; its footprint does not include a codec that was loaded before.
 
-        `report` tells how many of its GPU kernels are compiled, if there are any. Raises ModelFailed if it can't be
-        used, and OutOfMemory if it does not fit; nothing stays in memory then.
+        `report` is called with the bytes that are rounded or read for our kernels, or with how many GPU kernels are
+        compiled. Raises ModelFailed if the checkpoint can't be used, and OutOfMemory if it does not fit; nothing stays
+        in memory then.
         """
         self._load(checkpoint, path, choose_quantize(self._candidates, self._speeds(path).speeds), report)
         return self._loaded(checkpoint)
@@ -235,8 +235,8 @@ class NativeEngine:
                 )
                 return self._loaded(checkpoint)
             try:
-                self._load(checkpoint, path, better, go_on=spare)
-            except RoundingStopped:
+                self._load(checkpoint, path, better, partial(_stop_unless, spare))
+            except JobStopped:
                 return None
 
     def _loaded(self, checkpoint: Checkpoint) -> Loaded:
@@ -250,15 +250,13 @@ class NativeEngine:
         """Return what is known of the speed of the checkpoint in a folder."""
         return SpeedRecord.read(path, *self._computes_with)
 
-    def _load(
-        self, checkpoint: Checkpoint, path: Path, quantize: Quantize, report: Report = ignore, go_on: GoOn = always
-    ) -> None:
+    def _load(self, checkpoint: Checkpoint, path: Path, quantize: Quantize, report: Report) -> None:
         """Read a checkpoint in these weights; if it is loaded already, new rows use the new ones."""
         enter(self.device)
         free = free_memory(self.device)
         try:
             with self._memory_for(f"{checkpoint.name} does not fit into the free memory."), self._lane.entered():
-                loaded, codec, added = self._read(path, quantize, report, go_on)
+                loaded, codec, added = self._read(path, quantize, report)
                 _warm_up(checkpoint, loaded)
                 loaded.decoder.forget()  # so that the lane's memory is in use until the checkpoint is unloaded
                 self._lane.finish()
@@ -275,15 +273,13 @@ class NativeEngine:
             footprint = taken(footprint, free, free_memory(self.device))
         self._footprints[checkpoint] = footprint
 
-    def _read(
-        self, path: Path, quantize: Quantize, report: Report, go_on: GoOn
-    ) -> tuple[LoadedLanguageModel, Codec, int]:
+    def _read(self, path: Path, quantize: Quantize, report: Report) -> tuple[LoadedLanguageModel, Codec, int]:
         """Read language model and codec; the last value is the bytes that the codec adds."""
-        # Not side by side: both would keep what they need only while they load. No other work may run on a GPU while the
-        # codec's steps are captured, either.
+        # Not side by side: both would keep what they need only while they load. Nor may other work run on a GPU while
+        # the codec's steps are captured.
         codec, added = self._codec(path)
         give_back(self.device)
-        return self._language_model(path, quantize, report, go_on), codec, added
+        return self._language_model(path, quantize, report), codec, added
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Release a checkpoint's memory, if it is loaded, and its codec's if no other checkpoint uses that."""
@@ -402,10 +398,10 @@ class NativeEngine:
             raise EngineFailed("The checkpoint for this request is not loaded.")
         return model
 
-    def _language_model(self, path: Path, quantize: Quantize, report: Report, go_on: GoOn) -> LoadedLanguageModel:
+    def _language_model(self, path: Path, quantize: Quantize, report: Report) -> LoadedLanguageModel:
         published = open_checkpoint(path)
         if self._kernels and quantize != "none":
-            return load_quantized(published, quantize, self._kernels, go_on)
+            return load_quantized(published, quantize, self._kernels, report)
         if self._static:
             fuse = partial(self._fuse, report=report) if self._fuse else None
             rounded, graphs = quantize == "int8", self._new_graphs()
@@ -582,6 +578,12 @@ def _any_voice(checkpoint: Checkpoint, published: Published) -> Voice:
         case "base":
             hidden = published.config.talker_config.hidden_size
             return ClonePrompt(np.zeros(hidden, dtype=np.float32))
+
+
+def _stop_unless(spare: Spare, _done: int, _total: int) -> None:
+    """Stop a load, when it reports, that nothing needs to wait for."""
+    if not spare():
+        raise JobStopped("This was stopped.")
 
 
 def _warn_of_refused(wanted: str, selection: Selection, lacking: str | None) -> None:

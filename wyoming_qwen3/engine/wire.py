@@ -34,15 +34,8 @@ _HEAD = struct.Struct("!II")
 _LENGTH = struct.Struct("!I")
 """Bytes of an array."""
 
-Report: TypeAlias = Callable[[int, int], None]
-"""Called with how much of a job is done, and of how much in total."""
-
 Fault = Literal["limit", "silence", "loop"]
 """What was wrong: no end within the frames that the text can need, lasting silence, or one code repeated."""
-
-
-def ignore(done: int, total: int) -> None:
-    """A Report that nobody needs."""
 
 
 # Jobs
@@ -50,6 +43,14 @@ def ignore(done: int, total: int) -> None:
 
 class Job(Generic[_Result]):
     """Work that a process does for the server; `_Result` is the type of its result."""
+
+
+Report: TypeAlias = Callable[[int, int], None]
+"""Called by a job with how much of it is done, and of how much in total."""
+
+
+def ignore_progress(_done: int, _total: int) -> None:
+    """Report to nobody."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Load(Job[Loaded]):
-    """Read a checkpoint into memory, and report how many GPU kernels are compiled."""
+    """Read a checkpoint into memory, and report the bytes that are there, or the GPU kernels that are compiled."""
 
     checkpoint: Checkpoint
     path: Path
@@ -151,7 +152,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class CancelJob:
-    """Drop a job, which then has no answer. A job that has begun is not interrupted, except Gauge."""
+    """Drop a job, which then has no answer. Of those that have begun, Gauge and a load that reports are stopped."""
 
     number: int
 

@@ -21,7 +21,7 @@ _STOP_SECONDS = 2.0
 _Result = TypeVar("_Result")
 
 
-def _ignore(*_: object) -> None:
+def _ignore(_: object) -> None:
     pass
 
 
@@ -80,8 +80,8 @@ class ChildProcess:
         for part in wire.parts(message):
             self._writer.write(part)
 
-    async def run(self, job: wire.Job[_Result], report: wire.Report = wire.ignore) -> _Result:
-        """Run a job in the process, and return its result. Cancelling drops the job, unless it has begun.
+    async def run(self, job: wire.Job[_Result], report: wire.Report = wire.ignore_progress) -> _Result:
+        """Run a job in the process, and return its result. Cancelling drops the job.
 
         Raises the job's SpeechError, or `death()` if the process ends first.
         """

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 
-from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size, published
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
 from wyoming_qwen3.core.errors import (
     EngineFailed,
     InvalidRequest,
@@ -25,6 +25,7 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.engine import wire
+from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription
@@ -33,6 +34,7 @@ from .eviction import choose_evictions
 from .files import ModelFiles, RunDownload
 from .gauging import SpeedGauge
 from .model_choice import choose_codec
+from .pace import Pace
 from .policy import Policy
 from .restart import restart_delay
 from .state import Books, Event, Model, State, Status
@@ -48,6 +50,9 @@ _RETRY_MEMORY_SECONDS = 300.0
 
 _ASK_AGAIN_SECONDS = 60.0
 """Seconds between two looks at a GPU on which there was no room."""
+
+_PACE_SECONDS = 1.0
+"""Seconds of a load after which its pace is worth telling."""
 
 _CALM_SECONDS = 120.0
 """An engine that lives this long is no longer affected by what killed the one before."""
@@ -154,6 +159,10 @@ class ModelManager:
         model = self._books.find(checkpoint)
         await self._look_again(model)
         return model if model.available else None
+
+    async def on_disk(self, kind: Kind) -> bool:
+        """Return whether a checkpoint of this kind is at least on disk, in any size."""
+        return any([await self.look_aside(checkpoint) for checkpoint in PUBLISHED if checkpoint.kind == kind])
 
     async def at_hand(self, checkpoint: Checkpoint) -> bool:
         """Return whether it is in memory, or on disk with enough memory left to load it beside what is loaded.
@@ -297,6 +306,20 @@ class ModelManager:
         await stop(model.fetching)
         return model.status()
 
+    async def cancel_load(self, checkpoint: Checkpoint) -> Status:
+        """Stop loading it; it stays on disk, and whatever needs it next loads it again.
+
+        Requests that wait for it get an error. Raises InvalidRequest if it is not being loaded.
+        """
+        model = self._books.find(checkpoint)
+        if model.state is not State.LOADING or not active(model.loading):
+            raise InvalidRequest(f"{checkpoint.name} is not being loaded.", param="model")
+        model.stopped = True
+        await stop(model.loading)
+        async with self._engine_lock:
+            await self._rest()
+        return model.status()
+
     def engine_died(self) -> None:
         """Note that the engine died, and reload what was loaded. Called by the worker.
 
@@ -418,7 +441,7 @@ class ModelManager:
 
     def _load(self, model: Model) -> "asyncio.Task[None]":
         if model.loading is None or model.loading.done():
-            model.wanted = False
+            model.wanted = model.stopped = False
             self._books.change(model, "loading", State.LOADING)
             self._gauge.stop()
             model.loading = self._spawn_for(model, self._load_now(model))
@@ -439,6 +462,11 @@ class ModelManager:
                     raise
                 if not self._worker.running:  # it died between its answer and here
                     raise EngineFailed("The speech engine stopped unexpectedly.")
+        except asyncio.CancelledError:
+            if not model.stopped:
+                raise
+            self._books.change(model, "evicted", State.ON_DISK)
+            _LOGGER.info("%s was not loaded, because a person stopped that", name)
         except ModelMissing:  # it was there when somebody looked
             self._books.change(model, "missing", State.MISSING)
             await self._files.look([model])
@@ -459,13 +487,25 @@ class ModelManager:
 
         If memory runs out, unload all idle checkpoints and try once more.
         """
-        path, report = self._files.path(model), partial(self._books.note_kernels, model)
+        path, report = self._files.path(model), self._reporting(model)
         try:
             return await self._worker.load(model.checkpoint, path, report)
         except OutOfMemory:
             if not await self._unload_all_idle():
                 raise
             return await self._worker.load(model.checkpoint, path, report)
+
+    def _reporting(self, model: Model) -> wire.Report:
+        """Return what notes how far a load is: in bytes for a CPU, in compiled kernels for a GPU."""
+        if self.selection and self.selection.device != "cpu":
+            return partial(self._books.note_kernels, model)
+        pace = Pace(_PACE_SECONDS)
+
+        def report(done: int, total: int) -> None:
+            progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
+            self._books.change(model, "loading", State.LOADING, progress=progress)
+
+        return report
 
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.

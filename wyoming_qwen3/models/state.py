@@ -47,7 +47,7 @@ EventKind = Literal[
 
 `missing`: it is not on disk, or a try to download it failed or was stopped. `found`: it is on disk without a download
 by this server. `download`: its download started or progressed. `measured`: its speed is known now. `evicted`: it was
-unloaded to make room, after idle time or on request. `lost`: the engine process died.
+unloaded to make room, after idle time or on request, or a person stopped its load. `lost`: the engine process died.
 """
 
 
@@ -66,7 +66,7 @@ class Status:
     checkpoint: Checkpoint
     state: State
     progress: Progress | None
-    """Progress of the download; None if there is none, and until the hub has reported the size."""
+    """Bytes of the download that are there, or of the load; None if neither goes on or its size is not known yet."""
 
     kernels: KernelProgress | None
     """GPU kernels that are being compiled for it; None if there are none."""
@@ -133,6 +133,9 @@ class Model:
     declined: bool = False
     """Whether a person stopped its download: then only a person starts it again."""
 
+    stopped: bool = False
+    """Whether a person stopped its last load."""
+
     fetching: "asyncio.Task[None] | None" = None
     loading: "asyncio.Task[None] | None" = None
 
@@ -184,6 +187,8 @@ class Model:
             case State.LOADING if self.kernels:
                 done, total = self.kernels.done, self.kernels.total
                 return ModelLoading(f"{name} is being loaded: compiling the GPU kernels, {done} of {total}.")
+            case State.ON_DISK if self.stopped:
+                return ModelLoading(f"{name} was being loaded, but a person stopped that; ask again to load it.")
             case _:
                 return ModelLoading(f"{name} is being loaded.")
 

@@ -192,8 +192,8 @@ class Worker:
                 self._room = await self._run(wire.Measure())
         return self._room or hello.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore) -> wire.Loaded:
-        """Load a checkpoint; `report` is called with how many GPU kernels are compiled, and of how many.
+    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> wire.Loaded:
+        """Load a checkpoint; `report` is as for Engine.load. Cancelling stops it soon.
 
         Raises ModelFailed if it can't be used, OutOfMemory if it does not fit or the process was killed, and
         EngineFailed if the process died otherwise.
@@ -273,7 +273,7 @@ class Worker:
             self.send(opening)
         return row
 
-    async def _run(self, job: wire.Job[_Result], report: wire.Report = wire.ignore) -> _Result:
+    async def _run(self, job: wire.Job[_Result], report: wire.Report = wire.ignore_progress) -> _Result:
         if self._child is None:
             raise EngineFailed(_DEATH)
         return await self._child.run(job, report)

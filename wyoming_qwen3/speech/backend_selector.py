@@ -60,6 +60,9 @@ class BackendSelector:
     Otherwise the request waits until the native engine is loaded, or the standby voice speaks (see `choose_engine`).
     Without `servers` there are only the native engine and the standby voice. If `models` has no engine there are only
     the servers and the standby voice.
+
+    With `waits`, the standby voice speaks only if no checkpoint on disk can: for a command that speaks one text, and
+    has nobody who listens meanwhile.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class BackendSelector:
         *,
         servers: Servers | None = None,
         mode: StandbyMode = "auto",
+        waits: bool = False,
     ) -> None:
         self._models = models
         self._standby = standby
@@ -80,6 +84,7 @@ class BackendSelector:
         self._verbalizer = verbalizer
         self._servers = servers
         self._mode = mode
+        self._waits = waits
         self._ran_out: set[Checkpoint] = set()
         """Checkpoints that memory ran out for in speech, and that have spoken nothing to its end since."""
 
@@ -116,22 +121,6 @@ class BackendSelector:
             return False
         model, _ = await self._look(request)
         return model is not None and model.state is State.READY
-
-    async def load_present(self, request: SpeechRequest) -> None:
-        """Wait until the checkpoint that speaks this request is loaded, if it is on disk.
-
-        The engine is not started if no checkpoint is on disk. Why a checkpoint can't be loaded is told by `engage`.
-        """
-        if standby_mode(self._mode, request.standby) == "only" or not self._models.has_engine:
-            return
-        if not any(status.state is State.ON_DISK for status in await self._models.survey()):
-            return
-        with contextlib.suppress(SpeechError):
-            await self._models.settle()
-            model, _ = await self._look(request)
-            if model and model.available:
-                async with self._models.use(model.checkpoint):
-                    return
 
     async def missing(self, checkpoint: Checkpoint) -> SpeechError | None:
         """Return why no backend can speak with a checkpoint of this kind now; None if one can.
@@ -210,8 +199,8 @@ class BackendSelector:
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
-        if mode == "auto" and model and self._own_is_ready(request, model):
-            mode = "off"  # the server's own checkpoint could speak; one that follows the instruction is worth a wait
+        if mode == "auto" and model and (self._own_is_ready(request, model) or (self._waits and model.available)):
+            mode = "off"  # Qwen3 could speak, or one that follows the instruction is worth a wait
         if self._servers and mode != "only" and state is not State.READY and not live:
             try:
                 asked = await self._with_clips(request)
@@ -225,12 +214,12 @@ class BackendSelector:
         chosen = choose_engine(mode, state, request, guessed)
         if chosen == "standby":
             return await self._stand_in(held, request, model, mode)
-        if model and chosen == "qwen3":
-            if self._models.settled:
-                return await self._wait_for(held, request, model, aside)
+        if model and not self._models.settled:
             async with aside():
                 await self._models.settle()
             return await self._choose(held, request, text, aside, live=live)
+        if model and chosen == "qwen3":
+            return await self._wait_for(held, request, model, aside)
         raise self._refusal(request, model, why)
 
     async def _stand_in(
@@ -261,12 +250,15 @@ class BackendSelector:
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
 
-        Both are None if there is no native engine. Until the size is known, the checkpoint counts as being loaded.
+        Both are None if there is no native engine. Until the size is known, the checkpoint counts as being loaded, but
+        with `waits` as missing if it is on disk in no size.
         """
         if not self._models.has_engine:
             return None, None
         if not self._models.settled:
-            return Model(published(kind_for(request.voice), self._models.size), State.LOADING), None
+            kind = kind_for(request.voice)
+            missing = self._waits and not await self._models.on_disk(kind)
+            return Model(published(kind, self._models.size), State.MISSING if missing else State.LOADING), None
         try:
             checkpoint = choose_model(request, self._models.size, await self._at_hand(request))
         except InvalidRequest as error:

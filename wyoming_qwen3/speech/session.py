@@ -35,7 +35,7 @@ from .options import Caller, Options
 from .piece_queue import PieceQueue
 from .playback_buffer import PlaybackBuffer
 from .replay import facts
-from .report import Report, log_line
+from .report import LOGGED_OUTCOMES, Report, key_values, log_line
 from .segment_feed import SegmentFeed
 from .verbalizer import UtteranceVerbalizer, Verbalizer
 
@@ -156,8 +156,12 @@ class Synthesizer:
         return self._history.begin() if self._history else None
 
     def account(self, source: str, request: SpeechRequest, report: Report) -> None:
-        """Note that an utterance is over: log it, count it, and call `on_spoken`."""
-        _LOGGER.info("%s", log_line(source, request, report))
+        """Note that an utterance is over: log it unless it failed, count it, and call `on_spoken`.
+
+        Whoever answers a client with the error logs that, with its `utterance`.
+        """
+        if report.outcome in LOGGED_OUTCOMES:
+            _LOGGER.info("%s", log_line(source, request, report))
         self._metrics.spoke(
             source,
             report.model,
@@ -253,7 +257,9 @@ class SpeechSession:
                     with self._paused():
                         yield chunk
         except Exception as error:
-            self.report.outcome = error.code if isinstance(error, SpeechError) else SpeechError.code
+            self.report.outcome = SpeechError.code
+            if isinstance(error, SpeechError):
+                self.report.outcome, error.utterance = error.code, key_values(self.request, self.report)
             raise
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)

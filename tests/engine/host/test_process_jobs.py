@@ -34,6 +34,10 @@ class DeviceLost(Exception):
     pass
 
 
+HELD = Path("held")
+"""A checkpoint whose load waits to be let go on."""
+
+
 class HeldEngine:
     """Its rows end at once. Each job says that it has begun, waits to be let go on, and tells which jobs were done."""
 
@@ -51,8 +55,11 @@ class HeldEngine:
         return wire.Room(1 << 30, 0)
 
     def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
-        for done in (0, 30, 31):
-            report(done, 31)
+        if path == HELD:
+            report(1, 2)
+            self._begun.release()
+            self._go_on.acquire()
+            report(2, 2)
         return wire.Loaded(7, "int8")
 
     def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> wire.Loaded | None:  # noqa: ARG002
@@ -163,9 +170,8 @@ def test_rows_go_on_while_jobs_and_loads_wait_for_each_other(engine: Engine) -> 
     engine.send(row(3))
     assert engine.receive() == wire.Ended(3)
     engine.let_go_on(2)
-    first, *told, loaded, second, unloaded = (engine.receive() for _ in range(7))
+    first, loaded, second, unloaded = (engine.receive() for _ in range(4))
     assert done(first) == (1, [1])
-    assert told == [wire.JobProgress(4, kernels, 31) for kernels in (0, 30, 31)]
     assert loaded == wire.JobDone(4, wire.Loaded(7, "int8"))
     assert done(second) == (2, [1, 2])
     assert unloaded == wire.JobDone(5, None)
@@ -192,6 +198,16 @@ def test_measuring_ends_when_it_is_cancelled_or_a_row_is_there(engine: Engine) -
     assert engine.begun.acquire(timeout=HANG_SECONDS)
     engine.send(replace(row(4), credit=0))
     assert engine.receive() == wire.JobDone(3, None)
+
+
+def test_a_load_that_has_begun_tells_how_far_it_is_and_is_stopped(engine: Engine) -> None:
+    engine.send(wire.RunJob(1, wire.Load(CHECKPOINT, HELD)), job(3))
+    assert engine.receive() == wire.JobProgress(1, 1, 2)
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(wire.CancelJob(1), row(2))
+    assert engine.receive() == wire.Ended(2)
+    engine.let_go_on(2)
+    assert done(engine.receive()) == (3, [3])
 
 
 def test_a_failed_job_is_told_and_the_process_goes_on(engine: Engine) -> None:

@@ -20,6 +20,7 @@ from wyoming_qwen3.core.checkpoints import Kind, Size
 from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.core.request import Sampling
+from wyoming_qwen3.engine.base import JobStopped
 from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint
 from wyoming_qwen3.engine.kernels.build import kinds_here
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
@@ -176,6 +177,27 @@ def test_draws_follow_the_distribution(load: Load, pairs: LoadPair, kernels: Ker
     share = torch.bincount(codes[:, 1], minlength=64) / 2000
     assert not share[likely == 0].any()
     assert (share - likely).abs().max() < 0.05
+
+
+def test_a_pack_tells_how_far_it_is_and_leaves_nothing_when_stopped(kernels: Kernels, tmp_path: Path) -> None:
+    """Both while the weights are rounded and while the pack is read."""
+    path, told = build_checkpoint(tmp_path / "tiny", "custom_voice"), list[tuple[int, int]]()
+
+    def stop(done: int, total: int) -> None:
+        told.append((done, total))
+        raise JobStopped("Stopped.")
+
+    with pytest.raises(JobStopped):
+        packed_tensors(open_checkpoint(path), 8, kernels, stop)
+    assert sorted(path.glob("*pack*")) == []
+    for _ in range(2):
+        told.clear()
+        packed_tensors(open_checkpoint(path), 8, kernels, lambda *one: told.append(one))
+        shares = [done / total for done, total in told]
+        assert shares == sorted(shares)
+        assert 0 < shares[0] < shares[-1] == pytest.approx(1, abs=0.01)
+    with pytest.raises(JobStopped):
+        packed_tensors(open_checkpoint(path), 8, kernels, stop)
 
 
 def test_a_pack_is_kept_and_used_again(

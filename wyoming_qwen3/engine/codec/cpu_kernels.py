@@ -17,7 +17,6 @@ from wyoming_qwen3.engine.kernels.library import Kernels
 
 from .layers import Affine, CausalTransposedConv, LayerHistory
 
-
 _Snake = tuple[Tensor, Tensor]
 
 _PACKED_AT_ONCE = 1 << 20

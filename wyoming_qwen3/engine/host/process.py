@@ -24,7 +24,7 @@ from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import SAMPLE_RATE, Priority
 from wyoming_qwen3.engine import wire
-from wyoming_qwen3.engine.base import STEP_FAILED, Engine, as_speech_error
+from wyoming_qwen3.engine.base import STEP_FAILED, Engine, JobStopped, as_speech_error
 
 from .schedule import Costs, Standing, choose
 
@@ -34,6 +34,7 @@ _Done = TypeVar("_Done")
 
 _Event: TypeAlias = wire.ToEngine | wire.JobProgress | Future[wire.JobAnswer]
 """What the main thread handles, which alone writes to the pipe: messages, and how far a job is, to its end."""
+_PROGRESS_SECONDS = 0.25
 
 
 def main() -> None:
@@ -120,6 +121,9 @@ class Host:
         self._seats: dict[int, _Seat] = {}
         self._costs = Costs()
         self._jobs: dict[int, Future[wire.JobAnswer]] = {}
+        self._stopped: set[int] = set()
+        """Numbers of jobs that run but were cancelled."""
+
         self._job_thread = ThreadPoolExecutor(1, "jobs")
         self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
 
@@ -227,12 +231,14 @@ class Host:
                 self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
                 future.add_done_callback(self._inbox.put)
             case wire.CancelJob(number):
-                if unwanted := self._jobs.pop(number, None):
-                    unwanted.cancel()  # no effect on a job that has begun, unless it asks `_spare`
+                unwanted = self._jobs.pop(number, None)
+                if unwanted and not unwanted.cancel():
+                    self._stopped.add(number)
             case wire.JobProgress(number) if number in self._jobs:
                 self._send(message)
             case Future() if not message.cancelled():
                 answer = message.result()  # raises the engine's fatal errors
+                self._stopped.discard(answer.number)
                 if answer.number in self._jobs:  # else it was cancelled
                     del self._jobs[answer.number]
                     self._send(answer)
@@ -255,8 +261,7 @@ class Host:
         unexpected: type[SpeechError] = EngineFailed
         match job:
             case wire.Load(checkpoint, path):
-                report = partial(self._report, number)
-                action: Callable[[], object] = partial(self._engine.load, checkpoint, path, report)
+                action: Callable[[], object] = partial(self._engine.load, checkpoint, path, self._reporting(number))
                 what, unexpected = f"{checkpoint.name} could not be loaded", ModelFailed
             case wire.Gauge(checkpoint):
                 action = partial(self._engine.gauge, checkpoint, partial(self._spare, number))
@@ -275,9 +280,19 @@ class Host:
         """Return whether a job may go on that gives way to rows; asked on the jobs' thread."""
         return number in self._jobs and not self._seats
 
-    def _report(self, number: int, done: int, total: int) -> None:
-        """Tell the server how far a job is; called on the jobs' thread."""
-        self._inbox.put(wire.JobProgress(number, done, total))
+    def _reporting(self, number: int) -> wire.Report:
+        """Return what a job reports its progress to: it sends one now and then, and stops the job if cancelled."""
+        last = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            if number in self._stopped:
+                raise JobStopped("This was stopped.")
+            if (now := time.monotonic()) - last > _PROGRESS_SECONDS:
+                last = now
+                self._inbox.put(wire.JobProgress(number, done, total))
+
+        return report
 
     def _attempt(
         self, action: Callable[[], _Done], what: str, unexpected: type[SpeechError] = EngineFailed

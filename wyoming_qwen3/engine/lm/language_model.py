@@ -17,9 +17,10 @@ from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
 from wyoming_qwen3.engine.devices import free_memory, release
 from wyoming_qwen3.engine.isolation import concerns_all
 from wyoming_qwen3.engine.kernels.library import Kernels
+from wyoming_qwen3.engine.wire import Report, ignore_progress
 
 from .cpu_kernels import Pack, QuantizedLinear, QuantizedPredictor, QuantizedTransformer
-from .cpu_pack_file import GoOn, Tensors, always, packed_tensors
+from .cpu_pack_file import Tensors, packed_tensors
 from .cpu_tuning import tuned
 from .decode import Decoder, LanguageModel
 from .fused.slot_tensors import MakeSteps
@@ -125,15 +126,15 @@ def load_int8(published: Published) -> LoadedLanguageModel:
 
 
 def load_quantized(
-    published: Published, quantize: Quantize, kernels: Kernels, go_on: GoOn = always
+    published: Published, quantize: Quantize, kernels: Kernels, report: Report = ignore_progress
 ) -> LoadedLanguageModel:
-    """Load in 8 or 4 bits for our kernels. Raises ModelFailed, and RoundingStopped if `go_on` becomes false.
+    """Load in 8 or 4 bits for our kernels. Raises ModelFailed, and what `report` raises.
 
     If there is a pack, most published tensors are not read: only those for text, and the talker's codec embeddings.
     """
     config = published.config.talker_config
     with reading(published.name):
-        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels, go_on)
+        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels, report)
         pack = Pack(tensors, _tuned(published, quantize, kernels, tensors))
         talker = Talker(
             TensorReader(published.tensors, "cpu", torch.float32, _TALKER),

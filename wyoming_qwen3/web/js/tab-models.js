@@ -13,6 +13,7 @@ const ACTIONS = {
   missing: ["models.download", "download", "download"],
   failed: ["models.download", "download", "download"],
   downloading: ["models.cancel", "download/cancel", "stop"],
+  loading: ["models.cancel", "load/cancel", "stop"],
   "on disk": ["models.load", "load", "play"],
   ready: ["models.unload", "unload", "stop"],
 };
@@ -31,9 +32,10 @@ class ModelsTab extends HTMLElement {
     this.uses = h("tbody");
     this.watch = new Watch(this, () => this.#look(), this.notice);
     const heads = ["models.size", "models.device", "models.needs", "models.here"].map((name) => h("th", { scope: "col" }, t(name)));
-    this.append(card(t("models.checkpoints"), h("p", { class: "hint" }, t("models.about")), this.notice.element, this.list),
-      card(t("models.machine"), this.speed, this.machine, this.reason, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
-        h("table", {}, h("thead", {}, h("tr", {}, heads)), this.uses))));
+    this.facts = card(t("models.machine"), this.speed, this.machine, this.reason, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
+      h("table", {}, h("thead", {}, h("tr", {}, heads)), this.uses)));
+    this.facts.hidden = true; // until they are known
+    this.append(card(t("models.checkpoints"), h("p", { class: "hint" }, t("models.about")), this.notice.element, this.list), this.facts);
   }
 
   async shown() {
@@ -98,6 +100,7 @@ class ModelsTab extends HTMLElement {
   }
 
   #tellMachine(answer, machine) {
+    this.facts.hidden = false;
     const held = answer.models.reduce((sum, model) => sum + model.memory_bytes, 0);
     const facts = [
       [t("machine.size"), machine.size],
