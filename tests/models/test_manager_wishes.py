@@ -33,7 +33,7 @@ from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.policy import Policy
-from wyoming_qwen3.models.state import EventKind, State, Status
+from wyoming_qwen3.models.state import EventKind, KernelProgress, State, Status
 from wyoming_qwen3.models.worker import Worker
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
@@ -70,17 +70,17 @@ class Engine(Worker):
     async def measure(self, patience: float | None = None) -> wire.Room:  # noqa: ARG002
         return self.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> int:
+    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> wire.Loaded:
         self.up = True
+        self.report = report
         self.done.append(("load", checkpoint))
         self.paths.append(path)
-        self.report = report
         await self.load_gate.wait()
         if self.failure:
             raise self.failure
         if self.dies_after_load:
             self.die()
-        return FOOTPRINT
+        return wire.Loaded(FOOTPRINT, "float32")
 
     async def unload(self, checkpoint: Checkpoint) -> None:
         self.done.append(("unload", checkpoint))
@@ -363,8 +363,10 @@ async def test_what_is_not_idle_is_not_unloaded(make_manager: MakeManager, engin
     await until(lambda: engine.done)
     with pytest.raises(ModelInUse, match="is being loaded"):
         await manager.unload(CUSTOM)
+    engine.report(12, 31)
+    assert status_of(manager, CUSTOM).kernels == KernelProgress(12, 31)
     engine.load_gate.set()
-    await loading
+    assert (await loading).kernels is None
     async with manager.use(CUSTOM):
         with pytest.raises(ModelInUse, match="is in use"):
             await manager.unload(CUSTOM)

@@ -324,7 +324,7 @@ def status(checkpoint: Checkpoint, states: dict[str, tuple[State, SpeechError | 
             None,
         )
     )
-    return Status(checkpoint, state, None, error, 0, 0, 0, None)
+    return Status(checkpoint, state, None, None, error, 0, 0, 0, None)
 
 
 @pytest.mark.parametrize(

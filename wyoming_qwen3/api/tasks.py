@@ -276,5 +276,6 @@ async def _send(request: web.Request, task: LongTask, headers: dict[str, str]) -
 
 
 def _model_fields(event: Event) -> EventFields:
-    """Return the change, and the checkpoint's id, state, progress and error."""
-    return {"event": event.kind} | model_entry(event.status).model_dump(include={"id", "state", "progress", "error"})
+    """Return the change, and the checkpoint's id, state, error and progress, or that of its kernels."""
+    shown = {"id", "state", "progress", "kernels", "error"}
+    return {"event": event.kind} | model_entry(event.status).model_dump(include=shown)

@@ -17,12 +17,15 @@ from .options import Settings
 from .text_input import check_speakable
 from .voice_list import ANY_LANGUAGE, ListedVoice
 
-_PIECE = 16 << 10
-_CONNECT_SECONDS = 600.0
+_READ_BYTES = 16 << 10
+_READ_SECONDS = 600.0
 """Longest wait for the server's next bytes: it may have to load a checkpoint first."""
 
 _SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty", "seed")
 """Options that a request has too, by the same names."""
+
+_UNSENT = ("max_frames", "sentence_pause", "normalize", "dictionary", "alias", "start", "max_hold", "text_streaming")
+"""Options on how a text is spoken that a request has not: the server uses its own."""
 
 
 def say_through(settings: Settings, text: str | None) -> None:
@@ -35,11 +38,11 @@ def say_through(settings: Settings, text: str | None) -> None:
     check_speakable(text)
     with _opened(settings, "/v1/audio/speech", _body(settings, text)) as answer:
         with written_whole(settings.output) if settings.output else player() as sink:
-            while data := answer.read(_PIECE):
+            while data := answer.read(_READ_BYTES):
                 sink.write(data)
         warning = json.loads(f'"{answer.headers.get("X-Warning", "")}"')
         told = f"Spoken by {answer.headers.get('X-Model-Used', 'an unknown model')} at {settings.server}"
-    tell([*filter(None, (warning,)), told])
+    tell([*filter(None, (_left_out(settings), warning)), told])
 
 
 def voices_at(settings: Settings) -> tuple[list[ListedVoice], list[ListedVoice]]:
@@ -55,6 +58,12 @@ def voices_at(settings: Settings) -> tuple[list[ListedVoice], list[ListedVoice]]
 
 def _language(name: str) -> str:
     return ANY_LANGUAGE if name == "Auto" else name
+
+
+def _left_out(settings: Settings) -> str | None:
+    """Return a sentence on chosen options that only apply to speech on this machine; None if there are none."""
+    names = [f"--{name.replace('_', '-')}" for name in _UNSENT if name in settings.chosen]
+    return f"Left out, because the server's own setting applies: {', '.join(names)}." if names else None
 
 
 def _body(settings: Settings, text: str) -> dict[str, Any]:
@@ -73,8 +82,8 @@ def _body(settings: Settings, text: str) -> dict[str, Any]:
         body["model"] = f"qwen3-tts-{settings.model.lower()}"
     if "standby" in chosen:
         body |= {"model": "standby"} if settings.standby == "only" else {"standby": settings.standby}
-    if settings.instruct:
-        body |= {"instructions": settings.instruct, "voice": settings.voice_name or "default"}
+    if style := " ".join(filter(None, (settings.style if "style" in chosen else None, settings.instruct))):
+        body |= {"instructions": style, "voice": settings.voice_name or "default"}
     return body | ({"strict": True} if settings.strict else {})
 
 
@@ -87,7 +96,7 @@ def _opened(settings: Settings, path: str, body: dict[str, Any] | None) -> Itera
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{settings.server}{path}", data, headers)  # option_types.url checked the scheme
     try:
-        with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=_READ_SECONDS) as answer:
             yield answer
     except urllib.error.HTTPError as error:
         raise InvalidRequest(_sentence(error, settings.server)) from None

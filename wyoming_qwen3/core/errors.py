@@ -170,6 +170,6 @@ class StorageFailed(SpeechError):
 
 
 class RunawaySpeech(SpeechError):
-    """The model did not end its speech within the frames that the text may take."""
+    """The generated speech can't be used: it did not end in time, fell silent, or repeated one sound."""
 
     code = "runaway_speech"

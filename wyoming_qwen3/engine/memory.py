@@ -9,12 +9,12 @@ _HUGE_PAGE = 2 << 20
 
 
 def huge_pages(size: int) -> Tensor:
-    """Allocate `size` uninitialised bytes, uint8, in huge pages if the system has them and `size` fills at least one.
+    """Allocate `size` bytes of zeros, uint8, in huge pages if the system has them and `size` fills at least one.
 
     With ordinary pages a third of the time is spent on address translation.
     """
     if size < _HUGE_PAGE:
-        return torch.empty(size, dtype=torch.uint8)
+        return torch.zeros(size, dtype=torch.uint8)
     memory = mmap.mmap(-1, size + _HUGE_PAGE)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)

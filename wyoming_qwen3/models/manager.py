@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 
 from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
@@ -31,6 +32,7 @@ from .broadcast import Subscription
 from .engine_device import EngineDevice
 from .eviction import choose_evictions
 from .files import ModelFiles, RunDownload
+from .gauging import SpeedGauge
 from .model_choice import choose_codec
 from .pace import Pace
 from .policy import Policy
@@ -72,6 +74,7 @@ class ModelManager:
         self._files = ModelFiles(self._books, policy.models_dir, policy.revision, download)
         self._looked = False
         self._tasks = Tasks()
+        self._gauge = SpeedGauge(self._books, worker, self._tasks)
         self._engine_lock = asyncio.Lock()
         """Held while checkpoints are loaded or unloaded."""
 
@@ -201,6 +204,7 @@ class ModelManager:
         self._require_engine()
         model = await self.look(checkpoint)
         model.users += 1
+        self._gauge.stop()
         try:
             if model.state in (State.ON_DISK, State.LOADING):
                 await asyncio.shield(self._load(model))
@@ -212,6 +216,7 @@ class ModelManager:
             if model.state is State.READY:
                 model.last_used = time.monotonic()
             self._books.changed.set()
+            self._gauge.resume()
 
     @contextlib.asynccontextmanager
     async def use_codec(self) -> AsyncIterator[tuple[Worker, Checkpoint]]:
@@ -438,6 +443,7 @@ class ModelManager:
         if model.loading is None or model.loading.done():
             model.wanted = model.stopped = False
             self._books.change(model, "loading", State.LOADING)
+            self._gauge.stop()
             model.loading = self._spawn_for(model, self._load_now(model))
         return model.loading
 
@@ -450,7 +456,7 @@ class ModelManager:
                     await self._device.stop_if_poor()
                 try:
                     await self._make_room(model)
-                    footprint = await self._load_or_make_room(model)
+                    loaded = await self._load_or_make_room(model)
                 except OutOfMemory:
                     await self._rest()  # the next process may choose another device
                     raise
@@ -470,26 +476,36 @@ class ModelManager:
             _LOGGER.error("%s can't be used: %s", name, failure)  # noqa: TRY400  the engine has logged the traceback
         else:
             model.last_used = time.monotonic()
-            self._books.change(model, "ready", State.READY, footprint=footprint)
-            _LOGGER.info("%s is ready: loaded in %.1f s, %.2f GB", name, model.last_used - started, footprint / 1e9)
+            self._books.change(model, "ready", State.READY, loaded=loaded)
+            took, size = model.last_used - started, loaded.footprint / 1e9
+            _LOGGER.info("%s is ready: loaded in %.1f s, %s, %.2f GB", name, took, loaded.weights, size)
+            self._gauge.tell(model)
+            self._gauge.resume()
 
-    async def _load_or_make_room(self, model: Model) -> int:
-        """Load the checkpoint and return its size in memory in bytes.
+    async def _load_or_make_room(self, model: Model) -> wire.Loaded:
+        """Load the checkpoint.
 
         If memory runs out, unload all idle checkpoints and try once more.
         """
-        path, pace = self._files.path(model), Pace(_PACE_SECONDS)
-
-        def report(done: int, total: int) -> None:
-            progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
-            self._books.change(model, "loading", State.LOADING, progress=progress)
-
+        path, report = self._files.path(model), self._reporting(model)
         try:
             return await self._worker.load(model.checkpoint, path, report)
         except OutOfMemory:
             if not await self._unload_all_idle():
                 raise
             return await self._worker.load(model.checkpoint, path, report)
+
+    def _reporting(self, model: Model) -> wire.Report:
+        """Return what notes how far a load is: in bytes for a CPU, in compiled kernels for a GPU."""
+        if self.selection and self.selection.device != "cpu":
+            return partial(self._books.note_kernels, model)
+        pace = Pace(_PACE_SECONDS)
+
+        def report(done: int, total: int) -> None:
+            progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
+            self._books.change(model, "loading", State.LOADING, progress=progress)
+
+        return report
 
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.
@@ -509,6 +525,7 @@ class ModelManager:
             await self._books.changed.wait()
 
     async def _unload(self, model: Model, why: str) -> None:
+        self._gauge.stop()
         self._books.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
         await self._worker.unload(model.checkpoint)
         _LOGGER.info("%s was unloaded %s", model.checkpoint.name, why)

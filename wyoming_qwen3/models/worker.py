@@ -1,6 +1,6 @@
 """The server's side of an engine process: starts it, loads models, opens rows, runs jobs, and notices when it dies.
 
-Starts the download process too. Apart from engine/host this is the only file that knows the messages for rows.
+Starts the download process too. In the server's process this is the only file that knows the messages for rows.
 """
 
 import asyncio
@@ -192,8 +192,8 @@ class Worker:
                 self._room = await self._run(wire.Measure())
         return self._room or hello.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> int:
-        """Load a checkpoint and return its size in memory in bytes. Cancelling stops it soon.
+    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> wire.Loaded:
+        """Load a checkpoint; `report` is as for Engine.load. Cancelling stops it soon.
 
         Raises ModelFailed if it can't be used, OutOfMemory if it does not fit or the process was killed, and
         EngineFailed if the process died otherwise.
@@ -205,6 +205,13 @@ class Worker:
             if self._killed:
                 raise OutOfMemory(f"{checkpoint.name} could not be loaded: {_KILLED}") from error
             raise
+
+    async def gauge(self, checkpoint: Checkpoint) -> wire.Loaded | None:
+        """Have the speed of a loaded checkpoint measured; see wire.Gauge. Cancelling stops it.
+
+        Raises what `load` raises.
+        """
+        return await self._run(wire.Gauge(checkpoint))
 
     async def unload(self, checkpoint: Checkpoint) -> None:
         """Unload a checkpoint that no row uses. Waits for a job that runs."""

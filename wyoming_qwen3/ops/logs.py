@@ -78,7 +78,7 @@ class Faults:
 
     def _more(self) -> str:
         others, self._unlogged = self._unlogged, 0
-        return f" (and {others:,} refused before, not logged)" if others else ""
+        return f" (and {others:,} before, not logged)" if others else ""
 
     def _may_log(self) -> bool:
         if (now := time.monotonic()) - self._since > _MINUTE:

@@ -79,7 +79,7 @@ class BackendSelector:
     ) -> None:
         self._models = models
         self._standby = standby
-        self.guesser = guesser
+        self._guesser = guesser
         self._prompts = prompts
         self._verbalizer = verbalizer
         self._servers = servers
@@ -195,6 +195,7 @@ class BackendSelector:
     async def _choose(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, aside: Aside, *, live: bool
     ) -> Backend:
+        """Return the best backend for the request as everything is now."""
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
@@ -204,34 +205,47 @@ class BackendSelector:
             try:
                 asked = await self._with_clips(request)
                 return await held.enter_async_context(self._servers.speaker(asked, text))
-            except (Unavailable, EngineFailed) as error:
-                why = error
-            except InvalidRequest as error:
-                if model is None:
+            except (Unavailable, EngineFailed, InvalidRequest) as error:
+                if model is None and isinstance(error, InvalidRequest):
                     raise
                 why = error
         unknown = request.language is None and language_matters(mode, state)
-        guessed = await asyncio.to_thread(self.guesser.guess, text) if unknown else None
+        guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
         chosen = choose_engine(mode, state, request, guessed)
         if chosen == "standby":
-            if model and mode == "auto":
-                self._models.load_soon(model.checkpoint)
-            backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
-            if mode == "auto":
-                backend = replace(backend, warnings=(_stands_in(model), *backend.warnings))
-            return backend
+            return await self._stand_in(held, request, model, mode)
         if model and not self._models.settled:
             async with aside():
                 await self._models.settle()
             return await self._choose(held, request, text, aside, live=live)
         if model and chosen == "qwen3":
-            waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
-            async with aside() if waits else contextlib.nullcontext():
-                return await self._load(held, model.checkpoint, request)
+            return await self._wait_for(held, request, model, aside)
+        raise self._refusal(request, model, why)
+
+    async def _stand_in(
+        self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model | None, mode: StandbyMode
+    ) -> EngineBackend:
+        """Return the standby voice. Where it replaces a checkpoint, that is loaded next, and a warning says so."""
+        if model and mode == "auto":
+            self._models.load_soon(model.checkpoint)
+        backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
+        return replace(backend, warnings=(_stands_in(model), *backend.warnings)) if mode == "auto" else backend
+
+    async def _wait_for(
+        self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model, aside: Aside
+    ) -> EngineBackend:
+        """Return the native engine once the checkpoint is loaded and a clip is read; `aside` is entered for both."""
+        waits = model.state is not State.READY or isinstance(request.voice, Reference | Kept)
+        async with aside() if waits else contextlib.nullcontext():
+            worker = await held.enter_async_context(self._models.use(model.checkpoint))
+            return await self._adapted(worker, model.checkpoint, request)
+
+    def _refusal(self, request: SpeechRequest, model: Model | None, why: SpeechError | None) -> SpeechError:
+        """Return the error of a request that nothing can speak now."""
         reason = model.explain() if model else why or BackendUnavailable("Nothing can speak this now.")
         if request.standby == "off" and self._mode != "off" and isinstance(request.voice, Speaker):
-            raise type(reason)(f"{reason} {_WAYS_OUT}", param=reason.param)
-        raise reason
+            return type(reason)(f"{reason} {_WAYS_OUT}", param=reason.param)
+        return reason
 
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
@@ -255,11 +269,6 @@ class BackendSelector:
         if isinstance(model.error, OutOfMemory) and (smaller := choose_smaller(request, checkpoint)):
             model = await self._models.look_aside(smaller) or model
         return model, None
-
-    async def _load(
-        self, held: contextlib.AsyncExitStack, checkpoint: Checkpoint, request: SpeechRequest
-    ) -> EngineBackend:
-        return await self._adapted(await held.enter_async_context(self._models.use(checkpoint)), checkpoint, request)
 
     async def _adapted(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:
         """Return the backend for a request that a loaded checkpoint, or None for the standby voice, can speak."""

@@ -23,6 +23,7 @@ from wyoming_qwen3.core.speakers import (
     SPEAKERS,
     Language,
     Speaker,
+    agreed_language,
     find_language,
     find_voice,
     language_in,
@@ -183,7 +184,7 @@ class VoiceResolver:
                     rest = VoiceNames(nearest, spoken)
         if not reasons:
             return part
-        language = part.language.name.title() if part.language else "the language of the text"
+        language = part.language.label if part.language else "the language of the text"
         told = "; ".join(reasons)
         return replace(part, warning=f"{told[0].upper()}{told[1:]}; {part.label} speaks{instead}, in {language}.")
 
@@ -288,16 +289,10 @@ def _nearest(name: str | None, language: str | None) -> str | None:
 
 def _cast(kept: KeptVoice, named: Language | None, language: str | None, defaults: Defaults) -> ResolvedVoice:
     manner = kept.manner
-    asked = find_language(language) if language else None
-    if named and asked not in (None, named):
-        raise InvalidRequest(
-            f"Voice {kept.name}-{named.code} speaks {named.name.title()}, but the requested language is {language!r}; "
-            f"leave one of them out.",
-            param="language",
-        )
+    asked = agreed_language(f"{kept.name}-{named.code}" if named else kept.name, named, language)
     if not kept.speaks:
         raise InvalidRequest(f"Voice {kept.name} has no clip yet; add one to its profile.", param="voice")
     voice: Voice = manner.speaker or Kept(kept.id, kept.revision)
-    spoken = asked or named or manner.language or defaults.language
+    spoken = asked or manner.language or defaults.language
     speed = min(max(manner.speed * defaults.speed, MIN_SPEED), MAX_SPEED)
     return ResolvedVoice(voice, spoken, manner.instructions, speed, manner.effects, kept.name)

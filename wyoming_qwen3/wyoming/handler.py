@@ -55,7 +55,7 @@ _LAST_WORD_SECONDS = 1.0
 _REPLY_SECONDS = 30.0
 """Seconds that a client has to read an answer that is not speech."""
 
-_PIECE = 64 << 10
+_READ_BYTES = 64 << 10
 
 _MAX_CHARACTERS = 40_000
 """Most characters of one text, in any number of events: about three quarters of an hour of speech."""
@@ -154,7 +154,7 @@ class Handler(AsyncEventHandler):
             async with asyncio.timeout(_LAST_WORD_SECONDS):
                 if not self.writer.is_closing():
                     self.writer.write_eof()
-                    while await self.reader.read(_PIECE):
+                    while await self.reader.read(_READ_BYTES):
                         pass
                     self.writer.close()
                 await self.writer.wait_closed()

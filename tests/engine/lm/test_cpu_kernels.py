@@ -17,6 +17,7 @@ from tests.engine.conftest import LoadPair
 from tests.engine.golden import request, run
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.core.checkpoints import Kind, Size
+from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.core.request import Sampling
 from wyoming_qwen3.engine.base import JobStopped
@@ -28,7 +29,6 @@ from wyoming_qwen3.engine.lm.cpu_packing import pack
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.language_model import (
     LoadedLanguageModel,
-    Quantize,
     load_exact,
     load_int8,
     load_quantized,

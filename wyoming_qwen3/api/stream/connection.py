@@ -36,7 +36,7 @@ from wyoming_qwen3.api.errors import error_body
 from wyoming_qwen3.api.failures import log_failure
 from wyoming_qwen3.api.operation import add_route
 from wyoming_qwen3.api.speech_request import understand
-from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
+from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError, TextTimeout, Unavailable
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.speech.utterance_queue import UtteranceQueue
 
@@ -215,8 +215,8 @@ class _StreamConnection:
             raise InvalidRequest("The first message must be a session.config.")
         try:
             self._queue.check_room()
-        except InvalidRequest as error:
-            raise _HangUp(WSCloseCode.POLICY_VIOLATION, error) from error
+        except QueueFull as error:
+            raise _HangUp(WSCloseCode.TRY_AGAIN_LATER, error) from error
         config, request = self._config
         session = self._synthesizer.open(request, "stream", client=self._request.remote)
         utterance = Utterance(self._begun, session, config)

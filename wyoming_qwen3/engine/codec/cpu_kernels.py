@@ -4,8 +4,9 @@ Sums are float32 as there, but in another order, so results are equal within rou
 signal is split, on threads, or on other streams in the call. Knows matrices and what the kernels need.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -14,13 +15,19 @@ from wyoming_qwen3.engine.checkpoint.config import CodecConfig
 from wyoming_qwen3.engine.kernels import structures
 from wyoming_qwen3.engine.kernels.library import Kernels
 
-from .layers import Affine, LayerHistory
+from .layers import Affine, CausalTransposedConv, LayerHistory
+
+_Snake = tuple[Tensor, Tensor]
+
+_PACKED_AT_ONCE = 1 << 20
+"""About how many weights are copied at a time when a weight is packed: all at once would take too much memory."""
 
 
 class FastConv:
     """layers.CausalConv for a weight [out, in, kernel]; `snake` (frequency, gain) applies a SnakeBeta first.
 
-    With a `period`, each piece must have a multiple of so many steps, and a kernel of 7 needs fewer products.
+    With a `period`, each piece must have a multiple of so many steps, and a kernel of 7 needs fewer products. `bits` is
+    how many each weight takes in memory, 32 or 16; see Convolution of kernels/panels.h.
     """
 
     def __init__(
@@ -29,18 +36,46 @@ class FastConv:
         weight: Tensor,
         bias: Tensor | None,
         dilation: int = 1,
-        snake: tuple[Tensor, Tensor] | None = None,
+        snake: _Snake | None = None,
         *,
         period: int = 0,
+        bits: int = 32,
     ) -> None:
-        outputs, inputs, taps = weight.shape
+        self._pack(kernels, weight.shape, [weight], bias, dilation, snake, period, bits)
+
+    @classmethod
+    def transposed(
+        cls, kernels: Kernels, weight: Tensor, bias: Tensor, stride: int, snake: _Snake | None, *, bits: int = 32
+    ) -> Self:
+        """Build the convolution of a layers.CausalTransposedConv from its weight [in, out, kernel] and bias [out]."""
+        inputs, outputs, kernel = weight.shape
+        conv = cls.__new__(cls)
+        phases = CausalTransposedConv.phases(weight, stride)
+        shape = (stride * outputs, inputs, kernel // stride)
+        conv._pack(kernels, shape, phases, bias.repeat(stride), 1, snake, 0, bits)
+        return conv
+
+    def _pack(
+        self,
+        kernels: Kernels,
+        shape: Sequence[int],
+        weights: Iterable[Tensor],
+        bias: Tensor | None,
+        dilation: int,
+        snake: _Snake | None,
+        period: int,
+        bits: int,
+    ) -> None:
+        outputs, inputs, taps = shape
         kept = [None if tensor is None else tensor.float().contiguous() for tensor in (bias, *(snake or (None, None)))]
         pointers = [None if tensor is None else tensor.data_ptr() for tensor in kept]
         self.kernels = kernels
-        self.layout = structures.ConvolutionStruct(None, *pointers, inputs, outputs, taps, dilation, period)
-        packed = kernels.pack(self.layout, weight.float().contiguous())
-        self.layout.weights = packed.data_ptr()
-        self._kept = [packed, *kept]
+        self.layout = structures.ConvolutionStruct(None, None, *pointers, inputs, outputs, taps, dilation, period, bits)
+        count = max(_PACKED_AT_ONCE // (inputs * taps), 1)
+        parts = (part.float().contiguous() for weight in weights for part in weight.split(count))
+        packed, scales = kernels.pack(self.layout, parts)
+        self.layout.weights, self.layout.scales = packed.data_ptr(), scales.data_ptr()
+        self._kept = [packed, scales, *kept]
 
     def new_state(self) -> LayerHistory:
         """Return the state at the start of a stream."""
@@ -54,8 +89,8 @@ class FastConv:
 class FastLinear(FastConv):
     """layers.Linear for a weight [out, in]."""
 
-    def __init__(self, kernels: Kernels, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__(kernels, weight[:, :, None], bias)
+    def __init__(self, kernels: Kernels, weight: Tensor, bias: Tensor | None, *, bits: int = 32) -> None:
+        super().__init__(kernels, weight[:, :, None], bias, bits=bits)
         self._no_past = [self.new_state()]
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory] = ()) -> Tensor:
@@ -76,8 +111,9 @@ class FastResidualUnit:
         return self._wide.new_state()
 
     def __call__(self, x: Tensor, states: Sequence[LayerHistory]) -> Tensor:
-        """[steps, channels] -> [steps, channels]."""
-        return self._kernels.refine(self._wide.layout, self._narrow.layout, x, [state.rows for state in states])
+        """[steps, channels] -> [steps, channels], in place."""
+        self._kernels.refine(self._wide.layout, self._narrow.layout, x, [state.rows for state in states])
+        return x
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,12 +50,16 @@ class CodecState:
 class CodecDecoder:
     """The decoder's weights; any number of streams share them, each with its own state."""
 
-    def __init__(self, read: TensorReader, config: CodecConfig, kernels: Kernels | None = None) -> None:
+    def __init__(
+        self, read: TensorReader, config: CodecConfig, kernels: Kernels | None = None, *, bits: int = 32
+    ) -> None:
         """Compute on the device and in the type of the weights from `read`; kernels compute in float32 on a CPU.
+
+        `bits` is how many each weight takes in memory with kernels, where that is possible: 32 or 16.
 
         Raises TensorError, and ModelFailed if the configuration has an activation that is not supported.
         """
-        make = CodecWeights(read, config, kernels)
+        make = CodecWeights(read, config, kernels, bits)
         self.side_by_side = kernels is not None
         """Whether streams are decoded in one batch. Not with PyTorch, whose last bits depend on the batch size."""
 

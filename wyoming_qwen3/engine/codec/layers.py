@@ -9,7 +9,7 @@ Convolutions are matrix products over rows, because on a few rows a convolution 
 weights. Knows nothing of codes, frames and checkpoints; the transformer is in transformer.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -136,11 +136,15 @@ class CausalTransposedConv:
         self._stride = stride
 
     @staticmethod
-    def by_phase(weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    def phases(weight: Tensor, stride: int) -> Iterator[Tensor]:
+        """Yield the weight of each phase's convolution, [out, in, n], of a weight [in, out, n * stride]."""
+        for phase in range(stride):
+            yield weight[:, :, phase::stride].flip(2).transpose(0, 1)
+
+    @classmethod
+    def by_phase(cls, weight: Tensor, bias: Tensor, stride: int) -> tuple[Tensor, Tensor]:
         """Convert weight [in, out, n * stride] and bias [out] to those of a convolution: [stride * out, in, n]."""
-        channels, out, kernel = weight.shape
-        phases = weight.view(channels, out, kernel // stride, stride).permute(3, 1, 0, 2)
-        return torch.stack(phases.unbind(3)[::-1], dim=3).flatten(0, 1), bias.repeat(stride)
+        return torch.cat(list(cls.phases(weight, stride))), bias.repeat(stride)
 
     def new_state(self) -> LayerHistory:
         """Return the state at the start of a stream."""

@@ -59,12 +59,14 @@ class _LayerParts(NamedTuple):
 class CodecWeights:
     """Builds the decoder's layers from `read`. They compute in its dtype, or in float32 with kernels."""
 
-    def __init__(self, read: TensorReader, config: CodecConfig, kernels: Kernels | None) -> None:
+    def __init__(self, read: TensorReader, config: CodecConfig, kernels: Kernels | None, bits: int) -> None:
+        """`bits` is as for FastConv."""
         if config.hidden_act != "silu":
             raise ModelFailed("The codec has an activation function that is not supported.")
         self._read = read
         self._config = config
         self._kernels = kernels
+        self._bits = bits
 
     def quantizer(self) -> tuple[list[Tensor], Affine]:
         """Return the table [codes, dim] of each codebook, and the projection of [first, sum of the others]."""
@@ -148,25 +150,33 @@ class CodecWeights:
         self, read: TensorReader, shape: Shape, dilation: int = 1, act: Snake | None = None, period: int = 0
     ) -> Conv:
         """Build a convolution with a weight of `shape`: [outputs, inputs, kernel]; `period` is as for FastConv."""
-        return self._made_conv(read("conv.weight", *shape), read("conv.bias", shape[0]), dilation, act, period)
+        weight, bias = self._weight(read, shape), read("conv.bias", shape[0])
+        if self._kernels:
+            return FastConv(self._kernels, weight, bias, dilation, act, period=period, bits=self._bits)
+        return self._plain_conv(weight, bias, dilation, act)
 
     def _transposed(
         self, read: TensorReader, shape: Shape, stride: int, act: Snake | None = None
     ) -> CausalTransposedConv:
         """Build a transposed convolution with a weight of `shape`: [inputs, outputs, kernel]."""
-        weight, bias = read("conv.weight", *shape), read("conv.bias", shape[1])
-        return CausalTransposedConv(
-            self._made_conv(*CausalTransposedConv.by_phase(weight, bias, stride), 1, act), stride
-        )
-
-    def _made_conv(self, weight: Tensor, bias: Tensor, dilation: int, act: Snake | None, period: int = 0) -> Conv:
+        weight, bias = self._weight(read, shape), read("conv.bias", shape[1])
+        conv: Conv
         if self._kernels:
-            return FastConv(self._kernels, weight, bias, dilation, act, period=period)
+            conv = FastConv.transposed(self._kernels, weight, bias, stride, act, bits=self._bits)
+        else:
+            conv = self._plain_conv(*CausalTransposedConv.by_phase(weight, bias, stride), 1, act)
+        return CausalTransposedConv(conv, stride)
+
+    def _weight(self, read: TensorReader, shape: Shape) -> Tensor:
+        """Return a convolution's weight; as it is in the file for kernels, which copy it part by part."""
+        return read.view("conv.weight", *shape) if self._kernels else read("conv.weight", *shape)
+
+    def _plain_conv(self, weight: Tensor, bias: Tensor, dilation: int, act: Snake | None) -> Conv:
         conv = CausalConv(weight, bias, dilation)
         return conv if act is None else ActivatedConv(SnakeBeta(*act), conv)
 
     def _affine(self, weight: Tensor, bias: Tensor | None) -> Affine:
-        return FastLinear(self._kernels, weight, bias) if self._kernels else Linear(weight, bias)
+        return FastLinear(self._kernels, weight, bias, bits=self._bits) if self._kernels else Linear(weight, bias)
 
     def _snake(self, read: TensorReader, channels: int) -> Snake:
         """Return an activation's frequency and gain, each [channels]."""

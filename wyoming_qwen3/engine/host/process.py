@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
 from wyoming_qwen3.core.playback import Playback
@@ -31,6 +32,8 @@ _LOGGER = logging.getLogger(__package__)
 
 _Done = TypeVar("_Done")
 
+_Event: TypeAlias = wire.ToEngine | wire.JobProgress | Future[wire.JobAnswer]
+"""What the main thread handles, which alone writes to the pipe: messages, and how far a job is, to its end."""
 _PROGRESS_SECONDS = 0.25
 
 
@@ -43,6 +46,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--quantize", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--models-dir", type=Path)
     parser.add_argument("--no-graphs", action="store_true")
     parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
@@ -64,7 +68,12 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
     from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  only this process may import torch
 
     return NativeEngine(
-        arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
+        arguments.device,
+        arguments.dtype,
+        arguments.quantize,
+        arguments.threads,
+        graphs=not arguments.no_graphs,
+        models_dir=arguments.models_dir,
     )
 
 
@@ -116,7 +125,7 @@ class Host:
         """Numbers of jobs that run but were cancelled."""
 
         self._job_thread = ThreadPoolExecutor(1, "jobs")
-        self._inbox: queue.SimpleQueue[wire.ToEngine | wire.JobProgress | Future[wire.JobAnswer]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Serve until an error ends the process, at once: whatever still runs is of no use any more."""
@@ -197,7 +206,7 @@ class Host:
             while True:
                 self._handle(self._inbox.get_nowait())
 
-    def _handle(self, message: wire.ToEngine | wire.JobProgress | Future[wire.JobAnswer]) -> None:
+    def _handle(self, message: _Event) -> None:
         match message:
             case wire.Submit(row) | wire.Play(row):
                 self._take_in(row, message)
@@ -213,14 +222,14 @@ class Host:
                 self._ask_engine(row, partial(self._engine.end_text, row), None)
             case wire.Ping():
                 self._send(wire.Pong())
-            case wire.RunJob() | wire.CancelJob() | wire.JobProgress() | Future():
+            case _:
                 self._handle_job(message)
 
-    def _handle_job(self, message: wire.RunJob | wire.CancelJob | wire.JobProgress | Future[wire.JobAnswer]) -> None:
+    def _handle_job(self, message: _Event) -> None:
         match message:
             case wire.RunJob(number, job):
                 self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
-                future.add_done_callback(self._inbox.put)  # because only one thread writes to the pipe
+                future.add_done_callback(self._inbox.put)
             case wire.CancelJob(number):
                 unwanted = self._jobs.pop(number, None)
                 if unwanted and not unwanted.cancel():
@@ -254,6 +263,9 @@ class Host:
             case wire.Load(checkpoint, path):
                 action: Callable[[], object] = partial(self._engine.load, checkpoint, path, self._reporting(number))
                 what, unexpected = f"{checkpoint.name} could not be loaded", ModelFailed
+            case wire.Gauge(checkpoint):
+                action = partial(self._engine.gauge, checkpoint, partial(self._spare, number))
+                what = f"The speed of {checkpoint.name} could not be measured"
             case wire.Unload(checkpoint):
                 action, what = partial(self._engine.unload, checkpoint), f"{checkpoint.name} could not be unloaded"
             case wire.Measure():
@@ -264,7 +276,11 @@ class Host:
         result = self._attempt(action, what, unexpected)
         return wire.JobFailed(number, result) if isinstance(result, SpeechError) else wire.JobDone(number, result)
 
-    def _reporting(self, number: int) -> Callable[[int, int], None]:
+    def _spare(self, number: int) -> bool:
+        """Return whether a job may go on that gives way to rows; asked on the jobs' thread."""
+        return number in self._jobs and not self._seats
+
+    def _reporting(self, number: int) -> wire.Report:
         """Return what a job reports its progress to: it sends one now and then, and stops the job if cancelled."""
         last = 0.0
 
@@ -274,7 +290,7 @@ class Host:
                 raise JobStopped("This was stopped.")
             if (now := time.monotonic()) - last > _PROGRESS_SECONDS:
                 last = now
-                self._inbox.put(wire.JobProgress(number, done, total))  # because only one thread writes to the pipe
+                self._inbox.put(wire.JobProgress(number, done, total))
 
         return report
 

@@ -6,7 +6,7 @@ Needs no download and no torch. Does NOT know when it is used.
 import re
 import textwrap
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.core.hardware import Selection, available_memory
 from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.engine.base import as_speech_error
-from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Opening, Output, Report, Room, Submit
+from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Loaded, Opening, Output, Report, Room, Submit
 
 _NAMED_DIGITS = 36
 """Most digits of a number that is spoken by name: the library's names end with decillions."""
@@ -57,7 +57,11 @@ class StandbyEngine:
         """Return that there is no memory for checkpoints."""
         return Room(available_memory(), 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> int:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> Loaded:  # noqa: ARG002
+        """Raise EngineFailed: there are no checkpoints."""
+        _no_checkpoints()
+
+    def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> Loaded | None:  # noqa: ARG002
         """Raise EngineFailed: there are no checkpoints."""
         _no_checkpoints()
 

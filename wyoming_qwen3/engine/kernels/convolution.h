@@ -61,15 +61,19 @@ inline void snake_row(const float* x, const float* frequencies, const float* gai
     std::copy(rest[0], rest[0] + (count - i), out + i);
 }
 
+// How many bits the packed weights have.
+inline int stored_bits(const Convolution& c) {
+    return kSixteenBits && c.bits == 16 && c.outputs > 1 && !uses_winograd(c) ? 16 : 32;
+}
+
 // Call put(step, first output, outputs, sums) for a range of steps of a joined signal and a range of panels. `outputs`
 // is a compile-time constant if it is kPanel, as it almost always is.
-template <class Store>
-inline void convolve(const Convolution& c, const float* joined, Range steps, Range panels, const Store& put) {
-    if (c.outputs == 1) return;
+template <class Weight, class Store>
+inline void convolve_panels(const Convolution& c, const float* joined, Range steps, Range panels, const Store& put) {
     const int64_t width = row_width(c);
     const int depth = c.taps * width;
     for (int panel = panels.begin; panel < panels.end; ++panel) {
-        const float* weights = c.weights + panel * panel_size(c);
+        const Weight* weights = static_cast<const Weight*>(c.weights) + panel * panel_size(c);
         const int first = panel * kPanel, count = std::min(kPanel, c.outputs - first);
         for (int begin = steps.begin; begin < steps.end; begin += kStretch) {
             const int now = std::min(kStretch, steps.end - begin);
@@ -80,6 +84,8 @@ inline void convolve(const Convolution& c, const float* joined, Range steps, Ran
             const auto put_all = [&](auto outputs) {
                 for (int s = 0; s < now; ++s) {
                     float* own = sums + s * kPanel;
+                    if (!std::is_same<Weight, float>::value)
+                        for (int i = 0; i < outputs; ++i) own[i] *= c.scales[first + i];
                     if (c.bias)
                         for (int i = 0; i < outputs; ++i) own[i] += c.bias[first + i];
                     put(begin + s, first, outputs, own);
@@ -91,13 +97,22 @@ inline void convolve(const Convolution& c, const float* joined, Range steps, Ran
     }
 }
 
+template <class Store>
+inline void convolve(const Convolution& c, const float* joined, Range steps, Range panels, const Store& put) {
+    if (c.outputs == 1) return;
+#if !defined(__AMX_BF16__)
+    if (stored_bits(c) == 16) return convolve_panels<int16_t>(c, joined, steps, panels, put);
+#endif
+    convolve_panels<float>(c, joined, steps, panels, put);
+}
+
 // A convolution with one output.
 inline float single(const Convolution& c, const float* joined, int step) {
     Float sum = all(0.0f);
     float rest = c.bias ? c.bias[0] : 0.0f;
     for (int tap = 0; tap < c.taps; ++tap) {
         const float* x = joined + (int64_t(step) + tap * c.dilation) * c.inputs;
-        const float* w = c.weights + int64_t(tap) * c.inputs;
+        const float* w = static_cast<const float*>(c.weights) + int64_t(tap) * c.inputs;
         int i = 0;
         for (; i + kLanes <= c.inputs; i += kLanes) sum = fma(load(x + i), load(w + i), sum);
         for (; i < c.inputs; ++i) rest += x[i] * w[i];
@@ -105,22 +120,49 @@ inline float single(const Convolution& c, const float* joined, int step) {
     return rest + sum_of(sum);
 }
 
+// Bytes of the packed weights.
 inline int64_t packed_size(const Convolution& c) {
-    if (c.outputs == 1) return int64_t(c.taps) * c.inputs;
-    return panels_of(c) * (uses_winograd(c) ? winograd_panel_size(c) : panel_size(c));
+    if (c.outputs == 1) return sizeof(float) * c.taps * c.inputs;
+    return panels_of(c) * (uses_winograd(c) ? winograd_panel_size(c) : panel_size(c)) * stored_bits(c) / 8;
 }
 
-// A member's share of packing weights [outputs, inputs, taps].
-inline void pack_all(const Convolution& c, const float* weights, float* packed, const Member& member) {
+#if !defined(__AMX_BF16__)
+// Pack filters into a panel of 16 bits, and write their scales.
+inline void pack_rounded(const Convolution& c, const Filters& filters, int panel, int16_t* packed, float* scales) {
+    float factors[kPanel];
+    for (int output = 0; output < kPanel; ++output) {
+        const float* own = filters.of(c, panel * kPanel + output);
+        if (!own) continue;
+        float largest = 0;
+        for (int64_t i = 0; i < int64_t(c.inputs) * c.taps; ++i) largest = std::max(largest, std::fabs(own[i]));
+        factors[output] = largest > 0 ? kWidest / largest : 0.0f;
+        scales[panel * kPanel + output] = largest / kWidest;
+    }
+    pack(c, filters, panel, packed, [&](float x, int output) { return int16_t(std::lrint(x * factors[output])); });
+}
+#endif
+
+// A member's share of packing some filters into `packed`, whose other filters are left as they are; padding is zero
+// there. `scales` [outputs] are written for 16 bits.
+inline void pack_all(const Convolution& c, const Filters& filters, void* packed, float* scales, const Member& member) {
+    float* const floats = static_cast<float*>(packed);
     if (c.outputs == 1) {
         for (int tap = member.number; tap < c.taps; tap += member.size)
-            for (int i = 0; i < c.inputs; ++i) packed[tap * c.inputs + i] = weights[i * c.taps + tap];
+            for (int i = 0; i < c.inputs; ++i) floats[tap * c.inputs + i] = filters.weights[i * c.taps + tap];
         return;
     }
-    const Range own = member.share(panels_of(c));
-    for (int panel = own.begin; panel < own.end; ++panel)
-        if (uses_winograd(c)) pack_winograd(c, weights, panel, packed + panel * winograd_panel_size(c));
-        else pack(c, weights, panel, packed + panel * panel_size(c));
+    const int begin = filters.first / kPanel, end = (filters.first + filters.count + kPanel - 1) / kPanel;
+    const Range own = member.share(end - begin);
+    for (int panel = begin + own.begin; panel < begin + own.end; ++panel) {
+        if (uses_winograd(c)) pack_winograd(c, filters, panel, floats + panel * winograd_panel_size(c));
+#if defined(__AMX_BF16__)
+        else pack(c, filters, panel, floats + panel * panel_size(c));
+#else
+        else if (stored_bits(c) == 16)
+            pack_rounded(c, filters, panel, static_cast<int16_t*>(packed) + panel * panel_size(c), scales);
+        else pack(c, filters, panel, floats + panel * panel_size(c), [](float x, int) { return x; });
+#endif
+    }
 }
 
 // All streams of a call, and their positions in a joined buffer.
@@ -265,7 +307,8 @@ inline void convolution(const Convolution& c, const Layout& layout, Convolver& m
     });
 }
 
-// output = input + narrow(wide(input)). `narrow` has one tap; both activate their input.
+// output += narrow(wide(input)), where the streams' outputs are their inputs. `narrow` has one tap; both activate their
+// input.
 inline void residual_unit(const Convolution& wide, const Convolution& narrow, const Layout& layout, Convolver& memory,
                           const Member& member) {
     float* between = memory.between.data()->numbers;
@@ -280,9 +323,8 @@ inline void residual_unit(const Convolution& wide, const Convolution& narrow, co
     std::vector<Stream> streams(layout.streams, layout.streams + layout.count);
     Layout flat(narrow, streams.data(), layout.count);  // without a past, so the streams are contiguous
     convolve_all(narrow, flat, between, member, [&](int n, int s, int first, auto count, const float* sums) {
-        const float* x = layout.streams[n].input + int64_t(s) * narrow.outputs + first;
         float* __restrict out = layout.streams[n].output + int64_t(s) * narrow.outputs + first;
-        for (int i = 0; i < count; ++i) out[i] = x[i] + sums[i];
+        for (int i = 0; i < count; ++i) out[i] += sums[i];
     });
 }
 

@@ -221,11 +221,17 @@ EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, c
 
 EXPORTED int convolution_row_width(const Convolution* c) noexcept { return row_width(*c); }
 
+// Bytes of a convolution's packed weights.
 EXPORTED int64_t convolution_size(const Convolution* c) noexcept { return packed_size(*c); }
 
-// Pack weights [outputs, inputs, taps] into the layout that is multiplied.
-EXPORTED int convolution_pack(Crew* crew, const Convolution* c, const float* weights, float* packed) noexcept {
-    return with(crew, [&] { crew->team.run([&](const Member& member) { pack_all(*c, weights, packed, member); }); });
+// Pack weights [count, inputs, taps] of the outputs from `first` on into the layout that is multiplied, which is zero at
+// first, and write their scales if it has 16 bits.
+EXPORTED int convolution_pack(Crew* crew, const Convolution* c, int first, int count, const float* weights,
+                              void* packed, float* scales) noexcept {
+    return with(crew, [&] {
+        const Filters filters{weights, first, count};
+        crew->team.run([&](const Member& member) { pack_all(*c, filters, packed, scales, member); });
+    });
 }
 
 // Convolve a piece of each of some signals.
@@ -237,7 +243,7 @@ EXPORTED int convolution_apply(Crew* crew, const Convolution* c, const Stream* s
     });
 }
 
-// Apply a residual unit of two convolutions to a piece of each of some signals, and add the result to the input.
+// Apply a residual unit of two convolutions to a piece of each of some signals, whose outputs are their inputs.
 EXPORTED int residual_apply(Crew* crew, const Convolution* wide, const Convolution* narrow, const Stream* streams,
                             int count) noexcept {
     return with(crew, [&] {
@@ -306,9 +312,9 @@ EXPORTED const Field* fields() noexcept {
         SIZE(Table), AT(Table, rows), AT(Table, bfloat16),
         SIZE(Predictor), AT(Predictor, stack), AT(Predictor, projection), AT(Predictor, heads), AT(Predictor, tables),
         AT(Predictor, codebooks), AT(Predictor, width),
-        SIZE(Convolution), AT(Convolution, weights), AT(Convolution, bias), AT(Convolution, frequencies),
+        SIZE(Convolution), AT(Convolution, weights), AT(Convolution, scales), AT(Convolution, bias), AT(Convolution, frequencies),
         AT(Convolution, gains), AT(Convolution, inputs), AT(Convolution, outputs), AT(Convolution, taps),
-        AT(Convolution, dilation), AT(Convolution, period),
+        AT(Convolution, dilation), AT(Convolution, period), AT(Convolution, bits),
         SIZE(Stream), AT(Stream, input), AT(Stream, history), AT(Stream, output), AT(Stream, steps),
         SIZE(CodecLayer), AT(CodecLayer, qkv), AT(CodecLayer, out), AT(CodecLayer, gate_up), AT(CodecLayer, down),
         AT(CodecLayer, attention_norm), AT(CodecLayer, mlp_norm),

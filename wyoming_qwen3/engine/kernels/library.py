@@ -5,7 +5,7 @@ Every call that computes raises MemoryError if memory does not suffice; its outp
 
 import ctypes
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,9 @@ class Kernels:
         library.convolution_size.restype = c_int64
         library.convolution_size.argtypes = [POINTER(ConvolutionStruct)]
         library.convolution_row_width.argtypes = [POINTER(ConvolutionStruct)]
-        library.convolution_pack.argtypes = [c_void_p, POINTER(ConvolutionStruct), c_void_p, c_void_p]
+        library.convolution_pack.argtypes = [
+            *(c_void_p, POINTER(ConvolutionStruct), c_int32, c_int32, c_void_p, c_void_p, c_void_p)
+        ]
         library.read_through.argtypes = [c_void_p, c_void_p, c_int64, c_int32, POINTER(c_uint64)]
         self.kind: str = library.kind().decode()
         if not library.allowed():
@@ -114,11 +116,18 @@ class Kernels:
         )
         return codes, sums
 
-    def pack(self, layer: ConvolutionStruct, weight: Tensor) -> Tensor:
-        """Return weights float32 [outputs, inputs, taps] in the kernels' layout, for `layer.weights` to point to."""
-        packed = huge_pages(4 * self._library.convolution_size(byref(layer))).view(torch.float32)
-        self._call(self._library.convolution_pack, byref(layer), _pointer(weight), _pointer(packed))
-        return packed
+    def pack(self, layer: ConvolutionStruct, parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return weights in the kernels' layout and their scales, for `layer.weights` and `layer.scales` to point to.
+
+        Each part, float32 [n, inputs, taps], has the weights of the next n outputs.
+        """
+        packed, scales = huge_pages(self._library.convolution_size(byref(layer))), torch.zeros(layer.outputs)
+        first = 0
+        for part in parts:
+            pointers = (_pointer(tensor) for tensor in (part, packed, scales))
+            self._call(self._library.convolution_pack, byref(layer), first, len(part), *pointers)
+            first += len(part)
+        return packed, scales
 
     def history(self, layer: ConvolutionStruct) -> Tensor:
         """Return the history at the start of a signal."""
@@ -133,12 +142,10 @@ class Kernels:
 
     def refine(
         self, wide: ConvolutionStruct, narrow: ConvolutionStruct, x: Tensor, histories: Sequence[Tensor]
-    ) -> Tensor:
-        """Apply a residual unit of two convolutions: [steps, channels] -> the same shape; pieces as for `convolve`."""
-        out = torch.empty_like(x)
-        streams = _streams(x, histories, out)
+    ) -> None:
+        """Apply a residual unit of two convolutions to x [steps, channels] in place; pieces as for `convolve`."""
+        streams = _streams(x, histories, x)
         self._call(self._library.residual_apply, byref(wide), byref(narrow), streams, len(streams))
-        return out
 
     def past(self, stack: CodecTransformerStruct) -> Tensor:
         """Return the keys and values at the start of a stream, float32."""

@@ -3,6 +3,8 @@
 // The memory layout of both depends on the processor. A row takes `row_width` floats, before and after it is converted
 // for the product. A step's sums run over taps, then inputs, and do not depend on the steps beside it.
 //   Vectors: a panel has the inputs of one tap after another, and for each input the panel's outputs. Rows are floats.
+//   Weights are floats, or integers of 16 bits with a scale for each output, which are half as many bytes to read; the
+//   products are float32 in both cases.
 //   Tiles (AMX): a number is the sum of two bfloat16: the rounded number and the remainder. A product of two numbers
 //   would be four products; the smallest, below 2^-16 of the whole, is left out. Sums are float32. For each 32 inputs
 //   of a tap, a panel has four tiles of 16 pairs of inputs times 16 outputs: two of remainders, then two of rounded
@@ -14,12 +16,14 @@
 #include "simd.h"
 
 extern "C" {
-// The weights are packed; bias may be null. With frequencies, x + gains * sin(frequencies * x)**2 is applied to the
+// The weights are packed in `bits` bits, 32 or 16; see `stored_bits` of convolution.h for those that always have 32.
+// `scales` [outputs] belong to 16 bits. The bias may be null. With frequencies, x + gains * sin(frequencies * x)**2 is applied to the
 // input first. `period`: signals arrive in pieces of a multiple of so many steps, and fewer products may be used; 0: in
 // any pieces.
 struct Convolution {
-    const float *weights, *bias, *frequencies, *gains;
-    int32_t inputs, outputs, taps, dilation, period;
+    const void* weights;
+    const float *scales, *bias, *frequencies, *gains;
+    int32_t inputs, outputs, taps, dilation, period, bits;
 };
 }
 
@@ -35,7 +39,22 @@ struct Part {
     int begin, end;
 };
 
+// Weights [count, inputs, taps] of the outputs from `first` on, as they are published.
+struct Filters {
+    const float* weights;
+    int first, count;
+
+    // Those of one output [inputs, taps]; null if it is not among them.
+    const float* of(const Convolution& c, int output) const {
+        if (output < first || output >= first + count) return nullptr;
+        return weights + int64_t(output - first) * c.inputs * c.taps;
+    }
+};
+
+constexpr float kWidest = 32767;  // of 16 bits
+
 #if defined(__AMX_BF16__)
+constexpr bool kSixteenBits = false;  // tiles need bfloat16
 constexpr int kPanel = 32;
 constexpr int kDepth = 32;       // inputs that are multiplied at once
 constexpr int kSlack = 31;       // rows that are read beyond the last one
@@ -79,15 +98,16 @@ inline void settle(float* row, int count) {
     for (int i = 0; i < count; i += kDepth) split(row + i, row + i);
 }
 
-// Pack weights [outputs, inputs, taps] into one panel.
-inline void pack(const Convolution& c, const float* weights, int panel, float* packed) {
+// Pack filters into the panel that they belong to.
+inline void pack(const Convolution& c, const Filters& filters, int panel, float* packed) {
     for (int tap = 0; tap < c.taps; ++tap)
         for (int first = 0; first < c.inputs; first += kDepth, packed += 4 * kTileFloats)
             for (int output = 0; output < kPanel; ++output) {
+                const float* own = filters.of(c, panel * kPanel + output);
+                if (!own) continue;
                 float column[kDepth] = {};
-                const int from = panel * kPanel + output;
-                for (int i = 0; i < std::min(kDepth, c.inputs - first) && from < c.outputs; ++i)
-                    column[i] = weights[(int64_t(from) * c.inputs + first + i) * c.taps + tap];
+                for (int i = 0; i < std::min(kDepth, c.inputs - first); ++i)
+                    column[i] = own[int64_t(first + i) * c.taps + tap];
                 split(column, column);
                 float* to = packed + output / 16 * kTileFloats + output % 16;
                 for (int pair = 0; pair < 16; ++pair) {
@@ -154,6 +174,7 @@ inline void multiply(const Convolution& c, const float* weights, const float* ro
 }
 
 #else
+constexpr bool kSixteenBits = true;
 #if defined(__x86_64__) && !defined(__AVX512VNNI__)  // 16 registers of vectors
 constexpr int kPanelVectors = 2;
 constexpr int kSteps = 6;
@@ -176,17 +197,18 @@ inline int settled_width(int count) { return count; }
 
 inline void settle(float*, int) {}
 
-inline void pack(const Convolution& c, const float* weights, int panel, float* packed) {
+// Pack filters into the panel that they belong to, each weight as convert(weight, number of its output in the panel).
+template <class Weight, class Convert>
+inline void pack(const Convolution& c, const Filters& filters, int panel, Weight* packed, const Convert& convert) {
     for (int tap = 0; tap < c.taps; ++tap)
         for (int i = 0; i < c.inputs; ++i, packed += kPanel)
-            for (int output = 0; output < kPanel; ++output) {
-                const int64_t from = panel * kPanel + output;
-                packed[output] = from < c.outputs ? weights[(from * c.inputs + i) * c.taps + tap] : 0.0f;
-            }
+            for (int output = 0; output < kPanel; ++output)
+                if (const float* own = filters.of(c, panel * kPanel + output))
+                    packed[output] = convert(own[int64_t(i) * c.taps + tap], output);
 }
 
-template <int kCount>
-inline void multiply_block(const Convolution& c, const float* w, const float* rows, Part part, float* sums) {
+template <int kCount, class Weight>
+inline void multiply_block(const Convolution& c, const Weight* w, const float* rows, Part part, float* sums) {
     Float acc[kCount][kPanelVectors];
     for (int s = 0; s < kCount; ++s)
         for (int v = 0; v < kPanelVectors; ++v)
@@ -197,7 +219,8 @@ inline void multiply_block(const Convolution& c, const float* w, const float* ro
         for (const int until = std::min<int>(part.end, (k / width + 1) * width); k < until; ++k, ++x, w += kPanel) {
             Float row[kPanelVectors];
             for (int v = 0; v < kPanelVectors; ++v) row[v] = load(w + v * kLanes);
-            for (int line = 0; line < 4 * kPanel; line += 64) __builtin_prefetch((const char*)w + kWeightsAhead + line);
+            for (int line = 0; line < int(sizeof(Weight)) * kPanel; line += 64)
+                __builtin_prefetch((const char*)w + kWeightsAhead + line);
             for (int s = 0; s < kCount; ++s) {
                 const Float one = all(x[s * width]);
                 for (int v = 0; v < kPanelVectors; ++v) acc[s][v] = fma(one, row[v], acc[s][v]);
@@ -209,7 +232,8 @@ inline void multiply_block(const Convolution& c, const float* w, const float* ro
 }
 
 // Add a part of a panel's products with `steps` steps to their sums [kStretch][kPanel]; the first part sets the sums.
-inline void multiply(const Convolution& c, const float* weights, const float* rows, Part part, int steps, float* sums) {
+template <class Weight>
+inline void multiply(const Convolution& c, const Weight* weights, const float* rows, Part part, int steps, float* sums) {
     int s = 0;
     const auto go = [&](auto many) {
         constexpr int kCount = decltype(many)::value;

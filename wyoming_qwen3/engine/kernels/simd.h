@@ -4,7 +4,7 @@
 // all lanes. A stored byte is a weight plus 128. `kOffset` is how much of the 128 is still in the products of `dot4`:
 // all of it if the processor multiplies unsigned by signed bytes. The corrected results of all kinds are the same.
 //
-// 16-bit numbers are bfloat16: the upper half of a float32.
+// A loaded uint16_t is a bfloat16: the upper half of a float32. A loaded int16_t is an integer.
 #pragma once
 
 #include <cmath>
@@ -38,6 +38,9 @@ inline Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
 inline Float load(const float* p) { return _mm512_loadu_ps(p); }
 inline Float load(const uint16_t* p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
+}
+inline Float load(const int16_t* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i*)p)));
 }
 inline void store(float* p, Float x) { _mm512_storeu_ps(p, x); }
 inline Float all(float x) { return _mm512_set1_ps(x); }
@@ -80,6 +83,9 @@ inline Float load(const float* p) { return _mm256_loadu_ps(p); }
 inline Float load(const uint16_t* p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
 }
+inline Float load(const int16_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i*)p)));
+}
 inline void store(float* p, Float x) { _mm256_storeu_ps(p, x); }
 inline Float all(float x) { return _mm256_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
@@ -115,6 +121,7 @@ inline Float load(const float* p) { return _mm_loadu_ps(p); }
 inline Float load(const uint16_t* p) {
     return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i*)p)), 16));
 }
+inline Float load(const int16_t* p) { return _mm_cvtepi32_ps(_mm_cvtepi16_epi32(_mm_loadl_epi64((const __m128i*)p))); }
 inline void store(float* p, Float x) { _mm_storeu_ps(p, x); }
 inline Float all(float x) { return _mm_set1_ps(x); }
 inline Float fma(Float a, Float b, Float c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
@@ -155,6 +162,7 @@ inline Int dot4(Int sum, Int w, int32_t x) {
 inline Float to_float(Int x) { return vcvtq_f32_s32(x.v); }
 inline Float load(const float* p) { return read<Float>(p); }
 inline Float load(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(read<uint16x4_t>(p), 16)); }
+inline Float load(const int16_t* p) { return vcvtq_f32_s32(vmovl_s16(read<int16x4_t>(p))); }
 inline void store(float* p, Float x) { std::memcpy(p, &x, sizeof x); }
 inline Float all(float x) { return vdupq_n_f32(x); }
 inline Float fma(Float a, Float b, Float c) {
@@ -195,6 +203,7 @@ inline Float load(const float* p) {
 inline Float load(const uint16_t* p) {
     return (Float)Lanes{int32_t(p[0]) << 16, int32_t(p[1]) << 16, int32_t(p[2]) << 16, int32_t(p[3]) << 16};
 }
+inline Float load(const int16_t* p) { return Float{float(p[0]), float(p[1]), float(p[2]), float(p[3])}; }
 inline void store(float* p, Float x) { std::memcpy(p, &x, sizeof x); }
 inline Float all(float x) { return Float{x, x, x, x}; }
 inline Float fma(Float a, Float b, Float c) { return a * b + c; }

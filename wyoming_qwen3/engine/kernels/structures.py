@@ -98,6 +98,7 @@ class ConvolutionStruct(Structure):
 
     _fields_: ClassVar = [
         ("weights", c_void_p),
+        ("scales", c_void_p),
         ("bias", c_void_p),
         ("frequencies", c_void_p),
         ("gains", c_void_p),
@@ -106,6 +107,7 @@ class ConvolutionStruct(Structure):
         ("taps", c_int32),
         ("dilation", c_int32),
         ("period", c_int32),
+        ("bits", c_int32),
     ]
 
 

@@ -23,8 +23,14 @@ inline void relax() {
 #endif
 }
 
-constexpr int kSpinsBeforeYield = 4000;   // longer than any phase takes while all members run
-constexpr int kSpinsBeforeSleep = 20000;  // about the time between two calls of one frame
+constexpr int kSpinsBeforeYield = 300;  // some microseconds: more would be taken from a member that has to share a core
+constexpr int kSpinsBeforeSleep = 1300;  // with as many yields as fit between two calls of one frame
+
+// Wait a moment. An idle core returns from a yield at once.
+inline void spin(int spins) {
+    if (spins < kSpinsBeforeYield) relax();
+    else sched_yield();
+}
 
 // Thrown in a member to abandon a call in which another member has failed.
 struct GivenUp {};
@@ -56,8 +62,7 @@ class Barrier {
         }
         for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
             if (failed.load(std::memory_order_acquire)) return false;
-            if (spins < kSpinsBeforeYield) relax();
-            else sched_yield();  // another program runs on the core of the member that is waited for
+            spin(spins);
         }
         return true;
     }
@@ -151,7 +156,7 @@ class Team {
         for (uint32_t seen = 0;; ++seen) {
             for (int spins = 0; call_number_.load(std::memory_order_acquire) == seen; ++spins) {
                 if (spins < kSpinsBeforeSleep) {
-                    relax();
+                    spin(spins);
                     continue;
                 }
                 std::unique_lock<std::mutex> lock(sleep_);

@@ -74,13 +74,14 @@ inline void evaluate(const float* filter, float* to) {
     to[kTileInputs - 1] = filter[kWinogradTaps - 1];
 }
 
-// Pack weights [outputs, inputs, taps] into one panel: [points, inputs, outputs of the panel].
-inline void pack_winograd(const Convolution& c, const float* weights, int panel, float* packed) {
-    std::fill_n(packed, winograd_panel_size(c), 0.0f);
-    for (int output = 0; output < std::min(kPanel, c.outputs - panel * kPanel); ++output)
+// Pack filters into the panel that they belong to: [points, inputs, outputs of the panel].
+inline void pack_winograd(const Convolution& c, const Filters& filters, int panel, float* packed) {
+    for (int output = 0; output < kPanel; ++output)
         for (int i = 0; i < c.inputs; ++i) {
+            const float* own = filters.of(c, panel * kPanel + output);
+            if (!own) break;
             float points[kTileInputs];
-            evaluate(weights + (int64_t(panel * kPanel + output) * c.inputs + i) * kWinogradTaps, points);
+            evaluate(own + int64_t(i) * kWinogradTaps, points);
             for (int p = 0; p < kTileInputs; ++p) packed[(int64_t(p) * c.inputs + i) * kPanel + output] = points[p];
         }
 }
@@ -133,7 +134,7 @@ inline void multiply_tiles(const Convolution& c, const float* spread_tiles, cons
                            const Store& put) {
     for (int panel = panels.begin; panel < panels.end; ++panel) {
         alignas(64) float sums[kTileInputs * kTilesAtOnce * kPanel], out[kTileOutputs][kPanel];
-        const float* weights = c.weights + panel * winograd_panel_size(c);
+        const float* weights = static_cast<const float*>(c.weights) + panel * winograd_panel_size(c);
         for (int p = 0; p < kTileInputs; ++p)
             multiply(c, weights + int64_t(p) * c.inputs * kPanel, spread_tiles + int64_t(p) * count * c.inputs,
                      {0, c.inputs}, count, sums + p * count * kPanel);

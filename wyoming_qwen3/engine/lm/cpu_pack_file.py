@@ -84,8 +84,8 @@ def packed_tensors(published: Published, bits: int, kernels: Kernels, report: Re
 
     `talker.N.values` and so on are matrices (`.data`, `.scales`); norms and embedding tables are not rounded. The
     weights are read only if there is no pack yet, one matrix at a time. `report` is called with the bytes of the pack
-    that are there, and with all of them. Raises TensorError, and what safetensors raises
-    if a file is damaged.
+    that are there, and with all of them. Raises TensorError, what safetensors raises if a file is damaged, and what
+    `report` raises.
     """
     path, config = published.path, published.config.talker_config
     key = {"format": _FORMAT, "bits": str(bits), "source": _source(path, config)}

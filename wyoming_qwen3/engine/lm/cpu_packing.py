@@ -17,6 +17,9 @@ BLOCK = 32
 
 _HALF = BLOCK // 2
 
+_ROWS_AT_ONCE = 16 * BLOCK
+"""How many rows are rounded at a time: the numbers on the way take many times the memory of the result."""
+
 
 @dataclass(frozen=True, eq=False)
 class PackedLinear:
@@ -32,16 +35,26 @@ class PackedLinear:
 def pack(kernels: Kernels, weight: Tensor, bits: int) -> PackedLinear:
     """Round a matrix [outputs, inputs] to 8 or 4 bits."""
     outputs, inputs = weight.shape
-    weight = F.pad(weight.float(), (0, -inputs % BLOCK, 0, -outputs % BLOCK)).contiguous()
-    if bits == 4:
-        size, count = packed_sizes(outputs, inputs, bits)
-        packed = PackedLinear(torch.empty(size, dtype=torch.uint8), torch.empty(count), outputs, inputs, bits)
-        kernels.round(weight, packed.data, packed.scales)
-        return packed
-    scales = weight.abs().amax(1) / 127
-    numbers = (weight / torch.where(scales == 0, 1.0, scales)[:, None]).round().clamp(-127, 127) + 128
+    size, count = packed_sizes(outputs, inputs, bits)
+    packed = PackedLinear(torch.empty(size, dtype=torch.uint8), torch.empty(count), outputs, inputs, bits)
+    for first in range(0, outputs, _ROWS_AT_ONCE):
+        rows = weight[first : first + _ROWS_AT_ONCE].float()
+        rows = F.pad(rows, (0, -inputs % BLOCK, 0, -len(rows) % BLOCK)).contiguous()
+        scales = packed.scales[first : first + len(rows)]
+        begin, end = (packed_sizes(n, inputs, bits)[0] for n in (first, first + len(rows)))
+        if bits == 4:
+            kernels.round(rows, packed.data[begin:end], scales)
+        else:
+            packed.data[begin:end] = _to_8_bits(rows, scales)
+    return packed
+
+
+def _to_8_bits(weight: Tensor, scales: Tensor) -> Tensor:
+    """Round rows, whose numbers are multiples of 32, to bytes [n], and write their scales."""
+    torch.div(weight.abs().amax(1), 127, out=scales)
+    numbers = (weight / torch.where(scales == 0, 1.0, scales)[:, None]).round_().clamp_(-127, 127).add_(128)
     shaped = numbers.to(torch.uint8).view(len(weight) // BLOCK, BLOCK, -1, BLOCK // 4, 4)
-    return PackedLinear(shaped.permute(0, 2, 3, 1, 4).flatten(), scales, outputs, inputs, bits)
+    return shaped.permute(0, 2, 3, 1, 4).flatten()
 
 
 def packed_sizes(outputs: int, inputs: int, bits: int) -> tuple[int, int]:

@@ -13,6 +13,9 @@ export function progressOf(notice, total = 0) {
       const sentence = model.state === "loading" ? `${t("progress.loading", { model: model.id })} · ${text}`
         : t("progress.download", { model: model.id, progress: text });
       notice.progress(sentence, share);
+    } else if (model?.kernels) {
+      const { share, text } = compiled(model.kernels);
+      notice.progress(text, share);
     } else if (count) {
       const left = (seconds / Number(count)) * (total - Number(count));
       notice.progress(`${t("progress.spoken", { spoken: Number(count), total })} · ${timeLeft(left)}`, Number(count) / total);
@@ -20,6 +23,11 @@ export function progressOf(notice, total = 0) {
       notice.progress(t(`progress.${name}`, { model: model?.id ?? "" }));
     }
   };
+}
+
+/** Describe how many GPU kernels are compiled: their share from 0 to 1, and a text. */
+export function compiled({ done, total }) {
+  return { share: total ? done / total : null, text: t("progress.kernels", { done, total }) };
 }
 
 /** Return what estimates, for the bytes that are sent and all, the seconds left; null in the first second. */
