@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from pathlib import Path
 
-from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size, published
+from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size, other_size, published
 from wyoming_qwen3.core.errors import (
     EngineFailed,
     InvalidRequest,
@@ -80,6 +80,11 @@ class ModelManager:
     def size(self) -> Size:
         """Size of the checkpoints that speak, if their kind exists in it; 0.6B until `settled`."""
         return self._device.size
+
+    @property
+    def open_size(self) -> bool:
+        """Whether nobody chose the size, so that the other one may speak while it is not on disk."""
+        return self._policy.size is None
 
     @property
     def settled(self) -> bool:
@@ -319,6 +324,8 @@ class ModelManager:
     async def _preload(self, kind: Kind) -> None:
         await self.settle()
         model = await self.look(published(kind, self.size))
+        if self.open_size and not model.available and (other := other_size(model.checkpoint)):
+            model = await self.look_aside(other) or model
         if model.state is State.ON_DISK:
             await self._load(model)
         elif model.state is State.MISSING and not self._policy.download:
