@@ -35,7 +35,7 @@ def say_through(settings: Settings, text: str | None) -> None:
     check_speakable(text)
     with _opened(settings, "/v1/audio/speech", _body(settings, text)) as answer:
         with written_whole(settings.output) if settings.output else player() as sink:
-            while data := answer.read(_PIECE):
+            while data := _read(answer, settings.server):
                 sink.write(data)
         warning = json.loads(f'"{answer.headers.get("X-Warning", "")}"')
         told = f"Spoken by {answer.headers.get('X-Model-Used', 'an unknown model')} at {settings.server}"
@@ -95,7 +95,22 @@ def _opened(settings: Settings, path: str, body: dict[str, Any] | None) -> Itera
         why = getattr(error.reason, "strerror", None) or str(error.reason)
         raise SpeechError(f"The server at {settings.server} can't be reached: {why}.") from None
     except (http.client.HTTPException, ConnectionError, TimeoutError):
-        raise SpeechError(f"The answer of the server at {settings.server} broke off; its log says why.") from None
+        raise _broken_off(settings.server) from None
+
+
+def _read(answer: http.client.HTTPResponse, server: str | None) -> bytes:
+    """Return the next bytes of an answer; b"" at its end. Raises SpeechError if it is not complete."""
+    try:
+        data = answer.read(_PIECE)
+    except (http.client.HTTPException, OSError):  # whoever writes them would take this for an error of the disk
+        raise _broken_off(server) from None
+    if not data and answer.length:  # the bytes that are left: `read` takes an early end for the end
+        raise _broken_off(server)
+    return data
+
+
+def _broken_off(server: str | None) -> SpeechError:
+    return SpeechError(f"The answer of the server at {server} broke off; its log says why.")
 
 
 def _sentence(error: urllib.error.HTTPError, server: str | None) -> str:
