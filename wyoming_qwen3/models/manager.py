@@ -298,14 +298,15 @@ class ModelManager:
         return model.status()
 
     def engine_died(self) -> None:
-        """Note that the engine died, and reload what was loaded. Called by the worker.
+        """Note that the engine died, and reload what was loaded, first what is in use or was last used.
 
-        The first time this happens at once; if engines keep dying, after growing delays.
+        The worker calls this. The first time this happens at once; if engines keep dying, after growing delays.
         """
         now = time.monotonic()
         self._deaths = self._deaths + 1 if now - self._last_death < _CALM_SECONDS else 1
         self._last_death = now
         lost = self._books.in_state(State.READY)
+        lost.sort(key=lambda model: (model.users > 0, model.last_used), reverse=True)
         for model in lost:
             self._books.change(model, "lost", State.ON_DISK)
         if lost:
