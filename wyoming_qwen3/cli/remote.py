@@ -11,7 +11,7 @@ from typing import Any
 
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 
-from .audio_output import file_format, player, written_whole
+from .audio_output import check_output, file_format, player, written_whole
 from .options import Settings
 from .say import tell
 from .text_input import check_speakable
@@ -35,6 +35,7 @@ def say_through(settings: Settings, text: str | None) -> None:
     """
     text = sys.stdin.read() if text is None else text
     check_speakable(text)
+    check_output(settings.output)
     with _opened(settings, "/v1/audio/speech", _body(settings, text)) as answer:
         kind = answer.headers.get_content_type()
         if not kind.startswith("audio/"):

@@ -22,7 +22,7 @@ from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 from wyoming_qwen3.voices.resolver import VoiceResolver
 
-from .audio_output import sample_sink
+from .audio_output import check_output, sample_sink
 from .options import Settings
 from .text_input import NOTHING, arriving
 
@@ -47,6 +47,7 @@ async def say(
     audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError if the text can't be
     spoken, written or played.
     """
+    check_output(output)
     await synthesizer.backends.load_present(request)
     session = synthesizer.open(request, "say")
     feeding = None
