@@ -14,7 +14,7 @@ from .lexicon import Lexicon
 from .marks import final_dot
 from .money import cents, currency_signs, magnitude_pattern, money_pattern
 from .numerals import SPACES, Numeral, cardinal, category, choose, digits_of, read_number
-from .units import TEMPERATURES, UNIT_END, noun_after, scaled, unit_pattern, unit_symbols
+from .units import TEMPERATURES, noun_after, scaled, unit_pattern, unit_symbols
 
 Match: TypeAlias = re.Match[str]
 
@@ -131,18 +131,7 @@ def measure(found: Match, words: Lexicon, in_words: bool) -> str | None:
         return None
     if found["hyphen"] and words.code == "en":
         return amount.said(unit_pattern("en", found["unit"], "one").replace("{0} ", "{0}-"))
-    unit = "min" if found["unit"] == "m" and _in_duration(found) else found["unit"]
-    return _measured(amount, unit) + (_link(found, words) or final_dot(found, found["unit"]))
-
-
-def _in_duration(found: Match) -> bool:
-    """Return whether hours come right before up to 99 minutes, or seconds right after, as in 1h 30m or 5m 20s."""
-    beside = _HOURS.search(found.string, 0, found.start()) or _SECONDS.match(found.string, found.end())
-    return beside is not None and found["a"].isdigit() and len(found["a"]) <= 2
-
-
-_HOURS = re.compile(r"\d ?h \Z")
-_SECONDS = re.compile(rf" \d+ ?s{UNIT_END}")
+    return _measured(amount, found["unit"]) + (_link(found, words) or final_dot(found, found["unit"]))
 
 
 def _measured(amount: Amount, unit: str) -> str:
@@ -308,6 +297,13 @@ def fold(found: Match, words: Lexicon, in_words: bool) -> str | None:
     noun = choose(words.fold, number, words.code)
     space = "" if words.code == "de" and in_words else " "
     return number_text(words, number, noun.capitalize(), in_words=in_words) + space + noun
+
+
+def duration(found: Match, words: Lexicon, in_words: bool) -> str | None:
+    """Hours, minutes and seconds, such as 1h 30m, in which m is no length."""
+    parts = [(digits, unit) for unit in ("h", "min", "s") if (digits := found.groupdict().get(unit))]
+    said = (_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
+    return words.space.join(said)
 
 
 def feet_and_inches(found: Match, words: Lexicon, in_words: bool) -> str | None:
