@@ -501,6 +501,17 @@ async def test_what_an_engine_held_is_loaded_again_but_not_what_it_was_unloading
         await until(lambda: kinds == ["lost", "loading", "ready"])
 
 
+async def test_what_was_last_used_is_loaded_first_after_a_death(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(CUSTOM, DESIGN, BASE)
+    for checkpoint in (DESIGN, BASE, CUSTOM):
+        await use_for_a_moment(manager, checkpoint)
+    engine.done.clear()
+    async with manager.use(BASE):
+        engine.die()
+        await until(lambda: state_of(manager, DESIGN) is State.READY)
+    assert engine.done == [("load", BASE), ("load", CUSTOM), ("load", DESIGN)]
+
+
 async def test_the_death_of_an_engine_makes_room(make_manager: MakeManager, engine: Engine) -> None:
     """What waited for a busy checkpoint to go is loaded, though the busy one's user has not noticed yet."""
     manager = make_manager(CUSTOM, BASE, memory_budget=FOOTPRINT)
