@@ -363,14 +363,24 @@ async def test_what_is_not_idle_is_not_unloaded(make_manager: MakeManager, engin
     await until(lambda: engine.done)
     with pytest.raises(ModelInUse, match="is being loaded"):
         await manager.unload(CUSTOM)
-    engine.report(12, 31)
-    assert status_of(manager, CUSTOM).kernels == KernelProgress(12, 31)
     engine.load_gate.set()
-    assert (await loading).kernels is None
+    await loading
     async with manager.use(CUSTOM):
         with pytest.raises(ModelInUse, match="is in use"):
             await manager.unload(CUSTOM)
     await manager.unload(CUSTOM)
+
+
+async def test_the_compiled_kernels_are_counted_while_a_gpu_loads(make_manager: MakeManager, engine: Engine) -> None:
+    engine.selection = ON_GPU
+    manager = make_manager(CUSTOM)
+    engine.load_gate.clear()
+    loading = asyncio.create_task(manager.load(CUSTOM))
+    await until(lambda: engine.done)
+    engine.report(12, 31)
+    assert status_of(manager, CUSTOM).kernels == KernelProgress(12, 31)
+    engine.load_gate.set()
+    assert (await loading).kernels is None
 
 
 async def test_a_load_is_stopped_and_begun_again_at_the_next_request(make_manager: MakeManager, engine: Engine) -> None:
