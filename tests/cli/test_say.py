@@ -293,6 +293,19 @@ def test_download_of_a_size_that_does_not_exist_needs_a_yes(tmp_path: Path, mode
     assert (tmp_path / "data" / "models" / design / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [(("-o", "no/hi.wav"), "Can't write no/hi.wav: No such file or directory."), ((), "No audio player was found")],
+)
+def test_where_speech_can_not_go_is_said_before_anybody_speaks(
+    tmp_path: Path, output: tuple[str, ...], said: str
+) -> None:
+    """A server that is not there would be said instead."""
+    result = run(tmp_path, "say", "Hi", "--server", "http://127.0.0.1:9", *output, PATH=str(tmp_path))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"wyoming-qwen3: {said}")
+
+
 @pytest.mark.parametrize("text", ["Hi", "Guten Tag, Herr Nachbar."])
 def test_a_models_folder_that_is_not_there_is_said_and_not_made(tmp_path: Path, text: str) -> None:
     wanted = tmp_path / "typo" / "models"

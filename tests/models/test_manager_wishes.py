@@ -363,14 +363,24 @@ async def test_what_is_not_idle_is_not_unloaded(make_manager: MakeManager, engin
     await until(lambda: engine.done)
     with pytest.raises(ModelInUse, match="is being loaded"):
         await manager.unload(CUSTOM)
-    engine.report(12, 31)
-    assert status_of(manager, CUSTOM).kernels == KernelProgress(12, 31)
     engine.load_gate.set()
-    assert (await loading).kernels is None
+    await loading
     async with manager.use(CUSTOM):
         with pytest.raises(ModelInUse, match="is in use"):
             await manager.unload(CUSTOM)
     await manager.unload(CUSTOM)
+
+
+async def test_the_compiled_kernels_are_counted_while_a_gpu_loads(make_manager: MakeManager, engine: Engine) -> None:
+    engine.selection = ON_GPU
+    manager = make_manager(CUSTOM)
+    engine.load_gate.clear()
+    loading = asyncio.create_task(manager.load(CUSTOM))
+    await until(lambda: engine.done)
+    engine.report(12, 31)
+    assert status_of(manager, CUSTOM).kernels == KernelProgress(12, 31)
+    engine.load_gate.set()
+    assert (await loading).kernels is None
 
 
 async def test_a_load_is_stopped_and_begun_again_at_the_next_request(make_manager: MakeManager, engine: Engine) -> None:
@@ -499,6 +509,17 @@ async def test_what_an_engine_held_is_loaded_again_but_not_what_it_was_unloading
         await until(lambda: state_of(manager, BASE) is State.READY)
         assert state_of(manager, CUSTOM) is State.ON_DISK
         await until(lambda: kinds == ["lost", "loading", "ready"])
+
+
+async def test_what_was_last_used_is_loaded_first_after_a_death(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(CUSTOM, DESIGN, BASE)
+    for checkpoint in (DESIGN, BASE, CUSTOM):
+        await use_for_a_moment(manager, checkpoint)
+    engine.done.clear()
+    async with manager.use(BASE):
+        engine.die()
+        await until(lambda: state_of(manager, DESIGN) is State.READY)
+    assert engine.done == [("load", BASE), ("load", CUSTOM), ("load", DESIGN)]
 
 
 async def test_the_death_of_an_engine_makes_room(make_manager: MakeManager, engine: Engine) -> None:

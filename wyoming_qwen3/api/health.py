@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from wyoming_qwen3 import __version__
-from wyoming_qwen3.core.checkpoints import Size, published
+from wyoming_qwen3.core.checkpoints import Size, other_size, published
 from wyoming_qwen3.core.cpu_speed import say_speed, say_what_to_do
 from wyoming_qwen3.core.errors import NotFound
 from wyoming_qwen3.core.request import Backend
@@ -161,8 +161,11 @@ def _verdict(services: Services, *, standby_only: bool) -> Verdict:
     remote = judge_servers(services.servers.statuses(), standby=standby) if services.servers else None
     if remote and not services.models.has_engine:
         return remote
-    size = services.models.size
-    main = next(one for one in services.models.statuses() if one.checkpoint == published("custom_voice", size))
+    found = {status.checkpoint: status for status in services.models.statuses()}
+    main = found[published("custom_voice", services.models.size)]
+    other = other_size(main.checkpoint)
+    if services.models.open_size and not main.state.available and other and found[other].state.available:
+        main = found[other]
     native = judge(main if services.models.looked else replace(main, state=State.LOADING), standby=standby)
     return remote if remote and remote.level == "ok" and native.level != "ok" else native
 

@@ -21,7 +21,7 @@ from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 from wyoming_qwen3.voices.resolver import VoiceResolver
 
-from .audio_output import sample_sink
+from .audio_output import check_output, sample_sink
 from .messages import tell
 from .options import Settings
 from .text_input import NOTHING, arriving
@@ -46,6 +46,7 @@ async def say(
     Without `output` the audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError
     if the text can't be spoken, written or played.
     """
+    check_output(output)
     session = synthesizer.open(request, "say")
     feeding = None
     if text is None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 
-from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, other_size, published
 from wyoming_qwen3.core.errors import (
     EngineFailed,
     InvalidRequest,
@@ -88,6 +88,11 @@ class ModelManager:
     def size(self) -> Size:
         """Size of the checkpoints that speak, if their kind exists in it; 0.6B until `settled`."""
         return self._device.size
+
+    @property
+    def open_size(self) -> bool:
+        """Whether nobody chose the size, so that the other one may speak while it is not on disk."""
+        return self._policy.size is None
 
     @property
     def settled(self) -> bool:
@@ -321,14 +326,15 @@ class ModelManager:
         return model.status()
 
     def engine_died(self) -> None:
-        """Note that the engine died, and reload what was loaded. Called by the worker.
+        """Note that the engine died, and reload what was loaded, first what is in use or was last used.
 
-        The first time this happens at once; if engines keep dying, after growing delays.
+        The worker calls this. The first time this happens at once; if engines keep dying, after growing delays.
         """
         now = time.monotonic()
         self._deaths = self._deaths + 1 if now - self._last_death < _CALM_SECONDS else 1
         self._last_death = now
         lost = self._books.in_state(State.READY)
+        lost.sort(key=lambda model: (model.users > 0, model.last_used), reverse=True)
         for model in lost:
             self._books.change(model, "lost", State.ON_DISK)
         if lost:
@@ -347,6 +353,8 @@ class ModelManager:
     async def _preload(self, kind: Kind) -> None:
         await self.settle()
         model = await self.look(published(kind, self.size))
+        if self.open_size and not model.available and (other := other_size(model.checkpoint)):
+            model = await self.look_aside(other) or model
         if model.state is State.ON_DISK:
             await self._load(model)
         elif model.state is State.MISSING and not self._policy.download:

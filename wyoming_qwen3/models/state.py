@@ -39,6 +39,11 @@ class State(enum.Enum):
     READY = "ready"
     FAILED = "failed"
 
+    @property
+    def available(self) -> bool:
+        """Whether such a checkpoint can speak now, or after some seconds of loading."""
+        return self in (State.ON_DISK, State.LOADING, State.READY)
+
 
 EventKind = Literal[
     "missing", "found", "download", "downloaded", "loading", "ready", "measured", "evicted", "lost", "failed"
@@ -147,7 +152,7 @@ class Model:
     @property
     def available(self) -> bool:
         """Whether it can speak now, or after some seconds of loading."""
-        return self.state in (State.ON_DISK, State.LOADING, State.READY)
+        return self.state.available
 
     def status(self) -> Status:
         """Return a snapshot."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size, published
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size, other_size, published
 from wyoming_qwen3.core.errors import (
     BackendUnavailable,
     EngineFailed,
@@ -19,7 +19,7 @@ from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import SPEAKERS, Speaker, find_language
 from wyoming_qwen3.models.manager import ModelManager
-from wyoming_qwen3.models.model_choice import choose_model, choose_smaller, find_follower
+from wyoming_qwen3.models.model_choice import choose_instead, choose_model, choose_smaller, find_follower
 from wyoming_qwen3.models.state import Model, State, Status
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.text.language import LanguageGuesser
@@ -40,18 +40,16 @@ _PLAIN = SpeechRequest(SPEAKERS[0])
 """A request that the standby voice could speak instead of Qwen3."""
 
 
-def speakers_ready(statuses: Iterable[Status], size: Size) -> bool:
+def speakers_ready(statuses: Iterable[Status], size: Size, *, open_size: bool) -> bool:
     """Return whether the checkpoint that speaks for a named speaker is in memory.
 
-    That is the one of the server's `size`, or the smaller one if there was too little memory for that. `statuses`
-    must contain all published checkpoints.
+    That is the one of the server's `size`, or the one that `choose_instead` returns. `statuses` must contain all
+    published checkpoints.
     """
     found = {status.checkpoint: status for status in statuses}
-    main = choose_model(_PLAIN, size)
-    if found[main].state is State.READY:
-        return True
-    smaller = choose_smaller(_PLAIN, main) if isinstance(found[main].error, OutOfMemory) else None
-    return smaller is not None and found[smaller].state is State.READY
+    main = found[choose_model(_PLAIN, size)]
+    instead = choose_instead(_PLAIN, main, open_size=open_size)
+    return main.state is State.READY or (instead is not None and found[instead].state is State.READY)
 
 
 class BackendSelector:
@@ -113,7 +111,9 @@ class BackendSelector:
             with contextlib.suppress(SpeechError):
                 if self._servers.served()[self._servers.choose(_PLAIN)]:
                     return True
-        return self._models.has_engine and speakers_ready(self._models.statuses(), self._models.size)
+        return self._models.has_engine and speakers_ready(
+            self._models.statuses(), self._models.size, open_size=self._models.open_size
+        )
 
     async def reads_along(self, request: SpeechRequest) -> bool:
         """Return whether text that still arrives can be fed to the model's own text track."""
@@ -132,7 +132,10 @@ class BackendSelector:
         if not self._models.has_engine:
             return BackendUnavailable(f"No vLLM server that serves {KIND_NAMES[checkpoint.kind]} is up.")
         model = await self._models.look(checkpoint)
-        return None if model.available else model.explain()
+        other = other_size(checkpoint) if self._models.open_size else None
+        if model.available or (other and await self._models.look_aside(other)):
+            return None
+        return model.explain()
 
     @contextlib.asynccontextmanager
     async def engage(
@@ -178,9 +181,12 @@ class BackendSelector:
     def _in_memory(self, request: SpeechRequest) -> Checkpoint | None:
         """Return the checkpoint that speaks the request, the one that follows its instruction only if in memory."""
         better = find_follower(request, self._models.size)
-        ready = [status.checkpoint for status in self._models.statuses() if status.state is State.READY]
+        found = {status.checkpoint: status for status in self._models.statuses()}
+        ready = [checkpoint for checkpoint in found if found[checkpoint].state is State.READY]
         with contextlib.suppress(InvalidRequest):
-            return choose_model(request, self._models.size, (better,) if better in ready else ())
+            chosen = choose_model(request, self._models.size, (better,) if better in ready else ())
+            instead = choose_instead(request, found[chosen], open_size=self._models.open_size)
+            return instead if instead in ready else chosen
         return None
 
     async def _engage(
@@ -266,8 +272,8 @@ class BackendSelector:
                 raise
             return None, error
         model = await self._models.look(checkpoint)
-        if isinstance(model.error, OutOfMemory) and (smaller := choose_smaller(request, checkpoint)):
-            model = await self._models.look_aside(smaller) or model
+        if instead := choose_instead(request, model, open_size=self._models.open_size):
+            model = await self._models.look_aside(instead) or model
         return model, None
 
     async def _adapted(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:

@@ -217,14 +217,21 @@ class VoiceResolver:
             raise
 
     def _without_alias(self, name: str) -> str:
-        """Return the name of the voice that an alias stands for, with the alias's language; other names as they are."""
-        if len(name) > MAX_NAME_CHARACTERS:
+        """Return the name of the voice that an alias stands for, with the alias's language; other names as they are.
+
+        What a kept voice is called is no alias, or it could not be asked for.
+        """
+        if len(name) > MAX_NAME_CHARACTERS or self.voices.find(name):
             return name
         voices = {voice_key(alias): voice for alias, voice in (*self.aliases.items(), *self.voices.aliases.items())}
         if voice := voices.get(voice_key(name)):
             return voice
-        named = ((voices.get(voice_key(base)), language) for base, language in split_language(name))
-        return next((f"{voice}-{language.code}" for voice, language in named if voice), name)
+        for base, language in split_language(name):
+            if self.voices.find(base):
+                return name
+            if voice := voices.get(voice_key(base)):
+                return f"{voice}-{language.code}"
+        return name
 
     def _is(self, name: str, voice: Voice) -> bool:
         try:

@@ -1,5 +1,6 @@
 """The quantized language model: near the exact one, apart by rows, the same each time; and the file it is kept in."""
 
+import errno
 import logging
 import random
 import re
@@ -224,16 +225,17 @@ def test_a_pack_is_kept_and_used_again(
     file.write_bytes(b"\xff" * 100)
     assert torch.equal(packed_tensors(open_checkpoint(path), 8, kernels)["talker.head.data"], other["talker.head.data"])
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError("No space left on device")
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
 
     file.unlink()
-    monkeypatch.setattr("wyoming_qwen3.engine.lm.cpu_pack_file._write", full)
+    monkeypatch.setattr("wyoming_qwen3.engine.lm.cpu_pack_file._write", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)  # also of what is not there
     with caplog.at_level(logging.WARNING):
         assert torch.equal(
             packed_tensors(open_checkpoint(path), 8, kernels)["talker.head.data"], other["talker.head.data"]
         )
-    assert "No space left" in caplog.text
+    assert "Read-only file system" in caplog.text
     assert sorted(path.glob("*pack*")) == []
 
 

@@ -4,6 +4,7 @@ Knows files and upstream's names of tensors. The file is only a cache: it is wri
 of other weights or another format. If it can't be written, the weights are rounded at each start.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -106,7 +107,8 @@ def packed_tensors(published: Published, bits: int, kernels: Kernels, report: Re
         _write(draft, key, tensors)
         draft.replace(file)
     except OSError as error:  # such as a full disk or a read-only folder
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses that, too
+            draft.unlink(missing_ok=True)
         _LOGGER.warning("The rounded weights can't be saved in %s, so each start takes longer: %s", path, error)
     return tensors
 
