@@ -51,6 +51,7 @@ def test_another_language_is_chosen_and_kept(browser: Browser, server: Server) -
 
 def test_home_assistants_language_comes_before_the_browsers(browser: Browser, server: Server) -> None:
     page = opened(browser, server, "en-US")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()  # the page has set its own language by then
     page.evaluate(
         """() => {
           document.documentElement.lang = "fr";
