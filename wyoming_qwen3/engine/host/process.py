@@ -278,7 +278,7 @@ class Host:
 
     def _spare(self, number: int) -> bool:
         """Return whether a job may go on that gives way to rows; asked on the jobs' thread."""
-        return number in self._jobs and not self._seats
+        return number not in self._stopped and not self._seats
 
     def _reporting(self, number: int) -> wire.Report:
         """Return what a job reports its progress to: it sends one now and then, and stops the job if cancelled."""
