@@ -43,8 +43,8 @@ _GPU_WAYS: Mapping[str, tuple[GpuQuantize, ...]] = MappingProxyType({"auto": ("n
 _CONTEXT_BYTES = 0.3e9
 """What the process itself takes of a GPU; it is not part of `Card.free`."""
 
-CPU_NEEDS = {"0.6B": 3 * GB, "1.7B": 5 * GB}
-"""Memory in bytes for a checkpoint in 8 bits on a CPU: for 0.6B at most 1.8 GB was measured, and some is spare."""
+CPU_NEEDS = {"0.6B": 3 * GB, "1.7B": 4 * GB}
+"""Memory in bytes for a checkpoint in 8 bits on a CPU: at most 1.8 and 2.5 GB were measured, and some is spare."""
 
 _SLOW_MEMORY = 16e9
 """Total memory in bytes below which a GPU that shares the processor's is too slow for 1.7B: about 100 GB a second."""
