@@ -35,11 +35,11 @@ def test_http_can_be_off() -> None:
 
 
 def test_the_engine_is_started_with_the_options_that_are_its_own() -> None:
-    as_told = ("--device", "auto", "--dtype", "auto", "--quantize", "auto", "--threads", "0")
+    as_told = ("--device", "auto", "--dtype", "auto", "--quantize", "auto", "--codec", "int16", "--threads", "0")
     assert parse([], {}).engine_arguments == (*as_told, "--log-level", "INFO")
-    chosen = ["--no-graphs", "--dtype", "bfloat16", "--threads", "3", "--debug", "--quantize", "int4"]
-    expected = ("--device", "auto", "--dtype", "bfloat16", "--quantize", "int4", "--threads", "3", "--no-graphs")
-    assert parse(chosen, {}).engine_arguments == (*expected, "--log-level", "DEBUG")
+    chosen = ["--no-graphs", "--dtype", "bfloat16", "--threads", "3", "--debug", "--quantize", "int4", "--codec", "int8"]
+    expected = ("--device", "auto", "--dtype", "bfloat16", "--quantize", "int4", "--codec", "int8", "--threads", "3")
+    assert parse(chosen, {}).engine_arguments == (*expected, "--no-graphs", "--log-level", "DEBUG")
 
 
 def test_the_ingress_has_a_port_of_its_own_or_none() -> None:

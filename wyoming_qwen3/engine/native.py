@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -55,6 +56,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _WARM_UP_CHUNKS = 3
 """Enough chunks to reach every chunk size."""
+
+CODEC_BITS: Mapping[str, int] = MappingProxyType({"float32": 32, "int16": 16, "int8": 8})
+"""How many bits the codec's weights have with kernels, by `--codec`; see CodecDecoder."""
 
 _NO_MEMORY = "Memory ran out while this was spoken."
 
@@ -118,9 +122,16 @@ class NativeEngine:
     fatal = DEVICE_LOST
 
     def __init__(
-        self, device: str, dtype: str, quantize: str = "none", threads: int = 0, *, graphs: bool = True
+        self,
+        device: str,
+        dtype: str,
+        quantize: str = "none",
+        threads: int = 0,
+        *,
+        codec: str = "int16",
+        graphs: bool = True,
     ) -> None:
-        """The arguments are those of the command line. The codec always computes in float32."""
+        """The arguments are those of the command line. Without kernels the codec always computes in float32."""
         self._device = ChosenDevice(device, dtype)
         self.selection, self.device = self._device.selection, self._device.name
         torch.set_num_threads(threads or usable_threads(torch.get_num_threads()))
@@ -131,6 +142,7 @@ class NativeEngine:
             _LOGGER.info(
                 "Speaking in %s with %d threads, kernels %s", self._quantize, self._kernels.threads, self._kernels.kind
             )
+        self._codec_bits = CODEC_BITS[codec]
         self._dtype = self._device.dtype
         self._static = self.device.startswith("cuda")
         self._graphs = graphs
@@ -343,7 +355,7 @@ class NativeEngine:
             key = fingerprint(published.file)
             if codec := self._codecs.get(key):
                 return codec, 0
-            decoder = CodecDecoder(published.decoder(self.device), published.config, kernels=self._kernels, bits=16)
+            decoder = CodecDecoder(published.decoder(self.device), published.config, kernels=self._kernels, bits=self._codec_bits)
         codec = Codec(self._frame_decoder(decoder), published, self.device)
         _warm_up_codec(codec)
         self._codecs[key] = codec

@@ -28,7 +28,7 @@ class FastConv:
     """layers.CausalConv for a weight [out, in, kernel]; `snake` (frequency, gain) applies a SnakeBeta first.
 
     With a `period`, each piece must have a multiple of so many steps, and a kernel of 7 needs fewer products. `bits` is
-    how many each weight takes in memory, 32 or 16; see Convolution of kernels/panels.h.
+    how many each weight takes in memory, 32, 16 or 8; see `stored_bits` of kernels/convolution.h.
     """
 
     def __init__(

@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--quantize", default="auto")
+    parser.add_argument("--codec", default="int16")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--no-graphs", action="store_true")
     parser.add_argument("--log-level", default="INFO")
@@ -62,7 +63,12 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
     from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  only this process may import torch
 
     return NativeEngine(
-        arguments.device, arguments.dtype, arguments.quantize, arguments.threads, graphs=not arguments.no_graphs
+        arguments.device,
+        arguments.dtype,
+        arguments.quantize,
+        arguments.threads,
+        codec=arguments.codec,
+        graphs=not arguments.no_graphs,
     )
 
 
