@@ -13,9 +13,9 @@ from typing import get_args
 import torch
 
 from wyoming_qwen3.core.checkpoints import SIZES
+from wyoming_qwen3.core.cpu_speed import Quantize, quantize_candidates
 from wyoming_qwen3.core.errors import SpeechError
-from wyoming_qwen3.engine.lm.language_model import Quantize
-from wyoming_qwen3.engine.native import choose_quantize
+from wyoming_qwen3.engine.kernels.build import kinds_here
 
 from . import engine, http, random_weights, rounding, texts, vllm, wyoming
 from .engine import Plan
@@ -25,6 +25,7 @@ from .report import (
     http_to_json,
     http_to_text,
     to_json,
+    to_sheet,
     to_text,
     vllm_to_json,
     vllm_to_text,
@@ -86,7 +87,12 @@ def _engine(given: argparse.Namespace) -> _Outcome:
 
         picture.draw(file, picture.title(report), report.machine, picture.engine_panels(report))
 
-    return _Outcome(report.passed, to_text(report), to_json(report), draw)
+    return _Outcome(
+        report.passed,
+        to_sheet(report) if given.sheet and report.passed else to_text(report),
+        to_json(report),
+        None if given.sheet else draw,
+    )
 
 
 def _wyoming(given: argparse.Namespace) -> _Outcome:
@@ -167,10 +173,17 @@ def _parser() -> argparse.ArgumentParser:
         help="our language model's weights; auto is int8 on a CPU, as it serves",
     )
     command.add_argument("--no-graphs", action="store_true", help="do without CUDA graphs on a GPU")
-    command.add_argument("--against", type=_names, default=(), metavar="stock,faster", help="what else is measured")
+    command.add_argument("--against", type=_names, default=(), metavar="stock,vox,faster", help="what else is measured")
+    command.add_argument(
+        "--gguf", type=_two_files, metavar="TALKER,CODEC", help="GGUF files for realtimetts-qwen-native-cpu, on a CPU"
+    )
+    command.add_argument(
+        "--kind", choices=[kind.name for kind in kinds_here()], help="of our CPU kernels; the fastest that can run here"
+    )
+    command.add_argument("--sheet", action="store_true", help="print a table of this machine for an issue")
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
     command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")
-    command.add_argument("--rows", type=_counts, default=(1, 2, 4, 8), metavar="N,...", help="side by side; 1,2,4,8")
+    command.add_argument("--rows", type=_counts, metavar="N,...", help="side by side; 1,2,4,8")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     command.add_argument("--png", type=Path, metavar="FILE", help="the picture's place; beside the JSON, or told")
 
@@ -234,21 +247,32 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
-    quantize = choose_quantize(given.quantize, given.device)
+    quantize: Quantize = "int8" if not on_cpu and given.quantize == "int8" else "none"
+    if on_cpu:
+        quantize = quantize_candidates(given.quantize)[0]
     return Plan(
-        weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs),
+        weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs, given.kind),
         against=given.against,
         frames=given.frames,
         runs=given.runs or (5 if on_cpu else 20),
-        rows=given.rows,
+        rows=given.rows or ((1,) if given.sheet else (1, 2, 4, 8)),
+        gguf=given.gguf,
     )
 
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if set(names) - {"stock", "faster"}:
-        raise argparse.ArgumentTypeError(f"only stock and faster can be measured beside ours, not {text!r}")
+    if set(names) - {"stock", "vox", "faster"}:
+        raise argparse.ArgumentTypeError(f"only stock, vox and faster can be measured beside ours, not {text!r}")
     return names
+
+
+def _two_files(text: str) -> tuple[Path, Path]:
+    talker, _, codec = text.partition(",")
+    for file in (talker, codec):
+        if not Path(file).is_file():
+            raise argparse.ArgumentTypeError(f"two files are expected, of a talker and a codec, but {file!r} is none")
+    return Path(talker), Path(codec)
 
 
 def _sizes(text: str) -> tuple[str, ...]:

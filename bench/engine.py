@@ -4,8 +4,10 @@ Knows the order and what is taken of each run; does NOT know how systems work or
 """
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -14,11 +16,12 @@ import torch
 
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE
 
-from . import faster, floor, gates
+from . import faster, floor, gates, native_peers
 from .fresh import in_fresh_process
 from .listening import p50_p95
 from .machine import describe_machine
-from .systems import Ours, Stock, Times, Weights, other_speakers, text_for
+from .systems import Ours, Stock, Times, Weights, kind_here, other_speakers, text_for
+from .turns import Driver, Turn, in_process, take_turns
 
 _FIRST_CHUNKS = (1, 2, 4, 8)
 _WARM_UP_FRAMES = 3
@@ -28,13 +31,19 @@ _STOCK_ROW_RUNS = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. `rows` are the numbers of utterances side by side."""
+    """What is measured. `rows` are the numbers of utterances side by side, `gguf` a peer's talker and codec."""
 
     weights: Weights
     against: tuple[str, ...]
     frames: int
     runs: int
     rows: tuple[int, ...]
+    gguf: tuple[Path, Path] | None = None
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether systems speak in turns: on a CPU, where what else is done there changes from minute to minute."""
+        return self.weights.device == "cpu" and bool(self.against or self.gguf)
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,9 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Report:
     """
     if "faster" in plan.against:
         faster.require_gpu(plan.weights.device)
-        faster.install(tell)
+        faster.environment().install(tell)
+    if "vox" in plan.against:
+        native_peers.require_cpu("vox-tts", plan.weights.device)
     machine, description = describe_machine(plan.weights.device), _description(plan)
     with plan.weights.on_disk() as weights:
         return _run(replace(plan, weights=weights), machine, description, tell)
@@ -117,15 +128,50 @@ def _run(plan: Plan, machine: dict[str, Any], description: dict[str, Any], tell:
     systems = {"ours": replace(in_fresh_process(measure_ours, plan), pack_s=pack_s)}
     if "stock" in plan.against:
         tell("Measuring stock")
-        systems["stock"] = in_fresh_process(measure_stock, plan)
+        systems["stock"] = in_fresh_process(measure_stock, replace(plan, runs=1) if plan.takes_turns else plan)
     if "faster" in plan.against:
         tell("Measuring faster")
         systems["faster"] = measure_faster(plan)
+    if plan.takes_turns:
+        systems = _in_turns(plan, systems, tell)
     tell("Measuring the floor")
     milliseconds, speed = in_fresh_process(floor.measure, plan.weights)
     parts = systems["ours"].ms_per_frame
     share = milliseconds / (parts["talker"] + parts["predictor"])
     return Report(machine, description, passed, systems, Floor(speed, milliseconds, share))
+
+
+def _in_turns(plan: Plan, systems: Mapping[str, Figures], tell: Callable[[str], None]) -> dict[str, Figures]:
+    """Have all systems speak in turns, and return their figures with the speeds and first samples of that."""
+    weights, turns, peers = plan.weights, dict[str, Turn](), dict[str, Driver]()
+    text = text_for(weights.open(), plan.frames)
+    with ExitStack() as stack:
+        turns["ours"] = stack.enter_context(in_process(Ours.load, weights))
+        if "stock" in plan.against:
+            turns["stock"] = stack.enter_context(in_process(Stock, weights))
+        if "vox" in plan.against:
+            peers["vox"] = stack.enter_context(native_peers.vox(weights, tell))
+        if plan.gguf:
+            peers["qwentts"] = stack.enter_context(native_peers.qwentts(*plan.gguf, tell))
+        tell(f"Measuring {', '.join((*turns, *peers))} in turns")
+        times = take_turns({**turns, **peers}, text, plan.frames, plan.runs)
+        peaks = {name: peer.peak_mb() for name, peer in peers.items()}
+    heard = {name: _heard(plan, {"default": [one.first for one in found]}, found) for name, found in times.items()}
+    known = {name: _with_turns(systems[name], heard[name]) for name in turns}
+    others = {name: Figures(**heard[name], ms_per_frame={}, rows={}, peak_mb=peaks[name]) for name in peers}
+    return {**systems, **known, **others}
+
+
+def _with_turns(known: Figures, heard: Mapping[str, Any]) -> Figures:
+    """Return a system's figures with those of its turns in place of the same ones that were measured alone."""
+    return replace(
+        known,
+        speed_x=heard["speed_x"],
+        first_pcm_ms={**known.first_pcm_ms, **heard["first_pcm_ms"]},
+        first_pcm_ms_p95={**known.first_pcm_ms_p95, **heard["first_pcm_ms_p95"]},
+        utterance_s=heard["utterance_s"],
+        rows={**known.rows, "1": heard["speed_x"]} if "1" in known.rows else known.rows,
+    )
 
 
 def measure_load(plan: Plan) -> float:
@@ -202,6 +248,7 @@ def _description(plan: Plan) -> dict[str, Any]:
         "device": weights.device,
         "dtype": str(weights.dtype).removeprefix("torch."),
         "quantize": weights.quantize,
+        "kernels": kind_here(weights),
         "graphs": weights.device != "cpu" and weights.graphs,
         "frames": plan.frames,
         "runs": plan.runs,

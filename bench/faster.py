@@ -4,18 +4,16 @@ Knows how to install it and to have its driver speak; does NOT know what is take
 """
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
+from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import FRAME_SAMPLES
 
+from .environment import Environment
 from .systems import LANGUAGE, SPEAKER, Times, Weights
 
 _VERSION = "0.5.4"
@@ -50,19 +48,9 @@ def require_gpu(device: str) -> None:
         raise InvalidRequest("faster-qwen3-tts runs on a CUDA GPU only; leave it out of --against.")
 
 
-def install(tell: Callable[[str], None]) -> None:
-    """Make the virtual environment, unless it is there with the pinned packages. Raises EngineFailed."""
-    if installed():
-        return
-    tell(f"Installing faster-qwen3-tts {_VERSION} in {_folder()}; it brings a PyTorch of its own")
-    pip = [str(_python()), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", str(_folder())],
-        [*pip, *_NEEDED],
-        [*pip, "--no-deps", *_PEER],
-    ):
-        _run(command, "could not be installed")
-    _stamp().write_text(_pins(), encoding="utf-8")
+def environment() -> Environment:
+    """Its virtual environment. It brings a PyTorch of its own."""
+    return Environment("faster-qwen3-tts", _VERSION, (_NEEDED, ("--no-deps", *_PEER)))
 
 
 def speak(weights: Weights, text: str, frames: int, runs: int, chunks: Sequence[str]) -> Spoken:
@@ -80,39 +68,8 @@ def speak(weights: Weights, text: str, frames: int, runs: int, chunks: Sequence[
         "chunks": chunks,
     }
     # Not the driver's folder first in the path (-P): its http.py would stand in for Python's own.
-    said = _run([str(_python()), "-P", str(_DRIVER)], "failed", json.dumps(job))
+    own = environment()
+    said = own.run([str(own.python), "-P", str(_DRIVER)], "failed", json.dumps(job))
     answer = json.loads(said.splitlines()[-1])
     times = {chunk: [Times(*pair) for pair in pairs] for chunk, pairs in answer["times"].items()}
     return Spoken(times, answer["peak_mb"])
-
-
-def installed() -> bool:
-    """Whether the virtual environment is there with the pinned packages."""
-    return _stamp().exists() and _stamp().read_text(encoding="utf-8") == _pins()
-
-
-def _stamp() -> Path:
-    return _folder() / "installed.txt"
-
-
-def _pins() -> str:
-    return "\n".join((*_NEEDED, *_PEER))
-
-
-def _folder() -> Path:
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "wyoming-qwen3" / f"bench-faster-{_VERSION}"
-
-
-def _python() -> Path:
-    return _folder() / "bin" / "python"
-
-
-def _run(command: Sequence[str], failed: str, given: str = "") -> str:
-    """What it writes to standard output. It looks for no model on the network."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or [f"exit code {done.returncode}"]
-        raise EngineFailed(f"faster-qwen3-tts {failed}: {lines[-1].strip()}")
-    return done.stdout

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.lm.cpu_pack_file import packed_tensors
 from wyoming_qwen3.engine.lm.cpu_tuning import DISTANCES
 
@@ -40,8 +39,7 @@ def measure(weights: Weights) -> tuple[float, float]:
 
 def _measure_reading(weights: Weights, count: int) -> tuple[float, float]:
     """The same of reading as many bytes as the packed weights of a frame have, and doing nothing with them."""
-    kernels = load_kernels(torch.get_num_threads())
-    assert kernels is not None
+    kernels = weights.load_kernels()
     tensors = packed_tensors(weights.open(), 4 if weights.quantize == "int4" else 8, kernels)
     matrices = {name: tensor for name, tensor in tensors.items() if name.endswith(".data")}
     talker = [tensor for name, tensor in matrices.items() if name.startswith("talker")]

@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from wyoming_qwen3.engine.lm.fused.launches import WARPS
+from wyoming_qwen3.core.hardware import GpuQuantize
+from wyoming_qwen3.engine.lm.fused.launches import OPTIONS
 
 from .launches import KernelCall, LaunchCount, fused_calls
 
@@ -34,11 +35,14 @@ TARGETS: Mapping[str, tuple[str, int | str]] = MappingProxyType(
 ROWS = (1, 2, 4, 8)
 """The numbers of rows that have steps."""
 
+_QUANTIZED: tuple[GpuQuantize, ...] = ("none", "int8")
+
 _TYPES = {
     torch.bfloat16: "*bf16",
     torch.float32: "*fp32",
     torch.int64: "*i64",
     torch.int32: "*i32",
+    torch.uint8: "*u8",
     torch.bool: "*i1",
 }
 
@@ -62,7 +66,8 @@ class Compiled:
 
 def variants(sizes: Iterable[str], rows: Iterable[int] = ROWS) -> list[tuple[int, KernelCall]]:
     """Return each kind of launch once, with its number of rows. Raises ImportError without Triton."""
-    calls = {call: count for size in sizes for count in rows for part in fused_calls(size, count) for call in part}
+    cases = [(size, count, quantize) for size in sizes for quantize in _QUANTIZED for count in rows]
+    calls = {call: case[1] for case in cases for part in fused_calls(*case) for call in part}
     alike: dict[Any, tuple[int, KernelCall]] = {}
     for call, count in calls.items():
         alike.setdefault((call.kernel, call.tensors, call.constants), (count, call))
@@ -120,8 +125,7 @@ def _compile(target: str, call: KernelCall) -> Any:
         constants,
         {(place,): [["tt.divisibility", 16]] for place, (_, aligned) in enumerate(call.tensors) if aligned},
     )
-    options = {"num_warps": WARPS, "enable_fp_fusion": False}
-    return triton_compile(source, target=GPUTarget(*TARGETS[target], 32), options=options)
+    return triton_compile(source, target=GPUTarget(*TARGETS[target], 32), options=dict(OPTIONS))
 
 
 def _nvidia(made: Any) -> tuple[int, int, int]:
@@ -155,8 +159,9 @@ def _sums(code: str) -> tuple[str, ...]:
 def _shape(call: KernelCall) -> str:
     given = dict(call.constants)
     if "INPUTS" in given:
-        notes = ("norm" if given.get("NORMED") else "", "bias" if given.get("BIASED") else "")
-        return " ".join(filter(None, (f"{given['INPUTS']} to {given['OUTPUTS']}", *notes)))
+        named = {"NORMED": "norm", "BIASED": "bias", "SCALED": "8 bits"}
+        notes = (note for name, note in named.items() if given.get(name))
+        return " ".join((f"{given['INPUTS']} to {given['OUTPUTS']}", *notes))
     if "CAPACITY" in given:
         return f"{given['CAPACITY']} positions in {given['SPLITS']}"
     last = " last" if given.get("LAST") else ""

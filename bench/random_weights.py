@@ -339,7 +339,7 @@ def _codec_config(dimensions: Dimensions) -> dict[str, Any]:
         "encoder_config": {
             "hidden_size": 16,
             "upsample_groups": 16,
-            "num_filters": 1,
+            "num_filters": 4,
             "codebook_dim": 8,
             "vector_quantization_hidden_dimension": 8,
             "codebook_size": 8,

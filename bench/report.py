@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
+from typing import Any
+
+from wyoming_qwen3 import __version__
 
 from . import http, vllm, wyoming
 from .engine import Figures, Report
@@ -25,6 +28,24 @@ def to_json(report: Report) -> str:
 def to_text(report: Report) -> str:
     """A table to read; without passed gates it has no figures."""
     return "\n".join(_lines(report)) + "\n"
+
+
+def to_sheet(report: Report) -> str:
+    """A table of the machine and what it does with our engine, in Markdown, to be pasted into an issue."""
+    machine, run, ours = report.machine, report.run, report.systems["ours"]
+    lines = {
+        "processor": f"{machine['cpu']} ({machine['instructions'] or 'no special instructions'})",
+        "cores, memory": f"{machine['cores']}, {machine['memory_gb']} GB",
+        "device": machine.get("gpu", run["device"]),
+        "kernels, threads": f"{run['kernels'] or 'PyTorch'}, {machine['torch_threads']}",
+        "weights": f"{run['weights']}, {run['quantize'] if run['quantize'] != 'none' else run['dtype']}",
+        "audio s per wall s": f"{ours.speed_x:.2f}",
+        "first PCM": f"{ours.first_pcm_ms['default']:.0f} ms",
+        "ms per frame": ", ".join(f"{part} {ours.ms_per_frame[part]:.1f}" for part in ("talker", "predictor", "codec")),
+        "load average before": machine["load_average"],
+        "version": f"wyoming-qwen3 {__version__}, torch {machine['torch']}, Python {machine['python']}",
+    }
+    return "| this machine | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in lines.items())
 
 
 def http_to_json(report: http.Report) -> str:
@@ -166,7 +187,7 @@ def _lines(report: Report) -> Iterator[str]:
     run = report.run
     yield from _heading(report)
     yield (
-        f"{run['weights']} on {run['device']}, {run['dtype']}, ours {run['quantize']}; "
+        f"{run['weights']} on {run['device']}, {run['dtype']}, ours {_ours(run)}; "
         f"{run['frames']} frames, {run['runs']} runs"
     )
     yield ""
@@ -181,6 +202,10 @@ def _lines(report: Report) -> Iterator[str]:
             f"Floor: the weights of a frame are read at {report.floor.gparam_per_s:.2f} Gparam/s at the most, "
             f"{report.floor.ms_per_frame:.1f} ms a frame: {report.floor.share:.0%} of our talker and predictor."
         )
+
+
+def _ours(run: Mapping[str, Any]) -> str:
+    return f"{run['quantize']} with kernels {run['kernels']}" if run.get("kernels") else str(run["quantize"])
 
 
 def _table(report: Report) -> Iterator[str]:

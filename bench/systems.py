@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
@@ -25,10 +26,11 @@ from wyoming_qwen3.engine.codec.chunks import FrameDecoder, chunk_frames
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
 from wyoming_qwen3.engine.cuda_graphs import choose_graphs
-from wyoming_qwen3.engine.kernels.library import load_kernels
+from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
+from wyoming_qwen3.engine.lm.fused.choice import choose_fused
 from wyoming_qwen3.engine.lm.gpu_slots import Slots
-from wyoming_qwen3.engine.lm.language_model import Quantize, load_exact, load_quantized, load_static
+from wyoming_qwen3.engine.lm.language_model import load_exact, load_quantized, load_static
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.text_track import encode
 
@@ -46,7 +48,8 @@ _SEED = 0
 class Weights:
     """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
 
-    `quantize` concerns our language model alone, and needs a folder; `graphs` concerns ours on a GPU.
+    `quantize` concerns our language model alone, and needs a folder; on a GPU int8 is for fused steps. `kind` is that
+    of our CPU kernels, None for the fastest; `graphs` concerns ours on a GPU.
     """
 
     size: str
@@ -55,6 +58,7 @@ class Weights:
     dtype: torch.dtype
     quantize: Quantize = "none"
     graphs: bool = True
+    kind: str | None = None
 
     @contextmanager
     def on_disk(self) -> Iterator["Weights"]:
@@ -72,12 +76,27 @@ class Weights:
         assert self.checkpoint is not None
         return self.checkpoint
 
+    def load_kernels(self) -> Kernels:
+        """Our CPU kernels. Raises EngineFailed if they are not compiled, or can't run here."""
+        kernels = load_kernels(torch.get_num_threads(), self.kind)
+        if kernels is None:
+            what = f"The CPU kernels of kind {self.kind}" if self.kind else "The CPU kernels"
+            raise EngineFailed(
+                f"{what} are not compiled, or can't run here: run python -m wyoming_qwen3.engine.kernels."
+            )
+        return kernels
+
     def open(self) -> Published:
         """The checkpoint. Raises ModelFailed, and InvalidRequest if it is not a CustomVoice one."""
         published = open_checkpoint(self.folder)
         if published.kind != "custom_voice":
             raise InvalidRequest(f"The checkpoint must be a CustomVoice one, but is {published.kind}.")
         return published
+
+
+def kind_here(weights: Weights) -> str | None:
+    """The kind of our CPU kernels that these weights are measured with; None without. Raises EngineFailed."""
+    return None if weights.quantize == "none" else weights.load_kernels().kind
 
 
 def text_for(published: Published, frames: int) -> str:
@@ -127,16 +146,16 @@ class Ours:
         """As it serves: the codec in float32, the language model as quantized as the weights say."""
         published, codec, kernels = weights.open(), open_codec(weights.folder / "speech_tokenizer"), None
         graphs = choose_graphs(weights.device, wanted=weights.graphs)
-        if weights.quantize != "none":
-            kernels = load_kernels(torch.get_num_threads())
-            if kernels is None:
-                raise EngineFailed("The CPU kernels are not compiled: run python -m wyoming_qwen3.engine.kernels.")
+        if weights.device == "cpu" and weights.quantize != "none":
+            kernels = weights.load_kernels()
             torch.set_num_threads(1)
             loaded = load_quantized(published, weights.quantize, kernels)
         elif weights.device == "cpu":
             loaded = load_exact(published, weights.device, weights.dtype)
         else:
-            loaded = load_static(published, weights.device, weights.dtype, graphs)
+            fuse = choose_fused(weights.device) if weights.graphs else None
+            rounded = weights.quantize == "int8"
+            loaded = load_static(published, weights.device, weights.dtype, graphs, fuse, rounded=rounded)
         decoder = CodecDecoder(codec.decoder(weights.device), codec.config, kernels=kernels)
         return cls(published, loaded.decoder, decoder if weights.device == "cpu" else static_codec(decoder, graphs))
 

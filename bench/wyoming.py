@@ -25,7 +25,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint, Size
 from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
-from wyoming_qwen3.engine.native import NativeEngine, choose_quantize
+from wyoming_qwen3.engine.native import NativeEngine
 from wyoming_qwen3.engine.wire import Audio, Submit
 
 from . import texts
@@ -66,7 +66,7 @@ class Plan:
     @property
     def rows_are_exact(self) -> bool:
         """Whether a row's numbers do not depend on the rows beside it, as products of PyTorch's do."""
-        return choose_quantize(self.quantize, self.device) != "none"
+        return self.device == "cpu" and self.quantize != "none"
 
     def asked(self, client: int) -> str:
         """The text that a client asks for."""
@@ -297,7 +297,7 @@ def _description(plan: Plan) -> dict[str, Any]:
     return {
         "weights": weights,
         "device": plan.device,
-        "quantize": choose_quantize(plan.quantize, plan.device),
+        "quantize": plan.quantize,
         "text": plan.text,
         "runs": plan.runs,
     }

@@ -22,6 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("speech",),
     ("cli", "wyoming", "api"),
     ("services",),
+    ("server", "commands"),
     ("__main__",),
 )
 
@@ -30,10 +31,11 @@ SEEN_OF_THE_ENGINE = ("checkpoint", "wire")
 
 # Within the engine: the language model and the codec know nothing of each other.
 ENGINE_ROWS: tuple[tuple[str, ...], ...] = (
-    ("wire", "memory", "devices", "precision", "cpu_quota", "cuda_graphs", "checkpoint"),
+    ("wire", "memory", "devices", "precision", "cpu_quota", "cpu_load", "cuda_graphs", "checkpoint"),
     ("out_of_memory", "chosen_device"),
     ("guards", "isolation", "kernels", "upstream"),
     ("base", "lm", "codec"),
+    ("cpu_speed",),
     ("native",),
     ("host",),
 )
@@ -58,7 +60,7 @@ HOMES = {
     "pyloudnorm": {"audio"},
     "huggingface_hub": {"engine"},
     "hibari": {"engine"},
-    "wyoming": {"wyoming", "__main__"},
+    "wyoming": {"wyoming", "server"},
     "zeroconf": {"wyoming"},
     "subprocess": {"cli", "core", "engine", "models"},
     "threading": {"engine"},
@@ -160,10 +162,16 @@ def test_benchmarks_are_of_no_use_to_other_tests() -> None:
 
 
 def test_the_server_imports_nothing_heavy_before_it_is_needed() -> None:
-    code = "import sys, wyoming_qwen3.__main__; print(*sys.modules)"
+    code = "import sys, wyoming_qwen3.server, wyoming_qwen3.commands; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"torch", "transformers", "qwen_tts", "onnxruntime", "hibari", "huggingface_hub", "librosa", "scipy"}
     assert not heavy & set(loaded)
+
+
+def test_the_program_imports_a_server_only_to_serve() -> None:
+    code = "import sys, wyoming_qwen3.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"aiohttp", "wyoming", "pydantic", "av", "markdown_it", "babel", "sqlite3"} & set(loaded)
 
 
 def test_the_engine_imports_nothing_of_upstream_before_a_clip_is_read() -> None:

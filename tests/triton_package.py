@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.packages import Python
 
-_TRITON = Python("triton", ("triton==3.9.0",))
+_TRITON = Python("triton", ("triton==3.7.1",))
 
 
 def environment_with_triton(config: pytest.Config) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Builds the speaking services from the settings: the one place that connects the parts."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,6 +10,8 @@ from .api.app_keys import Services, Store
 from .cli.options import Settings
 from .core.checkpoints import Size
 from .core.defaults import Defaults
+from .core.speakers import Language, find_language
+from .engine.checkpoint import on_disk
 from .models.manager import ModelManager
 from .models.policy import Policy
 from .models.state import State
@@ -18,14 +22,22 @@ from .ops.slow_clients import SlowClients
 from .speech.admission import Admission
 from .speech.backend_selector import BackendSelector
 from .speech.options import Options
+from .speech.pronunciation import PronunciationDictionary
 from .speech.session import Synthesizer
 from .speech.standby import StandbyVoice
 from .speech.verbalizer import Verbalizer
 from .text.language import LanguageGuesser
+from .text.pieces import segments_of
 from .vllm.servers import Servers
 from .voices.clone_prompts import ClonePrompts
 from .voices.direction import directed
 from .voices.resolver import Replacements, VoiceResolver
+
+_HEAD_START = 1.0
+"""Most seconds for which the port stays closed, so that the standby voice is ready for the first request.
+
+Qwen3 is downloaded and loaded only after that, because it would slow the standby voice's start.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,62 @@ def make_parts(settings: Settings) -> Parts:
     return Parts(Worker("native", settings.engine_arguments), Worker("standby", settings.engine_arguments), servers)
 
 
+@contextlib.asynccontextmanager
+async def running(settings: Settings, store: Store, parts: Parts, *, preload: bool) -> AsyncIterator[Services]:
+    """Start the services, and stop them and their processes at the end. With `preload` all are ready before a request.
+
+    Raises a SpeechError if the models folder can't be used.
+    """
+    if settings.backend == "native":
+        _check_models_dir(settings, make=preload)
+    services = make_services(settings, size_of(settings), store, parts)
+    models, standby, servers = services.models, services.standby, services.servers
+    warming = [asyncio.create_task(servers.start())] if servers else []
+    if preload:
+        warming.append(asyncio.create_task(_warm_text(services.synthesizer, settings.language)))
+    if preload and settings.standby != "off":
+        warming.append(asyncio.create_task(standby.warm()))
+    try:
+        if warming:
+            await asyncio.wait(warming, timeout=_HEAD_START)
+        if preload and settings.standby != "only" and models.has_engine:
+            models.start(settings.preload)
+        looking = asyncio.create_task(services.slow_clients.run(), name="slow clients")
+        yield services
+        looking.cancel()
+    finally:
+        for task in warming:  # don't wait for what is still starting
+            task.cancel()
+        await asyncio.gather(*warming, return_exceptions=True)
+        await asyncio.gather(models.close(), standby.close(), *([servers.close()] if servers else []))
+
+
+def _check_models_dir(settings: Settings, *, make: bool) -> None:
+    """Raise InvalidRequest if the models folder can't be used. The default one may be missing unless `make` is set."""
+    default = settings.models_dir == settings.data_dir / "models"
+    if make or not default or settings.models_dir.exists():
+        on_disk.check_models_dir(settings.models_dir, make=make)
+
+
+def size_of(settings: Settings) -> Size | None:
+    """Return the size of checkpoints: the user's choice, else 1.7B with vllm, and None for what suits the engine."""
+    return settings.model or ("1.7B" if settings.backend == "vllm" else None)
+
+
+async def _warm_text(synthesizer: Synthesizer, language: Language | None) -> None:
+    """Use text processing once, so that the first request does not wait for what is loaded on first use."""
+    await synthesizer.verbalizer.language_of("Ready.")
+    await synthesizer.verbalizer.prepare(language or find_language("en"))
+    await asyncio.to_thread(segments_of, "**Ready**, see [this](https://example.com).")
+
+
+async def open_dictionary(settings: Settings) -> PronunciationDictionary:
+    """Return the dictionary of the data folder, read for the first time."""
+    dictionary = PronunciationDictionary(settings.data_dir / "dictionary.csv", settings.dictionary)
+    await dictionary.look()
+    return dictionary
+
+
 def make_services(settings: Settings, size: Size | None, store: Store, parts: Parts) -> Services:
     """Build the services that use these backends. `size` is that of the checkpoints to use by default.
 
@@ -60,7 +128,14 @@ def make_services(settings: Settings, size: Size | None, store: Store, parts: Pa
     guesser = LanguageGuesser()
     verbalizer = Verbalizer(store.dictionary, guesser, settings.normalize)
     engines = BackendSelector(
-        models, standby, guesser, prompts, verbalizer, servers=parts.servers, mode=settings.standby
+        models,
+        standby,
+        guesser,
+        prompts,
+        verbalizer,
+        servers=parts.servers,
+        mode=settings.standby,
+        waits=settings.command == "say",
     )
     options = Options(
         settings.text_streaming,

@@ -19,6 +19,7 @@ STEPS: Mapping[str, Callable[[Run, Finder], None]] = {
     "weights": machine.weights,
     "capture": machine.capture,
     "parity": exactness.parity,
+    "fused": exactness.fused,
     "codec": exactness.codec,
     "timing": speed.timing,
     "rows": speed.rows,

@@ -1,6 +1,7 @@
 """Whether the GPU computes what the CPU does: language model and codec, captured and not, rows side by side."""
 
 from dataclasses import replace
+from time import perf_counter
 
 import torch
 from torch import Tensor
@@ -13,8 +14,9 @@ from wyoming_qwen3.engine.codec.decoder import CodecDecoder
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
 from wyoming_qwen3.engine.cuda_graphs import Direct, choose_graphs
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
+from wyoming_qwen3.engine.lm.fused.choice import choose_fused, why_not_fused
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
-from wyoming_qwen3.engine.lm.language_model import load_exact
+from wyoming_qwen3.engine.lm.language_model import load_exact, load_static
 from wyoming_qwen3.engine.precision import compute_exactly
 
 from .found import Finder, Run
@@ -62,6 +64,37 @@ def parity(run: Run, finder: Finder) -> None:
     for name, decoder, limit in (("float32", exact, 1e-4), (str(run.dtype), Decoder(published, model), 0.1)):
         error = _logits_error(decoder, host)
         finder.check(f"{name}: error of logits after {_PROMPT} positions", error < limit, f"{error:.2e}")
+
+
+def fused(run: Run, finder: Finder) -> None:
+    """The fused kernels, plain and with 8-bit weights: used, near PyTorch's, and a row's codes the same in a crowd."""
+    if reason := why_not_fused(run.device):
+        finder.skip(f"there are no fused kernels here: {reason}")
+        return
+    compute_exactly()
+    published = run.weights(run.sizes[0]).open()
+    text, long = text_for(published, _FRAMES), text_for(published, 2 * _FRAMES)
+    for name, dtype, rounded in (
+        ("bfloat16", torch.bfloat16, False),
+        ("8 bits", torch.bfloat16, True),
+        ("float32", torch.float32, False),
+    ):
+        start, graphs = perf_counter(), choose_graphs(run.device, wanted=True)
+        loaded = load_static(published, run.device, dtype, graphs, choose_fused(run.device), rounded=rounded)
+        finder.keep(f"{name}, s to load, compile and capture", round(perf_counter() - start, 1))
+        decoder = loaded.decoder
+        used = isinstance(decoder, StaticDecoder) and decoder.slots.fused
+        finder.check(f"{name}: the fused kernels are used", used)
+        alone = speak(decoder, _rows(decoder, 1, text, long), _FRAMES)
+        for count in _ROWS[1:]:
+            beside = speak(decoder, _rows(decoder, count, text, long), _FRAMES)[:1]
+            finder.check(f"{name}: row 1 of {count} is row 1 alone", beside == alone, difference(beside, alone))
+        plain = StaticDecoder(published, decoder.model, choose_graphs(run.device, wanted=True))
+        finder.keep(f"{name}, against PyTorch's", difference(speak(plain, _rows(plain, 1, text, long), _FRAMES), alone))
+    host = load_exact(published, "cpu", torch.float32).decoder
+    found = speak(host, _rows(host, 1, text, long), _EXACT_FRAMES)
+    short = [row[:_EXACT_FRAMES] for row in alone]
+    finder.check("float32: greedy frames are the CPU's", found == short, difference(found, short))
 
 
 def codec(run: Run, finder: Finder) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from bench.systems import Weights
+from wyoming_qwen3.core.hardware import GpuQuantize
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Run:
         """That of talker and predictor; float32 on a CPU, which is slow in bfloat16."""
         return torch.bfloat16 if self.on_gpu else torch.float32
 
-    def weights(self, size: str) -> Weights:
+    def weights(self, size: str, quantize: GpuQuantize = "none") -> Weights:
         """The random weights of a size."""
-        return Weights(size, self.folder / size, self.device, self.dtype)
+        return Weights(size, self.folder / size, self.device, self.dtype, quantize)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from wyoming_qwen3.engine.codec.decoder import CodecDecoder
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
 from wyoming_qwen3.engine.cuda_graphs import choose_graphs
 from wyoming_qwen3.engine.devices import find_facts, free_memory
+from wyoming_qwen3.engine.lm.fused.choice import choose_fused
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.language_model import load_static
 from wyoming_qwen3.engine.out_of_memory import give_back
@@ -64,7 +65,8 @@ def capture(run: Run, finder: Finder) -> None:
         weights = run.weights(size)
         free, start = free_memory(run.device), time.perf_counter()
         published = weights.open()
-        loaded = load_static(published, run.device, weights.dtype, choose_graphs(run.device, wanted=True))
+        graphs = choose_graphs(run.device, wanted=True)
+        loaded = load_static(published, run.device, weights.dtype, graphs, choose_fused(run.device))
         finder.keep(f"{size}, s to load and capture", round(time.perf_counter() - start, 2))
         finder.keep(f"{size}, MB taken", round((free - free_memory(run.device)) / 1e6))
         finder.keep(f"{size}, MB counted", round(loaded.footprint / 1e6))
@@ -72,6 +74,7 @@ def capture(run: Run, finder: Finder) -> None:
         finder.check(f"{size} has captured steps", isinstance(slotted, StaticDecoder))
         if isinstance(slotted, StaticDecoder):
             finder.keep(f"{size}, slots", slotted.slots.buckets.slots)
+            finder.keep(f"{size}, steps are fused", slotted.slots.fused)
         request = SpeechRequest(find_voice("ryan")[0], sampling=Sampling(seed=1))
         row, frames = slotted.admit(request, text=text_for(published, 10)), 0
         while frames < 5 and row.ready:

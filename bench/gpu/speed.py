@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import product
 from statistics import median
 
 import torch
@@ -13,9 +14,11 @@ from torch.profiler import ProfilerActivity
 from bench import faster as peer
 from bench.listening import p50_p95
 from bench.systems import Ours, Times, text_for
+from wyoming_qwen3.core.hardware import GpuQuantize
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
 from wyoming_qwen3.engine.cuda_graphs import choose_graphs
+from wyoming_qwen3.engine.lm.fused.choice import why_not_fused
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.precision import compute_exactly
 
@@ -27,6 +30,7 @@ _ROWS = (1, 2, 4, 8)
 _FRAME_S = FRAME_SAMPLES / SAMPLE_RATE
 _RUNS = 7
 _PROFILED = 3
+_GPU_QUANTIZED: tuple[GpuQuantize, ...] = ("none", "int8")
 _SHOWN = 45
 
 
@@ -75,7 +79,7 @@ def stock(run: Run, finder: Finder) -> None:
 
 def faster(run: Run, finder: Finder) -> None:
     """faster-qwen3-tts, where script/bench has installed it."""
-    if not run.on_gpu or not peer.installed():
+    if not run.on_gpu or not peer.environment().installed:
         finder.skip("faster-qwen3-tts is not installed: script/bench engine --device cuda --against faster does that")
         return
     _against(run, finder, "faster")
@@ -99,17 +103,20 @@ def _against(run: Run, finder: Finder, other: str) -> None:
 
 
 def _systems(run: Run) -> Iterator[tuple[str, Ours, str]]:
-    """Each size as it serves, warmed up, and a text for the measured frames. On a CPU with slots, as on a GPU."""
+    """Each size as it serves, warmed up, and a text for the measured frames. On a CPU with slots, as on a GPU.
+
+    Where kernels can be fused, also with 8-bit weights.
+    """
     compute_exactly()
-    for size in run.sizes:
-        ours = Ours.load(run.weights(size))
+    for size, quantize in product(run.sizes, _GPU_QUANTIZED[: 1 if why_not_fused(run.device) else 2]):
+        ours = Ours.load(run.weights(size, quantize))
         if not run.on_gpu:
             graphs = choose_graphs(run.device, wanted=True)
             decoder = StaticDecoder(ours.published, ours.decoder.model, graphs)
             ours = Ours(ours.published, decoder, StaticCodec(ours.codec, graphs))  # type: ignore[arg-type]
         text = text_for(ours.published, run.frames)
         ours.speak(text, min(run.frames, 12))
-        yield size, ours, text
+        yield size if quantize == "none" else f"{size} in 8 bits", ours, text
 
 
 def _steps(ours: Ours) -> dict[str, Callable[[], None]]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.api.quiet import quiet_app, serving
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app_keys import SERVICES
-from wyoming_qwen3.api.health import Health, Level, judge
+from wyoming_qwen3.api.health import Health, Level, judge, tell_speed
+from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.models.state import State, Status
@@ -41,13 +43,26 @@ def test_what_is_well(
 ) -> None:
     """The last of what is expected is whether it speaks without the standby voice."""
     level, reason, alone = expected
-    main = Status(CUSTOM_VOICE, state, None, error, 0, 0, 0, None)
+    main = Status(CUSTOM_VOICE, state, None, None, error, 0, 0, 0, None)
     assert judge(main, standby=standby) == (level, reason, alone or standby)
 
 
 @pytest.mark.parametrize(("standby", "level"), [(True, "ok"), (False, "loading")])
 def test_where_there_is_only_the_standby_voice_no_checkpoint_counts(standby: bool, level: Level) -> None:
     assert judge(None, standby=standby) == (level, None, standby)
+
+
+@pytest.mark.parametrize(("speed", "more"), [(1.55, ""), (0.76, " Speech that is slower")])
+def test_the_speed_is_told_with_what_to_do_about_it(speed: float, more: str) -> None:
+    """That of the size that speaks, if it is known."""
+    other = Status(Checkpoint("base", "1.7B"), State.READY, None, None, None, 0, 0, 0, None, "int8", 0.4)
+    main = Status(CUSTOM_VOICE, State.READY, None, None, None, 0, 0, 0, None, "int4", speed)
+    told = tell_speed([other, main], CUSTOM_VOICE.size)
+    assert told is not None
+    assert told.startswith(f"This machine speaks {CUSTOM_VOICE.size} in int4 at {speed:.2g} times real time.{more}")
+    assert ("docs/scaling.md" in told) == bool(more)
+    assert "0.4 times" in str(tell_speed([other, replace(main, speed=None)], CUSTOM_VOICE.size))
+    assert tell_speed([replace(main, speed=None)], CUSTOM_VOICE.size) is None
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +142,7 @@ async def test_what_is_spoken_is_counted_by_how_it_ended(http: ClientSession) ->
     assert told[f'tts_requests_total{model},outcome="cut",source="speech"}}'] == 1
     assert seconds <= told[f"tts_audio_seconds_total{model}}}"] < seconds + 0.2
     assert told[f"tts_first_audio_seconds_count{model}}}"] >= 1
-    assert told[f"tts_speed_ratio_count{model}}}"] == 1
+    assert told[f"tts_generation_speed_count{model}}}"] >= 1
     assert told["tts_models_loaded"] == 1
     assert told["tts_model_bytes"] > 0
     assert (told["tts_queue_active"], told["tts_queue_waiting"]) == (0, 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ async def test_what_is_wrong_beforehand_has_a_status_and_no_task(http: ClientSes
 
 
 def made(work: tasks.Work) -> LongTask:
-    return LongTask(Books().watch, (), work, "test.progress")
+    return LongTask(Books().watch, (), work, "test.progress", logging.getLogger().debug)
 
 
 async def test_an_error_of_ours_is_the_last_event_and_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ import torch
 from bench import faster
 from bench.__main__ import main
 from bench.engine import Figures, Plan, Report, measure_faster
+from bench.environment import Environment
 from bench.picture import engine_panels
 from bench.report import to_json, to_text
 from bench.systems import Times, Weights
@@ -53,7 +54,7 @@ def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pat
     def write(source: str) -> Path:
         (tmp_path / "faster_qwen3_tts.py").write_text(source)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        monkeypatch.setattr(faster, "_python", lambda: Path(sys.executable))
+        monkeypatch.setattr(Environment, "python", Path(sys.executable))
         return tmp_path
 
     return write
@@ -126,7 +127,7 @@ def test_it_has_a_column_with_no_more_than_what_it_gives() -> None:
 def test_without_a_gpu_it_is_refused_before_anything_is_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(faster, "_run", lambda *_: pytest.fail("something was started"))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("something was started"))
     assert main(["engine", "--random-weights", "--size", "tiny", "--against", "stock,faster"]) == 1
     said = capsys.readouterr()
     assert said.err == "bench: faster-qwen3-tts runs on a CUDA GPU only; leave it out of --against.\n"
@@ -156,8 +157,8 @@ def test_it_is_installed_once_in_the_cache(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(subprocess, "run", commands)
     for _ in range(2):
-        faster.install(lines.append)
-    folder = tmp_path / "wyoming-qwen3" / "bench-faster-0.5.4"
+        faster.environment().install(lines.append)
+    folder = tmp_path / "wyoming-qwen3" / "bench-faster-qwen3-tts-0.5.4"
     made, needed, peer = commands.run
     assert made == f"{sys.executable} -m venv --clear {folder}"
     assert f" torch=={torch.__version__.partition('+')[0]} " in needed
@@ -165,7 +166,7 @@ def test_it_is_installed_once_in_the_cache(tmp_path: Path, monkeypatch: pytest.M
     assert peer.endswith("--no-deps faster-qwen3-tts==0.5.4 qwen-tts-hf==0.1.1.post1")
     assert len(lines) == 1
     monkeypatch.setattr(faster, "_NEEDED", ("torch==1.0",))
-    faster.install(lines.append)
+    faster.environment().install(lines.append)
     assert len(commands.run) == 6
 
 
@@ -177,7 +178,7 @@ def test_pips_error_is_told_in_a_line_and_the_next_try_begins_anew(
     monkeypatch.setattr(subprocess, "run", commands)
     for _ in range(2):
         with pytest.raises(EngineFailed) as caught:
-            faster.install(lambda _: None)
+            faster.environment().install(lambda _: None)
     assert str(caught.value) == (
         "faster-qwen3-tts could not be installed: ERROR: No matching distribution found for torch"
     )

@@ -36,10 +36,29 @@ def test_http_can_be_off() -> None:
 
 def test_the_engine_is_started_with_the_options_that_are_its_own() -> None:
     as_told = ("--device", "auto", "--dtype", "auto", "--quantize", "auto", "--codec", "int16", "--threads", "0")
-    assert parse([], {}).engine_arguments == (*as_told, "--log-level", "INFO")
-    chosen = ["--no-graphs", "--dtype", "bfloat16", "--threads", "3", "--debug", "--quantize", "int4", "--codec", "int8"]
+    given = ["--data-dir", "/d"]
+    assert parse(given, {}).engine_arguments == (*as_told, "--models-dir", "/d/models", "--log-level", "INFO")
+    chosen = [
+        "--no-graphs",
+        "--dtype",
+        "bfloat16",
+        "--threads",
+        "3",
+        "--debug",
+        "--quantize",
+        "int4",
+        "--codec",
+        "int8",
+    ]
     expected = ("--device", "auto", "--dtype", "bfloat16", "--quantize", "int4", "--codec", "int8", "--threads", "3")
-    assert parse(chosen, {}).engine_arguments == (*expected, "--no-graphs", "--log-level", "DEBUG")
+    assert parse([*chosen, "--models-dir", "/m"], {}).engine_arguments == (
+        *expected,
+        "--no-graphs",
+        "--models-dir",
+        "/m",
+        "--log-level",
+        "DEBUG",
+    )
 
 
 def test_the_ingress_has_a_port_of_its_own_or_none() -> None:
@@ -222,7 +241,7 @@ def test_the_help_of_serve_has_every_option(capsys: pytest.CaptureFixture[str]) 
         (["--vllm-url", "http://fd00::2:8091"], {}, "write an IPv6 address in brackets, as in http://[::1]:8091"),
         (["--voice", "nobody"], {}, "no voice 'nobody'"),
         (["--language", "nl"], {}, "'nl' is not supported"),
-        (["--temperature", "-1"], {}, "temperature must be between"),
+        (["--temperature", "-1"], {}, "--temperature: '-1' is not a number between 0 and 5"),
         (["--temperature", "hot"], {}, "--temperature"),
         (["--preload", "all"], {}, "not a list of"),
         (["--memory-budget", "lots"], {}, "not a size"),
@@ -235,8 +254,8 @@ def test_the_help_of_serve_has_every_option(capsys: pytest.CaptureFixture[str]) 
         (["--nonsense"], {}, "--nonsense"),
         (["sing"], {}, "sing"),
         ([], {"TTS_QWEN3_MODEL": "7B"}, "TTS_QWEN3_MODEL: '7B' is not one of"),
-        ([], {"TTS_QWEN3_TOP_K": "x"}, "TTS_QWEN3_TOP_K: invalid value: 'x'"),
-        ([], {"TTS_QWEN3_NO_DOWNLOAD": "maybe"}, "neither true nor false"),
+        ([], {"TTS_QWEN3_TOP_K": "x"}, "TTS_QWEN3_TOP_K: 'x' is not a whole number between 0 and 3072"),
+        ([], {"TTS_QWEN3_NO_DOWNLOAD": "maybe"}, "'maybe' is not one of on, off, true"),
         ([], {"TTS_QWEN3_MODLE": "0.6B"}, "no option for the environment variable TTS_QWEN3_MODLE"),
     ],
 )

@@ -33,6 +33,7 @@ def test_say_writes_a_playable_file_and_tells_who_spoke(tmp_path: Path) -> None:
     result = run(tmp_path, "say", "The front door is open.", "-o", str(tmp_path / "door.wav"))
     assert result.returncode == 0, result.stderr
     assert seconds(tmp_path / "door.wav") > 1
+    assert result.stderr.splitlines()[0].endswith("CustomVoice is not downloaded.")
     assert "Spoken by standby" in result.stderr
     assert list(tmp_path.glob(".*")) == []
 
@@ -128,8 +129,11 @@ def test_say_and_voices_use_a_running_server(tmp_path: Path, start_server: Start
     assert not (tmp_path / "data").exists()
 
 
-def test_say_speaks_qwen3_where_there_is_a_checkpoint(tmp_path: Path, models_dir: Path) -> None:
-    options = ("--models-dir", str(models_dir), "--model", "1.7B", "--standby", "off", "--local-files-only")
+@pytest.mark.parametrize("size", [(), ("--model", "1.7B")])
+def test_say_waits_for_a_checkpoint_on_disk_instead_of_using_the_standby_voice(
+    tmp_path: Path, models_dir: Path, size: tuple[str, ...]
+) -> None:
+    options = ("--models-dir", str(models_dir), *size, "--local-files-only")
     output = str(tmp_path / "door.wav")
     result = run(tmp_path, *options, "say", "-", "-o", output, "--instruct", "whisper", text="The door.\n")
     assert result.returncode == 0, result.stderr
@@ -287,6 +291,19 @@ def test_download_of_a_size_that_does_not_exist_needs_a_yes(tmp_path: Path, mode
         fetched = run(tmp_path, *asked, "--yes", HF_ENDPOINT=hub.url)
     assert fetched.returncode == 0, fetched.stderr
     assert (tmp_path / "data" / "models" / design / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [(("-o", "no/hi.wav"), "Can't write no/hi.wav: No such file or directory."), ((), "No audio player was found")],
+)
+def test_where_speech_can_not_go_is_said_before_anybody_speaks(
+    tmp_path: Path, output: tuple[str, ...], said: str
+) -> None:
+    """A server that is not there would be said instead."""
+    result = run(tmp_path, "say", "Hi", "--server", "http://127.0.0.1:9", *output, PATH=str(tmp_path))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"wyoming-qwen3: {said}")
 
 
 @pytest.mark.parametrize("text", ["Hi", "Guten Tag, Herr Nachbar."])

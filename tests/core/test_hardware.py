@@ -113,6 +113,47 @@ def test_what_auto_chooses(found: MachineFacts, expected: tuple[str, str, str, b
     assert (selection.device, selection.size, selection.dtype, selection.again) == expected
 
 
+IN_8_BITS = {
+    "H100": ("1.7B", "none", False),
+    "laptop 6 GB with a desktop on it": ("1.7B", "none", False),
+    "RTX 3050 4 GB": ("1.7B", "int8", False),
+    "GTX 1660 6 GB": ("1.7B", "int8", False),
+    "RTX 2060 6 GB": ("1.7B", "int8", False),
+    "GeForce MX570 2 GB": ("0.6B", "none", False),
+    "the same with a game on it": ("0.6B", "none", True),
+    "a small one with a desktop on it": ("0.6B", "int8", False),
+    "the same with a large game on it": ("0.6B", "none", True),
+    "Jetson Orin Nano 8 GB": ("0.6B", "none", False),
+    "two cards, both nearly full": ("0.6B", "none", True),
+}
+
+
+@pytest.mark.parametrize(("machine", "expected"), IN_8_BITS.items(), ids=IN_8_BITS)
+def test_8_bits_are_chosen_where_only_they_let_a_larger_size_fit(machine: str, expected: tuple[str, str, bool]) -> None:
+    found = MACHINES[machine][0]
+    selection = select(found, quantize="auto")
+    assert (selection.size, selection.quantize, selection.again) == expected
+    assert (selection.device == "cpu") is (machine == "the same with a large game on it")
+    for other in ("none", "int4"):
+        same = select(found, quantize=other)
+        assert (same.device, same.size, same.dtype, same.again) == MACHINES[machine][1]
+        assert same.quantize == "none"
+
+
+@pytest.mark.parametrize("machine", ["H100", "RTX 3050 4 GB", "a small one with a desktop on it"])
+def test_8_bits_are_used_where_a_person_asks_for_them(machine: str) -> None:
+    selection = select(MACHINES[machine][0], quantize="int8")
+    assert selection.quantize == "int8"
+    assert selection.size == ("0.6B" if "small" in machine else "1.7B")
+    assert select(MACHINES[machine][0], "cpu", quantize="int8").quantize == "none"
+
+
+def test_weights_in_8_bits_need_half_of_the_memory() -> None:
+    for size, wide, rounded in (("1.7B", 4.13, 2.63), ("0.6B", 1.76, 1.21)):
+        assert gpu_needs(size, "bfloat16") / GB == pytest.approx(wide, abs=0.01)  # type: ignore[arg-type]
+        assert gpu_needs(size, "bfloat16", "int8") / GB == pytest.approx(rounded, abs=0.01)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("found", "why"), WITHOUT.values(), ids=WITHOUT)
 @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:1"])
 def test_why_there_is_no_gpu(found: MachineFacts, why: str, device: str) -> None:
@@ -132,7 +173,7 @@ def test_why_there_is_no_gpu(found: MachineFacts, why: str, device: str) -> None
         (
             MACHINES["the same with a game on it"][0],
             "Speech runs on 3060 Laptop (cuda:0), which has 2.5 of 6.4 GB free: 0.6B in bfloat16, as "
-            "1.7B needs 4.1 GB.",
+            "1.7B in bfloat16 needs 4.1 GB.",
         ),
         (
             MACHINES["the same with a large game on it"][0],
@@ -148,6 +189,15 @@ def test_why_there_is_no_gpu(found: MachineFacts, why: str, device: str) -> None
 )
 def test_what_is_chosen_is_told_in_one_sentence(found: MachineFacts, said: str) -> None:
     assert select(found).why == said
+
+
+def test_why_weights_are_rounded_is_told_in_the_same_sentence() -> None:
+    assert select(MACHINES["RTX 3050 4 GB"][0], quantize="auto").why == (
+        "Speech runs on 3050 (cuda:0), which has 3.7 of 4.3 GB free: 1.7B in 8 bits, as 1.7B in bfloat16 needs 4.1 GB."
+    )
+    assert select(MACHINES["a small one with a desktop on it"][0], quantize="auto").why == (
+        "Speech runs on MX570 (cuda:0), which has 1.4 of 2.1 GB free: 0.6B in 8 bits, as 0.6B in bfloat16 needs 1.8 GB."
+    )
 
 
 @pytest.mark.parametrize(

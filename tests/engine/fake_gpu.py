@@ -26,6 +26,7 @@ WAITS = {"_local_scalar_dense", "item", "is_nonzero", "nonzero", "masked_select"
 """Operations with a result on the host, or of a shape that depends on values: each waits for the device."""
 
 DRAWS = {"exponential_", "normal_", "uniform_", "bernoulli_", "random_", "multinomial"}
+ALLOCATIONS = {"empty", "empty_like", "empty_strided", "new_empty"}
 COPIES = {"_to_copy", "copy_", "to"}
 
 
@@ -95,6 +96,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.allocated: dict[str, int] = {}
         """Bytes by operation."""
 
+        self.launches = 0
+        """Operations on the device that are no views; replays are none either."""
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         kwargs = kwargs or {}
@@ -105,6 +109,10 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = [one for one in tree_leaves(out) if isinstance(one, Tensor)]
         if name in COPIES and len({one.device.type for one in (*given, *made)}) > 1:
             self.check_copy(name, func, args, kwargs, [*given, *made])
+        on_device = any(one.device.type != "cpu" for one in (*given, *made))
+        there = {one.untyped_storage()._cdata for one in given}
+        computes = func._schema.is_mutable or any(one.untyped_storage()._cdata not in there for one in made)
+        self.launches += on_device and computes and name not in ALLOCATIONS
         if not (func.is_view or name.endswith("_")):
             new = sum(one.nbytes for one in made if one.device.type != "cpu")
             self.allocated |= {name: self.allocated.get(name, 0) + new} if new else {}

@@ -154,9 +154,9 @@ def test_memory_that_is_shared_with_the_processor_counts_caches_as_free(play: An
 def test_what_is_chosen_is_logged(play: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         play(LARGE)
-        assert ChosenDevice("auto", "auto").name == "cuda:0"
+        assert ChosenDevice("auto", "auto", "auto").name == "cuda:0"
         play()
-        assert ChosenDevice("cuda", "auto").name == "cpu"
+        assert ChosenDevice("cuda", "auto", "auto").name == "cpu"
     assert [(one.levelname, one.message) for one in caplog.records if one.name == chosen_device.__name__] == [
         ("INFO", "Speech runs on 4090 (cuda:0), which has 24.0 of 25.8 GB free: 1.7B in bfloat16."),
         ("WARNING", "PyTorch finds no GPU (No CUDA GPUs are available), so speech runs on the CPU."),
@@ -170,7 +170,7 @@ def test_what_is_chosen_is_logged(play: Any, caplog: pytest.LogCaptureFixture) -
 def test_a_gpu_that_was_full_is_asked_again(play: Any, before: float, now: float, held: float, better: bool) -> None:
     """What this process holds of it would be free for the next one."""
     play(Gpu("4060", (8, 9), 8.6, before))
-    device = ChosenDevice("auto", "auto")
+    device = ChosenDevice("auto", "auto", "none")
     play(Gpu("4060", (8, 9), 8.6, now))
     room = device.room(int(held * GB))
     assert room.better is better

@@ -25,7 +25,6 @@ from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.gpu_slots import Slots
 from wyoming_qwen3.engine.lm.language_model import load_static
-from wyoming_qwen3.engine.lm.talker import Talker
 
 from .conftest import LoadPair
 from .fake_gpu import CantBeCaptured, Captures, Waits, Watch, fake_device, faked, faking
@@ -104,7 +103,8 @@ def test_steps_of_the_language_model_stay_on_the_device(
     graphs = Captures()
     with faking(mode):
         load(size=size, dtype=dtype, graphs=graphs, fresh=True)
-    assert {what: len(steps) for what, steps in graphs.captured.items()} == {"the talker": 12, "the code predictor": 4}
+    captured = {what: len(steps) for what, steps in graphs.captured.items()}
+    assert captured == {"the talker": 12, "the code predictor": 4, "the prefill": 6}
 
 
 def test_steps_of_the_codec_stay_on_the_device(codec: PublishedCodec, mode: FakeTensorMode, gpu: str) -> None:
@@ -152,18 +152,42 @@ def test_a_step_of_seated_rows_allocates_nothing(load: Load, mode: FakeTensorMod
     assert watch.allocated == {}
 
 
+@pytest.mark.parametrize("positions", [1, 16, 50, 300])
+def test_a_prefill_waits_for_nothing_and_allocates_nothing(load: Load, mode: FakeTensorMode, positions: int) -> None:
+    with faking(mode):
+        decoder = load()
+        prompt = torch.empty(positions, 32, dtype=torch.bfloat16, device=fake_device())
+        with torch.inference_mode(), Watch() as watch:
+            decoder.slots.prefill(5, 9, prompt)
+    assert watch.allocated == {}
+
+
+def test_opening_a_row_of_a_known_voice_is_a_few_launches(load: Load, mode: FakeTensorMode) -> None:
+    """Its text's embeddings, a replay, and the copies of what is known; they are all that is allocated."""
+    request = SpeechRequest(RYAN, sampling=Sampling(seed=1))
+    with faking(mode):
+        decoder = load(fresh=True)
+        decoder.admit(request, text=TEXT).end("limit")
+        with Watch() as watch:
+            row = decoder.admit(request, text=TEXT)
+    assert row.speech is not None
+    assert row.speech.cache.capacity == 0
+    assert watch.launches < 150
+    assert sum(watch.allocated.values()) < 100_000
+
+
 def test_a_known_voice_is_not_computed_again(load: Load, mode: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> None:
     """What tells one voice from another is known to the host: ids, and the numbers of a cloned voice."""
     embedding = np.ones(32, np.float32)
     voices = [ClonePrompt(embedding), ClonePrompt(embedding.copy()), ClonePrompt(embedding * 2)]
     calls: list[int] = []
-    advance = Talker.advance
+    prefill = Slots.prefill
 
-    def spy(self: Talker, embeddings: Tensor, caches: Any) -> Tensor:
-        calls.append(embeddings.shape[1])
-        return advance(self, embeddings, caches)
+    def spy(self: Slots, slot: int, start: int, embeddings: Tensor) -> Tensor:
+        calls.append(len(embeddings))
+        return prefill(self, slot, start, embeddings)
 
-    monkeypatch.setattr(Talker, "advance", spy)
+    monkeypatch.setattr(Slots, "prefill", spy)
     with faking(mode):
         decoder = load("base")
         decoder.forget()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.engine import wire
+from wyoming_qwen3.engine.wire import Loaded
 from wyoming_qwen3.models.files import ModelFiles
 from wyoming_qwen3.models.state import Books, State
 
@@ -21,7 +22,7 @@ async def test_what_changes_while_the_disk_is_looked_at_is_not_overruled(tmp_pat
     books.change(model, "found", State.ON_DISK)
     looking = asyncio.create_task(ModelFiles(books, tmp_path, "main", no_download).look([model]))
     await asyncio.sleep(0)
-    books.change(model, "ready", State.READY, footprint=1)
+    books.change(model, "ready", State.READY, loaded=Loaded(1, "int8"))
     await looking
     assert (model.state, model.footprint) == (State.READY, 1)
 

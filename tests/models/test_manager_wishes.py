@@ -33,7 +33,7 @@ from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.policy import Policy
-from wyoming_qwen3.models.state import EventKind, State, Status
+from wyoming_qwen3.models.state import EventKind, KernelProgress, State, Status
 from wyoming_qwen3.models.worker import Worker
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
@@ -57,6 +57,7 @@ class Engine(Worker):
         self.unload_gate.set()
         self.failure: SpeechError | None = None
         self.dies_after_load = False
+        self.report: wire.Report = wire.ignore_progress
 
     @property
     def running(self) -> bool:
@@ -69,8 +70,9 @@ class Engine(Worker):
     async def measure(self, patience: float | None = None) -> wire.Room:  # noqa: ARG002
         return self.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path) -> int:
+    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> wire.Loaded:
         self.up = True
+        self.report = report
         self.done.append(("load", checkpoint))
         self.paths.append(path)
         await self.load_gate.wait()
@@ -78,7 +80,7 @@ class Engine(Worker):
             raise self.failure
         if self.dies_after_load:
             self.die()
-        return FOOTPRINT
+        return wire.Loaded(FOOTPRINT, "float32")
 
     async def unload(self, checkpoint: Checkpoint) -> None:
         self.done.append(("unload", checkpoint))
@@ -361,12 +363,34 @@ async def test_what_is_not_idle_is_not_unloaded(make_manager: MakeManager, engin
     await until(lambda: engine.done)
     with pytest.raises(ModelInUse, match="is being loaded"):
         await manager.unload(CUSTOM)
+    engine.report(12, 31)
+    assert status_of(manager, CUSTOM).kernels == KernelProgress(12, 31)
     engine.load_gate.set()
-    await loading
+    assert (await loading).kernels is None
     async with manager.use(CUSTOM):
         with pytest.raises(ModelInUse, match="is in use"):
             await manager.unload(CUSTOM)
     await manager.unload(CUSTOM)
+
+
+async def test_a_load_is_stopped_and_begun_again_at_the_next_request(make_manager: MakeManager, engine: Engine) -> None:
+    """Who waits for it is told; the process, which holds nothing else, is ended."""
+    manager = make_manager(CUSTOM)
+    with pytest.raises(InvalidRequest, match="is not being loaded"):
+        await manager.cancel_load(CUSTOM)
+    engine.load_gate.clear()
+    waiting = asyncio.create_task(use_for_a_moment(manager, CUSTOM))
+    await until(lambda: engine.done)
+    engine.report(3, 4)
+    (told,) = [status.progress for status in manager.statuses() if status.state is State.LOADING]
+    assert told
+    assert (told.done, told.total) == (3, 4)
+    assert (await manager.cancel_load(CUSTOM)).state is State.ON_DISK
+    with pytest.raises(ModelLoading, match="a person stopped that"):
+        await waiting
+    assert not engine.running
+    engine.load_gate.set()
+    await use_for_a_moment(manager, CUSTOM)
 
 
 async def test_the_engine_is_ended_with_its_last_checkpoint(make_manager: MakeManager, engine: Engine) -> None:
@@ -475,6 +499,17 @@ async def test_what_an_engine_held_is_loaded_again_but_not_what_it_was_unloading
         await until(lambda: state_of(manager, BASE) is State.READY)
         assert state_of(manager, CUSTOM) is State.ON_DISK
         await until(lambda: kinds == ["lost", "loading", "ready"])
+
+
+async def test_what_was_last_used_is_loaded_first_after_a_death(make_manager: MakeManager, engine: Engine) -> None:
+    manager = make_manager(CUSTOM, DESIGN, BASE)
+    for checkpoint in (DESIGN, BASE, CUSTOM):
+        await use_for_a_moment(manager, checkpoint)
+    engine.done.clear()
+    async with manager.use(BASE):
+        engine.die()
+        await until(lambda: state_of(manager, DESIGN) is State.READY)
+    assert engine.done == [("load", BASE), ("load", CUSTOM), ("load", DESIGN)]
 
 
 async def test_the_death_of_an_engine_makes_room(make_manager: MakeManager, engine: Engine) -> None:

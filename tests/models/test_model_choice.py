@@ -8,7 +8,7 @@ from wyoming_qwen3.core.errors import InstructionsNotSupported, ModelNotFound
 from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.models.model_choice import choose_model, choose_smaller
+from wyoming_qwen3.models.model_choice import choose_model, choose_other_size, choose_smaller
 
 RYAN = next(speaker for speaker in SPEAKERS if speaker.id == "ryan")
 DEEP = Description("a deep, calm voice")
@@ -126,3 +126,20 @@ def test_a_smaller_checkpoint_is_one_that_can_do_the_same(
     wanted: SpeechRequest, checkpoint: Checkpoint, smaller: Checkpoint | None
 ) -> None:
     assert choose_smaller(wanted, checkpoint) == smaller
+
+
+@pytest.mark.parametrize(
+    ("wanted", "checkpoint", "other"),
+    [
+        (SpeechRequest(RYAN), SMALL, LARGE),
+        (SpeechRequest(RYAN), LARGE, SMALL),
+        (SpeechRequest(RYAN, size="0.6B"), SMALL, None),
+        (SpeechRequest(RYAN, instruct="Whisper.", strict=True), LARGE, None),
+        (SpeechRequest(RYAN, instruct="Whisper.", strict=True), SMALL, LARGE),
+        (SpeechRequest(DEEP), Checkpoint("voice_design", "1.7B"), None),
+    ],
+)
+def test_the_other_size_is_one_that_can_do_the_same(
+    wanted: SpeechRequest, checkpoint: Checkpoint, other: Checkpoint | None
+) -> None:
+    assert choose_other_size(wanted, checkpoint) == other

@@ -10,16 +10,19 @@ from wyoming_qwen3.core.errors import (
     TransientDownloadFailed,
 )
 from wyoming_qwen3.engine.checkpoint.on_disk import Progress
+from wyoming_qwen3.engine.wire import Loaded
 from wyoming_qwen3.models.eviction import choose_evictions
 from wyoming_qwen3.models.model_choice import choose_codec
 from wyoming_qwen3.models.restart import restart_delay
-from wyoming_qwen3.models.state import Books, Model, State
+from wyoming_qwen3.models.state import Books, KernelProgress, Model, State
 
 CUSTOM = Checkpoint("custom_voice", "1.7B")
 
 
 def loaded(kind: Kind, footprint: int, last_used: float, users: int = 0) -> Model:
-    return Model(Checkpoint(kind, "1.7B"), State.READY, footprint=footprint, last_used=last_used, users=users)
+    return Model(
+        Checkpoint(kind, "1.7B"), State.READY, loaded=Loaded(footprint, "int8"), last_used=last_used, users=users
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_an_engine_that_keeps_dying_is_started_again_ever_later() -> None:
 def test_a_checkpoint_says_why_it_cant_speak(
     state: State, progress: Progress | None, error: SpeechError | None, code: str, said: str
 ) -> None:
-    explained = Model(Checkpoint("base", "0.6B"), state, progress, error).explain()
+    explained = Model(Checkpoint("base", "0.6B"), state, progress, error=error).explain()
     assert explained.code == code
     assert said in str(explained)
 
@@ -104,7 +107,7 @@ async def test_a_state_takes_its_details_along_when_it_changes() -> None:
     with books.watch() as events:
         books.change(model, "download", State.DOWNLOADING, progress=Progress(1, 2))
         books.change(model, "missing", State.MISSING, error=TransientDownloadFailed("No hub."))
-        books.change(model, "ready", State.READY, footprint=7)
+        books.change(model, "ready", State.READY, loaded=Loaded(7, "int8"))
         books.fail(model, ModelFailed("Broken."))
         books.close()
         told = [(event.kind, event.status) async for event in events]
@@ -114,3 +117,17 @@ async def test_a_state_takes_its_details_along_when_it_changes() -> None:
         ("ready", None, "", 7),
         ("failed", None, "Broken.", 0),
     ]
+
+
+def test_how_many_gpu_kernels_are_compiled_is_told_while_it_is_loaded() -> None:
+    books = Books()
+    model = books.models[0]
+    books.note_kernels(model, 1, 31)
+    assert model.kernels is None
+    books.change(model, "loading", State.LOADING)
+    with books.watch():
+        books.note_kernels(model, 12, 31)
+    assert model.status().kernels == KernelProgress(12, 31)
+    assert str(model.explain()).endswith("is being loaded: compiling the GPU kernels, 12 of 31.")
+    books.change(model, "ready", State.READY)
+    assert model.status().kernels is None

@@ -53,7 +53,7 @@ def test_clients_faults_do_not_fill_the_log_and_hide_none_of_ours(
         faults.log_error("wyoming", garbage, theirs=True)
     assert len(caplog.messages) == 3
     faults.log_error("wyoming", EngineFailed("It died."), theirs=False)
-    assert caplog.messages[-1].endswith("It died. (and 997 refused before, not logged)")
+    assert caplog.messages[-1].endswith("It died. (and 997 before, not logged)")
     monkeypatch.setattr(logs, "_MINUTE", 0.0)
     for _ in range(2):
         faults.log_error("wyoming", garbage, theirs=True)

@@ -12,16 +12,16 @@ from wyoming_qwen3.ops.metrics import Metrics, resident_bytes
 
 def test_speech_is_counted_by_surface_model_and_end() -> None:
     metrics = Metrics()
-    metrics.spoke("wyoming", "A", "whole", first_audio=0.12, audio=4.0, wall=2.0)
-    metrics.spoke("speech", "A", "stopped", first_audio=0.4, audio=1.0, wall=0.5)
-    metrics.spoke("speech", "none", "queue_full", first_audio=0.0, audio=0.0, wall=0.0)
+    metrics.spoke("wyoming", "A", "whole", first_audio=0.12, audio=4.0, speed=2.0)
+    metrics.spoke("speech", "A", "stopped", first_audio=0.4, audio=1.0, speed=None)
+    metrics.spoke("speech", "none", "queue_full", first_audio=0.0, audio=0.0, speed=None)
     told = samples(metrics)
     assert told["tts_requests_total", "A", "whole", "wyoming"] == 1
     assert told["tts_requests_total", "none", "queue_full", "speech"] == 1
     assert told["tts_audio_seconds_total", "A"] == 5.0
     assert told["tts_first_audio_seconds_sum", "A"] == pytest.approx(0.52)
     assert told["tts_first_audio_seconds_bucket", "0.2", "A"] == 1
-    assert told["tts_speed_ratio_sum", "A"] == 2.0  # of the whole one: the other may have waited for its listener
+    assert (told["tts_generation_speed_sum", "A"], told["tts_generation_speed_count", "A"]) == (2.0, 1)
     assert ("tts_audio_seconds_total", "none") not in told
 
 

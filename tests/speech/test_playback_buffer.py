@@ -84,10 +84,11 @@ def test_a_speed_that_is_known_need_not_be_measured_first() -> None:
         assert len(buffer.take(first, 2.5, 2.5, 0.0, 0.3)) == count
 
 
-def test_asap_sends_at_once_and_measures_nothing() -> None:
+def test_asap_sends_at_once_and_measures_all_the_same() -> None:
     buffer = PlaybackBuffer(float("inf"))
+    assert buffer.measured is None
     assert sent(buffer, 60.0, 1.0, RAMP) == [1] * len(RAMP)
-    assert buffer.speed == float("inf")
+    assert buffer.measured == pytest.approx(0.08)
 
 
 def test_what_is_played_slower_need_not_be_made_as_fast() -> None:

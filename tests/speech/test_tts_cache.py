@@ -324,7 +324,7 @@ def status(checkpoint: Checkpoint, states: dict[str, tuple[State, SpeechError | 
             None,
         )
     )
-    return Status(checkpoint, state, None, error, 0, 0, 0, None)
+    return Status(checkpoint, state, None, None, error, 0, 0, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,13 @@ def test_qwen3_speaks_when_what_would_speak_is_in_memory(
     large: tuple[State, SpeechError | None], small: tuple[State, SpeechError | None], speaks: bool
 ) -> None:
     states = {"1.7B": large, "0.6B": small}
-    assert speakers_ready([status(one, states) for one in PUBLISHED], "1.7B") is speaks
+    assert speakers_ready([status(one, states) for one in PUBLISHED], "1.7B", open_size=False) is speaks
+
+
+@pytest.mark.parametrize(("large", "small"), [(State.READY, State.MISSING), (State.DOWNLOADING, State.READY)])
+def test_qwen3_speaks_in_the_other_size_where_nobody_chose_one(large: State, small: State) -> None:
+    states: dict[str, tuple[State, SpeechError | None]] = {"1.7B": (large, None), "0.6B": (small, None)}
+    assert speakers_ready([status(one, states) for one in PUBLISHED], "1.7B", open_size=True)
 
 
 async def test_the_standby_voice_stands_in_for_a_vllm_server_until_that_is_up_again(

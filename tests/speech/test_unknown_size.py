@@ -1,14 +1,20 @@
-"""Who speaks before the engine has said which size suits its device: the standby voice, or Qwen3 a moment later."""
+"""Which size speaks if nobody chose one: before the engine knows which suits its device, and where that is missing."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.parts import make_services, stop
+from tests.waiting import until
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import ModelMissing
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 
+LARGE = Checkpoint("custom_voice", "1.7B")
 REQUEST = SpeechRequest(SPEAKERS[0], find_language("english"), sampling=Sampling(temperature=0.0))
 
 
@@ -29,5 +35,35 @@ async def test_the_standby_voice_need_not_know_the_size_and_qwen3_waits_for_it(m
         german = replace(REQUEST, language=find_language("german"))
         assert await speak(services, german) == Checkpoint("custom_voice", "0.6B").name
         assert services.models.settled
+    finally:
+        await stop(services)
+
+
+@pytest.fixture
+def large_dir(tmp_path: Path, models_dir: Path) -> Path:
+    """A models folder that has only the size that does not suit a CPU."""
+    shutil.copytree(models_dir / LARGE.name, tmp_path / LARGE.name)
+    return tmp_path
+
+
+async def test_the_size_on_disk_speaks_while_the_one_that_suits_the_device_is_missing(large_dir: Path) -> None:
+    services = make_services(large_dir, "--device", "cpu", size=None)
+    backends = services.synthesizer.backends
+    try:
+        services.models.start(("custom_voice",))
+        await until(backends.qwen3_speaks)
+        assert services.models.size == "0.6B"
+        assert await speak(services, REQUEST) == LARGE.name
+        assert await backends.missing(Checkpoint("custom_voice", "0.6B")) is None
+        assert isinstance(await backends.missing(Checkpoint("base", "0.6B")), ModelMissing)
+    finally:
+        await stop(services)
+
+
+async def test_a_size_that_somebody_chose_is_not_replaced(large_dir: Path) -> None:
+    services = make_services(large_dir, "--device", "cpu", "--standby", "off")
+    try:
+        with pytest.raises(ModelMissing):
+            await speak(services, REQUEST)
     finally:
         await stop(services)

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.parts import make_services, stop
-from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TooLarge
+from wyoming_qwen3.core.errors import QueueFull, SpeechError, TooLarge
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.speech.session import SpeechSession
@@ -138,6 +138,6 @@ async def test_only_so_many_may_wait(say: Callable[..., Said]) -> None:
     for number in range(MAX_WAITING):
         connection.queue.check_room()
         connection.queue.add(say(str(number)))
-    with pytest.raises(InvalidRequest, match=f"More than {MAX_WAITING} utterances are waiting"):
+    with pytest.raises(QueueFull, match=f"{MAX_WAITING} utterances wait on this connection already"):
         connection.queue.check_room()
     await connection.queue.clear()

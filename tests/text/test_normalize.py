@@ -115,7 +115,7 @@ def test_other_text_is_left_as_it_is(text: str, code: str, mode: Mode) -> None:
     ("code", "text", "expected"),
     [
         ("en", "21.5 °C, 5 apples, 1984", "21.5 degrees Celsius, 5 apples, 1984"),
-        ("en", "1st, 22nd, the 1990s, 3:2, A4", "1st, 22nd, the 1990s, 3:2, A4"),
+        ("en", "1st, 22nd, the 1990s, the '90s, 3:2, A4", "1st, 22nd, the 1990s, the '90s, 3:2, A4"),
         ("en", "$5, -3, #7, 10–12", "5 dollars, minus 3, number 7, 10 to 12"),
         ("de", "21.5 °C und 1.234 kWh", "21,5 Grad Celsius und 1234 Kilowattstunden"),
         ("zh", "45%和2026年5月3日", "百分之45和2026年5月3日"),

@@ -311,6 +311,16 @@ async def test_an_alias_is_a_further_name_of_a_voice(cast: VoiceResolver, name: 
     assert reopened.aliases == {"Nova": "Commander"}
 
 
+@pytest.mark.parametrize(("name", "language"), [("commander", "de"), ("Commander-ja", "ja")])
+async def test_a_kept_voice_is_found_by_its_name_whatever_aliases_there_are(
+    cast: VoiceResolver, name: str, language: str
+) -> None:
+    """It may have been made after them."""
+    await cast.voices.set_aliases({"commander": "Ryan"})
+    part = replace(cast, aliases={"Commander": "vivian"}).choose(name, None)
+    assert (part.label, spoken(part)) == ("Commander", language)
+
+
 async def test_an_alias_of_a_voice_that_is_gone_is_an_unknown_voice(cast: VoiceResolver) -> None:
     cast = replace(cast, aliases={"nova": "Nobody at all"})
     with pytest.raises(VoiceNotFound, match="'Nobody at all'"):

@@ -357,7 +357,7 @@ def too_short(folder: Path) -> None:
 
 
 def too_long(folder: Path) -> None:
-    put(folder, "Bob.wav", seconds=31)
+    put(folder, "Bob.wav", seconds=301)
 
 
 def silent(folder: Path) -> None:
@@ -393,7 +393,7 @@ def too_many(folder: Path) -> None:
         (half_a_file, "Bob.wav is damaged"),
         (unknown_kind, "Bob.voc must be a WAV, AIFF"),
         (too_short, "Bob.wav: The clip has 0.9 s"),
-        (too_long, "Bob.wav must not be longer than 30 seconds."),
+        (too_long, "Bob.wav must not be longer than 300 seconds."),
         (silent, "Bob.wav: The clip is silent"),
         (one_of_two, "b.wav has no text; write what it says to b.txt."),
         (empty_folder, "There is no clip in it"),
@@ -412,6 +412,23 @@ async def test_what_is_wrong_is_one_sentence_and_costs_nobody_else(
     assert str(folder) not in problem.message
     assert drop.problems == [problem]
     assert [voice.name for voice in store.all()] == ["Zoe"]
+
+
+async def test_a_recording_of_a_minute_is_cut_to_its_best_part_and_that_is_said(
+    folder: Path, store: VoiceStore, drop: WatchedFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its text is that of the whole, so only the timbre of the part is cloned; that is said once in the log."""
+    put(folder, "Bob.wav", " ".join([TEXT] * 12), seconds=60)
+    (cut,) = await drop.scan()
+    assert cut.message.startswith("Bob.wav: The recording is longer than 30 s: ")
+    assert cut.message.endswith(
+        "of its 60.0 s are used. The text is longer than this part, so only the timbre is cloned."
+    )
+    (sample,) = store.get("Bob").samples
+    assert sample.text is None
+    assert 10 < sample.seconds <= 15
+    assert await drop.scan() == [cut]
+    assert [cut.message in line for line in caplog.messages].count(True) == 1
 
 
 async def test_an_entry_gone_bad_leaves_its_voice_until_it_is_good_again(

@@ -1,22 +1,24 @@
 """`python -m tests.web.screenshots` makes the pictures of the web page in docs/images that the documents show.
 
-With a folder, those of all tabs, on a screen and a phone, are made there.
-The voice is the standby voice where it may be; what Qwen3 says there is said by tiny checkpoints, so it is noise.
+With a folder, those of all tabs are made there: empty, filled and failing, on a screen and a phone, in light and dark,
+and three in German. The voice is the standby voice where it may be; what Qwen3 says there is said by tiny checkpoints,
+so it is noise.
 """
 
 import json
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.conftest import Server, servers_in
+from tests.conftest import Server, StartServer, servers_in
 from tests.tiny import build_models_dir
 from tests.waiting import HANG_SECONDS
-from tests.web.conftest import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, ROOT
+from tests.web.conftest import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, ROOT, TABS
 
 TEXT = """Good morning. It is seven o'clock, and eleven degrees outside.
 Your first appointment is at nine: the dentist, in Garden Street. Take an umbrella; rain is expected from ten on."""
@@ -33,11 +35,21 @@ SCRIPT = """[Ann] Is the front door open?
 [pause:1s]
 [Ann] Thank you. And the light in the kitchen?
 [Bob] That has been off since nine."""
-Look: TypeAlias = tuple[tuple[int, int], Any, str]
-LOOKS: tuple[Look, ...] = ((DESKTOP, "light", ""), (PHONE, "dark", "-phone"))
+Fill: TypeAlias = Callable[[Page, Any, Path], None]
 SHOWN = ("home", "speak", "design")
 DOCUMENTS = ROOT / "docs" / "images"
-EVERYWHERE: dict[str, tuple[tuple[int, int], Any]] = {"-dark": (DESKTOP, "dark"), "-phone-light": (PHONE, "light")}
+LOOKS: dict[str, tuple[tuple[int, int], Literal["light", "dark"]]] = {
+    "": (DESKTOP, "light"),
+    "-dark": (DESKTOP, "dark"),
+    "-phone": (PHONE, "light"),
+    "-phone-dark": (PHONE, "dark"),
+}
+REFUSAL = {
+    "error": {
+        "code": "storage_failed",
+        "message": "The disk is full, so this could not be stored; free some space, then try again.",
+    }
+}
 
 
 def main() -> None:
@@ -45,20 +57,33 @@ def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENTS
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, servers_in(Path(folder)) as start, sync_playwright() as playwright:
-        models = build_models_dir(Path(folder) / "models")
-        options = ("--models-dir", str(models), "--model", "0.6B", "--local-files-only", "--temperature", "0")
-        for model in models.iterdir():  # as much as the published ones take on disk
-            with (model / "padding").open("wb") as file:
-                file.truncate(2_500_000_000 if "0.6B" in model.name else 4_500_000_000)
-        server = start(*options)
-        clip = Path(folder) / "morning.wav"
-        clip.write_bytes(_said(server, SAID))
-        for text in HISTORY:
-            _said(server, text, save=True)
+        server, clip = _filled_server(start, Path(folder))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        for look in LOOKS[:1] if target == DOCUMENTS else LOOKS:
-            _take(browser, server, clip, look, target)
+        if target == DOCUMENTS:
+            _take_all(browser, server, target, {tab: FILLS[tab] for tab in SHOWN}, clip, looks=("",))
+        else:
+            empty = start("--standby", "only", "--preload", "none")
+            nothing = dict.fromkeys(TABS, _leave)
+            _take_all(browser, empty, target / "empty", nothing, clip)
+            _take_all(browser, server, target / "full", FILLS, clip)
+            _take_all(browser, server, target / "failing", nothing, clip, failing=True)
+            _take_all(browser, server, target / "german", dict.fromkeys(SHOWN, _leave), clip, locale="de-DE")
         browser.close()
+
+
+def _filled_server(start: StartServer, folder: Path) -> tuple[Server, Path]:
+    """Return a server with tiny checkpoints and a history, and a clip of a voice."""
+    models = build_models_dir(folder / "models")
+    for model in models.iterdir():  # as much as the published ones take on disk
+        with (model / "padding").open("wb") as file:
+            file.truncate(2_500_000_000 if "0.6B" in model.name else 4_500_000_000)
+    options = ("--models-dir", str(models), "--model", "0.6B", "--local-files-only", "--temperature", "0")
+    server = start(*options)
+    clip = folder / "morning.wav"
+    clip.write_bytes(_said(server, SAID))
+    for text in HISTORY:
+        _said(server, text, save=True)
+    return server, clip
 
 
 def _said(server: Server, text: str, *, save: bool = False) -> bytes:
@@ -69,42 +94,45 @@ def _said(server: Server, text: str, *, save: bool = False) -> bytes:
         return bytes(response.read())
 
 
-def _take(browser: Browser, server: Server, clip: Path, look: Look, target: Path) -> None:
-    size, scheme, ending = look
-    shown_alone = target == DOCUMENTS
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+def _take_all(
+    browser: Browser,
+    server: Server,
+    target: Path,
+    fills: Mapping[str, Fill],
+    clip: Path,
+    *,
+    looks: Iterable[str] = tuple(LOOKS),
+    locale: str = "en-GB",
+    failing: bool = False,
+) -> None:
+    """Fill each tab and take it in these looks; if `failing`, the server refuses all that the tabs ask for."""
+    target.mkdir(parents=True, exist_ok=True)
+    context = browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, locale=locale)
     page = context.new_page()
     page.goto(server.url)
-    for tab, fill in {
-        "home": _home,
-        "speak": _speak,
-        "design": _design,
-        "profiles": _profiles,
-        "conversation": _conversation,
-        "compose": _compose,
-        "history": lambda *_: None,
-        "tokenizer": _tokenizer,
-        "models": _models,
-        "api": lambda *_: None,
-    }.items():
-        if shown_alone and tab not in SHOWN:
-            continue
+    page.wait_for_load_state("networkidle")
+    if failing:
+        page.route("**/api/**", lambda route: route.fulfill(status=507, json=REFUSAL))
+        page.route("**/health", lambda route: route.abort())
+    for tab, fill in fills.items():
         page.evaluate("tab => { location.hash = tab }", tab)
         panel = page.locator(f"#panel-{tab}")
         expect(panel).to_be_visible()
         fill(page, panel, clip)
         page.wait_for_load_state("networkidle")
-        page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
-        page.mouse.move(size[0] - 5, 400)
-        page.screenshot(path=target / f"studio-{tab}{ending}.png")
-        if tab == "speak" and not shown_alone:
-            for name, (other, colours) in EVERYWHERE.items():
-                page.emulate_media(color_scheme=colours)
-                page.set_viewport_size({"width": other[0], "height": other[1]})
-                page.screenshot(path=target / f"studio-{tab}{name}.png")
+        for look in looks:
+            (width, height), scheme = LOOKS[look]
             page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size({"width": size[0], "height": size[1]})
+            page.set_viewport_size({"width": width, "height": height})
+            page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+            page.mouse.move(width - 5, 400)
+            page.screenshot(path=target / f"studio-{tab}{look}.png", full_page=target != DOCUMENTS)
+        page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
     context.close()
+
+
+def _leave(_: Page, panel: Any, __: Path) -> None:
+    expect(panel.locator(":scope > *").first).to_be_visible()
 
 
 def _home(_: Page, panel: Any, __: Path) -> None:
@@ -124,14 +152,15 @@ def _design(_: Page, panel: Any, __: Path) -> None:
     if panel.get_by_role("article").count() == 0:
         panel.get_by_label("Description").fill("An old storyteller, slow, a little hoarse.")
         panel.get_by_role("button", name="Preview", exact=True).click()
-        panel.get_by_role("textbox", name="Name").first.fill("Storyteller")
-        panel.get_by_role("button", name="Save as preset").first.click()
+        preview = panel.locator("section.item").first
+        preview.get_by_label("Name").fill("Storyteller", timeout=1000 * HANG_SECONDS)
+        preview.get_by_role("button", name="Save as preset").click()
         expect(panel.get_by_role("article")).to_be_visible(timeout=1000 * HANG_SECONDS)
     panel.get_by_label("Description").fill("A deep, calm man of sixty, with authority. He takes his time.")
     panel.get_by_label("Sample text").fill(SAID)
     panel.get_by_label("Seed").fill("7")
     panel.get_by_role("button", name="Three side by side").click()
-    expect(panel.get_by_role("heading", name="Seed ")).to_have_count(3, timeout=1000 * HANG_SECONDS)
+    expect(panel.get_by_role("heading", name="Seed ").nth(2)).to_be_visible(timeout=1000 * HANG_SECONDS)
     expect(panel.locator("progress")).to_have_count(0)
     panel.get_by_role("textbox", name="Name").first.fill("Commander")
     panel.locator("section sound-player").first.get_by_role("button", name="Play").click()
@@ -188,6 +217,29 @@ def _models(_: Page, panel: Any, __: Path) -> None:
         before = ready.count()
         ready.first.click()
         expect(ready).to_have_count(before - 1)
+
+
+def _dictionary(_: Page, panel: Any, __: Path) -> None:
+    for written, spoken in (("HA", "Home Assistant"), ("Nguyen", "Nwen")):
+        panel.get_by_label("Written", exact=True).fill(written)
+        panel.get_by_label("Spoken", exact=True).fill(spoken)
+        panel.get_by_role("button", name="Add", exact=True).click()
+        expect(panel.get_by_role("rowheader", name=written)).to_be_visible()
+
+
+FILLS: dict[str, Fill] = {
+    "home": _home,
+    "speak": _speak,
+    "design": _design,
+    "profiles": _profiles,
+    "conversation": _conversation,
+    "compose": _compose,
+    "dictionary": _dictionary,
+    "history": _leave,
+    "tokenizer": _tokenizer,
+    "models": _models,
+    "api": _leave,
+}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.audio.sounds import quiet, speech
 from tests.conftest import Server, StartServer
@@ -67,6 +67,66 @@ def test_three_seeds_are_made_although_the_page_is_reloaded(studio: Studio) -> N
     panel = studio.open("design")
     expect(panel.get_by_role("heading", name=re.compile(r"^Seed \d+$"))).to_have_count(3)
     expect(panel.locator("progress")).to_have_count(0)
+
+
+@pytest.fixture
+def archive(studio: Studio, server: Server, tmp_path: Path) -> Path:
+    """A voice that was exported and is not kept any more."""
+    made, ask = {"name": "Slow Ryan", "voice": "Ryan", "speed": 0.5}, studio.page.request
+    assert ask.post(f"{server.url}/api/voice-presets/create", data=made).status == 201
+    (tmp_path / "ryan.zip").write_bytes(ask.get(f"{server.url}/api/profiles/Slow Ryan/export").body())
+    assert ask.delete(f"{server.url}/api/voice-presets/slow%20ryan").status == 200
+    return tmp_path / "ryan.zip"
+
+
+def test_an_import_is_stopped_while_it_is_sent(studio: Studio, server: Server, archive: Path) -> None:
+    sent: list[str] = []
+    studio.page.route("**/api/profiles/import*", lambda route: sent.append(route.request.method))  # and never answered
+    panel = studio.open("profiles")
+    panel.locator("input[accept*=zip]").set_input_files(archive)
+    expect(panel.get_by_role("progressbar")).to_be_visible()
+    panel.get_by_role("button", name="Stop").click()
+    expect(panel.get_by_text("Stopped.")).to_be_visible()
+    assert sent == ["POST"]
+    assert answered(server, "/api/voice-presets")["presets"] == []
+
+
+def test_an_import_is_found_again_after_a_reload(studio: Studio, server: Server, archive: Path) -> None:
+    """The page is reloaded before it hears of the end."""
+    studio.page.route("**/api/tasks/*", lambda _: None)
+    panel = studio.open("profiles")
+    panel.locator("input[accept*=zip]").set_input_files(archive)
+    expect(panel.get_by_role("button", name="Stop")).to_be_visible()
+    studio.page.wait_for_function("() => localStorage.getItem('wyoming-qwen3.task.import')")
+    studio.page.unroute("**/api/tasks/*")
+    studio.page.reload()
+    panel = studio.open("profiles")
+    expect(panel.get_by_text("Slow Ryan is imported.")).to_be_visible()
+    assert answered(server, "/api/voice-presets/slow%20ryan")["speed"] == 0.5
+    studio.page.request.delete(f"{server.url}/api/voice-presets/slow%20ryan")
+
+
+def test_a_load_is_stopped_and_known_after_a_reload(studio: Studio) -> None:
+    """What is being loaded tells how far it is, by the server and not by the page that asked for it."""
+    share = {"done": 450_000_000, "total": 900_000_000, "seconds_left": 40.0}
+
+    def loading(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        told["models"][0] |= {"state": "loading", "progress": share}
+        route.fulfill(response=answer, json=told)
+
+    studio.page.route("**/api/models", loading)
+    asked: list[str] = []
+    studio.page.on("request", lambda request: asked.append(request.url))
+    for _ in range(2):
+        panel = studio.open("models")
+        expect(panel.get_by_text(re.compile(r"450 MB of 900 MB · about 40 \w+ left"))).to_be_visible()
+        studio.page.reload()
+    panel = studio.open("models")
+    panel.get_by_role("button", name="Cancel").click()
+    expect(panel.get_by_text("is not being loaded")).to_be_visible()
+    assert [url for url in asked if url.endswith("/api/models/load/cancel")]
 
 
 def test_a_clip_of_a_minute_is_cut_to_its_best_part_and_used_by_its_timbre(

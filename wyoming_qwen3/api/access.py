@@ -144,7 +144,8 @@ def access_middleware(access: Access) -> Middleware:
             if not origin_listed(request.headers.get("Origin", ""), rules.cors_origins):
                 raise foreign_origin()
             return web.Response(status=204, headers=_PREFLIGHT)
-        if not origin_allowed(request.method, request.headers, rules.cors_origins):
+        checked = changes_something(request.method, request.headers)
+        if checked and not origin_allowed(request.headers, rules.cors_origins):
             raise foreign_origin()
         if not (is_open(request.method, request.path) or access.passes(request)):
             raise HttpError(
@@ -205,15 +206,18 @@ def host_allowed(name: str, allowed: Iterable[str]) -> bool:
     return f".{plain}".endswith(PRIVATE_SUFFIXES) or any(_covers(entry.lower(), plain) for entry in allowed)
 
 
-def origin_allowed(method: str, headers: Mapping[str, str], listed: Iterable[str]) -> bool:
+def changes_something(method: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a request may have an effect besides its answer: its method may, or it opens a WebSocket."""
+    return method not in _SAFE_METHODS or is_websocket(headers)
+
+
+def origin_allowed(headers: Mapping[str, str], listed: Iterable[str]) -> bool:
     """Return whether the web page that sent a request, if any did, is the server's own or of a listed origin.
 
-    Only WebSockets and methods that change something are checked. A browser adds Origin to all such requests, and
-    Sec-Fetch-Site to those over TLS or to localhost. Sec-Fetch-Site is right even behind a proxy that changes the Host.
-    No script can set either header. Programs send neither.
+    A browser adds Origin to WebSockets and to methods that change something, and Sec-Fetch-Site to requests over TLS or
+    to localhost. Sec-Fetch-Site is right even behind a proxy that changes the Host. No script can set either header.
+    Programs send neither.
     """
-    if method in _SAFE_METHODS and not is_websocket(headers):
-        return True
     site = headers.get("Sec-Fetch-Site")
     if site == "same-origin":
         return True

@@ -15,6 +15,7 @@ from . import access, batch, health, machine, models, openapi, pages, speech, ta
 from .app_keys import CONFIG, SERVICES, Config, Services
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, rule_for
+from .failures import log_failure, route_of
 from .operation import Handler
 from .realtime import connection as realtime
 from .speech_response import cut_on_failure
@@ -133,29 +134,13 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         response = _answer(request, _translated(request, error))
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-    request.app[SERVICES].metrics.answered(request.method, _route(request), response.status)
+    request.app[SERVICES].metrics.answered(request.method, route_of(request), response.status)
     return response
 
 
-def _route(request: web.Request) -> str:
-    """Return the route's pattern instead of its path, since there are few patterns and any number of paths."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource else "unknown"
-
-
 def _answer(request: web.Request, error: SpeechError) -> web.Response:
-    status = rule_for(error).status
-    request.app[SERVICES].faults.log_error(
-        "http",
-        error,
-        theirs=status < 500,
-        status=status,
-        method=request.method,
-        route=_route(request),
-        client=request.remote,
-        request=access.request_id(request),
-    )
-    return web.json_response(error_body(error), status=status, headers=error_headers(error))
+    log_failure(request, error)
+    return web.json_response(error_body(error), status=rule_for(error).status, headers=error_headers(error))
 
 
 _NEAREST = "speech is at POST /v1/audio/speech, and /docs lists all that there is."

@@ -19,6 +19,7 @@ from wyoming_qwen3.speech.batch import BatchSpeech, BatchText, speak_all
 
 from .app_keys import CONFIG, SERVICES, Config
 from .errors import error_body
+from .failures import log_failure
 from .operation import Resource
 from .speech import MAX_BYTES, usage
 from .speech_request import SpeechFields, check_text, describe, spoken_warnings, understand
@@ -98,8 +99,15 @@ async def speak_batch(request: web.Request) -> web.StreamResponse:
     at_once = max(services.admission.max_active // 2, 1)  # the other half is left to requests for a single text
     async with contextlib.aclosing(speak_all(services.synthesizer, items, at_once)) as results:
         if query.format == "zip":
-            return await _answer_zip(wishes, items, results, headers)
-        return await _answer_json(request, wishes, items, results, headers)
+            return await _answer_zip(wishes, items, _logged(request, results), headers)
+        return await _answer_json(request, wishes, items, _logged(request, results), headers)
+
+
+async def _logged(request: web.Request, results: AsyncIterator[BatchSpeech]) -> AsyncIterator[BatchSpeech]:
+    async for result in results:
+        if result.error:
+            log_failure(request, result.error, "batch")
+        yield result
 
 
 def _wishes(body: BatchBody) -> list[BatchItem]:

@@ -31,7 +31,7 @@ MAX_FIELDS = 32
 MAX_FIELD = 64 << 10
 """Maximum size of a text field in bytes."""
 
-_PIECE = 64 << 10
+_READ_BYTES = 64 << 10
 _MAX_LINES = 500
 """Maximum number of lines in a form's headers, more than the largest accepted form has.
 
@@ -85,7 +85,7 @@ async def read_json(request: web.Request, limit: int, *, stall: float = STALL) -
     charset = _charset(request)
     intake = _Intake(request, limit, stall)
     body = io.BytesIO()
-    while piece := await intake.read(_PIECE):
+    while piece := await intake.read(_READ_BYTES):
         body.write(piece)
     if not body.tell():
         raise InvalidRequest("The body is empty, but must be a JSON object.")
@@ -236,7 +236,7 @@ async def _read_part(part: BodyPartReader, limit: int | None) -> bytes | None:
     """Return the content of a part, or None if it has more than `limit` bytes."""
     data = io.BytesIO()
     while not part.at_eof():
-        data.write(await part.read_chunk(_PIECE))
+        data.write(await part.read_chunk(_READ_BYTES))
         if limit is not None and data.tell() > limit:
             return None
     return data.getvalue()

@@ -8,7 +8,8 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from wyoming_qwen3 import __version__
-from wyoming_qwen3.core.checkpoints import published
+from wyoming_qwen3.core.checkpoints import Size, other_size, published
+from wyoming_qwen3.core.cpu_speed import say_speed, say_what_to_do
 from wyoming_qwen3.core.errors import NotFound
 from wyoming_qwen3.core.request import Backend
 from wyoming_qwen3.models.state import State, Status
@@ -56,6 +57,10 @@ class Health(BaseModel):
     device_reason: str | None
     """Why it computes there, and if there is no GPU it can use, why not, in a sentence."""
 
+    speed: str | None
+    """How fast the loaded checkpoint speaks on this CPU, and what to do if it is too slow, in sentences; null if that
+    is not known, and on a GPU."""
+
     models: list[ModelEntry]
     """Checkpoints of the engine on this machine; empty if only vLLM servers speak."""
 
@@ -86,6 +91,7 @@ async def health(request: web.Request) -> web.StreamResponse:
     """Answers 200 if a request can be spoken, perhaps after some loading, and 503 if not. Needs no API key."""
     services, config = request.app[SERVICES], request.app[CONFIG]
     verdict, selection = _verdict(services, standby_only=config.standby_only), services.models.selection
+    statuses = services.models.statuses()
     told = Health(
         status=verdict.level,
         reason=verdict.reason,
@@ -93,7 +99,8 @@ async def health(request: web.Request) -> web.StreamResponse:
         standby=services.standby.ready,
         device=selection.device if selection else None,
         device_reason=selection.why if selection else None,
-        models=[model_entry(status) for status in services.models.statuses()],
+        speed=tell_speed(statuses, services.models.size),
+        models=[model_entry(status) for status in statuses],
         servers=server_entries(services),
         faults=[*services.store.faults, *services.store.dictionary.faults(), *config.resolver.faults()],
         notes=_notes(services),
@@ -128,6 +135,17 @@ def _notes(services: Services) -> list[Note]:
     return [Note(id="tts-cache", message=message)] if message else []
 
 
+def tell_speed(statuses: Sequence[Status], size: Size) -> str | None:
+    """Return sentences on the speed of a checkpoint of this size, or else of another one; None if none is known."""
+    known = [status for status in statuses if status.speed is not None]
+    main = next((status for status in known if status.checkpoint.size == size), known[0] if known else None)
+    if main is None or main.speed is None or main.weights is None:
+        return None
+    told = say_speed(main.checkpoint.size, main.weights, main.speed)
+    advice = say_what_to_do(main.speed)
+    return f"{told} {advice}" if advice else told
+
+
 class Verdict(NamedTuple):
     """The state that /health reports."""
 
@@ -143,8 +161,11 @@ def _verdict(services: Services, *, standby_only: bool) -> Verdict:
     remote = judge_servers(services.servers.statuses(), standby=standby) if services.servers else None
     if remote and not services.models.has_engine:
         return remote
-    size = services.models.size
-    main = next(one for one in services.models.statuses() if one.checkpoint == published("custom_voice", size))
+    found = {status.checkpoint: status for status in services.models.statuses()}
+    main = found[published("custom_voice", services.models.size)]
+    other = other_size(main.checkpoint)
+    if services.models.open_size and not main.state.available and other and found[other].state.available:
+        main = found[other]
     native = judge(main if services.models.looked else replace(main, state=State.LOADING), standby=standby)
     return remote if remote and remote.level == "ok" and native.level != "ok" else native
 

@@ -75,15 +75,22 @@ class AudioModelList(BaseModel):
 
 
 class ProgressEntry(BaseModel):
-    """The progress of a download in bytes. `seconds_left` is null until the pace is known."""
+    """The progress of a download or a load in bytes. `seconds_left` is null until the pace is known."""
 
     done: int
     total: int
     seconds_left: float | None = None
 
 
+class KernelsEntry(BaseModel):
+    """How many GPU kernels are compiled for a checkpoint that is being loaded, and how many it needs."""
+
+    done: int
+    total: int
+
+
 class ModelEntry(BaseModel):
-    """A checkpoint and its state: on the hub, on disk or in memory."""
+    """A checkpoint and its state: on the hub, on disk or in memory. `kernels` is null where none are compiled."""
 
     id: str
     name: str
@@ -91,11 +98,17 @@ class ModelEntry(BaseModel):
     size: str
     state: Literal["missing", "downloading", "on disk", "loading", "ready", "failed"]
     progress: ProgressEntry | None = None
+    kernels: KernelsEntry | None = None
     error: dict[str, str | None] | None = None
     memory_bytes: int
     disk_bytes: int
     users: int
     last_used: float | None = None
+    weights: str | None = None
+    """How its weights are stored in memory: int8, int4, or the type of their numbers; null if it is not ready."""
+
+    speed: float | None = None
+    """How fast it speaks on this CPU, in times real time; null if that was not measured, and on a GPU."""
 
 
 class ServerEntry(BaseModel):
@@ -119,6 +132,8 @@ class ModelsAnswer(BaseModel):
     backend: Backend
     device: str | None
     device_memory_bytes: int | None
+    """What all checkpoints together may take of the device's memory now."""
+
     models: list[ModelEntry]
     """Empty if only vLLM servers speak."""
 
@@ -171,11 +186,11 @@ async def list_checkpoints(request: web.Request) -> web.StreamResponse:
     """The checkpoints on disk and in memory, looked up at each request."""
     services = request.app[SERVICES]
     entries = [model_entry(status) for status in await services.models.survey()]
-    hello = services.models.engine
+    hello, room = services.models.engine, await services.models.room()
     answer = ModelsAnswer(
         backend="native" if services.models.has_engine else "vllm",
         device=hello.selection.device if hello else None,
-        device_memory_bytes=hello.room.checkpoints if hello else None,
+        device_memory_bytes=room.checkpoints if room else None,
         models=entries,
         servers=server_entries(services),
     )
@@ -234,6 +249,19 @@ async def cancel_download(request: web.Request) -> web.StreamResponse:
     return await _change(request, request.app[SERVICES].models.cancel_fetch)
 
 
+@resource.operation(
+    "POST",
+    "/api/models/load/cancel",
+    "Stop loading a checkpoint",
+    body=ModelBody,
+    answers={200: {"application/json": ModelEntry}},
+    errors=(404,),
+)
+async def cancel_load(request: web.Request) -> web.StreamResponse:
+    """Requests that wait for it are answered with 503. Whatever needs it next loads it again."""
+    return await _change(request, request.app[SERVICES].models.cancel_load)
+
+
 @resource.operation("GET", "/api/models/events", "Watch the checkpoints", answers={200: {EVENT_STREAM: None}})
 async def events(request: web.Request) -> web.StreamResponse:
     """Sends a `status` event for each checkpoint, then one for every change: download, loading, ready, evicted."""
@@ -267,11 +295,14 @@ def model_entry(status: Status) -> ModelEntry:
         size=checkpoint.size,
         state=status.state.value,
         progress=ProgressEntry(**asdict(progress)) if progress else None,
+        kernels=KernelsEntry(**asdict(status.kernels)) if status.kernels else None,
         error=error_body(status.error)["error"] if status.error else None,
         memory_bytes=status.footprint,
         disk_bytes=status.disk,
         users=status.users,
         last_used=status.last_used,
+        weights=status.weights,
+        speed=status.speed,
     )
 
 

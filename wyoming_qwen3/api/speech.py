@@ -97,7 +97,7 @@ async def play(request: web.Request) -> web.StreamResponse:
     With `--key-in-url`, the API key may be in the URL too, as `key`.
     """
     config = request.app[CONFIG]
-    if not origin_allowed("POST", request.headers, config.access.at(request).cors_origins):
+    if not origin_allowed(request.headers, config.access.at(request).cors_origins):
         raise foreign_origin()
     query = parse_query(request, SpeechUrlQuery)
     text = check_text(query.input, config.max_input)

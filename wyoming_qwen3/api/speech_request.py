@@ -27,7 +27,7 @@ from wyoming_qwen3.voices.resolver import ResolvedVoice, VoiceNames
 from .app_keys import Config
 from .model_names import STANDBY, ModelWish, find_model
 from .speech_response import with_warnings
-from .validation import Fields, header_text
+from .validation import Fields, header_text, in_range
 
 _KIND_USES: dict[Kind, str] = {
     "custom_voice": "speaks as a named speaker; send a voice and no ref_audio",
@@ -119,13 +119,11 @@ class SpeechFields(Fields):
     ref_text: str | None = Field(None, max_length=2000, description="The text spoken in the clip.")
     clone_transcript: str | None = Field(None, max_length=2000, description="The same as ref_text.")
     x_vector_only_mode: bool | None = Field(None, description="Clone only the timbre, without ref_text.")
-    seed: int | None = Field(
-        None, ge=0, le=2**63 - 1, description="The same seed and text give the same speech on the same machine."
-    )
-    temperature: float | None = Field(None, ge=0, le=5, description="0 always takes the likeliest code.")
-    top_k: int | None = Field(None, ge=0, le=3072)
-    top_p: float | None = Field(None, ge=0.01, le=1)
-    repetition_penalty: float | None = Field(None, ge=0.5, le=5)
+    seed: int | None = in_range("seed", description="The same seed and text give the same speech on the same machine.")
+    temperature: float | None = in_range("temperature", description="0 always takes the likeliest code.")
+    top_k: int | None = in_range("top_k")
+    top_p: float | None = in_range("top_p")
+    repetition_penalty: float | None = in_range("repetition_penalty")
     max_new_tokens: int | None = Field(
         None, ge=1, le=8192, description="Maximum number of codec frames (80 ms each); longer speech is cut off."
     )
@@ -179,18 +177,14 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
         raise InvalidRequest(f"{fields.model} {_KIND_USES[wish.kind]}.", param="model")
     effects = (*_volume(fields), *(part.effects if fields.effects is None else read_effects(fields.effects)))
     check_installed(effects)
-    return SpeechRequest(
-        part.voice,
-        part.language,
-        " ".join(filter(None, (part.instruct, style))) or None,
-        _sampling(fields, config.resolver.defaults.sampling),
+    return replace(
+        part.request(_sampling(fields, config.resolver.defaults.sampling), style),
         ssml=bool(fields.ssml),
         speed=fields.speed or part.speed,
         length=fields.max_new_tokens,
         size=wish.size,
         standby=_standby(wish, fields, config),
         effects=effects,
-        voice_name=part.name,
         save=fields.save,
         strict=strict,
         warnings=(*warnings, *filter(None, (wish.warning, part.warning, too_long))),
@@ -211,9 +205,9 @@ def describe(request: SpeechRequest) -> Understood:
     voice, language = request.voice, request.language
     if request.standby == "only":
         return Understood(STANDBY, "English", request.warnings)
-    label, spoken = voice_label(request), language.name.title() if language else "Auto"
+    label, spoken = voice_label(request), language.label if language else "Auto"
     if isinstance(voice, Speaker) and language not in (None, voice.native):
-        accent = f"{voice.name} is at home in {voice.native.name.title()}; {spoken} may have an accent."
+        accent = f"{voice.name} is at home in {voice.native.label}; {spoken} may have an accent."
         return Understood(label, spoken, (*request.warnings, accent))
     return Understood(label, spoken, request.warnings)
 

@@ -23,6 +23,7 @@ from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 
 from .errors import error_body
+from .failures import log_failure
 from .validation import header_text
 
 _LOGGER = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ async def stream_events(
                     await send_event(response, _delta(piece))
                 await send_event(response, last())
             except SpeechError as error:
-                _LOGGER.warning("An answer ended with error %s: %s", error.code, error)
+                log_failure(request, error)
                 await send_event(response, {"type": "speech.audio.error"} | error_body(error))
             await response.write_eof()
     return response
@@ -127,7 +128,7 @@ def cut_on_failure(request: web.Request) -> Iterator[None]:
     except ConnectionError:
         _LOGGER.debug("A client left before its answer was complete")
     except SpeechError as error:
-        _LOGGER.warning("An answer was cut: %s", error)
+        log_failure(request, error)
     except Exception:
         _LOGGER.exception("An answer was cut")
     else:

@@ -23,6 +23,7 @@ from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.state import Event
 
 from .errors import error_body
+from .failures import log_failure
 from .models import model_entry
 from .operation import Resource
 from .speech_response import EVENT_STREAM, STREAM_HEADERS, cut_on_failure, send_event
@@ -68,12 +69,21 @@ class LongTask:
     becomes an `error` event.
     """
 
-    def __init__(self, watch: Watch, checkpoints: Collection[Checkpoint], work: Work, kind: str) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        checkpoints: Collection[Checkpoint],
+        work: Work,
+        kind: str,
+        log: Callable[[SpeechError], None],
+    ) -> None:
+        """`log` is called with the SpeechError that it ends with."""
         self.id = uuid.uuid4().hex
         self.ended: float | None = None
         """When it ended, by time.monotonic(); None while it runs."""
 
         self._kind = kind
+        self._log = log
         self._run = partial(self._watched, watch, checkpoints, work)
         self._began = time.monotonic()
         self._last: EventFields | None = None
@@ -125,6 +135,7 @@ class LongTask:
             try:
                 self._last = await work(self._tell)
             except SpeechError as error:
+                self._log(error)
                 self._last = {"type": "error"} | error_body(error)
             except asyncio.CancelledError:
                 self._last = {"type": "error"} | error_body(SpeechError("This was stopped before it was complete."))
@@ -207,10 +218,10 @@ async def stream_progress(
     tasks = request.app[TASKS]
     if _wants_task(request):
         tasks.check_room()
-        tasks.add(task := LongTask(models.watch, checkpoints, work, kind))
+        tasks.add(task := LongTask(models.watch, checkpoints, work, kind, partial(log_failure, request)))
         applied = {"Preference-Applied": "respond-async", "Location": f"/api/tasks/{task.id}"}
         return web.json_response(text=TaskAnswer(task=task.id).model_dump_json(), status=202, headers=headers | applied)
-    task = LongTask(models.watch, checkpoints, work, kind)
+    task = LongTask(models.watch, checkpoints, work, kind, partial(log_failure, request))
     try:
         return await _send(request, task, headers)
     finally:
@@ -265,5 +276,6 @@ async def _send(request: web.Request, task: LongTask, headers: dict[str, str]) -
 
 
 def _model_fields(event: Event) -> EventFields:
-    """Return the change, and the checkpoint's id, state, progress and error."""
-    return {"event": event.kind} | model_entry(event.status).model_dump(include={"id", "state", "progress", "error"})
+    """Return the change, and the checkpoint's id, state, error and progress, or that of its kernels."""
+    shown = {"id", "state", "progress", "kernels", "error"}
+    return {"event": event.kind} | model_entry(event.status).model_dump(include=shown)

@@ -1,6 +1,7 @@
 """/api/audio/encode and /decode: sound to the codec's tokens, and tokens to sound."""
 
 import asyncio
+import contextlib
 import io
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
@@ -12,8 +13,10 @@ from pydantic import BaseModel, FailFast, Field
 from wyoming_qwen3.audio.containers import ACCEPTED
 from wyoming_qwen3.audio.decode import DecodedClip, parse_data_url, read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat
+from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import TooLarge
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
+from wyoming_qwen3.models.worker import Worker
 
 from .app_keys import SERVICES, Services
 from .body import ONE_FILE, read_form
@@ -121,13 +124,22 @@ async def decode(request: web.Request) -> web.StreamResponse:
     return await whole_audio(_play(request.app[SERVICES], codes), body.response_format, lambda: ignored_headers(body))
 
 
+@contextlib.asynccontextmanager
+async def _codec(services: Services) -> AsyncIterator[tuple[Worker, Checkpoint]]:
+    """Wait for a place, and yield the engine with a checkpoint whose codec it uses. A load holds no place."""
+    async with services.admission.place() as place, contextlib.AsyncExitStack() as held:
+        async with place.aside():
+            engaged = await held.enter_async_context(services.models.use_codec())
+        yield engaged
+
+
 async def _encode(services: Services, clip: DecodedClip) -> CodeArray:
-    async with services.models.use_codec() as (worker, checkpoint), services.admission.place():
+    async with _codec(services) as (worker, checkpoint):
         return await worker.encode(checkpoint, clip.samples, clip.sample_rate)
 
 
 async def _play(services: Services, codes: CodeArray) -> AsyncIterator[FloatArray]:
-    async with services.models.use_codec() as (worker, checkpoint), services.admission.place():
+    async with _codec(services) as (worker, checkpoint):
         with worker.play(checkpoint, codes) as row:
             async for chunk in row:
                 yield chunk

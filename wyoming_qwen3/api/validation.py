@@ -9,13 +9,14 @@ import itertools
 import json
 import re
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
+from wyoming_qwen3.core.request import RANGES, WHOLE_RANGES
 
 from .body import read_json
 
@@ -39,6 +40,12 @@ _MAX_SHOWN = 60
 """Maximum number of characters of a client's value or name that are shown."""
 
 _HEADER_LENGTH = 500
+
+
+def in_range(name: str, **more: Any) -> Any:
+    """Return pydantic's field for a number of `Sampling`, with the range that all surfaces have for it."""
+    low, high = (RANGES | WHOLE_RANGES)[name]
+    return Field(None, ge=low, le=high, **more)
 
 
 class Fields(BaseModel):

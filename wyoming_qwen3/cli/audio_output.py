@@ -35,6 +35,19 @@ def file_format(output: Path | None) -> AudioFormat:
     return cast(AudioFormat, AUDIO_ENDINGS[output.suffix.lower()]) if output else "pcm"
 
 
+def check_output(output: Path | None) -> None:
+    """Raise the error of `sample_sink` if nothing can be written or played there, before anything is spoken for it."""
+    if output is None:
+        _find_player()
+        return
+    part = _part(output)
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
 @contextlib.contextmanager
 def sample_sink(output: Path | None) -> Iterator[SampleSink]:
     """Write a file, completely or not at all, or play if it is None. Raises SpeechError if that fails."""
@@ -50,13 +63,13 @@ def sample_sink(output: Path | None) -> Iterator[SampleSink]:
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file that appears in its place only if the context ends without an error. Raises SpeechError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part(path)
     try:
         with part.open("wb") as file:
             yield file
         part.replace(path)
     except OSError as error:
-        raise SpeechError(f"Can't write {path}: {error.strerror}.") from error
+        raise _unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # its folder may not exist
             part.unlink(missing_ok=True)
@@ -68,21 +81,34 @@ def player() -> Iterator[IO[bytes]]:
 
     Raises InvalidRequest if there is no player, and SpeechError if it stops early.
     """
-    for command, *arguments in _PLAYERS:
-        if found := shutil.which(command):
-            process = subprocess.Popen([found, *arguments], stdin=subprocess.PIPE, bufsize=0)
-            break
-    else:
-        names = ", ".join(command for command, *_ in _PLAYERS)
-        raise InvalidRequest(f"No audio player was found ({names}); write a file with -o FILE.wav.")
+    command = _find_player()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0)
     assert process.stdin is not None
     try:
         yield process.stdin
     except BrokenPipeError:
-        raise SpeechError(f"The player {command} stopped before the end; write a file with -o FILE.wav.") from None
+        name = Path(command[0]).name
+        raise SpeechError(f"The player {name} stopped before the end; write a file with -o FILE.wav.") from None
     finally:
         process.stdin.close()
         process.wait()
+
+
+def _find_player() -> list[str]:
+    """Return the command of a player. Raises InvalidRequest if there is none."""
+    for command, *arguments in _PLAYERS:
+        if found := shutil.which(command):
+            return [found, *arguments]
+    names = ", ".join(command for command, *_ in _PLAYERS)
+    raise InvalidRequest(f"No audio player was found ({names}); write a file with -o FILE.wav.")
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def _unwritable(path: Path, error: OSError) -> SpeechError:
+    return SpeechError(f"Can't write {path}: {error.strerror}.")
 
 
 class _PlayerSink:

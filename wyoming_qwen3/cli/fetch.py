@@ -11,7 +11,7 @@ from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.wire import Download
 from wyoming_qwen3.models.worker import download
 
-from .say import tell
+from .messages import tell
 
 _GIGABYTES: dict[Size, float] = {"0.6B": 2.5, "1.7B": 4.5}
 """Roughly how much a checkpoint of a size takes on the hub and on disk."""

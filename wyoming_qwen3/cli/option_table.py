@@ -12,6 +12,8 @@ from wyoming_qwen3.core.checkpoints import KIND_NAMES, KINDS
 from wyoming_qwen3.core.request import (
     MAX_SPEED,
     MIN_SPEED,
+    RANGES,
+    WHOLE_RANGES,
     Backend,
     Normalization,
     StandbyMode,
@@ -185,27 +187,43 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         ),
         Option("--sentence-pause", to.number(0, 10), 0.2, "seconds of silence between the pieces of a text", app=True),
         Option(
-            "--temperature", float, None, "sampling temperature; 0 always takes the likeliest code" + _BY_CHECKPOINT
+            "--temperature",
+            to.number(*RANGES["temperature"]),
+            None,
+            "sampling temperature; 0 always takes the likeliest code" + _BY_CHECKPOINT,
         ),
-        Option("--top-k", int, None, "sample among this many codes" + _BY_CHECKPOINT),
-        Option("--top-p", float, None, "sample among the codes with this probability mass" + _BY_CHECKPOINT),
+        Option("--top-k", to.whole(*WHOLE_RANGES["top_k"]), None, "sample among this many codes" + _BY_CHECKPOINT),
+        Option(
+            "--top-p",
+            to.number(*RANGES["top_p"]),
+            None,
+            "sample among the codes with this probability mass" + _BY_CHECKPOINT,
+        ),
         Option(
             "--repetition-penalty",
-            float,
+            to.number(*RANGES["repetition_penalty"]),
             None,
             "above 1 makes a code less likely each time it is used" + _BY_CHECKPOINT,
         ),
         Option(
-            "--seed", int, None, "the same seed and text give the same speech on the same machine (default: random)"
+            "--seed",
+            to.whole(*WHOLE_RANGES["seed"]),
+            None,
+            "the same seed and text give the same speech on the same machine (default: random)",
         ),
-        Option("--max-frames", int, None, "most codec frames (80 ms each) of one piece of text"),
+        Option(
+            "--max-frames",
+            to.whole(*WHOLE_RANGES["max_frames"]),
+            None,
+            "most codec frames (80 ms each) of one piece of text",
+        ),
     ),
     "Models": (
         Option(
             "--model",
             to.model,
             None,
-            "1.7B, 0.6B, or auto, which chooses by device and memory",
+            "1.7B, 0.6B, or auto, which chooses by device, memory and speed",
             app=True,
             metavar="SIZE",
         ),
@@ -221,7 +239,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "--quantize",
             to.one_of("auto", "none", "int8", "int4"),
             "auto",
-            "weights on a CPU: auto (int8), none (exact), int8 or int4",
+            "weights on a CPU: none (exact), int8, int4, or auto (int8 if that keeps up with real time)",
             engine=True,
             app=True,
         ),
@@ -269,7 +287,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             app=True,
         ),
         Option("--memory-budget", to.size, None, "most memory for checkpoints, such as 6G (default: what is free)"),
-        Option("--models-dir", to.path, None, "folder of checkpoints (default DATA_DIR/models)"),
+        Option("--models-dir", to.path, None, "folder of checkpoints (default DATA_DIR/models)", engine=True),
     ),
     "Storage": (
         Option("--data-dir", to.path, None, "folder for all stored data (default ~/.local/share/wyoming-qwen3)"),

@@ -16,9 +16,9 @@ _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def path(text: str) -> Path:
-    """Return a folder; ~ is the user's home."""
+    """Return the path of a file or folder; ~ is the user's home."""
     if not text:
-        raise argparse.ArgumentTypeError("expected a folder, got nothing")
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -113,7 +113,7 @@ def boolean(text: str) -> bool:
     """Accept 1, true, yes or on; 0, false, no or off."""
     value = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if text.lower() not in value:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of on, off, true, false, yes, no, 1, 0")
     return value[text.lower()]
 
 

@@ -201,6 +201,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str], chosen:
     named = given.voice if given.command == "say" and "voice" in chosen else None  # it may be a kept voice
     voice, own_language = find_voice(_DEFAULT_VOICE if named else given.voice)
     same = {one.name: getattr(given, one.name) for one in fields(Settings) if hasattr(given, one.name)}
+    models_dir = given.models_dir or data_dir / "models"
     derived = {
         "chosen": chosen,
         "voice_name": named,
@@ -210,7 +211,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str], chosen:
         "max_active": given.max_active or _MAX_ACTIVE[given.backend],
         "data_dir": data_dir,
         "voices_dir": given.voices_dir or data_dir / "voices",
-        "models_dir": given.models_dir or data_dir / "models",
+        "models_dir": models_dir,
         "vllm": _vllm(given),
         "voice": voice,
         "language": own_language or find_language(given.language),
@@ -220,7 +221,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str], chosen:
         "download": not (given.no_download or given.local_files_only),
         "supervisor": _supervisor(environment),
         "log_level": level,
-        "engine_arguments": _engine_arguments({**vars(given), "log_level": level}),
+        "engine_arguments": _engine_arguments({**vars(given), "log_level": level, "models_dir": models_dir}),
         "told": _option_values(vars(given)),
     }
     return Settings(**(same | derived))

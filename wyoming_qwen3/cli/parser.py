@@ -76,7 +76,7 @@ def read(arguments: Sequence[str]) -> dict[str, Any]:
     parser.description = "Qwen3-TTS as a server for Home Assistant and for programs that use OpenAI's speech API."
     parser.epilog = (
         "All options: wyoming-qwen3 serve --help. Those of a command: wyoming-qwen3 say --help. "
-        "Every option can be set in the environment: --http-port 80 is TTS_QWEN3_HTTP_PORT=80."
+        "Each option of serve can be set in the environment: --http-port 80 is TTS_QWEN3_HTTP_PORT=80."
     )
     commands = parser.add_subparsers(dest="command", title="Commands", metavar="", prog=PROGRAM)
     for name, summary in _COMMANDS.items():

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,7 +21,8 @@ from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 from wyoming_qwen3.voices.resolver import VoiceResolver
 
-from .audio_output import sample_sink
+from .audio_output import check_output, sample_sink
+from .messages import tell
 from .options import Settings
 from .text_input import NOTHING, arriving
 
@@ -34,16 +35,7 @@ def find_request(settings: Settings, resolver: VoiceResolver) -> SpeechRequest:
     except VoiceNotFound:
         names = ", ".join(resolver.names())
         raise VoiceNotFound(f"There is no voice {quoted(settings.voice_name or '')}; choose one of {names}.") from None
-    return SpeechRequest(
-        part.voice,
-        part.language,
-        " ".join(filter(None, (part.instruct, settings.instruct))) or None,
-        settings.sampling,
-        speed=part.speed,
-        effects=part.effects,
-        voice_name=part.name,
-        strict=settings.strict,
-    )
+    return replace(part.request(settings.sampling, settings.instruct), strict=settings.strict)
 
 
 async def say(
@@ -54,6 +46,7 @@ async def say(
     Without `output` the audio is played. `size` is that of the checkpoints to advise to download. Raises a SpeechError
     if the text can't be spoken, written or played.
     """
+    check_output(output)
     session = synthesizer.open(request, "say")
     feeding = None
     if text is None:
@@ -109,11 +102,6 @@ def _shown(segment: Segment) -> str:
         return f"[pause {segment.seconds:g} s]"
     told = "; ".join(f"{name}: {value}" for name, value in segment.delivery.directed.items())
     return f"[{told}] {segment.text}" if told else segment.text
-
-
-def tell(lines: Iterable[str]) -> None:
-    """Print lines for a person, beside what a command gives out."""
-    sys.stderr.writelines(f"{line}\n" for line in lines)
 
 
 async def _feed_arriving(session: SpeechSession) -> None:

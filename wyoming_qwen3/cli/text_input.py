@@ -12,7 +12,7 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import segments_of
 
-_PIECE = 64 << 10
+_READ_BYTES = 64 << 10
 
 _STDIN = "-"
 
@@ -59,7 +59,7 @@ async def arriving() -> AsyncIterator[str]:
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     try:
-        while data := await reader.read(_PIECE):
+        while data := await reader.read(_READ_BYTES):
             yield decoder.decode(data)
         yield decoder.decode(b"", final=True)
     finally:

@@ -59,7 +59,7 @@ def _advice() -> list[str]:
 
 
 def _title(language: Language | None) -> str:
-    return language.name.title() if language else ANY_LANGUAGE
+    return language.label if language else ANY_LANGUAGE
 
 
 def _origin(voice: KeptVoice) -> str:

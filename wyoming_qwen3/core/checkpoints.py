@@ -52,3 +52,8 @@ PUBLISHED: tuple[Checkpoint, ...] = (
     Checkpoint("custom_voice", "0.6B"),
     Checkpoint("base", "0.6B"),
 )
+
+
+def other_size(checkpoint: Checkpoint) -> Checkpoint | None:
+    """Return the checkpoint of the same kind in the other size; None if the kind exists in one size only."""
+    return next((one for one in PUBLISHED if one.kind == checkpoint.kind and one != checkpoint), None)

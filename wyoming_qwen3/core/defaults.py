@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from .errors import InvalidRequest
 from .request import Sampling
-from .speakers import Language, Speaker, find_language, find_voice, native_speaker
+from .speakers import Language, Speaker, agreed_language, find_voice, native_speaker
 
 
 @dataclass(frozen=True)
@@ -27,16 +26,7 @@ class Defaults:
         InvalidRequest if the voice's name contains another language. Nothing that was requested is replaced silently.
         """
         speaker, named = find_voice(voice) if voice else (self.speaker, None)
-        if not language:
-            spoken = named or self.language
-        else:
-            spoken = find_language(language) or named
-            if named and spoken != named:
-                raise InvalidRequest(
-                    f"Voice {voice!r} speaks {named.name.title()}, but the requested language is {language!r}; "
-                    f"leave one of them out.",
-                    param="language",
-                )
+        spoken = agreed_language(voice or "", named, language) or (None if language else self.language)
         if not voice and spoken is not None:
             speaker = native_speaker(spoken, self.speaker)
         return speaker, spoken

@@ -14,6 +14,8 @@ class SpeechError(Exception):
         """`param` is the field of the request that is wrong, if there is one."""
         super().__init__(message)
         self.param = param
+        self.utterance = ""
+        """What was being spoken when it was raised, as key=value pairs for the log; "" if nothing was."""
 
 
 # Errors of the caller: the same request will fail again.
@@ -168,6 +170,6 @@ class StorageFailed(SpeechError):
 
 
 class RunawaySpeech(SpeechError):
-    """The model did not end its speech within the frames that the text may take."""
+    """The generated speech can't be used: it did not end in time, fell silent, or repeated one sound."""
 
     code = "runaway_speech"

@@ -5,20 +5,30 @@ Needs are estimates from the published sizes; nothing here was tried on a GPU.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
-from .checkpoints import SIZES, Size
+from .checkpoints import Size
 
 Dtype = Literal["float32", "bfloat16"]
+
+GpuQuantize = Literal["none", "int8"]
+"""How a GPU has the language model's matrices: in its dtype, or in 8 bits."""
 
 GB = 10**9
 _ITEM_BYTES = {"float32": 4, "bfloat16": 2}
 
 _WEIGHTS = {"1.7B": 1.61e9, "0.6B": 0.6e9}
 """Weights of talker and code predictor on the device. Text embeddings stay in the files."""
+
+_MATRICES = {"1.7B": 1.52e9, "0.6B": 0.55e9}
+"""Those of them that `--quantize int8` rounds: all decoder layers and the code predictor's heads."""
+
+_INT8_BYTES = 1 + 2 / 256
+"""Bytes of such a weight: 256 share a scale of two bytes."""
 
 _CODEC_BYTES = 0.46e9
 """The codec's decoder, in float32."""
@@ -27,11 +37,14 @@ _BESIDE = {"1.7B": 0.45e9, "0.6B": 0.1e9}
 """What else is needed: slots, captured steps and the workspaces of math libraries; the small size also runs without
 the first two."""
 
+_GPU_WAYS: Mapping[str, tuple[GpuQuantize, ...]] = MappingProxyType({"auto": ("none", "int8"), "int8": ("int8",)})
+"""What `--quantize` allows on a GPU, the best first; other values allow only "none"."""
+
 _CONTEXT_BYTES = 0.3e9
 """What the process itself takes of a GPU; it is not part of `Card.free`."""
 
-_SMALL_NEEDS = 3 * GB
-"""Memory in bytes for a 0.6B checkpoint in 8 bits on a CPU: at most 1.8 GB was measured, and some is spare."""
+CPU_NEEDS = {"0.6B": 3 * GB, "1.7B": 5 * GB}
+"""Memory in bytes for a checkpoint in 8 bits on a CPU: for 0.6B at most 1.8 GB was measured, and some is spare."""
 
 _SLOW_MEMORY = 16e9
 """Total memory in bytes below which a GPU that shares the processor's is too slow for 1.7B: about 100 GB a second."""
@@ -80,7 +93,8 @@ class MachineFacts:
 class Selection:
     """The device to run on, as PyTorch spells it, what runs there, and one sentence about why.
 
-    `again` is set if more would be chosen with more free memory on a GPU, so that it should be asked again later.
+    `quantize` is for a GPU; what a CPU does is decided where its kernels are. `again` is set if more would be chosen
+    with more free memory on a GPU, so that it should be asked again later.
     """
 
     device: str
@@ -88,10 +102,15 @@ class Selection:
     dtype: Dtype
     why: str
     again: bool = False
+    quantize: GpuQuantize = "none"
 
 
-def select(facts: MachineFacts, device: str = "auto", dtype: str = "auto") -> Selection:
-    """Choose for the options `--device` and `--dtype`. What can't be used gives way to the CPU, and `why` says so."""
+def select(facts: MachineFacts, device: str = "auto", dtype: str = "auto", quantize: str = "none") -> Selection:
+    """Choose for the options `--device` and `--dtype`. What can't be used gives way to the CPU, and `why` says so.
+
+    `quantize` is "int8" for 8-bit weights on a GPU, "auto" for them where only they let a larger size fit, and
+    otherwise nothing is rounded there.
+    """
     kind, _, index = device.partition(":")
     if device == "cpu":
         return _cpu("Speech runs on the CPU, as --device cpu says.", dtype)
@@ -112,7 +131,7 @@ def select(facts: MachineFacts, device: str = "auto", dtype: str = "auto") -> Se
     usable = [card for card in cards if has_kernels(card.arch, facts.archs)]
     if not usable:
         return _cpu(f"{_too_old(cards[0], facts)}, so speech runs on the CPU.", dtype)
-    selections = [_on_card(card, facts, dtype) for card in usable]
+    selections = [_on_card(card, facts, dtype, quantize) for card in usable]
     fitting = [one for one in selections if one.device != "cpu"]
     best = max(fitting or selections, key=lambda one: one.size == "1.7B")
     return replace(best, again=best.size == "0.6B" and any(one.again for one in selections))
@@ -123,9 +142,12 @@ def by_worth(cards: Sequence[Card]) -> list[Card]:
     return sorted(cards, key=lambda card: (-card.total, card.index))
 
 
-def gpu_needs(size: Size, dtype: Dtype) -> int:
+def gpu_needs(size: Size, dtype: Dtype, quantize: GpuQuantize = "none") -> int:
     """Return the bytes of a GPU's memory that must be free for a checkpoint and its codec."""
-    return int(_WEIGHTS[size] * _ITEM_BYTES[dtype] + _CODEC_BYTES + _BESIDE[size])
+    weights = _WEIGHTS[size] * _ITEM_BYTES[dtype]
+    if quantize == "int8":
+        weights -= _MATRICES[size] * (_ITEM_BYTES[dtype] - _INT8_BYTES)
+    return int(weights + _CODEC_BYTES + _BESIDE[size])
 
 
 def gpu_budget(free: int) -> int:
@@ -157,27 +179,35 @@ def free_on(card: Card, facts: MachineFacts) -> int:
     return max(free, min(facts.memory, card.total)) if card.shared else free
 
 
-def _on_card(card: Card, facts: MachineFacts, dtype: str) -> Selection:
+def _on_card(card: Card, facts: MachineFacts, dtype: str, quantize: str) -> Selection:
     """Choose what runs on a card with kernels for it: the largest size that fits, or the CPU."""
     free = free_on(card, facts)
     wanted: Dtype = "bfloat16" if has_bfloat16(card.arch) else "float32"
     if dtype in _ITEM_BYTES:
         wanted = "float32" if dtype == "float32" else "bfloat16"
-    sizes = [size for size in SIZES if gpu_needs(size, wanted) + _CONTEXT_BYTES <= card.total]
-    if card.shared and card.total < _SLOW_MEMORY:
-        sizes = [size for size in sizes if size == "0.6B"]
-    name = f"{card.name} (cuda:{card.index})"
-    fitting = [size for size in sizes if gpu_needs(size, wanted) <= free]
-    room = f"{free / 1e9:.1f} of {card.total / 1e9:.1f} GB free"
+    slow = card.shared and card.total < _SLOW_MEMORY
+    ways = [(size, way) for size in ("1.7B", "0.6B") for way in _GPU_WAYS.get(quantize, ("none",))]
+    ways = [(size, way) for size, way in ways if not (slow and size == "1.7B")]
+    possible = [one for one in ways if gpu_needs(one[0], wanted, one[1]) + _CONTEXT_BYTES <= card.total]
+    fitting = [one for one in possible if gpu_needs(one[0], wanted, one[1]) <= free]
+    name, room = f"{card.name} (cuda:{card.index})", f"{free / 1e9:.1f} of {card.total / 1e9:.1f} GB free"
     if not fitting:
-        needs = gpu_needs("0.6B", wanted) / 1e9
-        why = f"{name} has {room}, and 0.6B in {wanted} needs {needs:.1f} GB, so speech runs on the CPU."
-        return replace(_cpu(why, "auto"), again=bool(sizes))
-    size = max(fitting)
-    why = f"Speech runs on {name}, which has {room}: {size} in {wanted}"
-    if size == "0.6B" and not (card.shared and card.total < _SLOW_MEMORY):
-        why += f", as 1.7B needs {gpu_needs('1.7B', wanted) / 1e9:.1f} GB"
-    return Selection(f"cuda:{card.index}", size, wanted, f"{why}.", again=size != max(sizes))
+        why = f"{name} has {room}, and {_needs(*ways[-1], wanted)}, so speech runs on the CPU."
+        return replace(_cpu(why, "auto"), again=bool(possible))
+    size, way = fitting[0]
+    why = f"Speech runs on {name}, which has {room}: {size} {_form(way, wanted)}"
+    if better := ways[: ways.index(fitting[0])]:
+        why += f", as {_needs(*better[-1], wanted)}"
+    again = size != possible[0][0]
+    return Selection(f"cuda:{card.index}", size, wanted, f"{why}.", again, way)
+
+
+def _needs(size: Size, way: GpuQuantize, dtype: Dtype) -> str:
+    return f"{size} {_form(way, dtype)} needs {gpu_needs(size, dtype, way) / 1e9:.1f} GB"
+
+
+def _form(way: GpuQuantize, dtype: Dtype) -> str:
+    return "in 8 bits" if way == "int8" else f"in {dtype}"
 
 
 def _cpu(why: str, dtype: str) -> Selection:
@@ -236,12 +266,12 @@ class Use:
     possible: bool
 
 
-def uses(gpu_free: int | None, memory: int, dtype: Dtype = "bfloat16") -> Iterator[Use]:
+def uses(gpu_free: int | None, memory: int, dtype: Dtype = "bfloat16", quantize: GpuQuantize = "none") -> Iterator[Use]:
     """Yield all ways, the best first. The arguments are free memory in bytes; `gpu_free` is None without a GPU."""
     for size in ("1.7B", "0.6B"):
-        needs = gpu_needs(size, dtype)
+        needs = gpu_needs(size, dtype, quantize)
         yield Use(size, "cuda", needs, gpu_free is not None and gpu_free >= needs)
-    yield Use("0.6B", "cpu", _SMALL_NEEDS, memory >= _SMALL_NEEDS)
+    yield Use("0.6B", "cpu", CPU_NEEDS["0.6B"], memory >= CPU_NEEDS["0.6B"])
 
 
 def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:

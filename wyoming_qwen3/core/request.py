@@ -1,5 +1,6 @@
 """What a surface requests of `speech/`: frozen, validated once, and independent of any protocol."""
 
+import secrets
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, TypeAlias
@@ -34,9 +35,11 @@ StartMode = Literal["auto", "asap"]
 """When the first audio is sent: when playback is expected not to stall, or as soon as there is any."""
 
 VoiceFallback = Literal["auto", "on", "off"]
-"""Where the default voice replaces one that is not available: only over Wyoming, everywhere, or nowhere.
+"""Where the default voice replaces one that is not available.
 
-Home Assistant treats a failed answer as if it had been spoken, and only its log says why. HTTP clients see errors.
+With auto over Wyoming, and over HTTP only for the built-in voices of other servers; with on everywhere; with off
+nowhere. Home Assistant treats a failed answer as if it had been spoken, and only its log says why. HTTP clients see
+errors.
 """
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -60,6 +63,13 @@ class Priority(IntEnum):
 
     LAST = 2
     """Nobody waits for this row in particular: it is an item of a batch or a turn of a conversation."""
+
+
+RANGES = {"temperature": (0.0, 5.0), "top_p": (0.01, 1.0), "repetition_penalty": (0.5, 5.0)}
+"""The lowest and the highest accepted value of each number of `Sampling`."""
+
+WHOLE_RANGES = {"top_k": (0, 3072), "seed": (0, 2**63 - 1), "max_frames": (1, 32_000)}
+"""The same for its whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +98,18 @@ class Sampling:
     """
 
     def __post_init__(self) -> None:
-        _check("temperature", self.temperature, 0.0, 5.0)
-        _check("top_k", self.top_k, 0, 3072)
-        _check("top_p", self.top_p, 0.01, 1.0)
-        _check("repetition_penalty", self.repetition_penalty, 0.5, 5.0)
-        _check("seed", self.seed, 0, 2**63 - 1)
-        _check("max_frames", self.max_frames, 1, 32_000)
+        for name, (low, high) in (RANGES | WHOLE_RANGES).items():
+            _check(name, getattr(self, name), low, high)
 
 
 def _check(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
         raise InvalidRequest(f"{name} must be between {low} and {high}, but is {value}.", param=name)
+
+
+def new_seed() -> int:
+    """Return a random seed that JSON's numbers hold exactly."""
+    return secrets.randbits(48)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ class Language:
     name: str
     own_name: str
 
+    @property
+    def label(self) -> str:
+        """Its English name as lists and sentences show it, such as German."""
+        return self.name.title()
+
 
 LANGUAGES: tuple[Language, ...] = (
     Language("zh", "chinese", "中文"),
@@ -56,6 +61,20 @@ def find_language(name: str) -> Language | None:
             f"Language {quoted(name)} is not supported; choose auto or one of {accepted}.", param="language"
         )
     return found
+
+
+def agreed_language(voice: str, named: Language | None, language: str | None) -> Language | None:
+    """Return the language that a request asks for, or else `named`, the one in its voice's name; None for neither.
+
+    Raises LanguageNotSupported, and InvalidRequest if the two differ.
+    """
+    asked = find_language(language) if language else None
+    if named and asked not in (None, named):
+        raise InvalidRequest(
+            f"Voice {voice!r} speaks {named.label}, but the requested language is {language!r}; leave one of them out.",
+            param="language",
+        )
+    return asked or named
 
 
 def _read_language(name: str) -> Language | None:

@@ -1,7 +1,7 @@
 """The interface of an engine, as the engine process uses it."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -10,11 +10,15 @@ from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray
 
-from .wire import ClipJob, Opening, Output, Room
+from .wire import ClipJob, Loaded, Opening, Output, Report, Room
 
 _LOGGER = logging.getLogger(__name__)
 
 STEP_FAILED = "The engine failed in the middle of this audio"
+
+
+class JobStopped(EngineFailed):
+    """The server cancelled the job while it ran."""
 
 
 def as_speech_error(error: Exception, what: str, unexpected: type[SpeechError] = EngineFailed) -> SpeechError:
@@ -29,7 +33,7 @@ def as_speech_error(error: Exception, what: str, unexpected: type[SpeechError] =
 
 
 class Engine(Protocol):
-    """Speaks rows in small steps, and does jobs beside that: `load`, `unload`, `compute` and `measure`.
+    """Speaks rows in small steps, and does jobs beside that: `load`, `gauge`, `unload`, `compute` and `measure`.
 
     One thread calls the methods for rows, and another runs the jobs, one after the other. If one row fails in a step,
     the step yields Failed for it and the other rows go on. An exception from `step` ends all rows that were stepped; an
@@ -51,10 +55,18 @@ class Engine(Protocol):
     def measure(self) -> Room:
         """Return how much memory the device has now."""
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Read a checkpoint and return its footprint in bytes.
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> Loaded:
+        """Read a checkpoint. `report` is called with what is done and in total: bytes, or GPU kernels to be compiled.
+
+        What it raises stops the load, after which nothing of it is left in memory.
 
         Raises a SpeechError if the checkpoint can't be used; its message says why.
+        """
+
+    def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> Loaded | None:
+        """Measure how fast a loaded checkpoint speaks, and change its weights if others suit this machine.
+
+        Returns None if `spare` becomes false before the end, and where nothing can be measured.
         """
 
     def unload(self, checkpoint: Checkpoint) -> None:

@@ -18,11 +18,12 @@ _CPU_SHARE = 0.8
 
 
 class ChosenDevice:
-    """A device of this machine, for the options `--device` and `--dtype`; it is logged with the reason."""
+    """A device of this machine, for three options of the command line; it is logged with the reason."""
 
-    def __init__(self, device: str, dtype: str) -> None:
-        self._options = device, dtype
-        self.selection = select(find_facts(device), device, dtype)
+    def __init__(self, device: str, dtype: str, quantize: str) -> None:
+        """`quantize` is that of `select`: "none" where a GPU can't use weights in 8 bits."""
+        self._options = device, dtype, quantize
+        self.selection = select(find_facts(device), *self._options)
         self.name = self.selection.device
         self.dtype: torch.dtype = torch_type(self.selection.dtype)
         refused = self.name == "cpu" and device not in ("auto", "cpu")
@@ -39,10 +40,9 @@ class ChosenDevice:
 
     def _would_choose_better(self, held: int) -> bool:
         """Return whether a new process would choose more, once this one has left what it holds of a GPU."""
-        device, dtype = self._options
-        facts = find_facts(device)
+        facts = find_facts(self._options[0])
         facts = replace(facts, cards=tuple(_left(card, held, self.name) for card in facts.cards))
-        now = select(facts, device, dtype)
+        now = select(facts, *self._options)
         return (now.device != "cpu", now.size) > (self.name != "cpu", self.selection.size)
 
 

@@ -23,6 +23,9 @@ _Name = TypeVar("_Name", bound=Hashable)
 
 Step = Callable[[], None]
 
+_STAGED_BYTES = 16 << 20
+"""Bytes of a pinned buffer: about a millisecond of copying, so that neither the copies nor their filling stall."""
+
 _WARM_UPS = 3
 """Calls before a capture: the first ones allocate workspaces and choose kernels, which can't be captured."""
 
@@ -147,6 +150,59 @@ class Lane:
             self._stream.synchronize()
 
 
+class Event(Protocol):
+    """A point in the work of a stream."""
+
+    def synchronize(self) -> None:
+        """Wait until the work before it is done."""
+
+
+class Staging:
+    """Copies tensors to a GPU in the current stream, through two pinned buffers in turn.
+
+    One is filled while the other one is copied. A copy from memory that is not pinned holds up the driver instead, and
+    with it whoever launches something meanwhile. For one thread at a time.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        size: int = _STAGED_BYTES,
+        allocate: Callable[[int], Tensor] | None = None,
+        record: Callable[[], Event] | None = None,
+    ) -> None:
+        """`size` is that of a buffer in bytes; `allocate` and `record` return pinned memory, uint8 [n], and an event.
+
+        Buffers are allocated with the first copy.
+        """
+        self._device, self._size = device, size
+        self._allocate = allocate or _pinned
+        self._record = record or partial(_record, device)
+        self._buffers: list[tuple[Tensor, Event | None]] = []
+
+    def copy(self, source: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return a copy of a tensor on the GPU, in another dtype. It can be used in the current stream."""
+        target = torch.empty(source.shape, dtype=dtype, device=self._device)
+        size = self._size // dtype.itemsize
+        parts = zip(source.reshape(-1).split(size), target.view(-1).split(size), strict=True)  # type: ignore[no-untyped-call]
+        for part, room in parts:
+            memory = self._next_buffer()
+            staged = memory[: room.nbytes].view(dtype)
+            staged.copy_(part)
+            room.copy_(staged, non_blocking=True)
+            self._buffers.append((memory, self._record()))
+        return target
+
+    def _next_buffer(self) -> Tensor:
+        """Take the buffer that was used longest ago, once its copy is done."""
+        if not self._buffers:
+            self._buffers = [(self._allocate(self._size), None) for _ in range(2)]
+        memory, copied = self._buffers.pop(0)
+        if copied:
+            copied.synchronize()
+        return memory
+
+
 def upload(values: Sequence[Sequence[int]], into: Tensor) -> None:
     """Copy numbers to a tensor on the device without waiting for the device."""
     source = torch.tensor(values, dtype=into.dtype)
@@ -172,6 +228,14 @@ def read_back(tensor: Tensor) -> Callable[[], Tensor]:
         return copy
 
     return wait
+
+
+def _pinned(size: int) -> Tensor:
+    return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+
+
+def _record(device: torch.device) -> Event:
+    return torch.cuda.current_stream(device).record_event()
 
 
 def _new_stream(device: torch.device) -> torch.cuda.Stream:

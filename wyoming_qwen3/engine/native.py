@@ -1,6 +1,6 @@
 """The Qwen3-TTS engine: combines checkpoints, the decode loop's rows and the codec into an Engine.
 
-Knows which models belong together; does NOT know the pipe, credit, or who sent a request.
+Knows which models belong together, and the messages, but not how they travel, credit, or who sent a request.
 """
 
 import contextlib
@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.cpu_speed import Quantize, choose_quantize, quantize_candidates
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
+from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 
-from .base import STEP_FAILED, as_speech_error
+from .base import STEP_FAILED, JobStopped, as_speech_error
 from .checkpoint.on_disk import checkpoint_name
 from .checkpoint.published import Published, open_checkpoint, open_codec, reading
 from .chosen_device import ChosenDevice, taken
@@ -28,14 +30,15 @@ from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, finger
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
 from .cpu_quota import usable_threads
-from .cuda_graphs import Graphs, Lane, choose_graphs, streams_of
+from .cpu_speed import Measurement, Spare, SpeedRecord, measure_speed, select_size
+from .cuda_graphs import Graphs, Lane, Staging, choose_graphs, streams_of
 from .devices import enter, free_memory
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
-from .lm.fused.choice import choose_fused
-from .lm.language_model import LoadedLanguageModel, Quantize, load_exact, load_int8, load_quantized, load_static
+from .lm.fused.choice import choose_fused, why_no_kernels
+from .lm.language_model import LoadedLanguageModel, load_exact, load_int8, load_quantized, load_static
 from .out_of_memory import give_back, let_go, ran_out
 from .wire import (
     Audio,
@@ -46,10 +49,13 @@ from .wire import (
     Failed,
     Fault,
     Guarded,
+    Loaded,
     Opening,
     Output,
+    Report,
     Room,
     Submit,
+    ignore_progress,
 )
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,16 +66,28 @@ _WARM_UP_CHUNKS = 3
 CODEC_BITS: Mapping[str, int] = MappingProxyType({"float32": 32, "int16": 16, "int8": 8})
 """How many bits the codec's weights have with kernels, by `--codec`; see CodecDecoder."""
 
+_BESIDE = 1.25
+"""Free memory that is wanted to load other weights beside those of a checkpoint, in footprints of its language model.
+
+Only to go back from 4 to 8 bits takes more, up to 1.7."""
+
+_TRIES = 5
+"""Measurements of a speed that other programs disturb, before the best of them counts."""
+
 _NO_MEMORY = "Memory ran out while this was spoken."
 
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """A loaded checkpoint."""
+    """A loaded checkpoint; `footprint` is the bytes of its language model."""
 
     published: Published
     decoder: decode.Decoder
     codec: Codec
+    quantize: Quantize
+    footprint: int
+    speeds: list[float] = field(default_factory=list)
+    """What was measured so far while other programs kept the processor busy."""
 
 
 @dataclass(eq=False)
@@ -130,19 +148,38 @@ class NativeEngine:
         *,
         codec: str = "int16",
         graphs: bool = True,
+        models_dir: Path | None = None,
     ) -> None:
-        """The arguments are those of the command line. Without kernels the codec always computes in float32."""
-        self._device = ChosenDevice(device, dtype)
+        """The arguments are those of the command line.
+
+        `codec` concerns only our kernels: without them, the codec computes in float32. `models_dir` is where it is looked up how fast checkpoints are on this CPU, to choose a size.
+        """
+        lacking = why_no_kernels() if graphs else "--no-graphs goes without them"
+        self._device = ChosenDevice(device, dtype, "none" if lacking else quantize)
         self.selection, self.device = self._device.selection, self._device.name
         torch.set_num_threads(threads or usable_threads(torch.get_num_threads()))
-        self._quantize = choose_quantize(quantize, self.device)
-        self._kernels = None if self._quantize == "none" else load_kernels(torch.get_num_threads())
+        if self.device == "cpu":
+            packs = quantize_candidates(quantize) != ("none",)
+            self._kernels = load_kernels(torch.get_num_threads()) if packs else None
+            self._candidates = quantize_candidates(quantize, kernels=self._kernels is not None)
+        else:
+            self._kernels = None
+            _warn_of_refused(quantize, self.selection, lacking)
+            self._candidates = (self.selection.quantize,)
         if self._kernels:
             torch.set_num_threads(1)  # torch has little left to do, and its threads would compete with the kernels'
-            _LOGGER.info(
-                "Speaking in %s with %d threads, kernels %s", self._quantize, self._kernels.threads, self._kernels.kind
-            )
+            ways = " or ".join(self._candidates)
+            _LOGGER.info("Speaking in %s with %d threads, kernels %s", ways, self._kernels.threads, self._kernels.kind)
         self._codec_bits = CODEC_BITS[codec]
+        self._computes_with = (
+            (f"{self._kernels.kind}, codec {codec}", self._kernels.threads)
+            if self._kernels
+            else (f"PyTorch {self._device.dtype}", torch.get_num_threads())
+        )
+        """Kernels, codec and number of threads, on which the speed depends."""
+
+        if self.device == "cpu" and models_dir:
+            self.selection = select_size(self.selection, self._candidates, models_dir, *self._computes_with)
         self._dtype = self._device.dtype
         self._static = self.device.startswith("cuda")
         self._graphs = graphs
@@ -151,7 +188,8 @@ class NativeEngine:
         self._lane = Lane(torch.device(self.device), self._streams)
         """That of loads and jobs, beside which speech goes on."""
 
-        self.weight_bytes = self._dtype.itemsize if self._quantize == "none" else 1
+        self._copy = Staging(torch.device(self.device)).copy if self._static else None
+        self.weight_bytes = self._dtype.itemsize if self.device != "cpu" or self._candidates == ("none",) else 1
         self.apart = self._kernels is not None
         self._models: dict[Checkpoint, _Model] = {}
         self._footprints: dict[Checkpoint, int] = {}
@@ -163,37 +201,91 @@ class NativeEngine:
         """Return how much memory the device has now; see Room."""
         return self._device.room(sum(self._footprints.values()))
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Read a checkpoint and return its footprint in bytes, without a codec that was loaded before.
+    def load(self, checkpoint: Checkpoint, path: Path, report: Report = ignore_progress) -> Loaded:
+        """Read a checkpoint; its footprint does not include a codec that was loaded before.
 
-        Raises ModelFailed if it can't be used, and OutOfMemory if it does not fit; nothing stays in memory then.
+        `report` is called with the bytes that are rounded or read for our kernels, or with how many GPU kernels are
+        compiled. Raises ModelFailed if the checkpoint can't be used, and OutOfMemory if it does not fit; nothing stays
+        in memory then.
         """
+        self._load(checkpoint, path, choose_quantize(self._candidates, self._speeds(path).speeds), report)
+        return self._loaded(checkpoint)
+
+    def gauge(self, checkpoint: Checkpoint, spare: Spare) -> Loaded | None:
+        """Measure on a CPU how fast a checkpoint speaks, unless that is known, and change its weights if others suit.
+
+        Rows that are open keep the weights that they began with. Returns None if `spare` became false before the end,
+        and on a GPU. Raises what `load` raises; the checkpoint stays as it is then.
+        """
+        if checkpoint not in self._models or self.device != "cpu":
+            return None
+        path = self._models[checkpoint].published.path
+        record = self._speeds(path)
+        while True:
+            model = self._models[checkpoint]
+            if model.quantize not in record.speeds:
+                voice, own = (
+                    _any_voice(checkpoint, model.published),
+                    decode.Decoder(model.published, model.decoder.model),
+                )
+                speed = _best_speed(model.speeds, measure_speed(own, model.codec.decoder, voice, spare))
+                if speed is None:
+                    return None
+                record = record.add(model.quantize, speed)
+            better = choose_quantize(self._candidates, record.speeds)
+            if better == model.quantize:
+                return self._loaded(checkpoint)
+            if free_memory(self.device) < _BESIDE * model.footprint:
+                _LOGGER.info(
+                    "%s is loaded in %s at the next start: memory does not suffice for both", path.name, better
+                )
+                return self._loaded(checkpoint)
+            try:
+                self._load(checkpoint, path, better, partial(_stop_unless, spare))
+            except JobStopped:
+                return None
+
+    def _loaded(self, checkpoint: Checkpoint) -> Loaded:
+        """Describe a loaded checkpoint."""
+        model = self._models[checkpoint]
+        weights = str(self._dtype).removeprefix("torch.") if model.quantize == "none" else model.quantize
+        speed = self._speeds(model.published.path).speeds.get(model.quantize) if self.device == "cpu" else None
+        return Loaded(self._footprints[checkpoint], weights, speed)
+
+    def _speeds(self, path: Path) -> SpeedRecord:
+        """Return what is known of the speed of the checkpoint in a folder."""
+        return SpeedRecord.read(path, *self._computes_with)
+
+    def _load(self, checkpoint: Checkpoint, path: Path, quantize: Quantize, report: Report) -> None:
+        """Read a checkpoint in these weights; if it is loaded already, new rows use the new ones."""
         enter(self.device)
         free = free_memory(self.device)
         try:
             with self._memory_for(f"{checkpoint.name} does not fit into the free memory."), self._lane.entered():
-                loaded, codec, added = self._read(path)
+                loaded, codec, added = self._read(path, quantize, report)
                 _warm_up(checkpoint, loaded)
                 loaded.decoder.forget()  # so that the lane's memory is in use until the checkpoint is unloaded
                 self._lane.finish()
         except Exception:
             self._drop_unused_codecs()
             raise
-        self._models[checkpoint] = _Model(loaded.published, loaded.decoder, codec)
+        before = self._models.get(checkpoint)
+        self._models[checkpoint] = _Model(loaded.published, loaded.decoder, codec, quantize, loaded.footprint)
         give_back(self.device)
         footprint = loaded.footprint + added
-        if self.device != "cpu":
+        if before:
+            footprint += self._footprints[checkpoint] - before.footprint
+        elif self.device != "cpu":
             footprint = taken(footprint, free, free_memory(self.device))
         self._footprints[checkpoint] = footprint
-        return footprint
 
-    def _read(self, path: Path) -> tuple[LoadedLanguageModel, Codec, int]:
+    def _read(self, path: Path, quantize: Quantize, report: Report) -> tuple[LoadedLanguageModel, Codec, int]:
         """Read language model and codec; the last value is the bytes that the codec adds."""
-        # Not side by side: both would keep what they need only while they load. No other work may run on a GPU while the
-        # codec's steps are captured, either.
+        # Not side by side: both would keep what they need only while they load. Nor may other work run on a GPU while
+        # the codec's steps are captured.
         codec, added = self._codec(path)
         give_back(self.device)
-        return self._language_model(path), codec, added
+        return self._language_model(path, quantize, report), codec, added
 
     def unload(self, checkpoint: Checkpoint) -> None:
         """Release a checkpoint's memory, if it is loaded, and its codec's if no other checkpoint uses that."""
@@ -312,16 +404,18 @@ class NativeEngine:
             raise EngineFailed("The checkpoint for this request is not loaded.")
         return model
 
-    def _language_model(self, path: Path) -> LoadedLanguageModel:
+    def _language_model(self, path: Path, quantize: Quantize, report: Report) -> LoadedLanguageModel:
         published = open_checkpoint(path)
-        if self._kernels and self._quantize != "none":
-            return load_quantized(published, self._quantize, self._kernels)
+        if self._kernels and quantize != "none":
+            return load_quantized(published, quantize, self._kernels, report)
         if self._static:
-            return load_static(published, self.device, self._dtype, self._new_graphs(), self._fuse)
-        if self._quantize == "none":
+            fuse = partial(self._fuse, report=report) if self._fuse else None
+            rounded, graphs = quantize == "int8", self._new_graphs()
+            return load_static(published, self.device, self._dtype, graphs, fuse, rounded=rounded, copy=self._copy)
+        if quantize == "none":
             return load_exact(published, self.device, self._dtype)
         advice = "compile them with python -m wyoming_qwen3.engine.kernels"
-        if self._quantize == "int4":
+        if quantize == "int4":
             raise ModelFailed(f"--quantize int4 needs the CPU kernels, which are missing: {advice}.")
         _LOGGER.warning("The CPU kernels are missing, so speech is several times slower: %s", advice)
         return load_int8(published)
@@ -355,7 +449,8 @@ class NativeEngine:
             key = fingerprint(published.file)
             if codec := self._codecs.get(key):
                 return codec, 0
-            decoder = CodecDecoder(published.decoder(self.device), published.config, kernels=self._kernels, bits=self._codec_bits)
+            read = published.decoder(self.device, self._copy)
+            decoder = CodecDecoder(read, published.config, kernels=self._kernels, bits=self._codec_bits)
         codec = Codec(self._frame_decoder(decoder), published, self.device)
         _warm_up_codec(codec)
         self._codecs[key] = codec
@@ -375,7 +470,7 @@ def _warm_up(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> None:
 
     The frames are not decoded: other rows may be using a shared codec at the same time.
     """
-    request = SpeechRequest(_any_voice(checkpoint, loaded), sampling=Sampling(temperature=0.0, max_frames=3))
+    request = SpeechRequest(_any_voice(checkpoint, loaded.published), sampling=Sampling(temperature=0.0, max_frames=3))
     row = loaded.decoder.admit(request, text="Ready.")
     while row.ending is None:
         for frame in loaded.decoder.step([row]):
@@ -472,24 +567,38 @@ def _play(number: int, playback: _Playback) -> Iterator[Output]:
         yield Ended(number, frames=playback.played)
 
 
-def _any_voice(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> Voice:
+def _best_speed(speeds: list[float], found: Measurement | None) -> float | None:
+    """Return a speed that may be kept: the highest, once nothing disturbed the last measurement, or after some."""
+    if found is None:
+        return None
+    speeds.append(found.speed)
+    return None if found.disturbed and len(speeds) < _TRIES else max(speeds)
+
+
+def _any_voice(checkpoint: Checkpoint, published: Published) -> Voice:
     match checkpoint.kind:
         case "custom_voice":
             return SPEAKERS[0]
         case "voice_design":
             return Description("A calm voice.")
         case "base":
-            hidden = loaded.published.config.talker_config.hidden_size
+            hidden = published.config.talker_config.hidden_size
             return ClonePrompt(np.zeros(hidden, dtype=np.float32))
 
 
-def choose_quantize(wanted: str, device: str) -> Quantize:
-    """Resolve `--quantize` for a device: auto is int8 on a CPU; on a GPU it is always none."""
-    match wanted:
-        case _ if device != "cpu":
-            if wanted not in ("auto", "none"):
-                _LOGGER.warning("--quantize %s works on CPUs only; the GPU uses the weights as they are", wanted)
-            return "none"
-        case "none" | "int8" | "int4":
-            return wanted
-    return "int8"
+def _stop_unless(spare: Spare, _done: int, _total: int) -> None:
+    """Stop a load, when it reports, that nothing needs to wait for."""
+    if not spare():
+        raise JobStopped("This was stopped.")
+
+
+def _warn_of_refused(wanted: str, selection: Selection, lacking: str | None) -> None:
+    """Log where a GPU can't have the weights that are wanted.
+
+    `lacking` is why there are no fused kernels, which 8-bit weights need on a GPU; None if there are.
+    """
+    if wanted == "int8" and selection.quantize == "none":
+        reason = lacking or f"they don't run on {selection.device}"
+        _LOGGER.warning("--quantize int8 needs the fused kernels (%s); weights are used as they are", reason)
+    if wanted == "int4":
+        _LOGGER.warning("--quantize int4 works on CPUs only; weights are used as they are")

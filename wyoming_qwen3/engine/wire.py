@@ -16,6 +16,7 @@ import asyncio
 import pickle
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -44,12 +45,42 @@ class Job(Generic[_Result]):
     """Work that a process does for the server; `_Result` is the type of its result."""
 
 
+Report: TypeAlias = Callable[[int, int], None]
+"""Called by a job with how much of it is done, and of how much in total."""
+
+
+def ignore_progress(_done: int, _total: int) -> None:
+    """Report to nobody."""
+
+
 @dataclass(frozen=True)
-class Load(Job[int]):
-    """Read a checkpoint into memory; returns how many bytes it takes there."""
+class Loaded:
+    """A checkpoint in memory: the bytes that it takes there, and "int8", "int4" or the type of its weights' numbers.
+
+    `speed` is that of one utterance in times real time. It is None before it was measured, and on a GPU.
+    """
+
+    footprint: int
+    weights: str
+    speed: float | None = None
+
+
+@dataclass(frozen=True)
+class Load(Job[Loaded]):
+    """Read a checkpoint into memory, and report the bytes that are there, or the GPU kernels that are compiled."""
 
     checkpoint: Checkpoint
     path: Path
+
+
+@dataclass(frozen=True)
+class Gauge(Job[Loaded | None]):
+    """Measure on a CPU how fast a loaded checkpoint speaks, and change its weights if others suit the machine.
+
+    It gives way to rows, and to CancelJob though it has begun; the result is None then, and on a GPU.
+    """
+
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
@@ -121,7 +152,7 @@ class RunJob:
 
 @dataclass(frozen=True)
 class CancelJob:
-    """Drop a job, which then has no answer. A job that has begun is not interrupted."""
+    """Drop a job, which then has no answer. Of those that have begun, Gauge and a load that reports are stopped."""
 
     number: int
 
@@ -222,7 +253,7 @@ class Pong:
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job is: `done` of `total`, in the job's own unit."""
+    """How far a job is: `done` of `total`, in bytes of a Download, in compiled GPU kernels of a Load."""
 
     number: int
     done: int

@@ -20,11 +20,8 @@ _STOP_SECONDS = 2.0
 
 _Result = TypeVar("_Result")
 
-Report = Callable[[int, int], None]
-"""Called with how much of a job is done, and of how much in total."""
 
-
-def _ignore(*_: object) -> None:
+def _ignore(_: object) -> None:
     pass
 
 
@@ -38,7 +35,7 @@ class ChildProcess:
         self._writer = writer
         self._death = death
         self._numbers = itertools.count(1)
-        self._jobs: dict[int, tuple[asyncio.Future[Any], Report]] = {}
+        self._jobs: dict[int, tuple[asyncio.Future[Any], wire.Report]] = {}
         """The result and the progress of each job that has no answer yet, by its number."""
 
         self._stopping = False
@@ -83,8 +80,8 @@ class ChildProcess:
         for part in wire.parts(message):
             self._writer.write(part)
 
-    async def run(self, job: wire.Job[_Result], report: Report = _ignore) -> _Result:
-        """Run a job in the process, and return its result. Cancelling drops the job, unless it has begun.
+    async def run(self, job: wire.Job[_Result], report: wire.Report = wire.ignore_progress) -> _Result:
+        """Run a job in the process, and return its result. Cancelling drops the job.
 
         Raises the job's SpeechError, or `death()` if the process ends first.
         """

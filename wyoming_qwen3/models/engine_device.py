@@ -84,7 +84,11 @@ class EngineDevice:
         stored = await asyncio.to_thread(on_disk.footprint, path)
         need = stored * hello.weight_bytes // _PUBLISHED_WEIGHT_BYTES
         selection = hello.selection
-        return need if selection.device == "cpu" else min(need, gpu_needs(checkpoint.size, selection.dtype))
+        return (
+            need
+            if selection.device == "cpu"
+            else min(need, gpu_needs(checkpoint.size, selection.dtype, selection.quantize))
+        )
 
     async def budget(self, *, patient: bool) -> int:
         """Return the bytes that all checkpoints together may take now. Raises EngineFailed.

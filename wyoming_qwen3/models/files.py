@@ -20,15 +20,15 @@ from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.checkpoint.defects import Defect, describe, find_defects
 
-from .child_process import Report
+from .pace import Pace
 from .state import DOWNLOAD_IT, Books, Model, State
 
 _LOGGER = logging.getLogger(__name__)
 
-_MIN_PACE_SECONDS = 5.0
+_PACE_SECONDS = 5.0
 """Seconds of a download after which its pace is worth telling."""
 
-RunDownload = Callable[[wire.Download, Report], Awaitable[None]]
+RunDownload = Callable[[wire.Download, wire.Report], Awaitable[None]]
 """Runs one try in a process, and reports bytes done and in total. Raises DownloadFailed."""
 
 
@@ -95,7 +95,7 @@ class ModelFiles:
 
     async def _try(self, model: Model) -> DownloadFailed | None:
         checkpoint = model.checkpoint
-        log_progress, pace = _ProgressLog(checkpoint.name), _Pace()
+        log_progress, pace = _ProgressLog(checkpoint.name), Pace(_PACE_SECONDS)
 
         def report(done: int, total: int) -> None:
             if model.state is State.DOWNLOADING:  # a try that is being stopped may still report
@@ -157,22 +157,6 @@ def _bytes_below(path: Path) -> int:
         with contextlib.suppress(FileNotFoundError):  # a download has moved it to its final place
             total += file.stat().st_size if file.is_file() else 0
     return total
-
-
-class _Pace:
-    """Estimates how long a try of a download still takes."""
-
-    def __init__(self) -> None:
-        self._began: tuple[int, float] | None = None
-
-    def seconds_left(self, done: int, total: int, now: float) -> float | None:
-        """Return the seconds left when `done` of `total` bytes are there; None in the first seconds of the try."""
-        if self._began is None:
-            self._began = done, now
-        first, began = self._began
-        if now - began < _MIN_PACE_SECONDS or done == first:
-            return None
-        return (total - done) * (now - began) / (done - first)
 
 
 class _ProgressLog:

@@ -8,9 +8,10 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 
-from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size, published
+from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, other_size, published
 from wyoming_qwen3.core.errors import (
     EngineFailed,
     InvalidRequest,
@@ -24,13 +25,16 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.engine import wire
+from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription
 from .engine_device import EngineDevice
 from .eviction import choose_evictions
 from .files import ModelFiles, RunDownload
+from .gauging import SpeedGauge
 from .model_choice import choose_codec
+from .pace import Pace
 from .policy import Policy
 from .restart import restart_delay
 from .state import Books, Event, Model, State, Status
@@ -46,6 +50,9 @@ _RETRY_MEMORY_SECONDS = 300.0
 
 _ASK_AGAIN_SECONDS = 60.0
 """Seconds between two looks at a GPU on which there was no room."""
+
+_PACE_SECONDS = 1.0
+"""Seconds of a load after which its pace is worth telling."""
 
 _CALM_SECONDS = 120.0
 """An engine that lives this long is no longer affected by what killed the one before."""
@@ -67,6 +74,7 @@ class ModelManager:
         self._files = ModelFiles(self._books, policy.models_dir, policy.revision, download)
         self._looked = False
         self._tasks = Tasks()
+        self._gauge = SpeedGauge(self._books, worker, self._tasks)
         self._engine_lock = asyncio.Lock()
         """Held while checkpoints are loaded or unloaded."""
 
@@ -80,6 +88,11 @@ class ModelManager:
     def size(self) -> Size:
         """Size of the checkpoints that speak, if their kind exists in it; 0.6B until `settled`."""
         return self._device.size
+
+    @property
+    def open_size(self) -> bool:
+        """Whether nobody chose the size, so that the other one may speak while it is not on disk."""
+        return self._policy.size is None
 
     @property
     def settled(self) -> bool:
@@ -152,6 +165,10 @@ class ModelManager:
         await self._look_again(model)
         return model if model.available else None
 
+    async def on_disk(self, kind: Kind) -> bool:
+        """Return whether a checkpoint of this kind is at least on disk, in any size."""
+        return any([await self.look_aside(checkpoint) for checkpoint in PUBLISHED if checkpoint.kind == kind])
+
     async def at_hand(self, checkpoint: Checkpoint) -> bool:
         """Return whether it is in memory, or on disk with enough memory left to load it beside what is loaded.
 
@@ -192,6 +209,7 @@ class ModelManager:
         self._require_engine()
         model = await self.look(checkpoint)
         model.users += 1
+        self._gauge.stop()
         try:
             if model.state in (State.ON_DISK, State.LOADING):
                 await asyncio.shield(self._load(model))
@@ -203,6 +221,7 @@ class ModelManager:
             if model.state is State.READY:
                 model.last_used = time.monotonic()
             self._books.changed.set()
+            self._gauge.resume()
 
     @contextlib.asynccontextmanager
     async def use_codec(self) -> AsyncIterator[tuple[Worker, Checkpoint]]:
@@ -292,15 +311,30 @@ class ModelManager:
         await stop(model.fetching)
         return model.status()
 
-    def engine_died(self) -> None:
-        """Note that the engine died, and reload what was loaded. Called by the worker.
+    async def cancel_load(self, checkpoint: Checkpoint) -> Status:
+        """Stop loading it; it stays on disk, and whatever needs it next loads it again.
 
-        The first time this happens at once; if engines keep dying, after growing delays.
+        Requests that wait for it get an error. Raises InvalidRequest if it is not being loaded.
+        """
+        model = self._books.find(checkpoint)
+        if model.state is not State.LOADING or not active(model.loading):
+            raise InvalidRequest(f"{checkpoint.name} is not being loaded.", param="model")
+        model.stopped = True
+        await stop(model.loading)
+        async with self._engine_lock:
+            await self._rest()
+        return model.status()
+
+    def engine_died(self) -> None:
+        """Note that the engine died, and reload what was loaded, first what is in use or was last used.
+
+        The worker calls this. The first time this happens at once; if engines keep dying, after growing delays.
         """
         now = time.monotonic()
         self._deaths = self._deaths + 1 if now - self._last_death < _CALM_SECONDS else 1
         self._last_death = now
         lost = self._books.in_state(State.READY)
+        lost.sort(key=lambda model: (model.users > 0, model.last_used), reverse=True)
         for model in lost:
             self._books.change(model, "lost", State.ON_DISK)
         if lost:
@@ -319,6 +353,8 @@ class ModelManager:
     async def _preload(self, kind: Kind) -> None:
         await self.settle()
         model = await self.look(published(kind, self.size))
+        if self.open_size and not model.available and (other := other_size(model.checkpoint)):
+            model = await self.look_aside(other) or model
         if model.state is State.ON_DISK:
             await self._load(model)
         elif model.state is State.MISSING and not self._policy.download:
@@ -413,8 +449,9 @@ class ModelManager:
 
     def _load(self, model: Model) -> "asyncio.Task[None]":
         if model.loading is None or model.loading.done():
-            model.wanted = False
+            model.wanted = model.stopped = False
             self._books.change(model, "loading", State.LOADING)
+            self._gauge.stop()
             model.loading = self._spawn_for(model, self._load_now(model))
         return model.loading
 
@@ -427,12 +464,17 @@ class ModelManager:
                     await self._device.stop_if_poor()
                 try:
                     await self._make_room(model)
-                    footprint = await self._load_or_make_room(model)
+                    loaded = await self._load_or_make_room(model)
                 except OutOfMemory:
                     await self._rest()  # the next process may choose another device
                     raise
                 if not self._worker.running:  # it died between its answer and here
                     raise EngineFailed("The speech engine stopped unexpectedly.")
+        except asyncio.CancelledError:
+            if not model.stopped:
+                raise
+            self._books.change(model, "evicted", State.ON_DISK)
+            _LOGGER.info("%s was not loaded, because a person stopped that", name)
         except ModelMissing:  # it was there when somebody looked
             self._books.change(model, "missing", State.MISSING)
             await self._files.look([model])
@@ -442,21 +484,36 @@ class ModelManager:
             _LOGGER.error("%s can't be used: %s", name, failure)  # noqa: TRY400  the engine has logged the traceback
         else:
             model.last_used = time.monotonic()
-            self._books.change(model, "ready", State.READY, footprint=footprint)
-            _LOGGER.info("%s is ready: loaded in %.1f s, %.2f GB", name, model.last_used - started, footprint / 1e9)
+            self._books.change(model, "ready", State.READY, loaded=loaded)
+            took, size = model.last_used - started, loaded.footprint / 1e9
+            _LOGGER.info("%s is ready: loaded in %.1f s, %s, %.2f GB", name, took, loaded.weights, size)
+            self._gauge.tell(model)
+            self._gauge.resume()
 
-    async def _load_or_make_room(self, model: Model) -> int:
-        """Load the checkpoint and return its size in memory in bytes.
+    async def _load_or_make_room(self, model: Model) -> wire.Loaded:
+        """Load the checkpoint.
 
         If memory runs out, unload all idle checkpoints and try once more.
         """
-        path = self._files.path(model)
+        path, report = self._files.path(model), self._reporting(model)
         try:
-            return await self._worker.load(model.checkpoint, path)
+            return await self._worker.load(model.checkpoint, path, report)
         except OutOfMemory:
             if not await self._unload_all_idle():
                 raise
-            return await self._worker.load(model.checkpoint, path)
+            return await self._worker.load(model.checkpoint, path, report)
+
+    def _reporting(self, model: Model) -> wire.Report:
+        """Return what notes how far a load is: in bytes for a CPU, in compiled kernels for a GPU."""
+        if self.selection and self.selection.device != "cpu":
+            return partial(self._books.note_kernels, model)
+        pace = Pace(_PACE_SECONDS)
+
+        def report(done: int, total: int) -> None:
+            progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
+            self._books.change(model, "loading", State.LOADING, progress=progress)
+
+        return report
 
     async def _make_room(self, model: Model) -> None:
         """Evict idle checkpoints, and wait for busy ones, until this one fits.
@@ -476,6 +533,7 @@ class ModelManager:
             await self._books.changed.wait()
 
     async def _unload(self, model: Model, why: str) -> None:
+        self._gauge.stop()
         self._books.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
         await self._worker.unload(model.checkpoint)
         _LOGGER.info("%s was unloaded %s", model.checkpoint.name, why)

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable
 
-from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Size, published
-from wyoming_qwen3.core.errors import ModelNotFound
+from wyoming_qwen3.core.checkpoints import Checkpoint, Size, other_size, published
+from wyoming_qwen3.core.errors import ModelNotFound, OutOfMemory
 from wyoming_qwen3.core.instructions import instructable, not_followed
 from wyoming_qwen3.core.request import SpeechRequest, kind_for
 
-from .state import Model, State
+from .state import Model, State, Status
 
 
 def choose_model(request: SpeechRequest, size: Size, at_hand: Collection[Checkpoint] = ()) -> Checkpoint:
@@ -43,17 +43,37 @@ def find_follower(request: SpeechRequest, size: Size) -> Checkpoint | None:
     return instructable(own)
 
 
+def choose_other_size(request: SpeechRequest, checkpoint: Checkpoint) -> Checkpoint | None:
+    """Return the checkpoint of the same kind in the other size, which can speak a request while `checkpoint` can't.
+
+    None if there is none, if the request itself asks for a size, or if it is strict and has an instruction that the
+    other one can't follow.
+    """
+    other = other_size(checkpoint)
+    if request.size or other is None:
+        return None
+    if request.strict and request.instruct and not other.follows_instructions:
+        return None
+    return other
+
+
 def choose_smaller(request: SpeechRequest, checkpoint: Checkpoint) -> Checkpoint | None:
     """Return the smaller checkpoint that can speak a request if there is too little memory for `checkpoint`.
 
-    None if there is none, if the request itself asks for a size, or if it is strict and has an instruction, which
-    smaller ones can't follow.
+    None if `checkpoint` is the smallest, and where `choose_other_size` returns None.
     """
-    smaller = Checkpoint(checkpoint.kind, "0.6B")
-    instructed = request.instruct and request.strict
-    if request.size or instructed or smaller == checkpoint or smaller not in PUBLISHED:
-        return None
-    return smaller
+    return None if checkpoint.size == "0.6B" else choose_other_size(request, checkpoint)
+
+
+def choose_instead(request: SpeechRequest, model: Model | Status, *, open_size: bool) -> Checkpoint | None:
+    """Return the checkpoint that may speak a request, if it is on disk, because the one chosen for it, `model`, can't.
+
+    That is the smaller one if there was too little memory for `model`, and the one of the other size while `model` is
+    not on disk. With `open_size` nobody has chosen a size; else only memory is a reason. None if there is no reason.
+    """
+    if isinstance(model.error, OutOfMemory):
+        return choose_smaller(request, model.checkpoint)
+    return choose_other_size(request, model.checkpoint) if open_size and not model.state.available else None
 
 
 def choose_codec(models: Iterable[Model], default: Checkpoint) -> Checkpoint:

@@ -18,6 +18,7 @@ from wyoming_qwen3.core.errors import (
     SpeechError,
 )
 from wyoming_qwen3.engine.checkpoint.on_disk import Progress
+from wyoming_qwen3.engine.wire import Loaded
 
 from .broadcast import Broadcast, Subscription
 
@@ -38,14 +39,29 @@ class State(enum.Enum):
     READY = "ready"
     FAILED = "failed"
 
+    @property
+    def available(self) -> bool:
+        """Whether such a checkpoint can speak now, or after some seconds of loading."""
+        return self in (State.ON_DISK, State.LOADING, State.READY)
 
-EventKind = Literal["missing", "found", "download", "downloaded", "loading", "ready", "evicted", "lost", "failed"]
+
+EventKind = Literal[
+    "missing", "found", "download", "downloaded", "loading", "ready", "measured", "evicted", "lost", "failed"
+]
 """What happened to a checkpoint.
 
 `missing`: it is not on disk, or a try to download it failed or was stopped. `found`: it is on disk without a download
-by this server. `download`: its download started or progressed. `evicted`: it was unloaded to make room, after idle time
-or on request. `lost`: the engine process died.
+by this server. `download`: its download started or progressed. `measured`: its speed is known now. `evicted`: it was
+unloaded to make room, after idle time or on request, or a person stopped its load. `lost`: the engine process died.
 """
+
+
+@dataclass(frozen=True)
+class KernelProgress:
+    """GPU kernels of a checkpoint that is being loaded: `done` are compiled, of `total`."""
+
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,10 @@ class Status:
     checkpoint: Checkpoint
     state: State
     progress: Progress | None
-    """Progress of the download; None if there is none, and until the hub has reported the size."""
+    """Bytes of the download that are there, or of the load; None if neither goes on or its size is not known yet."""
+
+    kernels: KernelProgress | None
+    """GPU kernels that are being compiled for it; None if there are none."""
 
     error: SpeechError | None
     """Why it is missing or failed; None if nothing went wrong."""
@@ -72,6 +91,12 @@ class Status:
     last_used: float | None
     """When it was last used or loaded, in seconds since 1970; None if never."""
 
+    weights: str | None = None
+    """How its weights are stored in memory, such as "int8" or "bfloat16"; None if it is not ready."""
+
+    speed: float | None = None
+    """How fast it speaks on this CPU, in times real time; None if that is not known."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -81,15 +106,18 @@ class Event:
     status: Status
 
 
-@dataclass
+@dataclass(eq=False)
 class Model:
     """One checkpoint's state. The manager changes it; others may only read it."""
 
     checkpoint: Checkpoint
     state: State
     progress: Progress | None = None
+    kernels: KernelProgress | None = None
     error: SpeechError | None = None
-    footprint: int = 0
+    loaded: Loaded | None = None
+    """What the engine said of it; None if it is not ready."""
+
     disk: int = 0
     users: int = 0
     last_used: float = 0.0
@@ -110,19 +138,31 @@ class Model:
     declined: bool = False
     """Whether a person stopped its download: then only a person starts it again."""
 
+    stopped: bool = False
+    """Whether a person stopped its last load."""
+
     fetching: "asyncio.Task[None] | None" = None
     loading: "asyncio.Task[None] | None" = None
 
     @property
+    def footprint(self) -> int:
+        """Bytes in memory; 0 if it is not ready."""
+        return self.loaded.footprint if self.loaded else 0
+
+    @property
     def available(self) -> bool:
         """Whether it can speak now, or after some seconds of loading."""
-        return self.state in (State.ON_DISK, State.LOADING, State.READY)
+        return self.state.available
 
     def status(self) -> Status:
         """Return a snapshot."""
         used = round(time.time() - time.monotonic() + self.last_used, 3) if self.last_used else None
+        loaded = self.loaded
         return Status(
-            self.checkpoint, self.state, self.progress, self.error, self.footprint, self.disk, self.users, used
+            *(self.checkpoint, self.state, self.progress, self.kernels, self.error),
+            *(self.footprint, self.disk, self.users, used),
+            weights=loaded.weights if loaded else None,
+            speed=loaded.speed if loaded else None,
         )
 
     def explain(self) -> SpeechError:
@@ -149,6 +189,11 @@ class Model:
                 elif self.disk:
                     where = "is in the models folder only in part, because its download did not finish"
                 return ModelMissing(f"{name} {where}; {DOWNLOAD_IT}, or copy it there.")
+            case State.LOADING if self.kernels:
+                done, total = self.kernels.done, self.kernels.total
+                return ModelLoading(f"{name} is being loaded: compiling the GPU kernels, {done} of {total}.")
+            case State.ON_DISK if self.stopped:
+                return ModelLoading(f"{name} was being loaded, but a person stopped that; ask again to load it.")
             case _:
                 return ModelLoading(f"{name} is being loaded.")
 
@@ -200,12 +245,19 @@ class Books:
         *,
         error: SpeechError | None = None,
         progress: Progress | None = None,
-        footprint: int = 0,
+        kernels: KernelProgress | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         """Set a new state with the values that belong to it, and publish an event."""
-        model.state, model.error, model.progress, model.footprint = state, error, progress, footprint
+        model.state, model.error, model.loaded = state, error, loaded
+        model.progress, model.kernels = progress, kernels
         self.changed.set()
         self._events.publish(Event(kind, model.status()))
+
+    def note_kernels(self, model: Model, done: int, total: int) -> None:
+        """Note how many GPU kernels are compiled for a checkpoint that is being loaded."""
+        if model.state is State.LOADING:
+            self.change(model, "loading", State.LOADING, kernels=KernelProgress(done, total))
 
     def fail(self, model: Model, error: SpeechError) -> None:
         """Mark a checkpoint as failed, because it can't be downloaded or loaded."""

@@ -1,6 +1,6 @@
 """The server's side of an engine process: starts it, loads models, opens rows, runs jobs, and notices when it dies.
 
-Starts the download process too. Apart from engine/host this is the only file that knows the messages for rows.
+Starts the download process too. In the server's process this is the only file that knows the messages for rows.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from wyoming_qwen3.core.request import (
 )
 from wyoming_qwen3.engine import wire
 
-from .child_process import ChildProcess, Report
+from .child_process import ChildProcess
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -192,19 +192,26 @@ class Worker:
                 self._room = await self._run(wire.Measure())
         return self._room or hello.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path) -> int:
-        """Load a checkpoint and return its size in memory in bytes.
+    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> wire.Loaded:
+        """Load a checkpoint; `report` is as for Engine.load. Cancelling stops it soon.
 
         Raises ModelFailed if it can't be used, OutOfMemory if it does not fit or the process was killed, and
         EngineFailed if the process died otherwise.
         """
         await self.start()
         try:
-            return await self._run(wire.Load(checkpoint, path))
+            return await self._run(wire.Load(checkpoint, path), report)
         except EngineFailed as error:
             if self._killed:
                 raise OutOfMemory(f"{checkpoint.name} could not be loaded: {_KILLED}") from error
             raise
+
+    async def gauge(self, checkpoint: Checkpoint) -> wire.Loaded | None:
+        """Have the speed of a loaded checkpoint measured; see wire.Gauge. Cancelling stops it.
+
+        Raises what `load` raises.
+        """
+        return await self._run(wire.Gauge(checkpoint))
 
     async def unload(self, checkpoint: Checkpoint) -> None:
         """Unload a checkpoint that no row uses. Waits for a job that runs."""
@@ -266,10 +273,10 @@ class Worker:
             self.send(opening)
         return row
 
-    async def _run(self, job: wire.Job[_Result]) -> _Result:
+    async def _run(self, job: wire.Job[_Result], report: wire.Report = wire.ignore_progress) -> _Result:
         if self._child is None:
             raise EngineFailed(_DEATH)
-        return await self._child.run(job)
+        return await self._child.run(job, report)
 
     async def _watch(self, child: ChildProcess) -> None:
         """Ping the engine now and then, and kill it if no message has come from it for too long."""
@@ -324,7 +331,7 @@ class Worker:
             self.on_death()
 
 
-async def download(job: wire.Download, report: Report, *, log_level: str = "INFO") -> None:
+async def download(job: wire.Download, report: wire.Report, *, log_level: str = "INFO") -> None:
     """Download one checkpoint in a process of its own, and call `report` with the bytes done and in total.
 
     The process logs to standard error from `log_level` on. Raises DownloadFailed, or TransientDownloadFailed if another

@@ -73,11 +73,12 @@ class Faults:
             self._unlogged += 1
             return
         verb = "Refused" if theirs else "Failed"
-        _LOGGER.warning("%s source=%s code=%s%s: %s%s", verb, source, error.code, _known(facts), error, self._more())
+        about = _known(facts) + (f" {error.utterance}" if error.utterance else "")
+        _LOGGER.warning("%s source=%s code=%s%s: %s%s", verb, source, error.code, about, error, self._more())
 
     def _more(self) -> str:
         others, self._unlogged = self._unlogged, 0
-        return f" (and {others:,} refused before, not logged)" if others else ""
+        return f" (and {others:,} before, not logged)" if others else ""
 
     def _may_log(self) -> bool:
         if (now := time.monotonic()) - self._since > _MINUTE:

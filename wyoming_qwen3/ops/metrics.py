@@ -25,7 +25,9 @@ class Metrics:
             "first_audio_seconds", "Seconds from the first text to the first audio.", _SECONDS
         )
         self._speed = self._histogram(
-            "speed_ratio", "Seconds of speech generated per second; above 1 is faster than real time.", _SPEEDS
+            "generation_speed",
+            "Seconds of speech generated per second, from the first chunk on; above 1 is faster than real time.",
+            _SPEEDS,
         )
         self._guarded = self._counter(
             "guarded", "Pieces of speech that went wrong, by fault and outcome.", "fault outcome"
@@ -39,14 +41,20 @@ class Metrics:
             "connection_errors", "Connections closed with an error, by surface and code.", "source code"
         )
 
-    def spoke(self, source: str, model: str, outcome: str, *, first_audio: float, audio: float, wall: float) -> None:
-        """Count an utterance that is over. Times are in seconds; `outcome` is whole, cut, stopped or an error code."""
+    def spoke(
+        self, source: str, model: str, outcome: str, *, first_audio: float, audio: float, speed: float | None
+    ) -> None:
+        """Count an utterance that is over.
+
+        `first_audio` and `audio` are in seconds; `speed` is in seconds of audio per second, None if it is unknown.
+        `outcome` is whole, cut, stopped or an error code.
+        """
         self._spoken.labels(source, model, outcome).inc()
         if audio:
             self._audio.labels(model).inc(audio)
             self._first.labels(model).observe(first_audio)
-        if outcome == "whole" and wall:
-            self._speed.labels(model).observe(audio / wall)
+        if speed:
+            self._speed.labels(model).observe(speed)
 
     def guarded(self, fault: str, retried: bool) -> None:
         """Count a piece of speech that went wrong (limit, silence or loop) and was restarted or ended with an error."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size, published
+from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint, Size, other_size, published
 from wyoming_qwen3.core.errors import (
     BackendUnavailable,
     EngineFailed,
@@ -19,7 +19,7 @@ from wyoming_qwen3.core.instructions import as_spoken
 from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import SPEAKERS, Speaker, find_language
 from wyoming_qwen3.models.manager import ModelManager
-from wyoming_qwen3.models.model_choice import choose_model, choose_smaller, find_follower
+from wyoming_qwen3.models.model_choice import choose_instead, choose_model, choose_smaller, find_follower
 from wyoming_qwen3.models.state import Model, State, Status
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.text.language import LanguageGuesser
@@ -40,18 +40,16 @@ _PLAIN = SpeechRequest(SPEAKERS[0])
 """A request that the standby voice could speak instead of Qwen3."""
 
 
-def speakers_ready(statuses: Iterable[Status], size: Size) -> bool:
+def speakers_ready(statuses: Iterable[Status], size: Size, *, open_size: bool) -> bool:
     """Return whether the checkpoint that speaks for a named speaker is in memory.
 
-    That is the one of the server's `size`, or the smaller one if there was too little memory for that. `statuses`
-    must contain all published checkpoints.
+    That is the one of the server's `size`, or the one that `choose_instead` returns. `statuses` must contain all
+    published checkpoints.
     """
     found = {status.checkpoint: status for status in statuses}
-    main = choose_model(_PLAIN, size)
-    if found[main].state is State.READY:
-        return True
-    smaller = choose_smaller(_PLAIN, main) if isinstance(found[main].error, OutOfMemory) else None
-    return smaller is not None and found[smaller].state is State.READY
+    main = found[choose_model(_PLAIN, size)]
+    instead = choose_instead(_PLAIN, main, open_size=open_size)
+    return main.state is State.READY or (instead is not None and found[instead].state is State.READY)
 
 
 class BackendSelector:
@@ -60,6 +58,9 @@ class BackendSelector:
     Otherwise the request waits until the native engine is loaded, or the standby voice speaks (see `choose_engine`).
     Without `servers` there are only the native engine and the standby voice. If `models` has no engine there are only
     the servers and the standby voice.
+
+    With `waits`, the standby voice speaks only if no checkpoint on disk can: for a command that speaks one text, and
+    has nobody who listens meanwhile.
     """
 
     def __init__(
@@ -72,14 +73,16 @@ class BackendSelector:
         *,
         servers: Servers | None = None,
         mode: StandbyMode = "auto",
+        waits: bool = False,
     ) -> None:
         self._models = models
         self._standby = standby
-        self.guesser = guesser
+        self._guesser = guesser
         self._prompts = prompts
         self._verbalizer = verbalizer
         self._servers = servers
         self._mode = mode
+        self._waits = waits
         self._ran_out: set[Checkpoint] = set()
         """Checkpoints that memory ran out for in speech, and that have spoken nothing to its end since."""
 
@@ -108,7 +111,9 @@ class BackendSelector:
             with contextlib.suppress(SpeechError):
                 if self._servers.served()[self._servers.choose(_PLAIN)]:
                     return True
-        return self._models.has_engine and speakers_ready(self._models.statuses(), self._models.size)
+        return self._models.has_engine and speakers_ready(
+            self._models.statuses(), self._models.size, open_size=self._models.open_size
+        )
 
     async def reads_along(self, request: SpeechRequest) -> bool:
         """Return whether text that still arrives can be fed to the model's own text track."""
@@ -127,7 +132,10 @@ class BackendSelector:
         if not self._models.has_engine:
             return BackendUnavailable(f"No vLLM server that serves {KIND_NAMES[checkpoint.kind]} is up.")
         model = await self._models.look(checkpoint)
-        return None if model.available else model.explain()
+        other = other_size(checkpoint) if self._models.open_size else None
+        if model.available or (other and await self._models.look_aside(other)):
+            return None
+        return model.explain()
 
     @contextlib.asynccontextmanager
     async def engage(
@@ -173,9 +181,12 @@ class BackendSelector:
     def _in_memory(self, request: SpeechRequest) -> Checkpoint | None:
         """Return the checkpoint that speaks the request, the one that follows its instruction only if in memory."""
         better = find_follower(request, self._models.size)
-        ready = [status.checkpoint for status in self._models.statuses() if status.state is State.READY]
+        found = {status.checkpoint: status for status in self._models.statuses()}
+        ready = [checkpoint for checkpoint in found if found[checkpoint].state is State.READY]
         with contextlib.suppress(InvalidRequest):
-            return choose_model(request, self._models.size, (better,) if better in ready else ())
+            chosen = choose_model(request, self._models.size, (better,) if better in ready else ())
+            instead = choose_instead(request, found[chosen], open_size=self._models.open_size)
+            return instead if instead in ready else chosen
         return None
 
     async def _engage(
@@ -190,53 +201,70 @@ class BackendSelector:
     async def _choose(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, aside: Aside, *, live: bool
     ) -> Backend:
+        """Return the best backend for the request as everything is now."""
         mode = standby_mode(self._mode, request.standby)
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
-        if mode == "auto" and model and self._own_is_ready(request, model):
-            mode = "off"  # the server's own checkpoint could speak; one that follows the instruction is worth a wait
+        if mode == "auto" and model and (self._own_is_ready(request, model) or (self._waits and model.available)):
+            mode = "off"  # Qwen3 could speak, or one that follows the instruction is worth a wait
         if self._servers and mode != "only" and state is not State.READY and not live:
             try:
                 asked = await self._with_clips(request)
                 return await held.enter_async_context(self._servers.speaker(asked, text))
-            except (Unavailable, EngineFailed) as error:
-                why = error
-            except InvalidRequest as error:
-                if model is None:
+            except (Unavailable, EngineFailed, InvalidRequest) as error:
+                if model is None and isinstance(error, InvalidRequest):
                     raise
                 why = error
         unknown = request.language is None and language_matters(mode, state)
-        guessed = await asyncio.to_thread(self.guesser.guess, text) if unknown else None
+        guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
         chosen = choose_engine(mode, state, request, guessed)
         if chosen == "standby":
-            if model and mode == "auto":
-                self._models.load_soon(model.checkpoint)
-            backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
-            if mode == "auto":
-                backend = replace(backend, warnings=(_stands_in(model), *backend.warnings))
-            return backend
+            return await self._stand_in(held, request, model, mode)
+        if model and not self._models.settled:
+            async with aside():
+                await self._models.settle()
+            return await self._choose(held, request, text, aside, live=live)
         if model and chosen == "qwen3":
-            if not self._models.settled:
-                async with aside():
-                    await self._models.settle()
-                return await self._choose(held, request, text, aside, live=live)
-            waits = state is not State.READY or isinstance(request.voice, Reference | Kept)
-            async with aside() if waits else contextlib.nullcontext():
-                return await self._load(held, model.checkpoint, request)
+            return await self._wait_for(held, request, model, aside)
+        raise self._refusal(request, model, why)
+
+    async def _stand_in(
+        self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model | None, mode: StandbyMode
+    ) -> EngineBackend:
+        """Return the standby voice. Where it replaces a checkpoint, that is loaded next, and a warning says so."""
+        if model and mode == "auto":
+            self._models.load_soon(model.checkpoint)
+        backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
+        return replace(backend, warnings=(_stands_in(model), *backend.warnings)) if mode == "auto" else backend
+
+    async def _wait_for(
+        self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model, aside: Aside
+    ) -> EngineBackend:
+        """Return the native engine once the checkpoint is loaded and a clip is read; `aside` is entered for both."""
+        waits = model.state is not State.READY or isinstance(request.voice, Reference | Kept)
+        async with aside() if waits else contextlib.nullcontext():
+            worker = await held.enter_async_context(self._models.use(model.checkpoint))
+            return await self._adapted(worker, model.checkpoint, request)
+
+    def _refusal(self, request: SpeechRequest, model: Model | None, why: SpeechError | None) -> SpeechError:
+        """Return the error of a request that nothing can speak now."""
         reason = model.explain() if model else why or BackendUnavailable("Nothing can speak this now.")
         if request.standby == "off" and self._mode != "off" and isinstance(request.voice, Speaker):
-            raise type(reason)(f"{reason} {_WAYS_OUT}", param=reason.param)
-        raise reason
+            return type(reason)(f"{reason} {_WAYS_OUT}", param=reason.param)
+        return reason
 
     async def _look(self, request: SpeechRequest) -> tuple[Model | None, SpeechError | None]:
         """Return the native engine's checkpoint for the request in its current state, or the reason why it has none.
 
-        Both are None if there is no native engine. Until the size is known, the checkpoint counts as being loaded.
+        Both are None if there is no native engine. Until the size is known, the checkpoint counts as being loaded, but
+        with `waits` as missing if it is on disk in no size.
         """
         if not self._models.has_engine:
             return None, None
         if not self._models.settled:
-            return Model(published(kind_for(request.voice), self._models.size), State.LOADING), None
+            kind = kind_for(request.voice)
+            missing = self._waits and not await self._models.on_disk(kind)
+            return Model(published(kind, self._models.size), State.MISSING if missing else State.LOADING), None
         try:
             checkpoint = choose_model(request, self._models.size, await self._at_hand(request))
         except InvalidRequest as error:
@@ -244,14 +272,9 @@ class BackendSelector:
                 raise
             return None, error
         model = await self._models.look(checkpoint)
-        if isinstance(model.error, OutOfMemory) and (smaller := choose_smaller(request, checkpoint)):
-            model = await self._models.look_aside(smaller) or model
+        if instead := choose_instead(request, model, open_size=self._models.open_size):
+            model = await self._models.look_aside(instead) or model
         return model, None
-
-    async def _load(
-        self, held: contextlib.AsyncExitStack, checkpoint: Checkpoint, request: SpeechRequest
-    ) -> EngineBackend:
-        return await self._adapted(await held.enter_async_context(self._models.use(checkpoint)), checkpoint, request)
 
     async def _adapted(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:
         """Return the backend for a request that a loaded checkpoint, or None for the standby voice, can speak."""

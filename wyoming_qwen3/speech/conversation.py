@@ -5,7 +5,6 @@ of them is played. Knows no protocol and no script.
 """
 
 import asyncio
-import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from typing import Self
 
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError, TooLarge
-from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, SpeechRequest
+from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, SpeechRequest, new_seed
 from wyoming_qwen3.text.dialogue import MAX_TURNS, check_speaker
 from wyoming_qwen3.text.markup import MAX_PAUSE
 
@@ -91,7 +90,7 @@ class Conversation:
 
         self._synthesizer = synthesizer
         self._source = source
-        seed = secrets.randbits(48)
+        seed = new_seed()
         self._speeches = [_TurnAudio(number, _seeded(line, seed)) for number, line in enumerate(lines, start=1)]
         self._tasks: list[asyncio.Task[None]] = []
         self._places = asyncio.Semaphore(at_once)

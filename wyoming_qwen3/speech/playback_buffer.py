@@ -66,7 +66,10 @@ class PlaybackBuffer:
 
     def __init__(self, speed: float | None, max_hold: float = MAX_HOLD_SECONDS) -> None:
         """`speed` is the expected seconds of audio generated per second: None if unknown; infinity sends at once."""
-        self.speed = speed
+        self.measured: float | None = None
+        """Seconds of audio of this answer generated per second, from its first chunk on; None before its second."""
+
+        self._speed = speed
         self._max_hold = max_hold
         self._tempo = 1.0
         self._held: deque[FloatArray] = deque()
@@ -149,8 +152,7 @@ class PlaybackBuffer:
         """
         if self._first is None:
             self._first = self._made, now
-            return self.speed or length / max(now - self._begun, 1e-6)
+            return self._speed or length / max(now - self._begun, 1e-6)
         first, since = self._first
-        if self.speed != float("inf"):
-            self.speed = (self._made - first) / max(now - since, 1e-6)
-        return self.speed or length / max(now - since, 1e-6)
+        self.measured = (self._made - first) / max(now - since, 1e-6)
+        return float("inf") if self._speed == float("inf") else self.measured

@@ -7,6 +7,9 @@ from wyoming_qwen3.core.speakers import Speaker
 
 _VERBS = {"whole": "Spoke", "cut": "Spoke the beginning", "stopped": "Stopped"}
 
+LOGGED_OUTCOMES = frozenset(_VERBS)
+"""Outcomes of utterances that did not fail."""
+
 
 @dataclass
 class Report:
@@ -31,6 +34,9 @@ class Report:
     wall: float = 0.0
     """Seconds from the first text to the last audio."""
 
+    speed: float | None = None
+    """Seconds of audio generated per second after the first chunk; None if that was not measured."""
+
     warnings: list[str] = field(default_factory=list)
     """A sentence for each part of the request that the backend left out, known when the first audio is there."""
 
@@ -48,17 +54,21 @@ def voice_label(request: SpeechRequest) -> str:
 
 
 def log_line(source: str, request: SpeechRequest, report: Report) -> str:
-    """Return one log line for a person, with the values that a machine may want as key=value.
+    """Return the log line of an utterance that did not fail."""
+    return f"{_VERBS[report.outcome]} source={source} {key_values(request, report)}"
+
+
+def key_values(request: SpeechRequest, report: Report) -> str:
+    """Return what is known of an utterance as key=value pairs for the log.
 
     Values of speech that did not begin, and of a model that was not chosen, are left out.
     """
-    verb = _VERBS.get(report.outcome) or f"Failed ({report.outcome})"
-    facts = {"source": source, "voice": voice_label(request).replace(" ", "_").lower()}
+    facts = {"voice": voice_label(request).replace(" ", "_").lower()}
     facts["language"] = request.language.code if request.language else "auto"
     facts["model"] = "" if report.model == "none" else report.model
     facts["characters"] = str(report.characters or "")
     if report.audio:
         facts |= {"first_audio": f"{report.first_audio:.3f}s", "audio": f"{report.audio:.2f}s"}
-    if report.audio and report.wall:
-        facts["speed"] = f"{report.audio / report.wall:.2f}x"
-    return " ".join([verb, *(f"{name}={value}" for name, value in facts.items() if value)])
+    if report.speed:
+        facts["realtime"] = f"{report.speed:.2f}x"
+    return " ".join(f"{name}={value}" for name, value in facts.items() if value)

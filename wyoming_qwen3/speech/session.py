@@ -6,7 +6,6 @@ Knows neither protocol nor tensors: text goes through text/, audio comes from th
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from wyoming_qwen3.audio.streaming import processed
 from wyoming_qwen3.audio.stretch import Stretcher
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, StorageFailed, Unavailable
 from wyoming_qwen3.core.playback import Playback
-from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, new_seed
 from wyoming_qwen3.core.speech_length import expected_seconds
 from wyoming_qwen3.models.worker import EngineRow
 from wyoming_qwen3.ops.logs import Faults, WarningLog
@@ -36,7 +35,7 @@ from .options import Caller, Options
 from .piece_queue import PieceQueue
 from .playback_buffer import PlaybackBuffer
 from .replay import facts
-from .report import Report, log_line
+from .report import LOGGED_OUTCOMES, Report, key_values, log_line
 from .segment_feed import SegmentFeed
 from .verbalizer import UtteranceVerbalizer, Verbalizer
 
@@ -97,7 +96,7 @@ class Synthesizer:
         """
         check_installed(request.effects)
         if request.sampling.seed is None:  # one seed for all pieces: the voice stays the same from piece to piece
-            request = replace(request, sampling=replace(request.sampling, seed=secrets.randbits(48)))
+            request = replace(request, sampling=replace(request.sampling, seed=new_seed()))
         recording = self._record(request)
         caller = Caller(source, client, behind=behind)
         return SpeechSession(request, caller, self, self._options, recording=recording, segments=segments)
@@ -132,13 +131,9 @@ class Synthesizer:
         speed = float("inf") if asap else self._speeds.get(model)
         return PlaybackBuffer(speed, self._options.max_hold)
 
-    def measured(self, model: str, speed: float | None) -> None:
-        """Store a model's generation speed for the next answer, in seconds of audio per second.
-
-        None and infinity are not measurements and are ignored.
-        """
-        if speed is not None and speed != float("inf"):
-            self._speeds[model] = speed
+    def measured(self, model: str, speed: float) -> None:
+        """Store a model's generation speed for the next answer, in seconds of audio per second."""
+        self._speeds[model] = speed
 
     @property
     def speeds(self) -> Mapping[str, float]:
@@ -161,15 +156,19 @@ class Synthesizer:
         return self._history.begin() if self._history else None
 
     def account(self, source: str, request: SpeechRequest, report: Report) -> None:
-        """Note that an utterance is over: log it, count it, and call `on_spoken`."""
-        _LOGGER.info("%s", log_line(source, request, report))
+        """Note that an utterance is over: log it unless it failed, count it, and call `on_spoken`.
+
+        Whoever answers a client with the error logs that, with its `utterance`.
+        """
+        if report.outcome in LOGGED_OUTCOMES:
+            _LOGGER.info("%s", log_line(source, request, report))
         self._metrics.spoke(
             source,
             report.model,
             report.outcome,
             first_audio=report.first_audio,
             audio=report.audio,
-            wall=report.wall,
+            speed=report.speed,
         )
         if self.on_spoken:
             self.on_spoken(source, report)
@@ -258,7 +257,9 @@ class SpeechSession:
                     with self._paused():
                         yield chunk
         except Exception as error:
-            self.report.outcome = error.code if isinstance(error, SpeechError) else SpeechError.code
+            self.report.outcome = SpeechError.code
+            if isinstance(error, SpeechError):
+                self.report.outcome, error.utterance = error.code, key_values(self.request, self.report)
             raise
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)
@@ -276,7 +277,7 @@ class SpeechSession:
                 self._place.resume()
 
     async def _speak_runs(self) -> AsyncGenerator[FloatArray, None]:
-        """Yield the audio of run after run. A run is what follows each other with the same speed and effects."""
+        """Yield the audio of run after run. A run is consecutive segments with the same speed and effects."""
         live = not self._segments.known and await self._synthesizer.reads_along(self.request)
         if live:
             self._segments.return_words()
@@ -394,7 +395,9 @@ class SpeechSession:
                     yield chunk
         for chunk in buffer.release():
             yield chunk
-        self._synthesizer.measured(self.report.model, buffer.speed)
+        if buffer.measured:
+            self.report.speed = buffer.measured
+            self._synthesizer.measured(self.report.model, buffer.measured)
 
     def _silence_before(self, segment: Segment) -> FloatArray:
         """Return the silence [samples] of a pause, or the one between two consecutive pieces of speech."""
@@ -404,7 +407,7 @@ class SpeechSession:
         return pcm.silence(self._options.sentence_pause if after_speech else 0.0, SAMPLE_RATE)
 
     async def _speak_live(self, engaged: EngagedBackend, segment: Segment | None) -> AsyncGenerator[FloatArray, None]:
-        """Yield the audio of stretch after stretch. The words of each are fed to the model while it speaks."""
+        """Yield the audio up to each pause in turn. Words are fed to the model while it speaks."""
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
@@ -412,15 +415,15 @@ class SpeechSession:
                 continue
             with contextlib.ExitStack() as stack:
                 row = stack.enter_context(engaged.submit_live(segment))
-                feeding = asyncio.create_task(self._feed_stretch(row))
+                feeding = asyncio.create_task(self._feed_until_pause(row))
                 stack.callback(feeding.cancel)
                 async for chunk in row:
                     yield chunk
                 self._add_cost(row)
                 segment = await feeding
 
-    async def _feed_stretch(self, row: EngineRow) -> Segment | None:
-        """Feed a row to the end of its stretch, and return what follows: a pause, or None at the end of the text."""
+    async def _feed_until_pause(self, row: EngineRow) -> Segment | None:
+        """Feed a row up to the next pause, and return that; None at the end of the text."""
         try:
             while isinstance(segment := await self._segments.next(), SpokenPiece):
                 row.add_text(segment.text)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
-from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
+from wyoming_qwen3.core.errors import QueueFull, SpeechError
 
 from .session import SpeechSession
 
@@ -63,9 +63,9 @@ class UtteranceQueue(Generic[_Utterance]):
         return bool(self._waiting)
 
     def check_room(self) -> None:
-        """Raise InvalidRequest if no more utterances may wait."""
+        """Raise QueueFull if no more utterances may wait."""
         if len(self._waiting) >= MAX_WAITING:
-            raise InvalidRequest(f"More than {MAX_WAITING} utterances are waiting on this connection already.")
+            raise QueueFull(f"{MAX_WAITING} utterances wait on this connection already, which is the maximum.")
 
     def add(self, utterance: _Utterance) -> None:
         """Speak an utterance after those that wait."""

@@ -4,7 +4,6 @@ Knows no protocol. The model manager loads and unloads the checkpoints, as for a
 """
 
 import asyncio
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from wyoming_qwen3.core.request import (
     Reference,
     Sampling,
     SpeechRequest,
+    new_seed,
 )
 from wyoming_qwen3.core.speakers import Language
 from wyoming_qwen3.models.manager import ModelManager
@@ -124,7 +124,7 @@ class VoiceDesigner:
         Raises a SpeechError if it can't be spoken, and InvalidRequest if the clip is too short or too long.
         """
         said = await asyncio.to_thread(_said, text)
-        seed = secrets.randbits(48) if sampling.seed is None else sampling.seed
+        seed = new_seed() if sampling.seed is None else sampling.seed
         request = SpeechRequest(
             Description(description),
             language,

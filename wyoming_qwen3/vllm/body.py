@@ -36,7 +36,7 @@ def speech_body(
         "model": model,
         "input": text,
         "task_type": KIND_NAMES[checkpoint.kind],
-        "language": request.language.name.title() if request.language else "Auto",
+        "language": request.language.label if request.language else "Auto",
         **voice,
         "instructions": words or None,
         "seed": request.sampling.seed,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wyoming_qwen3.audio.decode import read_clip
-from wyoming_qwen3.audio.reference import MAX_SECONDS, check, require_usable
+from wyoming_qwen3.audio.reference import RECORDING_SECONDS, require_usable, try_recording
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
 from wyoming_qwen3.store.voices.checks import MAX_SAMPLES
@@ -69,6 +69,8 @@ class FolderContent:
 
     digest: str
     recordings: tuple[Reference, ...]
+    cuts: tuple[str, ...] = ()
+    """A sentence for each recording of which only a part is used."""
 
 
 def look(folder: Path) -> list[FolderEntry]:
@@ -91,7 +93,7 @@ def read(entry: FolderEntry, known: str | None) -> FolderContent:
 
     If the digest is the `known` one, nothing is decoded. Recordings are at `SAMPLE_RATE`, the rate of what is cloned; a
     higher one would take space without benefit. Raises OSError if a file can't be read, and InvalidRequest if a text is
-    no text or a clip can't be cloned.
+    no text or a clip can't be cloned. Of a recording of more than half a minute the best part is used.
     """
     pairs = [(clip, text) for clip, text in entry.clips if text is not None]
     digest = hashlib.sha256()
@@ -100,11 +102,13 @@ def read(entry: FolderEntry, known: str | None) -> FolderContent:
         digest.update(hashlib.sha256(_bytes(text, _MAX_TEXT_BYTES)).digest())
     if digest.hexdigest() == known:
         return FolderContent(known, ())
-    return FolderContent(digest.hexdigest(), tuple(_recording(clip, text) for clip, text in pairs))
+    read_pairs = [_recording(clip, text) for clip, text in pairs]
+    recordings, cuts = zip(*read_pairs, strict=True)
+    return FolderContent(digest.hexdigest(), recordings, tuple(filter(None, cuts)))
 
 
 _MAX_BYTES = 50 << 20
-"""Largest clip file: half a minute of two channels in 32 bits at 192 kHz."""
+"""Largest clip file: half a minute of two channels in 32 bits at 192 kHz, five minutes of one in 24 bits at 48 kHz."""
 
 _MAX_TEXT_BYTES = 1 << 16
 
@@ -202,12 +206,15 @@ def _bytes(file: FolderFile, most: int) -> bytes:
     return data
 
 
-def _recording(clip: FolderFile, text: FolderFile) -> Reference:
+def _recording(clip: FolderFile, text: FolderFile) -> tuple[Reference, str]:
+    """Return what is cloned of a clip, and what of it is left out as a sentence, "" if nothing."""
     name = clip.path.name
     said = _text(text, name)
-    sound = read_clip(_bytes(clip, _MAX_BYTES), max_seconds=MAX_SECONDS, param=name, sample_rate=SAMPLE_RATE)
-    require_usable(check(sound.samples, sound.sample_rate, said), name)
-    return Reference(sound.samples, sound.sample_rate, said)
+    sound = read_clip(_bytes(clip, _MAX_BYTES), max_seconds=RECORDING_SECONDS, param=name, sample_rate=SAMPLE_RATE)
+    tried = try_recording(sound.samples, sound.sample_rate, said)
+    require_usable(tried.findings, name)
+    cuts = [finding.message for finding in tried.findings if finding.code in ("cut", "timbre")]
+    return Reference(tried.samples, sound.sample_rate, tried.text), " ".join([f"{name}:", *cuts]) if cuts else ""
 
 
 def _text(file: FolderFile, clip: str) -> str:

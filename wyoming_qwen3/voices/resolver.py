@@ -9,12 +9,21 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.effects import Effect
 from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
 from wyoming_qwen3.core.foreign_voices import find_foreign, nearest_speaker
-from wyoming_qwen3.core.request import MAX_SPEED, MIN_SPEED, Kept, Voice, VoiceFallback
+from wyoming_qwen3.core.request import (
+    MAX_SPEED,
+    MIN_SPEED,
+    Kept,
+    Sampling,
+    SpeechRequest,
+    Voice,
+    VoiceFallback,
+)
 from wyoming_qwen3.core.speakers import (
     MAX_NAME_CHARACTERS,
     SPEAKERS,
     Language,
     Speaker,
+    agreed_language,
     find_language,
     find_voice,
     language_in,
@@ -65,6 +74,18 @@ class ResolvedVoice:
     def label(self) -> str:
         """Name by which the voice can be asked for again; "" if it has none."""
         return self.name or (self.voice.name if isinstance(self.voice, Speaker) else "")
+
+    def request(self, sampling: Sampling, style: str | None = None) -> SpeechRequest:
+        """Return the request that speaks with this voice as it was kept. `style` is followed after the voice's own."""
+        return SpeechRequest(
+            self.voice,
+            self.language,
+            " ".join(filter(None, (self.instruct, style))) or None,
+            sampling,
+            speed=self.speed,
+            effects=self.effects,
+            voice_name=self.name,
+        )
 
 
 class Replacements:
@@ -163,7 +184,7 @@ class VoiceResolver:
                     rest = VoiceNames(nearest, spoken)
         if not reasons:
             return part
-        language = part.language.name.title() if part.language else "the language of the text"
+        language = part.language.label if part.language else "the language of the text"
         told = "; ".join(reasons)
         return replace(part, warning=f"{told[0].upper()}{told[1:]}; {part.label} speaks{instead}, in {language}.")
 
@@ -196,14 +217,21 @@ class VoiceResolver:
             raise
 
     def _without_alias(self, name: str) -> str:
-        """Return the name of the voice that an alias stands for, with the alias's language; other names as they are."""
-        if len(name) > MAX_NAME_CHARACTERS:
+        """Return the name of the voice that an alias stands for, with the alias's language; other names as they are.
+
+        What a kept voice is called is no alias, or it could not be asked for.
+        """
+        if len(name) > MAX_NAME_CHARACTERS or self.voices.find(name):
             return name
         voices = {voice_key(alias): voice for alias, voice in (*self.aliases.items(), *self.voices.aliases.items())}
         if voice := voices.get(voice_key(name)):
             return voice
-        named = ((voices.get(voice_key(base)), language) for base, language in split_language(name))
-        return next((f"{voice}-{language.code}" for voice, language in named if voice), name)
+        for base, language in split_language(name):
+            if self.voices.find(base):
+                return name
+            if voice := voices.get(voice_key(base)):
+                return f"{voice}-{language.code}"
+        return name
 
     def _is(self, name: str, voice: Voice) -> bool:
         try:
@@ -268,16 +296,10 @@ def _nearest(name: str | None, language: str | None) -> str | None:
 
 def _cast(kept: KeptVoice, named: Language | None, language: str | None, defaults: Defaults) -> ResolvedVoice:
     manner = kept.manner
-    asked = find_language(language) if language else None
-    if named and asked not in (None, named):
-        raise InvalidRequest(
-            f"Voice {kept.name}-{named.code} speaks {named.name.title()}, but the requested language is {language!r}; "
-            f"leave one of them out.",
-            param="language",
-        )
+    asked = agreed_language(f"{kept.name}-{named.code}" if named else kept.name, named, language)
     if not kept.speaks:
         raise InvalidRequest(f"Voice {kept.name} has no clip yet; add one to its profile.", param="voice")
     voice: Voice = manner.speaker or Kept(kept.id, kept.revision)
-    spoken = asked or named or manner.language or defaults.language
+    spoken = asked or manner.language or defaults.language
     speed = min(max(manner.speed * defaults.speed, MIN_SPEED), MAX_SPEED)
     return ResolvedVoice(voice, spoken, manner.instructions, speed, manner.effects, kept.name)

@@ -27,7 +27,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FolderProblem:
-    """Why an entry of the folder did not become a voice or its voice was not updated, in one sentence."""
+    """Why an entry of the folder did not become a voice, or only in part, or its voice was not updated."""
 
     entry: str
     message: str
@@ -114,7 +114,7 @@ class WatchedFolder:
         return problems
 
     async def _mirror(self, entry: FolderEntry, voice: KeptVoice | None) -> str | None:
-        """Update the store from an entry if that has changed. Return what is wrong with it, None if nothing."""
+        """Update the store from an entry if that has changed. Return what is wrong with it or left out, if anything."""
         if not self._is_quiet(entry):
             return None
         message = entry.problem or (self._name_problem(entry.name) if voice is None else None)
@@ -136,8 +136,9 @@ class WatchedFolder:
             await self._keep(entry.name, voice, content)
         except SpeechError as error:  # of the store, not of the entry: the next scan tries again
             return str(error)
-        self._settled[entry.name] = entry.stamp, None
-        return None
+        cuts = " ".join(content.cuts) or None
+        self._settled[entry.name] = entry.stamp, cuts
+        return cuts
 
     def _is_quiet(self, entry: FolderEntry) -> bool:
         """Return whether the entry is no longer written to.

@@ -33,7 +33,7 @@ _RATE = 200.0
 _BURST = 1_000.0
 """Points by which a client may exceed that average."""
 
-_PIECE = 64 << 10
+_READ_BYTES = 64 << 10
 _NO_EVENT = "This is not a Wyoming event; expected a line of JSON with a type."
 
 
@@ -86,7 +86,7 @@ class EventReader:
 
     async def _pass_over(self, size: int) -> None:
         while size:
-            piece = await self._reader.read(min(size, _PIECE))
+            piece = await self._reader.read(min(size, _READ_BYTES))
             if not piece:
                 raise asyncio.IncompleteReadError(b"", size)
             size -= len(piece)

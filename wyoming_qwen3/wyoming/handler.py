@@ -13,7 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
@@ -55,7 +55,7 @@ _LAST_WORD_SECONDS = 1.0
 _REPLY_SECONDS = 30.0
 """Seconds that a client has to read an answer that is not speech."""
 
-_PIECE = 64 << 10
+_READ_BYTES = 64 << 10
 
 _MAX_CHARACTERS = 40_000
 """Most characters of one text, in any number of events: about three quarters of an hour of speech."""
@@ -154,7 +154,7 @@ class Handler(AsyncEventHandler):
             async with asyncio.timeout(_LAST_WORD_SECONDS):
                 if not self.writer.is_closing():
                     self.writer.write_eof()
-                    while await self.reader.read(_PIECE):
+                    while await self.reader.read(_READ_BYTES):
                         pass
                     self.writer.close()
                 await self.writer.wait_closed()
@@ -307,16 +307,7 @@ def _request(
         raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
     wanted = voice or SynthesizeVoice()
     part = resolver.choose_for("wyoming", VoiceNames(wanted.name, wanted.language, wanted.speaker), client)
-    return SpeechRequest(
-        part.voice,
-        part.language,
-        part.instruct,
-        resolver.defaults.sampling,
-        ssml=text_format == SynthesizeTextFormat.SSML,
-        speed=part.speed,
-        effects=part.effects,
-        voice_name=part.name,
-    )
+    return replace(part.request(resolver.defaults.sampling), ssml=text_format == SynthesizeTextFormat.SSML)
 
 
 def _feed(session: SpeechSession, message: Synthesize | SynthesizeChunk) -> None:

@@ -55,7 +55,7 @@ def _voice(speaker: Speaker, language: Language) -> TtsVoice:
 def _described(speaker: Speaker, language: Language) -> str:
     """Return what Home Assistant shows in its list of a language's voices."""
     person = "woman" if speaker.gender == "female" else "man"
-    native = "native" if speaker.native == language else f"native {speaker.native.name.title()}"
+    native = "native" if speaker.native == language else f"native {speaker.native.label}"
     return f"{speaker.name.replace('_', ' ')} ({person}, {native})"
 
 

@@ -278,8 +278,9 @@ async def test_so_many_utterances_may_wait_and_no_more(qwen3: Server) -> None:
         for _ in range(9):
             await talk.say("Hi.")
         answer = await talk.until("close")
-    assert "More than 8" in answer.the("error")["message"]
-    assert talk.socket.close_code == aiohttp.WSCloseCode.POLICY_VIOLATION
+    assert answer.the("error")["code"] == "queue_full"
+    assert "8 utterances wait on this connection already" in answer.the("error")["message"]
+    assert talk.socket.close_code == aiohttp.WSCloseCode.TRY_AGAIN_LATER
 
 
 @pytest.mark.parametrize("way", ["session.close", "close", "abort"])

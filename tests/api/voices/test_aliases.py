@@ -34,10 +34,12 @@ async def test_aliases_are_kept_and_resolved(tmp_path: Path) -> None:
         ({"x" * 101: "Ryan"}, "invalid_request"),
         ({f"n{number}": "Ryan" for number in range(101)}, "invalid_request"),
         (["nova"], "invalid_request"),
+        ({"anna": "Ryan"}, "invalid_request"),
     ],
 )
 async def test_aliases_that_lead_nowhere_change_nothing(tmp_path: Path, aliases: Any, code: str) -> None:
     house = House(tmp_path)
+    await house.keep("Anna")
     await house.voices.set_aliases({"onyx": "Ryan"})
     async with house.serving() as client:
         status, told = await ask(client, "PUT", ALIASES, json={"aliases": aliases})

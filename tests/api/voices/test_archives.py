@@ -73,6 +73,19 @@ def packed(contents: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED)
     return file.getvalue()
 
 
+async def test_an_import_goes_on_without_its_client(client: Client) -> None:
+    await make(client)
+    archive = await export(client)
+    data, prefer = form(("file", archive)), {"Prefer": "respond-async"}
+    async with client.post("/api/profiles/import?on_conflict=rename", data=data, headers=prefer) as response:
+        assert response.status == 202
+        task = (await response.json())["task"]
+    async with client.get(f"/api/tasks/{task}") as response:
+        *_, last = [line for line in (await response.text()).splitlines() if line.startswith("data: ")]
+    ended = json.loads(last.removeprefix("data: "))
+    assert (ended["type"], ended["profile"]["name"]) == ("profile.imported", "Änna 2")
+
+
 async def test_a_voice_is_the_same_after_it_was_taken_along_and_brought_in(client: Client) -> None:
     await make(client)
     before = await told(client, "Änna")

@@ -215,8 +215,11 @@ def test_streams_together_are_to_the_last_bit_what_each_is_alone(kind: str | Non
 
 
 WIDE: dict[str, Any] = {
-    **{"codebook_dim": 64, "latent_dim": 64, "hidden_size": 32, "intermediate_size": 64, "decoder_dim": 128},
-    "num_quantizers": 4,
+    "codebook_dim": 64,
+    "latent_dim": 64,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "decoder_dim": 128,
 }
 """Wide enough for products of 8 bits in all layers."""
 

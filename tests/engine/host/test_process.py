@@ -5,7 +5,7 @@ The process and its messages are the real ones; the engine in it raises where it
 
 import multiprocessing
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,11 @@ class FaultyEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
         raise IndexError("no such layer")
+
+    def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> wire.Loaded | None:  # noqa: ARG002
+        return None
 
     def unload(self, checkpoint: Checkpoint) -> None:
         raise KeyError(checkpoint)

@@ -5,8 +5,9 @@ The process, its thread and its messages are the real ones; the engine in it doe
 
 import multiprocessing
 import socket
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
@@ -33,6 +34,10 @@ class DeviceLost(Exception):
     pass
 
 
+HELD = Path("held")
+"""A checkpoint whose load waits to be let go on."""
+
+
 class HeldEngine:
     """Its rows end at once. Each job says that it has begun, waits to be let go on, and tells which jobs were done."""
 
@@ -49,8 +54,19 @@ class HeldEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
-        return 7
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
+        if path == HELD:
+            report(1, 2)
+            self._begun.release()
+            self._go_on.acquire()
+            report(2, 2)
+        return wire.Loaded(7, "int8")
+
+    def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> wire.Loaded | None:  # noqa: ARG002
+        self._begun.release()
+        while spare():
+            time.sleep(0.001)
+        return None
 
     def unload(self, checkpoint: Checkpoint) -> None:
         pass
@@ -156,7 +172,7 @@ def test_rows_go_on_while_jobs_and_loads_wait_for_each_other(engine: Engine) -> 
     engine.let_go_on(2)
     first, loaded, second, unloaded = (engine.receive() for _ in range(4))
     assert done(first) == (1, [1])
-    assert loaded == wire.JobDone(4, 7)
+    assert loaded == wire.JobDone(4, wire.Loaded(7, "int8"))
     assert done(second) == (2, [1, 2])
     assert unloaded == wire.JobDone(5, None)
 
@@ -169,6 +185,29 @@ def test_a_cancelled_job_is_dropped_or_its_result_is(engine: Engine) -> None:
     assert engine.receive() == wire.Ended(4)
     engine.let_go_on(3)
     assert done(engine.receive()) == (3, [1, 3])
+
+
+def test_measuring_ends_when_it_is_cancelled_or_a_row_is_there(engine: Engine) -> None:
+    engine.let_go_on(1)
+    engine.send(wire.RunJob(1, wire.Gauge(CHECKPOINT)))
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(wire.CancelJob(1), job(2))
+    assert done(engine.receive()) == (2, [2])
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(wire.RunJob(3, wire.Gauge(CHECKPOINT)))
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(replace(row(4), credit=0))
+    assert engine.receive() == wire.JobDone(3, None)
+
+
+def test_a_load_that_has_begun_tells_how_far_it_is_and_is_stopped(engine: Engine) -> None:
+    engine.send(wire.RunJob(1, wire.Load(CHECKPOINT, HELD)), job(3))
+    assert engine.receive() == wire.JobProgress(1, 1, 2)
+    assert engine.begun.acquire(timeout=HANG_SECONDS)
+    engine.send(wire.CancelJob(1), row(2))
+    assert engine.receive() == wire.Ended(2)
+    engine.let_go_on(2)
+    assert done(engine.receive()) == (3, [3])
 
 
 def test_a_failed_job_is_told_and_the_process_goes_on(engine: Engine) -> None:

@@ -94,8 +94,11 @@ class SlowEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path) -> int:  # noqa: ARG002
-        return 0
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
+        return wire.Loaded(0, "int8")
+
+    def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> wire.Loaded | None:  # noqa: ARG002
+        return None
 
     def unload(self, checkpoint: Checkpoint) -> None: ...
 

@@ -54,11 +54,12 @@ def test_sums_are_those_of_all_taps(kernels: Kernels, channels: int, outputs: in
 
 
 @pytest.mark.parametrize("steps", [5, 200])
-@pytest.mark.parametrize(("inputs", "outputs", "taps"), [(96, 64, 1), (64, 96, 2), (32, 160, 7), (40, 50, 2)])
+@pytest.mark.parametrize("shape", [(96, 64, 1), (64, 96, 2), (32, 160, 7), (40, 50, 2)], ids=str)
 @pytest.mark.parametrize(("bits", "noise"), [(16, 1e-4), (8, 2e-2)])
 def test_fewer_bits_add_a_little_noise(
-    kernels: Kernels, bits: int, noise: float, inputs: int, outputs: int, taps: int, steps: int
+    kernels: Kernels, bits: int, noise: float, shape: tuple[int, int, int], steps: int
 ) -> None:
+    inputs, outputs, taps = shape
     weight, bias = drawn(inputs, outputs)
     conv = FastConv(kernels, weight[:, :, -taps:], bias, bits=bits)
     expected = exact(signal(steps, inputs), F.pad(weight[:, :, -taps:], (7 - taps, 0)), bias, 1)
@@ -72,7 +73,7 @@ def test_fewer_bits_add_a_little_noise(
 def test_a_transposed_convolution_has_all_phases(kernels: Kernels, bits: int) -> None:
     draw = torch.Generator().manual_seed(0)
     weight, bias = torch.randn(64, 32, 10, generator=draw) / 8, torch.randn(32, generator=draw)
-    conv = FastConv.transposed(kernels, weight, bias, 5, None, bits=bits)
+    conv = FastConv(kernels, weight, bias, stride=5, bits=bits)
     x = signal(40, 64)
     expected = F.conv_transpose1d(x.t()[None], weight, bias, stride=5)[0].t()[:200]
     found = conv(x, [conv.new_state()]).view(200, 32)

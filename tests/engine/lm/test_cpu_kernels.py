@@ -1,5 +1,6 @@
 """The quantized language model: near the exact one, apart by rows, the same each time; and the file it is kept in."""
 
+import errno
 import logging
 import random
 import re
@@ -17,8 +18,10 @@ from tests.engine.conftest import LoadPair
 from tests.engine.golden import request, run
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.core.checkpoints import Kind, Size
+from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.core.errors import ModelFailed
 from wyoming_qwen3.core.request import Sampling
+from wyoming_qwen3.engine.base import JobStopped
 from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint
 from wyoming_qwen3.engine.kernels.build import kinds_here
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
@@ -27,7 +30,6 @@ from wyoming_qwen3.engine.lm.cpu_packing import pack
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.language_model import (
     LoadedLanguageModel,
-    Quantize,
     load_exact,
     load_int8,
     load_quantized,
@@ -178,6 +180,27 @@ def test_draws_follow_the_distribution(load: Load, pairs: LoadPair, kernels: Ker
     assert (share - likely).abs().max() < 0.05
 
 
+def test_a_pack_tells_how_far_it_is_and_leaves_nothing_when_stopped(kernels: Kernels, tmp_path: Path) -> None:
+    """Both while the weights are rounded and while the pack is read."""
+    path, told = build_checkpoint(tmp_path / "tiny", "custom_voice"), list[tuple[int, int]]()
+
+    def stop(done: int, total: int) -> None:
+        told.append((done, total))
+        raise JobStopped("Stopped.")
+
+    with pytest.raises(JobStopped):
+        packed_tensors(open_checkpoint(path), 8, kernels, stop)
+    assert sorted(path.glob("*pack*")) == []
+    for _ in range(2):
+        told.clear()
+        packed_tensors(open_checkpoint(path), 8, kernels, lambda *one: told.append(one))
+        shares = [done / total for done, total in told]
+        assert shares == sorted(shares)
+        assert 0 < shares[0] < shares[-1] == pytest.approx(1, abs=0.01)
+    with pytest.raises(JobStopped):
+        packed_tensors(open_checkpoint(path), 8, kernels, stop)
+
+
 def test_a_pack_is_kept_and_used_again(
     kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -202,16 +225,17 @@ def test_a_pack_is_kept_and_used_again(
     file.write_bytes(b"\xff" * 100)
     assert torch.equal(packed_tensors(open_checkpoint(path), 8, kernels)["talker.head.data"], other["talker.head.data"])
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError("No space left on device")
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
 
     file.unlink()
-    monkeypatch.setattr("wyoming_qwen3.engine.lm.cpu_pack_file._write", full)
+    monkeypatch.setattr("wyoming_qwen3.engine.lm.cpu_pack_file._write", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)  # also of what is not there
     with caplog.at_level(logging.WARNING):
         assert torch.equal(
             packed_tensors(open_checkpoint(path), 8, kernels)["talker.head.data"], other["talker.head.data"]
         )
-    assert "No space left" in caplog.text
+    assert "Read-only file system" in caplog.text
     assert sorted(path.glob("*pack*")) == []
 
 

@@ -50,7 +50,7 @@ def test_it_is_measured_once_for_each_key(tmp_path: Path, monkeypatch: pytest.Mo
     assert tuned(file, KEY, steps) == 8192
     assert steps.taken == taken
     assert tuned(file, KEY | {"threads": 1}, steps) == 2048
-    monkeypatch.setattr(cpu_tuning, "_processor", lambda: "another")
+    monkeypatch.setattr(cpu_tuning, "processor", lambda: "another")
     steps.fast = 0
     assert tuned(file, KEY | {"threads": 1}, steps) == 0
 

@@ -29,6 +29,8 @@ LONG = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 TEXTS = (LONG, "Hello there.", "你好，世界。", "It's 12 o'clock!", "Wie geht es dir?")
 FIRST = CODES + 1024
 SMALL = Buckets((1, 2), (24, 40))
+HEAD = 8
+"""Positions of a prompt before its text: role, language, speaker and padding."""
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +114,8 @@ def test_a_row_never_depends_on_the_rows_beside_it(pair: Pair, small: StaticDeco
 def test_a_row_that_is_longer_than_a_slot_goes_on(pair: Pair, small: StaticDecoder) -> None:
     whole = run(pair.decoder, admitted(pair.decoder, pair, 0))[0]
     row = admitted(small, pair, 0)
-    assert row.speech is not None
-    assert row.speech.cache.length < SMALL.capacity < row.speech.cache.length + len(whole)
+    [seat] = [seat for seat in small._seats if seat.sitter is row]
+    assert seat.position < SMALL.capacity < seat.position + len(whole)
     assert run(small, row) == [whole]
     long = small.admit(request(pair, sampling=Sampling(temperature=0, max_frames=3)), text=LONG * 2)
     assert long.speech is not None
@@ -182,20 +184,24 @@ def test_a_remembered_beginning_changes_no_frame_and_saves_the_prefill(
 ) -> None:
     """Word by word, a known voice's first frame is a single step."""
     decoder = StaticDecoder(pair.published, pair.decoder.model, Replays(), Buckets((1,), (64, 128)))
-    talker = decoder.model.talker
-    advance, calls = talker.advance, []
+    prefill, calls = decoder.slots.prefill, []
 
-    def spy(embeddings: Tensor, caches: Any) -> Tensor:
-        calls.append(embeddings.shape[1])
-        return advance(embeddings, caches)
+    def spy(slot: int, start: int, embeddings: Tensor) -> Tensor:
+        calls.append((start, len(embeddings)))
+        return prefill(slot, start, embeddings)
 
-    monkeypatch.setattr(talker, "advance", spy)
+    monkeypatch.setattr(decoder.slots, "prefill", spy)
+    monkeypatch.setattr(decoder.model.talker, "advance", None)  # what a step does not do is not done at all
     given = request(pair, sampling=Sampling(temperature=0))
     found = []
     for text in (LONG, LONG, TEXTS[1]):
         calls.clear()
         found += run(decoder, admit(decoder, given, text, whole_text_first=False))
-        assert len(calls) == (1 if len(found) == 1 else 0)
+        assert calls == ([(0, HEAD)] if len(found) == 1 else [])
+    calls.clear()
+    run(decoder, admit(decoder, given, TEXTS[1], whole_text_first=True))
+    assert [start for start, _ in calls] == [HEAD]
+    monkeypatch.undo()
     assert found[0] == found[1] == run(pair.decoder, admit(pair.decoder, given, LONG, whole_text_first=False))[0]
     assert found[0][0] != found[2][0]
 
@@ -203,7 +209,9 @@ def test_a_remembered_beginning_changes_no_frame_and_saves_the_prefill(
 def test_all_steps_are_captured_at_the_start(pair: Pair) -> None:
     graphs = Replays()
     StaticDecoder(pair.published, pair.decoder.model, graphs, SMALL)
-    assert graphs.captured == {"the talker": [(2, 40), (2, 24), (1, 40), (1, 24)], "the code predictor": [2, 1]}
+    prefills = [(part, length) for part in (128, 64, 16) for length in (40, 24)]
+    steps = {"the talker": [(2, 40), (2, 24), (1, 40), (1, 24)], "the code predictor": [2, 1]}
+    assert graphs.captured == steps | {"the prefill": prefills}
 
 
 def test_a_step_that_looks_at_a_value_is_found_out() -> None:

@@ -1,8 +1,10 @@
 """The blocks in which a product of the fused kernels is computed."""
 
 import pytest
+import torch
 
 from wyoming_qwen3.engine.lm.fused.launches import KernelBlocks, power_of_two
+from wyoming_qwen3.engine.lm.gpu_int8 import GroupedInt8Linear
 
 
 @pytest.mark.parametrize(
@@ -15,9 +17,16 @@ from wyoming_qwen3.engine.lm.fused.launches import KernelBlocks, power_of_two
     ],
 )
 def test_blocks_divide_a_shape(rows: int, inputs: int, outputs: int, expected: tuple[int, ...]) -> None:
-    found = KernelBlocks().of(rows, inputs, outputs)
+    found = KernelBlocks().of(rows, torch.empty(outputs, inputs, device="meta"))
     names = ("BLOCK_ROWS", "BLOCK_OUTPUTS", "BLOCK_INPUTS", "UNROLL")
     assert tuple(found[name] for name in names) == expected
+
+
+@pytest.mark.parametrize(("inputs", "block"), [(1024, 256), (3072, 256), (48, 16), (6, 2)])
+def test_a_block_of_inputs_has_one_scale(inputs: int, block: int) -> None:
+    layer = GroupedInt8Linear(torch.ones(8, inputs))
+    shape = KernelBlocks().of(1, layer.weight, layer.scales, parts=2)
+    assert (shape["BLOCK_INPUTS"], shape["OUTPUTS"], shape["SCALED"]) == (block, 4, True)
 
 
 @pytest.mark.parametrize(("number", "expected"), [(1, 1), (2, 2), (3, 4), (1024, 1024), (1025, 2048)])

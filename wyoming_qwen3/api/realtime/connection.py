@@ -13,6 +13,7 @@ import json
 import logging
 import socket
 from dataclasses import replace
+from functools import partial
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from pydantic import Field
@@ -20,6 +21,7 @@ from pydantic import Field
 from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.errors import error_body
+from wyoming_qwen3.api.failures import log_failure
 from wyoming_qwen3.api.model_names import MODEL, find_model
 from wyoming_qwen3.api.operation import add_route
 from wyoming_qwen3.api.speech_request import check_text, understand
@@ -138,7 +140,7 @@ class _RealtimeConnection:
     def __init__(self, websocket: web.WebSocketResponse, request: web.Request, settings: SessionSettings) -> None:
         self._id = fresh_id("sess")
         self._websocket = websocket
-        self._client = request.remote
+        self._request = request
         self._settings = settings
         self._services = request.app[SERVICES]
         self._config = request.app[CONFIG]
@@ -250,10 +252,11 @@ class _RealtimeConnection:
             send_event=self._send_event,
         )
         await response.create()
-        session = self._services.synthesizer.open(request, "realtime", client=self._client)
+        session = self._services.synthesizer.open(request, "realtime", client=self._request.remote)
         session.add_text(text)
         session.end_text()
-        self._current = RealtimeUtterance(response, session, items)
+        log = partial(log_failure, self._request, source="realtime")
+        self._current = RealtimeUtterance(response, session, items, log)
         self._queue.add(self._current)
 
     def _items(self, given: list[Message | ItemReference]) -> list[Item]:

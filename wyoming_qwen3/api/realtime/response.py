@@ -1,9 +1,8 @@
 """One Realtime response: its events, in OpenAI's order."""
 
 import base64
-import logging
 from collections import deque
-from collections.abc import AsyncIterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -21,8 +20,6 @@ from .conversation import Item, RealtimeConversation
 from .formats import Format
 from .server_objects import response_settings
 from .session_settings import SessionSettings
-
-_LOGGER = logging.getLogger(__name__)
 
 _DELTA_SAMPLES = SAMPLE_RATE // 5
 """Maximum number of samples of one delta: 200 ms."""
@@ -153,6 +150,9 @@ class RealtimeUtterance:
     response: Response
     session: SpeechSession
     items: list[Item]
+    log: Callable[[SpeechError], None]
+    """Logs the error that it ends with."""
+
     ending: bool = False
     """Whether its speech is over, so that it can't be cancelled any more."""
 
@@ -167,7 +167,7 @@ class RealtimeUtterance:
         """Send how it ended. The items of a response that failed are spoken by the next one."""
         self.ending = True
         if failure:
-            _LOGGER.warning("A response ended with error %s: %s", failure.code, failure)
+            self.log(failure)
             self._mark(spoken=False)
         await self.response.end("failed" if failure else "completed", self.session.report, failure)
         return True

@@ -32,10 +32,11 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from wyoming_qwen3.api.access import SUBPROTOCOLS
 from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
-from wyoming_qwen3.api.errors import error_body, rule_for
+from wyoming_qwen3.api.errors import error_body
+from wyoming_qwen3.api.failures import log_failure
 from wyoming_qwen3.api.operation import add_route
 from wyoming_qwen3.api.speech_request import understand
-from wyoming_qwen3.core.errors import InvalidRequest, SpeechError, TextTimeout, Unavailable
+from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError, TextTimeout, Unavailable
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.speech.utterance_queue import UtteranceQueue
 
@@ -104,7 +105,7 @@ class _StreamConnection:
         idle_seconds: float,
     ) -> None:
         self._socket = socket
-        self._client = request.remote
+        self._request = request
         self._synthesizer = request.app[SERVICES].synthesizer
         self._server = request.app[CONFIG]
         self._idle_seconds = idle_seconds
@@ -214,10 +215,10 @@ class _StreamConnection:
             raise InvalidRequest("The first message must be a session.config.")
         try:
             self._queue.check_room()
-        except InvalidRequest as error:
-            raise _HangUp(WSCloseCode.POLICY_VIOLATION, error) from error
+        except QueueFull as error:
+            raise _HangUp(WSCloseCode.TRY_AGAIN_LATER, error) from error
         config, request = self._config
-        session = self._synthesizer.open(request, "stream", client=self._client)
+        session = self._synthesizer.open(request, "stream", client=self._request.remote)
         utterance = Utterance(self._begun, session, config)
         self._begun += 1
         self._queue.add(utterance)
@@ -260,8 +261,7 @@ class _StreamConnection:
         return not gave_up
 
     async def _send_error(self, error: SpeechError, more: dict[str, Any] | None = None) -> None:
-        if rule_for(error).status >= 500:
-            _LOGGER.warning("Answered with error %s: %s", error.code, error)
+        log_failure(self._request, error, "stream")
         told = error_body(error)["error"]
         await self._send(told | {"error_type": told["type"], "type": "error"} | (more or {}))
 

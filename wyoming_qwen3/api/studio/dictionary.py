@@ -256,7 +256,7 @@ def _tried(dictionary: PronunciationDictionary, verbalizer: Verbalizer, text: st
     pieces = [dictionary.try_out(piece, language) for piece in spoken]
     return Tried(
         text=" ".join(verbalizer.write_out(piece.text, language) for piece in pieces),
-        language=language.name.title() if language else None,
+        language=language.label if language else None,
         applied=[entry_id for piece in pieces for entry_id in piece.applied],
     )
 
@@ -295,4 +295,4 @@ def _told(entries: Iterable[Entry], dictionary: PronunciationDictionary) -> list
     ]
 
 
-_LANGUAGE_NAMES = {language.code: language.name.title() for language in LANGUAGES}
+_LANGUAGE_NAMES = {language.code: language.label for language in LANGUAGES}

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -25,7 +24,7 @@ from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.encode import MEDIA_TYPES, AudioFormat, encode
 from wyoming_qwen3.audio.streaming import in_thread
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound, StorageFailed, TooLarge
-from wyoming_qwen3.core.request import SpeechRequest
+from wyoming_qwen3.core.request import SpeechRequest, new_seed
 from wyoming_qwen3.speech import replay
 from wyoming_qwen3.store.history.store import History, Limits, Removed, StoredGeneration
 from wyoming_qwen3.text.pieces import Segment
@@ -307,7 +306,7 @@ def _seed(query: RegenerateQuery, body: RegenerateBody) -> int | None:
         return body.seed
     if body.seed is not None:
         raise InvalidRequest("new_seed draws a new seed; send either new_seed or seed.", param="seed")
-    return secrets.randbits(48)
+    return new_seed()
 
 
 async def _speak(

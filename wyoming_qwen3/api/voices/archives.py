@@ -6,6 +6,7 @@ Archives are packed and unpacked on threads. store/voices/archive.py defines wha
 import asyncio
 import io
 import itertools
+from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ from pydantic import Field
 from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.body import ONE_FILE, read_form
 from wyoming_qwen3.api.operation import Resource
+from wyoming_qwen3.api.speech_response import EVENT_STREAM
+from wyoming_qwen3.api.tasks import TaskAnswer, stream_progress, wants_events
 from wyoming_qwen3.api.validation import Query, parse_query
 from wyoming_qwen3.audio.reference import combine
 from wyoming_qwen3.core.checkpoints import SIZES
@@ -22,9 +25,10 @@ from wyoming_qwen3.core.speakers import MAX_VOICE_NAME_CHARACTERS
 from wyoming_qwen3.store.voices import archive
 from wyoming_qwen3.store.voices.archive_members import MAX_BYTES
 from wyoming_qwen3.store.voices.store import VoiceStore
+from wyoming_qwen3.store.voices.voice import KeptVoice
 
 from .kept import check_unbound, not_at_path
-from .profile import Profile, answer_profile
+from .profile import Profile, answer_profile, describe
 
 resource = Resource("Profiles")
 
@@ -45,19 +49,34 @@ class ImportQuery(Query):
     "Import an archive",
     form=ONE_FILE,
     query=ImportQuery,
-    answers={201: {"application/json": Profile}},
+    answers={201: {"application/json": Profile, EVENT_STREAM: None}, 202: {"application/json": TaskAnswer}},
     errors=(507,),
 )
 async def import_profile(request: web.Request) -> web.StreamResponse:
     """The archive of a preset becomes a preset, that of a profile a profile.
 
     If the name is taken, `rename` appends a number, `replace` replaces the voice of that name, whatever its type, and
-    `fail` answers an error.
+    `fail` answers an error. With `Accept: text/event-stream` or `Prefer: respond-async` the progress is reported, once
+    the archive is uploaded.
     """
     query = parse_query(request, ImportQuery)
-    voices = request.app[SERVICES].store.voices
+    services = request.app[SERVICES]
     form = await read_form(request, MAX_BYTES + _FORM_BYTES, ONE_FILE)
-    packed = await asyncio.to_thread(_unpacked, form.files["file"][0])
+    data = form.files["file"][0]
+    if not wants_events(request):
+        return await answer_profile(request, await _import(data, query, services.store.voices), status=201)
+
+    async def work(tell: Callable[[str], None]) -> Mapping[str, object]:
+        tell("saving")
+        profile = await describe(services, await _import(data, query, services.store.voices))
+        return {"type": "profile.imported", "profile": profile.model_dump()}
+
+    return await stream_progress(request, services.models, (), work, kind="import.progress", headers={})
+
+
+async def _import(data: bytes, query: ImportQuery, voices: VoiceStore) -> KeptVoice:
+    """Make a voice of an archive. Raises InvalidRequest, TooLarge and StorageFailed."""
+    packed = await asyncio.to_thread(_unpacked, data)
     name, old = packed.name, voices.find(packed.name)
     if old and query.on_conflict == "replace":
         check_unbound(old)
@@ -75,7 +94,7 @@ async def import_profile(request: web.Request) -> web.StreamResponse:
     if query.use_prompts:
         for size, prompt in packed.prompts.items():
             await voices.keep_prompt(voice.id, voice.revision, size, prompt)
-    return await answer_profile(request, voice, status=201)
+    return voice
 
 
 @resource.operation(

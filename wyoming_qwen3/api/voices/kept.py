@@ -92,7 +92,7 @@ async def entry_fields(services: Services, voices: Sequence[KeptVoice]) -> list[
 
 def language_name(language: Language | None) -> str:
     """Return a language's name as in all answers; Auto for None."""
-    return language.name.title() if language else "Auto"
+    return language.label if language else "Auto"
 
 
 def find_kept(request: web.Request, voice_type: VoiceType) -> KeptVoice:

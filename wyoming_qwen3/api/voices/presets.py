@@ -11,7 +11,7 @@ from wyoming_qwen3.api.app_keys import CONFIG, SERVICES, Services
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.speech_response import EVENT_STREAM
 from wyoming_qwen3.api.tasks import Work, stream_progress, wants_events
-from wyoming_qwen3.api.validation import Query, ignored_headers, parse_body, parse_query
+from wyoming_qwen3.api.validation import Query, ignored_headers, in_range, parse_body, parse_query
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
@@ -54,8 +54,8 @@ class PresetBody(MannerFields):
         max_length=MAX_CHARACTERS,
         description="The text of the clip from which the voice is cloned; 5 to 15 s are best.",
     )
-    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="The same seed and description give the same voice.")
-    temperature: float | None = Field(None, ge=0, le=5, description="0 always takes the likeliest code.")
+    seed: int | None = in_range("seed", description="The same seed and description give the same voice.")
+    temperature: float | None = in_range("temperature", description="0 always takes the likeliest code.")
     preview: bool = Field(False, description="Only make a preview, which can be kept by its id.")
     preview_id: str | None = Field(None, max_length=64, description="Id of a preview whose voice to keep.")
     overwrite: bool = Field(False, description="Replace the voice that has the name.")

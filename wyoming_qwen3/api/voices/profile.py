@@ -60,7 +60,12 @@ async def answer_profile(
     told: Sequence[Sequence[ClipFinding]] = (),
 ) -> web.StreamResponse:
     """Answer with a profile, including warnings about its clips. `told` are the findings about its newest clips."""
-    services = request.app[SERVICES]
+    profile = await describe(request.app[SERVICES], voice, told)
+    return web.json_response(text=profile.model_dump_json(), status=status, headers=headers)
+
+
+async def describe(services: Services, voice: KeptVoice, told: Sequence[Sequence[ClipFinding]] = ()) -> Profile:
+    """Return a profile, including warnings about its clips. `told` are the findings about its newest clips."""
     (profile,) = await describe_all(services, [voice])
     uploaded = [
         Warned(code=finding.code, message=finding.message, sample=sample.id)
@@ -68,8 +73,7 @@ async def answer_profile(
         for finding in findings
         if finding.code in _OF_UPLOADS
     ]
-    warned = profile.model_copy(update={"warnings": [*uploaded, *await _warnings(services, voice)]})
-    return web.json_response(text=warned.model_dump_json(), status=status, headers=headers)
+    return profile.model_copy(update={"warnings": [*uploaded, *await _warnings(services, voice)]})
 
 
 async def describe_all(services: Services, voices: Sequence[KeptVoice]) -> list[Profile]:

@@ -91,7 +91,10 @@ async def get_aliases(request: web.Request) -> web.StreamResponse:
     errors=(507,),
 )
 async def set_aliases(request: web.Request) -> web.StreamResponse:
-    """Replaces all aliases except the configured ones, over which these have precedence."""
+    """Replaces all aliases except the configured ones, over which these have precedence.
+
+    An alias may be the name of a built-in speaker or of one of OpenAI's voices, but not of a voice that is kept.
+    """
     body = await parse_body(request, AliasesBody, _JSON_BYTES)
     resolver = request.app[CONFIG].resolver
     kept = set(resolver.voices.aliases.items())
@@ -99,6 +102,8 @@ async def set_aliases(request: web.Request) -> web.StreamResponse:
     for alias, voice in body.aliases.items():
         if (alias, voice) in kept:  # its voice may be gone, which is no reason to refuse other changes
             continue
+        if resolver.voices.find(alias):
+            raise InvalidRequest(f"{alias} is a voice itself; choose another alias for {voice}.", param="aliases")
         if voice_key(voice) in aliases:
             raise InvalidRequest(f"{voice} is an alias itself; give {alias} the name of a voice.", param="aliases")
         resolver.choose(voice, None)

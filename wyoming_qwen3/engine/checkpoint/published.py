@@ -23,7 +23,7 @@ from wyoming_qwen3.core.errors import ModelFailed
 
 from .config import CodecConfig, FileError, ModelConfig, read_json
 from .on_disk import checkpoint_name, weight_files
-from .tensors import TensorFiles, TensorReader
+from .tensors import Copy, TensorFiles, TensorReader
 
 _PRE_TOKENS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -77,9 +77,9 @@ class PublishedCodec:
         """The file with all of its tensors."""
         return self.path / CODEC_FILE
 
-    def decoder(self, device: str) -> TensorReader:
-        """Return a reader of its decoder's tensors, in float32."""
-        return TensorReader(self.tensors, device, torch.float32, _DECODER)
+    def decoder(self, device: str, copy: Copy | None = None) -> TensorReader:
+        """Return a reader of its decoder's tensors, in float32; `copy` as for TensorReader."""
+        return TensorReader(self.tensors, device, torch.float32, _DECODER, copy)
 
     def decoder_bytes(self) -> int:
         """Return the bytes of the decoder's tensors in float32."""

@@ -3,7 +3,7 @@
 Knows safetensors files; does NOT know what the tensors mean.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .config import FileError
+
+Copy = Callable[[Tensor, torch.dtype], Tensor]
+"""Returns a copy of a tensor in a dtype."""
 
 
 class TensorError(FileError):
@@ -49,12 +52,16 @@ class TensorFiles(Mapping[str, Tensor]):
 
 @dataclass(frozen=True, eq=False)
 class TensorReader:
-    """Copies tensors whose names begin with `prefix` to a device, and converts them to `dtype` unless it is None."""
+    """Copies tensors whose names begin with `prefix` to a device, and converts them to `dtype` unless it is None.
+
+    `copy`, if there is one, makes the copies of a given dtype on that device.
+    """
 
     tensors: Mapping[str, Tensor]
     device: str = "cpu"
     dtype: torch.dtype | None = None
     prefix: str = ""
+    copy: Copy | None = None
 
     def below(self, prefix: str) -> "TensorReader":
         """Return a reader for the names that continue with `prefix`."""
@@ -62,7 +69,10 @@ class TensorReader:
 
     def __call__(self, name: str, *shape: int) -> Tensor:
         """Return a copy of a tensor. Raises TensorError if it is missing or has another shape."""
-        return self.view(name, *shape).to(self.device, self.dtype, copy=True)
+        stored = self.view(name, *shape)
+        if self.copy:
+            return self.copy(stored, self.dtype or stored.dtype)
+        return stored.to(self.device, self.dtype, copy=True)
 
     def view(self, name: str, *shape: int) -> Tensor:
         """Return a tensor without copying it, as it is stored. Raises TensorError as a call does."""

@@ -17,19 +17,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import SAMPLE_RATE, Priority
 from wyoming_qwen3.engine import wire
-from wyoming_qwen3.engine.base import STEP_FAILED, Engine, as_speech_error
+from wyoming_qwen3.engine.base import STEP_FAILED, Engine, JobStopped, as_speech_error
 
 from .schedule import Costs, Standing, choose
 
 _LOGGER = logging.getLogger(__package__)
 
 _Done = TypeVar("_Done")
+
+_Event: TypeAlias = wire.ToEngine | wire.JobProgress | Future[wire.JobAnswer]
+"""What the main thread handles, which alone writes to the pipe: messages, and how far a job is, to its end."""
+_PROGRESS_SECONDS = 0.25
 
 
 def main() -> None:
@@ -42,6 +47,7 @@ def main() -> None:
     parser.add_argument("--quantize", default="auto")
     parser.add_argument("--codec", default="int16")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--models-dir", type=Path)
     parser.add_argument("--no-graphs", action="store_true")
     parser.add_argument("--log-level", default="INFO")
     arguments = parser.parse_args()
@@ -69,6 +75,7 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
         arguments.threads,
         codec=arguments.codec,
         graphs=not arguments.no_graphs,
+        models_dir=arguments.models_dir,
     )
 
 
@@ -116,8 +123,11 @@ class Host:
         self._seats: dict[int, _Seat] = {}
         self._costs = Costs()
         self._jobs: dict[int, Future[wire.JobAnswer]] = {}
+        self._stopped: set[int] = set()
+        """Numbers of jobs that run but were cancelled."""
+
         self._job_thread = ThreadPoolExecutor(1, "jobs")
-        self._inbox: queue.SimpleQueue[wire.ToEngine | Future[wire.JobAnswer]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Serve until an error ends the process, at once: whatever still runs is of no use any more."""
@@ -198,7 +208,7 @@ class Host:
             while True:
                 self._handle(self._inbox.get_nowait())
 
-    def _handle(self, message: wire.ToEngine | Future[wire.JobAnswer]) -> None:
+    def _handle(self, message: _Event) -> None:
         match message:
             case wire.Submit(row) | wire.Play(row):
                 self._take_in(row, message)
@@ -212,16 +222,25 @@ class Host:
                 self._ask_engine(row, partial(self._engine.add_text, row, text), None)
             case wire.EndText(row) if row in self._seats:
                 self._ask_engine(row, partial(self._engine.end_text, row), None)
-            case wire.RunJob(number, job):
-                self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
-                future.add_done_callback(self._inbox.put)  # because only one thread writes to the pipe
-            case wire.CancelJob(number):
-                if unwanted := self._jobs.pop(number, None):
-                    unwanted.cancel()  # no effect on a job that has begun
             case wire.Ping():
                 self._send(wire.Pong())
+            case _:
+                self._handle_job(message)
+
+    def _handle_job(self, message: _Event) -> None:
+        match message:
+            case wire.RunJob(number, job):
+                self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
+                future.add_done_callback(self._inbox.put)
+            case wire.CancelJob(number):
+                unwanted = self._jobs.pop(number, None)
+                if unwanted and not unwanted.cancel():
+                    self._stopped.add(number)
+            case wire.JobProgress(number) if number in self._jobs:
+                self._send(message)
             case Future() if not message.cancelled():
                 answer = message.result()  # raises the engine's fatal errors
+                self._stopped.discard(answer.number)
                 if answer.number in self._jobs:  # else it was cancelled
                     del self._jobs[answer.number]
                     self._send(answer)
@@ -244,8 +263,11 @@ class Host:
         unexpected: type[SpeechError] = EngineFailed
         match job:
             case wire.Load(checkpoint, path):
-                action: Callable[[], object] = partial(self._engine.load, checkpoint, path)
+                action: Callable[[], object] = partial(self._engine.load, checkpoint, path, self._reporting(number))
                 what, unexpected = f"{checkpoint.name} could not be loaded", ModelFailed
+            case wire.Gauge(checkpoint):
+                action = partial(self._engine.gauge, checkpoint, partial(self._spare, number))
+                what = f"The speed of {checkpoint.name} could not be measured"
             case wire.Unload(checkpoint):
                 action, what = partial(self._engine.unload, checkpoint), f"{checkpoint.name} could not be unloaded"
             case wire.Measure():
@@ -255,6 +277,24 @@ class Host:
                 action, what = partial(self._engine.compute, job), "The engine failed on this recording"
         result = self._attempt(action, what, unexpected)
         return wire.JobFailed(number, result) if isinstance(result, SpeechError) else wire.JobDone(number, result)
+
+    def _spare(self, number: int) -> bool:
+        """Return whether a job may go on that gives way to rows; asked on the jobs' thread."""
+        return number in self._jobs and not self._seats
+
+    def _reporting(self, number: int) -> wire.Report:
+        """Return what a job reports its progress to: it sends one now and then, and stops the job if cancelled."""
+        last = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            if number in self._stopped:
+                raise JobStopped("This was stopped.")
+            if (now := time.monotonic()) - last > _PROGRESS_SECONDS:
+                last = now
+                self._inbox.put(wire.JobProgress(number, done, total))
+
+        return report
 
     def _attempt(
         self, action: Callable[[], _Done], what: str, unexpected: type[SpeechError] = EngineFailed

@@ -4,6 +4,7 @@ Knows files and upstream's names of tensors. The file is only a cache: it is wri
 of other weights or another format. If it can't be written, the weights are rounded at each start.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -25,6 +26,7 @@ from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.kernels.library import Kernels
 from wyoming_qwen3.engine.memory import huge_pages
+from wyoming_qwen3.engine.wire import Report, ignore_progress
 
 from .cpu_packing import BLOCK, interleave, interleaved, pack, packed_sizes
 
@@ -78,30 +80,35 @@ class _Matrix:
 _Part = _Plain | _Matrix
 
 
-def packed_tensors(published: Published, bits: int, kernels: Kernels) -> Tensors:
+def packed_tensors(published: Published, bits: int, kernels: Kernels, report: Report = ignore_progress) -> Tensors:
     """Return the packed tensors of a checkpoint's language model; see `is_sensitive` for those always in 8 bits.
 
     `talker.N.values` and so on are matrices (`.data`, `.scales`); norms and embedding tables are not rounded. The
-    weights are read only if there is no pack yet, one matrix at a time. Raises TensorError, and what safetensors raises
-    if a file is damaged.
+    weights are read only if there is no pack yet, one matrix at a time. `report` is called with the bytes of the pack
+    that are there, and with all of them. Raises TensorError, what safetensors raises if a file is damaged, and what
+    `report` raises.
     """
     path, config = published.path, published.config.talker_config
     key = {"format": _FORMAT, "bits": str(bits), "source": _source(path, config)}
     file = path / f"packed-int{bits}.safetensors"
-    if found := _read(file, key):
+    if found := _read(file, key, report):
         return found
     _LOGGER.info("Rounding the weights of %s to %d bits", published.name, bits)
     parts = list(_parts(published, bits))
     tensors = _rooms({name: shape for part in parts for name, shape in part.shapes().items()})
+    done, total = 0, sum(tensor.nbytes for tensor in tensors.values())
     for part in parts:
         for name, tensor in part.tensors(kernels).items():
             tensors[name].copy_(tensor)
+            done += tensors[name].nbytes
+        report(done, total)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         _write(draft, key, tensors)
         draft.replace(file)
     except OSError as error:  # such as a full disk or a read-only folder
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses that, too
+            draft.unlink(missing_ok=True)
         _LOGGER.warning("The rounded weights can't be saved in %s, so each start takes longer: %s", path, error)
     return tensors
 
@@ -203,7 +210,7 @@ def _write(file: Path, key: Mapping[str, str], tensors: Tensors) -> None:
             out.write(tensor.view(torch.uint8).numpy().data)
 
 
-def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
+def _read(file: Path, key: Mapping[str, str], report: Report) -> Tensors | None:
     """Return the tensors of a cache file; None if it is missing, incomplete, damaged or has another key."""
     try:
         with file.open("rb") as source:
@@ -219,6 +226,7 @@ def _read(file: Path, key: Mapping[str, str]) -> Tensors | None:
             for name, tensor in tensors.items():
                 source.seek(start + places[name][0])
                 source.readinto(tensor.view(torch.uint8).numpy().data)
+                report(source.tell(), file.stat().st_size)
             return tensors
     except FileNotFoundError:
         return None

@@ -28,7 +28,7 @@ def tuned(file: Path, key: Mapping[str, object], step: Callable[[int], Step]) ->
 
     `step` returns a decode step that prefetches that far. If the file can't be written, each start measures again.
     """
-    key = dict(key) | {"processor": _processor()}
+    key = dict(key) | {"processor": processor()}
     if (known := _read(file, key)) is not None:
         return known
     distance = fastest(_measure({distance: step(distance) for distance in DISTANCES}))
@@ -70,7 +70,7 @@ def _read(file: Path, key: Mapping[str, object]) -> int | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return what identifies the first processor; empty if the system does not tell."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]

@@ -259,14 +259,15 @@ class Decoder:
         prompt = self._prompts.build(
             row.voicing, ids, whole_text_first=row.whole_text_first, finished=row.text_finished
         )
+        row.speech = self._opened(row, prompt)
+
+    def _opened(self, row: Row, prompt: Prompt) -> Speech:
+        """Prefill the prompt and return the row's talker state."""
         cache = self._talker.transformer.new_cache(len(prompt.prefill) + _SPARE_POSITIONS)
         done = self._restore_head(prompt, row.voicing.head_key, cache) if self._remembers_heads else 0
-        row.speech = self._opened(prompt, cache, done, finished=row.text_finished)
-
-    def _opened(self, prompt: Prompt, cache: KvCache, done: int, *, finished: bool) -> Speech:
-        """Prefill the prompt's positions from `done` on and return the row's talker state."""
         hidden = self._talker.advance(prompt.prefill[None, done:], (cache,))[0]
-        return Speech(TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=finished), cache, hidden)
+        track = TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=row.text_finished)
+        return Speech(track, cache, hidden)
 
     def _restore_head(self, prompt: Prompt, key: HeadKey, cache: KvCache) -> int:
         """Fill a new cache with the positions that do not depend on the text; return how many these are.
@@ -277,9 +278,7 @@ class Decoder:
         if key not in heads:
             new = self._talker.transformer.new_cache(prompt.head)
             self._talker.advance(prompt.prefill[None, : prompt.head], (new,))
-            while len(heads) >= _REMEMBERED_HEADS:
-                del heads[next(iter(heads))]
-            heads[key] = new
+            remember(heads, key, new)
         cache.restore(heads[key])
         return prompt.head
 
@@ -338,6 +337,13 @@ class Decoder:
         if first == self._end:
             return "eos"
         return "limit" if row.frames >= row.limit else None
+
+
+def remember(heads: dict[HeadKey, KvCache], key: HeadKey, head: KvCache) -> None:
+    """Add a prompt head to those that are remembered, and drop the oldest one if they are too many."""
+    while len(heads) >= _REMEMBERED_HEADS:
+        del heads[next(iter(heads))]
+    heads[key] = head
 
 
 def _frame(row: Row, made: Frame | Exception) -> Frame:

@@ -16,14 +16,13 @@ from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.cuda_graphs import Graphs, read_back
 from wyoming_qwen3.engine.isolation import attempt
 
-from .decode import Decoder, Frame, LanguageModel, Row, Speech, failed_frame
+from .decode import Decoder, Frame, LanguageModel, Row, Speech, failed_frame, remember
 from .fused.slot_tensors import MakeSteps
 from .gpu_slots import NO_STEP, Buckets, Slots, SlotStep
 from .gpu_turns import Turns
 from .predictor import CodePredictor
-from .prompt import Prompt
+from .prompt import HeadKey, Prompt
 from .text_track import TextTrack
-from .transformer import KvCache
 
 
 @dataclass(eq=False)
@@ -62,7 +61,7 @@ class StaticDecoder(Decoder):
         """
         super().__init__(published, model)
         assert isinstance(self._predictor, CodePredictor)
-        self._remembers_heads = True
+        self._remembers_heads = False  # by prefills that are no steps, whose last bits are others
         buckets = buckets or Buckets()
         self.slots = Slots(self._talker, self._predictor, self._banned, graphs=graphs, buckets=buckets, fuse=fuse)
         self._seats = [_SlotRow(slot) for slot in range(self.slots.buckets.slots)]
@@ -90,14 +89,46 @@ class StaticDecoder(Decoder):
         frames += [replace(frame, codes=None if frame.codes is None else frame.codes.cpu()) for frame in others]
         return frames + [failed_frame(row, error) for row, error in failed.items()]
 
-    def _opened(self, prompt: Prompt, cache: KvCache, done: int, *, finished: bool) -> Speech:
-        """Prefill as Decoder does. A single remaining position becomes the row's first step input, to save launches."""
-        left = prompt.prefill[done:]
+    def _opened(self, row: Row, prompt: Prompt) -> Speech:
+        """Take a seat for the row and prefill its slot. A prompt that is longer than a slot is prefilled as in Decoder.
+
+        The head is a part of its own, whether it is remembered or not, so that the result is the same. A single
+        position after it becomes the row's first step input instead.
+        """
+        if len(prompt.prefill) >= self.slots.buckets.capacity:
+            return super()._opened(row, prompt)
+        seat = self._vacant_seat()
+        self._place_head(seat.slot, prompt, row.voicing.head_key)
+        left, nothing = prompt.prefill[prompt.head :], self._talker.transformer.new_cache(0)
         if len(left) > 1:
-            return super()._opened(prompt, cache, done, finished=finished)
-        track = TextTrack(torch.cat((left, prompt.trailing)), prompt.end, prompt.pad, finished=finished)
-        nothing = torch.zeros_like(left[0])
-        return Speech(track, cache, hidden=nothing, codes_embedding=nothing)
+            track = TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=row.text_finished)
+            speech = Speech(track, nothing, self.slots.prefill(seat.slot, prompt.head, left))
+            seat.position = len(prompt.prefill)
+        else:
+            track = TextTrack(torch.cat((left, prompt.trailing)), prompt.end, prompt.pad, finished=row.text_finished)
+            state = self.slots.sums[seat.slot].zero_()
+            speech = Speech(track, nothing, hidden=state, codes_embedding=state)
+            seat.position = prompt.head
+        self.slots.put_sampler(seat.slot, row.sampler)
+        seat.row = weakref.ref(row)
+        return speech
+
+    def _vacant_seat(self) -> _SlotRow:
+        """Return a free seat; without one a row leaves its own, if possible one that is not stepped now."""
+        if free := next((seat for seat in self._seats if seat.sitter is None), None):
+            return free
+        taken = next((seat for seat in reversed(self._seats) if not _waits_for_nothing(seat)), self._seats[-1])
+        self._leave(taken)
+        return taken
+
+    def _place_head(self, slot: int, prompt: Prompt, key: HeadKey) -> None:
+        """Fill a slot with the positions that do not depend on the text, by a copy if they are remembered."""
+        heads = self._heads  # forget() replaces the dict, perhaps meanwhile
+        if head := heads.get(key):
+            self.slots.restore(slot, head)
+        elif prompt.head:
+            self.slots.prefill(slot, 0, prompt.prefill[: prompt.head])
+            remember(heads, key, self.slots.copy(slot, prompt.head))
 
     def _begin(self, group: Sequence[Row]) -> dict[Row, Exception]:
         """Start the next frame of each row of a group no larger than the number of seats; return the errors of rows.
@@ -208,6 +239,11 @@ class StaticDecoder(Decoder):
         if speech.codes_embedding is not None:
             speech.codes_embedding = speech.codes_embedding.clone()
         seat.row = None
+
+
+def _waits_for_nothing(seat: _SlotRow) -> bool:
+    row = seat.sitter
+    return row is not None and row.ready
 
 
 def _speech(row: Row) -> Speech:

@@ -1,4 +1,4 @@
-"""Slots: the state of rows at fixed addresses, and the two steps over them that can be captured as CUDA graphs.
+"""Slots: the state of rows at fixed addresses, and the steps over them that can be captured as CUDA graphs.
 
 `talk` runs the talker. `frame` samples code 0 and runs the whole code predictor, including sampling and the sums of
 embeddings. Neither waits for the device or reads a value back: a slot that does not take part is computed with the
@@ -16,6 +16,7 @@ from torch import Tensor
 from wyoming_qwen3.engine.cuda_graphs import Graphs, Step, upload
 
 from .fused.slot_tensors import MakeSteps, SlotSteps, SlotTensors
+from .gpu_prefill import SlotPrefill
 from .predictor import CodePredictor
 from .sampling import FRAMES_BEFORE_END, Sampler, WarpTable, is_greedy, penalised
 from .talker import Talker
@@ -105,6 +106,7 @@ class Slots:
             talks, frames = self._fused_steps(fuse) if fuse else self._steps()
             self._talks = graphs.capture("the talker", talks)
             self._frames = graphs.capture("the code predictor", frames)
+            self._prefill = SlotPrefill(self._transformer, self._cache, self._hidden, buckets.lengths, graphs)
 
     def _steps(self) -> tuple[dict[tuple[int, int], Step], dict[int, Step]]:
         """Return the steps of the talker by rows and length, and those of the code predictor by rows."""
@@ -166,17 +168,40 @@ class Slots:
         self._other_warps = WarpTable(slots, codes, device)
 
     @property
+    def fused(self) -> bool:
+        """Whether the steps are fused; PyTorch's otherwise."""
+        return self._kept is not None
+
+    @property
     def footprint(self) -> int:
         """Bytes of all slots: KV cache and random numbers, without the captured graphs."""
         return sum(tensor.nbytes for tensor in (self._cache.keys, self._cache.values, self._noise))
 
     def put(self, slot: int, cache: KvCache, hidden: Tensor, codes_embedding: Tensor | None, sampler: Sampler) -> None:
         """Copy a row into a slot: KV cache, talker's last hidden state, codec half of its next input, and sampler."""
-        for mine, its in ((self._cache.keys, cache.keys), (self._cache.values, cache.values)):
-            mine[:, slot, :, : cache.length] = its[:, 0, :, : cache.length]
+        self.restore(slot, cache)
         self._hidden[slot] = hidden
         if codes_embedding is not None:
             self.sums[slot] = codes_embedding
+        self.put_sampler(slot, sampler)
+
+    def restore(self, slot: int, cache: KvCache) -> None:
+        """Copy a cache of one row into a slot."""
+        for mine, its in ((self._cache.keys, cache.keys), (self._cache.values, cache.values)):
+            mine[:, slot, :, : cache.length] = its[:, 0, :, : cache.length]
+
+    def copy(self, slot: int, positions: int) -> KvCache:
+        """Return a copy of a slot's first positions, as a cache of one row."""
+        mine = (self._cache.keys, self._cache.values)
+        keys, values = (tensor[:, slot : slot + 1, :, :positions].clone() for tensor in mine)
+        return KvCache(keys, values, positions)
+
+    def prefill(self, slot: int, start: int, embeddings: Tensor) -> Tensor:
+        """Advance the talker of a slot by a part of a prompt; see SlotPrefill.run."""
+        return self._prefill.run(slot, start, embeddings)
+
+    def put_sampler(self, slot: int, sampler: Sampler) -> None:
+        """Copy a row's sampler into a slot."""
         self._seen[slot] = sampler.seen
         self._penalty[slot] = sampler.choice.repetition_penalty
         self._first_warps.put(slot, sampler.choice.talker)

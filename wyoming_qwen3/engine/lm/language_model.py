@@ -6,17 +6,18 @@ Combines files, packs and kernels; does NOT know how any of them works.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
+from wyoming_qwen3.core.cpu_speed import Quantize
 from wyoming_qwen3.engine.checkpoint.published import Published, reading
-from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
+from wyoming_qwen3.engine.checkpoint.tensors import Copy, TensorReader
 from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
-from wyoming_qwen3.engine.devices import free_memory
+from wyoming_qwen3.engine.devices import free_memory, release
 from wyoming_qwen3.engine.isolation import concerns_all
 from wyoming_qwen3.engine.kernels.library import Kernels
+from wyoming_qwen3.engine.wire import Report, ignore_progress
 
 from .cpu_kernels import Pack, QuantizedLinear, QuantizedPredictor, QuantizedTransformer
 from .cpu_pack_file import Tensors, packed_tensors
@@ -24,6 +25,7 @@ from .cpu_tuning import tuned
 from .decode import Decoder, LanguageModel
 from .fused.slot_tensors import MakeSteps
 from .gpu_decode import StaticDecoder
+from .gpu_int8 import GroupedInt8Linear
 from .gpu_slots import Buckets
 from .int8_linear import Int8Linear
 from .predictor import CodePredictor
@@ -31,9 +33,6 @@ from .talker import Talker
 from .transformer import MakeLinear, Transformer, linear_layer
 
 _LOGGER = logging.getLogger(__name__)
-
-Quantize = Literal["none", "int8", "int4"]
-"""How the weights of the language model's matrices are stored."""
 
 _TALKER = "talker."
 
@@ -47,21 +46,40 @@ class LoadedLanguageModel:
     footprint: int
 
 
-def load_exact(published: Published, device: str, dtype: torch.dtype) -> LoadedLanguageModel:
-    """Load the weights without rounding them to 8 or 4 bits, and compute in `dtype`. Raises ModelFailed."""
-    model = _model(published, TensorReader(published.tensors, device, dtype, _TALKER), linear_layer)
+def load_exact(
+    published: Published,
+    device: str,
+    dtype: torch.dtype,
+    linear: MakeLinear = linear_layer,
+    copy: Copy | None = None,
+) -> LoadedLanguageModel:
+    """Load the weights and compute in `dtype`. Matrices are as `linear` has them: as they are, unless it is given.
+
+    `copy` is as for TensorReader. Raises ModelFailed.
+    """
+    model = _model(published, TensorReader(published.tensors, device, dtype, _TALKER, copy), linear)
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
 def load_static(
-    published: Published, device: str, dtype: torch.dtype, graphs: Graphs, fuse: MakeSteps | None = None
+    published: Published,
+    device: str,
+    dtype: torch.dtype,
+    graphs: Graphs,
+    fuse: MakeSteps | None = None,
+    *,
+    rounded: bool = False,
+    copy: Copy | None = None,
 ) -> LoadedLanguageModel:
     """Load as load_exact does, with captured steps unless capturing fails. Raises ModelFailed.
 
     On a GPU there are as many slots as the memory that is left allows. The steps are those that `fuse` makes; without
-    it, and where they fail, PyTorch's kernels are captured.
+    it, and where they fail, PyTorch's kernels are captured. They widen matrices that are `rounded` to 8 bits at each
+    step.
     """
-    loaded = load_exact(published, device, dtype)
+    loaded = load_exact(published, device, dtype, GroupedInt8Linear if rounded else linear_layer, copy)
+    if rounded:
+        release(device)  # what it took to round, so that it counts as free
     try:
         buckets = _fitting_buckets(loaded.decoder.model.talker, device)
         decoder = _fused_decoder(loaded, graphs, buckets, fuse) if fuse else None
@@ -107,14 +125,16 @@ def load_int8(published: Published) -> LoadedLanguageModel:
     return LoadedLanguageModel(published, Decoder(published, model), _footprint(model))
 
 
-def load_quantized(published: Published, quantize: Quantize, kernels: Kernels) -> LoadedLanguageModel:
-    """Load in 8 or 4 bits for our kernels. Raises ModelFailed.
+def load_quantized(
+    published: Published, quantize: Quantize, kernels: Kernels, report: Report = ignore_progress
+) -> LoadedLanguageModel:
+    """Load in 8 or 4 bits for our kernels. Raises ModelFailed, and what `report` raises.
 
     If there is a pack, most published tensors are not read: only those for text, and the talker's codec embeddings.
     """
     config = published.config.talker_config
     with reading(published.name):
-        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels)
+        tensors = packed_tensors(published, 4 if quantize == "int4" else 8, kernels, report)
         pack = Pack(tensors, _tuned(published, quantize, kernels, tensors))
         talker = Talker(
             TensorReader(published.tensors, "cpu", torch.float32, _TALKER),

@@ -299,6 +299,13 @@ def fold(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return number_text(words, number, noun.capitalize(), in_words=in_words) + space + noun
 
 
+def duration(found: Match, words: Lexicon, in_words: bool) -> str | None:
+    """Hours, minutes and seconds, such as 1h 30m, in which m is no length."""
+    parts = [(digits, unit) for unit in ("h", "min", "s") if (digits := found.groupdict().get(unit))]
+    said = (_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
+    return words.space.join(said)
+
+
 def feet_and_inches(found: Match, words: Lexicon, in_words: bool) -> str | None:
     """A length such as 5'10"."""
     parts = ((found["feet"], "ft"), (found["inches"], "in"))

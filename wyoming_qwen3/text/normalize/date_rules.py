@@ -79,7 +79,7 @@ def _years(words: Lexicon) -> list[Rule]:
     century = r"(?:1[1-9]|20)\d0"
     match words.code:
         case "en":
-            short = r"(?:['’]|(?<=[Tt]he[ ])|(?<=mid-))(?P<short>[2-9]0)"
+            short = r"(?:(?<=['’])|(?<=[Tt]he[ ])|(?<=mid-))(?P<short>[2-9]0)"
             return [(rf"(?:(?P<year>{century})|{short})['’]?s(?![A-Za-z])", sayings.decade)]
         case "de":
             return [(rf"(?P<year>{century}|[2-9]0)(?P<end>ern?)(?![a-zäöü])", sayings.decade)]

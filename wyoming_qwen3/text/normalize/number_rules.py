@@ -85,7 +85,14 @@ def _magnitudes(words: Lexicon) -> str:
 
 
 def _special_amounts(words: Lexicon) -> list[Rule]:
-    rules: list[Rule] = []
+    hours, minutes, seconds = (
+        rf"(?P<{name}>\d{{1,{digits}}}){S}?{unit}"
+        for name, digits, unit in (("h", 3, "h"), ("min", 2, "m"), ("s", 2, "s"))
+    )
+    rules: list[Rule] = [
+        (rf"{hours}{S}?{minutes}(?:{S}?{seconds})?{UNIT_END}", amounts.duration),
+        (rf"{minutes}{S}?{seconds}{UNIT_END}", amounts.duration),
+    ]
     if words.fold:
         rules.append((rf"(?P<number>\d{{1,3}})x(?!\d){NO_LETTER}", amounts.fold))
     if words.code == "en":

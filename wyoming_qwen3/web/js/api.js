@@ -78,6 +78,35 @@ export async function send(method, path, { json, form, more = {}, signal, keepal
   }
 }
 
+/**
+ * Upload a form and return the JSON of the answer; `tell` is called with the bytes sent and those in all. Throws what
+ * `send` throws. `fetch` would not tell how much is sent.
+ *
+ * @param {string} path
+ * @param {FormData} form
+ * @param {(done: number, total: number) => void} tell
+ * @param {{more?: Record<string, string>, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>}
+ */
+export function upload(path, form, tell, { more = {}, signal } = {}) {
+  const request = new XMLHttpRequest();
+  request.open("POST", url(path));
+  const key = currentKey();
+  for (const [name, value] of Object.entries(key ? { ...more, Authorization: `Bearer ${key}` } : more)) request.setRequestHeader(name, value);
+  request.upload.addEventListener("progress", ({ loaded, total }) => tell(loaded, total));
+  signal?.addEventListener("abort", () => request.abort());
+  return new Promise((resolve, reject) => {
+    request.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+    request.addEventListener("error", () => reject(unreachable()));
+    request.addEventListener("load", async () => {
+      const response = new Response(request.response, { status: request.status });
+      if (response.ok) resolve(response.json());
+      else reject(await read(response));
+    });
+    request.send(form);
+  });
+}
+
 /** Return the JSON of an answer. */
 export async function ask(method, path, json, options) {
   const response = await send(method, path, { json, ...options });

@@ -10,6 +10,8 @@ import { forgetVoices } from "./voices.js";
 /** Each has a module tab-NAME.js with an element NAME-tab, which is loaded when the tab is first shown. */
 const TABS = ["home", "speak", "design", "profiles", "conversation", "compose", "dictionary", "history", "models", "tokenizer", "api"];
 const LOOK_MS = 5000;
+/** @type {ScrollIntoViewOptions} */
+const NEAREST = { block: "nearest", inline: "center" };
 
 class VoiceStudio extends HTMLElement {
   #tabs = new Map();
@@ -23,10 +25,11 @@ class VoiceStudio extends HTMLElement {
     this.told = h("span", { role: "status" });
     this.health = h("a", { class: "health", href: "#home" }, this.told);
     this.notes = h("div", { class: "notes" });
-    this.append(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health, languageSwitch()),
+    this.replaceChildren(h("header", {}, h("div", { class: "brand" }, icon("speak"), h("h1", {}, t("title"))), this.health, languageSwitch()),
       this.notes, this.bar, this.panels);
     this.bar.addEventListener("keydown", (event) => this.#key(event));
     window.addEventListener("hashchange", () => this.#show());
+    window.addEventListener("resize", () => this.bar.querySelector("[aria-selected=true]").scrollIntoView(NEAREST));
     this.#show();
     this.#look();
   }
@@ -56,7 +59,7 @@ class VoiceStudio extends HTMLElement {
       panel.hidden = !shown;
       if (!shown) continue;
       this.#fill(name, panel);
-      tab.scrollIntoView({ block: "nearest", inline: "center" });
+      tab.scrollIntoView(NEAREST);
     }
   }
 
@@ -160,7 +163,7 @@ function inBrief({ status, reason, standby, models }) {
   if (status === "ok" && !models.some(({ state }) => state === "ready" || state === "on disk")) return { kind: "good", text: t("health.only"), title };
   if (status === "ok") return { kind: "good", text: t("health.ok"), title };
   if (fetched) return { kind: "busy", text: t("health.fetching", { share: percent(fetched.progress.done / fetched.progress.total) }), title };
-  if (status === "loading") return { kind: "busy", text: t("health.loading"), title };
+  if (status === "loading") return { kind: "busy", text: models.some(({ state }) => state === "loading") ? t("health.loading") : t("state.loading"), title };
   return standby ? { kind: "busy", text: t("health.standby"), title } : { kind: "bad", text: t("health.degraded"), title };
 }
 
@@ -190,4 +193,3 @@ Notice.ways = { model_missing: () => h("a", { class: "button", href: "#models" }
 followHomeAssistant();
 onKeyNeeded(askForKey);
 customElements.define("voice-studio", VoiceStudio);
-document.body.append(document.createElement("voice-studio"));

@@ -14,6 +14,11 @@ export function short(value) {
   return new Intl.NumberFormat(locale, { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 }
 
+/** A number in two figures, such as 0.76 or 1.3. */
+export function rough(value) {
+  return new Intl.NumberFormat(locale, { maximumSignificantDigits: 2 }).format(value);
+}
+
 export function seconds(value) {
   return unit("second", 1, "narrow").format(value);
 }

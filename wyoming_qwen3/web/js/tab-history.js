@@ -25,6 +25,7 @@ class HistoryTab extends HTMLElement {
     this.count = h("p", { class: "hint", role: "status" });
     this.list = h("div", { class: "list" });
     this.more = button(t("history.more"), () => this.#page());
+    this.more.hidden = true;
     this.#buildChoice();
     this.tidying = h("div", { class: "actions" }, button(t("history.cleanup"), () => this.#cleanUp(), { symbol: "again" }),
       button(t("history.clear"), () => this.#clear(), { symbol: "remove" }));

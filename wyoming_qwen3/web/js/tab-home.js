@@ -1,7 +1,7 @@
 // <home-tab>: what is ready and what is still downloading, a first sentence, this machine, and how to connect.
 
 import { ask, get, speech, url } from "./api.js";
-import { purposeOf } from "./checkpoints.js";
+import { purposeOf, speedOf } from "./checkpoints.js";
 import { Notice, button, card, h } from "./dom.js";
 import { bytes, seconds, short } from "./format.js";
 import { downloaded } from "./progress.js";
@@ -25,11 +25,12 @@ class HomeTab extends HTMLElement {
     this.notice = new Notice();
     this.models = h("div", { class: "list" });
     this.machine = h("dl", { class: "facts" });
+    this.speed = h("div", { class: "stack" });
     this.address = h("div", { class: "stack" });
     this.watch = new Watch(this, () => this.#look(), this.notice);
     this.append(h("div", { class: "columns" },
       h("div", { class: "stack" }, card(t("home.voices"), this.notice.element, this.models), this.#hearing()),
-      h("div", { class: "stack" }, card(t("home.connect"), this.address), card(t("models.machine"), this.machine))));
+      h("div", { class: "stack" }, card(t("home.connect"), this.address), card(t("models.machine"), this.speed, this.machine))));
   }
 
   async shown() {
@@ -115,6 +116,7 @@ class HomeTab extends HTMLElement {
   }
 
   #tellMachine({ models }, machine) {
+    this.speed.replaceChildren(...speedOf(models, machine));
     const spoken = machine.speeds.map(({ model, times }) =>
       [model === "standby" ? t("engine.standby") : model.replace("Qwen3-TTS-12Hz-", ""), t("fact.times", { times: short(times) })]);
     const facts = [

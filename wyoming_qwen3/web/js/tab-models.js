@@ -1,10 +1,10 @@
 // <models-tab>: the checkpoints, what each is for, and the machine.
 
 import { ask, get } from "./api.js";
-import { inUse, purposeOf, sorted } from "./checkpoints.js";
+import { inUse, purposeOf, sorted, speedOf } from "./checkpoints.js";
 import { Notice, button, card, h } from "./dom.js";
 import { bytes } from "./format.js";
-import { downloaded } from "./progress.js";
+import { compiled, downloaded } from "./progress.js";
 import { t } from "./text.js";
 import { Watch } from "./watch.js";
 
@@ -13,6 +13,7 @@ const ACTIONS = {
   missing: ["models.download", "download", "download"],
   failed: ["models.download", "download", "download"],
   downloading: ["models.cancel", "download/cancel", "stop"],
+  loading: ["models.cancel", "load/cancel", "stop"],
   "on disk": ["models.load", "load", "play"],
   ready: ["models.unload", "unload", "stop"],
 };
@@ -26,13 +27,15 @@ class ModelsTab extends HTMLElement {
     this.notice = new Notice();
     this.list = h("div", { class: "list" });
     this.machine = h("dl", { class: "facts" });
+    this.speed = h("div", { class: "stack" });
     this.reason = h("p", { class: "hint", lang: "en" });
     this.uses = h("tbody");
     this.watch = new Watch(this, () => this.#look(), this.notice);
     const heads = ["models.size", "models.device", "models.needs", "models.here"].map((name) => h("th", { scope: "col" }, t(name)));
-    this.append(card(t("models.checkpoints"), h("p", { class: "hint" }, t("models.about")), this.notice.element, this.list),
-      card(t("models.machine"), this.machine, this.reason, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
-        h("table", {}, h("thead", {}, h("tr", {}, heads)), this.uses))));
+    this.facts = card(t("models.machine"), this.speed, this.machine, this.reason, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
+      h("table", {}, h("thead", {}, h("tr", {}, heads)), this.uses)));
+    this.facts.hidden = true; // until they are known
+    this.append(card(t("models.checkpoints"), h("p", { class: "hint" }, t("models.about")), this.notice.element, this.list), this.facts);
   }
 
   async shown() {
@@ -79,10 +82,10 @@ class ModelsTab extends HTMLElement {
         h("p", { class: "hint" }, model.state === "loading" ? t("models.loading") : "")) : null);
   }
 
-  #progress({ progress }, article) {
+  #progress({ progress, kernels }, article) {
     const bar = article.querySelector("progress");
-    if (!bar || !progress?.total) return;
-    const { share, text } = downloaded(progress);
+    if (!bar || !(progress?.total || kernels)) return;
+    const { share, text } = kernels ? compiled(kernels) : downloaded(progress);
     bar.value = share;
     bar.nextElementSibling.textContent = text;
   }
@@ -97,6 +100,7 @@ class ModelsTab extends HTMLElement {
   }
 
   #tellMachine(answer, machine) {
+    this.facts.hidden = false;
     const held = answer.models.reduce((sum, model) => sum + model.memory_bytes, 0);
     const facts = [
       [t("machine.size"), machine.size],
@@ -109,6 +113,7 @@ class ModelsTab extends HTMLElement {
       [t("machine.hub"), machine.hub],
     ];
     this.machine.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    this.speed.replaceChildren(...speedOf(answer.models, machine));
     this.reason.textContent = machine.device_reason ?? "";
     const standby = { size: t("engine.standby"), device: "cpu", needs_bytes: null, possible: true };
     this.uses.replaceChildren(...[...machine.uses, standby].map((use) => h("tr", {}, h("th", { scope: "row" }, use.size), h("td", {}, t(`device.${use.device}`)),

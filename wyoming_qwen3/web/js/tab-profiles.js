@@ -5,9 +5,11 @@ import { ask, get, saveFrom } from "./api.js";
 import { Notice, button, card, checkbox, confirmed, field, h, select } from "./dom.js";
 import { Recordings, drafted } from "./drafts.js";
 import { bytes, seconds } from "./format.js";
+import { downloaded, paceOf, progressOf } from "./progress.js";
 import { Recorder, canRecord } from "./recorder.js";
 import { joined } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
+import { beginUpload, resume, unfinished } from "./tasks.js";
 import { t } from "./text.js";
 import { SOUNDS, playable } from "./upload.js";
 import { VoiceSample } from "./voice-sample.js";
@@ -15,11 +17,14 @@ import { formerNames, languagePicker, makeDefault, spokenLanguage, voicesChanged
 import { Peaks, Wave } from "./wave.js";
 
 const LONGEST = 120;
+const IMPORT = "import";
 const STATUS = { ready: "profiles.ready", pending: "profiles.pending", empty: "profiles.clipless" };
 
 class ProfilesTab extends HTMLElement {
   #kept = new Recordings();
   #next = 1;
+  /** @type {AbortController | null} */
+  #stopping = null;
 
   connectedCallback() {
     if (this.childElementCount) return;
@@ -35,14 +40,18 @@ class ProfilesTab extends HTMLElement {
       field(t("profiles.consent"), this.consent, t("profiles.consent.hint")));
     this.save = button(t("profiles.save"), () => this.#save(), { symbol: "check", kind: "primary" });
     this.list = h("div", { class: "list" });
+    this.transfer = new Notice();
+    this.stop = button(t("stop"), () => this.#stopping?.abort(), { symbol: "stop" });
+    this.stop.hidden = true;
     this.aliases = new AliasEditor();
     this.append(
       card(t("profiles.make"), h("p", {}, t("profiles.advice")), this.sources, this.live, this.clips,
         field(t("profiles.into"), this.target), this.about, checkbox(t("profiles.timbre"), this.timbre),
         h("div", { class: "actions" }, this.save), this.notice.element),
-      card(t("profiles"), h("div", { class: "actions" }, this.#importer()), this.list),
+      card(t("profiles"), this.#importer(), this.transfer.element, this.list),
       this.aliases.element);
     this.#restore();
+    if (unfinished(IMPORT)) this.#imported((tell, signal) => resume(IMPORT, tell, signal));
   }
 
   async shown() {
@@ -63,8 +72,8 @@ class ProfilesTab extends HTMLElement {
     this.record = button(t("record"), () => this.#record(), { symbol: "record" });
     this.record.disabled = !canRecord;
     const files = h("input", { type: "file", accept: SOUNDS, multiple: true, class: "hidden", tabindex: -1, "aria-hidden": "true" });
-    files.addEventListener("change", async () => {
-      await this.#open([...files.files]);
+    files.addEventListener("change", () => {
+      this.#open([...files.files]);
       files.value = "";
     });
     const upload = button(t("upload"), () => files.click(), { symbol: "upload" });
@@ -88,7 +97,7 @@ class ProfilesTab extends HTMLElement {
       await this.#import(file.files[0]);
       file.value = "";
     });
-    return h("div", {}, button(t("profiles.import"), () => file.click(), { symbol: "upload" }), file);
+    return h("div", { class: "actions" }, button(t("profiles.import"), () => file.click(), { symbol: "upload" }), this.stop, file);
   }
 
   #sample() {
@@ -106,12 +115,12 @@ class ProfilesTab extends HTMLElement {
     }
   }
 
-  async #open(files) {
+  #open(files) {
     for (const file of files) {
-      await this.notice.during(async () => {
+      this.notice.during(async () => {
         const sample = this.#sample();
         try {
-          await sample.open(await playable(file));
+          await sample.open(playable(file));
         } catch (error) {
           sample.remove();
           throw error;
@@ -153,6 +162,7 @@ class ProfilesTab extends HTMLElement {
       const samples = [...this.clips.querySelectorAll("voice-sample")];
       if (!samples.length) throw new Error(t("profiles.empty"));
       this.notice.progress(t("progress.saving"));
+      await Promise.all(samples.map(({ opened }) => opened));
       const told = this.target.value ? await this.#addTo(this.target.value, samples) : await this.#create(samples);
       for (const sample of samples) {
         sample.remove();
@@ -238,15 +248,31 @@ class ProfilesTab extends HTMLElement {
   }
 
   async #import(file) {
-    await this.notice.during(async () => {
-      this.notice.progress(t("profiles.importing", { name: file.name, size: bytes(file.size) }));
-      const form = new FormData();
-      form.append("file", file, file.name);
-      const profile = await ask("POST", "api/profiles/import?on_conflict=rename", undefined, { form });
+    const form = new FormData();
+    form.append("file", file, file.name);
+    const what = t("profiles.importing", { name: file.name, size: bytes(file.size) });
+    const paced = paceOf();
+    const sent = (done, total) => {
+      const { share, text } = downloaded({ done, total, seconds_left: paced(done, total) });
+      this.transfer.progress(`${what} · ${text}`, share);
+    };
+    this.transfer.progress(what);
+    await this.#imported((tell, signal) => beginUpload(IMPORT, "api/profiles/import?on_conflict=rename", form, sent, tell, signal));
+  }
+
+  /** Show the progress of an import that is begun or resumed, then its result. */
+  async #imported(work) {
+    this.#stopping = new AbortController();
+    const { signal } = this.#stopping;
+    this.stop.hidden = false;
+    await this.transfer.during(async () => {
+      const { profile } = await work(progressOf(this.transfer), signal);
       voicesChanged();
       await this.shown();
-      this.notice.done(t("profiles.imported", { name: profile.name }));
+      this.transfer.done(t("profiles.imported", { name: profile.name }));
     });
+    if (signal.aborted) this.transfer.say(t("speak.stopped"));
+    this.stop.hidden = true;
   }
 }
 

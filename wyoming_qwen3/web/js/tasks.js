@@ -1,6 +1,6 @@
 // Long work on the server, which goes on while the page is reloaded or closed. Its id is stored until its end was seen.
 
-import { ask, send, worked } from "./api.js";
+import { ask, send, upload, worked } from "./api.js";
 import { keep, recall } from "./drafts.js";
 
 const RETRY_MS = 1000;
@@ -16,6 +16,13 @@ export async function begin(name, path, json, facts, tell, signal) {
   const response = await send("POST", path, { json, more: { Prefer: "respond-async" }, signal });
   const { task } = await response.json();
   keep(`task.${name}`, { ...facts, task });
+  return resume(name, tell, signal);
+}
+
+/** Upload a form and follow the work on it as `begin` does; `sent` is called with the bytes that are sent and all. */
+export async function beginUpload(name, path, form, sent, tell, signal) {
+  const { task } = await upload(path, form, sent, { more: { Prefer: "respond-async" }, signal });
+  keep(`task.${name}`, { task });
   return resume(name, tell, signal);
 }
 

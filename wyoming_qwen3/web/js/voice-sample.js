@@ -29,6 +29,8 @@ export class VoiceSample extends HTMLElement {
     super();
     this.changed = changed;
     this.usable = false;
+    /** Resolves when the clip is read and its part is selected. Rejects with an Error with a sentence if it is not audio. */
+    this.opened = Promise.resolve();
     this.notice = new Notice();
     this.wave = new Wave();
     const handle = (label) => slider(label, { min: 0, max: 1, step: 0.01, value: 0, show: exact });
@@ -65,18 +67,28 @@ export class VoiceSample extends HTMLElement {
     clearTimeout(this.#checking);
   }
 
-  /** Load a file that was uploaded or stored. Throws an Error with a sentence if it is not audio. */
-  async open(file, state = {}) {
-    try {
-      const { samples, rate } = await decoded(file);
-      this.take(samples, rate, state);
-    } catch {
-      throw new Error(t("sample.unreadable", { name: file.name ?? t("sample") }));
-    }
+  /** Load a file, or a promise of one, that was uploaded or stored, and return `opened`. */
+  open(file, state = {}) {
+    this.opened = this.#read(file, state);
+    return this.opened;
   }
 
-  /** Load recorded samples; `from` and `to` are in seconds. */
-  take(samples, rate, { text = this.text.value, from = 0, to = null } = {}) {
+  /** Load recorded samples, and return `opened`. */
+  take(samples, rate) {
+    this.opened = this.#fill(samples, rate);
+    return this.opened;
+  }
+
+  async #read(promised, state) {
+    const file = await promised;
+    const { samples, rate } = await decoded(file).catch(() => {
+      throw new Error(t("sample.unreadable", { name: file.name ?? t("sample") }));
+    });
+    await this.#fill(samples, rate, state);
+  }
+
+  /** `from` and `to` are in seconds. */
+  async #fill(samples, rate, { text = this.text.value, from = 0, to = null } = {}) {
     this.#samples = samples;
     this.#rate = rate;
     const length = samples.length / rate;
@@ -87,7 +99,7 @@ export class VoiceSample extends HTMLElement {
     this.end.tell();
     this.text.value = text;
     this.#picture();
-    if (length > LONGEST && to === null) this.#cut();
+    if (length > LONGEST && to === null) await this.#cut();
     else this.#soon(0);
   }
 

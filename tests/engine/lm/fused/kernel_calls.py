@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from wyoming_qwen3.engine.lm.fused.launches import CountedLaunch, KernelBlocks, power_of_two
+from wyoming_qwen3.engine.lm.fused.weights import FusedLinear
+from wyoming_qwen3.engine.lm.gpu_int8 import GroupedInt8Linear
 from wyoming_qwen3.engine.lm.sampling import Warp, WarpTable
 
 EPS = 1e-6
@@ -30,35 +32,48 @@ def weight(outputs: int, inputs: int, dtype: torch.dtype = torch.float32, seed: 
     return noise(outputs, inputs, seed=seed, dtype=dtype, scale=inputs**-0.5)
 
 
+def rounded(w: Tensor) -> tuple[FusedLinear, Tensor]:
+    """A weight in 8 bits, and the same numbers in float32."""
+    layer = GroupedInt8Linear(w)
+    return FusedLinear.of(layer), layer.widened(torch.float32)
+
+
 def call_project(
-    x: Tensor, w: Tensor, gain: Tensor | None = None, bias: Tensor | None = None, blocks: KernelBlocks = WIDE
+    x: Tensor,
+    w: Tensor | FusedLinear,
+    gain: Tensor | None = None,
+    bias: Tensor | None = None,
+    blocks: KernelBlocks = WIDE,
 ) -> Tensor:
     from wyoming_qwen3.engine.lm.fused.kernels.product import project
 
-    rows, (outputs, inputs) = len(x), w.shape
+    layer = w if isinstance(w, FusedLinear) else FusedLinear(w)
+    rows, outputs = len(x), len(layer.weight)
     out = torch.empty(rows, outputs, dtype=x.dtype)
-    shape = blocks.of(rows, inputs, outputs)
-    tensors = (x, w if gain is None else gain, w, w if bias is None else bias, out)
+    shape = blocks.of(rows, layer.weight, layer.scales)
+    tensors = (x, layer.weight if gain is None else gain, *layer.tensors, layer.weight if bias is None else bias, out)
     flags = {"EPS": EPS, "NORMED": gain is not None, "BIASED": bias is not None}
     CountedLaunch()(project, (outputs // shape["BLOCK_OUTPUTS"],), *tensors, **flags, **shape)
     return out
 
 
-def call_gated(x: Tensor, w: Tensor, gain: Tensor, blocks: KernelBlocks = WIDE) -> Tensor:
+def call_gated(x: Tensor, w: Tensor | FusedLinear, gain: Tensor, blocks: KernelBlocks = WIDE) -> Tensor:
     from wyoming_qwen3.engine.lm.fused.kernels.product import project_gated
 
-    rows, outputs, inputs = len(x), len(w) // 2, w.shape[1]
-    out = torch.empty(rows, outputs, dtype=x.dtype)
-    shape = blocks.of(rows, inputs, outputs)
-    CountedLaunch()(project_gated, (2 * outputs // shape["BLOCK_OUTPUTS"],), x, gain, w, out, EPS=EPS, **shape)
+    layer = w if isinstance(w, FusedLinear) else FusedLinear(w)
+    rows, both = len(x), len(layer.weight)
+    out = torch.empty(rows, both // 2, dtype=x.dtype)
+    shape = blocks.of(rows, layer.weight, layer.scales, parts=2)
+    CountedLaunch()(project_gated, (both // shape["BLOCK_OUTPUTS"],), x, gain, *layer.tensors, out, EPS=EPS, **shape)
     return out
 
 
-def call_add(x: Tensor, w: Tensor, states: Tensor, blocks: KernelBlocks = WIDE) -> Tensor:
+def call_add(x: Tensor, w: Tensor | FusedLinear, states: Tensor, blocks: KernelBlocks = WIDE) -> Tensor:
     from wyoming_qwen3.engine.lm.fused.kernels.product import add_projection
 
-    out, shape = states.clone(), blocks.of(len(x), w.shape[1], len(w))
-    CountedLaunch()(add_projection, (len(w) // shape["BLOCK_OUTPUTS"],), x, w, out, **shape)
+    layer = w if isinstance(w, FusedLinear) else FusedLinear(w)
+    out, shape = states.clone(), blocks.of(len(x), layer.weight, layer.scales)
+    CountedLaunch()(add_projection, (len(layer.weight) // shape["BLOCK_OUTPUTS"],), x, *layer.tensors, out, **shape)
     return out
 
 

@@ -19,6 +19,7 @@ from .kernel_calls import (
     call_gated,
     call_project,
     noise,
+    rounded,
     warp_table,
     weight,
 )
@@ -42,6 +43,13 @@ def errors(shape: str, dtype: torch.dtype, rows: int) -> Iterator[tuple[str, flo
     gate, up = product.chunk(2, dim=-1)
     yield "project_gated", error(call_gated(x, w, gain), F.silu(gate) * up)
     yield "add_projection", error(call_add(x, w, states), states.float() + F.linear(x.float(), w.float()))
+    packed, wide = rounded(w)
+    product = F.linear(normed, wide)
+    yield "project, 8 bits", error(call_project(x, packed, gain), product)
+    gate, up = product.chunk(2, dim=-1)
+    yield "project_gated, 8 bits", error(call_gated(x, packed, gain), F.silu(gate) * up)
+    residual = states.float() + F.linear(x.float(), wide)
+    yield "add_projection, 8 bits", error(call_add(x, packed, states), residual)
     case: Any = Case(heads, [13 * row + 3 for row in range(rows)], 128, dtype)
     yield "attend", error(case.found(4)[0], case.expected()[0])
     logits, numbers, table = noise(8, 2048, scale=3), exponential(8, 2048), warp_table(WARPS, 2048)

@@ -50,8 +50,21 @@ def admitted(decoder: Decoder, pair: Pair, number: int, frames: int | None) -> R
     return admit(decoder, request(pair, sampling=sampling), TEXTS[number], whole_text_first=number == 1)
 
 
-def test_greedy_frames_are_those_of_the_exact_path(pairs: LoadPair) -> None:
-    pair, launch = pairs("custom_voice", "0.6B"), CountedLaunch()
+def loaded(pair: Pair, dtype: torch.dtype, *, rounded: bool) -> Pair:
+    """The same checkpoint, its matrices perhaps rounded to 8 bits."""
+    from wyoming_qwen3.engine.lm.gpu_int8 import GroupedInt8Linear
+    from wyoming_qwen3.engine.lm.language_model import load_exact
+    from wyoming_qwen3.engine.lm.transformer import linear_layer
+
+    other = copy(pair)
+    linear = GroupedInt8Linear if rounded else linear_layer
+    other.decoder = load_exact(pair.published, "cpu", dtype, linear).decoder
+    return other
+
+
+@pytest.mark.parametrize("rounded", [False, True], ids=["plain", "8 bits"])
+def test_greedy_frames_are_those_of_the_exact_path(pairs: LoadPair, *, rounded: bool) -> None:
+    pair, launch = loaded(pairs("custom_voice", "0.6B"), torch.float32, rounded=rounded), CountedLaunch()
     decoder = fused(pair, Buckets((1,), (128,)), launch)
     found = run(decoder, admitted(decoder, pair, 0, 2))
     assert found == run(pair.decoder, admitted(pair.decoder, pair, 0, 2))
@@ -66,10 +79,11 @@ def test_greedy_frames_are_those_of_the_exact_path(pairs: LoadPair) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rounded", [False, True], ids=["plain", "8 bits"])
 @pytest.mark.parametrize("size", ["0.6B", "1.7B"])
-def test_greedy_and_seeded_frames_are_those_of_the_exact_path(pairs: LoadPair, size: Size) -> None:
+def test_greedy_and_seeded_frames_are_those_of_the_exact_path(pairs: LoadPair, size: Size, *, rounded: bool) -> None:
     """Rows that differ in all that they may, together; seeded with the numbers of slots."""
-    pair, buckets = pairs("custom_voice", size), Buckets((1, 2, 4), (128,))
+    pair, buckets = loaded(pairs("custom_voice", size), torch.float32, rounded=rounded), Buckets((1, 2, 4), (128,))
     decoders = fused(pair, buckets), plain(pair, buckets)
     found, expected = (run(one, *(admitted(one, pair, number, 4) for number in range(3))) for one in decoders)
     assert found == expected
@@ -109,12 +123,10 @@ def advanced(slots: Slots, rows: Sequence[int], *, draws: bool = True) -> tuple[
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rounded", [False, True], ids=["plain", "8 bits"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_all_numbers_of_rows_give_each_row_the_same_bits(pairs: LoadPair, dtype: torch.dtype) -> None:
-    from wyoming_qwen3.engine.lm.language_model import load_exact
-
-    pair = copy(pairs("custom_voice", "0.6B"))
-    pair.decoder = load_exact(pair.published, "cpu", dtype).decoder
+def test_all_numbers_of_rows_give_each_row_the_same_bits(pairs: LoadPair, dtype: torch.dtype, *, rounded: bool) -> None:
+    pair = loaded(pairs("custom_voice", "0.6B"), dtype, rounded=rounded)
     buckets = Buckets(range(1, 9), (128,))
     slots = fused(pair, buckets).slots
     alone = [advanced(slots, [row]) for row in range(8)]

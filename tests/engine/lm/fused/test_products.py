@@ -7,7 +7,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from tests.engine.golden import assert_near
 
-from .kernel_calls import ANY_DTYPE, EPS, WIDE, call_add, call_gated, call_project, narrow, noise, weight
+from .kernel_calls import ANY_DTYPE, EPS, WIDE, call_add, call_gated, call_project, narrow, noise, rounded, weight
 
 pytestmark = pytest.mark.triton
 
@@ -52,11 +52,28 @@ def test_a_product_and_the_residual(inputs: int, outputs: int, dtype: torch.dtyp
     assert_rounded(call_add(x, w, states), states.float() + F.linear(x.float(), w.float()))
 
 
+@pytest.mark.parametrize("dtype", ANY_DTYPE, ids=str)
+@pytest.mark.parametrize(("inputs", "outputs"), [(48, 40), *PUBLISHED])
+@pytest.mark.parametrize("rows", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_weights_in_8_bits_are_widened_in_registers(rows: int, inputs: int, outputs: int, dtype: torch.dtype) -> None:
+    """The result is that of the same numbers in float32, rounded once."""
+    x, gain, states = noise(rows, inputs, dtype=dtype), noise(inputs, seed=1, dtype=dtype), noise(rows, 2 * outputs)
+    states = states.to(dtype)
+    packed, w = rounded(weight(2 * outputs, inputs))
+    product = F.linear(normed(x.float(), gain.float()), w)
+    assert_rounded(call_project(x, packed, gain), product)
+    gate, up = product.chunk(2, dim=-1)
+    assert_rounded(call_gated(x, packed, gain), F.silu(gate) * up)
+    assert_rounded(call_add(x, packed, states), states.float() + F.linear(x.float(), w))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ANY_DTYPE, ids=str)
-def test_rows_are_bit_identical_alone_and_beside_any_others(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("in_8_bits", [False, True])
+def test_rows_are_bit_identical_alone_and_beside_any_others(dtype: torch.dtype, *, in_8_bits: bool) -> None:
     inputs, outputs = 96, 64
     w, gain = weight(2 * outputs, inputs, dtype), noise(inputs, seed=1, dtype=dtype)
+    w = rounded(w)[0] if in_8_bits else w
     x, states = noise(8, inputs, dtype=dtype), noise(8, 2 * outputs, seed=2, dtype=dtype)
     alone = [
         [call_project(x[row : row + 1], w, gain) for row in range(8)],

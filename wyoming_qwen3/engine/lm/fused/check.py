@@ -32,7 +32,7 @@ def check_steps(slots: SlotTensors, fused: SlotSteps, talk: Talk) -> None:
             tensor.normal_(generator=draw)
         slots.parts[0] = (most - 1 - torch.arange(rows, device=slots.parts.device)).clamp(min=0)
         slots.parts[2:] = 1
-        for number in (1 << power for power in range(rows.bit_length())):
+        for number in numbers_of_rows(slots):
             talk(number)
             expected = slots.hidden[:number].to(torch.float32, copy=True)
             slots.hidden.zero_()
@@ -44,6 +44,11 @@ def check_steps(slots: SlotTensors, fused: SlotSteps, talk: Talk) -> None:
     finally:
         for tensor in (*past, slots.text, slots.sums, slots.parts, slots.hidden, slots.codes, slots.seen):
             tensor.zero_()
+
+
+def numbers_of_rows(slots: SlotTensors) -> list[int]:
+    """Return the numbers of rows that have steps of their own: 1, 2, 4 ... up to that of all slots."""
+    return [1 << power for power in range(len(slots.codes).bit_length())]
 
 
 def _require_near(found: Tensor, expected: Tensor) -> None:

@@ -12,10 +12,12 @@ import torch
 
 from wyoming_qwen3.engine.lm.predictor import CodePredictor
 from wyoming_qwen3.engine.lm.talker import Talker
+from wyoming_qwen3.engine.wire import Report
 
-from .check import check_steps
-from .launches import CountedLaunch
-from .slot_tensors import MakeSteps, SlotSteps, SlotTensors, Talk
+from .check import check_steps, numbers_of_rows
+from .compiling import compile_steps
+from .launches import CountedLaunch, Launch
+from .slot_tensors import FuseSteps, SlotSteps, SlotTensors, Talk
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ OLDEST = (7, 5)
 """The oldest compute capability that Triton compiles for."""
 
 
-def choose_fused(device: str) -> MakeSteps | None:
+def choose_fused(device: str) -> FuseSteps | None:
     """Return what makes fused steps on a device, or None if they can't be had there; log which, and why."""
     reason = why_not_fused(device)
     if reason is None:
@@ -38,14 +40,21 @@ def why_not_fused(device: str) -> str | None:
     """Return in a few words why steps can't be fused on a device, or None if they can."""
     if torch.device(device).type != "cuda":
         return f"fused kernels run on NVIDIA and AMD GPUs, not on {device}"
+    if reason := why_no_kernels():
+        return reason
+    if torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST:
+        return f"Triton needs a GPU of compute capability {OLDEST[0]}.{OLDEST[1]}"
+    return None
+
+
+def why_no_kernels() -> str | None:
+    """Return in a few words why this machine can't compile fused kernels for any GPU, or None if it can."""
     if find_spec("triton") is None:
         return "Triton is not installed"
     if compiler_missing():
         return "Triton needs a C compiler (gcc, clang, or the one that CC names), and there is none"
     if headers_missing():
         return "Triton needs Python's header files (python3-dev), which are missing"
-    if torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST:
-        return f"Triton needs a GPU of compute capability {OLDEST[0]}.{OLDEST[1]}"
     return None
 
 
@@ -61,12 +70,23 @@ def headers_missing() -> bool:
     return not (Path(sysconfig.get_path("include", scheme)) / "Python.h").exists()
 
 
-def _fused_steps(talker: Talker, predictor: CodePredictor, slots: SlotTensors, talk: Talk) -> SlotSteps:
+def _fused_steps(
+    talker: Talker, predictor: CodePredictor, slots: SlotTensors, talk: Talk, *, report: Report
+) -> SlotSteps:
     from .steps import FusedSteps  # noqa: PLC0415  imports Triton
 
-    start, launch = perf_counter(), CountedLaunch()
-    steps = FusedSteps(talker, predictor, slots, launch)
+    def make(launch: Launch) -> SlotSteps:
+        return FusedSteps(talker, predictor, slots, launch)
+
+    kept = os.environ.get("TRITON_CACHE_DIR", "Triton's cache")
+    _LOGGER.info("Compiling the GPU kernels, which takes minutes on a slow processor; they are kept in %s", kept)
+    start = perf_counter()
     with torch.cuda.device(talker.device):  # where Triton launches, whichever GPU has the tensors
+        number = compile_steps(make, numbers_of_rows(slots), report)
+        compiled, steps = perf_counter(), make(CountedLaunch())
         check_steps(slots, steps, talk)
-    _LOGGER.info("Compiled and checked %d fused kernels in %.1f s", len(launch.counts), perf_counter() - start)
+    _LOGGER.info(
+        "Compiled %d GPU kernels in %.1f s, and compared them with PyTorch's in %.1f s",
+        *(number, compiled - start, perf_counter() - compiled),
+    )
     return steps

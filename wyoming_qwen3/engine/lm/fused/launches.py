@@ -6,10 +6,17 @@ Knows nothing of the kernels, and imports no Triton.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
+
+from torch import Tensor
 
 WARPS = 4
 """Warps of a program, for all kernels."""
+
+
+OPTIONS = MappingProxyType({"num_warps": WARPS, "enable_fp_fusion": False})
+"""How all kernels are compiled: products and sums are not fused unless a kernel says so, so that all variants agree."""
 
 
 class Launch(Protocol):
@@ -29,9 +36,9 @@ class CountedLaunch:
         self.counts: Counter[str] = Counter()
 
     def __call__(self, kernel: Any, grid: Sequence[int], *tensors: Any, **constants: Any) -> None:
-        """Launch a kernel. Products and sums are not fused unless the kernel says so, so that all variants agree."""
+        """Launch a kernel, which is compiled if it was not yet."""
         self.counts[kernel.__name__] += 1
-        kernel[tuple(grid)](*tensors, **constants, num_warps=WARPS, enable_fp_fusion=False)
+        kernel[tuple(grid)](*tensors, **constants, **OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -39,24 +46,27 @@ class KernelBlocks:
     """The greatest blocks in which products are computed.
 
     A sum's order depends on both numbers, so they must be the same for all numbers of rows. With these each of the 4
-    warps reads 512 contiguous bytes of one output's bfloat16 weights at a time.
+    warps reads 512 contiguous bytes of one output's bfloat16 weights at a time, or 256 in 8 bits.
     """
 
     outputs: int = 4
     inputs: int = 256
 
-    def of(self, rows: int, inputs: int, outputs: int) -> dict[str, int]:
-        """Return a product's constants: its shape and its blocks, which divide the shape.
+    def of(self, rows: int, weight: Tensor, scales: Tensor | None = None, *, parts: int = 1) -> dict[str, int]:
+        """Return the constants of a product with `weight` [parts * outputs, inputs]: its shape, and blocks dividing it.
 
-        Few rows leave registers for several blocks of inputs at once, which hides the latency of memory.
+        With `scales` [parts * outputs, groups] a block of inputs is a group. Few rows leave registers for several
+        blocks of inputs at once, which hides the latency of memory.
         """
+        outputs, inputs = len(weight) // parts, weight.shape[1]
         return {
             "ROWS": rows,
             "INPUTS": inputs,
             "OUTPUTS": outputs,
+            "SCALED": scales is not None,
             "BLOCK_ROWS": power_of_two(rows),
             "BLOCK_OUTPUTS": min(self.outputs, _even_part(outputs)),
-            "BLOCK_INPUTS": min(self.inputs, _even_part(inputs)),
+            "BLOCK_INPUTS": min(self.inputs, _even_part(inputs)) if scales is None else inputs // scales.shape[1],
             "UNROLL": 4 if rows <= 2 else 1,
         }
 

@@ -10,6 +10,7 @@ from wyoming_qwen3.engine.lm.predictor import CodePredictor
 from wyoming_qwen3.engine.lm.sampling import WarpTable
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.transformer import KvCache
+from wyoming_qwen3.engine.wire import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,16 @@ class SlotSteps(Protocol):
 
 Talk = Callable[[int], None]
 """PyTorch's own step of the talker, for the first rows; it may see no more than the first 128 cache positions."""
+
+
+class FuseSteps(Protocol):
+    """Makes fused steps as MakeSteps does, and reports how many of their kernels are compiled."""
+
+    def __call__(
+        self, talker: Talker, predictor: CodePredictor, slots: SlotTensors, talk: Talk, *, report: Report
+    ) -> SlotSteps:
+        """Return the steps."""
+
 
 MakeSteps = Callable[[Talker, CodePredictor, SlotTensors, Talk], SlotSteps]
 """Returns the steps of a checkpoint over its slots; the last argument is there for comparison."""

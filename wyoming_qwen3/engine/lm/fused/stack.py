@@ -8,7 +8,7 @@ from wyoming_qwen3.engine.lm.transformer import KvCache
 from .kernels.attention import attend
 from .kernels.product import add_projection, project, project_gated
 from .launches import KernelBlocks, Launch, power_of_two
-from .weights import LayerWeights, StackWeights
+from .weights import FusedLinear, LayerWeights, StackWeights
 
 _SPLIT_FROM = 64
 """Cache positions from which attention is split over several programs for each key head."""
@@ -27,7 +27,7 @@ class FusedStack:
         rows, width, like = cache.rows, weights.heads * weights.head_dim, weights.gain.weight
         self._qkv = like.new_empty(rows, width + 2 * weights.kv_heads * weights.head_dim)
         self._mixed = like.new_empty(rows, width)
-        self._inner = like.new_empty(rows, weights.layers[0].down.shape[1])
+        self._inner = like.new_empty(rows, weights.layers[0].down.weight.shape[1])
         group = weights.heads // weights.kv_heads
         parts = (rows, weights.kv_heads, self._splits, group, weights.head_dim + 2)
         self._parts = torch.empty(parts, dtype=torch.float32, device=like.device)
@@ -48,9 +48,9 @@ class FusedStack:
 
     def _attend(self, rows: int, layer: LayerWeights, number: int, states: Tensor, positions: Tensor) -> None:
         gain, qkv, weights = layer.attention_gain, layer.qkv, self._weights
-        shape = self._blocks.of(rows, *reversed(qkv.shape))
-        grid = (len(qkv) // shape["BLOCK_OUTPUTS"],)
-        tensors = (states, gain.weight, qkv, gain.weight, self._qkv)
+        shape = self._blocks.of(rows, qkv.weight, qkv.scales)
+        grid = (len(qkv.weight) // shape["BLOCK_OUTPUTS"],)
+        tensors = (states, gain.weight, *qkv.tensors, gain.weight, self._qkv)
         self._launch(project, grid, *tensors, EPS=gain.eps, NORMED=True, BIASED=False, **shape)
         capacity = self._keys.shape[3]
         self._launch(
@@ -69,12 +69,13 @@ class FusedStack:
         )
 
     def _feed_forward(self, rows: int, layer: LayerWeights, states: Tensor) -> None:
-        gain, weight = layer.mlp_gain, layer.gate_up
-        shape = self._blocks.of(rows, weight.shape[1], len(weight) // 2)
-        grid = (len(weight) // shape["BLOCK_OUTPUTS"],)
-        self._launch(project_gated, grid, states, gain.weight, weight, self._inner, EPS=gain.eps, **shape)
+        gain, both = layer.mlp_gain, layer.gate_up
+        shape = self._blocks.of(rows, both.weight, both.scales, parts=2)
+        grid = (len(both.weight) // shape["BLOCK_OUTPUTS"],)
+        self._launch(project_gated, grid, states, gain.weight, *both.tensors, self._inner, EPS=gain.eps, **shape)
         self._add(rows, layer.down, self._inner, states)
 
-    def _add(self, rows: int, weight: Tensor, x: Tensor, states: Tensor) -> None:
-        shape = self._blocks.of(rows, *reversed(weight.shape))
-        self._launch(add_projection, (len(weight) // shape["BLOCK_OUTPUTS"],), x, weight, states, **shape)
+    def _add(self, rows: int, layer: FusedLinear, x: Tensor, states: Tensor) -> None:
+        shape = self._blocks.of(rows, layer.weight, layer.scales)
+        grid = (len(layer.weight) // shape["BLOCK_OUTPUTS"],)
+        self._launch(add_projection, grid, x, *layer.tensors, states, **shape)

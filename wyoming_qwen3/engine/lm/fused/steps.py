@@ -96,11 +96,11 @@ class FusedSteps:
     def _project(self, rows: int, x: Tensor, layer: FusedLinear, out: Tensor, gain: Gain | None = None) -> None:
         """Compute out = layer(norm(x)), without a norm if there is no gain."""
         weight, bias = layer.weight, layer.bias
-        shape = self._blocks.of(rows, *reversed(weight.shape))
+        shape = self._blocks.of(rows, weight, layer.scales)
         self._launch(
             project,
             (len(weight) // shape["BLOCK_OUTPUTS"],),
-            *(x, gain.weight if gain else weight, weight, weight if bias is None else bias, out),
+            *(x, gain.weight if gain else weight, *layer.tensors, weight if bias is None else bias, out),
             EPS=gain.eps if gain else 0.0,
             NORMED=gain is not None,
             BIASED=bias is not None,

@@ -10,15 +10,24 @@ from wyoming_qwen3.engine.lm.transformer import Transformer
 
 @dataclass(frozen=True, eq=False)
 class FusedLinear:
-    """A weight [outputs, inputs] with a bias [outputs], if it has one."""
+    """A weight [outputs, inputs] with a bias [outputs], if it has one.
+
+    With `scales` [outputs, groups] the weight is in 8 bits, as in GroupedInt8Linear.
+    """
 
     weight: Tensor
     bias: Tensor | None = None
+    scales: Tensor | None = None
 
     @classmethod
     def of(cls, layer: Any) -> "FusedLinear":
-        """Take the tensors of an nn.Linear."""
-        return cls(layer.weight, layer.bias)
+        """Take the tensors of an nn.Linear or a GroupedInt8Linear."""
+        return cls(layer.weight, layer.bias, getattr(layer, "scales", None))
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """The weight and its scales; without scales the weight takes their place, and is not read there."""
+        return self.weight, self.weight if self.scales is None else self.scales
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +52,12 @@ class LayerWeights:
     """
 
     attention_gain: Gain
-    qkv: Tensor
+    qkv: FusedLinear
     head_gains: Gain
-    out: Tensor
+    out: FusedLinear
     mlp_gain: Gain
-    gate_up: Tensor
-    down: Tensor
+    gate_up: FusedLinear
+    down: FusedLinear
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +90,10 @@ def stack_weights(transformer: Transformer) -> StackWeights:
 def _layer(layer: Any) -> LayerWeights:
     return LayerWeights(
         attention_gain=Gain.of(layer.attention_norm),
-        qkv=layer.qkv.weight,
+        qkv=FusedLinear.of(layer.qkv),
         head_gains=Gain.of(layer.qk_norm),
-        out=layer.out.weight,
+        out=FusedLinear.of(layer.out),
         mlp_gain=Gain.of(layer.mlp_norm),
-        gate_up=layer.gate_up.weight,
-        down=layer.down.weight,
+        gate_up=FusedLinear.of(layer.gate_up),
+        down=FusedLinear.of(layer.down),
     )

@@ -164,4 +164,4 @@ def _higher(bound: tl.tensor, step: tl.tensor) -> tl.tensor:
 def _order(values: tl.tensor) -> tl.tensor:
     """Return uint32 with the order of float32 values; both zeros are equal, and all are above 0."""
     bits = (values + 0.0).to(tl.uint32, bitcast=True)
-    return tl.where(bits >> 31 != 0, ~bits, bits | 0x80000000)
+    return tl.where(bits >> 31 != 0, bits ^ 0xFFFFFFFF, bits | 0x80000000)

@@ -1,0 +1,159 @@
+"""How fast a loaded checkpoint speaks on this CPU: measured in spare time, and kept beside the checkpoint.
+
+Knows decode steps, chunks and a file; does NOT know what follows from a speed (core/cpu_speed.py).
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from wyoming_qwen3 import __version__
+from wyoming_qwen3.core.checkpoints import SIZES, Checkpoint, Size
+from wyoming_qwen3.core.cpu_speed import Quantize, choose_size
+from wyoming_qwen3.core.errors import EngineFailed
+from wyoming_qwen3.core.hardware import CPU_NEEDS, Selection, available_memory
+from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest, Voice
+
+from .checkpoint.on_disk import missing_files, places
+from .codec.chunks import FrameDecoder
+from .cpu_load import CpuTimes
+from .lm.cpu_tuning import processor
+from .lm.decode import Decoder, Row
+
+_LOGGER = logging.getLogger(__name__)
+
+_FILE = "speed.json"
+_ABOUT = "How many times as fast as real time this machine speaks. Delete this file to have it measured again."
+
+_TEXT = "The quick brown fox jumps over the lazy dog, and nobody in the whole house minds it very much."
+_CHUNK_FRAMES = 4
+"""Frames of a chunk once a row has begun; see codec/chunks.py."""
+
+_CHUNKS = 4
+_QUIET = 0.1
+"""Share of the processors that other programs may take while a speed is measured."""
+
+_MOST_STEPS = 100
+"""Steps after which speech that always ends at once is no longer tried."""
+
+Spare = Callable[[], bool]
+"""Whether nothing else is wanted of the engine now."""
+
+
+@dataclass(frozen=True)
+class SpeedRecord:
+    """The speeds of a checkpoint, in times real time, that were measured by this version on this machine."""
+
+    file: Path
+    key: Mapping[str, object]
+    speeds: Mapping[Quantize, float]
+
+    @classmethod
+    def read(cls, path: Path, kernels: str, threads: int) -> "SpeedRecord":
+        """Return what is known of the checkpoint in a folder, with these kernels and so many threads; maybe nothing."""
+        file = path / _FILE
+        key = {"version": __version__, "processor": processor(), "kernels": kernels, "threads": threads}
+        return cls(file, key, _read(file, key))
+
+    def add(self, quantize: Quantize, speed: float) -> "SpeedRecord":
+        """Return the record with one more speed, and write it. If it can't be written, each start measures again."""
+        record = SpeedRecord(self.file, self.key, {**self.speeds, quantize: round(speed, 3)})
+        try:
+            content = {"about": _ABOUT, "measured": self.key, "times_real_time": record.speeds}
+            draft = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+            draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            draft.replace(self.file)
+        except OSError as error:
+            _LOGGER.warning("%s can't be written, so each start measures the speed again: %s", self.file, error)
+        return record
+
+
+def _read(file: Path, key: Mapping[str, object]) -> Mapping[Quantize, float]:
+    try:
+        kept = json.loads(file.read_bytes())
+        speeds = kept["times_real_time"] if kept["measured"] == key else {}
+        return {name: float(speeds[name]) for name in ("none", "int8", "int4") if name in speeds}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _LOGGER.warning("%s can't be read and is written again: %s", file, error)
+        return {}
+
+
+def select_size(
+    selection: Selection, candidates: Sequence[Quantize], models_dir: Path, kernels: str, threads: int
+) -> Selection:
+    """Return the selection of a CPU with the size that suits the speeds that were measured; see choose_size.
+
+    1.7B also needs its CustomVoice checkpoint in the models folder, and free memory.
+    """
+    folders = {size: _folder(models_dir, size) for size in SIZES}
+    speeds = {size: SpeedRecord.read(folder, kernels, threads).speeds for size, folder in folders.items()}
+    there = not missing_files(folders["1.7B"]) and available_memory() >= CPU_NEEDS["1.7B"]
+    size = choose_size(candidates, speeds, large_is_there=there)
+    return (
+        replace(selection, size=size, why=f"{selection.why} It keeps up with real time in {size}.")
+        if size == "1.7B"
+        else selection
+    )
+
+
+def _folder(models_dir: Path, size: Size) -> Path:
+    """Return where a size's checkpoint of named speakers is, or would be."""
+    first, *others = places(models_dir, Checkpoint("custom_voice", size))
+    return next((folder for folder in (first, *others) if folder.exists()), first)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A speed in times real time, and whether other programs kept the processor busy, so that it is too low."""
+
+    speed: float
+    disturbed: bool
+
+
+def measure_speed(decoder: Decoder, codec: FrameDecoder, voice: Voice, spare: Spare) -> Measurement | None:
+    """Measure the speed of one utterance; return None if `spare` becomes false.
+
+    It follows from the shortest step and the shortest chunk of 16 frames, since all that disturbs makes them longer.
+    The decoder must be used by nobody else. Raises EngineFailed if speech always ends at once.
+    """
+    request = SpeechRequest(voice, sampling=Sampling(seed=0))
+    state, row, gathered = codec.new_state(), None, list[Tensor]()
+    steps, chunks, before = list[float](), list[float](), CpuTimes.now()
+    for _ in range(_MOST_STEPS):
+        if not spare():
+            return None
+        row = row if row and row.ready else decoder.admit(request, text=_TEXT)
+        start = perf_counter()
+        codes = _step(decoder, row)
+        if codes is None:
+            continue
+        if row.frames > 1:  # the talker has no part in a row's first frame
+            steps.append(perf_counter() - start)
+        gathered.append(codes)
+        if len(gathered) == _CHUNK_FRAMES:
+            start = perf_counter()
+            codec.decode(torch.stack(gathered), state)
+            chunks.append(perf_counter() - start)
+            gathered.clear()
+        if len(chunks) >= _CHUNKS and steps:
+            frame = min(steps) + min(chunks) / _CHUNK_FRAMES
+            disturbed = CpuTimes.now().others_since(before) > _QUIET
+            return Measurement(FRAME_SAMPLES / SAMPLE_RATE / frame, disturbed)
+    raise EngineFailed("The speed can't be measured, because speech always ends at once.")
+
+
+def _step(decoder: Decoder, row: Row) -> Tensor | None:
+    """Return the codes of the row's next frame; None if it ends. Raises the error by which it ends."""
+    [frame] = decoder.step([row])
+    if frame.error:
+        raise frame.error
+    return frame.codes
