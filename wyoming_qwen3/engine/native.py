@@ -152,7 +152,8 @@ class NativeEngine:
     ) -> None:
         """The arguments are those of the command line.
 
-        `codec` concerns only our kernels: without them, the codec computes in float32. `models_dir` is where it is looked up how fast checkpoints are on this CPU, to choose a size.
+        `codec` concerns only our kernels: without them, the codec computes in float32. `models_dir` is where it is
+        looked up how fast checkpoints are on this CPU, to choose a size.
         """
         lacking = why_no_kernels() if graphs else "--no-graphs goes without them"
         self._device = ChosenDevice(device, dtype, "none" if lacking else quantize)
