@@ -244,6 +244,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             app=True,
         ),
         Option(
+            "--codec",
+            to.one_of("int16", "int8", "float32"),
+            "int16",
+            "weights of the codec on a CPU: int16, int8 (faster, with noise 35 dB below the speech) or float32",
+            engine=True,
+            app=True,
+        ),
+        Option(
             "--threads",
             to.whole(0, 1024),
             0,

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -61,6 +62,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _WARM_UP_CHUNKS = 3
 """Enough chunks to reach every chunk size."""
+
+CODEC_BITS: Mapping[str, int] = MappingProxyType({"float32": 32, "int16": 16, "int8": 8})
+"""How many bits the codec's weights have with kernels, by `--codec`; see CodecDecoder."""
 
 _BESIDE = 1.25
 """Free memory that is wanted to load other weights beside those of a checkpoint, in footprints of its language model.
@@ -137,12 +141,14 @@ class NativeEngine:
         quantize: str = "none",
         threads: int = 0,
         *,
+        codec: str = "int16",
         graphs: bool = True,
         models_dir: Path | None = None,
     ) -> None:
-        """The arguments are those of the command line. The codec always computes in float32.
+        """The arguments are those of the command line.
 
-        `models_dir` is where it is looked up how fast checkpoints are on this CPU, to choose a size.
+        `codec` concerns only our kernels: without them, the codec computes in float32. `models_dir` is where it is
+        looked up how fast checkpoints are on this CPU, to choose a size.
         """
         lacking = why_no_kernels() if graphs else "--no-graphs goes without them"
         self._device = ChosenDevice(device, dtype, "none" if lacking else quantize)
@@ -160,10 +166,11 @@ class NativeEngine:
             torch.set_num_threads(1)  # torch has little left to do, and its threads would compete with the kernels'
             ways = " or ".join(self._candidates)
             _LOGGER.info("Speaking in %s with %d threads, kernels %s", ways, self._kernels.threads, self._kernels.kind)
-        if self._kernels:
-            self._speeds = Speeds(self._candidates, self._kernels.kind, self._kernels.threads)
+            kernels, threads = f"{self._kernels.kind}, codec {codec}", self._kernels.threads
         else:
-            self._speeds = Speeds(self._candidates, f"PyTorch {self._device.dtype}", torch.get_num_threads())
+            kernels, threads = f"PyTorch {self._device.dtype}", torch.get_num_threads()
+        self._speeds = Speeds(self._candidates, kernels, threads)
+        self._codec_bits = CODEC_BITS[codec]
         if self.device == "cpu" and models_dir:
             self.selection = self._speeds.select_size(self.selection, models_dir)
         self._dtype = self._device.dtype
@@ -425,7 +432,7 @@ class NativeEngine:
             if codec := self._codecs.get(key):
                 return codec, 0
             read = published.decoder(self.device, self._copy)
-            decoder = CodecDecoder(read, published.config, kernels=self._kernels, bits=16)
+            decoder = CodecDecoder(read, published.config, kernels=self._kernels, bits=self._codec_bits)
         codec = Codec(self._frame_decoder(decoder), published, self.device)
         _warm_up_codec(codec)
         self._codecs[key] = codec
