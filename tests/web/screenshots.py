@@ -136,8 +136,8 @@ def _leave(_: Page, panel: Any, __: Path) -> None:
 
 
 def _home(_: Page, panel: Any, __: Path) -> None:
-    panel.get_by_role("button", name="Hear it").click()
-    expect(panel.locator("sound-player")).to_be_visible(timeout=1000 * HANG_SECONDS)
+    """Nothing is heard, because how fast the tiny checkpoints speak says nothing of real ones."""
+    expect(panel.get_by_text("Measured speed")).to_be_visible()
     panel.locator("code").evaluate("code => { code.textContent = 'homeserver.local:10200' }")  # not this machine's
 
 

@@ -93,12 +93,19 @@ def test_an_import_is_stopped_while_it_is_sent(studio: Studio, server: Server, a
 
 def test_an_import_is_found_again_after_a_reload(studio: Studio, server: Server, archive: Path) -> None:
     """The page is reloaded before it hears of the end."""
-    studio.page.route("**/api/tasks/*", lambda _: None)
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    studio.page.route("**/api/tasks/*", hold_first)
     panel = studio.open("profiles")
     panel.locator("input[accept*=zip]").set_input_files(archive)
     expect(panel.get_by_role("button", name="Stop")).to_be_visible()
     studio.page.wait_for_function("() => localStorage.getItem('wyoming-qwen3.task.import')")
-    studio.page.unroute("**/api/tasks/*")
     studio.page.reload()
     panel = studio.open("profiles")
     expect(panel.get_by_text("Slow Ryan is imported.")).to_be_visible()

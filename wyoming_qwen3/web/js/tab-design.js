@@ -116,7 +116,7 @@ class DesignTab extends HTMLElement {
     const forget = button(t("design.forget"), () => this.#forget(preview), { symbol: "remove", bare: true });
     return h("section", { class: "item" },
       h("div", { class: "between" }, h("h3", {}, t("design.seeded", { seed: String(preview.seed) })), forget),
-      h("p", { class: "hint quote short", title: preview.description }, preview.description), player,
+      h("p", { class: "hint quote clamped", title: preview.description }, preview.description), player,
       h("div", { class: "row" }, name, save), notice.element);
   }
 

@@ -120,14 +120,14 @@ class HomeTab extends HTMLElement {
     const spoken = machine.speeds.map(({ model, times }) =>
       [model === "standby" ? t("engine.standby") : model.replace("Qwen3-TTS-12Hz-", ""), t("fact.times", { times: short(times) })]);
     const facts = [
-      [t("machine.speed"), spoken.length ? spoken.map((pair) => pair.join(": ")).join(", ") : t("home.unmeasured")],
+      [t("machine.speed"), spoken.length ? spoken.map((pair) => h("div", {}, pair.join(": "))) : t("home.unmeasured"), "wide"],
       [t("machine.processors"), String(machine.processors)],
       [t("machine.memory"), bytes(machine.memory_free_bytes)],
       [t("machine.gpu"), machine.gpu_free_bytes === null ? t("machine.no_gpu") : bytes(machine.gpu_free_bytes)],
       [t("machine.disk"), machine.disk_free_bytes === null ? "–" : bytes(machine.disk_free_bytes)],
       models.length ? [t("machine.size"), machine.size] : null,
     ];
-    this.machine.replaceChildren(...facts.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    this.machine.replaceChildren(...facts.filter(Boolean).map(([name, value, kind]) => h("div", { class: kind }, h("dt", {}, name), h("dd", {}, value))));
   }
 
   #tellAddress({ options }, { host }) {
