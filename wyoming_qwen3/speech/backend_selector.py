@@ -235,7 +235,8 @@ class BackendSelector:
                 self._models.load_soon(model.checkpoint)
             backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
             if mode == "auto":
-                backend = replace(backend, warnings=(_stands_in(model), *backend.warnings))
+                why_not = f"The standby voice spoke, because {self._why_not(model)}."
+                backend = replace(backend, warnings=(why_not, *backend.warnings))
             return backend
         if model and chosen == "qwen3":
             if not self._models.settled:
@@ -293,6 +294,18 @@ class BackendSelector:
             status.checkpoint == own and status.state is State.READY for status in self._models.statuses()
         )
 
+    def _why_not(self, model: Model | None) -> str:
+        """Return why `model` does not speak now, as the end of a sentence; None is a model of vLLM servers."""
+        if model is None:
+            return "no vLLM server can"
+        if self._models.settled:
+            return f"{model.checkpoint.name} {_NOT_READY[model.state]}"
+        there = any(
+            status.state.available and status.checkpoint.kind == model.checkpoint.kind
+            for status in self._models.statuses()
+        )
+        return "Qwen3 is starting" if there or not self._models.surveyed else "Qwen3 is not downloaded"
+
     async def _at_hand(self, request: SpeechRequest) -> tuple[Checkpoint, ...]:
         """Return the checkpoint that follows the request's instruction, if it can speak without being downloaded."""
         better = find_follower(request, self._models.size)
@@ -320,10 +333,3 @@ _NOT_READY: Mapping[State, str] = {
     State.LOADING: "is being loaded",
     State.FAILED: "can't be used",
 }
-
-
-def _stands_in(model: Model | None) -> str:
-    """Return a warning that the standby voice speaks because `model` is not ready; None is a model of vLLM servers."""
-    if model:
-        return f"The standby voice spoke, because {model.checkpoint.name} {_NOT_READY[model.state]}."
-    return "The standby voice spoke, because no vLLM server can."
