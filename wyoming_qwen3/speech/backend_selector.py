@@ -148,6 +148,15 @@ class BackendSelector:
             return None
         return model.explain()
 
+    async def lacking(self, request: SpeechRequest) -> SpeechError | None:
+        """Return why Qwen3 can't speak the request now, not even when it is loaded; None if it can.
+
+        Until the size is known, nothing is lacking.
+        """
+        if standby_mode(self._mode, request.standby) != "auto" or not self._models.settled:
+            return None
+        return await self.missing(published(kind_for(request.voice), request.size or self._models.size))
+
     @contextlib.asynccontextmanager
     async def engage(
         self, request: SpeechRequest, text: str, aside: Aside = contextlib.nullcontext, *, live: bool = False
