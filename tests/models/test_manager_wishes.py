@@ -69,7 +69,7 @@ class Engine(Worker):
     async def measure(self, patience: float | None = None) -> wire.Room:  # noqa: ARG002
         return self.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> int:
+    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore) -> int:
         self.up = True
         self.report = report
         self.done.append(("load", checkpoint))

@@ -221,7 +221,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "--quantize",
             to.one_of("auto", "none", "int8", "int4"),
             "auto",
-            "weights on a CPU: auto (int8), none (exact), int8 or int4",
+            "weights: auto (int8 on a CPU, and on a GPU that is too small otherwise), none (exact), int8, int4 (CPU)",
             engine=True,
             app=True,
         ),

@@ -235,7 +235,8 @@ def _pinned(size: int) -> Tensor:
 
 
 def _record(device: torch.device) -> StreamEvent:
-    return torch.cuda.current_stream(device).record_event()
+    event: StreamEvent = torch.cuda.current_stream(device).record_event()
+    return event
 
 
 def _new_stream(device: torch.device) -> torch.cuda.Stream:

@@ -192,7 +192,7 @@ class Worker:
                 self._room = await self._run(wire.Measure())
         return self._room or hello.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> int:
+    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore) -> int:
         """Load a checkpoint and return its size in memory in bytes; `report` how many GPU kernels are compiled.
 
         Raises ModelFailed if it can't be used, OutOfMemory if it does not fit or the process was killed, and
