@@ -15,7 +15,7 @@ from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Refer
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.engine import native
 from wyoming_qwen3.engine.codec.chunks import chunk_frames
-from wyoming_qwen3.engine.native import NativeEngine
+from wyoming_qwen3.engine.native import NativeEngine, choose_quantize
 from wyoming_qwen3.engine.wire import Audio, Clone, Encode, Ended, Failed, Output, Play, Submit
 
 from .golden import load_codec, load_golden
@@ -318,3 +318,24 @@ def test_of_a_load_that_fails_nothing_is_left(folders: dict[Checkpoint, Path], m
 def test_a_folder_without_a_checkpoint_fails_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelFailed, match="could not be loaded"):
         NativeEngine("cpu", "auto").load(CUSTOM, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "said"),
+    [
+        (("auto", "cpu", "none", "Triton is missing"), "int8", ""),
+        (("none", "cpu"), "none", ""),
+        (("int4", "cpu"), "int4", ""),
+        (("auto", "cuda:0"), "none", ""),
+        (("auto", "cuda:0", "int8"), "int8", ""),
+        (("int8", "cuda:0", "int8"), "int8", ""),
+        (("int8", "cuda:0", "none", "Triton is missing"), "none", "the fused kernels (Triton is missing); weights are"),
+        (("int8", "mps"), "none", "the fused kernels (they don't run on mps); weights are"),
+        (("int4", "cuda:0"), "none", "--quantize int4 works on CPUs only"),
+    ],
+)
+def test_how_weights_are_rounded(caplog: pytest.LogCaptureFixture, given: Any, expected: str, said: str) -> None:
+    """By the option, the device, what was selected with it, and why there are no fused kernels."""
+    assert choose_quantize(*given) == expected
+    assert said in caplog.text
+    assert len(caplog.records) == bool(said)
