@@ -239,7 +239,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "--quantize",
             to.one_of("auto", "none", "int8", "int4"),
             "auto",
-            "weights on a CPU: none (exact), int8, int4, or auto (int8 if that keeps up with real time)",
+            "weights: none (exact), int8, int4 (CPU), or auto: on a CPU int8 if that keeps up with real time, on a GPU "
+            "int8 where a larger model fits only so",
             engine=True,
             app=True,
         ),

@@ -160,7 +160,7 @@ class NativeEngine:
             self._candidates = quantize_candidates(quantize, kernels=self._kernels is not None)
         else:
             self._kernels = None
-            _warn_of_refused(quantize, self.selection, lacking)
+            warn_of_refused_weights(quantize, self.selection, lacking)
             self._candidates = (self.selection.quantize,)
         if self._kernels:
             torch.set_num_threads(1)  # torch has little left to do, and its threads would compete with the kernels'
@@ -566,7 +566,7 @@ def _stop_unless(spare: Spare, _done: int, _total: int) -> None:
         raise JobStopped("This was stopped.")
 
 
-def _warn_of_refused(wanted: str, selection: Selection, lacking: str | None) -> None:
+def warn_of_refused_weights(wanted: str, selection: Selection, lacking: str | None) -> None:
     """Log where a GPU can't have the weights that are wanted.
 
     `lacking` is why there are no fused kernels, which 8-bit weights need on a GPU; None if there are.
