@@ -322,19 +322,19 @@ def test_a_folder_without_a_checkpoint_fails_in_one_sentence(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "device", "selected", "lacking", "said"),
+    ("wanted", "gpu", "lacking", "said"),
     [
-        ("auto", "cuda:0", "none", None, ""),
-        ("auto", "cuda:0", "int8", None, ""),
-        ("int8", "cuda:0", "int8", None, ""),
-        ("int8", "cuda:0", "none", "Triton is missing", "the fused kernels (Triton is missing); weights are"),
-        ("int8", "mps", "none", None, "the fused kernels (they don't run on mps); weights are"),
-        ("int4", "cuda:0", "none", None, "--quantize int4 works on CPUs only"),
+        ("auto", ("cuda:0", "none"), None, ""),
+        ("auto", ("cuda:0", "int8"), None, ""),
+        ("int8", ("cuda:0", "int8"), None, ""),
+        ("int8", ("cuda:0", "none"), "Triton is missing", "the fused kernels (Triton is missing); weights are"),
+        ("int8", ("mps", "none"), None, "the fused kernels (they don't run on mps); weights are"),
+        ("int4", ("cuda:0", "none"), None, "--quantize int4 works on CPUs only"),
     ],
 )
 def test_weights_that_a_gpu_cant_have_are_told(
-    caplog: pytest.LogCaptureFixture, wanted: str, device: str, selected: GpuQuantize, lacking: str | None, said: str
+    caplog: pytest.LogCaptureFixture, wanted: str, gpu: tuple[str, GpuQuantize], lacking: str | None, said: str
 ) -> None:
-    warn_of_refused_weights(wanted, Selection(device, "0.6B", "bfloat16", "It is there.", quantize=selected), lacking)
+    warn_of_refused_weights(wanted, Selection(gpu[0], "0.6B", "bfloat16", "It is there.", quantize=gpu[1]), lacking)
     assert said in caplog.text
     assert len(caplog.records) == bool(said)

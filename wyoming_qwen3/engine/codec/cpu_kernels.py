@@ -51,7 +51,7 @@ class FastConv:
         self.kernels = kernels
         self.layout = structures.ConvolutionStruct(None, None, *pointers, inputs, outputs, taps, dilation, period, bits)
         count = max(_PACKED_AT_ONCE // (inputs * taps), 1)
-        parts = (part.float().contiguous() for phase in weights for part in phase.split(count))
+        parts = (part.float().contiguous() for phase in weights for part in phase.split(count))  # type: ignore[no-untyped-call]
         packed, scales = kernels.pack(self.layout, parts)
         self.layout.weights, self.layout.scales = packed.data_ptr(), scales.data_ptr()
         self._kept = [packed, scales, *kept]
