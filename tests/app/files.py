@@ -30,6 +30,7 @@ CHOSEN: dict[str, Any] = {
     "http_standby": "off",
     "clear_cache": False,
     "quantize": "int4",
+    "codec": "int8",
     "start": "asap",
     "max_hold": 3.5,
     "preload": ["voice_design", "base"],

@@ -35,13 +35,25 @@ def test_http_can_be_off() -> None:
 
 
 def test_the_engine_is_started_with_the_options_that_are_its_own() -> None:
-    as_told = ("--device", "auto", "--dtype", "auto", "--quantize", "auto", "--threads", "0")
+    as_told = ("--device", "auto", "--dtype", "auto", "--quantize", "auto", "--codec", "int16", "--threads", "0")
     given = ["--data-dir", "/d"]
     assert parse(given, {}).engine_arguments == (*as_told, "--models-dir", "/d/models", "--log-level", "INFO")
-    chosen = ["--no-graphs", "--dtype", "bfloat16", "--threads", "3", "--debug", "--quantize", "int4"]
-    expected = ("--device", "auto", "--dtype", "bfloat16", "--quantize", "int4", "--threads", "3", "--no-graphs")
+    chosen = [
+        "--no-graphs",
+        "--dtype",
+        "bfloat16",
+        "--threads",
+        "3",
+        "--debug",
+        "--quantize",
+        "int4",
+        "--codec",
+        "int8",
+    ]
+    expected = ("--device", "auto", "--dtype", "bfloat16", "--quantize", "int4", "--codec", "int8", "--threads", "3")
     assert parse([*chosen, "--models-dir", "/m"], {}).engine_arguments == (
         *expected,
+        "--no-graphs",
         "--models-dir",
         "/m",
         "--log-level",

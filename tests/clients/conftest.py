@@ -70,13 +70,13 @@ def form(request: pytest.FixtureRequest) -> Form:
 def server(form: Form, models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of that form, with its model loaded if it has one."""
     folder = tmp_path_factory.mktemp("server")
-    options = ["--local-files-only"]
+    options = ["--local-files-only", "--model", "1.7B" if form.name == "1.7B" else "0.6B"]
     if form.model != "standby":
         models = folder / "models"
         models.mkdir()
         for path in models_dir.glob("*" if form.name == "1.7B" else "*-0.6B-*"):
             (models / path.name).symlink_to(path)
-        options += ["--models-dir", str(models), "--model", form.name, "--temperature", "0"]
+        options += ["--models-dir", str(models), "--temperature", "0"]
     with servers_in(folder) as start:
         started = start(*options)
         if form.model != "standby":

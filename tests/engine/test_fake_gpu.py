@@ -172,7 +172,7 @@ def test_opening_a_row_of_a_known_voice_is_a_few_launches(load: Load, mode: Fake
             row = decoder.admit(request, text=TEXT)
     assert row.speech is not None
     assert row.speech.cache.capacity == 0
-    assert watch.launches < 150
+    assert watch.launches < 60
     assert sum(watch.allocated.values()) < 100_000
 
 

@@ -11,11 +11,12 @@ import torch
 from tests.tiny import CODES, build_checkpoint
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest, ModelFailed, SpeechError
+from wyoming_qwen3.core.hardware import GpuQuantize, Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.engine import native
 from wyoming_qwen3.engine.codec.chunks import chunk_frames
-from wyoming_qwen3.engine.native import NativeEngine
+from wyoming_qwen3.engine.native import NativeEngine, warn_of_refused_weights
 from wyoming_qwen3.engine.wire import Audio, Clone, Encode, Ended, Failed, Output, Play, Submit
 
 from .golden import load_codec, load_golden
@@ -318,3 +319,22 @@ def test_of_a_load_that_fails_nothing_is_left(folders: dict[Checkpoint, Path], m
 def test_a_folder_without_a_checkpoint_fails_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelFailed, match="could not be loaded"):
         NativeEngine("cpu", "auto").load(CUSTOM, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gpu", "lacking", "said"),
+    [
+        ("auto", ("cuda:0", "none"), None, ""),
+        ("auto", ("cuda:0", "int8"), None, ""),
+        ("int8", ("cuda:0", "int8"), None, ""),
+        ("int8", ("cuda:0", "none"), "Triton is missing", "the fused kernels (Triton is missing); weights are"),
+        ("int8", ("mps", "none"), None, "the fused kernels (they don't run on mps); weights are"),
+        ("int4", ("cuda:0", "none"), None, "--quantize int4 works on CPUs only"),
+    ],
+)
+def test_weights_that_a_gpu_cant_have_are_told(
+    caplog: pytest.LogCaptureFixture, wanted: str, gpu: tuple[str, GpuQuantize], lacking: str | None, said: str
+) -> None:
+    warn_of_refused_weights(wanted, Selection(gpu[0], "0.6B", "bfloat16", "It is there.", quantize=gpu[1]), lacking)
+    assert said in caplog.text
+    assert len(caplog.records) == bool(said)

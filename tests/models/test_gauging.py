@@ -131,7 +131,7 @@ async def test_a_gpu_is_left_alone(house: House) -> None:
     assert house.worker.asked == []
 
 
-async def test_a_loaded_checkpoint_gets_a_speed_that_the_next_load_knows(models_dir: Path) -> None:
+async def test_a_loaded_checkpoint_gets_a_speed(models_dir: Path) -> None:
     worker = Worker("native", ["--device", "cpu", "--threads", "1", "--log-level", "WARNING"])
     manager = ModelManager(Policy(models_dir, "0.6B", download=False), worker, download)
 
@@ -141,8 +141,5 @@ async def test_a_loaded_checkpoint_gets_a_speed_that_the_next_load_knows(models_
     try:
         assert (await manager.load(CUSTOM)).state is State.READY
         await until(speed)
-        known = speed()
-        await manager.unload(CUSTOM)
-        assert (await manager.load(CUSTOM)).speed == known
     finally:
         await manager.close()

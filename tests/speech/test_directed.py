@@ -13,9 +13,18 @@ from tests.parts import busy, make_services, make_settings, stop
 from tests.speech.watched import Watched, settled
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app_keys import Services
-from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Priority, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.core.request import (
+    SAMPLE_RATE,
+    Description,
+    FloatArray,
+    Priority,
+    Reference,
+    Sampling,
+    SpeechRequest,
+)
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.services import make_parts
+from wyoming_qwen3.speech.directed import DirectedRequests
 from wyoming_qwen3.speech.session import SpeechSession
 from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.text.delivery import Delivery
@@ -134,6 +143,24 @@ async def test_a_voice_whose_checkpoint_is_missing_is_replaced_in_the_middle(mod
         await stop(services)
 
 
+async def test_the_standby_voice_takes_no_part_of_a_voice_that_it_can_not_replace(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    """Nor the rest: the text's own voice speaks on where another's checkpoint is missing."""
+    (tmp_path / "Qwen3-TTS-12Hz-1.7B-VoiceDesign").symlink_to(models_dir / "Qwen3-TTS-12Hz-1.7B-VoiceDesign")
+    services = make_services(tmp_path)
+    try:
+        segments = [SpokenPiece(DINNER), SpokenPiece(HUNGRY, Delivery(voice="serena")), SpokenPiece(DINNER)]
+        session = directed(services, segments, replace(RYAN, voice=Description("deep")))
+        await listen(session)
+        assert session.report.model == "Qwen3-TTS-12Hz-1.7B-VoiceDesign"
+        assert session.report.outcome == "whole"
+        (warning,) = session.report.warnings
+        assert warning.startswith("A voice in the text was ignored. Qwen3-TTS-12Hz-0.6B-CustomVoice is not in the")
+    finally:
+        await stop(services)
+
+
 async def test_the_standby_voice_speaks_all_of_an_answer_that_it_began(tmp_path: Path) -> None:
     services = make_services(tmp_path)
     try:
@@ -144,6 +171,14 @@ async def test_the_standby_voice_speaks_all_of_an_answer_that_it_began(tmp_path:
         assert any("its own voice" in warning for warning in session.report.warnings)
     finally:
         await stop(services)
+
+
+async def test_that_the_standby_voice_has_one_voice_is_told_once() -> None:
+    requests = DirectedRequests(RYAN, lambda request, _: (replace(request, voice=SERENA.voice), ()))
+    requests.standby = True
+    for text in (DINNER, HUNGRY):
+        assert requests.find(SpokenPiece(text, Delivery(voice="serena"))).voice == RYAN.voice
+    assert len(requests.warnings) == 1
 
 
 def written(services: Services, parts: Sequence[str], request: SpeechRequest) -> SpeechSession:

@@ -13,28 +13,32 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import ModelMissing
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
+from wyoming_qwen3.speech.report import Report
 
 LARGE = Checkpoint("custom_voice", "1.7B")
 REQUEST = SpeechRequest(SPEAKERS[0], find_language("english"), sampling=Sampling(temperature=0.0))
 
 
-async def speak(services: Services, request: SpeechRequest) -> str | None:
-    """Who spoke."""
+async def speak(services: Services, request: SpeechRequest) -> Report:
+    """The report says who spoke."""
     async with services.synthesizer.open(request, "test") as session:
         session.add_text("The front door is open.")
         session.end_text()
         assert sum([chunk.size async for chunk in session])
-    return session.report.model
+    return session.report
 
 
 async def test_the_standby_voice_need_not_know_the_size_and_qwen3_waits_for_it(models_dir: Path) -> None:
     services = make_services(models_dir, "--device", "cpu", size=None)
     try:
-        assert await speak(services, REQUEST) == "standby"
+        report = await speak(services, REQUEST)
+        assert report.model == "standby"
+        assert report.warnings == ["The standby voice spoke, because Qwen3 is starting."]
         assert not services.models.settled
         german = replace(REQUEST, language=find_language("german"))
-        assert await speak(services, german) == Checkpoint("custom_voice", "0.6B").name
+        spoke = (await speak(services, german)).model
         assert services.models.settled
+        assert spoke == Checkpoint("custom_voice", services.models.size).name
     finally:
         await stop(services)
 
@@ -53,7 +57,7 @@ async def test_the_size_on_disk_speaks_while_the_one_that_suits_the_device_is_mi
         services.models.start(("custom_voice",))
         await until(backends.qwen3_speaks)
         assert services.models.size == "0.6B"
-        assert await speak(services, REQUEST) == LARGE.name
+        assert (await speak(services, REQUEST)).model == LARGE.name
         assert await backends.missing(Checkpoint("custom_voice", "0.6B")) is None
         assert isinstance(await backends.missing(Checkpoint("base", "0.6B")), ModelMissing)
     finally:

@@ -338,6 +338,24 @@ def test_a_model_is_loaded_and_unloaded(phone: Studio) -> None:
     expect(panel.get_by_role("row", name="1.7B NVIDIA GPU")).to_be_visible()
 
 
+def test_how_fast_the_machine_speaks_is_told_with_what_to_do(studio: Studio) -> None:
+    """As on a slow machine, whose speed is put into the server's answers."""
+
+    def slow(route: Route) -> None:
+        response = route.fetch()
+        told = response.json()
+        for model in told["models"]:
+            model |= {"weights": "int4", "speed": 0.76 if model["size"] == "0.6B" else None}
+        route.fulfill(response=response, json=told)
+
+    for answer in ("**/api/models", "**/health"):
+        studio.page.route(answer, slow)
+    for tab in ("models", "home"):
+        panel = studio.open(tab)
+        expect(panel.get_by_text("This machine speaks 0.6B in int4 at 0.76 times real time.")).to_be_visible()
+        expect(panel.get_by_text("docs/scaling.md")).to_be_visible()
+
+
 def test_a_sound_becomes_tokens_and_comes_back(studio: Studio, clip: Path) -> None:
     panel = studio.open("tokenizer")
     panel.locator("input[type=file]").set_input_files(clip)

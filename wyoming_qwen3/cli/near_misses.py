@@ -10,7 +10,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "auth-token": "use --api-key KEY",
     "bind": "use --uri tcp://ADDRESS:10200 for Wyoming, or --http-host ADDRESS for HTTP",
     "cache-dir": "use --models-dir DIR for checkpoints, or --data-dir DIR for everything",
-    "compute-type": "use --quantize for weights on a CPU, or --dtype on a GPU",
+    "compute-type": "use --quantize for 8-bit weights, or --dtype on a GPU",
     "config": "every option is a flag or an environment variable TTS_QWEN3_...",
     "cpu": "use --device cpu",
     "cpu-threads": "use --threads N",

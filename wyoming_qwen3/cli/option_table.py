@@ -239,7 +239,16 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "--quantize",
             to.one_of("auto", "none", "int8", "int4"),
             "auto",
-            "weights on a CPU: none (exact), int8, int4, or auto (int8 if that keeps up with real time)",
+            "weights: none (exact), int8, int4 (CPU), or auto: on a CPU int8 if that keeps up with real time, on a GPU "
+            "int8 where a larger model fits only so",
+            engine=True,
+            app=True,
+        ),
+        Option(
+            "--codec",
+            to.one_of("int16", "int8", "float32"),
+            "int16",
+            "weights of the codec on a CPU: int16, int8 (faster, with noise 35 dB below the speech) or float32",
             engine=True,
             app=True,
         ),

@@ -31,7 +31,7 @@ _MAIN = (
 """Options of the server that the program's own help shows."""
 
 _LOG = ("--log-level", "--debug")
-_ENGINE = ("--model", "--device", "--dtype", "--quantize", "--threads", "--no-graphs", "--memory-budget")
+_ENGINE = ("--model", "--device", "--dtype", "--quantize", "--codec", "--threads", "--no-graphs", "--memory-budget")
 _SAMPLING = ("--temperature", "--top-k", "--top-p", "--repetition-penalty", "--seed", "--max-frames")
 _SPEAKING = ("--voice", "--language", "--style", "--speed", "--alias", "--standby", "--strict", "--sentence-pause")
 _READING = ("--text-streaming", "--text-timeout", "--start", "--max-hold", "--normalize", "--dictionary")

@@ -23,8 +23,10 @@ _COSTS: Mapping[tuple[Size, Quantize], float] = {
     ("1.7B", "int8"): 1.6,
     ("1.7B", "int4"): 1.1,
 }
-"""Time of a frame beside that of 0.6B in 8 bits, for weights that were not measured yet. By the bytes that a frame
-reads, codec included, these are 1, 0.60, 1.55 and 0.93; where the predictor fits into a cache, less is saved."""
+"""Time of a frame beside that of 0.6B in 8 bits, for weights that were not measured yet.
+
+On one processor these are 1, 0.61, 1.44 and 0.91 (docs/performance.md); more is assumed, as others may read memory more
+slowly."""
 
 _WHAT_TO_DO = "A machine with a GPU (docs/gpu.md) or a vLLM server (docs/scaling.md) is faster."
 

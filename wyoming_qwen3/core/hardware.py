@@ -37,14 +37,16 @@ _BESIDE = {"1.7B": 0.45e9, "0.6B": 0.1e9}
 """What else is needed: slots, captured steps and the workspaces of math libraries; the small size also runs without
 the first two."""
 
+_LARGEST_FIRST: tuple[Size, ...] = ("1.7B", "0.6B")
+
 _GPU_WAYS: Mapping[str, tuple[GpuQuantize, ...]] = MappingProxyType({"auto": ("none", "int8"), "int8": ("int8",)})
 """What `--quantize` allows on a GPU, the best first; other values allow only "none"."""
 
 _CONTEXT_BYTES = 0.3e9
 """What the process itself takes of a GPU; it is not part of `Card.free`."""
 
-CPU_NEEDS = {"0.6B": 3 * GB, "1.7B": 5 * GB}
-"""Memory in bytes for a checkpoint in 8 bits on a CPU: for 0.6B at most 1.8 GB was measured, and some is spare."""
+CPU_NEEDS = {"0.6B": 3 * GB, "1.7B": 4 * GB}
+"""Memory in bytes for a checkpoint in 8 bits on a CPU: at most 1.8 and 2.5 GB were measured, and some is spare."""
 
 _SLOW_MEMORY = 16e9
 """Total memory in bytes below which a GPU that shares the processor's is too slow for 1.7B: about 100 GB a second."""
@@ -186,7 +188,7 @@ def _on_card(card: Card, facts: MachineFacts, dtype: str, quantize: str) -> Sele
     if dtype in _ITEM_BYTES:
         wanted = "float32" if dtype == "float32" else "bfloat16"
     slow = card.shared and card.total < _SLOW_MEMORY
-    ways = [(size, way) for size in ("1.7B", "0.6B") for way in _GPU_WAYS.get(quantize, ("none",))]
+    ways = [(size, way) for size in _LARGEST_FIRST for way in _GPU_WAYS.get(quantize, ("none",))]
     ways = [(size, way) for size, way in ways if not (slow and size == "1.7B")]
     possible = [one for one in ways if gpu_needs(one[0], wanted, one[1]) + _CONTEXT_BYTES <= card.total]
     fitting = [one for one in possible if gpu_needs(one[0], wanted, one[1]) <= free]
@@ -268,7 +270,7 @@ class Use:
 
 def uses(gpu_free: int | None, memory: int, dtype: Dtype = "bfloat16", quantize: GpuQuantize = "none") -> Iterator[Use]:
     """Yield all ways, the best first. The arguments are free memory in bytes; `gpu_free` is None without a GPU."""
-    for size in ("1.7B", "0.6B"):
+    for size in _LARGEST_FIRST:
         needs = gpu_needs(size, dtype, quantize)
         yield Use(size, "cuda", needs, gpu_free is not None and gpu_free >= needs)
     yield Use("0.6B", "cpu", CPU_NEEDS["0.6B"], memory >= CPU_NEEDS["0.6B"])

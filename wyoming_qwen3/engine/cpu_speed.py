@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wyoming_qwen3 import __version__
 from wyoming_qwen3.core.checkpoints import SIZES, Checkpoint, Size
-from wyoming_qwen3.core.cpu_speed import Quantize, choose_size
+from wyoming_qwen3.core.cpu_speed import Quantize, choose_quantize, choose_size
 from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.core.hardware import CPU_NEEDS, Selection, available_memory
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, SpeechRequest, Voice
@@ -37,6 +37,9 @@ _CHUNK_FRAMES = 4
 """Frames of a chunk once a row has begun; see codec/chunks.py."""
 
 _CHUNKS = 4
+_TRIES = 5
+"""Measurements that other programs disturb, before the best of them counts."""
+
 _QUIET = 0.1
 """Share of the processors that other programs may take while a speed is measured."""
 
@@ -48,25 +51,47 @@ Spare = Callable[[], bool]
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """A speed in times real time, and whether other programs kept the processor busy, so that it is too low."""
+
+    speed: float
+    disturbed: bool
+
+
+@dataclass(frozen=True)
 class SpeedRecord:
-    """The speeds of a checkpoint, in times real time, that were measured by this version on this machine."""
+    """The speeds of a checkpoint, in times real time, that were measured by this version on this machine.
+
+    Those that are `disturbed` were measured while other programs kept the processor busy, so they are too low.
+    """
 
     file: Path
     key: Mapping[str, object]
     speeds: Mapping[Quantize, float]
+    disturbed: frozenset[Quantize] = frozenset()
 
     @classmethod
     def read(cls, path: Path, kernels: str, threads: int) -> "SpeedRecord":
         """Return what is known of the checkpoint in a folder, with these kernels and so many threads; maybe nothing."""
         file = path / _FILE
         key = {"version": __version__, "processor": processor(), "kernels": kernels, "threads": threads}
-        return cls(file, key, _read(file, key))
+        return cls(file, key, *_read(file, key))
 
-    def add(self, quantize: Quantize, speed: float) -> "SpeedRecord":
-        """Return the record with one more speed, and write it. If it can't be written, each start measures again."""
-        record = SpeedRecord(self.file, self.key, {**self.speeds, quantize: round(speed, 3)})
+    def sure(self, quantize: Quantize) -> bool:
+        """Return whether a speed is known that nothing disturbed."""
+        return quantize in self.speeds and quantize not in self.disturbed
+
+    def add(self, quantize: Quantize, found: Measurement) -> "SpeedRecord":
+        """Return the record with one more speed, and write it. If it can't be written, each start measures again.
+
+        Disturbed ones are dropped when one that is not can be compared with them.
+        """
+        others = {one: speed for one, speed in self.speeds.items() if found.disturbed or self.sure(one)}
+        speeds: dict[Quantize, float] = {**others, quantize: round(found.speed, 3)}
+        disturbed = self.disturbed | {quantize} if found.disturbed else frozenset[Quantize]()
+        record = SpeedRecord(self.file, self.key, speeds, disturbed)
         try:
-            content = {"about": _ABOUT, "measured": self.key, "times_real_time": record.speeds}
+            content = {"about": _ABOUT, "measured": self.key, "times_real_time": speeds, "disturbed": sorted(disturbed)}
             draft = self.file.with_name(f".{self.file.name}.{os.getpid()}")
             draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
             draft.replace(self.file)
@@ -75,48 +100,81 @@ class SpeedRecord:
         return record
 
 
-def _read(file: Path, key: Mapping[str, object]) -> Mapping[Quantize, float]:
+def _read(file: Path, key: Mapping[str, object]) -> tuple[Mapping[Quantize, float], frozenset[Quantize]]:
+    """Return the speeds in a file, and which of them were disturbed; none if it has another key or is damaged."""
+    names: tuple[Quantize, ...] = ("none", "int8", "int4")
     try:
         kept = json.loads(file.read_bytes())
-        speeds = kept["times_real_time"] if kept["measured"] == key else {}
-        return {name: float(speeds[name]) for name in ("none", "int8", "int4") if name in speeds}
+        if kept["measured"] != key:
+            return {}, frozenset()
+        speeds, disturbed = kept["times_real_time"], kept["disturbed"]
+        return {name: float(speeds[name]) for name in names if name in speeds}, frozenset(names) & set(disturbed)
     except FileNotFoundError:
-        return {}
+        return {}, frozenset()
     except (OSError, ValueError, KeyError, TypeError) as error:
         _LOGGER.warning("%s can't be read and is written again: %s", file, error)
-        return {}
+        return {}, frozenset()
 
 
-def select_size(
-    selection: Selection, candidates: Sequence[Quantize], models_dir: Path, kernels: str, threads: int
-) -> Selection:
-    """Return the selection of a CPU with the size that suits the speeds that were measured; see choose_size.
+class Speeds:
+    """What an engine process knows of the speed of checkpoints in these ways to round their weights."""
 
-    1.7B also needs its CustomVoice checkpoint in the models folder, and free memory.
-    """
-    folders = {size: _folder(models_dir, size) for size in SIZES}
-    speeds = {size: SpeedRecord.read(folder, kernels, threads).speeds for size, folder in folders.items()}
-    there = not missing_files(folders["1.7B"]) and available_memory() >= CPU_NEEDS["1.7B"]
-    size = choose_size(candidates, speeds, large_is_there=there)
-    return (
-        replace(selection, size=size, why=f"{selection.why} It keeps up with real time in {size}.")
-        if size == "1.7B"
-        else selection
-    )
+    def __init__(self, candidates: Sequence[Quantize], kernels: str, threads: int) -> None:
+        self._candidates = candidates
+        self._computes_with = kernels, threads
+        self._tries: dict[tuple[Path, Quantize], list[float]] = {}
+        """What was measured by this process while other programs kept the processor busy."""
+
+        self._measured: set[tuple[Path, Quantize]] = set()
+        """What this process has measured to the end, even if it was disturbed."""
+
+    def choose(self, path: Path) -> Quantize:
+        """Return in which weights to load the checkpoint in a folder."""
+        return choose_quantize(self._candidates, self._read(path).speeds)
+
+    def known(self, path: Path, quantize: Quantize) -> float | None:
+        """Return a speed; None if it should be measured."""
+        record = self._read(path)
+        sure = record.sure(quantize) or (path, quantize) in self._measured
+        return record.speeds.get(quantize) if sure else None
+
+    def learn(self, path: Path, quantize: Quantize, measure: Callable[[], Measurement | None]) -> bool:
+        """Measure a speed unless it is known, and write it down. Return False if it is not known yet.
+
+        What is disturbed is measured again, and the best counts at last, until the next start.
+        """
+        if self.known(path, quantize) is not None:
+            return True
+        if (found := measure()) is None:
+            return False
+        tries = self._tries.setdefault((path, quantize), [])
+        tries.append(found.speed)
+        if found.disturbed and len(tries) < _TRIES:
+            return False
+        self._read(path).add(quantize, Measurement(max(tries), found.disturbed))
+        self._measured.add((path, quantize))
+        return True
+
+    def select_size(self, selection: Selection, models_dir: Path) -> Selection:
+        """Return the selection of a CPU with the size that suits the speeds that were measured; see choose_size.
+
+        1.7B also needs its CustomVoice checkpoint in the models folder, and free memory.
+        """
+        folders = {size: _folder(models_dir, size) for size in SIZES}
+        speeds = {size: self._read(folder).speeds for size, folder in folders.items()}
+        there = not missing_files(folders["1.7B"]) and available_memory() >= CPU_NEEDS["1.7B"]
+        if choose_size(self._candidates, speeds, large_is_there=there) != "1.7B":
+            return selection
+        return replace(selection, size="1.7B", why=f"{selection.why} It keeps up with real time in 1.7B.")
+
+    def _read(self, path: Path) -> SpeedRecord:
+        return SpeedRecord.read(path, *self._computes_with)
 
 
 def _folder(models_dir: Path, size: Size) -> Path:
     """Return where a size's checkpoint of named speakers is, or would be."""
     first, *others = places(models_dir, Checkpoint("custom_voice", size))
     return next((folder for folder in (first, *others) if folder.exists()), first)
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A speed in times real time, and whether other programs kept the processor busy, so that it is too low."""
-
-    speed: float
-    disturbed: bool
 
 
 def measure_speed(decoder: Decoder, codec: FrameDecoder, voice: Voice, spare: Spare) -> Measurement | None:

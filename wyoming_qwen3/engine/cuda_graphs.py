@@ -150,7 +150,7 @@ class Lane:
             self._stream.synchronize()
 
 
-class Event(Protocol):
+class StreamEvent(Protocol):
     """A point in the work of a stream."""
 
     def synchronize(self) -> None:
@@ -169,7 +169,7 @@ class Staging:
         device: torch.device,
         size: int = _STAGED_BYTES,
         allocate: Callable[[int], Tensor] | None = None,
-        record: Callable[[], Event] | None = None,
+        record: Callable[[], StreamEvent] | None = None,
     ) -> None:
         """`size` is that of a buffer in bytes; `allocate` and `record` return pinned memory, uint8 [n], and an event.
 
@@ -178,7 +178,7 @@ class Staging:
         self._device, self._size = device, size
         self._allocate = allocate or _pinned
         self._record = record or partial(_record, device)
-        self._buffers: list[tuple[Tensor, Event | None]] = []
+        self._buffers: list[tuple[Tensor, StreamEvent | None]] = []
 
     def copy(self, source: Tensor, dtype: torch.dtype) -> Tensor:
         """Return a copy of a tensor on the GPU, in another dtype. It can be used in the current stream."""
@@ -234,8 +234,9 @@ def _pinned(size: int) -> Tensor:
     return torch.empty(size, dtype=torch.uint8, pin_memory=True)
 
 
-def _record(device: torch.device) -> Event:
-    return torch.cuda.current_stream(device).record_event()
+def _record(device: torch.device) -> StreamEvent:
+    event: StreamEvent = torch.cuda.current_stream(device).record_event()
+    return event
 
 
 def _new_stream(device: torch.device) -> torch.cuda.Stream:

@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.core.cpu_speed import Quantize, choose_quantize, quantize_candidates
+from wyoming_qwen3.core.cpu_speed import Quantize, quantize_candidates
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, Description, Sampling, SpeechRequest, Voice
@@ -29,7 +30,7 @@ from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, finger
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
 from .cpu_quota import usable_threads
-from .cpu_speed import Measurement, Spare, SpeedRecord, measure_speed, select_size
+from .cpu_speed import Spare, Speeds, measure_speed
 from .cuda_graphs import Graphs, Lane, Staging, choose_graphs, streams_of
 from .devices import enter, free_memory
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
@@ -62,13 +63,13 @@ _LOGGER = logging.getLogger(__name__)
 _WARM_UP_CHUNKS = 3
 """Enough chunks to reach every chunk size."""
 
+CODEC_BITS: Mapping[str, int] = MappingProxyType({"float32": 32, "int16": 16, "int8": 8})
+"""How many bits the codec's weights have with kernels, by `--codec`; see CodecDecoder."""
+
 _BESIDE = 1.25
 """Free memory that is wanted to load other weights beside those of a checkpoint, in footprints of its language model.
 
 Only to go back from 4 to 8 bits takes more, up to 1.7."""
-
-_TRIES = 5
-"""Measurements of a speed that other programs disturb, before the best of them counts."""
 
 _NO_MEMORY = "Memory ran out while this was spoken."
 
@@ -82,8 +83,6 @@ class _Model:
     codec: Codec
     quantize: Quantize
     footprint: int
-    speeds: list[float] = field(default_factory=list)
-    """What was measured so far while other programs kept the processor busy."""
 
 
 @dataclass(eq=False)
@@ -142,12 +141,14 @@ class NativeEngine:
         quantize: str = "none",
         threads: int = 0,
         *,
+        codec: str = "int16",
         graphs: bool = True,
         models_dir: Path | None = None,
     ) -> None:
-        """The arguments are those of the command line. The codec always computes in float32.
+        """The arguments are those of the command line.
 
-        `models_dir` is where it is looked up how fast checkpoints are on this CPU, to choose a size.
+        `codec` concerns only our kernels: without them, the codec computes in float32. `models_dir` is where it is
+        looked up how fast checkpoints are on this CPU, to choose a size.
         """
         lacking = why_no_kernels() if graphs else "--no-graphs goes without them"
         self._device = ChosenDevice(device, dtype, "none" if lacking else quantize)
@@ -159,21 +160,19 @@ class NativeEngine:
             self._candidates = quantize_candidates(quantize, kernels=self._kernels is not None)
         else:
             self._kernels = None
-            _warn_of_refused(quantize, self.selection, lacking)
+            warn_of_refused_weights(quantize, self.selection, lacking)
             self._candidates = (self.selection.quantize,)
         if self._kernels:
             torch.set_num_threads(1)  # torch has little left to do, and its threads would compete with the kernels'
             ways = " or ".join(self._candidates)
             _LOGGER.info("Speaking in %s with %d threads, kernels %s", ways, self._kernels.threads, self._kernels.kind)
-        self._computes_with = (
-            (self._kernels.kind, self._kernels.threads)
-            if self._kernels
-            else (f"PyTorch {self._device.dtype}", torch.get_num_threads())
-        )
-        """Kernels and number of threads, on which the speed depends."""
-
+            kernels, threads = f"{self._kernels.kind}, codec {codec}", self._kernels.threads
+        else:
+            kernels, threads = f"PyTorch {self._device.dtype}", torch.get_num_threads()
+        self._speeds = Speeds(self._candidates, kernels, threads)
+        self._codec_bits = CODEC_BITS[codec]
         if self.device == "cpu" and models_dir:
-            self.selection = select_size(self.selection, self._candidates, models_dir, *self._computes_with)
+            self.selection = self._speeds.select_size(self.selection, models_dir)
         self._dtype = self._device.dtype
         self._static = self.device.startswith("cuda")
         self._graphs = graphs
@@ -202,7 +201,7 @@ class NativeEngine:
         compiled. Raises ModelFailed if the checkpoint can't be used, and OutOfMemory if it does not fit; nothing stays
         in memory then.
         """
-        self._load(checkpoint, path, choose_quantize(self._candidates, self._speeds(path).speeds), report)
+        self._load(checkpoint, path, self._speeds.choose(path), report)
         return self._loaded(checkpoint)
 
     def gauge(self, checkpoint: Checkpoint, spare: Spare) -> Loaded | None:
@@ -213,26 +212,19 @@ class NativeEngine:
         """
         if checkpoint not in self._models or self.device != "cpu":
             return None
-        path = self._models[checkpoint].published.path
-        record = self._speeds(path)
         while True:
             model = self._models[checkpoint]
-            if model.quantize not in record.speeds:
-                voice, own = (
-                    _any_voice(checkpoint, model.published),
-                    decode.Decoder(model.published, model.decoder.model),
-                )
-                speed = _best_speed(model.speeds, measure_speed(own, model.codec.decoder, voice, spare))
-                if speed is None:
-                    return None
-                record = record.add(model.quantize, speed)
-            better = choose_quantize(self._candidates, record.speeds)
+            path, voice = model.published.path, _any_voice(checkpoint, model.published)
+            own = decode.Decoder(model.published, model.decoder.model)
+            measure = partial(measure_speed, own, model.codec.decoder, voice, spare)
+            if not self._speeds.learn(path, model.quantize, measure):
+                return None
+            better = self._speeds.choose(path)
             if better == model.quantize:
                 return self._loaded(checkpoint)
             if free_memory(self.device) < _BESIDE * model.footprint:
-                _LOGGER.info(
-                    "%s is loaded in %s at the next start: memory does not suffice for both", path.name, better
-                )
+                name = model.published.name
+                _LOGGER.info("%s is loaded in %s at the next start: memory does not suffice for both", name, better)
                 return self._loaded(checkpoint)
             try:
                 self._load(checkpoint, path, better, partial(_stop_unless, spare))
@@ -243,12 +235,8 @@ class NativeEngine:
         """Describe a loaded checkpoint."""
         model = self._models[checkpoint]
         weights = str(self._dtype).removeprefix("torch.") if model.quantize == "none" else model.quantize
-        speed = self._speeds(model.published.path).speeds.get(model.quantize) if self.device == "cpu" else None
+        speed = self._speeds.known(model.published.path, model.quantize) if self.device == "cpu" else None
         return Loaded(self._footprints[checkpoint], weights, speed)
-
-    def _speeds(self, path: Path) -> SpeedRecord:
-        """Return what is known of the speed of the checkpoint in a folder."""
-        return SpeedRecord.read(path, *self._computes_with)
 
     def _load(self, checkpoint: Checkpoint, path: Path, quantize: Quantize, report: Report) -> None:
         """Read a checkpoint in these weights; if it is loaded already, new rows use the new ones."""
@@ -444,7 +432,7 @@ class NativeEngine:
             if codec := self._codecs.get(key):
                 return codec, 0
             read = published.decoder(self.device, self._copy)
-            decoder = CodecDecoder(read, published.config, kernels=self._kernels, bits=16)
+            decoder = CodecDecoder(read, published.config, kernels=self._kernels, bits=self._codec_bits)
         codec = Codec(self._frame_decoder(decoder), published, self.device)
         _warm_up_codec(codec)
         self._codecs[key] = codec
@@ -561,14 +549,6 @@ def _play(number: int, playback: _Playback) -> Iterator[Output]:
         yield Ended(number, frames=playback.played)
 
 
-def _best_speed(speeds: list[float], found: Measurement | None) -> float | None:
-    """Return a speed that may be kept: the highest, once nothing disturbed the last measurement, or after some."""
-    if found is None:
-        return None
-    speeds.append(found.speed)
-    return None if found.disturbed and len(speeds) < _TRIES else max(speeds)
-
-
 def _any_voice(checkpoint: Checkpoint, published: Published) -> Voice:
     match checkpoint.kind:
         case "custom_voice":
@@ -586,7 +566,7 @@ def _stop_unless(spare: Spare, _done: int, _total: int) -> None:
         raise JobStopped("This was stopped.")
 
 
-def _warn_of_refused(wanted: str, selection: Selection, lacking: str | None) -> None:
+def warn_of_refused_weights(wanted: str, selection: Selection, lacking: str | None) -> None:
     """Log where a GPU can't have the weights that are wanted.
 
     `lacking` is why there are no fused kernels, which 8-bit weights need on a GPU; None if there are.

@@ -72,7 +72,7 @@ class ModelManager:
         self._device = EngineDevice(worker, policy.size, policy.memory_budget)
         self._books = Books()
         self._files = ModelFiles(self._books, policy.models_dir, policy.revision, download)
-        self._looked = False
+        self._surveyed = False
         self._tasks = Tasks()
         self._gauge = SpeedGauge(self._books, worker, self._tasks)
         self._engine_lock = asyncio.Lock()
@@ -114,9 +114,14 @@ class ModelManager:
         return self._policy.models_dir
 
     @property
+    def surveyed(self) -> bool:
+        """Whether the disk has been looked at; until then, nothing is known to be missing."""
+        return self._surveyed
+
+    @property
     def looked(self) -> bool:
-        """Whether the size is known, and the disk has been looked at; until then, nothing is known to be missing."""
-        return self._looked and self.settled
+        """Whether the size is known, and the disk has been looked at."""
+        return self._surveyed and self.settled
 
     @property
     def engine(self) -> wire.Hello | None:
@@ -430,7 +435,7 @@ class ModelManager:
     async def _look_on_disk(self) -> None:
         failed = [model for model in self._books.in_state(State.FAILED) if isinstance(model.error, ModelDamaged)]
         await self._files.look([*self._books.in_state(State.MISSING, State.ON_DISK), *failed])
-        self._looked = True
+        self._surveyed = True
 
     def _begin_fetch(self, model: Model) -> None:
         if model.state in (State.MISSING, State.FAILED) and not active(model.fetching):

@@ -137,6 +137,15 @@ class BackendSelector:
             return None
         return model.explain()
 
+    async def lacking(self, request: SpeechRequest) -> SpeechError | None:
+        """Return why Qwen3 can't speak the request now, not even when it is loaded; None if it can.
+
+        Until the size is known, nothing is lacking.
+        """
+        if standby_mode(self._mode, request.standby) != "auto" or not self._models.settled:
+            return None
+        return await self.missing(published(kind_for(request.voice), request.size or self._models.size))
+
     @contextlib.asynccontextmanager
     async def engage(
         self, request: SpeechRequest, text: str, aside: Aside = contextlib.nullcontext, *, live: bool = False
@@ -235,7 +244,10 @@ class BackendSelector:
         if model and mode == "auto":
             self._models.load_soon(model.checkpoint)
         backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
-        return replace(backend, warnings=(_stands_in(model), *backend.warnings)) if mode == "auto" else backend
+        if mode != "auto":
+            return backend
+        warning = f"The standby voice spoke, because {self._why_not(model)}."
+        return replace(backend, warnings=(warning, *backend.warnings))
 
     async def _wait_for(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model, aside: Aside
@@ -294,6 +306,18 @@ class BackendSelector:
             status.checkpoint == own and status.state is State.READY for status in self._models.statuses()
         )
 
+    def _why_not(self, model: Model | None) -> str:
+        """Return why `model` does not speak now, as the end of a sentence; None is a model of vLLM servers."""
+        if model is None:
+            return "no vLLM server can"
+        if self._models.settled:
+            return f"{model.checkpoint.name} {_NOT_READY[model.state]}"
+        there = any(
+            status.state.available and status.checkpoint.kind == model.checkpoint.kind
+            for status in self._models.statuses()
+        )
+        return "Qwen3 is starting" if there or not self._models.surveyed else "Qwen3 is not downloaded"
+
     async def _at_hand(self, request: SpeechRequest) -> tuple[Checkpoint, ...]:
         """Return the checkpoint that follows the request's instruction, if it can speak without being downloaded."""
         better = find_follower(request, self._models.size)
@@ -321,10 +345,3 @@ _NOT_READY: Mapping[State, str] = {
     State.LOADING: "is being loaded",
     State.FAILED: "can't be used",
 }
-
-
-def _stands_in(model: Model | None) -> str:
-    """Return a warning that the standby voice speaks because `model` is not ready; None is a model of vLLM servers."""
-    if model:
-        return f"The standby voice spoke, because {model.checkpoint.name} {_NOT_READY[model.state]}."
-    return "The standby voice spoke, because no vLLM server can."

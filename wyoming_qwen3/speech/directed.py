@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wyoming_qwen3.core.request import Priority, SpeechRequest
-from wyoming_qwen3.core.speakers import find_language
+from wyoming_qwen3.core.speakers import Speaker, find_language
 from wyoming_qwen3.models.worker import EngineRow
 from wyoming_qwen3.text.delivery import UNDIRECTED, Delivery
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
@@ -39,6 +39,11 @@ class DirectedRequests:
         found = self._requests[delivery]
         return self._spoken_by_standby(found) if self.standby else found
 
+    def outdoes_standby(self, directed: SpeechRequest) -> bool:
+        """Return whether a part is directed to be in a voice that the standby voice replaces, unlike the text's own."""
+        own, other = self._request.voice, directed.voice
+        return isinstance(other, Speaker) and not isinstance(own, Speaker) and not self.standby
+
     def keep_voice(self, piece: SpokenPiece, why: Exception) -> bool:
         """Have the utterance's own voice speak pieces like this one; return whether another voice was to speak them."""
         directed, own = self.find(piece), self._request
@@ -50,7 +55,7 @@ class DirectedRequests:
 
     def _spoken_by_standby(self, directed: SpeechRequest) -> SpeechRequest:
         own = self._request
-        if directed.voice != own.voice:
+        if directed.voice != own.voice and _ONE_VOICE not in self.warnings:
             self.warnings.append(_ONE_VOICE)
         language = own.language or find_language("en")
         return replace(

@@ -355,6 +355,10 @@ class SpeechSession:
 
         If what the text directs is not available, the piece is spoken as the request says, with a warning.
         """
+        directed, lacking = self._requests.find(piece), self._synthesizer.backends.lacking
+        why = await lacking(directed) if self._requests.outdoes_standby(directed) else None
+        if why and not await lacking(self.request):
+            self._requests.keep_voice(piece, why)
         resumed = self._buffer is not None
         engage = partial(self._synthesizer.engage, self._caller, text=piece.text, live=live, resumed=resumed)
         try:

@@ -55,10 +55,12 @@ def upstream_decoder(*, loudness: float = 0.1, dtype: torch.dtype = torch.float3
     return decoder.to(dtype)
 
 
-def ours(upstream: Any, dtype: torch.dtype | None = None, kernels: Kernels | None = None) -> CodecDecoder:
+def ours(
+    upstream: Any, dtype: torch.dtype | None = None, kernels: Kernels | None = None, bits: int = 32
+) -> CodecDecoder:
     """Our decoder with the same weights."""
     read = TensorReader(upstream.state_dict(), dtype=dtype)
-    return CodecDecoder(read, CodecConfig.pick(upstream.config.to_dict()), kernels)
+    return CodecDecoder(read, CodecConfig.pick(upstream.config.to_dict()), kernels, bits=bits)
 
 
 def random_codes(frames: int, upstream: Any) -> Tensor:

@@ -212,3 +212,30 @@ def test_streams_together_are_to_the_last_bit_what_each_is_alone(kind: str | Non
     for piece in torch.split(codes, [1, 2, 4, 4, 3, 20], dim=1):
         found = decoder.decode_together(piece, together)
         assert torch.equal(found, torch.stack([decoder.decode(*one) for one in zip(piece, alone, strict=True)]))
+
+
+WIDE: dict[str, Any] = {
+    "codebook_dim": 64,
+    "latent_dim": 64,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "decoder_dim": 128,
+}
+"""Wide enough for products of 8 bits in all layers."""
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in kinds_here()])
+@pytest.mark.parametrize(("bits", "noise"), [(32, 1e-4), (16, 1e-3), (8, 0.1)])
+def test_fewer_bits_give_one_wave_with_a_little_noise(kind: str, bits: int, noise: float) -> None:
+    """In any pieces and beside any other streams it is the same wave, to the last bit."""
+    upstream = upstream_decoder(**WIDE)
+    decoder = ours(upstream, kernels=load_kernels(2, kind), bits=bits)
+    codes = torch.stack([random_codes(23, upstream).roll(shift, 0) for shift in range(3)])
+    alone = [decoder.decode(own, decoder.new_state()) for own in codes]
+    expected = whole(upstream, codes[0])
+    assert (alone[0] - expected).std() < noise * expected.std()
+    for pieces in ([1], [3, 1, 7, 2]):
+        assert torch.equal(streamed(decoder, codes[0], pieces), alone[0])
+    together = [decoder.new_state() for _ in codes]
+    found = [decoder.decode_together(part, together) for part in torch.split(codes, [1, 2, 4, 16], dim=1)]
+    assert torch.equal(torch.cat(found, dim=1), torch.stack(alone))

@@ -53,6 +53,33 @@ def test_sums_are_those_of_all_taps(kernels: Kernels, channels: int, outputs: in
     assert error.abs().max() < 10 * TOLERANCE.get(kernels.kind, 1e-5) * expected.std()
 
 
+@pytest.mark.parametrize("steps", [5, 200])
+@pytest.mark.parametrize("shape", [(96, 64, 1), (64, 96, 2), (32, 160, 7), (40, 50, 2)], ids=str)
+@pytest.mark.parametrize(("bits", "noise"), [(16, 1e-4), (8, 2e-2)])
+def test_fewer_bits_add_a_little_noise(
+    kernels: Kernels, bits: int, noise: float, shape: tuple[int, int, int], steps: int
+) -> None:
+    inputs, outputs, taps = shape
+    weight, bias = drawn(inputs, outputs)
+    conv = FastConv(kernels, weight[:, :, -taps:], bias, bits=bits)
+    expected = exact(signal(steps, inputs), F.pad(weight[:, :, -taps:], (7 - taps, 0)), bias, 1)
+    error = conv(signal(steps, inputs), [conv.new_state()]) - expected
+    assert error.std() < noise * expected.std()
+    if bits == 8 and inputs == 32 and kernels.kind != "amx":
+        assert error.std() > 1e-3 * expected.std()  # it does have fewer bits
+
+
+@pytest.mark.parametrize("bits", [32, 16, 8])
+def test_a_transposed_convolution_has_all_phases(kernels: Kernels, bits: int) -> None:
+    draw = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(64, 32, 10, generator=draw) / 8, torch.randn(32, generator=draw)
+    conv = FastConv(kernels, weight, bias, stride=5, bits=bits)
+    x = signal(40, 64)
+    expected = F.conv_transpose1d(x.t()[None], weight, bias, stride=5)[0].t()[:200]
+    found = conv(x, [conv.new_state()]).view(200, 32)
+    assert (found - expected).std() < {32: 1e-4, 16: 1e-4, 8: 2e-2}[bits] * expected.std()
+
+
 @pytest.mark.parametrize("dilation", [1, 3, 9])
 def test_no_bit_depends_on_the_pieces_or_on_other_streams(kernels: Kernels, dilation: int) -> None:
     conv = FastConv(kernels, *drawn(48, 48), dilation, period=PERIOD)

@@ -14,11 +14,13 @@ import torch
 from tests.engine.conftest import LoadPair
 from tests.engine.golden import request, run
 from tests.engine.replay import NoMemory
+from wyoming_qwen3.core.request import Sampling
 from wyoming_qwen3.engine.cuda_graphs import Direct
 from wyoming_qwen3.engine.lm.decode import Decoder
 from wyoming_qwen3.engine.lm.fused import choice
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
-from wyoming_qwen3.engine.lm.language_model import load_static
+from wyoming_qwen3.engine.lm.gpu_int8 import GroupedInt8Linear
+from wyoming_qwen3.engine.lm.language_model import load_exact, load_static
 
 
 @pytest.fixture
@@ -144,6 +146,23 @@ def test_where_kernels_fail_pytorchs_are_used(pairs: LoadPair, caplog: pytest.Lo
     assert "of many lines" not in caplog.text
     asked = request(pair)
     assert run(loaded.decoder, loaded.decoder.admit(asked, text="Hi.")) != [[]]
+
+
+def test_weights_in_8_bits_are_widened_where_kernels_fail(pairs: LoadPair, caplog: pytest.LogCaptureFixture) -> None:
+    pair, error = pairs("custom_voice", "0.6B"), RuntimeError("ptxas fatal")
+    plain = load_static(pair.published, "cpu", torch.float32, Direct())
+    fuse: Any = lambda *_: Failing(error)  # noqa: E731
+    loaded = load_static(pair.published, "cpu", torch.float32, Calling(), fuse, rounded=True)
+    assert "Fused kernels failed" in caplog.text
+    assert isinstance(loaded.decoder, StaticDecoder)
+    assert not loaded.decoder.slots.fused
+    layer: Any = loaded.decoder.model.talker.transformer.layers[0]  # type: ignore[attr-defined]
+    assert layer.qkv.weight.dtype == torch.uint8
+    assert loaded.footprint < plain.footprint
+    exact = load_exact(pair.published, "cpu", torch.float32, GroupedInt8Linear).decoder
+    asked = request(pair, sampling=Sampling(temperature=0.0, max_frames=3))
+    found, expected = (run(decoder, decoder.admit(asked, text="Hi.")) for decoder in (loaded.decoder, exact))
+    assert found == expected
 
 
 def test_without_memory_for_any_kernels_it_speaks_all_the_same(

@@ -111,6 +111,22 @@ def test_a_row_never_depends_on_the_rows_beside_it(pair: Pair, small: StaticDeco
         assert all(row.ending == "eos" for row in frames)
 
 
+def test_a_row_that_pauses_beside_others_keeps_its_first_position(pair: Pair) -> None:
+    """Three that go on take the steps of four, so the slot of the fourth is computed with theirs."""
+    decoder = StaticDecoder(pair.published, pair.decoder.model, Replays(), Buckets((1, 2, 4), (64, 128)))
+    alone = run(decoder, admitted(decoder, pair, 1))[0]
+    rows = [admitted(decoder, pair, number, max_frames=12) for number in (0, 2, 3)]
+    pausing = admitted(decoder, pair, 1)
+    assert [seat.sitter for seat in decoder._seats] == [*rows, pausing]
+    found = []
+    for turn in range(200):
+        going = [*rows, pausing] if turn % 4 == 3 or turn > 20 else rows
+        found += [frame.codes for frame in decoder.step(going) if frame.row is pausing and frame.codes is not None]
+        if pausing.ending:
+            break
+    assert [codes.tolist() for codes in found] == alone
+
+
 def test_a_row_that_is_longer_than_a_slot_goes_on(pair: Pair, small: StaticDecoder) -> None:
     whole = run(pair.decoder, admitted(pair.decoder, pair, 0))[0]
     row = admitted(small, pair, 0)

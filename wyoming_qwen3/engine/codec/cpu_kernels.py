@@ -6,7 +6,6 @@ signal is split, on threads, or on other streams in the call. Knows matrices and
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -17,8 +16,6 @@ from wyoming_qwen3.engine.kernels.library import Kernels
 
 from .layers import Affine, CausalTransposedConv, LayerHistory
 
-_Snake = tuple[Tensor, Tensor]
-
 _PACKED_AT_ONCE = 1 << 20
 """About how many weights are copied at a time when a weight is packed: all at once would take too much memory."""
 
@@ -26,8 +23,9 @@ _PACKED_AT_ONCE = 1 << 20
 class FastConv:
     """layers.CausalConv for a weight [out, in, kernel]; `snake` (frequency, gain) applies a SnakeBeta first.
 
-    With a `period`, each piece must have a multiple of so many steps, and a kernel of 7 needs fewer products. `bits` is
-    how many each weight takes in memory, 32 or 16; see Convolution of kernels/panels.h.
+    With a `stride` it is the convolution in a layers.CausalTransposedConv with a weight [in, out, kernel]. With a
+    `period`, each piece must have a multiple of so many steps, and a kernel of 7 needs fewer products. `bits` is how
+    many each weight takes in memory, 32, 16 or 8; see `stored_bits` of kernels/convolution.h.
     """
 
     def __init__(
@@ -36,43 +34,24 @@ class FastConv:
         weight: Tensor,
         bias: Tensor | None,
         dilation: int = 1,
-        snake: _Snake | None = None,
+        snake: tuple[Tensor, Tensor] | None = None,
         *,
+        stride: int = 0,
         period: int = 0,
         bits: int = 32,
     ) -> None:
-        self._pack(kernels, weight.shape, [weight], bias, dilation, snake, period, bits)
-
-    @classmethod
-    def transposed(
-        cls, kernels: Kernels, weight: Tensor, bias: Tensor, stride: int, snake: _Snake | None, *, bits: int = 32
-    ) -> Self:
-        """Build the convolution of a layers.CausalTransposedConv from its weight [in, out, kernel] and bias [out]."""
-        inputs, outputs, kernel = weight.shape
-        conv = cls.__new__(cls)
-        phases = CausalTransposedConv.phases(weight, stride)
-        shape = (stride * outputs, inputs, kernel // stride)
-        conv._pack(kernels, shape, phases, bias.repeat(stride), 1, snake, 0, bits)
-        return conv
-
-    def _pack(
-        self,
-        kernels: Kernels,
-        shape: Sequence[int],
-        weights: Iterable[Tensor],
-        bias: Tensor | None,
-        dilation: int,
-        snake: _Snake | None,
-        period: int,
-        bits: int,
-    ) -> None:
-        outputs, inputs, taps = shape
+        outputs, inputs, taps = weight.shape
+        weights: Iterable[Tensor] = [weight]
+        if stride:
+            inputs, outputs, taps = weight.shape[0], stride * weight.shape[1], taps // stride
+            weights = CausalTransposedConv.phases(weight, stride)
+            bias = None if bias is None else bias.repeat(stride)
         kept = [None if tensor is None else tensor.float().contiguous() for tensor in (bias, *(snake or (None, None)))]
         pointers = [None if tensor is None else tensor.data_ptr() for tensor in kept]
         self.kernels = kernels
         self.layout = structures.ConvolutionStruct(None, None, *pointers, inputs, outputs, taps, dilation, period, bits)
         count = max(_PACKED_AT_ONCE // (inputs * taps), 1)
-        parts = (part.float().contiguous() for weight in weights for part in weight.split(count))
+        parts = (part.float().contiguous() for phase in weights for part in phase.split(count))  # type: ignore[no-untyped-call]
         packed, scales = kernels.pack(self.layout, parts)
         self.layout.weights, self.layout.scales = packed.data_ptr(), scales.data_ptr()
         self._kept = [packed, scales, *kept]

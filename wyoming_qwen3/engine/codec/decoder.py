@@ -51,11 +51,12 @@ class CodecDecoder:
     """The decoder's weights; any number of streams share them, each with its own state."""
 
     def __init__(
-        self, read: TensorReader, config: CodecConfig, kernels: Kernels | None = None, *, bits: int = 32
+        self, read: TensorReader, config: CodecConfig, kernels: Kernels | None = None, *, bits: int = 16
     ) -> None:
         """Compute on the device and in the type of the weights from `read`; kernels compute in float32 on a CPU.
 
-        `bits` is how many each weight takes in memory with kernels, where that is possible: 32 or 16.
+        `bits` is how many each weight takes in memory with kernels, where that is possible: 32, 16 or 8. With 8 bits
+        the products are of 8 bits, too.
 
         Raises TensorError, and ModelFailed if the configuration has an activation that is not supported.
         """

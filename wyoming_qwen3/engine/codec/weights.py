@@ -162,7 +162,7 @@ class CodecWeights:
         weight, bias = self._weight(read, shape), read("conv.bias", shape[1])
         conv: Conv
         if self._kernels:
-            conv = FastConv.transposed(self._kernels, weight, bias, stride, act, bits=self._bits)
+            conv = FastConv(self._kernels, weight, bias, snake=act, stride=stride, bits=self._bits)
         else:
             conv = self._plain_conv(*CausalTransposedConv.by_phase(weight, bias, stride), 1, act)
         return CausalTransposedConv(conv, stride)

@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--quantize", default="auto")
+    parser.add_argument("--codec", default="int16")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--models-dir", type=Path)
     parser.add_argument("--no-graphs", action="store_true")
@@ -72,6 +73,7 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
         arguments.dtype,
         arguments.quantize,
         arguments.threads,
+        codec=arguments.codec,
         graphs=not arguments.no_graphs,
         models_dir=arguments.models_dir,
     )

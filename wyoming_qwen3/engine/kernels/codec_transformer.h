@@ -39,6 +39,7 @@ class CodecStack {
           angles_(int64_t(rows_) * t.head_dim) {
         const int widest = std::max({t.hidden, t.heads * t.head_dim, t.inner});
         Convolver::grow(factors_, int64_t(rows_ + kSlack) * settled_width(widest));
+        quantised_.prepare_rows(padded(widest), rows_);
         for (int row = 0; row < rows_; ++row)
             for (int i = 0; i < t.head_dim / 2; ++i) {
                 const float angle = float(pasts[row / steps].position + row % steps) * t.frequencies[i];
@@ -119,7 +120,7 @@ class CodecStack {
     template <class Put>
     void product(const Convolution& c, const Member& member, const Put& put) {
         const Stream all{nullptr, nullptr, nullptr, rows_};
-        convolve_all(c, Layout(c, &all, 1), factors_.data()->numbers, member,
+        convolve_all(c, Layout(c, &all, 1), factors_.data()->numbers, quantised_, member,
                      [&](int, int row, int first, auto count, const float* sums) { put(row, first, count, sums); });
         member.wait();
     }
@@ -165,6 +166,7 @@ class CodecStack {
     const int dim_, group_;
     std::vector<float> projected_, gated_, angles_;
     std::vector<Line> factors_;
+    RowMemory quantised_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 // The caller keeps the steps before a piece, converted for the product.
 #pragma once
 
+#include "bytes.h"
 #include "panels.h"
 #include "team.h"
 #include "winograd.h"
@@ -27,6 +28,7 @@ struct alignas(64) Line {
 
 struct Convolver {
     std::vector<Line> joined, between, spread;
+    RowMemory quantised;
 
     static void grow(std::vector<Line>& lines, int64_t floats) {
         lines.resize(std::max<size_t>(lines.size(), (floats + 15) / 16));
@@ -63,7 +65,8 @@ inline void snake_row(const float* x, const float* frequencies, const float* gai
 
 // How many bits the packed weights have.
 inline int stored_bits(const Convolution& c) {
-    return kSixteenBits && c.bits == 16 && c.outputs > 1 && !uses_winograd(c) ? 16 : 32;
+    if (!kFewerBits || c.bits == 32 || c.outputs == 1 || uses_winograd(c)) return 32;
+    return c.bits == 8 && fits_bytes(c) ? 8 : 16;
 }
 
 // Call put(step, first output, outputs, sums) for a range of steps of a joined signal and a range of panels. `outputs`
@@ -123,6 +126,7 @@ inline float single(const Convolution& c, const float* joined, int step) {
 // Bytes of the packed weights.
 inline int64_t packed_size(const Convolution& c) {
     if (c.outputs == 1) return sizeof(float) * c.taps * c.inputs;
+    if (stored_bits(c) == 8) return as_linear(c).blocks * bytes_of_block(c);
     return panels_of(c) * (uses_winograd(c) ? winograd_panel_size(c) : panel_size(c)) * stored_bits(c) / 8;
 }
 
@@ -143,7 +147,7 @@ inline void pack_rounded(const Convolution& c, const Filters& filters, int panel
 #endif
 
 // A member's share of packing some filters into `packed`, whose other filters are left as they are; padding is zero
-// there. `scales` [outputs] are written for 16 bits.
+// there. `scales` [outputs] are written for 16 and 8 bits.
 inline void pack_all(const Convolution& c, const Filters& filters, void* packed, float* scales, const Member& member) {
     float* const floats = static_cast<float*>(packed);
     if (c.outputs == 1) {
@@ -151,10 +155,14 @@ inline void pack_all(const Convolution& c, const Filters& filters, void* packed,
             for (int i = 0; i < c.inputs; ++i) floats[tap * c.inputs + i] = filters.weights[i * c.taps + tap];
         return;
     }
-    const int begin = filters.first / kPanel, end = (filters.first + filters.count + kPanel - 1) / kPanel;
+    const bool in_bytes = stored_bits(c) == 8;
+    const int width = in_bytes ? kBlock : kPanel;
+    const int begin = filters.first / width, end = (filters.first + filters.count + width - 1) / width;
     const Range own = member.share(end - begin);
     for (int panel = begin + own.begin; panel < begin + own.end; ++panel) {
         if (uses_winograd(c)) pack_winograd(c, filters, panel, floats + panel * winograd_panel_size(c));
+        else if (in_bytes)
+            pack_bytes(c, filters, panel, static_cast<uint8_t*>(packed) + panel * bytes_of_block(c), scales);
 #if defined(__AMX_BF16__)
         else pack(c, filters, panel, floats + panel * panel_size(c));
 #else
@@ -194,7 +202,10 @@ struct Layout {
         }
     }
 
-    int64_t size() const { return int64_t(steps + count * past + kSlack) * width; }
+    // Rows of the joined buffer.
+    int rows() const { return steps + count * past; }
+
+    int64_t size() const { return int64_t(rows() + kSlack) * width; }
 
     // Split a range over the steps of all streams: call each(stream, range of its own steps).
     template <class Each>
@@ -228,13 +239,24 @@ inline void join(const Convolution& c, const Layout& layout, float* joined, cons
 
 // A member's share of a convolution of all streams: calls put(stream, step, first output, outputs, sums).
 template <class Store>
-inline void convolve_all(const Convolution& c, const Layout& layout, const float* joined, const Member& member,
-                         const Store& put) {
+inline void convolve_all(const Convolution& c, const Layout& layout, const float* joined, RowMemory& quantised,
+                         const Member& member, const Store& put) {
     const Tiles tiles;
-    const int panels = panels_of(c);
+    const bool in_bytes = stored_bits(c) == 8;
+    const int panels = in_bytes ? as_linear(c).blocks : panels_of(c);
     const bool few = layout.steps <= kFewSteps && panels >= member.size;
     const Range own_panels = few ? member.share(panels) : Range{0, panels};
+    if (in_bytes) {
+        const Range own = member.share(layout.rows());
+        for (int row = own.begin; row < own.end; ++row)
+            quantised.rows(c.inputs).quantise(row, joined + int64_t(row) * layout.width, c.inputs);
+        member.wait();
+    }
     layout.within(few ? Range{0, layout.steps} : member.share(layout.steps), [&](int n, Range own) {
+        if (in_bytes)
+            return convolve_bytes(
+                c, quantised.rows(c.inputs, layout.starts[n] + own.begin), own.end - own.begin, own_panels,
+                [&](int s, int first, auto count, const float* sums) { put(n, own.begin + s, first, count, sums); });
         const float* from = joined + int64_t(layout.starts[n]) * layout.width;
         if (c.outputs == 1)
             for (int s = own.begin; s < own.end; ++s) {
@@ -289,6 +311,7 @@ inline void convolve_tiles(const Convolution& c, const Layout& layout, Convolver
 // Make room for what a convolution's members write besides its output.
 inline void prepare(const Convolution& c, const Layout& layout, Convolver& memory, int members) {
     Convolver::grow(memory.joined, layout.size());
+    if (stored_bits(c) == 8) memory.quantised.prepare_rows(c.inputs, layout.rows());
     if (uses_winograd(c)) Convolver::grow(memory.spread, int64_t(members) * kTileInputs * kTilesAtOnce * c.inputs);
 }
 
@@ -298,7 +321,7 @@ inline void convolve_streams(const Convolution& c, const Layout& layout, Convolv
                              const Store& put) {
     join(c, layout, memory.joined.data()->numbers, member);
     if (uses_winograd(c)) convolve_tiles(c, layout, memory, member, put);
-    else convolve_all(c, layout, memory.joined.data()->numbers, member, put);
+    else convolve_all(c, layout, memory.joined.data()->numbers, memory.quantised, member, put);
 }
 
 inline void convolution(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member) {
@@ -322,10 +345,11 @@ inline void residual_unit(const Convolution& wide, const Convolution& narrow, co
     member.wait();
     std::vector<Stream> streams(layout.streams, layout.streams + layout.count);
     Layout flat(narrow, streams.data(), layout.count);  // without a past, so the streams are contiguous
-    convolve_all(narrow, flat, between, member, [&](int n, int s, int first, auto count, const float* sums) {
-        float* __restrict out = layout.streams[n].output + int64_t(s) * narrow.outputs + first;
-        for (int i = 0; i < count; ++i) out[i] += sums[i];
-    });
+    convolve_all(narrow, flat, between, memory.quantised, member,
+                 [&](int n, int s, int first, auto count, const float* sums) {
+                     float* __restrict out = layout.streams[n].output + int64_t(s) * narrow.outputs + first;
+                     for (int i = 0; i < count; ++i) out[i] += sums[i];
+                 });
 }
 
 }  // namespace

@@ -224,8 +224,8 @@ EXPORTED int convolution_row_width(const Convolution* c) noexcept { return row_w
 // Bytes of a convolution's packed weights.
 EXPORTED int64_t convolution_size(const Convolution* c) noexcept { return packed_size(*c); }
 
-// Pack weights [count, inputs, taps] of the outputs from `first` on into the layout that is multiplied, which is zero at
-// first, and write their scales if it has 16 bits.
+// Pack weights [count, inputs, taps] of the outputs from `first` on into the layout that is multiplied, which is zero
+// at first, and write their scales if it has 16 bits.
 EXPORTED int convolution_pack(Crew* crew, const Convolution* c, int first, int count, const float* weights,
                               void* packed, float* scales) noexcept {
     return with(crew, [&] {
@@ -250,6 +250,7 @@ EXPORTED int residual_apply(Crew* crew, const Convolution* wide, const Convoluti
         const Layout layout(*wide, streams, count);
         prepare(*wide, layout, crew->convolver, crew->team.size());
         Convolver::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
+        if (stored_bits(*narrow) == 8) crew->convolver.quantised.prepare_rows(narrow->inputs, layout.steps);
         crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
     });
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "simd.h"
 #include "team.h"
@@ -82,6 +83,29 @@ struct Rows {
             scales[first + group] = largest / 127.0f;
             sums[first + group] = float(-sum);
         }
+    }
+};
+
+// Memory for quantised rows.
+struct RowMemory {
+    std::vector<int8_t> numbers;
+    std::vector<float> scales, sums;
+
+    void prepare_rows(int width, int64_t rows) {
+        grow(numbers, rows * width);
+        grow(scales, rows * (width / kGroup));
+        grow(sums, rows * (width / kGroup));
+    }
+
+    // Rows from `first` on.
+    Rows rows(int width, int first = 0) {
+        const int64_t group = int64_t(first) * (width / kGroup);
+        return {numbers.data() + int64_t(first) * width, scales.data() + group, sums.data() + group, width};
+    }
+
+    template <class T>
+    static void grow(std::vector<T>& memory, int64_t size) {
+        if (int64_t(memory.size()) < size) memory.resize(size);
     }
 };
 

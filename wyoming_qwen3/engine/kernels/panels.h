@@ -4,7 +4,7 @@
 // for the product. A step's sums run over taps, then inputs, and do not depend on the steps beside it.
 //   Vectors: a panel has the inputs of one tap after another, and for each input the panel's outputs. Rows are floats.
 //   Weights are floats, or integers of 16 bits with a scale for each output, which are half as many bytes to read; the
-//   products are float32 in both cases.
+//   products are float32 in both cases. Those of 8 bits are in bytes.h.
 //   Tiles (AMX): a number is the sum of two bfloat16: the rounded number and the remainder. A product of two numbers
 //   would be four products; the smallest, below 2^-16 of the whole, is left out. Sums are float32. For each 32 inputs
 //   of a tap, a panel has four tiles of 16 pairs of inputs times 16 outputs: two of remainders, then two of rounded
@@ -16,10 +16,10 @@
 #include "simd.h"
 
 extern "C" {
-// The weights are packed in `bits` bits, 32 or 16; see `stored_bits` of convolution.h for those that always have 32.
-// `scales` [outputs] belong to 16 bits. The bias may be null. With frequencies, x + gains * sin(frequencies * x)**2 is applied to the
-// input first. `period`: signals arrive in pieces of a multiple of so many steps, and fewer products may be used; 0: in
-// any pieces.
+// The weights are packed in `bits` bits, 32, 16 or 8, or more; see `stored_bits` of convolution.h. `scales` [outputs]
+// belong to 16 and 8 bits. The bias may be null. With frequencies, x + gains * sin(frequencies * x)**2 is applied to
+// the input first. `period`: signals arrive in pieces of a multiple of so many steps, and fewer products may be used;
+// 0: in any pieces.
 struct Convolution {
     const void* weights;
     const float *scales, *bias, *frequencies, *gains;
@@ -54,7 +54,7 @@ struct Filters {
 constexpr float kWidest = 32767;  // of 16 bits
 
 #if defined(__AMX_BF16__)
-constexpr bool kSixteenBits = false;  // tiles need bfloat16
+constexpr bool kFewerBits = false;  // tiles need bfloat16
 constexpr int kPanel = 32;
 constexpr int kDepth = 32;       // inputs that are multiplied at once
 constexpr int kSlack = 31;       // rows that are read beyond the last one
@@ -174,7 +174,7 @@ inline void multiply(const Convolution& c, const float* weights, const float* ro
 }
 
 #else
-constexpr bool kSixteenBits = true;
+constexpr bool kFewerBits = true;
 #if defined(__x86_64__) && !defined(__AVX512VNNI__)  // 16 registers of vectors
 constexpr int kPanelVectors = 2;
 constexpr int kSteps = 6;
@@ -233,7 +233,8 @@ inline void multiply_block(const Convolution& c, const Weight* w, const float* r
 
 // Add a part of a panel's products with `steps` steps to their sums [kStretch][kPanel]; the first part sets the sums.
 template <class Weight>
-inline void multiply(const Convolution& c, const Weight* weights, const float* rows, Part part, int steps, float* sums) {
+inline void multiply(const Convolution& c, const Weight* weights, const float* rows, Part part, int steps,
+                     float* sums) {
     int s = 0;
     const auto go = [&](auto many) {
         constexpr int kCount = decltype(many)::value;

@@ -35,10 +35,8 @@ namespace {
 constexpr int kFewTokens = 2;  // up to this number each member quantises all of them, which is faster than to wait
 
 // Working memory of a team. It grows as needed, and new memory is zeroed.
-struct Workspace {
+struct Workspace : RowMemory {
     std::vector<float> states, projected, mixed, normed;
-    std::vector<int8_t> numbers;
-    std::vector<float> scales, sums;
     std::vector<std::vector<float>> scores;
     int wide = 0, hidden = 0, qkv = 0;
 
@@ -52,23 +50,6 @@ struct Workspace {
         grow(normed, int64_t(members) * wide);
         prepare_rows(wide, tokens <= kFewTokens ? tokens * members : tokens);
         scores.resize(std::max<size_t>(scores.size(), members));
-    }
-
-    void prepare_rows(int width, int rows) {
-        grow(numbers, int64_t(rows) * width);
-        grow(scales, int64_t(rows) * (width / kGroup));
-        grow(sums, int64_t(rows) * (width / kGroup));
-    }
-
-    // Rows from `first` on.
-    Rows rows(int width, int first = 0) {
-        const int64_t group = int64_t(first) * (width / kGroup);
-        return {numbers.data() + int64_t(first) * width, scales.data() + group, sums.data() + group, width};
-    }
-
-    template <class T>
-    static void grow(std::vector<T>& memory, int64_t size) {
-        if (int64_t(memory.size()) < size) memory.resize(size);
     }
 };
 

@@ -117,7 +117,8 @@ class StaticDecoder(Decoder):
         """Return a free seat; without one a row leaves its own, if possible one that is not stepped now."""
         if free := next((seat for seat in self._seats if seat.sitter is None), None):
             return free
-        taken = next((seat for seat in reversed(self._seats) if not _waits_for_nothing(seat)), self._seats[-1])
+        paused = (seat for seat in reversed(self._seats) if seat.sitter and not seat.sitter.ready)
+        taken = next(paused, self._seats[-1])
         self._leave(taken)
         return taken
 
@@ -138,10 +139,11 @@ class StaticDecoder(Decoder):
         """
         failed = self._seat(group)
         parts = [self._part_or_none(seat, group, failed) for seat in self._seats]
-        while parts and not parts[-1].speaks:
-            parts.pop()
-        if not parts:
+        speaking = [slot for slot, part in enumerate(parts) if part.speaks]
+        if not speaking:
             return failed
+        # Of all that are computed, each slot needs its own position, because the talker writes there in any case.
+        parts = parts[: self.slots.buckets.holding_rows(speaking[-1] + 1)]
         codes = attempt(lambda: read_back(self.slots.codes[: self.slots.advance(parts)]))
         for seat, part in zip(self._seats, parts, strict=False):
             if part.speaks and (row := seat.sitter):
@@ -239,11 +241,6 @@ class StaticDecoder(Decoder):
         if speech.codes_embedding is not None:
             speech.codes_embedding = speech.codes_embedding.clone()
         seat.row = None
-
-
-def _waits_for_nothing(seat: _SlotRow) -> bool:
-    row = seat.sitter
-    return row is not None and row.ready
 
 
 def _speech(row: Row) -> Speech:

@@ -74,9 +74,11 @@ class _SlotPast:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend as Past.attend does; all keys and values are written first, and the mask hides the later ones."""
-        past = []
-        for mine, new in ((self._cache.keys[layer], k), (self._cache.values[layer], v)):
-            mine[self._slot.expand(self.rows), :, self._positions] = new[:, :, 0]
-            past.append(mine[:, :, : self._length].index_select(0, self._slot))
-        mixed = F.scaled_dot_product_attention(q.transpose(0, 2), *past, attn_mask=self._mask, enable_gqa=True)
+        keys, values = self._write(self._cache.keys[layer], k), self._write(self._cache.values[layer], v)
+        mixed = F.scaled_dot_product_attention(q.transpose(0, 2), keys, values, attn_mask=self._mask, enable_gqa=True)
         return mixed[0].transpose(0, 1).reshape(self.rows, 1, -1)
+
+    def _write(self, cache: Tensor, new: Tensor) -> Tensor:
+        """Write [rows, kv_heads, 1, head_dim] to the slot, and return a copy of what is attended to, [1, ...]."""
+        cache[self._slot.expand(self.rows), :, self._positions] = new[:, :, 0]
+        return cache[:, :, : self._length].index_select(0, self._slot)

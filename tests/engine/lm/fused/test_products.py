@@ -72,8 +72,8 @@ def test_weights_in_8_bits_are_widened_in_registers(rows: int, inputs: int, outp
 @pytest.mark.parametrize("in_8_bits", [False, True])
 def test_rows_are_bit_identical_alone_and_beside_any_others(dtype: torch.dtype, *, in_8_bits: bool) -> None:
     inputs, outputs = 96, 64
-    w, gain = weight(2 * outputs, inputs, dtype), noise(inputs, seed=1, dtype=dtype)
-    w = rounded(w)[0] if in_8_bits else w
+    plain, gain = weight(2 * outputs, inputs, dtype), noise(inputs, seed=1, dtype=dtype)
+    w = rounded(plain)[0] if in_8_bits else plain
     x, states = noise(8, inputs, dtype=dtype), noise(8, 2 * outputs, seed=2, dtype=dtype)
     alone = [
         [call_project(x[row : row + 1], w, gain) for row in range(8)],

@@ -10,7 +10,7 @@ from wyoming_qwen3.engine.lm.predictor import CodePredictor
 from wyoming_qwen3.engine.lm.sampling import WarpTable
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.transformer import KvCache
-from wyoming_qwen3.engine.wire import Report
+from wyoming_qwen3.engine.wire import Report, ignore_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,13 @@ class FuseSteps(Protocol):
     """Makes fused steps as MakeSteps does, and reports how many of their kernels are compiled."""
 
     def __call__(
-        self, talker: Talker, predictor: CodePredictor, slots: SlotTensors, talk: Talk, *, report: Report
+        self,
+        talker: Talker,
+        predictor: CodePredictor,
+        slots: SlotTensors,
+        talk: Talk,
+        *,
+        report: Report = ignore_progress,
     ) -> SlotSteps:
         """Return the steps."""
 
