@@ -29,7 +29,7 @@ LONG = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 TEXTS = (LONG, "Hello there.", "你好，世界。", "It's 12 o'clock!", "Wie geht es dir?")
 FIRST = CODES + 1024
 SMALL = Buckets((1, 2), (24, 40))
-HEAD = 8
+HEAD = 9
 """Positions of a prompt before its text: role, language, speaker and padding."""
 
 
