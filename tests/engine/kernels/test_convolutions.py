@@ -65,7 +65,7 @@ def test_fewer_bits_add_a_little_noise(
     expected = exact(signal(steps, inputs), F.pad(weight[:, :, -taps:], (7 - taps, 0)), bias, 1)
     error = conv(signal(steps, inputs), [conv.new_state()]) - expected
     assert error.std() < noise * expected.std()
-    if bits == 8 and inputs == 32 and kernels.kind != "amx":
+    if bits == 8 and inputs == 32 and kernels.kind not in {"amx", "plain"}:
         assert error.std() > 1e-3 * expected.std()  # it does have fewer bits
 
 

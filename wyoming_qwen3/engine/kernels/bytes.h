@@ -8,9 +8,15 @@ namespace {
 
 constexpr int kRowsAtOnce = 64;  // rows that are multiplied with all weights before the next: they stay in the cache
 
+#if defined(__AVX512VNNI__) || defined(__AVX2__) || defined(__SSE4_1__) || defined(__ARM_FEATURE_DOTPROD)
+constexpr bool kFastBytes = true;
+#else
+constexpr bool kFastBytes = false;  // products of 8 bits take twice as long as those of float32
+#endif
+
 // Whether a convolution can have 8 bits: without padding.
 inline bool fits_bytes(const Convolution& c) {
-    return c.inputs % kGroup == 0 && c.outputs % kBlock == 0 && (c.taps == 1 || c.dilation == 1);
+    return kFastBytes && c.inputs % kGroup == 0 && c.outputs % kBlock == 0 && (c.taps == 1 || c.dilation == 1);
 }
 
 inline Linear as_linear(const Convolution& c) {

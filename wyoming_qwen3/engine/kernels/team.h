@@ -1,11 +1,15 @@
 // Threads that work on one call together, phase by phase.
 //
 // A decode step is hundreds of short phases, and each needs the results of all members in the phase before. So members
-// wait for each other by spinning, and sleep only between calls. If one member fails, all abandon the call.
+// wait for each other by spinning, and sleep if that takes long because another program runs on a member's core. They
+// never yield: Linux counts a yield like the use of a whole time slice. If one member fails, all abandon the call.
 #pragma once
 
-#include <sched.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <atomic>
+#include <climits>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -23,14 +27,8 @@ inline void relax() {
 #endif
 }
 
-constexpr int kSpinsBeforeYield = 300;  // some microseconds: more would be taken from a member that has to share a core
-constexpr int kSpinsBeforeSleep = 1300;  // with as many yields as fit between two calls of one frame
-
-// Wait a moment. An idle core returns from a yield at once.
-inline void spin(int spins) {
-    if (spins < kSpinsBeforeYield) relax();
-    else sched_yield();
-}
+constexpr int kSpinsInPhase = 300;        // some microseconds: more would be taken from a member that shares the core
+constexpr int kSpinsBetweenCalls = 4000;  // about the time between two calls of one frame
 
 // Thrown in a member to abandon a call in which another member has failed.
 struct GivenUp {};
@@ -39,7 +37,7 @@ class Barrier {
    public:
     explicit Barrier(int size) : size_(size) {}
 
-    // Throws GivenUp if `failed` is set before all members have arrived.
+    // Throws GivenUp if the call is abandoned, which sets `failed`.
     void wait(const std::atomic<bool>& failed) {
         if (!arrive(failed)) throw GivenUp();
     }
@@ -49,6 +47,9 @@ class Barrier {
         arrive(never);
     }
 
+    // Let the members go on that wait for one that will not arrive. `failed` must be set.
+    void abandon() { open(); }
+
     // Forget members that arrived in an abandoned call. Nobody may be waiting.
     void reset() { arrived_.store(0, std::memory_order_relaxed); }
 
@@ -57,19 +58,33 @@ class Barrier {
         const uint32_t round = round_.load(std::memory_order_relaxed);
         if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
             arrived_.store(0, std::memory_order_relaxed);
-            round_.store(round + 1, std::memory_order_release);
+            open();
             return true;
         }
         for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
             if (failed.load(std::memory_order_acquire)) return false;
-            spin(spins);
+            if (spins < kSpinsInPhase) relax();
+            else sleep(round);
         }
-        return true;
+        return !failed.load(std::memory_order_acquire);
+    }
+
+    // Return when `round` is over, or earlier.
+    void sleep(uint32_t round) {
+        asleep_.fetch_add(1);
+        syscall(SYS_futex, &round_, FUTEX_WAIT_PRIVATE, round, nullptr, nullptr, 0);
+        asleep_.fetch_sub(1);
+    }
+
+    void open() {
+        round_.fetch_add(1);
+        if (asleep_.load()) syscall(SYS_futex, &round_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
     }
 
     const int size_;
     alignas(64) std::atomic<int> arrived_{0};
     alignas(64) std::atomic<uint32_t> round_{0};
+    std::atomic<int> asleep_{0};
 };
 
 // A half-open range of items.
@@ -132,7 +147,8 @@ class Team {
         try {
             call_(given_, Member{*this, number, size_});
         } catch (...) {
-            failed_.store(true, std::memory_order_release);
+            failed_.store(true);
+            phase_.abandon();
         }
         end_.wait();
     }
@@ -155,8 +171,8 @@ class Team {
     void serve(int number) {
         for (uint32_t seen = 0;; ++seen) {
             for (int spins = 0; call_number_.load(std::memory_order_acquire) == seen; ++spins) {
-                if (spins < kSpinsBeforeSleep) {
-                    spin(spins);
+                if (spins < kSpinsBetweenCalls) {
+                    relax();
                     continue;
                 }
                 std::unique_lock<std::mutex> lock(sleep_);
