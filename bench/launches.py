@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from wyoming_qwen3.core.hardware import GpuQuantize
 from wyoming_qwen3.engine.checkpoint.config import TalkerConfig
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
-from wyoming_qwen3.engine.cuda_graphs import Direct
+from wyoming_qwen3.engine.cuda_graphs import DirectCalls
 from wyoming_qwen3.engine.lm.fused.launches import Launch
 from wyoming_qwen3.engine.lm.fused.slot_tensors import MakeSteps
 from wyoming_qwen3.engine.lm.gpu_int8 import GroupedInt8Linear
@@ -175,4 +175,4 @@ def _slots(size: str, dtype: torch.dtype, fuse: MakeSteps | None, linear: MakeLi
     talker = Talker(read, config, Transformer(read, config, config.max_position_embeddings, linear), head)
     predictor = CodePredictor(read, config, talker.codec_embedding, linear)
     banned = torch.zeros(config.vocab_size, dtype=torch.bool, device="meta")
-    return Slots(talker, predictor, banned, graphs=Direct(), buckets=Buckets(), fuse=fuse)
+    return Slots(talker, predictor, banned, graphs=DirectCalls(), buckets=Buckets(), fuse=fuse)

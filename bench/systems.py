@@ -193,7 +193,7 @@ class Ours:
         """The likeliest codes, int64 [frames, 16] on the host."""
         row = self.decoder.admit(_request(Sampling(temperature=0.0)), text=text)
         codes: list[Tensor] = []
-        while len(codes) < frames and row.ready:
+        while len(codes) < frames and row.can_advance:
             codes += [frame.codes for frame in self.decoder.step([row]) if frame.codes is not None]
         return torch.stack(codes).cpu()
 

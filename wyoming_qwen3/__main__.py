@@ -80,18 +80,18 @@ def _run(settings: Settings) -> None:
 
 async def _say(settings: Settings) -> None:
     """Speak a text on this machine. The standby voice starts while the rest of the program is imported."""
-    spare = Worker("standby", settings.engine_arguments)
-    starting = asyncio.create_task(spare.start(), name="standby start") if _standby_speaks(settings) else None
+    standby = Worker("standby", settings.engine_arguments)
+    starting = asyncio.create_task(standby.start(), name="standby start") if _standby_speaks(settings) else None
     try:
         await asyncio.to_thread(importlib.import_module, f"{__package__}.commands")
         from .commands import say_here  # noqa: PLC0415  imported by the line above
 
-        await say_here(settings, spare)
+        await say_here(settings, standby)
     finally:
         if starting:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
-        await spare.stop()
+        await standby.stop()
 
 
 def _standby_speaks(settings: Settings) -> bool:

@@ -18,12 +18,12 @@ from .store.voices.store import VoiceStore
 from .text.language import LanguageGuesser
 
 
-async def say_here(settings: Settings, spare: Worker) -> None:
-    """Speak a text on this machine, if Qwen3 can't with the standby voice of `spare`. Raises a SpeechError."""
+async def say_here(settings: Settings, standby: Worker) -> None:
+    """Speak a text on this machine, if Qwen3 can't with the standby voice of `standby`. Raises a SpeechError."""
     text = _speakable_text(settings)
     store = Store(await _kept_voices(settings), Clips(settings.data_dir), None, await open_dictionary(settings))
     settings = replace(settings, download=False)  # it would be cut off when the text ends
-    async with running(settings, store, replace(make_parts(settings), spare=spare), preload=False) as services:
+    async with running(settings, store, replace(make_parts(settings), standby=standby), preload=False) as services:
         request = say.find_request(settings, services.resolver)
         await say.say(services.synthesizer, request, text, settings.output, services.models.size)
 

@@ -30,7 +30,7 @@ from .store.history.store import History, Limits
 from .store.voices.store import VoiceStore
 from .voices.watched_folder import WatchedFolder
 from .wyoming.discovery import Announcement, default_name
-from .wyoming.handler import Handler
+from .wyoming.handler import WyomingConnection
 from .wyoming.info import PROGRAM
 
 _LOGGER = logging.getLogger(__package__)
@@ -46,9 +46,11 @@ async def serve(settings: Settings) -> None:
     ):
         gc.collect()
         gc.freeze()  # otherwise a full collection would block the event loop for 80 ms
-        limiter = ConnectionLimiter("wyoming", services.metrics, services.faults)
+        limiter = ConnectionLimiter("wyoming", services.metrics, services.request_log)
         services.slow_clients.add("wyoming", lambda: limiter.transports)
-        await _serve_until_stopped(settings, partial(Handler, services.synthesizer, services.resolver, limiter))
+        await _serve_until_stopped(
+            settings, partial(WyomingConnection, services.synthesizer, services.resolver, limiter)
+        )
 
 
 @contextlib.asynccontextmanager
@@ -123,7 +125,7 @@ async def _http(settings: Settings, services: Services) -> AsyncIterator[None]:
         strict=settings.strict,
         max_input=settings.max_input,
         access=Access(settings.api_key, settings.cors_origins, settings.allowed_hosts, settings.key_in_url, ingress),
-        options=settings.told,
+        options=settings.shown_options,
     )
     async with serving(make_app(services, config), settings.http_host, *ports):
         for port in ports:
@@ -131,7 +133,7 @@ async def _http(settings: Settings, services: Services) -> AsyncIterator[None]:
         yield
 
 
-async def _serve_until_stopped(settings: Settings, make_handler: Callable[..., Handler]) -> None:
+async def _serve_until_stopped(settings: Settings, make_handler: Callable[..., WyomingConnection]) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -151,7 +153,7 @@ async def _serve_until_stopped(settings: Settings, make_handler: Callable[..., H
     await server.stop()
 
 
-async def _serve_stdio(make_handler: Callable[..., Handler], stopped: asyncio.Event) -> None:
+async def _serve_stdio(make_handler: Callable[..., WyomingConnection], stopped: asyncio.Event) -> None:
     handler = make_handler(await async_get_stdin(), await async_get_stdout(), patient=True)
     handling = asyncio.create_task(handler.run())
     stopping = asyncio.create_task(stopped.wait())

@@ -16,7 +16,7 @@ from .models.manager import ModelManager
 from .models.policy import Policy
 from .models.state import State
 from .models.worker import Worker, download
-from .ops.logs import Faults
+from .ops.logs import RequestLog
 from .ops.metrics import Metrics, resident_bytes
 from .ops.slow_clients import SlowClients
 from .speech.admission import Admission
@@ -29,11 +29,11 @@ from .speech.verbalizer import Verbalizer
 from .text.language import LanguageGuesser
 from .text.pieces import segments_of
 from .vllm.servers import Servers
+from .voices.apply_delivery import apply_delivery
 from .voices.clone_prompts import ClonePrompts
-from .voices.direction import directed
 from .voices.resolver import Replacements, VoiceResolver
 
-_HEAD_START = 1.0
+_WARM_UP_SECONDS = 1.0
 """Most seconds for which the port stays closed, so that the standby voice is ready for the first request.
 
 Qwen3 is downloaded and loaded only after that, because it would slow the standby voice's start.
@@ -45,7 +45,7 @@ class Parts:
     """The backends outside this process."""
 
     native: Worker
-    spare: Worker
+    standby: Worker
     """The worker of the standby voice."""
 
     servers: Servers | None
@@ -74,7 +74,7 @@ async def running(settings: Settings, store: Store, parts: Parts, *, preload: bo
         warming.append(asyncio.create_task(standby.warm()))
     try:
         if warming:
-            await asyncio.wait(warming, timeout=_HEAD_START)
+            await asyncio.wait(warming, timeout=_WARM_UP_SECONDS)
         if preload and settings.standby != "only" and models.has_engine:
             models.start(settings.preload)
         looking = asyncio.create_task(services.slow_clients.run(), name="slow clients")
@@ -119,7 +119,7 @@ def make_services(settings: Settings, size: Size | None, store: Store, parts: Pa
     It is None for the one that suits the engine's device.
     """
     models = ModelManager(_policy(settings, size), parts.native, download)
-    standby, metrics = StandbyVoice(parts.spare), Metrics()
+    standby, metrics = StandbyVoice(parts.standby), Metrics()
     admission = Admission(settings.max_active, settings.max_waiting)
     parts.native.on_death = models.engine_died
     parts.native.on_guard = metrics.guarded
@@ -145,16 +145,16 @@ def make_services(settings: Settings, size: Size | None, store: Store, parts: Pa
         settings.text_timeout,
         settings.history,
     )
-    faults = Faults()
-    resolver = _resolver(settings, store, faults)
+    request_log = RequestLog()
+    resolver = _resolver(settings, store, request_log)
     synthesizer = Synthesizer(
         engines,
         history=store.history,
         admission=admission,
         metrics=metrics,
         options=options,
-        faults=faults,
-        direct=partial(directed, resolver),
+        request_log=request_log,
+        apply_delivery=partial(apply_delivery, resolver),
         verbalizer=verbalizer,
     )
     return Services(
@@ -168,16 +168,16 @@ def make_services(settings: Settings, size: Size | None, store: Store, parts: Pa
         SlowClients(metrics),
         store,
         parts.servers,
-        faults,
+        request_log,
     )
 
 
-def _resolver(settings: Settings, store: Store, faults: Faults) -> VoiceResolver:
+def _resolver(settings: Settings, store: Store, request_log: RequestLog) -> VoiceResolver:
     return VoiceResolver(
         Defaults(settings.voice, settings.language, settings.sampling, settings.style, settings.speed),
         store.voices,
         settings.voice_fallback,
-        Replacements(faults),
+        Replacements(request_log),
         dict(item.split("=", 1) for item in settings.alias),
     )
 
@@ -206,6 +206,6 @@ def _watch(metrics: Metrics, admission: Admission, models: ModelManager, parts: 
     metrics.watch("model_bytes", "Memory used by checkpoints.", lambda: sum(one.footprint for one in models.statuses()))
     if servers := parts.servers:
         metrics.watch("vllm_servers_up", "vLLM servers that are up.", lambda: sum(s.up for s in servers.statuses()))
-    workers = (parts.native, parts.spare)
+    workers = (parts.native, parts.standby)
     resident = {worker.engine: lambda worker=worker: resident_bytes(worker.pid) for worker in workers}
     metrics.watch_each("engine_resident_bytes", "Memory of each engine process.", "engine", resident)

@@ -12,7 +12,7 @@ from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.engine.checkpoint.published import open_codec
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder
 from wyoming_qwen3.engine.codec.gpu_decoder import StaticCodec
-from wyoming_qwen3.engine.cuda_graphs import Direct, choose_graphs
+from wyoming_qwen3.engine.cuda_graphs import DirectCalls, choose_graphs
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.fused.choice import choose_fused, why_not_fused
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
@@ -46,7 +46,7 @@ def parity(run: Run, finder: Finder) -> None:
     text, long = text_for(published, _FRAMES), text_for(published, 2 * _FRAMES)
     model = load_exact(published, run.device, run.dtype).decoder.model
     replayed = StaticDecoder(published, model, choose_graphs(run.device, wanted=True))
-    called = StaticDecoder(published, model, Direct())
+    called = StaticDecoder(published, model, DirectCalls())
     alone: Frames = []
     for count in _ROWS:
         one, two = (speak(decoder, _rows(decoder, count, text, long), _FRAMES) for decoder in (replayed, called))
@@ -129,7 +129,7 @@ def codec(run: Run, finder: Finder) -> None:
 def speak(decoder: Decoder, rows: list[Row], frames: int) -> Frames:
     """Return the codes of so many frames of each row, stepped side by side."""
     made: dict[Row, list[list[int]]] = {row: [] for row in rows}
-    while going := [row for row in rows if len(made[row]) < frames and row.ready]:
+    while going := [row for row in rows if len(made[row]) < frames and row.can_advance]:
         for frame in decoder.step(going):
             if frame.codes is not None:
                 made[frame.row].append(frame.codes.tolist())

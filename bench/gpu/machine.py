@@ -77,7 +77,7 @@ def capture(run: Run, finder: Finder) -> None:
             finder.keep(f"{size}, steps are fused", slotted.slots.fused)
         request = SpeechRequest(find_voice("ryan")[0], sampling=Sampling(seed=1))
         row, frames = slotted.admit(request, text=text_for(published, 10)), 0
-        while frames < 5 and row.ready:
+        while frames < 5 and row.can_advance:
             frames += sum(frame.codes is not None for frame in slotted.step([row]))
         finder.check(f"{size} speaks", frames == 5)
         del loaded, slotted, row

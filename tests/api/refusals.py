@@ -3,7 +3,7 @@
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from wyoming_qwen3.api.errors import error_body, error_headers, rule_for
+from wyoming_qwen3.api.errors import error_body, error_headers, status_for
 from wyoming_qwen3.core.errors import SpeechError
 
 
@@ -13,4 +13,4 @@ async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except SpeechError as error:
-        return web.json_response(error_body(error), status=rule_for(error).status, headers=error_headers(error))
+        return web.json_response(error_body(error), status=status_for(error).status, headers=error_headers(error))

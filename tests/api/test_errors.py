@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from wyoming_qwen3.api.batch import BatchBody
-from wyoming_qwen3.api.errors import HttpError, error_body, error_headers, rule_for
+from wyoming_qwen3.api.errors import HttpError, error_body, error_headers, status_for
 from wyoming_qwen3.api.speech import SpeechBody, SpeechQuery
 from wyoming_qwen3.api.validation import Fields, ignored_headers, parse_json, parse_query
 from wyoming_qwen3.core import errors
@@ -63,7 +63,7 @@ def complaint(model: type[Fields], data: bytes | dict[str, Any]) -> tuple[str | 
 def test_every_error_has_its_status(kind: type[SpeechError]) -> None:
     status, name, retry_after = TABLE[kind]
     error = kind("No.", param="voice")
-    assert rule_for(error).status == status
+    assert status_for(error).status == status
     assert error_body(error) == {"error": {"message": "No.", "type": name, "param": "voice", "code": kind.code}}
     headers = {"Retry-After": str(retry_after)} if retry_after else {}
     if status >= 500 and not retry_after:

@@ -34,7 +34,7 @@ from wyoming_qwen3.core.request import (
     SAMPLE_RATE,
     Description,
     FloatArray,
-    Kept,
+    KeptVoiceRef,
     Reference,
     Sampling,
     SpeechRequest,
@@ -149,7 +149,7 @@ async def test_a_clip_that_is_sent_along_is_cloned_as_a_kept_one(tmp_path: Path,
     voices = VoiceStore(tmp_path)
     await voices.open()
     kept = await voices.create("Anna", "profile", Manner(), [to_recording(UploadedClip(file, text, "samples[0]"))[0]])
-    expected = await ClonePrompts(voices, Metrics()).reference(Kept(kept.id, kept.revision))
+    expected = await ClonePrompts(voices, Metrics()).reference(KeptVoiceRef(kept.id, kept.revision))
     words = {"x_vector_only_mode": True} if text is None else {"ref_text": f" {text} "}
     voice = (await meaning(ref_audio=sent(file), **words)).voice
     assert isinstance(voice, Reference)
@@ -336,7 +336,7 @@ async def keeping(tmp_path: Path) -> Config:
 
 async def test_a_kept_voice_brings_its_manner_along(keeping: Config) -> None:
     request = await meaning(keeping, voice="commander")
-    assert isinstance(request.voice, Kept)
+    assert isinstance(request.voice, KeptVoiceRef)
     assert (request.voice_name, request.speed, [one.type for one in request.effects]) == ("Commander", 0.9, ["gain"])
     assert voice_headers(request)["X-Voice"] == "Commander"
     assert (await meaning(keeping, voice={"id": request.voice.id})).voice == request.voice

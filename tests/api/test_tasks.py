@@ -15,7 +15,7 @@ from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api import tasks
 from wyoming_qwen3.api.tasks import LongTask, LongTasks
 from wyoming_qwen3.core.errors import NotFound, QueueFull
-from wyoming_qwen3.models.state import Books
+from wyoming_qwen3.models.state import CheckpointStates
 
 ROUTE = "/v1/audio/conversation"
 SCRIPT = "[Ryan] Is the door open?\n[Serena] It is.\n[Ryan] Thank you."
@@ -85,7 +85,7 @@ async def test_what_is_wrong_beforehand_has_a_status_and_no_task(http: ClientSes
 
 
 def made(work: tasks.Work) -> LongTask:
-    return LongTask(Books().watch, (), work, "test.progress", logging.getLogger().debug)
+    return LongTask(CheckpointStates().watch, (), work, "test.progress", logging.getLogger().debug)
 
 
 async def test_an_error_of_ours_is_the_last_event_and_logged(caplog: pytest.LogCaptureFixture) -> None:

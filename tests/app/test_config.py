@@ -70,11 +70,11 @@ def test_voices_and_languages_are_those_that_there_are() -> None:
 
 def test_every_option_is_one_of_the_program_with_the_same_default() -> None:
     """So an app that was just installed is as the program is anywhere."""
-    told = parse([], {}).told
+    told = parse([], {}).shown_options
     assert set(CONFIG["schema"]) == {option.name for option in OPTIONS if option.app}
     for name, value in CONFIG["options"].items():
         text = ",".join(value) if isinstance(value, list) else str(value)
-        assert parse([], {f"TTS_QWEN3_{name.upper()}": text}).told[name] == told[name], name
+        assert parse([], {f"TTS_QWEN3_{name.upper()}": text}).shown_options[name] == told[name], name
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGE_FILES))

@@ -71,7 +71,7 @@ def settings_of(stage: Path, options: Mapping[str, Any], token: str = "token") -
 
 
 def told(variables: Mapping[str, str]) -> Mapping[str, Any]:
-    return parse([], variables).told
+    return parse([], variables).shown_options
 
 
 def test_all_options_reach_the_program(stage: Path) -> None:
@@ -88,7 +88,7 @@ def test_all_options_reach_the_program(stage: Path) -> None:
 
 
 def test_an_app_that_was_just_installed_is_as_the_program_is_anywhere(stage: Path) -> None:
-    found, plain = told(settings_of(stage, CONFIG["options"])), parse([], {}).told
+    found, plain = told(settings_of(stage, CONFIG["options"])), parse([], {}).shown_options
     for name in CONFIG["schema"]:
         assert found[name] == plain[name], name
 
@@ -119,7 +119,7 @@ def test_the_supervisors_token_reaches_the_program(stage: Path) -> None:
     settings = parse([], found | {"SUPERVISOR_TOKEN": inherited["SUPERVISOR_TOKEN"]})
     assert settings.supervisor == SupervisorAccess("http://supervisor", "a0d7b954")
     assert settings.clear_cache
-    assert "a0d7b954" not in f"{settings} {settings.told}"
+    assert "a0d7b954" not in f"{settings} {settings.shown_options}"
     assert CONFIG["homeassistant_api"]
 
 
@@ -193,7 +193,7 @@ def test_a_running_server_tells_every_option(
     url = run_app(options)
     answer = httpx.get(f"{url}/health", headers={"x-api-key": str(options.get("api_key", ""))})
     found = answer.json()["options"]  # be it well or not: there is no checkpoint
-    expected = parse([], {f"TTS_QWEN3_{name.upper()}": _text(value) for name, value in options.items()}).told
+    expected = parse([], {f"TTS_QWEN3_{name.upper()}": _text(value) for name, value in options.items()}).shown_options
     assert {name: found[name] for name in CONFIG["schema"]} == {name: expected[name] for name in CONFIG["schema"]}
     for name, value in options.items():
         if isinstance(value, bool) or name in {"history_days", "sentence_pause", "idle_unload", "history_entries"}:

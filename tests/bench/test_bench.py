@@ -22,7 +22,7 @@ from tests.tiny import build_checkpoint
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder
 from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
-from wyoming_qwen3.engine.cuda_graphs import Direct
+from wyoming_qwen3.engine.cuda_graphs import DirectCalls
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.talker import Talker
 
@@ -151,8 +151,8 @@ def test_the_steps_of_a_gpu_are_measured_part_by_part(tiny: Weights) -> None:
     """With the same parts a GPU has, called directly."""
     text, plain = text_for(tiny.open(), 8), Ours.load(tiny)
     assert isinstance(plain.codec, CodecDecoder)
-    decoder = StaticDecoder(plain.published, plain.decoder.model, Direct())
-    ours = Ours(plain.published, decoder, static_codec(plain.codec, Direct()))
+    decoder = StaticDecoder(plain.published, plain.decoder.model, DirectCalls())
+    ours = Ours(plain.published, decoder, static_codec(plain.codec, DirectCalls()))
     assert torch.equal(ours.greedy(text, 8), plain.greedy(text, 8))
     with ours.stopwatch() as seconds:
         times = ours.speak(text, 8, rows=2)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 def test_defaults() -> None:
     settings = parse([], {"XDG_DATA_HOME": "/x"})
     assert settings.command == "serve"
-    assert settings.told["data_dir"] == "/x/wyoming-qwen3"
+    assert settings.shown_options["data_dir"] == "/x/wyoming-qwen3"
     assert settings.uri == "tcp://0.0.0.0:10200"
     assert settings.models_dir == Path("/x/wyoming-qwen3/models")
     assert settings.model is None

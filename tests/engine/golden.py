@@ -194,7 +194,7 @@ def run(decoder: Decoder, *rows: Row, most: int = 1000) -> list[list[list[int]]]
     """Step all rows together to their ends; the frames of each."""
     frames: dict[Row, list[list[int]]] = {row: [] for row in rows}
     for _ in range(most):
-        if not any(row.ready for row in rows):
+        if not any(row.can_advance for row in rows):
             break
         for frame in decoder.step(rows):
             if frame.codes is not None:

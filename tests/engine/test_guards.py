@@ -17,7 +17,7 @@ from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.guards import KEPT_SECONDS, LOOP_FRAMES, AudioGuard, another_try, find_fault
 from wyoming_qwen3.engine.lm import decode
 from wyoming_qwen3.engine.native import NativeEngine
-from wyoming_qwen3.engine.wire import Audio, Ended, Failed, Fault, Guarded, Submit
+from wyoming_qwen3.engine.wire import Audio, Ended, Failed, GuardTripped, SpeechFault, Submit
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 FRAME = 1920
@@ -123,7 +123,7 @@ def guard(*samples: FloatArray) -> AudioGuard:
         ("eos", 1, guard(sound(0.8), silence(3.2)), None),
     ],
 )
-def test_faults(ending: decode.Ending | None, repeated: int, listener: AudioGuard, fault: Fault | None) -> None:
+def test_faults(ending: decode.Ending | None, repeated: int, listener: AudioGuard, fault: SpeechFault | None) -> None:
     assert find_fault(ending, repeated, listener) == fault
 
 
@@ -163,7 +163,7 @@ def silent(load: Callable[..., NativeEngine]) -> NativeEngine:
     return load("speech_tokenizer/model.safetensors", "decoder.decoder.6.conv.weight")
 
 
-def outputs(engine: NativeEngine, **options: object) -> Iterator[Audio | Guarded | Ended | Failed]:
+def outputs(engine: NativeEngine, **options: object) -> Iterator[Audio | GuardTripped | Ended | Failed]:
     whole = bool(options.pop("whole", False))
     request = SpeechRequest(SPEAKERS[5], sampling=Sampling(**options), whole=whole)  # type: ignore[arg-type]
     engine.admit(Submit(1, CUSTOM, request, TEXT, live=False, credit=0))
@@ -175,26 +175,26 @@ def outputs(engine: NativeEngine, **options: object) -> Iterator[Audio | Guarded
                 return
 
 
-def samples(found: list[Audio | Guarded | Ended | Failed]) -> bytes:
+def samples(found: list[Audio | GuardTripped | Ended | Failed]) -> bytes:
     return b"".join(output.samples for output in found if isinstance(output, Audio))
 
 
 def test_silence_is_tried_again_once_and_then_an_error(silent: NativeEngine) -> None:
     *guarded, failed = outputs(silent, seed=3)
-    assert guarded == [Guarded(1, "silence", retried=True), Guarded(1, "silence", retried=False)]
+    assert guarded == [GuardTripped(1, "silence", retried=True), GuardTripped(1, "silence", retried=False)]
     assert isinstance(failed, Failed)
     assert isinstance(failed.error, RunawaySpeech)
     assert str(failed.error) == "The speech fell silent without ending."
 
 
 def test_greedy_speech_is_not_tried_again(silent: NativeEngine) -> None:
-    assert [type(output) for output in outputs(silent, temperature=0.0)] == [Guarded, Failed]
+    assert [type(output) for output in outputs(silent, temperature=0.0)] == [GuardTripped, Failed]
 
 
 def test_one_sound_for_ever_is_an_error(load: Callable[..., NativeEngine]) -> None:
     """All logits alike, so that a greedy draw is code 0 each time."""
     found = list(outputs(load("model.safetensors", "talker.codec_head.weight"), temperature=0.0))
-    assert found[-2] == Guarded(1, "loop", retried=False)
+    assert found[-2] == GuardTripped(1, "loop", retried=False)
     assert isinstance(found[-1], Failed)
     assert str(found[-1].error) == "The speech got stuck on one sound."
     assert len(samples(found)) // 4 // FRAME in range(LOOP_FRAMES - 4, LOOP_FRAMES + 1)
@@ -211,20 +211,20 @@ def seed(sane: NativeEngine, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_a_runaway_that_nobody_heard_is_spoken_with_the_next_seed(sane: NativeEngine, seed: int) -> None:
     found = list(outputs(sane, seed=seed, whole=True))
-    assert [type(output) for output in found] == [Guarded, Audio, Ended]
-    assert found[0] == Guarded(1, "limit", retried=True)
+    assert [type(output) for output in found] == [GuardTripped, Audio, Ended]
+    assert found[0] == GuardTripped(1, "limit", retried=True)
     assert samples(found) == samples(list(outputs(sane, seed=seed + 1)))
 
 
 def test_a_runaway_that_was_heard_is_an_error(sane: NativeEngine, seed: int) -> None:
     found = list(outputs(sane, seed=seed))
     assert samples(found)
-    assert found[-2] == Guarded(1, "limit", retried=False)
+    assert found[-2] == GuardTripped(1, "limit", retried=False)
     assert isinstance(found[-1], Failed)
 
 
 def test_neutral_where_speech_is_well(sane: NativeEngine) -> None:
     """Whole or in chunks, the samples are the codec's own."""
     found = list(outputs(sane, seed=1))
-    assert not any(isinstance(output, Guarded) for output in found)
+    assert not any(isinstance(output, GuardTripped) for output in found)
     assert samples(found) == samples(list(outputs(sane, seed=1, whole=True)))

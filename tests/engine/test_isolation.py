@@ -79,7 +79,7 @@ def assert_costs_one_row(engine: NativeEngine, found: dict[int, list[Output]], g
         assert isinstance(found[row][-1], Ended), found[row][-1]
         heard = samples(found[row])
         assert len(heard) == len(expected)
-        if engine.apart:
+        if engine.batch_invariant:
             assert heard == expected
         np.testing.assert_allclose(np.frombuffer(heard, np.float32), np.frombuffer(expected, np.float32), atol=5e-5)
 
@@ -129,7 +129,7 @@ def raising(real: Any, involved: Involved, *, after: int = 0, late: bool = False
 
 
 def bad_row(engine: NativeEngine) -> Row:
-    return engine._speeches[BAD].codes
+    return engine._speaking_rows[BAD].codes
 
 
 def bad_speech(engine: NativeEngine) -> decode.Speech:
@@ -140,8 +140,8 @@ def bad_speech(engine: NativeEngine) -> decode.Speech:
 
 def break_prefill(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
     """When text that was fed is laid out."""
-    builder, voicing = engine._models[BASE].decoder._prompts, bad_row(engine).voicing
-    patch.setattr(builder, "build", raising(builder.build, lambda given, *_, **__: given is voicing))
+    builder, conditions = engine._models[BASE].decoder._prompts, bad_row(engine).conditions
+    patch.setattr(builder, "build", raising(builder.build, lambda given, *_, **__: given is conditions))
 
 
 def break_talker(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def break_predictor(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
 
 def break_codec(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
     """At its last layer, when all layers before have moved on."""
-    decoder, sound = engine._models[BASE].codec.decoder, engine._speeches[BAD].sound
+    decoder, sound = engine._models[BASE].codec.decoder, engine._speaking_rows[BAD].sound
     assert isinstance(decoder, CodecDecoder)
     states: list[CodecState] = []  # those that this sound has had: after a failed try it goes on with a copy
 
@@ -195,12 +195,12 @@ def break_codec(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
 
 
 def break_ear(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
-    guard = engine._speeches[BAD].guard
+    guard = engine._speaking_rows[BAD].guard
     patch.setattr(guard, "check", raising(guard.check, lambda _: True, after=1))
 
 
 def break_end(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
-    guard = engine._speeches[BAD].guard
+    guard = engine._speaking_rows[BAD].guard
     patch.setattr(guard, "rest", raising(guard.rest, lambda: True))
 
 
@@ -223,7 +223,7 @@ def break_roll(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
 
 
 def break_static_codec(engine: NativeEngine, patch: pytest.MonkeyPatch) -> None:
-    decoder, sound = engine._models[BASE].codec.decoder, engine._speeches[BAD].sound
+    decoder, sound = engine._models[BASE].codec.decoder, engine._speaking_rows[BAD].sound
     patch.setattr(
         StaticCodec, "decode", raising(StaticCodec.decode, lambda *g: g[-1] is sound.state, after=2, late=True)
     )

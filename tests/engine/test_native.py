@@ -17,7 +17,7 @@ from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.engine import native
 from wyoming_qwen3.engine.codec.chunks import chunk_frames
 from wyoming_qwen3.engine.native import NativeEngine, warn_of_refused_weights
-from wyoming_qwen3.engine.wire import Audio, Clone, Encode, Ended, Failed, Output, Play, Submit
+from wyoming_qwen3.engine.wire import Audio, Clone, DecodeCodes, Encode, Ended, Failed, Output, Submit
 
 from .golden import load_codec, load_golden
 
@@ -155,7 +155,7 @@ def everything(engine: NativeEngine, voices: dict[int, Voice]) -> dict[int, list
         request = SpeechRequest(voice, sampling=GREEDY)
         engine.admit(Submit(row, checkpoint, request, "The front door is open.", live=False, credit=0))
     playing = len(voices) + 1
-    engine.admit(Play(playing, CUSTOM, random_codes(9), credit=0))
+    engine.admit(DecodeCodes(playing, CUSTOM, random_codes(9), credit=0))
     heard: dict[int, list[Any]] = {row: [] for row in range(1, playing + 1)}
     for output in outputs(engine, *heard):
         heard[output.row].append(np.frombuffer(output.samples, np.float32) if isinstance(output, Audio) else output)
@@ -169,7 +169,7 @@ def test_first_words_are_heard_before_the_next_have_come(over_slots: NativeEngin
     heard = []
     while not over_slots.waiting(1):
         heard += list(over_slots.step([1]))
-    frames = over_slots._speeches[1].codes.frames
+    frames = over_slots._speaking_rows[1].codes.frames
     assert frames > 1
     assert heard
     over_slots.cancel(1)
@@ -255,7 +255,7 @@ def test_a_job_for_a_checkpoint_that_is_not_loaded_is_refused(engine: NativeEngi
 
 def test_played_codes_sound_as_decoded_whole(engine: NativeEngine, folders: dict[Checkpoint, Path]) -> None:
     codes = random_codes(18)
-    engine.admit(Play(1, CUSTOM, codes, credit=0))
+    engine.admit(DecodeCodes(1, CUSTOM, codes, credit=0))
     *audio, ended = outputs(engine, 1)
     chunks = [np.frombuffer(chunk.samples, np.float32) for chunk in audio if isinstance(chunk, Audio)]
     assert [chunk.size // 1920 for chunk in chunks] == [1, 2, 4, 4, 4, 3]
@@ -268,7 +268,7 @@ def test_a_playing_row_leaves_speaking_ones_their_turn(engine: NativeEngine) -> 
     request, text, codes = SpeechRequest(RYAN, sampling=GREEDY), "The front door is open.", random_codes(60)
     alone = speak(engine, request, text, CUSTOM)
     engine.admit(Submit(1, CUSTOM, request, text, live=False, credit=0))
-    engine.admit(Play(2, CUSTOM, codes, credit=0))
+    engine.admit(DecodeCodes(2, CUSTOM, codes, credit=0))
     heard: dict[int, list[FloatArray]] = {1: [], 2: []}
     order = []
     for output in outputs(engine, 1, 2):
@@ -293,7 +293,7 @@ def test_a_playing_row_leaves_speaking_ones_their_turn(engine: NativeEngine) -> 
 )
 def test_codes_that_the_codec_lacks_are_refused(engine: NativeEngine, codes: CodeArray) -> None:
     with pytest.raises(InvalidRequest):
-        engine.admit(Play(1, CUSTOM, codes, credit=0))
+        engine.admit(DecodeCodes(1, CUSTOM, codes, credit=0))
 
 
 def test_unloading_what_is_not_loaded_changes_nothing(engine: NativeEngine) -> None:

@@ -22,7 +22,7 @@ from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.lm import gpu_decode
 from wyoming_qwen3.engine.lm.gpu_slots import Buckets
 from wyoming_qwen3.engine.native import NativeEngine
-from wyoming_qwen3.engine.wire import Audio, Encode, Ended, Failed, Play, Submit
+from wyoming_qwen3.engine.wire import Audio, DecodeCodes, Encode, Ended, Failed, Submit
 
 from .replay import Replays
 
@@ -50,7 +50,7 @@ def heard(engine: NativeEngine) -> Iterator[dict[int, bytes]]:
         for row in (1, 2):
             request = SpeechRequest(SPEAKERS[row], sampling=Sampling(seed=row))
             engine.admit(Submit(row, SPEAKING, request, TEXT, live=False, credit=0))
-        engine.admit(Play(3, SPEAKING, PLAYED, credit=0))
+        engine.admit(DecodeCodes(3, SPEAKING, PLAYED, credit=0))
         sounds = {1: b"", 2: b"", 3: b""}
         going = set(sounds)
         while going:

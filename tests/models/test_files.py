@@ -6,7 +6,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.wire import Loaded
 from wyoming_qwen3.models.files import ModelFiles
-from wyoming_qwen3.models.state import Books, State
+from wyoming_qwen3.models.state import CheckpointStates, State
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 
@@ -17,20 +17,20 @@ async def no_download(job: wire.Download, report: Callable[[int, int], None]) ->
 
 async def test_what_changes_while_the_disk_is_looked_at_is_not_overruled(tmp_path: Path) -> None:
     """A look that began before a load ended, and saw no files, does not say that what is ready is missing."""
-    books = Books()
-    model = books.find(CUSTOM)
-    books.change(model, "found", State.ON_DISK)
-    looking = asyncio.create_task(ModelFiles(books, tmp_path, "main", no_download).look([model]))
+    states = CheckpointStates()
+    model = states.find(CUSTOM)
+    states.change(model, "found", State.ON_DISK)
+    looking = asyncio.create_task(ModelFiles(states, tmp_path, "main", no_download).look([model]))
     await asyncio.sleep(0)
-    books.change(model, "ready", State.READY, loaded=Loaded(1, "int8"))
+    states.change(model, "ready", State.READY, loaded=Loaded(1, "int8"))
     await looking
     assert (model.state, model.footprint) == (State.READY, 1)
 
 
 async def test_bytes_of_a_download_that_was_begun_are_counted(tmp_path: Path) -> None:
-    books = Books()
-    model = books.find(CUSTOM)
-    files = ModelFiles(books, tmp_path, "main", no_download)
+    states = CheckpointStates()
+    model = states.find(CUSTOM)
+    files = ModelFiles(states, tmp_path, "main", no_download)
     parts = files.path(model) / ".download"
     parts.mkdir(parents=True)
     (parts / "abc.part").write_bytes(bytes(70))

@@ -17,7 +17,7 @@ from wyoming_qwen3.models import gauging
 from wyoming_qwen3.models.gauging import SpeedGauge
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.policy import Policy
-from wyoming_qwen3.models.state import Books, Model, State
+from wyoming_qwen3.models.state import CheckpointStates, Model, State
 from wyoming_qwen3.models.tasks import Tasks
 from wyoming_qwen3.models.worker import Worker, download
 
@@ -37,7 +37,7 @@ class Measuring(Worker):
     def __init__(self, device: str) -> None:
         super().__init__("native")
         selection = Selection(device, "0.6B", "float32", "So it is.")
-        self.told = wire.Hello(selection, wire.Room(1, 1), 1, apart=True)
+        self.told = wire.Hello(selection, wire.Room(1, 1), 1, batch_invariant=True)
         self.asked: list[Checkpoint] = []
         self.results: asyncio.Queue[wire.Loaded | EngineFailed | None] = asyncio.Queue()
 
@@ -58,16 +58,16 @@ class House:
     """A gauge with two loaded checkpoints."""
 
     worker: Measuring
-    books: Books = field(default_factory=Books)
+    states: CheckpointStates = field(default_factory=CheckpointStates)
     tasks: Tasks = field(default_factory=Tasks)
 
     def __post_init__(self) -> None:
-        self.gauge = SpeedGauge(self.books, self.worker, self.tasks)
+        self.gauge = SpeedGauge(self.states, self.worker, self.tasks)
         for checkpoint in (CUSTOM, BASE):
-            self.books.change(self.books.find(checkpoint), "ready", State.READY, loaded=UNKNOWN)
+            self.states.change(self.states.find(checkpoint), "ready", State.READY, loaded=UNKNOWN)
 
     def model(self, checkpoint: Checkpoint = CUSTOM) -> Model:
-        return self.books.find(checkpoint)
+        return self.states.find(checkpoint)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Engine(Worker):
         self.unload_gate.set()
         self.failure: SpeechError | None = None
         self.dies_after_load = False
-        self.report: wire.Report = wire.ignore_progress
+        self.report: wire.OnProgress = wire.ignore_progress
 
     @property
     def running(self) -> bool:
@@ -65,12 +65,14 @@ class Engine(Worker):
 
     async def start(self) -> wire.Hello:
         self.up = True
-        return wire.Hello(self.selection, self.room, 2, apart=False)
+        return wire.Hello(self.selection, self.room, 2, batch_invariant=False)
 
     async def measure(self, patience: float | None = None) -> wire.Room:  # noqa: ARG002
         return self.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> wire.Loaded:
+    async def load(
+        self, checkpoint: Checkpoint, path: Path, report: wire.OnProgress = wire.ignore_progress
+    ) -> wire.Loaded:
         self.up = True
         self.report = report
         self.done.append(("load", checkpoint))

@@ -14,7 +14,7 @@ from wyoming_qwen3.engine.wire import Loaded
 from wyoming_qwen3.models.eviction import choose_evictions
 from wyoming_qwen3.models.model_choice import choose_codec
 from wyoming_qwen3.models.restart import restart_delay
-from wyoming_qwen3.models.state import Books, KernelProgress, Model, State
+from wyoming_qwen3.models.state import CheckpointStates, KernelProgress, Model, State
 
 CUSTOM = Checkpoint("custom_voice", "1.7B")
 
@@ -92,24 +92,24 @@ def test_a_checkpoint_says_why_it_cant_speak(
 
 
 async def test_the_books_know_what_is_published_and_nothing_else() -> None:
-    books = Books()
-    assert [status.checkpoint for status in books.statuses()] == list(PUBLISHED)
-    assert books.find(CUSTOM).checkpoint == CUSTOM
+    states = CheckpointStates()
+    assert [status.checkpoint for status in states.statuses()] == list(PUBLISHED)
+    assert states.find(CUSTOM).checkpoint == CUSTOM
     with pytest.raises(ModelNotFound, match=r"no checkpoint Qwen3-TTS-12Hz-0\.6B-VoiceDesign") as caught:
-        books.find(Checkpoint("voice_design", "0.6B"))
+        states.find(Checkpoint("voice_design", "0.6B"))
     assert caught.value.param == "model"
 
 
 async def test_a_state_takes_its_details_along_when_it_changes() -> None:
     """Whoever watches is told of each change with the status right after it."""
-    books = Books()
-    model = books.find(CUSTOM)
-    with books.watch() as events:
-        books.change(model, "download", State.DOWNLOADING, progress=Progress(1, 2))
-        books.change(model, "missing", State.MISSING, error=TransientDownloadFailed("No hub."))
-        books.change(model, "ready", State.READY, loaded=Loaded(7, "int8"))
-        books.fail(model, ModelFailed("Broken."))
-        books.close()
+    states = CheckpointStates()
+    model = states.find(CUSTOM)
+    with states.watch() as events:
+        states.change(model, "download", State.DOWNLOADING, progress=Progress(1, 2))
+        states.change(model, "missing", State.MISSING, error=TransientDownloadFailed("No hub."))
+        states.change(model, "ready", State.READY, loaded=Loaded(7, "int8"))
+        states.fail(model, ModelFailed("Broken."))
+        states.close()
         told = [(event.kind, event.status) async for event in events]
     assert [(kind, status.progress, str(status.error or ""), status.footprint) for kind, status in told] == [
         ("download", Progress(1, 2), "", 0),
@@ -120,14 +120,14 @@ async def test_a_state_takes_its_details_along_when_it_changes() -> None:
 
 
 def test_how_many_gpu_kernels_are_compiled_is_told_while_it_is_loaded() -> None:
-    books = Books()
-    model = books.models[0]
-    books.note_kernels(model, 1, 31)
+    states = CheckpointStates()
+    model = states.models[0]
+    states.note_kernels(model, 1, 31)
     assert model.kernels is None
-    books.change(model, "loading", State.LOADING)
-    with books.watch():
-        books.note_kernels(model, 12, 31)
+    states.change(model, "loading", State.LOADING)
+    with states.watch():
+        states.note_kernels(model, 12, 31)
     assert model.status().kernels == KernelProgress(12, 31)
     assert str(model.explain()).endswith("is being loaded: compiling the GPU kernels, 12 of 31.")
-    books.change(model, "ready", State.READY)
+    states.change(model, "ready", State.READY)
     assert model.status().kernels is None

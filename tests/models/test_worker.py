@@ -91,11 +91,11 @@ async def test_codes_are_upstreams_and_sound_again(worker: Worker, models_dir: P
     np.testing.assert_array_equal(codes, tokenizer.encode(samples, sr=48_000).audio_codes[0].numpy(), strict=True)
     with torch.inference_mode():
         expected = tokenizer.model.decoder(torch.from_numpy(codes.copy()).t()[None])[0, 0].numpy()
-    np.testing.assert_allclose(await listen(worker.play(CUSTOM, codes)), expected, atol=5e-5)
+    np.testing.assert_allclose(await listen(worker.decode(CUSTOM, codes)), expected, atol=5e-5)
 
 
 async def test_a_row_tells_at_its_end_what_was_spent(worker: Worker) -> None:
-    with worker.submit(CUSTOM, REQUEST, TEXT) as speech, worker.play(CUSTOM, random_codes(9)) as playback:
+    with worker.submit(CUSTOM, REQUEST, TEXT) as speech, worker.decode(CUSTOM, random_codes(9)) as playback:
         assert (speech.text_tokens, speech.frames) == (0, 0)
         spoken, played = await asyncio.gather(listen(speech), listen(playback))
     assert speech.text_tokens > 5
@@ -106,7 +106,7 @@ async def test_a_row_tells_at_its_end_what_was_spent(worker: Worker) -> None:
 async def test_playing_waits_for_its_listener_and_speech_does_not_wait_for_it(worker: Worker) -> None:
     """What is played is longer than a row may be ahead; others speak meanwhile, and the rest comes when it is asked."""
     frames = CREDIT // 1920 + 20
-    with worker.play(CUSTOM, random_codes(frames)) as row:
+    with worker.decode(CUSTOM, random_codes(frames)) as row:
         await anext(row)
         assert (await listen(worker.submit(CUSTOM, REQUEST, TEXT))).size
         chunks = [chunk async for chunk in row]
@@ -114,7 +114,7 @@ async def test_playing_waits_for_its_listener_and_speech_does_not_wait_for_it(wo
 
 
 async def test_a_closed_playback_is_let_go_by_the_engine(worker: Worker) -> None:
-    with worker.play(CUSTOM, random_codes(5_000)) as row:
+    with worker.decode(CUSTOM, random_codes(5_000)) as row:
         await anext(row)
         assert busy(worker)
     async with asyncio.timeout(HANG_SECONDS):
@@ -125,7 +125,7 @@ async def test_a_closed_playback_is_let_go_by_the_engine(worker: Worker) -> None
 async def test_codes_out_of_range_end_their_row_alone(worker: Worker) -> None:
     pid = worker.pid
     with pytest.raises(InvalidRequest, match=f"between 0 and {CODES - 1}"):
-        await listen(worker.play(CUSTOM, np.full((3, 16), CODES)))
+        await listen(worker.decode(CUSTOM, np.full((3, 16), CODES)))
     assert (await listen(worker.submit(CUSTOM, REQUEST, TEXT))).size
     assert worker.pid == pid
 
@@ -172,7 +172,7 @@ async def test_the_process_dying_fails_jobs_and_rows(worker: Worker) -> None:
     deaths: list[None] = []
     worker.on_death = lambda: deaths.append(None)
     jobs = [asyncio.create_task(worker.encode(CUSTOM, noise(20.0), 24_000)) for _ in range(2)]
-    row = worker.play(CUSTOM, random_codes(5_000))
+    row = worker.decode(CUSTOM, random_codes(5_000))
     await anext(row)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.ops import connection_limit
 from wyoming_qwen3.ops.connection_limit import ConnectionLimiter, address_of, watch_for_loss
 from wyoming_qwen3.wyoming import handler
-from wyoming_qwen3.wyoming.handler import Handler
+from wyoming_qwen3.wyoming.handler import WyomingConnection
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
 
 @pytest.fixture
 async def port(services: Services) -> AsyncIterator[int]:
-    entrance = ConnectionLimiter("wyoming", services.metrics, services.faults)
+    entrance = ConnectionLimiter("wyoming", services.metrics, services.request_log)
     server = AsyncTcpServer("127.0.0.1", number := free_port())
-    await server.start(partial(Handler, services.synthesizer, make_cast(), entrance))
+    await server.start(partial(WyomingConnection, services.synthesizer, make_cast(), entrance))
     yield number
     await server.stop()
 

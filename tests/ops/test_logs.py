@@ -6,7 +6,7 @@ import pytest
 
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.ops import logs
-from wyoming_qwen3.ops.logs import Faults, Lines, WarningLog, one_line
+from wyoming_qwen3.ops.logs import Lines, RequestLog, WarningLog, one_line
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_a_traceback_keeps_its_lines() -> None:
 
 
 def test_a_fault_is_a_line_with_what_a_machine_may_want(caplog: pytest.LogCaptureFixture) -> None:
-    faults = Faults()
-    faults.log_error("http", InvalidRequest("Too long."), theirs=True, status=400, client="10.0.0.2")
-    faults.log_error("wyoming", EngineFailed("It died."), theirs=False, client="local")
+    request_log = RequestLog()
+    request_log.log_error("http", InvalidRequest("Too long."), theirs=True, status=400, client="10.0.0.2")
+    request_log.log_error("wyoming", EngineFailed("It died."), theirs=False, client="local")
     assert caplog.messages == [
         "Refused source=http code=invalid_request status=400 client=10.0.0.2: Too long.",
         "Failed source=wyoming code=engine_failed client=local: It died.",
@@ -48,20 +48,20 @@ def test_clients_faults_do_not_fill_the_log_and_hide_none_of_ours(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "_MAX_A_MINUTE", 3)
-    faults, garbage = Faults(), InvalidRequest("No event.")
+    request_log, garbage = RequestLog(), InvalidRequest("No event.")
     for _ in range(1_000):
-        faults.log_error("wyoming", garbage, theirs=True)
+        request_log.log_error("wyoming", garbage, theirs=True)
     assert len(caplog.messages) == 3
-    faults.log_error("wyoming", EngineFailed("It died."), theirs=False)
+    request_log.log_error("wyoming", EngineFailed("It died."), theirs=False)
     assert caplog.messages[-1].endswith("It died. (and 997 before, not logged)")
     monkeypatch.setattr(logs, "_MINUTE", 0.0)
     for _ in range(2):
-        faults.log_error("wyoming", garbage, theirs=True)
+        request_log.log_error("wyoming", garbage, theirs=True)
     assert caplog.messages[-2:] == ["Refused source=wyoming code=invalid_request: No event."] * 2
 
 
 def test_a_warning_is_logged_once_for_each_client(caplog: pytest.LogCaptureFixture) -> None:
-    log = WarningLog(Faults())
+    log = WarningLog(RequestLog())
     for _ in range(3):
         for client in ("10.0.0.2", "10.0.0.3"):
             log.add(("speech", client), "The instructions were left out.")

@@ -26,7 +26,7 @@ from wyoming_qwen3.engine.wire import Audio
 from wyoming_qwen3.models.worker import CREDIT, EngineRow
 from wyoming_qwen3.ops.connection_limit import ConnectionLimiter
 from wyoming_qwen3.ops.slow_clients import SlowClients
-from wyoming_qwen3.wyoming.handler import Handler
+from wyoming_qwen3.wyoming.handler import WyomingConnection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,11 +55,11 @@ class Running:
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     services = make_services(tmp_path_factory.mktemp("models"), "--standby", "only")
     services = replace(services, slow_clients=SlowClients(services.metrics, STALL_SECONDS))
-    door = ConnectionLimiter("wyoming", services.metrics, services.faults)
+    door = ConnectionLimiter("wyoming", services.metrics, services.request_log)
     services.slow_clients.add("wyoming", lambda: door.transports)
     looking = asyncio.create_task(services.slow_clients.run())
     wyoming = AsyncTcpServer("127.0.0.1", port := free_port())
-    await wyoming.start(partial(Handler, services.synthesizer, make_cast(), door))
+    await wyoming.start(partial(WyomingConnection, services.synthesizer, make_cast(), door))
     config = Config(make_cast(), standby_only=True, max_input=10_000)
     async with serving(make_app(services, config), "127.0.0.1", http_port := free_port()):
         yield Running(services, door, port, http_port)

@@ -20,10 +20,10 @@ class Crowd:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._done: dict[str, asyncio.Event] = {}
 
-    async def ask(self, admission: Admission, *names: str, behind: bool = False, client: str | None = None) -> None:
+    async def ask(self, admission: Admission, *names: str, background: bool = False, client: str | None = None) -> None:
         for name in names:
             self._done[name] = asyncio.Event()
-            self._tasks[name] = asyncio.create_task(self._hold(admission, name, behind=behind, client=client))
+            self._tasks[name] = asyncio.create_task(self._hold(admission, name, background=background, client=client))
         await settle()
 
     async def finish(self, *names: str) -> None:
@@ -36,8 +36,8 @@ class Crowd:
             self._tasks[name].cancel()
         await settle()
 
-    async def _hold(self, admission: Admission, name: str, *, behind: bool, client: str | None) -> None:
-        async with admission.place(behind=behind, client=client) as place:
+    async def _hold(self, admission: Admission, name: str, *, background: bool, client: str | None) -> None:
+        async with admission.place(background=background, client=client) as place:
             self.order.append(name)
             self.places[name] = place
             await self._done[name].wait()
@@ -104,7 +104,7 @@ async def test_without_a_queue_the_free_places_are_all_there_are() -> None:
 
 async def test_those_behind_have_half_of_the_places_and_come_last_in_their_order(crowd: Crowd) -> None:
     admission = Admission(4, 8)
-    await crowd.ask(admission, "1", "2", "3", "4", behind=True)
+    await crowd.ask(admission, "1", "2", "3", "4", background=True)
     assert (admission.active, admission.waiting) == (2, 2)
     await crowd.ask(admission, *"abc")
     assert crowd.order == ["1", "2", "a", "b"]
@@ -209,14 +209,14 @@ async def test_one_that_had_a_place_is_next_but_not_before_a_listener_if_it_is_b
     await crowd.ask(admission, "a")
     async with asyncio.TaskGroup() as group:
 
-        async def again(name: str, *, behind: bool) -> None:
-            async with admission.place(behind=behind, resumed=True):
+        async def again(name: str, *, background: bool) -> None:
+            async with admission.place(background=background, resumed=True):
                 crowd.order.append(name)
 
-        await crowd.ask(admission, "b", behind=True)
-        group.create_task(again("batch again", behind=True))
+        await crowd.ask(admission, "b", background=True)
+        group.create_task(again("batch again", background=True))
         await crowd.ask(admission, "c")
-        group.create_task(again("again", behind=False))
+        group.create_task(again("again", background=False))
         await settle()
         await crowd.finish("a")
         await crowd.finish(*"cb")

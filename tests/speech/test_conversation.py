@@ -66,15 +66,15 @@ class Stage(Synthesizer):
 
     def __init__(self, engine: Engine, admission: Admission) -> None:
         engines, metrics = engine.services.synthesizer.backends, engine.services.metrics
-        faults = engine.services.faults
+        request_log = engine.services.request_log
         super().__init__(
             engines,
             history=None,
             admission=admission,
             metrics=metrics,
             options=Options(),
-            faults=faults,
-            direct=engine.services.synthesizer.direct,
+            request_log=request_log,
+            apply_delivery=engine.services.synthesizer.apply_delivery,
             verbalizer=engine.services.synthesizer.verbalizer,
         )
         self.worker = engine.worker

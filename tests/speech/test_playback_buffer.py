@@ -44,7 +44,7 @@ def sent(buffer: PlaybackBuffer, expected: float, pace: float, chunks: list[int]
     for frames in chunks:
         now += frames * pace
         sound = np.zeros(frames * FRAME_SAMPLES, np.float32)
-        counts.append(len(out := buffer.take(sound, expected, expected, playback.in_hand(now), now)))
+        counts.append(len(out := buffer.take(sound, expected, expected, playback.buffered_seconds(now), now)))
         for chunk in out:
             playback.take(chunk.size / SAMPLE_RATE, now)
     return counts
@@ -119,13 +119,13 @@ class Listener:
             for at in range(0, sound.size, 4 * FRAME_SAMPLES):
                 chunk = sound[at : at + 4 * FRAME_SAMPLES]
                 self.now += chunk.size / SAMPLE_RATE / speed
-                in_hand = self._playback.in_hand(self.now)
-                self._hear(buffer.take(chunk, sum(pieces), piece, in_hand, self.now))
+                buffered_seconds = self._playback.buffered_seconds(self.now)
+                self._hear(buffer.take(chunk, sum(pieces), piece, buffered_seconds, self.now))
             self._hear(buffer.end(known=number < len(pieces) - 1))
 
     def _hear(self, chunks: list[FloatArray]) -> None:
         for chunk in chunks:
-            waited = -self._playback.in_hand(self.now) if self.heard.size else self.now
+            waited = -self._playback.buffered_seconds(self.now) if self.heard.size else self.now
             if waited > 1e-6:
                 self.stalls.append((self.heard.size / SAMPLE_RATE, waited))
             self.heard = np.concatenate([self.heard, chunk])

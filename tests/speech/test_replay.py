@@ -8,7 +8,7 @@ import pytest
 
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
-from wyoming_qwen3.core.request import ClonePrompt, Description, Kept, Reference, Sampling, SpeechRequest
+from wyoming_qwen3.core.request import ClonePrompt, Description, KeptVoiceRef, Reference, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.speech.replay import facts, from_json, to_json
 from wyoming_qwen3.speech.report import Report
@@ -54,10 +54,10 @@ def test_another_seed_changes_nothing_else() -> None:
 async def test_a_kept_voice_speaks_as_it_is_now_and_not_once_it_is_deleted(voices: VoiceStore) -> None:
     clip = Reference(np.zeros(24_000, np.float32), 24_000, "Hello.")
     voice = await voices.create("Commander", "profile", Manner(), [clip])
-    told = to_json(SpeechRequest(Kept(voice.id, voice.revision), voice_name="Commander"), SAID)
+    told = to_json(SpeechRequest(KeptVoiceRef(voice.id, voice.revision), voice_name="Commander"), SAID)
     changed = await voices.add_samples(voice.id, [clip])
     assert changed.revision != voice.revision
-    assert from_json(told, voices)[0].voice == Kept(voice.id, changed.revision)
+    assert from_json(told, voices)[0].voice == KeptVoiceRef(voice.id, changed.revision)
     await voices.delete(voice.id)
     with pytest.raises(VoiceNotFound, match="Commander"):
         from_json(told, voices)

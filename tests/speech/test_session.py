@@ -98,7 +98,7 @@ async def test_an_abandoned_answer_drops_all_its_rows(services: Services, worker
 
 
 async def test_what_nobody_listens_to_has_the_last_turn(services: Services, worker: Watched) -> None:
-    await listen(opened(services, behind=True))
+    await listen(opened(services, background=True))
     assert set(worker.turns) == {Priority.LAST}
 
 
@@ -135,7 +135,7 @@ async def test_who_waits_for_text_holds_neither_a_place_nor_a_checkpoint(service
         session.add_text("One door. ")
         heard = [await anext(chunks)]
         going_on = asyncio.create_task(anext(chunks))
-        while services.admission.active or services.models._books.find(CUSTOM_VOICE).users:
+        while services.admission.active or services.models._states.find(CUSTOM_VOICE).users:
             if going_on.done():
                 heard.append(going_on.result())
                 going_on = asyncio.create_task(anext(chunks))
@@ -171,7 +171,7 @@ async def test_a_place_is_set_aside_while_a_checkpoint_is_loaded(services: Servi
     async def aside() -> AsyncIterator[None]:
         entered.append("aside")
         yield
-        entered.append("ready" if services.models._books.find(CUSTOM_VOICE).state is State.READY else "not ready")
+        entered.append("ready" if services.models._states.find(CUSTOM_VOICE).state is State.READY else "not ready")
 
     with contextlib.suppress(SpeechError):
         await services.models.unload(CUSTOM_VOICE)
@@ -190,7 +190,7 @@ async def test_a_checkpoint_that_is_on_disk_is_loaded_while_the_standby_voice_st
         first = opened(services, "The front door is open.")
         await listen(first)
         assert first.report.model == "standby"
-        await until(lambda: services.models._books.find(CUSTOM_VOICE).state is State.READY)
+        await until(lambda: services.models._states.find(CUSTOM_VOICE).state is State.READY)
         second = opened(services, "The front door is open.")
         await listen(second)
         assert second.report.model == CUSTOM_VOICE.name

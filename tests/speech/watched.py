@@ -30,7 +30,7 @@ class Watched(Worker):
 
     def submit(self, *given: Any, **more: Any) -> EngineRow:
         row = super().submit(*given, **more)
-        self.turns.append(more["turn"])
+        self.turns.append(more["priority"])
         self.unmade.append(len(self._rows))
         self.sounds.append(self._chunks)
         return row

@@ -23,7 +23,7 @@ import soundfile
 from tests.waiting import until
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest
-from wyoming_qwen3.core.request import ClonePrompt, Description, Kept, Sampling, SpeechRequest
+from wyoming_qwen3.core.request import ClonePrompt, Description, KeptVoiceRef, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.speech.replay import from_json
 from wyoming_qwen3.speech.tts_cache import NOTE, TtsCache
@@ -250,7 +250,7 @@ async def test_what_was_spoken_can_be_spoken_again(history: History, voices: Voi
     revision = voices.get(COMMANDER).revision
     assert again[2] == (
         SpeechRequest(
-            Kept(COMMANDER, revision),
+            KeptVoiceRef(COMMANDER, revision),
             find_language("en"),
             sampling=Sampling(temperature=0.7, seed=13),
             speed=1.1,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import tried
-from tests.text.directed import PAUSES, heard
+from tests.text.heard import PAUSES, heard
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.text.dialogue import MAX_TURNS, Turn, check_speaker, read_script
 from wyoming_qwen3.text.markup import MAX_PAUSE, Pause
@@ -89,10 +89,10 @@ def test_too_many_turns_are_too_large() -> None:
 @pytest.mark.parametrize("written", [written for written, _ in PAUSES.values() if written.startswith("[")])
 def test_what_is_a_pause_elsewhere_is_one_between_turns(written: str) -> None:
     """And what is none there is none here, but a speaker without text, or what a speaker says."""
-    stretches = heard(written)
+    items = heard(written)
     script = f"[Ann] One\n{written}\n[Bob] x"
-    if all(isinstance(stretch, Pause) for stretch in stretches):
-        seconds = sum(stretch.seconds for stretch in stretches if isinstance(stretch, Pause))
+    if all(isinstance(item, Pause) for item in items):
+        seconds = sum(item.seconds for item in items if isinstance(item, Pause))
         assert read_script(script)[0] == Turn("Ann", "One", min(seconds, MAX_PAUSE))
     else:
         assert read_script(script)[1].speaker == "pause:abc"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported
 from wyoming_qwen3.core.speakers import LANGUAGES, Language, find_language
-from wyoming_qwen3.text.dictionary import Dictionary, Entry, Match, fold, make_entry
+from wyoming_qwen3.text.dictionary import Dictionary, Entry, MatchKind, fold, make_entry
 
 CATASTROPHE = r"(.*?,){25}z"
 COMMAS = "a, " * 60
@@ -166,7 +166,7 @@ def test_a_text_has_a_limit_for_all_expressions() -> None:
         ("x", "\\", "regex", "What is spoken has a wrong reference"),
     ],
 )
-def test_what_can_be_no_entry_is_one_sentence(written: str, spoken: str, match: Match, says: str) -> None:
+def test_what_can_be_no_entry_is_one_sentence(written: str, spoken: str, match: MatchKind, says: str) -> None:
     with pytest.raises(InvalidRequest, match="^" + says.replace("(", r"\(").replace(")", r"\)")):
         make_entry(written, spoken, match=match)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.text.directed import heard
-from wyoming_qwen3.text.delivery import UNDIRECTED, Delivery
+from tests.text.heard import heard
+from wyoming_qwen3.text.delivery import DEFAULT_DELIVERY, Delivery
 from wyoming_qwen3.text.markup import Pause
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/expressive.md").read_text()
@@ -33,7 +33,7 @@ def _delivery(delivery: Delivery) -> str:
     speed = f"speed {delivery.speed:g}" if delivery.speed != 1.0 else None
     gain = f"{delivery.gain:+g} dB" if delivery.gain else None
     changes = filter(None, (delivery.voice, delivery.language, delivery.style, speed, gain))
-    return "; ".join(changes) if delivery != UNDIRECTED else "as before"
+    return "; ".join(changes) if delivery != DEFAULT_DELIVERY else "as before"
 
 
 @pytest.mark.parametrize(("text", "said"), rows("Text"))

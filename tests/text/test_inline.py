@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import tried
-from tests.text.directed import PAUSES, Heard, heard, styled
-from wyoming_qwen3.text.delivery import UNDIRECTED, Delivery
+from tests.text.heard import PAUSES, Heard, heard, styled
+from wyoming_qwen3.text.delivery import DEFAULT_DELIVERY, Delivery
 from wyoming_qwen3.text.live import LiveScript
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import Script, Segment, SpokenPiece
-from wyoming_qwen3.text.stretches import Stretches
+from wyoming_qwen3.text.text_reader import TextReader
 
 SAD = styled("in a sad voice")
 
@@ -21,14 +21,14 @@ CASES: dict[str, tuple[str, Heard]] = {
     **PAUSES,
     "style": (
         "One. [style: whispering] Two. [style] Three.",
-        ["One.", styled("whispering"), "Two.", UNDIRECTED, "Three."],
+        ["One.", styled("whispering"), "Two.", DEFAULT_DELIVERY, "Three."],
     ),
     "style until the next": ("[style: a b] One. [style: c] Two.", [styled("a b"), "One.", styled("c"), "Two."]),
     "other names for a style": (
         "[tone: warm] One. [Emotion = sad] Two. [mood：x] Three.",
         [styled("warm"), "One.", styled("sad"), "Two.", styled("x"), "Three."],
     ),
-    "voice": ("[voice: Serena] One. [voice] Two.", [Delivery(voice="Serena"), "One.", UNDIRECTED, "Two."]),
+    "voice": ("[voice: Serena] One. [voice] Two.", [Delivery(voice="Serena"), "One.", DEFAULT_DELIVERY, "Two."]),
     "voices": (
         "[voice: serena] Dinner is ready. [voice: ryan] [style: tired] I am not hungry.",
         [
@@ -40,11 +40,11 @@ CASES: dict[str, tuple[str, Heard]] = {
     ),
     "default voice": (
         "[voice: Uncle Fu] One. [voice: default] Two.",
-        [Delivery(voice="Uncle Fu"), "One.", UNDIRECTED, "Two."],
+        [Delivery(voice="Uncle Fu"), "One.", DEFAULT_DELIVERY, "Two."],
     ),
     "language": (
         "[language: de] Eins. [lang: pt-BR] Um. [language] One.",
-        [Delivery(language="de"), "Eins.", Delivery(language="pt-BR"), "Um.", UNDIRECTED, "One."],
+        [Delivery(language="de"), "Eins.", Delivery(language="pt-BR"), "Um.", DEFAULT_DELIVERY, "One."],
     ),
     "speed": (
         "[speed: 0.9] One. [speed: 120%] Two. [speed: slow] Three. [speed: 99] Four. [speed] Five.",
@@ -57,14 +57,23 @@ CASES: dict[str, tuple[str, Heard]] = {
             "Three.",
             Delivery(speed=4.0),
             "Four.",
-            UNDIRECTED,
+            DEFAULT_DELIVERY,
             "Five.",
         ],
     ),
     "slower than the slowest": ("[speed: 0] One.", [Delivery(speed=0.25), "One."]),
     "volume": (
         "[volume: +6dB] One. [volume: soft] Two. [volume: silent] Three. [/volume] Four.",
-        [Delivery(gain=6.0), "One.", Delivery(gain=-6.0), "Two.", Delivery(gain=-40.0), "Three.", UNDIRECTED, "Four."],
+        [
+            Delivery(gain=6.0),
+            "One.",
+            Delivery(gain=-6.0),
+            "Two.",
+            Delivery(gain=-40.0),
+            "Three.",
+            DEFAULT_DELIVERY,
+            "Four.",
+        ],
     ),
     "values that are none": (
         "[speed: banana] [volume: much] [style: ] [language: ???] One.",
@@ -79,7 +88,7 @@ CASES: dict[str, tuple[str, Heard]] = {
     # Words alone
     "a word": (
         "[excited] One. Two.\n\nThree. [style] Four.",
-        [styled("in an excited voice"), "One. Two.\n\nThree.", UNDIRECTED, "Four."],
+        [styled("in an excited voice"), "One. Two.\n\nThree.", DEFAULT_DELIVERY, "Four."],
     ),
     "capitals": ("[SAD] One. [Whispers] Two.", [SAD, "One.", styled("whispering"), "Two."]),
     "adverbs": (
@@ -127,7 +136,7 @@ CASES: dict[str, tuple[str, Heard]] = {
     ),
     "closed": (
         "[sad]One.[/sad] Two. [style: x] Three. [/style] Four.",
-        [SAD, "One.", UNDIRECTED, "Two.", styled("x"), "Three.", UNDIRECTED, "Four."],
+        [SAD, "One.", DEFAULT_DELIVERY, "Two.", styled("x"), "Three.", DEFAULT_DELIVERY, "Four."],
     ),
     "bold": (
         "**[excited]** One. *[sad]* Two. __[style: x]__ Three.",
@@ -136,7 +145,7 @@ CASES: dict[str, tuple[str, Heard]] = {
     "in bold text": ("**[sad] One** two *[excited] three*", [SAD, "One two", styled("in an excited voice"), "three"]),
     "wide brackets": ("【悲伤】很难过。【style: x】One.", [SAD, "很难过。", styled("x"), "One."]),
     # Sounds
-    "a sound": ("[laughs] That is funny. It is.", [styled("laughing"), "That is funny.", UNDIRECTED, "It is."]),
+    "a sound": ("[laughs] That is funny. It is.", [styled("laughing"), "That is funny.", DEFAULT_DELIVERY, "It is."]),
     "a sound with an adverb": (
         "[laughs softly] One. [nervously chuckling] Two.",
         [styled("laughing softly"), "One.", styled("chuckling nervously"), "Two."],
@@ -148,29 +157,29 @@ CASES: dict[str, tuple[str, Heard]] = {
     "a mood after a sound": ("[sighs][sad] One. Two.", [styled("in a sad voice, sighing"), "One.", SAD, "Two."]),
     "a sound within a sentence": (
         "Well [sighs], I see. Ok.",
-        ["Well,", styled("sighing"), "I see.", UNDIRECTED, "Ok."],
+        ["Well,", styled("sighing"), "I see.", DEFAULT_DELIVERY, "Ok."],
     ),
     "a sound at the end": ("That is funny. [laughs]", ["That is funny."]),
     "a sentence with an abbreviation": (
         "[sighs] Dr. Who came at 3.15 p.m. today. Ok.",
-        [styled("sighing"), "Dr. Who came at 3.15 p.m. today.", UNDIRECTED, "Ok."],
+        [styled("sighing"), "Dr. Who came at 3.15 p.m. today.", DEFAULT_DELIVERY, "Ok."],
     ),
-    "a sound before dots": ("[sighs] ... I see. Ok.", [styled("sighing"), "... I see.", UNDIRECTED, "Ok."]),
+    "a sound before dots": ("[sighs] ... I see. Ok.", [styled("sighing"), "... I see.", DEFAULT_DELIVERY, "Ok."]),
     "a sound before a pause": (
         "[sighs] [pause:1s] One. Two.",
-        [Pause(1.0), styled("sighing"), "One.", UNDIRECTED, "Two."],
+        [Pause(1.0), styled("sighing"), "One.", DEFAULT_DELIVERY, "Two."],
     ),
     "a pause ends the sentence": (
         "[sighs] One [pause:1s] two.",
-        [styled("sighing"), "One", Pause(1.0), UNDIRECTED, "two."],
+        [styled("sighing"), "One", Pause(1.0), DEFAULT_DELIVERY, "two."],
     ),
     "a line ends the sentence": (
         "[sighs] Front door\nKitchen",
-        [styled("sighing"), "Front door.", UNDIRECTED, "Kitchen."],
+        [styled("sighing"), "Front door.", DEFAULT_DELIVERY, "Kitchen."],
     ),
     "sounds as tags": (
         "<laugh> One. Two <chuckle/> three.",
-        [styled("laughing"), "One.", UNDIRECTED, "Two", styled("chuckling"), "three."],
+        [styled("laughing"), "One.", DEFAULT_DELIVERY, "Two", styled("chuckling"), "three."],
     ),
     # Where a mark stands
     "start of an item": ("- [sad] One\n- [happy] Two", [SAD, "One.", styled("in a happy voice"), "Two."]),
@@ -322,12 +331,12 @@ def test_any_split_directs_alike(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("opener", ["[pause:", "[style: ", "[voice:", "[sad ", "[", "**[", "【", "<laugh", "<break "])
 def test_an_opener_holds_back_a_bounded_text(opener: str) -> None:
-    said = [item for item in Stretches(ssml=False).feed(opener + "word " * 400) if isinstance(item, str)]
+    said = [item for item in TextReader(ssml=False).feed(opener + "word " * 400) if isinstance(item, str)]
     assert sum(map(len, said)) > 1500
 
 
 def test_a_pause_with_a_number_comes_out_at_once() -> None:
-    assert list(Stretches(ssml=False).feed("[pause:2s]")) == [Pause(2.0)]
+    assert list(TextReader(ssml=False).feed("[pause:2s]")) == [Pause(2.0)]
 
 
 def test_a_direction_that_is_cut_by_a_pause_of_the_writer_is_followed() -> None:
@@ -373,7 +382,7 @@ def test_live_rows_are_directed_too(size: int) -> None:
         if isinstance(segment, SpokenPiece):
             found[segment.delivery] = found.get(segment.delivery, "") + segment.text
     assert found == {
-        UNDIRECTED: "One is",
+        DEFAULT_DELIVERY: "One is",
         SAD: "here.",
         styled("in a sad voice, sighing"): "Two.",
         Delivery(voice="Ann", style="in a sad voice"): "Three.",

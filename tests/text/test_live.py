@@ -12,7 +12,7 @@ def take_all(script: LiveScript) -> list[Segment]:
     return taken
 
 
-def stretches(segments: list[Segment]) -> list[str | float]:
+def words_of(segments: list[Segment]) -> list[str | float]:
     """Text of each stretch, and the length of each pause."""
     found: list[str | float] = []
     for segment in segments:
@@ -32,18 +32,18 @@ def spoken(text: str, size: int, max_chars: int = 1000) -> list[str | float]:
         script.add_text(text[start : start + size])
         segments += take_all(script)
     script.end_text()
-    return stretches(segments + take_all(script))
+    return words_of(segments + take_all(script))
 
 
 def test_words_are_there_before_their_sentence_is_complete() -> None:
     script = LiveScript()
     script.add_text("The front door ")
-    assert stretches(take_all(script)) == ["The front door"]
+    assert words_of(take_all(script)) == ["The front door"]
     script.add_text("is op")
-    assert stretches(take_all(script)) == [" is"]
+    assert words_of(take_all(script)) == [" is"]
     script.add_text("en.")
     script.end_text()
-    assert stretches(take_all(script)) == [" open."]
+    assert words_of(take_all(script)) == [" open."]
     assert script.done
 
 
@@ -75,8 +75,8 @@ def test_a_pause_in_the_text_lets_the_last_words_be_spoken() -> None:
     script.add_text("I'll turn on the lights")
     assert script.unflushed
     script.flush()
-    assert stretches(take_all(script)) == ["I'll turn on the lights.", 0.0]
+    assert words_of(take_all(script)) == ["I'll turn on the lights.", 0.0]
     assert not script.unflushed
     script.add_text("The lights are on.")
     script.end_text()
-    assert stretches(take_all(script)) == ["The lights are on."]
+    assert words_of(take_all(script)) == ["The lights are on."]

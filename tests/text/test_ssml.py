@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import tried
-from tests.text.directed import Heard, heard, styled, warned
-from wyoming_qwen3.text.delivery import UNDIRECTED, Delivery
+from tests.text.heard import Heard, heard, styled, warned
+from wyoming_qwen3.text.delivery import DEFAULT_DELIVERY, Delivery
 from wyoming_qwen3.text.markup import Pause
 from wyoming_qwen3.text.pieces import Script
 from wyoming_qwen3.text.ssml import MAX_DEPTH, MAX_WARNINGS, SsmlReader
@@ -34,7 +34,7 @@ PAUSES: dict[str, tuple[str, Heard]] = {
     "pause": ("[pause:1s] a [pause] b [pauses]", [Pause(1.0), "a", Pause(0.5), "b", Pause(0.5)]),
     "silence before": ('<mstts:silence type="Leading" value="200ms"/>a', [Pause(0.2), "a"]),
     "silence after": ('<voice name="x"><mstts:silence type="Tailing-exact" value="1s"/>a</voice> b', [
-        Delivery(voice="x"), "a", Pause(1.0), UNDIRECTED, "b"]),
+        Delivery(voice="x"), "a", Pause(1.0), DEFAULT_DELIVERY, "b"]),
     "silence elsewhere": ('<mstts:silence type="Sentenceboundary" value="1s"/>a. b', ["a. b"]),
 }  # fmt: skip
 
@@ -99,7 +99,7 @@ SAY_AS: dict[str, tuple[str, str]] = {
 }
 
 DIRECTIONS: dict[str, tuple[str, Heard]] = {
-    "voice": ('<voice name="Serena">One.</voice> Two.', [Delivery(voice="Serena"), "One.", UNDIRECTED, "Two."]),
+    "voice": ('<voice name="Serena">One.</voice> Two.', [Delivery(voice="Serena"), "One.", DEFAULT_DELIVERY, "Two."]),
     "voice by gender": (
         '<voice gender="female">One.</voice><voice gender="male" language="de">Two.</voice>',
         [Delivery(voice="Serena"), "One.", Delivery(voice="Ryan", language="de"), "Two."],
@@ -129,7 +129,7 @@ DIRECTIONS: dict[str, tuple[str, Heard]] = {
             "Eins.",
             Delivery(language="fr-FR"),
             "Deux.",
-            UNDIRECTED,
+            DEFAULT_DELIVERY,
             "One.",
         ],
     ),
@@ -139,7 +139,10 @@ DIRECTIONS: dict[str, tuple[str, Heard]] = {
         [Delivery(voice='A & "B"'), "One."],
     ),
     "single element without quotes": ("<prosody rate=slow>One.</prosody>", [Delivery(speed=0.75), "One."]),
-    "in capitals": ('<PROSODY RATE="X-SLOW">One.</Prosody> Two.', [Delivery(speed=0.5), "One.", UNDIRECTED, "Two."]),
+    "in capitals": (
+        '<PROSODY RATE="X-SLOW">One.</Prosody> Two.',
+        [Delivery(speed=0.5), "One.", DEFAULT_DELIVERY, "Two."],
+    ),
     "silent": ('One. <prosody volume="silent">No. <voice name="x">No.</voice></prosody>Two.', ["One. Two."]),
     "inherited": (
         '<prosody rate="fast">One. <prosody volume="+6dB" rate="+10%">Two. <voice name="x">Three.</voice></prosody>'
@@ -153,13 +156,13 @@ DIRECTIONS: dict[str, tuple[str, Heard]] = {
             "Three.",
             Delivery(speed=1.3),
             "Four.",
-            UNDIRECTED,
+            DEFAULT_DELIVERY,
             "Five.",
         ],
     ),
     "style": (
         '<mstts:express-as style="sad">One.</mstts:express-as> Two.',
-        [styled("in a sad voice"), "One.", UNDIRECTED, "Two."],
+        [styled("in a sad voice"), "One.", DEFAULT_DELIVERY, "Two."],
     ),
     "degrees": (
         "".join(
@@ -196,7 +199,7 @@ DIRECTIONS: dict[str, tuple[str, Heard]] = {
         '<amazon:effect name="whispered">One.</amazon:effect> '
         '<amazon:effect phonation="soft">Two.</amazon:effect>'
         '<amazon:effect name="drc">Three.</amazon:effect>',
-        [WHISPER, "One.", styled("in a soft voice"), "Two.", UNDIRECTED, "Three."],
+        [WHISPER, "One.", styled("in a soft voice"), "Two.", DEFAULT_DELIVERY, "Three."],
     ),
     "Google's style": ('<google:style name="lively">One.</google:style>', [styled("in a lively voice"), "One."]),
     "pitch and style": (
@@ -262,7 +265,7 @@ def test_no_volume_is_not_heard(volume: str) -> None:
 def _delivery(text: str) -> Delivery:
     items = heard(text, ssml=True)
     assert items[-1] == "One"
-    return items[0] if isinstance(items[0], Delivery) else UNDIRECTED
+    return items[0] if isinstance(items[0], Delivery) else DEFAULT_DELIVERY
 
 
 WARNINGS = {
@@ -294,7 +297,7 @@ def test_a_script_has_the_warnings() -> None:
 
 def test_what_a_crossed_tag_directed_ends_with_the_outer_one() -> None:
     text = '<voice name="x"><prosody rate="slow">One.</voice> Two.</prosody> Three.'
-    assert heard(text, ssml=True) == [Delivery(voice="x", speed=0.75), "One.", UNDIRECTED, "Two. Three."]
+    assert heard(text, ssml=True) == [Delivery(voice="x", speed=0.75), "One.", DEFAULT_DELIVERY, "Two. Three."]
 
 
 def test_depth_and_warnings_are_bounded() -> None:
@@ -373,7 +376,7 @@ SAMPLES: dict[str, tuple[str, Heard]] = {
             "Das ist gut.",
             Delivery(voice="ja-JP-Wavenet-A", language="ja", style="in an empathetic voice"),
             "はい。",
-            UNDIRECTED,
+            DEFAULT_DELIVERY,
             "kilometres",
         ],
     ),
@@ -389,7 +392,7 @@ SAMPLES: dict[str, tuple[str, Heard]] = {
             "We lost.",
             Delivery(voice="Joanna", style="in a casual voice, as in a conversation"),
             "Hi there.",
-            UNDIRECTED,
+            DEFAULT_DELIVERY,
             "read 2 1 2 2 2 4 1 5 5 5 pecan",
         ],
     ),

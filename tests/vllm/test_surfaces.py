@@ -34,7 +34,7 @@ from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.ops.connection_limit import ConnectionLimiter
 from wyoming_qwen3.store.voices.voice import Manner as VoiceManner
 from wyoming_qwen3.voices.resolver import VoiceResolver
-from wyoming_qwen3.wyoming.handler import Handler
+from wyoming_qwen3.wyoming.handler import WyomingConnection
 
 TEXT = "The front door is open."
 SPOKEN = {"input": TEXT, "response_format": "pcm", "seed": 7}
@@ -59,9 +59,9 @@ async def house(folder: Path, manner: Manner | None = None) -> AsyncIterator[Hou
         server.manner = manner or server.manner
     async with speaking(folder, *servers) as services:
         cast = VoiceResolver(Defaults(find_voice("ryan")[0]), services.store.voices)
-        door = ConnectionLimiter("wyoming", services.metrics, services.faults)
+        door = ConnectionLimiter("wyoming", services.metrics, services.request_log)
         wyoming = AsyncTcpServer("127.0.0.1", port := free_port())
-        await wyoming.start(partial(Handler, services.synthesizer, cast, door))
+        await wyoming.start(partial(WyomingConnection, services.synthesizer, cast, door))
         async with http_serving(make_app(services, Config(cast))) as http:
             yield House(http, f"tcp://127.0.0.1:{port}", services, *servers)
         await wyoming.stop()

@@ -25,7 +25,7 @@ from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, Samp
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.vllm.body import speech_body, voice_fields
 from wyoming_qwen3.vllm.choice import choose_checkpoint, choose_server
-from wyoming_qwen3.vllm.fault import Blame, broken, refusal
+from wyoming_qwen3.vllm.failure import Blame, broken, refusal
 from wyoming_qwen3.vllm.server import Server
 from wyoming_qwen3.vllm.serving import Unrecognised, recognise
 from wyoming_qwen3.vllm.stream import PcmReader, SseReader, StreamError, reader_for

@@ -10,10 +10,10 @@ import pytest
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, LanguageNotSupported, VoiceNotFound
-from wyoming_qwen3.core.request import Kept, Reference, VoiceFallback
+from wyoming_qwen3.core.request import KeptVoiceRef, Reference, VoiceFallback
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.ops import logs
-from wyoming_qwen3.ops.logs import Faults
+from wyoming_qwen3.ops.logs import RequestLog
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 from wyoming_qwen3.voices import resolver
@@ -39,17 +39,17 @@ def kept(cast: VoiceResolver, name: str) -> KeptVoice:
     return cast.voices.get(name)
 
 
-def spoken(part: ResolvedVoice) -> str | None:
-    return part.language.code if part.language else None
+def spoken(resolved: ResolvedVoice) -> str | None:
+    return resolved.language.code if resolved.language else None
 
 
 async def test_a_kept_voice_is_found_by_name_in_any_case_and_by_id(cast: VoiceResolver) -> None:
     voice = kept(cast, "Commander")
     for name in ("Commander", "commander", " COMMANDER ", voice.id):
-        part = cast.choose(name, None)
-        assert part.voice == Kept(voice.id, voice.revision)
-        assert (part.name, part.label, part.speed) == ("Commander", "Commander", 1.1)
-        assert part.effects == voice.manner.effects
+        resolved = cast.choose(name, None)
+        assert resolved.voice == KeptVoiceRef(voice.id, voice.revision)
+        assert (resolved.name, resolved.label, resolved.speed) == ("Commander", "Commander", 1.1)
+        assert resolved.effects == voice.manner.effects
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ async def test_two_languages_at_once_are_refused(cast: VoiceResolver) -> None:
 
 
 async def test_a_style_is_a_voice(cast: VoiceResolver) -> None:
-    part = cast.choose("whisper", None)
-    assert (part.voice, part.instruct, part.name) == (RYAN, "whispering", "Whisper")
+    resolved = cast.choose("whisper", None)
+    assert (resolved.voice, resolved.instruct, resolved.name) == (RYAN, "whispering", "Whisper")
 
 
 async def test_built_in_voices_are_as_ever(cast: VoiceResolver) -> None:
@@ -118,8 +118,8 @@ async def test_a_built_in_speaker_can_be_the_chosen_default(cast: VoiceResolver)
 async def test_an_exact_name_wins_over_a_reading_with_a_language_in_it(cast: VoiceResolver) -> None:
     await cast.voices.create("Anna", "profile", Manner(), [CLIP])
     for name in ("anna-de", "Anna (de)", "anna_de", "Anna de", "anna-german", "ANNA-DE-AT"):
-        part = cast.choose(name, None)
-        assert (part.name, spoken(part)) == ("Anna", "de")
+        resolved = cast.choose(name, None)
+        assert (resolved.name, spoken(resolved)) == ("Anna", "de")
     await cast.voices.create("Anna de", "profile", Manner(language=find_language("it")), [CLIP])
     await cast.voices.create("Anna-pt", "profile", Manner(), [CLIP])
     for name, found, language in [
@@ -131,16 +131,16 @@ async def test_an_exact_name_wins_over_a_reading_with_a_language_in_it(cast: Voi
         ("anna-pt-de", "Anna-pt", "de"),
         ("Anna de (en)", "Anna de", "en"),
     ]:
-        part = cast.choose(name, None)
-        assert (part.name, spoken(part)) == (found, language), name
+        resolved = cast.choose(name, None)
+        assert (resolved.name, spoken(resolved)) == (found, language), name
 
 
 async def test_an_old_name_is_found_after_all_present_ones(cast: VoiceResolver) -> None:
     commander = kept(cast, "commander")
     await cast.voices.change(commander.id, name="Admiral")
     for name, language in [("Commander", "de"), ("commander", "de"), ("commander-ja", "ja"), ("Commander (it)", "it")]:
-        part = cast.choose(name, None)
-        assert (part.name, spoken(part)) == ("Admiral", language)
+        resolved = cast.choose(name, None)
+        assert (resolved.name, spoken(resolved)) == ("Admiral", language)
     await cast.voices.create("commander", "profile", Manner(), [CLIP])
     assert cast.choose("Commander", None).name == "commander"
     assert cast.choose("commander-ja", None).name == "commander"
@@ -227,10 +227,10 @@ async def test_what_can_not_be_had_is_replaced_and_told(
     cast: VoiceResolver, wish: VoiceNames, label: str, language: str, warning: str | None
 ) -> None:
     await cast.voices.create("Mute", "profile", Manner(language=find_language("zh")), [])
-    part = cast.choose_for("wyoming", wish)
-    assert (part.label, spoken(part)) == (label, language)
-    assert (part.warning or "").startswith(warning or "")
-    assert (part.warning is None) == (warning is None)
+    resolved = cast.choose_for("wyoming", wish)
+    assert (resolved.label, spoken(resolved)) == (label, language)
+    assert (resolved.warning or "").startswith(warning or "")
+    assert (resolved.warning is None) == (warning is None)
 
 
 async def test_a_default_voice_that_lost_its_clip_does_not_mute_who_asks_for_none(cast: VoiceResolver) -> None:
@@ -240,18 +240,18 @@ async def test_a_default_voice_that_lost_its_clip_does_not_mute_who_asks_for_non
     await cast.voices.remove_sample(lost.id, lost.samples[0].id)
     with pytest.raises(InvalidRequest, match="Lost has no clip yet"):
         cast.choose(None, None)
-    part = cast.choose_for("wyoming", VoiceNames())
-    assert (part.label, spoken(part)) == ("Sohee", "ko")
-    assert part.warning == "The voice 'Lost' has no clip; Sohee speaks instead, in Korean."
-    part = cast.choose_for("wyoming", VoiceNames("nosuch"))
-    assert part.warning == (
+    resolved = cast.choose_for("wyoming", VoiceNames())
+    assert (resolved.label, spoken(resolved)) == ("Sohee", "ko")
+    assert resolved.warning == "The voice 'Lost' has no clip; Sohee speaks instead, in Korean."
+    resolved = cast.choose_for("wyoming", VoiceNames("nosuch"))
+    assert resolved.warning == (
         "There is no voice 'nosuch'; the voice 'Lost' has no clip; Sohee speaks instead, in Korean."
     )
 
 
 async def test_without_a_language_the_text_tells_it(cast: VoiceResolver) -> None:
-    part = VoiceResolver(Defaults(RYAN), cast.voices).choose_for("wyoming", VoiceNames("nosuch"))
-    assert part.warning == "There is no voice 'nosuch'; Ryan speaks instead, in the language of the text."
+    resolved = VoiceResolver(Defaults(RYAN), cast.voices).choose_for("wyoming", VoiceNames("nosuch"))
+    assert resolved.warning == "There is no voice 'nosuch'; Ryan speaks instead, in the language of the text."
 
 
 @pytest.mark.parametrize(
@@ -304,8 +304,8 @@ async def test_an_alias_is_a_further_name_of_a_voice(cast: VoiceResolver, name: 
     """Also over the name of a speaker, or of one of OpenAI's voices. Those that the server keeps come first."""
     cast = replace(cast, aliases={"nova": "ryan", "Kitchen": "vivian", "ryan": "aiden-it"})
     await cast.voices.set_aliases({"Nova": "Commander"})
-    part = cast.choose(name, None)
-    assert (part.label, spoken(part)) == (label, language)
+    resolved = cast.choose(name, None)
+    assert (resolved.label, spoken(resolved)) == (label, language)
     reopened = VoiceStore(cast.voices._folder)
     await reopened.open()
     assert reopened.aliases == {"Nova": "Commander"}
@@ -317,8 +317,8 @@ async def test_a_kept_voice_is_found_by_its_name_whatever_aliases_there_are(
 ) -> None:
     """It may have been made after them."""
     await cast.voices.set_aliases({"commander": "Ryan"})
-    part = replace(cast, aliases={"Commander": "vivian"}).choose(name, None)
-    assert (part.label, spoken(part)) == ("Commander", language)
+    resolved = replace(cast, aliases={"Commander": "vivian"}).choose(name, None)
+    assert (resolved.label, spoken(resolved)) == ("Commander", language)
 
 
 async def test_an_alias_of_a_voice_that_is_gone_is_an_unknown_voice(cast: VoiceResolver) -> None:
@@ -348,7 +348,7 @@ async def test_a_fault_is_over_when_the_voice_is_there_or_is_not_asked_for_any_m
     cast: VoiceResolver,
 ) -> None:
     now = 1_000.0
-    cast = replace(cast, replacements=Replacements(Faults(), lambda: now))
+    cast = replace(cast, replacements=Replacements(RequestLog(), lambda: now))
     cast.choose_for("wyoming", VoiceNames("Anna"))
     cast.choose_for("wyoming", VoiceNames("Berta"))
     await cast.voices.create("Anna", "profile", Manner(), [CLIP])

@@ -15,7 +15,7 @@ from tests.parts import make_cast, make_services, stop
 from tests.ports import free_port
 from tests.stress.odd_events import CONVERSATIONS, OddConversation
 from wyoming_qwen3.ops.connection_limit import ConnectionLimiter
-from wyoming_qwen3.wyoming.handler import Handler
+from wyoming_qwen3.wyoming.handler import WyomingConnection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def port(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
     """A server in this process that speaks with the standby voice."""
     services = make_services(tmp_path_factory.mktemp("handler"))
-    door = ConnectionLimiter("wyoming", services.metrics, services.faults)
+    door = ConnectionLimiter("wyoming", services.metrics, services.request_log)
     server = AsyncTcpServer("127.0.0.1", number := free_port())
-    await server.start(partial(Handler, services.synthesizer, make_cast(), door))
+    await server.start(partial(WyomingConnection, services.synthesizer, make_cast(), door))
     yield number
     await server.stop()
     await stop(services)

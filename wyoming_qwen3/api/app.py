@@ -14,7 +14,7 @@ from wyoming_qwen3.speech.voice_design import VoicePreviews
 from . import access, batch, health, machine, models, openapi, pages, speech, tasks, tokenizer
 from .app_keys import CONFIG, SERVICES, Config, Services
 from .body import PARSER_OPTIONS
-from .errors import HttpError, error_body, error_headers, rule_for
+from .errors import HttpError, error_body, error_headers, status_for
 from .failures import log_failure, route_of
 from .operation import Handler
 from .realtime import connection as realtime
@@ -140,7 +140,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 def _answer(request: web.Request, error: SpeechError) -> web.Response:
     log_failure(request, error)
-    return web.json_response(error_body(error), status=rule_for(error).status, headers=error_headers(error))
+    return web.json_response(error_body(error), status=status_for(error).status, headers=error_headers(error))
 
 
 _NEAREST = "speech is at POST /v1/audio/speech, and /docs lists all that there is."

@@ -7,7 +7,7 @@ from typing import Literal
 from aiohttp import web
 
 from wyoming_qwen3.models.manager import ModelManager
-from wyoming_qwen3.ops.logs import Faults
+from wyoming_qwen3.ops.logs import RequestLog
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.ops.slow_clients import SlowClients
 from wyoming_qwen3.speech.admission import Admission
@@ -59,7 +59,7 @@ class Services:
     servers: Servers | None = None
     """vLLM servers that speak for this one; None if there are none."""
 
-    faults: Faults = field(default_factory=Faults)
+    request_log: RequestLog = field(default_factory=RequestLog)
     """Logs the errors that requests are answered with."""
 
     tts_cache: TtsCache | None = None

@@ -20,7 +20,7 @@ class HttpError(errors.SpeechError):
 
 
 @dataclass(frozen=True)
-class Rule:
+class ErrorStatus:
     """How a class of errors is answered."""
 
     status: int
@@ -28,37 +28,37 @@ class Rule:
     """Seconds after which a retry makes sense; None if it does not."""
 
 
-_RULES: dict[type[errors.SpeechError], Rule] = {
-    errors.VoiceNotFound: Rule(400),  # by a 404, LiteLLM takes the whole server out of service
-    errors.ModelNotFound: Rule(404),
-    errors.NotFound: Rule(404),
-    errors.TooLarge: Rule(413),
-    errors.TextTimeout: Rule(408),
-    errors.NotSupported: Rule(501),
-    errors.InvalidRequest: Rule(400),
-    errors.QueueFull: Rule(429, retry_after=2),
-    errors.ModelInUse: Rule(503, retry_after=2),
-    errors.ModelLoading: Rule(503, retry_after=10),
-    errors.ModelMissing: Rule(503),
-    errors.ModelFailed: Rule(503, retry_after=30),
-    errors.OutOfMemory: Rule(503, retry_after=30),
-    errors.BackendUnavailable: Rule(503, retry_after=5),
-    errors.DownloadFailed: Rule(503),
-    errors.Unavailable: Rule(503, retry_after=2),
-    errors.EngineFailed: Rule(500, retry_after=2),
-    errors.RunawaySpeech: Rule(500),
-    errors.StorageFailed: Rule(507),
-    errors.SpeechError: Rule(500),
+_ERROR_STATUSES: dict[type[errors.SpeechError], ErrorStatus] = {
+    errors.VoiceNotFound: ErrorStatus(400),  # by a 404, LiteLLM takes the whole server out of service
+    errors.ModelNotFound: ErrorStatus(404),
+    errors.NotFound: ErrorStatus(404),
+    errors.TooLarge: ErrorStatus(413),
+    errors.TextTimeout: ErrorStatus(408),
+    errors.NotSupported: ErrorStatus(501),
+    errors.InvalidRequest: ErrorStatus(400),
+    errors.QueueFull: ErrorStatus(429, retry_after=2),
+    errors.ModelInUse: ErrorStatus(503, retry_after=2),
+    errors.ModelLoading: ErrorStatus(503, retry_after=10),
+    errors.ModelMissing: ErrorStatus(503),
+    errors.ModelFailed: ErrorStatus(503, retry_after=30),
+    errors.OutOfMemory: ErrorStatus(503, retry_after=30),
+    errors.BackendUnavailable: ErrorStatus(503, retry_after=5),
+    errors.DownloadFailed: ErrorStatus(503),
+    errors.Unavailable: ErrorStatus(503, retry_after=2),
+    errors.EngineFailed: ErrorStatus(500, retry_after=2),
+    errors.RunawaySpeech: ErrorStatus(500),
+    errors.StorageFailed: ErrorStatus(507),
+    errors.SpeechError: ErrorStatus(500),
 }
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-def rule_for(error: errors.SpeechError) -> Rule:
+def status_for(error: errors.SpeechError) -> ErrorStatus:
     """Return the rule of the nearest class that the table names."""
     if isinstance(error, HttpError):
-        return Rule(error.status)
-    return next(_RULES[kind] for kind in type(error).__mro__ if kind in _RULES)
+        return ErrorStatus(error.status)
+    return next(_ERROR_STATUSES[kind] for kind in type(error).__mro__ if kind in _ERROR_STATUSES)
 
 
 def error_type(status: int) -> str:
@@ -68,13 +68,13 @@ def error_type(status: int) -> str:
 
 def error_body(error: errors.SpeechError) -> dict[str, Any]:
     """Return an error as JSON, as all answers, events and batch results contain it."""
-    kind = error_type(rule_for(error).status)
+    kind = error_type(status_for(error).status)
     return {"error": {"message": str(error), "type": kind, "param": error.param, "code": error.code}}
 
 
 def error_headers(error: errors.SpeechError) -> dict[str, str]:
     """Return the headers that tell a client whether and when to retry."""
-    rule = rule_for(error)
-    if rule.retry_after is not None:
-        return {"Retry-After": str(rule.retry_after)}
-    return {"X-Should-Retry": "false"} if rule.status >= 500 else {}
+    answer = status_for(error)
+    if answer.retry_after is not None:
+        return {"Retry-After": str(answer.retry_after)}
+    return {"X-Should-Retry": "false"} if answer.status >= 500 else {}

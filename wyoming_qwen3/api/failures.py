@@ -6,13 +6,13 @@ from wyoming_qwen3.core.errors import SpeechError
 
 from . import access
 from .app_keys import SERVICES
-from .errors import rule_for
+from .errors import status_for
 
 
 def log_failure(request: web.Request, error: SpeechError, source: str = "http") -> None:
     """Log what the client of a request is answered with, in whatever way, and what was being spoken."""
-    status = rule_for(error).status
-    request.app[SERVICES].faults.log_error(
+    status = status_for(error).status
+    request.app[SERVICES].request_log.log_error(
         source,
         error,
         theirs=status < 500,

@@ -11,7 +11,7 @@ from wyoming_qwen3 import __version__
 from wyoming_qwen3.core.checkpoints import Size, other_size, published
 from wyoming_qwen3.core.cpu_speed import say_speed, say_what_to_do
 from wyoming_qwen3.core.errors import NotFound
-from wyoming_qwen3.core.request import Backend
+from wyoming_qwen3.core.request import BackendName
 from wyoming_qwen3.models.state import State, Status
 from wyoming_qwen3.ops.metrics import CONTENT_TYPE
 from wyoming_qwen3.vllm.server import ServerStatus
@@ -47,7 +47,7 @@ class Health(BaseModel):
 
     status: Level
     reason: str | None = None
-    backend: Backend
+    backend: BackendName
     standby: bool
     """Whether the standby voice can speak."""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, published
 from wyoming_qwen3.core.errors import InvalidRequest
-from wyoming_qwen3.core.request import Backend
+from wyoming_qwen3.core.request import BackendName
 from wyoming_qwen3.core.speakers import SPEAKERS, Speaker
 from wyoming_qwen3.models.state import State, Status
 
@@ -129,7 +129,7 @@ class ServerEntry(BaseModel):
 class ModelsAnswer(BaseModel):
     """All checkpoints, the device they are loaded on (null before there is an engine), and the vLLM servers."""
 
-    backend: Backend
+    backend: BackendName
     device: str | None
     device_memory_bytes: int | None
     """What all checkpoints together may take of the device's memory now."""

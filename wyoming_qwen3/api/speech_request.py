@@ -51,7 +51,7 @@ _MAX_INSTRUCTIONS = 100_000
 _MAX_FOLLOWED = 2_000
 """Maximum number of characters of instructions that are passed to a model."""
 
-_Format = Annotated[
+_ResponseFormat = Annotated[
     AudioFormat,
     BeforeValidator(
         lambda given: _DEFAULT_FORMAT if given is None else given, json_schema_input_type=AudioFormat | None
@@ -112,7 +112,7 @@ class SpeechFields(Fields):
         description="Auto, a code such as de or de-CH, or a name.",
     )
     ssml: bool | None = Field(None, description="Whether the text is SSML. Directions in brackets need no SSML.")
-    response_format: _Format = _DEFAULT_FORMAT
+    response_format: _ResponseFormat = _DEFAULT_FORMAT
     speed: float | None = Field(None, ge=0.25, le=4.0, description="Above 1 is faster; the pitch stays the same.")
     ref_audio: str | None = Field(None, description="A clip of the voice to clone, as a data: URL; 1 to 30 s.")
     reference_audio: str | None = Field(None, description="The same as ref_audio.")
@@ -167,27 +167,27 @@ async def understand(fields: SpeechFields, config: Config) -> SpeechRequest:
     strict = config.strict if fields.strict is None else fields.strict
     reference, warnings = await _reference(fields)
     if reference:
-        part = ResolvedVoice(reference, _language(fields, config))
+        resolved = ResolvedVoice(reference, _language(fields, config))
     elif words and name.lower() in ("", _DESIGN):
-        part, words = ResolvedVoice(_description(words), _language(fields, config)), None
+        resolved, words = ResolvedVoice(_description(words), _language(fields, config)), None
     else:
-        part = _named(fields, config, name)
+        resolved = _named(fields, config, name)
     style, too_long = _style(words, strict=strict)
-    if wish.kind not in (None, kind_for(part.voice)):
+    if wish.kind not in (None, kind_for(resolved.voice)):
         raise InvalidRequest(f"{fields.model} {_KIND_USES[wish.kind]}.", param="model")
-    effects = (*_volume(fields), *(part.effects if fields.effects is None else read_effects(fields.effects)))
+    effects = (*_volume(fields), *(resolved.effects if fields.effects is None else read_effects(fields.effects)))
     check_installed(effects)
     return replace(
-        part.request(_sampling(fields, config.resolver.defaults.sampling), style),
+        resolved.request(_sampling(fields, config.resolver.defaults.sampling), style),
         ssml=bool(fields.ssml),
-        speed=fields.speed or part.speed,
+        speed=fields.speed or resolved.speed,
         length=fields.max_new_tokens,
         size=wish.size,
         standby=_standby(wish, fields, config),
         effects=effects,
         save=fields.save,
         strict=strict,
-        warnings=(*warnings, *filter(None, (wish.warning, part.warning, too_long))),
+        warnings=(*warnings, *filter(None, (wish.warning, resolved.warning, too_long))),
     )
 
 

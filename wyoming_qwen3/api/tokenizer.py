@@ -65,8 +65,8 @@ class Tokens(BaseModel):
 
 # FailFast, because a long list of errors would block the event loop longer than anything else.
 _Token = Annotated[int, Field(strict=True, ge=0, lt=CODEBOOK_SIZE)]
-_Frame = Annotated[list[_Token], Field(min_length=CODEBOOKS, max_length=CODEBOOKS), FailFast()]
-_Frames = Annotated[list[_Frame], Field(min_length=1, json_schema_extra={"maxItems": MAX_FRAMES}), FailFast()]
+_FrameTokens = Annotated[list[_Token], Field(min_length=CODEBOOKS, max_length=CODEBOOKS), FailFast()]
+_Frames = Annotated[list[_FrameTokens], Field(min_length=1, json_schema_extra={"maxItems": MAX_FRAMES}), FailFast()]
 
 
 class DecodeBody(Fields):
@@ -140,7 +140,7 @@ async def _encode(services: Services, clip: DecodedClip) -> CodeArray:
 
 async def _play(services: Services, codes: CodeArray) -> AsyncIterator[FloatArray]:
     async with _codec(services) as (worker, checkpoint):
-        with worker.play(checkpoint, codes) as row:
+        with worker.decode(checkpoint, codes) as row:
             async for chunk in row:
                 yield chunk
 

@@ -20,7 +20,7 @@ from wyoming_qwen3.core.request import RANGES, WHOLE_RANGES
 
 from .body import read_json
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Parsed = TypeVar("_Parsed", bound=BaseModel)
 
 _SMALL = 64 * 1024
 """Maximum size in bytes of JSON that is parsed on the event loop, which takes less than a millisecond."""
@@ -60,7 +60,7 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-async def parse_body(request: web.Request, model: type[_Model], limit: int) -> _Model:
+async def parse_body(request: web.Request, model: type[_Parsed], limit: int) -> _Parsed:
     """Return the JSON body, which may have at most `limit` bytes. Raises InvalidRequest, TooLarge and HttpError."""
     data = await read_json(request, limit)
     if len(data) <= _SMALL:
@@ -68,7 +68,7 @@ async def parse_body(request: web.Request, model: type[_Model], limit: int) -> _
     return await asyncio.to_thread(_parse_large, data, model)
 
 
-def parse_query(request: web.Request, model: type[_Model]) -> _Model:
+def parse_query(request: web.Request, model: type[_Parsed]) -> _Parsed:
     """Return the query parameters. Raises InvalidRequest."""
     try:
         return model.model_validate(dict(request.query))
@@ -76,7 +76,7 @@ def parse_query(request: web.Request, model: type[_Model]) -> _Model:
         raise _invalid(error) from None
 
 
-def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
+def parse_json(data: str | bytes, model: type[_Parsed]) -> _Parsed:
     """Return the JSON object of a body or a WebSocket message. Raises InvalidRequest."""
     try:
         return _validated(data, model)
@@ -84,7 +84,7 @@ def parse_json(data: str | bytes, model: type[_Model]) -> _Model:
         raise _invalid(error) from None
 
 
-def _validated(data: str | bytes, model: type[_Model]) -> _Model:
+def _validated(data: str | bytes, model: type[_Parsed]) -> _Parsed:
     """Return JSON as the model, repaired if it needs to be. Raises ValidationError."""
     try:
         return model.model_validate_json(data)
@@ -111,7 +111,7 @@ _HALVES = re.compile(_ESCAPES)
 _HALVES_OF_BYTES = re.compile(_ESCAPES.encode())
 
 
-def parse_leniently(data: str, model: type[_Model], part: str, optional: type[BaseModel]) -> tuple[_Model, list[str]]:
+def parse_leniently(data: str, model: type[_Parsed], part: str, optional: type[BaseModel]) -> tuple[_Parsed, list[str]]:
     """Return a JSON object without those fields that can't be accepted, and a sentence about each of them.
 
     Only fields of `optional` that are in the object `part` can be left out. Raises InvalidRequest for any other error.
@@ -159,7 +159,7 @@ def header_text(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
-def _parse_large(data: bytes, model: type[_Model]) -> _Model:
+def _parse_large(data: bytes, model: type[_Parsed]) -> _Parsed:
     """Raise TooLarge for more values than any request needs: parsing them would block the interpreter for seconds.
 
     Commas are counted, those in texts too.

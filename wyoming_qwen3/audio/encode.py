@@ -89,7 +89,7 @@ def open_writer(file: BinaryIO, audio_format: AudioFormat) -> FileWriter:
 
 
 @dataclass(frozen=True)
-class _Codec:
+class _LibavFormat:
     """How libav writes a format."""
 
     muxer: str
@@ -102,15 +102,15 @@ class _Codec:
 
 # At these bit rates no 20 ms of a synthetic voice had a signal-to-noise ratio below 17 dB, and a minute is smaller than
 # 1 MB.
-_CODECS: dict[AudioFormat, _Codec] = {
+_CODECS: dict[AudioFormat, _LibavFormat] = {
     # An ID3 tag would delay the first audio.
-    "mp3": _Codec("mp3", "libmp3lame", "fltp", 64_000, muxer_options={"id3v2_version": "0"}),
+    "mp3": _LibavFormat("mp3", "libmp3lame", "fltp", 64_000, muxer_options={"id3v2_version": "0"}),
     # A page for each packet of 20 ms: libav's default of one second would hold back the first second.
-    "opus": _Codec("ogg", "libopus", "flt", 64_000, muxer_options={"page_duration": "20000"}),
+    "opus": _LibavFormat("ogg", "libopus", "flt", 64_000, muxer_options={"page_duration": "20000"}),
     # libav's default search for scale factors fails in some blocks: 3 dB at 64 kbit/s, against 17 dB with the fast one.
-    "aac": _Codec("adts", "aac", "fltp", 96_000, {"aac_coder": "fast"}),
+    "aac": _LibavFormat("adts", "aac", "fltp", 96_000, {"aac_coder": "fast"}),
     # Blocks of 40 ms instead of 96 make it 1 % larger. Padding for tags would be 8 KiB before the first audio.
-    "flac": _Codec("flac", "flac", "s16", 0, {"frame_size": "960"}, {"metadata_header_padding": "0"}),
+    "flac": _LibavFormat("flac", "flac", "s16", 0, {"frame_size": "960"}, {"metadata_header_padding": "0"}),
 }
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
@@ -167,7 +167,7 @@ class _PlainWriter:
 class _CodecEncoder:
     """Writes with libav, and returns the bytes of each call."""
 
-    def __init__(self, codec: _Codec) -> None:
+    def __init__(self, codec: _LibavFormat) -> None:
         self._outbox = _Outbox()
         self._writer = _Writer(codec, self._outbox)
 
@@ -203,7 +203,7 @@ class _Outbox:
 class _Writer:
     """Writes a file with a codec and a container of libav. Raises ValueError after `end` or `close`."""
 
-    def __init__(self, codec: _Codec, file: _Outbox | BinaryIO) -> None:
+    def __init__(self, codec: _LibavFormat, file: _Outbox | BinaryIO) -> None:
         self._codec = codec
         self._container = av.open(file, "w", format=codec.muxer, container_options=codec.muxer_options)
         self._stream = self._container.add_stream(

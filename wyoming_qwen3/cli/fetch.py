@@ -37,7 +37,7 @@ async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None
     """
     folder = on_disk.folder(models_dir, checkpoint)
     tell([f"{checkpoint.name}, about {_GIGABYTES[checkpoint.size]} GB, goes to {folder}"])
-    progress = _Progress()
+    progress = _ProgressLines()
     with tqdm(bar_format=_BAR, disable=None, unit="B", unit_scale=True, leave=False) as bar:
 
         def report(done: int, total: int) -> None:
@@ -56,7 +56,7 @@ async def fetch(checkpoint: Checkpoint, models_dir: Path, revision: str) -> None
     tell([f"{checkpoint.name} {how}, {_size(progress.done)}"])
 
 
-class _Progress:
+class _ProgressLines:
     """How far a download is."""
 
     def __init__(self) -> None:

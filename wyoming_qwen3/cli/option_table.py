@@ -14,7 +14,7 @@ from wyoming_qwen3.core.request import (
     MIN_SPEED,
     RANGES,
     WHOLE_RANGES,
-    Backend,
+    BackendName,
     Normalization,
     StandbyMode,
     StartMode,
@@ -325,7 +325,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
     "vLLM servers": (
         Option(
             "--backend",
-            to.one_of(*get_args(Backend)),
+            to.one_of(*get_args(BackendName)),
             "native",
             "what generates the audio: native, or vllm servers",
             app=True,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from wyoming_qwen3.core.checkpoints import Kind, Size
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 from wyoming_qwen3.core.request import (
-    Backend,
+    BackendName,
     Normalization,
     Sampling,
     StandbyMode,
@@ -33,7 +33,7 @@ _DEFAULT_VOICE = next(option.default for option in OPTIONS if option.name == "vo
 _NOWHERE = Path("/dev/null")
 """The data folder of commands that need none, if there is no home folder: nothing can be in it."""
 
-_MAX_ACTIVE: dict[Backend, int] = {"native": 16, "vllm": 64}
+_MAX_ACTIVE: dict[BackendName, int] = {"native": 16, "vllm": 64}
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Settings:
     """None chooses by device and memory."""
 
     device: str
-    backend: Backend
+    backend: BackendName
     vllm: Vllm | None
     """The servers; with the native backend they speak what it can't speak now. None if there are none."""
 
@@ -140,7 +140,7 @@ class Settings:
 
     log_level: str
 
-    told: Mapping[str, str | int | float | bool | None]
+    shown_options: Mapping[str, str | int | float | bool | None]
     """All options by name, for `/health`. A secret is shown as whether it is set.
 
     None means that the server or the checkpoint decides.
@@ -222,7 +222,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str], chosen:
         "supervisor": _supervisor(environment),
         "log_level": level,
         "engine_arguments": _engine_arguments({**vars(given), "log_level": level, "models_dir": models_dir}),
-        "told": _option_values(vars(given)),
+        "shown_options": _option_values(vars(given)),
     }
     return Settings(**(same | derived))
 

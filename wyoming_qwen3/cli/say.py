@@ -31,11 +31,11 @@ def find_request(settings: Settings, resolver: VoiceResolver) -> SpeechRequest:
     """Return how to speak: with a speaker or a kept voice. Raises VoiceNotFound, which names all voices."""
     language = settings.language.code if settings.language else None
     try:
-        part = resolver.choose(settings.voice_name, language)
+        resolved = resolver.choose(settings.voice_name, language)
     except VoiceNotFound:
         names = ", ".join(resolver.names())
         raise VoiceNotFound(f"There is no voice {quoted(settings.voice_name or '')}; choose one of {names}.") from None
-    return replace(part.request(settings.sampling, settings.instruct), strict=settings.strict)
+    return replace(resolved.request(settings.sampling, settings.instruct), strict=settings.strict)
 
 
 async def say(
@@ -100,7 +100,7 @@ def _shown(segment: Segment) -> str:
     """Return a segment for a person, with what the text directs for it in brackets."""
     if isinstance(segment, Pause):
         return f"[pause {segment.seconds:g} s]"
-    told = "; ".join(f"{name}: {value}" for name, value in segment.delivery.directed.items())
+    told = "; ".join(f"{name}: {value}" for name, value in segment.delivery.changes.items())
     return f"[{told}] {segment.text}" if told else segment.text
 
 

@@ -11,7 +11,7 @@ class Playback:
         """Note that `seconds` more of audio have arrived."""
         self._ends = max(now, self._ends or now) + seconds
 
-    def in_hand(self, now: float) -> float:
+    def buffered_seconds(self, now: float) -> float:
         """Return the seconds of audio left to play; below 0, how long the listener has waited. 0 before any audio."""
         return 0.0 if self._ends is None else self._ends - now
 

@@ -19,7 +19,7 @@ MIN_SPEED, MAX_SPEED = 0.25, 4.0
 StandbyMode = Literal["auto", "off", "only"]
 """When the standby voice speaks: while Qwen3 can't, never, or always."""
 
-Backend = Literal["native", "vllm"]
+BackendName = Literal["native", "vllm"]
 """What generates speech: the engine process on this machine, or vLLM-Omni servers."""
 
 TextStreaming = Literal["sentence", "token"]
@@ -150,14 +150,14 @@ class ClonePrompt:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptVoiceRef:
     """A stored voice with clips, by its ID. `revision` changes with its clips."""
 
     id: str
     revision: str
 
 
-Voice: TypeAlias = Speaker | Description | Reference | ClonePrompt | Kept
+Voice: TypeAlias = Speaker | Description | Reference | ClonePrompt | KeptVoiceRef
 
 
 def kind_for(voice: Voice) -> Kind:

@@ -123,7 +123,7 @@ SPEAKERS: tuple[Speaker, ...] = (
 _SPEAKER_BY_ID = {speaker.id: speaker for speaker in SPEAKERS}
 _SPEAKER_BY_KEY = {speaker.id.replace("_", between): speaker for speaker in SPEAKERS for between in ("_", "-", "")}
 
-ALIASES: dict[str, str] = {
+OPENAI_VOICES: dict[str, str] = {
     "alloy": "aiden",
     "ash": "ryan",
     "ballad": "eric",
@@ -232,7 +232,7 @@ def _find_speaker(name: str) -> Speaker | None:
     if len(name) > MAX_NAME_CHARACTERS:
         return None
     key = voice_key(name)
-    return _SPEAKER_BY_KEY.get(ALIASES.get(key, key))
+    return _SPEAKER_BY_KEY.get(OPENAI_VOICES.get(key, key))
 
 
 def native_speaker(language: Language, default: Speaker) -> Speaker:

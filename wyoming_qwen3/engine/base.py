@@ -10,7 +10,7 @@ from wyoming_qwen3.core.errors import EngineFailed, SpeechError
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray
 
-from .wire import ClipJob, Loaded, Opening, Output, Report, Room
+from .wire import ClipJob, Loaded, OnProgress, Opening, Output, Room
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,13 +49,13 @@ class Engine(Protocol):
     weight_bytes: int
     """Bytes of one weight in memory."""
 
-    apart: bool
+    batch_invariant: bool
     """Whether a row's samples are the same to the last bit, whatever rows are stepped with it."""
 
     def measure(self) -> Room:
         """Return how much memory the device has now."""
 
-    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> Loaded:
+    def load(self, checkpoint: Checkpoint, path: Path, report: OnProgress) -> Loaded:
         """Read a checkpoint. `report` is called with what is done and in total: bytes, or GPU kernels to be compiled.
 
         What it raises stops the load, after which nothing of it is left in memory.
@@ -76,7 +76,7 @@ class Engine(Protocol):
         """Return a job's result. Raises a SpeechError if it can't be computed."""
 
     def admit(self, opening: Opening) -> None:
-        """Open a row. Raises a SpeechError if it can't be spoken or played."""
+        """Open a row. Raises a SpeechError if it can't be spoken or decoded."""
 
     def add_text(self, row: int, text: str) -> None:
         """Add text to a live row."""

@@ -189,7 +189,7 @@ def measure_speed(decoder: Decoder, codec: FrameDecoder, voice: Voice, spare: Sp
     for _ in range(_MOST_STEPS):
         if not spare():
             return None
-        row = row if row and row.ready else decoder.admit(request, text=_TEXT)
+        row = row if row and row.can_advance else decoder.admit(request, text=_TEXT)
         start = perf_counter()
         codes = _step(decoder, row)
         if codes is None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 _LOGGER = logging.getLogger(__name__)
 
-_Name = TypeVar("_Name", bound=Hashable)
+_StepName = TypeVar("_StepName", bound=Hashable)
 
 Step = Callable[[], None]
 
@@ -37,17 +37,17 @@ class CaptureFailed(Exception):
 class Graphs(Protocol):
     """A way to run steps: as captured graphs or as plain calls."""
 
-    def capture(self, what: str, steps: Mapping[_Name, Step]) -> dict[_Name, Step]:
+    def capture(self, what: str, steps: Mapping[_StepName, Step]) -> dict[_StepName, Step]:
         """Return faster versions of the steps. This calls them; nothing else may call them at the same time.
 
         Raises CaptureFailed.
         """
 
 
-class Direct:
+class DirectCalls:
     """Calls steps as they are."""
 
-    def capture(self, what: str, steps: Mapping[_Name, Step]) -> dict[_Name, Step]:  # noqa: ARG002
+    def capture(self, what: str, steps: Mapping[_StepName, Step]) -> dict[_StepName, Step]:  # noqa: ARG002
         """Return the steps themselves."""
         return dict(steps)
 
@@ -82,7 +82,7 @@ class CudaGraphs:
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = streams.lend(self)
 
-    def capture(self, what: str, steps: Mapping[_Name, Step]) -> dict[_Name, Step]:
+    def capture(self, what: str, steps: Mapping[_StepName, Step]) -> dict[_StepName, Step]:
         """Capture the steps in their order and return their replays; `what` names them in the log.
 
         Raises CaptureFailed.
@@ -90,7 +90,7 @@ class CudaGraphs:
         start = perf_counter()
         _LOGGER.info("Capturing %d CUDA graphs of %s", len(steps), what)
         try:
-            captured: dict[_Name, Step] = {name: self._capture(step) for name, step in steps.items()}
+            captured: dict[_StepName, Step] = {name: self._capture(step) for name, step in steps.items()}
         except RuntimeError as error:
             raise CaptureFailed(reason(error)) from error
         _LOGGER.info("Captured %d CUDA graphs of %s in %.1f s", len(steps), what, perf_counter() - start)
@@ -120,7 +120,7 @@ def streams_of(device: str | torch.device) -> Streams:
 
 def choose_graphs(device: str, *, wanted: bool, streams: Streams | None = None) -> Graphs:
     """Return CUDA graphs if the device has CUDA and they are wanted, else direct calls."""
-    return CudaGraphs(device, streams or streams_of(device)) if wanted and device.startswith("cuda") else Direct()
+    return CudaGraphs(device, streams or streams_of(device)) if wanted and device.startswith("cuda") else DirectCalls()
 
 
 def reason(error: BaseException) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray, Sampling
 
-from .wire import Fault
+from .wire import SpeechFault
 
-MESSAGES: dict[Fault, str] = {
+MESSAGES: dict[SpeechFault, str] = {
     "limit": "The speech became longer than its text can need.",
     "silence": "The speech fell silent without ending.",
     "loop": "The speech got stuck on one sound.",
@@ -101,7 +101,7 @@ class AudioGuard:
         return released
 
 
-def find_fault(ending: Literal["eos", "limit", "error"] | None, repeated: int, guard: AudioGuard) -> Fault | None:
+def find_fault(ending: Literal["eos", "limit", "error"] | None, repeated: int, guard: AudioGuard) -> SpeechFault | None:
     """Return what is wrong with speech, or None: judged by its ending, its last frames with equal code 0, its sound."""
     if ending == "limit":
         return "limit"

@@ -47,13 +47,13 @@ from .wire import (
     Encode,
     Ended,
     Failed,
-    Fault,
-    Guarded,
+    GuardTripped,
     Loaded,
+    OnProgress,
     Opening,
     Output,
-    Report,
     Room,
+    SpeechFault,
     Submit,
     ignore_progress,
 )
@@ -75,7 +75,7 @@ _NO_MEMORY = "Memory ran out while this was spoken."
 
 
 @dataclass(frozen=True, eq=False)
-class _Model:
+class _LoadedModel:
     """A loaded checkpoint; `footprint` is the bytes of its language model."""
 
     published: Published
@@ -86,10 +86,10 @@ class _Model:
 
 
 @dataclass(eq=False)
-class _Speech:
+class _SpeakingRow:
     """A row that speaks: the codes being sampled, the audio decoded from them, and the check of that audio."""
 
-    model: _Model
+    model: _LoadedModel
     request: SpeechRequest
     live: bool
     codes: decode.Row
@@ -101,7 +101,7 @@ class _Speech:
     retried: bool = False
     gathered: list[Tensor] = field(default_factory=list)
 
-    def find_fault(self) -> Fault | None:
+    def find_fault(self) -> SpeechFault | None:
         """Return what is wrong with the speech; None if nothing is."""
         return find_fault(self.codes.ending, self.codes.repeated, self.guard)
 
@@ -115,18 +115,23 @@ class _Speech:
             return False
         finished = self.codes.text_finished
         new = _open(self.model, replace(self.request, sampling=sampling), self.text, live=self.live, finished=finished)
-        self.codes, self.sound, self.guard, self.retried = new.codes, new.sound, _ear(self.request, retried=True), True
+        self.codes, self.sound, self.guard, self.retried = (
+            new.codes,
+            new.sound,
+            _new_guard(self.request, retried=True),
+            True,
+        )
         self.gathered.clear()
         return True
 
 
 @dataclass(eq=False)
-class _Playback:
-    """A row that plays codes, int64 [frames, codebooks], of which `played` frames are decoded."""
+class _DecodingRow:
+    """A row that decodes codes, int64 [frames, codebooks], of which `decoded` frames are done."""
 
     codes: Tensor
     sound: RowSound
-    played: int = 0
+    decoded: int = 0
 
 
 class NativeEngine:
@@ -183,18 +188,18 @@ class NativeEngine:
 
         self._copy = Staging(torch.device(self.device)).copy if self._static else None
         self.weight_bytes = self._dtype.itemsize if self.device != "cpu" or self._candidates == ("none",) else 1
-        self.apart = self._kernels is not None
-        self._models: dict[Checkpoint, _Model] = {}
+        self.batch_invariant = self._kernels is not None
+        self._models: dict[Checkpoint, _LoadedModel] = {}
         self._footprints: dict[Checkpoint, int] = {}
         self._codecs: dict[bytes, Codec] = {}
-        self._speeches: dict[int, _Speech] = {}
-        self._playbacks: dict[int, _Playback] = {}
+        self._speaking_rows: dict[int, _SpeakingRow] = {}
+        self._decoding_rows: dict[int, _DecodingRow] = {}
 
     def measure(self) -> Room:
         """Return how much memory the device has now; see Room."""
         return self._device.room(sum(self._footprints.values()))
 
-    def load(self, checkpoint: Checkpoint, path: Path, report: Report = ignore_progress) -> Loaded:
+    def load(self, checkpoint: Checkpoint, path: Path, report: OnProgress = ignore_progress) -> Loaded:
         """Read a checkpoint; its footprint does not include a codec that was loaded before.
 
         `report` is called with the bytes that are rounded or read for our kernels, or with how many GPU kernels are
@@ -238,7 +243,7 @@ class NativeEngine:
         speed = self._speeds.known(model.published.path, model.quantize) if self.device == "cpu" else None
         return Loaded(self._footprints[checkpoint], weights, speed)
 
-    def _load(self, checkpoint: Checkpoint, path: Path, quantize: Quantize, report: Report) -> None:
+    def _load(self, checkpoint: Checkpoint, path: Path, quantize: Quantize, report: OnProgress) -> None:
         """Read a checkpoint in these weights; if it is loaded already, new rows use the new ones."""
         enter(self.device)
         free = free_memory(self.device)
@@ -252,7 +257,7 @@ class NativeEngine:
             self._drop_unused_codecs()
             raise
         before = self._models.get(checkpoint)
-        self._models[checkpoint] = _Model(loaded.published, loaded.decoder, codec, quantize, loaded.footprint)
+        self._models[checkpoint] = _LoadedModel(loaded.published, loaded.decoder, codec, quantize, loaded.footprint)
         give_back(self.device)
         footprint = loaded.footprint + added
         if before:
@@ -261,7 +266,7 @@ class NativeEngine:
             footprint = taken(footprint, free, free_memory(self.device))
         self._footprints[checkpoint] = footprint
 
-    def _read(self, path: Path, quantize: Quantize, report: Report) -> tuple[LoadedLanguageModel, Codec, int]:
+    def _read(self, path: Path, quantize: Quantize, report: OnProgress) -> tuple[LoadedLanguageModel, Codec, int]:
         """Read language model and codec; the last value is the bytes that the codec adds."""
         # Not side by side: both would keep what they need only while they load. Nor may other work run on a GPU while
         # the codec's steps are captured.
@@ -299,7 +304,7 @@ class NativeEngine:
             give_back(self.device)
 
     def admit(self, opening: Opening) -> None:
-        """Open a row. Raises a SpeechError if it can't be spoken or played."""
+        """Open a row. Raises a SpeechError if it can't be spoken or decoded."""
         try:
             self._admit(opening)
         except OutOfMemory:  # there may be enough now, since the caches were dropped
@@ -310,44 +315,44 @@ class NativeEngine:
         with self._memory_for(_NO_MEMORY):
             self._take_in(opening, model)
 
-    def _take_in(self, opening: Opening, model: _Model) -> None:
+    def _take_in(self, opening: Opening, model: _LoadedModel) -> None:
         if isinstance(opening, Submit):
-            self._speeches[opening.row] = _open(model, opening.request, opening.text, live=opening.live)
+            self._speaking_rows[opening.row] = _open(model, opening.request, opening.text, live=opening.live)
         else:
             codes = model.codec.take(opening.codes)
-            self._playbacks[opening.row] = _Playback(codes, _sound(model.codec))
+            self._decoding_rows[opening.row] = _DecodingRow(codes, _sound(model.codec))
 
     def add_text(self, row: int, text: str) -> None:
         """Add text to a live row."""
-        self._speeches[row].codes.add_text(text)
-        self._speeches[row].text += text
+        self._speaking_rows[row].codes.add_text(text)
+        self._speaking_rows[row].text += text
 
     def end_text(self, row: int) -> None:
         """Mark a live row's text as complete."""
-        self._speeches[row].codes.end_text()
+        self._speaking_rows[row].codes.end_text()
 
     def cancel(self, row: int) -> None:
         """Drop a row; does nothing if there is none of this number."""
-        self._speeches.pop(row, None)
-        self._playbacks.pop(row, None)
+        self._speaking_rows.pop(row, None)
+        self._decoding_rows.pop(row, None)
 
     def waiting(self, row: int) -> bool:
         """Return whether the row must wait for more of its text."""
-        return row in self._speeches and not self._speeches[row].codes.ready
+        return row in self._speaking_rows and not self._speaking_rows[row].codes.can_advance
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
-        """Advance speaking rows by one frame, all rows of a checkpoint together, and playing rows by one chunk."""
-        groups: dict[_Model, dict[decode.Row, int]] = {}
-        playing = {row: self._playbacks[row] for row in rows if row in self._playbacks}
+        """Advance speaking rows by one frame, all rows of a checkpoint together, and decoding rows by one chunk."""
+        groups: dict[_LoadedModel, dict[decode.Row, int]] = {}
+        decoding = {row: self._decoding_rows[row] for row in rows if row in self._decoding_rows}
         for number in rows:  # all looked up first: a row that ends is cancelled while the others go on
-            if speech := self._speeches.get(number):
+            if speech := self._speaking_rows.get(number):
                 groups.setdefault(speech.model, {})[speech.codes] = number
         for model, mine in groups.items():
-            yield from self._guarded(mine.values(), self._speak(model, mine))
-        for number, playback in playing.items():
-            yield from self._guarded([number], _play(number, playback))
+            yield from self._fail_rows_on_error(mine.values(), self._speak(model, mine))
+        for number, decoding_row in decoding.items():
+            yield from self._fail_rows_on_error([number], _decode_next_chunk(number, decoding_row))
 
-    def _guarded(self, rows: Collection[int], outputs: Iterator[Output]) -> Iterator[Output]:
+    def _fail_rows_on_error(self, rows: Collection[int], outputs: Iterator[Output]) -> Iterator[Output]:
         """Yield the outputs of these rows; an error that is not known to be a single row's ends all of them."""
         try:
             with self._memory_for(_NO_MEMORY):
@@ -358,15 +363,17 @@ class NativeEngine:
             failure = as_speech_error(error, STEP_FAILED)
             yield from (Failed(row, failure) for row in rows)
 
-    def _speak(self, model: _Model, rows: dict[decode.Row, int]) -> Iterator[Output]:
-        """Step each row that is ready and yield the outputs; a row that fails is skipped from there on."""
+    def _speak(self, model: _LoadedModel, rows: dict[decode.Row, int]) -> Iterator[Output]:
+        """Step each row that can advance and yield the outputs; a row that fails is skipped from there on."""
         frames = {rows[frame.row]: frame for frame in model.decoder.step(list(rows))}
-        speeches = {number: self._speeches[number] for number, frame in frames.items() if frame.error is None}
+        speeches = {number: self._speaking_rows[number] for number, frame in frames.items() if frame.error is None}
         errors = {number: frame.error for number, frame in frames.items() if frame.error}
         for numbers in _gather(speeches, frames, side_by_side=model.codec.decoder.side_by_side):
             for number, made in together_or_alone(partial(_decode, speeches), numbers).items():
                 passed = (
-                    made if isinstance(made, Exception) else attempt(partial(_guarded, number, speeches[number], made))
+                    made
+                    if isinstance(made, Exception)
+                    else attempt(partial(_audible_part, number, speeches[number], made))
                 )
                 if isinstance(passed, Exception):
                     errors[number] = passed
@@ -380,13 +387,13 @@ class NativeEngine:
                 yield from outcome
         yield from (Failed(number, as_speech_error(error, STEP_FAILED)) for number, error in errors.items())
 
-    def _model(self, checkpoint: Checkpoint | None) -> _Model:
+    def _model(self, checkpoint: Checkpoint | None) -> _LoadedModel:
         model = self._models.get(checkpoint) if checkpoint else None
         if model is None:
             raise EngineFailed("The checkpoint for this request is not loaded.")
         return model
 
-    def _language_model(self, path: Path, quantize: Quantize, report: Report) -> LoadedLanguageModel:
+    def _language_model(self, path: Path, quantize: Quantize, report: OnProgress) -> LoadedLanguageModel:
         published = open_checkpoint(path)
         if self._kernels and quantize != "none":
             return load_quantized(published, quantize, self._kernels, report)
@@ -468,15 +475,15 @@ def _warm_up_codec(codec: Codec) -> None:
 
 
 def _open(
-    model: _Model, request: SpeechRequest, text: str, *, live: bool = False, finished: bool | None = None
-) -> _Speech:
+    model: _LoadedModel, request: SpeechRequest, text: str, *, live: bool = False, finished: bool | None = None
+) -> _SpeakingRow:
     sound = _sound(model.codec, request.voice)  # first, because it rejects codes that the talker can't take either
     finished = not live if finished is None else finished
     codes = model.decoder.admit(request, text=text, finished=finished, streaming_text=live)
-    return _Speech(model, request, live, codes, sound, _ear(request), text)
+    return _SpeakingRow(model, request, live, codes, sound, _new_guard(request), text)
 
 
-def _ear(request: SpeechRequest, *, retried: bool = False) -> AudioGuard:
+def _new_guard(request: SpeechRequest, *, retried: bool = False) -> AudioGuard:
     return AudioGuard(whole=request.whole, leading=SILENT_SECONDS if retried else LEADING_SECONDS)
 
 
@@ -488,7 +495,7 @@ def _sound(codec: Codec, voice: Voice | None = None) -> RowSound:
 
 
 def _gather(
-    speeches: Mapping[int, _Speech], frames: Mapping[int, decode.Frame], *, side_by_side: bool
+    speeches: Mapping[int, _SpeakingRow], frames: Mapping[int, decode.Frame], *, side_by_side: bool
 ) -> list[list[int]]:
     """Add the rows' new frames and return the rows that have a full chunk, as groups to be decoded together.
 
@@ -504,7 +511,7 @@ def _gather(
     return [chunks[key] for key in sorted(chunks)]
 
 
-def _decode(speeches: Mapping[int, _Speech], numbers: Sequence[int]) -> dict[int, bytes]:
+def _decode(speeches: Mapping[int, _SpeakingRow], numbers: Sequence[int]) -> dict[int, bytes]:
     """Decode the gathered frames of some rows, the same number for each; return float32 samples."""
     together = [speeches[number] for number in numbers]
     samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
@@ -513,7 +520,7 @@ def _decode(speeches: Mapping[int, _Speech], numbers: Sequence[int]) -> dict[int
     return dict(zip(numbers, samples, strict=True))
 
 
-def _guarded(number: int, speech: _Speech, samples: bytes) -> list[Output]:
+def _audible_part(number: int, speech: _SpeakingRow, samples: bytes) -> list[Output]:
     """Return the part of a row's new chunk that may be sent now."""
     passed = speech.guard.check(np.frombuffer(samples, np.float32))
     if not speech.guard.begun:
@@ -521,10 +528,10 @@ def _guarded(number: int, speech: _Speech, samples: bytes) -> list[Output]:
     return [Audio(number, passed.tobytes())] if passed.size else []
 
 
-def _ending(number: int, speech: _Speech, frame: decode.Frame) -> list[Output]:
+def _ending(number: int, speech: _SpeakingRow, frame: decode.Frame) -> list[Output]:
     """Return the outputs that end a speaking row or report its fault; none if it goes on."""
     if fault := speech.find_fault():
-        return _rescue(number, speech, fault)
+        return _retry_or_fail(number, speech, fault)
     if not frame.ending:
         return []
     rest = speech.guard.rest()
@@ -532,21 +539,21 @@ def _ending(number: int, speech: _Speech, frame: decode.Frame) -> list[Output]:
     return [*last, Ended(number, speech.codes.text_tokens, speech.codes.frames)]
 
 
-def _rescue(number: int, speech: _Speech, fault: Fault) -> list[Output]:
+def _retry_or_fail(number: int, speech: _SpeakingRow, fault: SpeechFault) -> list[Output]:
     """Restart a row whose speech went wrong, if nothing of it was sent; otherwise fail it."""
     frames, retried = speech.codes.frames, speech.try_again()
     _LOGGER.info("Frame %d: %s%s", frames, MESSAGES[fault], " Trying another seed" if retried else "")
     failed: list[Output] = [] if retried else [Failed(number, RunawaySpeech(MESSAGES[fault]))]
-    return [Guarded(number, fault, retried), *failed]
+    return [GuardTripped(number, fault, retried), *failed]
 
 
-def _play(number: int, playback: _Playback) -> Iterator[Output]:
-    """Yield the next chunk of a playing row, and its end after the last one."""
-    codes = playback.codes[playback.played :][: playback.sound.wanted]
-    playback.played += len(codes)
-    yield Audio(number, playback.sound.decode(codes))
-    if playback.played == len(playback.codes):
-        yield Ended(number, frames=playback.played)
+def _decode_next_chunk(number: int, decoding_row: _DecodingRow) -> Iterator[Output]:
+    """Yield the next chunk of a decoding row, and its end after the last one."""
+    codes = decoding_row.codes[decoding_row.decoded :][: decoding_row.sound.wanted]
+    decoding_row.decoded += len(codes)
+    yield Audio(number, decoding_row.sound.decode(codes))
+    if decoding_row.decoded == len(decoding_row.codes):
+        yield Ended(number, frames=decoding_row.decoded)
 
 
 def _any_voice(checkpoint: Checkpoint, published: Published) -> Voice:

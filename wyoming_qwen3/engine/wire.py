@@ -34,7 +34,7 @@ _HEAD = struct.Struct("!II")
 _LENGTH = struct.Struct("!I")
 """Bytes of an array."""
 
-Fault = Literal["limit", "silence", "loop"]
+SpeechFault = Literal["limit", "silence", "loop"]
 """What was wrong: no end within the frames that the text can need, lasting silence, or one code repeated."""
 
 
@@ -45,7 +45,7 @@ class Job(Generic[_Result]):
     """Work that a process does for the server; `_Result` is the type of its result."""
 
 
-Report: TypeAlias = Callable[[int, int], None]
+OnProgress: TypeAlias = Callable[[int, int], None]
 """Called by a job with how much of it is done, and of how much in total."""
 
 
@@ -170,11 +170,11 @@ class Submit:
     text: str
     live: bool
     credit: int
-    turn: Priority = Priority.NOW
+    priority: Priority = Priority.NOW
 
 
 @dataclass(frozen=True, eq=False)
-class Play:
+class DecodeCodes:
     """Open a row that decodes codes, int64 [frames, codebooks], to audio; `credit` as for Submit."""
 
     row: int
@@ -207,11 +207,11 @@ class Credit:
 
 
 @dataclass(frozen=True)
-class Playing:
-    """Set the row's turn to NOW: the listener has `in_hand` seconds of audio left, apart from this row's."""
+class SetPlaying:
+    """Set the row's priority to NOW: the listener has `buffered_seconds` of audio left, apart from this row's."""
 
     row: int
-    in_hand: float
+    buffered_seconds: float
 
 
 @dataclass(frozen=True)
@@ -226,8 +226,8 @@ class Ping:
     """Ask whether the engine is responsive; answered by Pong between two steps, even during loads and jobs."""
 
 
-Opening: TypeAlias = Submit | Play
-ToEngine: TypeAlias = RunJob | CancelJob | Opening | AddText | EndText | Credit | Playing | Cancel | Ping
+Opening: TypeAlias = Submit | DecodeCodes
+ToEngine: TypeAlias = RunJob | CancelJob | Opening | AddText | EndText | Credit | SetPlaying | Cancel | Ping
 
 
 # Engine or download process -> server
@@ -237,13 +237,13 @@ ToEngine: TypeAlias = RunJob | CancelJob | Opening | AddText | EndText | Credit 
 class Hello:
     """The process is up. `selection` is what it computes on, and `weight_bytes` the bytes of one weight there.
 
-    If rows are `apart`, the samples of a row do not depend on the rows beside it.
+    With `batch_invariant`, the samples of a row do not depend on the rows beside it.
     """
 
     selection: Selection
     room: Room
     weight_bytes: int
-    apart: bool
+    batch_invariant: bool
 
 
 @dataclass(frozen=True)
@@ -306,16 +306,16 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Guarded:
+class GuardTripped:
     """A row's speech went wrong. It was restarted with another seed if `retried`; otherwise Failed follows."""
 
     row: int
-    fault: Fault
+    fault: SpeechFault
     retried: bool
 
 
 ForRow: TypeAlias = Audio | Ended | Failed
-Output: TypeAlias = ForRow | Guarded
+Output: TypeAlias = ForRow | GuardTripped
 JobAnswer: TypeAlias = JobDone | JobFailed
 FromEngine: TypeAlias = Hello | Pong | Output | JobProgress | JobAnswer
 

@@ -35,7 +35,7 @@ class ChildProcess:
         self._writer = writer
         self._death = death
         self._numbers = itertools.count(1)
-        self._jobs: dict[int, tuple[asyncio.Future[Any], wire.Report]] = {}
+        self._jobs: dict[int, tuple[asyncio.Future[Any], wire.OnProgress]] = {}
         """The result and the progress of each job that has no answer yet, by its number."""
 
         self._stopping = False
@@ -80,7 +80,7 @@ class ChildProcess:
         for part in wire.parts(message):
             self._writer.write(part)
 
-    async def run(self, job: wire.Job[_Result], report: wire.Report = wire.ignore_progress) -> _Result:
+    async def run(self, job: wire.Job[_Result], report: wire.OnProgress = wire.ignore_progress) -> _Result:
         """Run a job in the process, and return its result. Cancelling drops the job.
 
         Raises the job's SpeechError, or `death()` if the process ends first.

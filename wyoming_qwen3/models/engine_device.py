@@ -33,18 +33,18 @@ class EngineDevice:
         self._worker = worker
         self._fixed, self._memory_budget = size, memory_budget
         self._hello: wire.Hello | None = None
-        self._told: Size | None = None
+        self._detected_size: Size | None = None
         self._started = 0.0
 
     @property
     def settled(self) -> bool:
         """Whether the size is known."""
-        return bool(self._fixed or self._told)
+        return bool(self._fixed or self._detected_size)
 
     @property
     def size(self) -> Size:
         """Size of the checkpoints that speak; 0.6B until it is known."""
-        return self._fixed or self._told or "0.6B"
+        return self._fixed or self._detected_size or "0.6B"
 
     @property
     def selection(self) -> Selection | None:
@@ -58,7 +58,7 @@ class EngineDevice:
         """
         hello = await self._worker.start()
         if self._hello is None:
-            self._told = hello.selection.size
+            self._detected_size = hello.selection.size
         if hello is not self._hello:
             self._hello, self._started = hello, time.monotonic()
         return hello
@@ -66,7 +66,7 @@ class EngineDevice:
     def adopt(self) -> None:
         """Take the size that the present process chose."""
         if self._hello:
-            self._told = self._hello.selection.size
+            self._detected_size = self._hello.selection.size
 
     async def settle(self) -> None:
         """Wait until the size is known, for which the process must start; 0.6B if it can't."""
@@ -76,7 +76,7 @@ class EngineDevice:
             await self.start()
         except (EngineFailed, OSError) as error:
             _LOGGER.warning("The engine process can't say which size suits this machine, so 0.6B is used: %s", error)
-            self._told = "0.6B"
+            self._detected_size = "0.6B"
 
     async def need(self, checkpoint: Checkpoint, path: Path) -> int:
         """Return the bytes that a checkpoint on disk will take. Raises EngineFailed and ModelMissing."""

@@ -21,22 +21,22 @@ from wyoming_qwen3.engine.checkpoint import on_disk
 from wyoming_qwen3.engine.checkpoint.defects import Defect, describe, find_defects
 
 from .pace import Pace
-from .state import DOWNLOAD_IT, Books, Model, State
+from .state import DOWNLOAD_IT, CheckpointStates, Model, State
 
 _LOGGER = logging.getLogger(__name__)
 
 _PACE_SECONDS = 5.0
 """Seconds of a download after which its pace is worth telling."""
 
-RunDownload = Callable[[wire.Download, wire.Report], Awaitable[None]]
+RunDownload = Callable[[wire.Download, wire.OnProgress], Awaitable[None]]
 """Runs one try in a process, and reports bytes done and in total. Raises DownloadFailed."""
 
 
 class ModelFiles:
     """The models folder."""
 
-    def __init__(self, books: Books, models_dir: Path, revision: str, download: RunDownload) -> None:
-        self._books = books
+    def __init__(self, states: CheckpointStates, models_dir: Path, revision: str, download: RunDownload) -> None:
+        self._states = states
         self._models_dir = models_dir
         self._revision = revision
         self._download = download
@@ -60,12 +60,12 @@ class ModelFiles:
         model.damage = folder.failure if isinstance(folder.failure, ModelDamaged) else None
         if folder.failure:
             if str(known) != str(folder.failure):
-                self._books.fail(model, folder.failure)
+                self._states.fail(model, folder.failure)
                 _LOGGER.error("%s Its folder is %s", folder.failure, folder.path)
         elif folder.whole and model.state is not State.ON_DISK:
-            self._books.change(model, "found", State.ON_DISK)
+            self._states.change(model, "found", State.ON_DISK)
         elif not folder.whole and model.state is not State.MISSING:
-            self._books.change(model, "missing", State.MISSING)
+            self._states.change(model, "missing", State.MISSING)
 
     async def fetch(self, model: Model) -> bool:
         """Download it, try after try, until it is complete or fails for good. Its state must be DOWNLOADING.
@@ -80,17 +80,17 @@ class ModelFiles:
             level = logging.DEBUG if error.transient and attempt > 1 else logging.WARNING
             _LOGGER.log(level, "%s%s", error, f" Next try in {delay:.0f} s." if error.transient else "")
             if not error.transient:
-                self._books.fail(model, error)
+                self._states.fail(model, error)
                 return False
-            self._books.change(model, "missing", State.MISSING, error=error)
+            self._states.change(model, "missing", State.MISSING, error=error)
             await asyncio.sleep(delay)
             if model.state is not State.MISSING:
                 return False
-            self._books.change(model, "download", State.DOWNLOADING)
+            self._states.change(model, "download", State.DOWNLOADING)
         _LOGGER.info("%s is downloaded", model.checkpoint.name)
         model.disk = model.progress.total if model.progress else model.disk
         model.path, model.damage = on_disk.folder(self._models_dir, model.checkpoint), None
-        self._books.change(model, "downloaded", State.ON_DISK)
+        self._states.change(model, "downloaded", State.ON_DISK)
         return True
 
     async def _try(self, model: Model) -> DownloadFailed | None:
@@ -100,7 +100,7 @@ class ModelFiles:
         def report(done: int, total: int) -> None:
             if model.state is State.DOWNLOADING:  # a try that is being stopped may still report
                 progress = on_disk.Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
-                self._books.change(model, "download", State.DOWNLOADING, progress=progress)
+                self._states.change(model, "download", State.DOWNLOADING, progress=progress)
                 log_progress(progress)
 
         try:

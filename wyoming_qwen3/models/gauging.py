@@ -10,7 +10,7 @@ from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.core.cpu_speed import say_speed, say_what_to_do
 from wyoming_qwen3.core.errors import SpeechError
 
-from .state import Books, Model, State
+from .state import CheckpointStates, Model, State
 from .tasks import Tasks, active
 from .worker import Worker
 
@@ -26,8 +26,8 @@ _AGAIN_SECONDS = 20.0
 class SpeedGauge:
     """Measures each loaded checkpoint once, between `resume` and `stop`; nothing waits for it."""
 
-    def __init__(self, books: Books, worker: Worker, tasks: Tasks) -> None:
-        self._books = books
+    def __init__(self, states: CheckpointStates, worker: Worker, tasks: Tasks) -> None:
+        self._states = states
         self._worker = worker
         self._tasks = tasks
         self._running: asyncio.Task[None] | None = None
@@ -59,7 +59,7 @@ class SpeedGauge:
         hello = self._worker.hello
         if hello is None or hello.selection.device != "cpu":
             return None
-        ready = self._books.in_state(State.READY)
+        ready = self._states.in_state(State.READY)
         unknown = (model for model in ready if model.loaded and model.loaded.speed is None)
         return next((model for model in unknown if model not in self._failed), None)
 
@@ -75,8 +75,8 @@ class SpeedGauge:
             if found is None:
                 await asyncio.sleep(_AGAIN_SECONDS)
             elif model.state is State.READY:
-                self._books.change(model, "measured", State.READY, loaded=found)
+                self._states.change(model, "measured", State.READY, loaded=found)
                 self.tell(model)
 
     def _idle(self) -> bool:
-        return not any(model.users or model.state is State.LOADING for model in self._books.models)
+        return not any(model.users or model.state is State.LOADING for model in self._states.models)

@@ -37,7 +37,7 @@ from .model_choice import choose_codec
 from .pace import Pace
 from .policy import Policy
 from .restart import restart_delay
-from .state import Books, Event, Model, State, Status
+from .state import CheckpointStates, Event, Model, State, Status
 from .tasks import Tasks, active, stop
 
 _LOGGER = logging.getLogger(__name__)
@@ -70,11 +70,11 @@ class ModelManager:
         self._policy = policy
         self._worker = worker
         self._device = EngineDevice(worker, policy.size, policy.memory_budget)
-        self._books = Books()
-        self._files = ModelFiles(self._books, policy.models_dir, policy.revision, download)
+        self._states = CheckpointStates()
+        self._files = ModelFiles(self._states, policy.models_dir, policy.revision, download)
         self._surveyed = False
         self._tasks = Tasks()
-        self._gauge = SpeedGauge(self._books, worker, self._tasks)
+        self._gauge = SpeedGauge(self._states, worker, self._tasks)
         self._engine_lock = asyncio.Lock()
         """Held while checkpoints are loaded or unloaded."""
 
@@ -155,7 +155,7 @@ class ModelManager:
 
         If it is missing, its download starts, unless the policy forbids that or a person has stopped the download.
         """
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         await self._look_again(model)
         lacking = model.state is State.MISSING or (isinstance(model.error, ModelDamaged) and model.error.mendable)
         if lacking or model.state is State.DOWNLOADING:
@@ -166,7 +166,7 @@ class ModelManager:
 
     async def look_aside(self, checkpoint: Checkpoint) -> Model | None:
         """Return a checkpoint that can replace another; None if it is not at least on disk. It is never downloaded."""
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         await self._look_again(model)
         return model if model.available else None
 
@@ -179,14 +179,14 @@ class ModelManager:
 
         Nothing is downloaded or unloaded for that, but the engine process is started if it has to tell its memory.
         """
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         await self._look_again(model)
         if model.state is not State.ON_DISK:
             return model.available
         with contextlib.suppress(EngineFailed, OSError):
             need = await self._device.need(checkpoint, self._files.path(model))
             budget = await self._device.budget(patient=False)
-            return sum(other.footprint for other in self._books.models) + need <= budget
+            return sum(other.footprint for other in self._states.models) + need <= budget
         return False
 
     def load_soon(self, checkpoint: Checkpoint) -> None:
@@ -194,7 +194,7 @@ class ModelManager:
 
         Do nothing while `engine_died` reloads what was lost, and until the size is known.
         """
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         if self.settled and model.state is State.ON_DISK and not active(self._recovering):
             self._load(model)
 
@@ -203,7 +203,7 @@ class ModelManager:
 
         With `give_up`, mark it as failed, if it was idle and so unloaded, too.
         """
-        await asyncio.shield(self._tasks.spawn(self._relieve(self._books.find(checkpoint), give_up=give_up)))
+        await asyncio.shield(self._tasks.spawn(self._relieve(self._states.find(checkpoint), give_up=give_up)))
 
     @contextlib.asynccontextmanager
     async def use(self, checkpoint: Checkpoint) -> AsyncIterator[Worker]:
@@ -225,7 +225,7 @@ class ModelManager:
             model.users -= 1
             if model.state is State.READY:
                 model.last_used = time.monotonic()
-            self._books.changed.set()
+            self._states.changed.set()
             self._gauge.resume()
 
     @contextlib.asynccontextmanager
@@ -235,15 +235,15 @@ class ModelManager:
         Prefers a checkpoint that is in memory already. Raises what `use` raises.
         """
         self._require_engine()
-        if not self._books.in_state(State.READY, State.LOADING):
+        if not self._states.in_state(State.READY, State.LOADING):
             await self._look_on_disk()
-        checkpoint = choose_codec(self._books.models, published("custom_voice", self.size))
+        checkpoint = choose_codec(self._states.models, published("custom_voice", self.size))
         async with self.use(checkpoint) as worker:
             yield worker, checkpoint
 
     def statuses(self) -> list[Status]:
         """Return the last known status of each published checkpoint without a look on disk; none without an engine."""
-        return self._books.statuses() if self._policy.engine else []
+        return self._states.statuses() if self._policy.engine else []
 
     async def survey(self) -> list[Status]:
         """Look on disk and return the status of each published checkpoint. No download starts."""
@@ -255,7 +255,7 @@ class ModelManager:
 
         The iterator ends when the manager is closed, or when the listener does not keep up.
         """
-        return self._books.watch()
+        return self._states.watch()
 
     async def load(self, checkpoint: Checkpoint) -> Status:
         """Load it at a person's request, and wait until it is ready. One that has failed is tried again at once.
@@ -263,7 +263,7 @@ class ModelManager:
         Raises Unavailable if it can't be loaded or is not on disk; its download then starts, if the policy allows that.
         """
         self._require_engine()
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         model.declined = False
         if model.state is State.FAILED:
             await self._files.look([model])
@@ -277,7 +277,7 @@ class ModelManager:
 
         Raises ModelInUse while it is in use or being loaded, and InvalidRequest if it is not loaded.
         """
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         _check_idle(model)
         await asyncio.shield(self._tasks.spawn(self._unload_asked(model)))  # goes on if the caller leaves
         return model.status()
@@ -290,7 +290,7 @@ class ModelManager:
         if the server is offline or has no engine.
         """
         self._require_engine()
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         if model.state is State.MISSING:
             await self._files.look([model])
         if model.state in (State.MISSING, State.FAILED):
@@ -308,11 +308,11 @@ class ModelManager:
 
         Raises InvalidRequest if it is not being downloaded.
         """
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         if model.state not in (State.DOWNLOADING, State.MISSING) or not active(model.fetching):
             raise InvalidRequest(f"{checkpoint.name} is not being downloaded.", param="model")
         model.declined, model.wanted = True, False
-        self._books.change(model, "missing", State.MISSING)
+        self._states.change(model, "missing", State.MISSING)
         await stop(model.fetching)
         return model.status()
 
@@ -321,13 +321,13 @@ class ModelManager:
 
         Requests that wait for it get an error. Raises InvalidRequest if it is not being loaded.
         """
-        model = self._books.find(checkpoint)
+        model = self._states.find(checkpoint)
         if model.state is not State.LOADING or not active(model.loading):
             raise InvalidRequest(f"{checkpoint.name} is not being loaded.", param="model")
         model.stopped = True
         await stop(model.loading)
         async with self._engine_lock:
-            await self._rest()
+            await self._stop_if_empty()
         return model.status()
 
     def engine_died(self) -> None:
@@ -338,16 +338,16 @@ class ModelManager:
         now = time.monotonic()
         self._deaths = self._deaths + 1 if now - self._last_death < _CALM_SECONDS else 1
         self._last_death = now
-        lost = self._books.in_state(State.READY)
+        lost = self._states.in_state(State.READY)
         lost.sort(key=lambda model: (model.users > 0, model.last_used), reverse=True)
         for model in lost:
-            self._books.change(model, "lost", State.ON_DISK)
+            self._states.change(model, "lost", State.ON_DISK)
         if lost:
             self._recovering = self._tasks.spawn(self._recover(lost, restart_delay(self._deaths)))
 
     async def close(self) -> None:
         """Stop all tasks and the engine process."""
-        self._books.close()
+        self._states.close()
         await self._tasks.close()
         await self._worker.stop()
 
@@ -375,21 +375,21 @@ class ModelManager:
         async with self._engine_lock:
             _check_idle(model)
             await self._unload(model, "as asked")
-            await self._rest()
+            await self._stop_if_empty()
 
     async def _relieve(self, model: Model, *, give_up: bool) -> None:
         async with self._engine_lock:
             await self._unload_all_idle()
             if give_up and model.state is State.ON_DISK:
                 name = model.checkpoint.name
-                self._books.fail(model, OutOfMemory(f"{name} is too large: memory ran out while it spoke."))
+                self._states.fail(model, OutOfMemory(f"{name} is too large: memory ran out while it spoke."))
 
     async def _unload_all_idle(self) -> bool:
         """Unload all idle checkpoints. Return whether there were any."""
-        idle = [model for model in self._books.in_state(State.READY) if not model.users]
+        idle = [model for model in self._states.in_state(State.READY) if not model.users]
         for model in idle:
             await self._unload(model, "because memory has run out")
-        await self._rest()
+        await self._stop_if_empty()
         return bool(idle)
 
     async def _ask_again(self) -> None:
@@ -401,18 +401,18 @@ class ModelManager:
     async def move_up(self) -> None:
         """Load again what is loaded in a new process if that would choose a better device, and if nothing speaks."""
         async with self._engine_lock:
-            ready = self._books.in_state(State.READY)
+            ready = self._states.in_state(State.READY)
             if any(model.users for model in ready) or not await self._device.better():
                 return
             for model in ready:
                 await self._unload(model, "because there is room on a GPU now")
-            await self._rest()
-            suiting = self._books.find(published("custom_voice", (await self._device.start()).selection.size))
+            await self._stop_if_empty()
+            suiting = self._states.find(published("custom_voice", (await self._device.start()).selection.size))
         await self._look_on_disk()
         if suiting.available:
             self._device.adopt()
         for model in ready:
-            own = self._books.find(published(model.checkpoint.kind, self.size))
+            own = self._states.find(published(model.checkpoint.kind, self.size))
             await self._load(own if own.state is State.ON_DISK else model)
 
     async def _unload_idle(self) -> None:
@@ -420,10 +420,10 @@ class ModelManager:
         while True:
             await asyncio.sleep(min(limit / 4, 30.0))
             async with self._engine_lock:
-                for model in self._books.in_state(State.READY):
+                for model in self._states.in_state(State.READY):
                     if not model.users and time.monotonic() - model.last_used > limit:
                         await self._unload(model, f"after {limit:.0f} s without use")
-                await self._rest()
+                await self._stop_if_empty()
 
     async def _look_again(self, model: Model) -> None:
         """Look on disk for a checkpoint that was missing or damaged, or that failed long enough ago."""
@@ -433,13 +433,13 @@ class ModelManager:
             await self._files.look([model])
 
     async def _look_on_disk(self) -> None:
-        failed = [model for model in self._books.in_state(State.FAILED) if isinstance(model.error, ModelDamaged)]
-        await self._files.look([*self._books.in_state(State.MISSING, State.ON_DISK), *failed])
+        failed = [model for model in self._states.in_state(State.FAILED) if isinstance(model.error, ModelDamaged)]
+        await self._files.look([*self._states.in_state(State.MISSING, State.ON_DISK), *failed])
         self._surveyed = True
 
     def _begin_fetch(self, model: Model) -> None:
         if model.state in (State.MISSING, State.FAILED) and not active(model.fetching):
-            self._books.change(model, "download", State.DOWNLOADING)
+            self._states.change(model, "download", State.DOWNLOADING)
             model.fetching = self._spawn_for(model, self._fetch(model))
 
     async def _hurry_fetch(self, model: Model) -> None:
@@ -455,7 +455,7 @@ class ModelManager:
     def _load(self, model: Model) -> "asyncio.Task[None]":
         if model.loading is None or model.loading.done():
             model.wanted = model.stopped = False
-            self._books.change(model, "loading", State.LOADING)
+            self._states.change(model, "loading", State.LOADING)
             self._gauge.stop()
             model.loading = self._spawn_for(model, self._load_now(model))
         return model.loading
@@ -465,31 +465,31 @@ class ModelManager:
         name, started = model.checkpoint.name, time.monotonic()
         try:
             async with self._engine_lock:
-                if not self._books.in_state(State.READY):
+                if not self._states.in_state(State.READY):
                     await self._device.stop_if_poor()
                 try:
                     await self._make_room(model)
                     loaded = await self._load_or_make_room(model)
                 except OutOfMemory:
-                    await self._rest()  # the next process may choose another device
+                    await self._stop_if_empty()  # the next process may choose another device
                     raise
                 if not self._worker.running:  # it died between its answer and here
                     raise EngineFailed("The speech engine stopped unexpectedly.")
         except asyncio.CancelledError:
             if not model.stopped:
                 raise
-            self._books.change(model, "evicted", State.ON_DISK)
+            self._states.change(model, "evicted", State.ON_DISK)
             _LOGGER.info("%s was not loaded, because a person stopped that", name)
         except ModelMissing:  # it was there when somebody looked
-            self._books.change(model, "missing", State.MISSING)
+            self._states.change(model, "missing", State.MISSING)
             await self._files.look([model])
         except (SpeechError, OSError) as error:
             failure = _load_failure(name, error)
-            self._books.fail(model, failure)
+            self._states.fail(model, failure)
             _LOGGER.error("%s can't be used: %s", name, failure)  # noqa: TRY400  the engine has logged the traceback
         else:
             model.last_used = time.monotonic()
-            self._books.change(model, "ready", State.READY, loaded=loaded)
+            self._states.change(model, "ready", State.READY, loaded=loaded)
             took, size = model.last_used - started, loaded.footprint / 1e9
             _LOGGER.info("%s is ready: loaded in %.1f s, %s, %.2f GB", name, took, loaded.weights, size)
             self._gauge.tell(model)
@@ -508,15 +508,15 @@ class ModelManager:
                 raise
             return await self._worker.load(model.checkpoint, path, report)
 
-    def _reporting(self, model: Model) -> wire.Report:
+    def _reporting(self, model: Model) -> wire.OnProgress:
         """Return what notes how far a load is: in bytes for a CPU, in compiled kernels for a GPU."""
         if self.selection and self.selection.device != "cpu":
-            return partial(self._books.note_kernels, model)
+            return partial(self._states.note_kernels, model)
         pace = Pace(_PACE_SECONDS)
 
         def report(done: int, total: int) -> None:
             progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
-            self._books.change(model, "loading", State.LOADING, progress=progress)
+            self._states.change(model, "loading", State.LOADING, progress=progress)
 
         return report
 
@@ -530,28 +530,28 @@ class ModelManager:
         if need > budget:
             raise self._device.too_large(model.checkpoint, need, budget)
         while True:
-            for idle in choose_evictions(self._books.models, need, budget):
+            for idle in choose_evictions(self._states.models, need, budget):
                 await self._unload(idle, "to make room")
-            if sum(other.footprint for other in self._books.models) + need <= budget:
+            if sum(other.footprint for other in self._states.models) + need <= budget:
                 return
-            self._books.changed.clear()
-            await self._books.changed.wait()
+            self._states.changed.clear()
+            await self._states.changed.wait()
 
     async def _unload(self, model: Model, why: str) -> None:
         self._gauge.stop()
-        self._books.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
+        self._states.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
         await self._worker.unload(model.checkpoint)
         _LOGGER.info("%s was unloaded %s", model.checkpoint.name, why)
 
-    async def _rest(self) -> None:
+    async def _stop_if_empty(self) -> None:
         """End the engine process if it holds nothing: only that gives all of its memory back."""
-        if self._worker.running and not self._books.in_state(State.READY):
+        if self._worker.running and not self._states.in_state(State.READY):
             await self._worker.stop()
 
     def _spawn_for(self, model: Model, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         """Run work for a model as a task. Any error marks it as failed, so that no intermediate state is left."""
         fault = f"{model.checkpoint.name} can't be used because of an error in the server; see its log."
-        return self._tasks.spawn(work, lambda: self._books.fail(model, ModelFailed(fault)))
+        return self._tasks.spawn(work, lambda: self._states.fail(model, ModelFailed(fault)))
 
 
 def _check_idle(model: Model) -> None:

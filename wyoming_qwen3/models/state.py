@@ -207,7 +207,7 @@ def _time_left(seconds: float | None) -> str:
     return f", about {seconds / 60:.0f} minutes left" if seconds < 5400 else f", about {seconds / 3600:.0f} hours left"
 
 
-class Books:
+class CheckpointStates:
     """All published checkpoints, and the one place where the state of one changes."""
 
     def __init__(self) -> None:

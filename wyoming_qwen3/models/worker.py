@@ -78,12 +78,12 @@ class EngineRow:
         """Note that a live row's text is complete."""
         self._worker.send(wire.EndText(self._number))
 
-    def set_playing(self, in_hand: float) -> None:
+    def set_playing(self, buffered_seconds: float) -> None:
         """Note that it is this row's turn to be played.
 
-        `in_hand` is how many seconds of audio the listener has left to play, without what this row has sent.
+        `buffered_seconds` is how much audio the listener has left to play, without what this row has sent.
         """
-        self._worker.send(wire.Playing(self._number, in_hand))
+        self._worker.send(wire.SetPlaying(self._number, buffered_seconds))
 
     def deliver(self, output: wire.ForRow) -> None:
         """Add a message from the engine. Called by the worker."""
@@ -124,7 +124,7 @@ class Worker:
         self.on_death: Callable[[], None] = lambda: None
         """Called when the process ends without having been stopped."""
 
-        self.on_guard: Callable[[wire.Fault, bool], None] = lambda _, __: None
+        self.on_guard: Callable[[wire.SpeechFault, bool], None] = lambda _, __: None
         """Called with what went wrong with a row's speech, and whether the engine started it again."""
 
         self._arguments = arguments
@@ -192,7 +192,9 @@ class Worker:
                 self._room = await self._run(wire.Measure())
         return self._room or hello.room
 
-    async def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report = wire.ignore_progress) -> wire.Loaded:
+    async def load(
+        self, checkpoint: Checkpoint, path: Path, report: wire.OnProgress = wire.ignore_progress
+    ) -> wire.Loaded:
         """Load a checkpoint; `report` is as for Engine.load. Cancelling stops it soon.
 
         Raises ModelFailed if it can't be used, OutOfMemory if it does not fit or the process was killed, and
@@ -225,14 +227,14 @@ class Worker:
         text: str,
         *,
         live: bool = False,
-        turn: Priority = Priority.NOW,
+        priority: Priority = Priority.NOW,
     ) -> EngineRow:
         """Start a row; use it as a context manager, so that it stops when it is no longer wanted."""
-        return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT, turn))
+        return self._open(wire.Submit(next(self._numbers), checkpoint, request, text, live, CREDIT, priority))
 
-    def play(self, checkpoint: Checkpoint, codes: CodeArray) -> EngineRow:
+    def decode(self, checkpoint: Checkpoint, codes: CodeArray) -> EngineRow:
         """Start a row that decodes codes, int64 [frames, codebooks], to audio; use it like one from `submit`."""
-        return self._open(wire.Play(next(self._numbers), checkpoint, codes, CREDIT))
+        return self._open(wire.DecodeCodes(next(self._numbers), checkpoint, codes, CREDIT))
 
     async def clone(self, checkpoint: Checkpoint, reference: Reference) -> ClonePrompt:
         """Extract from a clip what the Base checkpoint needs to speak with its voice.
@@ -273,7 +275,7 @@ class Worker:
             self.send(opening)
         return row
 
-    async def _run(self, job: wire.Job[_Result], report: wire.Report = wire.ignore_progress) -> _Result:
+    async def _run(self, job: wire.Job[_Result], report: wire.OnProgress = wire.ignore_progress) -> _Result:
         if self._child is None:
             raise EngineFailed(_DEATH)
         return await self._child.run(job, report)
@@ -305,7 +307,7 @@ class Worker:
             case wire.Audio(row=number):
                 if row := self._rows.get(number):
                     row.deliver(message)
-            case wire.Guarded(_, fault, retried):
+            case wire.GuardTripped(_, fault, retried):
                 self.on_guard(fault, retried)
             case wire.Ended(row=number) | wire.Failed(row=number):
                 if row := self._rows.pop(number, None):
@@ -331,7 +333,7 @@ class Worker:
             self.on_death()
 
 
-async def download(job: wire.Download, report: wire.Report, *, log_level: str = "INFO") -> None:
+async def download(job: wire.Download, report: wire.OnProgress, *, log_level: str = "INFO") -> None:
     """Download one checkpoint in a process of its own, and call `report` with the bytes done and in total.
 
     The process logs to standard error from `log_level` on. Raises DownloadFailed, or TransientDownloadFailed if another

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from wyoming_qwen3.core.errors import InvalidRequest, QueueFull, SpeechError
 
-from .logs import Faults
+from .logs import RequestLog
 from .metrics import Metrics
 
 MAX_CONNECTIONS = 256
@@ -41,19 +41,19 @@ class LimitedConnection(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class _Entry:
+class _OpenConnection:
     address: str
-    visitor: LimitedConnection
+    connection: LimitedConnection
 
 
 class ConnectionLimiter:
     """Counts and limits the connections of one surface."""
 
-    def __init__(self, source: str, metrics: Metrics, faults: Faults) -> None:
+    def __init__(self, source: str, metrics: Metrics, request_log: RequestLog) -> None:
         self._source = source
         self._metrics = metrics
-        self._faults = faults
-        self._inside: dict[asyncio.WriteTransport, _Entry] = {}
+        self._request_log = request_log
+        self._inside: dict[asyncio.WriteTransport, _OpenConnection] = {}
         self._outside = 0
         metrics.watch(f"{source}_connections", "Open connections.", lambda: len(self._inside))
 
@@ -63,7 +63,7 @@ class ConnectionLimiter:
         return self._inside.keys()
 
     @contextlib.contextmanager
-    def enter(self, address: str, transport: asyncio.WriteTransport, visitor: LimitedConnection) -> Iterator[None]:
+    def enter(self, address: str, transport: asyncio.WriteTransport, connection: LimitedConnection) -> Iterator[None]:
         """Count a connection as open within the context. `address` is "" if it has none.
 
         If a limit is reached, the connection that has waited longest for its client is dismissed. Raises QueueFull if
@@ -74,7 +74,7 @@ class ConnectionLimiter:
             self._make_room(same, f"{len(same)} of yours")
         elif len(self._inside) >= MAX_CONNECTIONS:
             self._make_room(self._inside, f"{len(self._inside)}")
-        self._inside[transport] = _Entry(address, visitor)
+        self._inside[transport] = _OpenConnection(address, connection)
         try:
             yield
         finally:
@@ -82,13 +82,13 @@ class ConnectionLimiter:
 
     def _make_room(self, among: Collection[asyncio.WriteTransport], whose: str) -> None:
         """Dismiss the one that has waited longest for its client. Raises QueueFull if none has waited long enough."""
-        since = {one: self._inside[one].visitor.waiting_since for one in among}
+        since = {one: self._inside[one].connection.waiting_since for one in among}
         idle = {one: start for one, start in since.items() if start and time.monotonic() - start > _IDLE_SECONDS}
         if not idle:
             raise QueueFull(f"Too many connections are open, {whose}; close one, or try again later.")
         entry = self._inside.pop(min(idle, key=idle.__getitem__))
         error = QueueFull("This connection was closed for a new one, because it had been idle the longest.")
-        entry.visitor.dismiss(error)
+        entry.connection.dismiss(error)
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[bool]:
@@ -103,7 +103,7 @@ class ConnectionLimiter:
         """Count and log that a client's connection was closed with an error."""
         self._metrics.hung_up(self._source, error.code)
         theirs = isinstance(error, InvalidRequest | QueueFull)
-        self._faults.log_error(self._source, error, theirs=theirs, client=address or "local")
+        self._request_log.log_error(self._source, error, theirs=theirs, client=address or "local")
 
 
 def address_of(writer: asyncio.StreamWriter) -> str:

@@ -46,10 +46,10 @@ def write_lines(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler])
 
 
-class Faults:
+class RequestLog:
     """Logs a line for each request that was answered with an error or in another way than it asked for.
 
-    Faults of clients and replaced requests get at most `_MAX_A_MINUTE` lines a minute; the rest are counted.
+    Errors of clients and replaced requests get at most `_MAX_A_MINUTE` lines a minute; the rest are counted.
     """
 
     def __init__(self) -> None:
@@ -90,8 +90,8 @@ class Faults:
 class WarningLog:
     """Logs each warning once for each client."""
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+    def __init__(self, request_log: RequestLog) -> None:
+        self._request_log = request_log
         self._seen = RecentKeys[tuple[str, str, str]](_MAX_KNOWN)
 
     def add(self, caller: tuple[str, str], warning: str) -> None:
@@ -101,7 +101,7 @@ class WarningLog:
         """
         source, client = caller
         if self._seen.add((source, client, warning)):
-            self._faults.log_replaced(source, warning, client=client)
+            self._request_log.log_replaced(source, warning, client=client)
 
 
 def _known(facts: Mapping[str, object]) -> str:

@@ -16,11 +16,11 @@ _LISTENER_SECONDS = 5.0
 class Place:
     """The right to speak, or a request for it. The holder calls `pause` while it waits for its listener.
 
-    `behind` marks an utterance that nobody listens to yet. `client` is who asked; None if clients are not told apart.
+    An utterance in the `background` has no listener yet. `client` is who asked; None if clients are not told apart.
     """
 
-    def __init__(self, admission: "Admission", *, behind: bool, client: str | None, resumed: bool) -> None:
-        self.behind = behind
+    def __init__(self, admission: "Admission", *, background: bool, client: str | None, resumed: bool) -> None:
+        self.background = background
         self.client = client
         self.resumed = resumed
         """Whether the holder had a place before, and so comes before those that have not started."""
@@ -58,19 +58,19 @@ class Place:
 
 
 class Admission:
-    """Gives out places to speak, and keeps a bounded queue: resumed requests first, then the newest, those behind last.
+    """Gives out places to speak, with a bounded queue: resumed requests first, then the newest, background ones last.
 
-    The newest request is the one that somebody listens to now; whoever has waited longest has most likely gone.
-    Resumed requests were speaking and gave their place up while they waited for something else. Requests that are
-    behind hold at most half of the places and are served in the order in which they came. One named client holds at
-    most seven eighths of the places, rounded up, and half of the queue, rounded up.
+    The newest request is the one that somebody listens to now; whoever has waited longest has most likely gone. Resumed
+    requests were speaking and gave their place up while they waited for something else. Background requests hold at
+    most half of the places and are served in the order in which they came. One named client holds at most seven eighths
+    of the places, rounded up, and half of the queue, rounded up.
     """
 
     def __init__(self, max_active: int, max_waiting: int, listener_seconds: float = _LISTENER_SECONDS) -> None:
         self.max_active = max_active
         self.listener_seconds = listener_seconds
         self._max_waiting = max_waiting
-        self._max_behind = max(max_active // 2, 1)
+        self._max_background = max(max_active // 2, 1)
         self._max_active_of_one = max_active - max_active // 8
         self._max_waiting_of_one = (max_waiting + 1) // 2
         self._holders: set[Place] = set()
@@ -88,13 +88,13 @@ class Admission:
 
     @contextlib.asynccontextmanager
     async def place(
-        self, *, behind: bool = False, client: str | None = None, resumed: bool = False
+        self, *, background: bool = False, client: str | None = None, resumed: bool = False
     ) -> AsyncIterator[Place]:
         """Wait for a place and hold it within the context.
 
         Raises QueueFull if too many wait already, unless it is `resumed`.
         """
-        place = Place(self, behind=behind, client=client, resumed=resumed)
+        place = Place(self, background=background, client=client, resumed=resumed)
         await self.enter(place)
         try:
             yield place
@@ -125,10 +125,10 @@ class Admission:
 
     def _in_turn(self) -> list[Place]:
         """Return the waiting places, the next one first."""
-        resumed = [place for place in self._queue if place.resumed and not place.behind]
-        newest = [place for place in reversed(self._queue) if not (place.resumed or place.behind)]
-        behind = sorted((place for place in self._queue if place.behind), key=lambda place: not place.resumed)
-        return [*resumed, *newest, *behind]
+        resumed = [place for place in self._queue if place.resumed and not place.background]
+        newest = [place for place in reversed(self._queue) if not (place.resumed or place.background)]
+        background = sorted((place for place in self._queue if place.background), key=lambda place: not place.resumed)
+        return [*resumed, *newest, *background]
 
     def leave(self, place: Place) -> None:
         """Stop holding a place, and give free places to those that wait. Harmless if the place is not held."""
@@ -140,7 +140,7 @@ class Admission:
         speaking = [holder for holder in self._holders if not holder.yielded]
         if len(speaking) >= self.max_active or len(self._holders) >= 2 * self.max_active:
             return False
-        if place.behind and sum(holder.behind for holder in speaking) >= self._max_behind:
+        if place.background and sum(holder.background for holder in speaking) >= self._max_background:
             return False
         return place.client is None or _of(place.client, speaking) < self._max_active_of_one
 

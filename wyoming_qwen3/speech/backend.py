@@ -31,10 +31,10 @@ class PieceAudio(AbstractContextManager["PieceAudio", None], Protocol):
     def frames(self) -> int:
         """Number of codec frames of its audio."""
 
-    def set_playing(self, in_hand: float) -> None:
+    def set_playing(self, buffered_seconds: float) -> None:
         """Note that it is this piece's turn to be played.
 
-        `in_hand` is how many seconds of audio the listener has left to play, without what is there of this piece.
+        `buffered_seconds` is how much audio the listener has left to play, without what is there of this piece.
         """
 
     def __aiter__(self) -> AsyncIterator[FloatArray]: ...
@@ -55,7 +55,7 @@ class Backend(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """A sentence for each part of the request that is left out."""
 
-    def submit(self, text: str, turn: Priority = ...) -> PieceAudio:
+    def submit(self, text: str, priority: Priority = ...) -> PieceAudio:
         """Start to speak a piece of text and return its audio, to be used as a context manager."""
 
 
@@ -81,8 +81,8 @@ class EngineBackend:
     def side_by_side(self) -> int:
         """How many pieces may be generated at a time without changing the audio of any."""
         hello = self.worker.hello
-        return _SIDE_BY_SIDE if self.checkpoint and hello and hello.apart else 1
+        return _SIDE_BY_SIDE if self.checkpoint and hello and hello.batch_invariant else 1
 
-    def submit(self, text: str, turn: Priority = Priority.NOW, *, live: bool = False) -> EngineRow:
+    def submit(self, text: str, priority: Priority = Priority.NOW, *, live: bool = False) -> EngineRow:
         """Start to speak a piece of text and return its row. More text may be fed to a row that is `live`."""
-        return self.worker.submit(self.checkpoint, self.request, self.verbalize(text), live=live, turn=turn)
+        return self.worker.submit(self.checkpoint, self.request, self.verbalize(text), live=live, priority=priority)

@@ -16,7 +16,7 @@ from wyoming_qwen3.core.errors import (
     Unavailable,
 )
 from wyoming_qwen3.core.instructions import as_spoken
-from wyoming_qwen3.core.request import Kept, Reference, SpeechRequest, StandbyMode, kind_for
+from wyoming_qwen3.core.request import KeptVoiceRef, Reference, SpeechRequest, StandbyMode, kind_for
 from wyoming_qwen3.core.speakers import SPEAKERS, Speaker, find_language
 from wyoming_qwen3.models.manager import ModelManager
 from wyoming_qwen3.models.model_choice import choose_instead, choose_model, choose_smaller, find_follower
@@ -174,7 +174,7 @@ class BackendSelector:
         if speaker:
             self._ran_out.discard(speaker)
 
-    async def adapt(self, backend: Backend, request: SpeechRequest) -> Backend | None:
+    async def reuse_for(self, backend: Backend, request: SpeechRequest) -> Backend | None:
         """Return the backend that speaks another request with what `backend` has engaged; None if it needs more.
 
         Nothing is downloaded or loaded for that, and only a checkpoint in memory is a reason to need another one.
@@ -182,9 +182,9 @@ class BackendSelector:
         if isinstance(backend, EngineBackend):
             if backend.checkpoint and backend.checkpoint != self._in_memory(request):
                 return None
-            return await self._adapted(backend.worker, backend.checkpoint, request)
+            return await self._backend_on(backend.worker, backend.checkpoint, request)
         if self._servers and isinstance(backend, VllmBackend):
-            return await self._servers.adapt(backend, await self._with_clips(request))
+            return await self._servers.reuse_for(backend, await self._with_clips(request))
         return None
 
     def _in_memory(self, request: SpeechRequest) -> Checkpoint | None:
@@ -243,7 +243,7 @@ class BackendSelector:
         """Return the standby voice. Where it replaces a checkpoint, that is loaded next, and a warning says so."""
         if model and mode == "auto":
             self._models.load_soon(model.checkpoint)
-        backend = await self._adapted(await held.enter_async_context(self._standby.use()), None, request)
+        backend = await self._backend_on(await held.enter_async_context(self._standby.use()), None, request)
         if mode != "auto":
             return backend
         warning = f"The standby voice spoke, because {self._why_not(model)}."
@@ -253,10 +253,10 @@ class BackendSelector:
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model, aside: Aside
     ) -> EngineBackend:
         """Return the native engine once the checkpoint is loaded and a clip is read; `aside` is entered for both."""
-        waits = model.state is not State.READY or isinstance(request.voice, Reference | Kept)
+        waits = model.state is not State.READY or isinstance(request.voice, Reference | KeptVoiceRef)
         async with aside() if waits else contextlib.nullcontext():
             worker = await held.enter_async_context(self._models.use(model.checkpoint))
-            return await self._adapted(worker, model.checkpoint, request)
+            return await self._backend_on(worker, model.checkpoint, request)
 
     def _refusal(self, request: SpeechRequest, model: Model | None, why: SpeechError | None) -> SpeechError:
         """Return the error of a request that nothing can speak now."""
@@ -288,14 +288,14 @@ class BackendSelector:
             model = await self._models.look_aside(instead) or model
         return model, None
 
-    async def _adapted(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:
+    async def _backend_on(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:
         """Return the backend for a request that a loaded checkpoint, or None for the standby voice, can speak."""
         if checkpoint is None:
             await self._verbalizer.prepare(find_language("en"))
             return EngineBackend(
                 worker, None, *as_spoken(request, None), verbalize=self._verbalizer.verbalize_for_standby
             )
-        if isinstance(request.voice, Reference | Kept):
+        if isinstance(request.voice, Reference | KeptVoiceRef):
             request = replace(request, voice=await self._prompts.prompt(worker, checkpoint, request.voice))
         return EngineBackend(worker, checkpoint, *as_spoken(request, checkpoint))
 
@@ -328,7 +328,7 @@ class BackendSelector:
 
         vLLM servers need those: the clone prompt that the native engine extracts is of no use to them.
         """
-        if isinstance(request.voice, Kept):
+        if isinstance(request.voice, KeptVoiceRef):
             return replace(request, voice=await self._prompts.reference(request.voice))
         return request
 

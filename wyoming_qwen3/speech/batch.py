@@ -65,7 +65,7 @@ async def _speak(synthesizer: Synthesizer, item: BatchText) -> BatchSpeech:
     if item.request is None:
         return BatchSpeech(error=item.error)
     try:
-        async with synthesizer.open(replace(item.request, whole=True), "batch", behind=True) as session:
+        async with synthesizer.open(replace(item.request, whole=True), "batch", background=True) as session:
             session.add_text(item.text)
             session.end_text()
             async with contextlib.aclosing(encoded(session, item.format)) as pieces:

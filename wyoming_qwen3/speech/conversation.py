@@ -175,7 +175,7 @@ class Conversation:
         """
         line = speech.line
         try:
-            async with self._synthesizer.open(line.request, self._source, behind=True) as session:
+            async with self._synthesizer.open(line.request, self._source, background=True) as session:
                 speech.report = session.report
                 session.add_text(line.text)
                 session.end_text()

@@ -33,10 +33,10 @@ class Options:
 class Caller:
     """Where an utterance comes from.
 
-    `source` is the surface. `client` identifies one of its clients; None if they are not told apart. `behind` means
+    `source` is the surface. `client` identifies one of its clients; None if they are not told apart. `background` means
     that the utterance gives way to those that somebody listens to.
     """
 
     source: str
     client: str | None
-    behind: bool
+    background: bool

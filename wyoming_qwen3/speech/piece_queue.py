@@ -12,7 +12,7 @@ from wyoming_qwen3.core.request import Priority
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 
 from .backend import PieceAudio
-from .directed import EngagedBackend
+from .deliveries import EngagedBackend
 
 
 class PieceQueue:
@@ -32,15 +32,15 @@ class PieceQueue:
         following: Callable[[], Awaitable[Segment | None]],
         complete: asyncio.Event,
         *,
-        behind: bool,
+        background: bool,
     ) -> None:
         """`following` returns the next segment, None at the end. `complete` is set once it no longer has to wait."""
         self._backend = backend
         self._following = following
         self._complete = complete
-        self._behind = behind
+        self._background = background
         self._sounding = asyncio.Event()
-        self._begun = 0
+        self._in_flight = 0
         """Pieces that were submitted and not yet heard to their end."""
 
         self._drained = asyncio.Event()
@@ -58,8 +58,8 @@ class PieceQueue:
     def played(self) -> None:
         """Note that the listener has taken all audio of a piece."""
         self._places.release()
-        self._begun -= 1
-        if not self._begun:
+        self._in_flight -= 1
+        if not self._in_flight:
             self._drained.set()
 
     def __aiter__(self) -> Self:
@@ -81,15 +81,15 @@ class PieceQueue:
         self._rows.close()
 
     async def _run(self, segment: Segment | None) -> None:
-        turn = Priority.LAST if self._behind else Priority.NOW
+        priority = Priority.LAST if self._background else Priority.NOW
         try:
             while segment is not None:
                 if isinstance(segment, SpokenPiece):
-                    row = self._rows.enter_context(self._backend.submit(segment, turn))
-                    self._begun += 1
+                    row = self._rows.enter_context(self._backend.submit(segment, priority))
+                    self._in_flight += 1
                     self._drained.clear()
                     self._line.put_nowait((segment, row))
-                    turn = max(turn, Priority.NEXT)
+                    priority = max(priority, Priority.NEXT)
                     await self._next_may_begin(row)
                 else:
                     self._line.put_nowait((segment, None))

@@ -97,10 +97,12 @@ class PlaybackBuffer:
         if self._first:
             self._first = self._made, now
 
-    def take(self, chunk: FloatArray, whole: float, piece: float, in_hand: float, now: float) -> list[FloatArray]:
+    def take(
+        self, chunk: FloatArray, whole: float, piece: float, buffered_seconds: float, now: float
+    ) -> list[FloatArray]:
         """Add a chunk of a piece and return the chunks that may be sent now.
 
-        `whole` and `piece` are the expected lengths of the answer and of this piece. `in_hand` is how many seconds of
+        `whole` and `piece` are the expected lengths of the answer and of this piece. `buffered_seconds` is how much
         audio the listener has left to play; below 0, how long it has been waiting.
         """
         length = chunk.size / SAMPLE_RATE
@@ -110,7 +112,7 @@ class PlaybackBuffer:
         speed = self._measure(length, now) / self._tempo
         held = sum(one.size for one in self._held) / SAMPLE_RATE / self._tempo
         if self._sent:
-            made, waited = max(in_hand, 0.0) + held, min(-in_hand, now - self._piece_begun)
+            made, waited = max(buffered_seconds, 0.0) + held, min(-buffered_seconds, now - self._piece_begun)
             expected = made + max(piece - self._of_piece, 0.0) / self._tempo
         else:
             made, waited, expected = held, now - self._begun, whole / self._tempo

@@ -10,7 +10,7 @@ from typing import Any
 from wyoming_qwen3.core.checkpoints import PUBLISHED
 from wyoming_qwen3.core.effects import read_effects
 from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
-from wyoming_qwen3.core.request import Description, Kept, Sampling, SpeechRequest, Voice
+from wyoming_qwen3.core.request import Description, KeptVoiceRef, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import Speaker, find_language, find_voice
 from wyoming_qwen3.store.history.store import Facts
 from wyoming_qwen3.store.voices.store import VoiceStore
@@ -84,7 +84,7 @@ def _voice_to_json(voice: Voice) -> dict[str, str]:
             return {"speaker": voice.id}
         case Description():
             return {"description": voice.text}
-        case Kept():
+        case KeptVoiceRef():
             return {"kept": voice.id}
         case _:
             return {"clip": "not kept"}
@@ -97,7 +97,7 @@ def _voice_from_json(told: dict[str, str], name: str | None, voices: VoiceStore)
         case {"description": text}:
             return Description(text)
         case {"kept": number} if kept := voices.find(number):
-            return Kept(kept.id, kept.revision)
+            return KeptVoiceRef(kept.id, kept.revision)
         case {"kept": _}:
             raise VoiceNotFound(f"The voice {name}, with which it was spoken, was deleted.")
         case _:
@@ -110,8 +110,8 @@ def _voice_from_json(told: dict[str, str], name: str | None, voices: VoiceStore)
 def _segment_to_json(segment: Segment) -> dict[str, Any] | str | float:
     if isinstance(segment, Pause):
         return segment.seconds
-    directed = segment.delivery.directed
-    return {"text": segment.text, **directed} if directed else segment.text
+    changes = segment.delivery.changes
+    return {"text": segment.text, **changes} if changes else segment.text
 
 
 def _segments(told: Sequence[dict[str, Any] | str | float]) -> list[Segment]:

@@ -21,7 +21,7 @@ from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, FloatArray, SpeechRequest, new_seed
 from wyoming_qwen3.core.speech_length import expected_seconds
 from wyoming_qwen3.models.worker import EngineRow
-from wyoming_qwen3.ops.logs import Faults, WarningLog
+from wyoming_qwen3.ops.logs import RequestLog, WarningLog
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.history.store import History, Recording
 from wyoming_qwen3.text.markup import Pause
@@ -30,7 +30,7 @@ from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 from .admission import Admission, Place
 from .backend import Backend, EngineBackend, PieceAudio
 from .backend_selector import BackendSelector
-from .directed import Direct, DirectedRequests, EngagedBackend, sounds_alike
+from .deliveries import ApplyDelivery, DeliveryRequests, EngagedBackend, sounds_alike
 from .options import Caller, Options
 from .piece_queue import PieceQueue
 from .playback_buffer import PlaybackBuffer
@@ -59,13 +59,13 @@ class Synthesizer:
         admission: Admission,
         metrics: Metrics,
         options: Options,
-        faults: Faults,
-        direct: Direct,
+        request_log: RequestLog,
+        apply_delivery: ApplyDelivery,
         verbalizer: Verbalizer,
     ) -> None:
-        """`faults` is the log of requests that were answered in another way than they asked for."""
+        """`request_log` is the log of requests that were answered in another way than they asked for."""
         self.backends = backends
-        self.direct = direct
+        self.apply_delivery = apply_delivery
         self.verbalizer = verbalizer
         self._admission = admission
         self._metrics = metrics
@@ -74,7 +74,7 @@ class Synthesizer:
         self.on_spoken: Callable[[str, Report], None] | None = None
         """Called at the end of each utterance with its source and its report."""
 
-        self._warnings = WarningLog(faults)
+        self._warnings = WarningLog(request_log)
         self._speeds: dict[str, float] = {}
         """The last measured generation speed of each model, in seconds of audio per second."""
 
@@ -84,12 +84,12 @@ class Synthesizer:
         source: str,
         segments: Sequence[Segment] | None = None,
         *,
-        behind: bool = False,
+        background: bool = False,
         client: str | None = None,
     ) -> "SpeechSession":
         """Return a session for one utterance from the surface `source`. No work starts before it is iterated.
 
-        With `segments`, the session speaks those, whatever text it is fed. A session that is `behind` gives way to
+        With `segments`, the session speaks those, whatever text it is fed. A session in the `background` gives way to
         those that somebody listens to. Admission limits the places and the queue that a named `client` can take.
         Raises NotSupported if an effect is not available, and StorageFailed if the request asks to be saved and the
         history can't be used.
@@ -98,7 +98,7 @@ class Synthesizer:
         if request.sampling.seed is None:  # one seed for all pieces: the voice stays the same from piece to piece
             request = replace(request, sampling=replace(request.sampling, seed=new_seed()))
         recording = self._record(request)
-        caller = Caller(source, client, behind=behind)
+        caller = Caller(source, client, background=background)
         return SpeechSession(request, caller, self, self._options, recording=recording, segments=segments)
 
     async def check(self, request: SpeechRequest) -> None:
@@ -120,14 +120,14 @@ class Synthesizer:
         if too many wait already, and what BackendSelector.engage raises.
         """
         async with (
-            self._admission.place(behind=caller.behind, client=caller.client, resumed=resumed) as place,
+            self._admission.place(background=caller.background, client=caller.client, resumed=resumed) as place,
             self.backends.engage(request, text, place.aside, live=live) as backend,
         ):
             yield backend, place
 
     def buffer(self, caller: Caller, model: str) -> PlaybackBuffer:
         """Return a new playback buffer for audio of `model`."""
-        asap = caller.behind or self._options.start == "asap"
+        asap = caller.background or self._options.start == "asap"
         speed = float("inf") if asap else self._speeds.get(model)
         return PlaybackBuffer(speed, self._options.max_hold)
 
@@ -155,7 +155,7 @@ class Synthesizer:
             raise StorageFailed("The history can't be used, as the log says; leave save out.", param="save")
         return self._history.begin() if self._history else None
 
-    def account(self, source: str, request: SpeechRequest, report: Report) -> None:
+    def finish_utterance(self, source: str, request: SpeechRequest, report: Report) -> None:
         """Note that an utterance is over: log it unless it failed, count it, and call `on_spoken`.
 
         Whoever answers a client with the error logs that, with its `utterance`.
@@ -197,7 +197,7 @@ class SpeechSession:
         self._options = options
         self._recording = recording
         self._text: list[str] = []
-        self._requests = DirectedRequests(request, synthesizer.direct)
+        self._requests = DeliveryRequests(request, synthesizer.apply_delivery)
         verbalizer = UtteranceVerbalizer(synthesizer.verbalizer, lambda piece: self._requests.find(piece).language)
         self._segments = SegmentFeed(verbalizer, options.text_timeout, ssml=request.ssml, segments=segments)
         self._place: Place | None = None
@@ -242,7 +242,7 @@ class SpeechSession:
     async def close(self) -> None:
         """Stop the backend's work for this session, account for the utterance, and keep or discard its recording."""
         await self._chunks.aclose()
-        self._synthesizer.account(self._caller.source, self.request, self.report)
+        self._synthesizer.finish_utterance(self._caller.source, self.request, self.report)
         if self._recording:
             self._keep(self._recording)
             self._recording = None
@@ -251,7 +251,7 @@ class SpeechSession:
         try:
             async with contextlib.aclosing(self._speak_runs()) as chunks:
                 async for chunk in chunks:
-                    self._account(chunk)
+                    self._count_chunk(chunk)
                     if self._recording:
                         self._recording.add(chunk)
                     with self._paused():
@@ -376,9 +376,9 @@ class SpeechSession:
         self, engaged: EngagedBackend, first: SpokenPiece, buffer: PlaybackBuffer
     ) -> AsyncGenerator[FloatArray, None]:
         """Yield the audio of piece after piece. All text of a piece is known, and it is submitted before its turn."""
-        known, behind = self._segments.complete, self._caller.behind
+        known, background = self._segments.complete, self._caller.background
         following = partial(self._next_for, engaged)
-        async with PieceQueue(engaged, first, following, known, behind=behind) as pieces:
+        async with PieceQueue(engaged, first, following, known, background=background) as pieces:
             async for segment, row in pieces:
                 silence = self._silence_before(segment)
                 for chunk in buffer.add(silence) if silence.size else ():
@@ -386,12 +386,14 @@ class SpeechSession:
                 if row is None or isinstance(segment, Pause):
                     continue
                 buffer.begin(time.monotonic())
-                row.set_playing(self._playback.in_hand(time.monotonic()))
+                row.set_playing(self._playback.buffered_seconds(time.monotonic()))
                 expected = expected_seconds(segment.text)
                 async for made in row:
                     pieces.sound()
                     now = time.monotonic()
-                    for chunk in buffer.take(made, self._segments.expected, expected, self._playback.in_hand(now), now):
+                    for chunk in buffer.take(
+                        made, self._segments.expected, expected, self._playback.buffered_seconds(now), now
+                    ):
                         yield chunk
                 self._add_cost(row)
                 pieces.played()
@@ -415,7 +417,7 @@ class SpeechSession:
         while segment is not None:
             if isinstance(segment, Pause):
                 yield pcm.silence(segment.seconds or self._options.sentence_pause, SAMPLE_RATE)
-                segment = await self._adapted(engaged, await self._segments.take())
+                segment = await self._take_if_speakable(engaged, await self._segments.take())
                 continue
             with contextlib.ExitStack() as stack:
                 row = stack.enter_context(engaged.submit_live(segment))
@@ -437,9 +439,9 @@ class SpeechSession:
 
     async def _next_for(self, engaged: EngagedBackend) -> Segment | None:
         """Wait for the next segment; return None at the end of the text and where another backend or run begins."""
-        return await self._adapted(engaged, await self._segments.next())
+        return await self._take_if_speakable(engaged, await self._segments.next())
 
-    async def _adapted(self, engaged: EngagedBackend, segment: Segment | None) -> Segment | None:
+    async def _take_if_speakable(self, engaged: EngagedBackend, segment: Segment | None) -> Segment | None:
         """Return the segment if what is engaged can speak it; else keep it back and return None."""
         if isinstance(segment, Pause) or segment is None or engaged.speaks(segment):
             return segment
@@ -447,11 +449,11 @@ class SpeechSession:
         request = self._requests.find(segment)
         if not sounds_alike(request, engaged.request):
             return None
-        backend = await self._synthesizer.backends.adapt(engaged.backend, request)
+        backend = await self._synthesizer.backends.reuse_for(engaged.backend, request)
         if backend is None:
             return None
         self._warn((*self._segments.warnings, *self._requests.warnings, *backend.warnings))
-        engaged.adapt(segment, backend)
+        engaged.add_delivery(segment, backend)
         return await self._segments.take()
 
     def _warn(self, warnings: Sequence[str]) -> None:
@@ -465,7 +467,7 @@ class SpeechSession:
         self.report.text_tokens += row.text_tokens
         self.report.frames += row.frames
 
-    def _account(self, chunk: FloatArray) -> None:
+    def _count_chunk(self, chunk: FloatArray) -> None:
         now = time.monotonic()
         self.report.first_audio = self.report.first_audio or now - self._started
         self.report.audio += chunk.size / SAMPLE_RATE

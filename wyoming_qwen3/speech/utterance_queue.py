@@ -25,10 +25,10 @@ class Queued(Protocol):
         """Its speech. The queue closes it."""
 
 
-_Utterance = TypeVar("_Utterance", bound=Queued)
+_AnyUtterance = TypeVar("_AnyUtterance", bound=Queued)
 
 
-class UtteranceQueue(Generic[_Utterance]):
+class UtteranceQueue(Generic[_AnyUtterance]):
     """Speaks a connection's utterances in turn, in a task of its own.
 
     Only the connection's reader calls its methods.
@@ -36,8 +36,8 @@ class UtteranceQueue(Generic[_Utterance]):
 
     def __init__(
         self,
-        speak: Callable[[_Utterance], Awaitable[None]],
-        end: Callable[[_Utterance, SpeechError | None], Awaitable[bool]],
+        speak: Callable[[_AnyUtterance], Awaitable[None]],
+        end: Callable[[_AnyUtterance, SpeechError | None], Awaitable[bool]],
         name: str,
     ) -> None:
         """`speak` sends an utterance's audio.
@@ -49,7 +49,7 @@ class UtteranceQueue(Generic[_Utterance]):
         self._speak = speak
         self._end = end
         self._name = name
-        self._waiting: deque[_Utterance] = deque()
+        self._waiting: deque[_AnyUtterance] = deque()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -67,7 +67,7 @@ class UtteranceQueue(Generic[_Utterance]):
         if len(self._waiting) >= MAX_WAITING:
             raise QueueFull(f"{MAX_WAITING} utterances wait on this connection already, which is the maximum.")
 
-    def add(self, utterance: _Utterance) -> None:
+    def add(self, utterance: _AnyUtterance) -> None:
         """Speak an utterance after those that wait."""
         self._waiting.append(utterance)
         if not self.busy:
@@ -95,11 +95,11 @@ class UtteranceQueue(Generic[_Utterance]):
         with contextlib.suppress(ConnectionError):  # the connection's reader sees it too
             while self._waiting:
                 utterance = self._waiting.popleft()
-                failure = await self._failure(utterance)
+                failure = await self._speak_and_report(utterance)
                 if not await self._end(utterance, failure):
                     return
 
-    async def _failure(self, utterance: _Utterance) -> SpeechError | None:
+    async def _speak_and_report(self, utterance: _AnyUtterance) -> SpeechError | None:
         """Speak an utterance, and return the error that it ended in."""
         try:
             async with utterance.session:

@@ -36,7 +36,7 @@ from wyoming_qwen3.voices.clone_prompts import ClonePrompts, prepare
 
 from .session import Synthesizer
 
-Stage = Literal["loading", "speaking", "cloning", "saving"]
+DesignStage = Literal["loading", "speaking", "cloning", "saving"]
 
 SHORTEST, LONGEST = 1.0, 30.0
 """Shortest and longest sample that a voice can be made from, in seconds."""
@@ -77,7 +77,7 @@ def sample_text(language: Language | None) -> str:
     return _SAMPLE_TEXTS[language.code if language else "en"]
 
 
-def _untold(_: Stage) -> None:
+def _untold(_: DesignStage) -> None:
     """Ignore the stage, for callers that don't ask for it."""
 
 
@@ -117,7 +117,7 @@ class VoiceDesigner:
         text: str,
         language: Language | None,
         sampling: Sampling,
-        tell: Callable[[Stage], None] = _untold,
+        tell: Callable[[DesignStage], None] = _untold,
     ) -> VoicePreview:
         """Let a voice as described speak `text`. The same seed gives the same voice.
 
@@ -152,7 +152,7 @@ class VoiceDesigner:
         name: str,
         preview: VoicePreview,
         manner: Manner,
-        tell: Callable[[Stage], None] = _untold,
+        tell: Callable[[DesignStage], None] = _untold,
         *,
         overwrite: bool = False,
     ) -> KeptVoice:
@@ -177,7 +177,9 @@ class VoiceDesigner:
         """Return whether this machine's engine will clone the voice. A vLLM server would get the clip each time."""
         return self._models.has_engine and (await self._models.look(base)).available
 
-    async def _prompt(self, base: Checkpoint, preview: VoicePreview, tell: Callable[[Stage], None]) -> ClonePrompt:
+    async def _prompt(
+        self, base: Checkpoint, preview: VoicePreview, tell: Callable[[DesignStage], None]
+    ) -> ClonePrompt:
         """Return the clone prompt that the checkpoint extracts from the clip."""
         reference = await asyncio.to_thread(prepare, [preview.clip])
         tell("loading")

@@ -45,8 +45,8 @@ class Database:
         self._path = path
         self._migrations = migrations
         self._still = still
-        self._writer = _Lane("database-write")
-        self._reader = _Lane("database-read")
+        self._writer = _ConnectionThread("database-write")
+        self._reader = _ConnectionThread("database-read")
 
     async def open(self) -> Path | None:
         """Open the file and migrate it, in one transaction per version.
@@ -130,7 +130,7 @@ class _Damaged(sqlite3.DatabaseError):
     """SQLite's own check found damage. The message describes it."""
 
 
-class _Lane:
+class _ConnectionThread:
     """A connection and the only thread that uses it."""
 
     def __init__(self, name: str) -> None:

@@ -6,7 +6,7 @@ was split when fed, so any split gives the same result. markdown-it decides what
 wait for its closing mark: a mark next to a word is dropped either way.
 
 Marks that pause or direct the voice (inline.py) are read here too, because one in code or reasoning is none. The text
-around a direction is cleaned as if the direction were not there.
+around a voice tag is cleaned as if the tag were not there.
 
 Does NOT know sentences or voices.
 """
@@ -14,15 +14,15 @@ Does NOT know sentences or voices.
 import regex
 
 from .delivery import Delivery
-from .directing import Directed
 from .hidden import CodeBlock, Hidden, JsonValue, hidden_after
 from .inline import MARK_OPENERS, Meaning, mark_at
 from .lines import PROSE, BlockKind, continues_prose, line_start
+from .markdown_units import BLOCK_BREAK, OPENERS, unit_end
 from .markup import Pause, Retraction
 from .spoken import markdown_parser, spoken
-from .stage_directions import DIRECTION, FIRST_DIRECTION
+from .stage_directions import FIRST_STAGE_DIRECTION, LATER_STAGE_DIRECTION
 from .unit_joiner import Joined, UnitJoiner
-from .units import BLOCK_BREAK, OPENERS, unit_end
+from .voice_tags import VoiceTagKind
 
 
 class Cleaner:
@@ -46,10 +46,10 @@ class Cleaner:
         self._begins_emphasised = False
         self._block: BlockKind = "paragraph"
         self._hidden: Hidden | None = None
-        self._directed: set[Directed] = set()
+        self._tag_kinds: set[VoiceTagKind] = set()
 
     def feed(self, text: str) -> list[Joined]:
-        """Add text and return what no later text can change: clean text, and the pauses and directions in it."""
+        """Add text and return what no later text can change: clean text, and the pauses and voice tags in it."""
         self._raw += self._legible(text)
         self._advance(more=True)
         return self._joiner.take()
@@ -62,7 +62,7 @@ class Cleaner:
         if isinstance(item, Pause):
             self._joiner.pause(item)
         elif isinstance(item, Delivery):
-            self._joiner.direct(item)
+            self._joiner.change_delivery(item)
         else:
             self._joiner.retract()
         return self._joiner.take()
@@ -100,7 +100,7 @@ class Cleaner:
             return True
         if self._line_start:
             return self._raw[0] in MARK_OPENERS or self._raw[0] == "{"
-        if self._direction_end(self._raw, 0, more=True) is None:
+        if self._stage_direction_end(self._raw, 0, more=True) is None:
             return True
         reached, ends = self._unit_end(self._raw, 0, more=True)
         return not ends and reached < len(self._raw) and self._raw[reached] in OPENERS
@@ -192,7 +192,7 @@ class Cleaner:
         mark_end = self._mark_end(text, at, more=more)
         if mark_end != at:
             return mark_end
-        direction_end = self._direction_end(text, at, more=more)
+        direction_end = self._stage_direction_end(text, at, more=more)
         if direction_end is None:
             return None
         if direction_end > at:
@@ -215,7 +215,7 @@ class Cleaner:
             at + self._settled,
             markdown=self._markdown,
             in_row=self._block == "row",
-            directed=self._directed,
+            kinds_before=self._tag_kinds,
             more=more,
         )
 
@@ -223,38 +223,38 @@ class Cleaner:
         """Follow the mark at `at` and return its end; `at` itself if there is none; None if it may be incomplete."""
         if not self._markdown or text[at] not in MARK_OPENERS:
             return at
-        mark = mark_at(text, at, directed=self._directed, more=more)
+        mark = mark_at(text, at, kinds_before=self._tag_kinds, more=more)
         if mark and mark.meaning is not None:
             self._follow(mark.meaning)
         return mark.end if mark else None
 
     def _follow(self, meaning: Meaning) -> None:
         if not isinstance(meaning, Pause):
-            for direction in meaning:
-                self._joiner.direct(direction)
-                self._directed.add(direction.kind)
+            for tag in meaning:
+                self._joiner.change_delivery(tag)
+                self._tag_kinds.add(tag.kind)
             return
         if self._line_start and self._block != "paragraph":
             self._joiner.end_block()
         if meaning.seconds:
             self._joiner.pause(meaning)
 
-    def _direction_end(self, text: str, at: int, *, more: bool) -> int | None:
+    def _stage_direction_end(self, text: str, at: int, *, more: bool) -> int | None:
         """Return the end of the stage direction at `at`; `at` itself if there is none; None if it may be incomplete."""
         if not self._markdown or text[at] not in "*_" or self._block not in PROSE:
             return at
         if not (self._begins_line or self._joiner.sentence_ended):
             return at
-        pattern = DIRECTION if self._joiner.spoke and not self._begins_emphasised else FIRST_DIRECTION
-        direction = pattern.match(text, pos=at, partial=more)
-        if direction is None:
+        pattern = LATER_STAGE_DIRECTION if self._joiner.spoke and not self._begins_emphasised else FIRST_STAGE_DIRECTION
+        found = pattern.match(text, pos=at, partial=more)
+        if found is None:
             return at
-        return None if direction.partial else int(direction.end())
+        return None if found.partial else int(found.end())
 
     def _break_block(self, breaks: regex.Match[str]) -> None:
         if breaks["closed"]:
             self._joiner.retract()
-            self._directed.clear()
+            self._tag_kinds.clear()
         self._hidden = CodeBlock(breaks["fence"]) if breaks["fence"] else hidden_after(breaks)
         self._line_start = not breaks["html"]
         self._joiner.end_block()

@@ -24,10 +24,10 @@ class Delivery:
     """Change of the level, in dB."""
 
     @property
-    def directed(self) -> dict[str, Any]:
+    def changes(self) -> dict[str, Any]:
         """The fields that leave nothing to the request, by name."""
-        return {name: value for name, value in asdict(self).items() if value != getattr(UNDIRECTED, name)}
+        return {name: value for name, value in asdict(self).items() if value != getattr(DEFAULT_DELIVERY, name)}
 
 
-UNDIRECTED = Delivery()
-"""The delivery of a text without directions."""
+DEFAULT_DELIVERY = Delivery()
+"""The delivery of a text without voice tags."""

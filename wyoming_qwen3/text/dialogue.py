@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 
-from .inline import is_direction, pause_in
+from .inline import is_voice_tag, pause_in
 from .markup import MAX_PAUSE
 
 MAX_TURNS = 200
@@ -45,7 +45,7 @@ def read_script(script: str) -> tuple[Turn, ...]:
     A line `[Speaker] text` begins a turn, which continues on the lines below it; an empty line begins a paragraph. The
     brackets may be 【】 or ［］. A line that begins with `#` or `//` is a comment; within a line these are text.
 
-    A pause as inline.py reads it, `[pause:500ms]` or `[pause]`, is never a speaker, and neither is a direction with a
+    A pause as inline.py reads it, `[pause:500ms]` or `[pause]`, is never a speaker, and neither is a voice tag with a
     kind, `[style: tired]`. Within a turn they stay in the text. Pauses on lines of their own at the end of a turn
     replace the usual silence after the turn; several add up, and `[pause:0s]` means no silence.
 
@@ -125,7 +125,7 @@ def _read_line(line: str, number: int, turns: list[_Open]) -> None:
     if line.startswith(_COMMENTS):
         return
     quiet, rest = _leading_pauses(line)
-    named = rest.startswith(_OPENING) and not is_direction(rest)
+    named = rest.startswith(_OPENING) and not is_voice_tag(rest)
     if line and not turns and (quiet or not named):
         raise InvalidRequest("There is something before the first speaker; start with a line like [Speaker] text.")
     if quiet and (named or not rest):

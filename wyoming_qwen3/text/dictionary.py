@@ -18,7 +18,7 @@ import regex
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import Language, find_language
 
-Match: TypeAlias = Literal["word", "regex"]
+MatchKind: TypeAlias = Literal["word", "regex"]
 
 MAX_CHARACTERS = 200
 """Maximum length of what is written, and of what is spoken."""
@@ -43,7 +43,7 @@ class Entry:
     language: str | None = None
     """ISO 639-1 code of the language that it applies to; None for all, and for text of an unknown language."""
 
-    match: Match = "word"
+    match: MatchKind = "word"
     case: bool = False
     """Whether upper and lower case must be as written."""
 
@@ -76,7 +76,7 @@ class Entry:
 
 
 def make_entry(
-    written: str, spoken: str, language: str | None = None, match: Match = "word", *, case: bool = False
+    written: str, spoken: str, language: str | None = None, match: MatchKind = "word", *, case: bool = False
 ) -> Entry:
     """Return a checked entry; `language` is a code or name, None, "" or "auto" for all.
 
@@ -122,7 +122,7 @@ class Dictionary:
             self.by_id.setdefault(entry.id, entry)
         applying = self.by_id.values()
         self._lexicons = {
-            language: _Lexicon([entry for entry in applying if entry.language in {None, language}])
+            language: _LanguageEntries([entry for entry in applying if entry.language in {None, language}])
             for language in {None, *(entry.language for entry in applying)}
         }
 
@@ -143,7 +143,7 @@ class _Replacement:
     entry: str
 
 
-class _Lexicon:
+class _LanguageEntries:
     """The entries that apply to one language."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import quoted
 
-from .dictionary import Entry, Match, make_entry
+from .dictionary import Entry, MatchKind, make_entry
 
 MEDIA_TYPE = "text/csv"
 
@@ -34,7 +34,7 @@ MAX_EXPRESSIONS = 200
 
 _COLUMNS = ("written", "spoken", "language", "match", "case")
 _ABOUT = "# What is written, and what is spoken instead. The studio and /api/dictionary change this file too."
-_MATCHES: dict[str, Match] = {"": "word", "word": "word", "regex": "regex"}
+_MATCHES: dict[str, MatchKind] = {"": "word", "word": "word", "regex": "regex"}
 _CASES = {"": False, "no": False, "false": False, "0": False, "yes": True, "true": True, "1": True}
 _MAX_LINE = 2000
 

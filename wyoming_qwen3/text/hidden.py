@@ -80,7 +80,7 @@ class JsonValue:
 
 _JSON_MARK = regex.compile(r"""[{}\[\]"]|\\.?""", regex.DOTALL)
 
-# As in units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
+# As in markdown_units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
 _NAMESPACE = r"(?:[A-Za-z][\w.-]{0,20}+:|[|｜]DSML[|｜])?"
 _REASONING = r"think(?:ing)?|thoughts?|reasoning|reflection"
 _TOOLS = r"tool_?(?:calls?|responses?|results?|use|code|outputs?)|function_?(?:calls?|results?|responses?)|invoke"

@@ -9,15 +9,15 @@ from typing import NamedTuple, TypeAlias
 
 import regex
 
-from .directing import Directed, Direction
 from .markup import BREAK, MAX_PAUSE, NUMBER, PAUSES, Pause, break_seconds, read_seconds
 from .prosody import MIN_GAIN, gain_after, speed_after
 from .style_words import StyleWord, read_style_words
+from .voice_tags import VoiceTag, VoiceTagKind
 
 MARK_OPENERS = frozenset("[【<*_")
 """The first characters of marks."""
 
-Meaning: TypeAlias = Pause | tuple[Direction, ...]
+Meaning: TypeAlias = Pause | tuple[VoiceTag, ...]
 
 
 class Mark(NamedTuple):
@@ -27,8 +27,8 @@ class Mark(NamedTuple):
     meaning: Meaning | None
 
 
-def mark_at(text: str, at: int, *, directed: Collection[Directed], more: bool) -> Mark | None:
-    """Read the mark at `at` in a text that has given directions of the kinds `directed` before.
+def mark_at(text: str, at: int, *, kinds_before: Collection[VoiceTagKind], more: bool) -> Mark | None:
+    """Read the mark at `at` in a text that has had tags of `kinds_before`.
 
     Return None if the mark may be incomplete.
     """
@@ -37,23 +37,23 @@ def mark_at(text: str, at: int, *, directed: Collection[Directed], more: bool) -
         return Mark(at, None)
     if found.partial:
         return None
-    meaning = _meaning(found.groupdict(), directed)
+    meaning = _meaning(found.groupdict(), kinds_before)
     return Mark(at if meaning is None else found.end(), meaning)
 
 
 def pause_in(mark: str) -> float | None:
     """Return the seconds of a mark that is a pause; None if it is another mark or none."""
-    found = mark_at(mark + "\n", 0, directed=(), more=False)
+    found = mark_at(mark + "\n", 0, kinds_before=(), more=False)
     meaning = found.meaning if found and found.end == len(mark) else None
     return meaning.seconds if isinstance(meaning, Pause) else None
 
 
-def is_direction(text: str) -> bool:
-    """Return whether a text begins with a direction that names its kind, such as `[style: tired]`."""
+def is_voice_tag(text: str) -> bool:
+    """Return whether a text begins with a voice tag that names its kind, such as `[style: tired]`."""
     return _SETTING.match(text) is not None
 
 
-_KINDS: dict[str, Directed] = {
+_KINDS: dict[str, VoiceTagKind] = {
     "style": "style", "tone": "style", "mood": "style", "emotion": "style", "voice": "voice",
     "language": "language", "lang": "language", "speed": "speed", "volume": "gain",
 }  # fmt: skip
@@ -62,7 +62,7 @@ _NONE = ("default", "none", "normal", "off")
 _LEAST_MILLISECONDS = 20
 """A pause without a unit is in milliseconds from this number on, else in seconds."""
 
-# As in units.py, the pattern is bounded, possessive and ends in a definite character or a lookahead.
+# As in markdown_units.py, the pattern is bounded, possessive and ends in a definite character or a lookahead.
 _MARK = regex.compile(
     rf"""(?x)
     \[\s?(?i:pause)\s?[:=\s]\s?(?P<time>{NUMBER}\s?(?i:m?s(?:ec(?:onds?)?)?)?)\s?\]
@@ -77,7 +77,7 @@ _SETTING = regex.compile(rf"(?i)\[\s?(?:{'|'.join(_KINDS)})\s?[:=：][^\[\]\n]{{
 _LANGUAGE = regex.compile(r"[\p{L}\p{M}][\p{L}\p{M}\d _().-]{1,39}")
 
 
-def _meaning(found: dict[str, str | None], directed: Collection[Directed]) -> Meaning | None:
+def _meaning(found: dict[str, str | None], kinds_before: Collection[VoiceTagKind]) -> Meaning | None:
     if time := found["time"]:
         return Pause(_pause_seconds(time))
     if kind := found["kind"]:
@@ -85,7 +85,7 @@ def _meaning(found: dict[str, str | None], directed: Collection[Directed]) -> Me
     if sound := found["sound"]:
         return _styles(read_style_words(sound), sounds_only=True)
     if words := found["words"]:
-        return _words(words.strip().lower(), directed, closes=bool(found["slash"]))
+        return _words(words.strip().lower(), kinds_before, closes=bool(found["slash"]))
     return Pause(break_seconds(found["break"] or ""))
 
 
@@ -97,33 +97,33 @@ def _pause_seconds(time: str) -> float:
     return min(seconds, MAX_PAUSE)
 
 
-def _setting(kind: Directed, value: str) -> Meaning | None:
+def _setting(kind: VoiceTagKind, value: str) -> Meaning | None:
     """Return what a kind with a value directs; None if the value is not understood."""
     if not value:
         return None
     if value.lower() in _NONE:
-        return (Direction(kind, None),)
+        return (VoiceTag(kind, None),)
     if kind == "speed":
         speed = speed_after(value, 1.0)
-        return None if speed is None else (Direction(kind, speed),)
+        return None if speed is None else (VoiceTag(kind, speed),)
     if kind == "gain":
         gain = gain_after(value, 0.0)
-        return None if gain is None else (Direction(kind, max(gain, MIN_GAIN)),)
-    return None if kind == "language" and not _LANGUAGE.fullmatch(value) else (Direction(kind, value),)
+        return None if gain is None else (VoiceTag(kind, max(gain, MIN_GAIN)),)
+    return None if kind == "language" and not _LANGUAGE.fullmatch(value) else (VoiceTag(kind, value),)
 
 
-def _words(words: str, directed: Collection[Directed], *, closes: bool) -> Meaning | None:
+def _words(words: str, kinds_before: Collection[VoiceTagKind], *, closes: bool) -> Meaning | None:
     """Return what words alone in brackets mean; `closes` is whether there is a slash before them."""
     length, _, noun = words.rpartition(" ")
     if noun in ("pause", "pauses") and not closes and (not length or length in _LENGTHS):
         return Pause(_LENGTHS.get(length, PAUSES["medium"]))
     if kind := _KINDS.get(words):
-        return (Direction(kind, None),) if closes or kind in directed else None
+        return (VoiceTag(kind, None),) if closes or kind in kinds_before else None
     styles = _styles(read_style_words(words))
-    return (Direction("style", None),) if styles and closes else styles
+    return (VoiceTag("style", None),) if styles and closes else styles
 
 
-def _styles(words: tuple[StyleWord, ...] | None, *, sounds_only: bool = False) -> tuple[Direction, ...] | None:
+def _styles(words: tuple[StyleWord, ...] | None, *, sounds_only: bool = False) -> tuple[VoiceTag, ...] | None:
     if words is None or (sounds_only and not all(word.is_sound for word in words)):
         return None
-    return tuple(Direction("style", word.style, adds=True, passing=word.is_sound) for word in words)
+    return tuple(VoiceTag("style", word.style, adds=True, passing=word.is_sound) for word in words)

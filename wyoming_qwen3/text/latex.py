@@ -9,7 +9,7 @@ Nothing is an error: an unknown command is its name, and missing arguments are e
 
 import regex
 
-# As in units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
+# As in markdown_units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
 _LINE = r"(?:[^\\\n$]|\\[^()\[\]\n]){1,300}+"
 _LINES = r"(?:[^\\\n$]|\\[^()\[\]\n]|\\?\n(?=[^\n])){1,600}+"
 _ONE_LINE_OF = r"""(?:[^\\\n$]|\\[^\n]){0,200}+(?<=[^\s\\])"""

@@ -59,7 +59,7 @@ def continues_prose(text: str, at: int, width: int, *, more: bool) -> bool | Non
     return bool(start["letter"].islower() or width + len(start["word"]) >= _WRAPPED_WIDTH)
 
 
-# As in units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
+# As in markdown_units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
 _WRAPPED_WIDTH = 60
 _LINE_START = regex.compile(
     r"""(?P<sign>\p{Extended_Pictographic})"""

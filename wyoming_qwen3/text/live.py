@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import regex
 
-from .delivery import UNDIRECTED, Delivery
+from .delivery import DEFAULT_DELIVERY, Delivery
 from .markup import Pause, Retraction
 from .pieces import Segment, SpokenPiece
 from .sentences import speakable
-from .stretches import CleanStretch, Stretches
+from .text_reader import TextItem, TextReader
 
 _SENTENCE = regex.compile(r"(?<=[.!?…؟。！？])(?=\s)|(?<=[。！？])")
 _SPACE = regex.compile(r"\s+")
@@ -28,9 +28,9 @@ class LiveScript:
 
     def __init__(self, *, ssml: bool = False, max_chars: int = 1000) -> None:
         self._max_chars = max_chars
-        self._stretches = Stretches(ssml=ssml)
+        self._reader = TextReader(ssml=ssml)
         self._ready: deque[Segment] = deque()
-        self._delivery = UNDIRECTED
+        self._delivery = DEFAULT_DELIVERY
         self._held = ""
         self._length = 0
         self._speaking = False
@@ -41,18 +41,18 @@ class LiveScript:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What of the text so far is no correct SSML, in sentences."""
-        return self._stretches.warnings
+        return self._reader.warnings
 
     def add_text(self, text: str) -> None:
         """Add text, split anywhere."""
         self.unflushed = True
-        self._read(self._stretches.feed(text))
+        self._read(self._reader.feed(text))
 
     def end_text(self) -> None:
         """Mark the text as complete; calling it again changes nothing."""
         if not self._finished:
             self._finished = True
-            self._read(self._stretches.finish())
+            self._read(self._reader.finish())
 
     def take(self) -> Segment | None:
         """Return the next segment; None if there is none yet."""
@@ -67,7 +67,7 @@ class LiveScript:
         What follows begins a new stretch.
         """
         self.unflushed = False
-        self._read(self._stretches.flush())
+        self._read(self._reader.flush())
         self._end_stretch(0.0)
 
     @property
@@ -75,17 +75,17 @@ class LiveScript:
         """Whether the text is complete and all segments were taken."""
         return self._finished and not self._ready
 
-    def _read(self, stretches: Iterable[CleanStretch]) -> None:
-        for stretch in stretches:
-            if isinstance(stretch, Retraction):
+    def _read(self, items: Iterable[TextItem]) -> None:
+        for item in items:
+            if isinstance(item, Retraction):
                 self._retract()
-            elif isinstance(stretch, Pause):
-                self._end_stretch(stretch.seconds)
-            elif isinstance(stretch, Delivery):
+            elif isinstance(item, Pause):
+                self._end_stretch(item.seconds)
+            elif isinstance(item, Delivery):
                 self._end_stretch(0.0)
-                self._delivery = stretch
+                self._delivery = item
             else:
-                self._say(stretch)
+                self._say(item)
 
     def _say(self, text: str) -> None:
         for sentence in _SENTENCE.split(text):
@@ -107,7 +107,7 @@ class LiveScript:
     def _retract(self) -> None:
         self._ready.clear()
         self._length, self._held = 0, ""
-        self._delivery = UNDIRECTED
+        self._delivery = DEFAULT_DELIVERY
         if self._speaking:
             self._ready.append(Pause(0.0))
 

@@ -17,7 +17,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Retraction:
-    """All that came before it was reasoning: what of it is not spoken yet is not spoken, and its directions end."""
+    """All that came before it was reasoning: what of it is not spoken yet is not spoken, and its voice tags end."""
 
 
 PAUSES = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 1.0, "x-strong": 1.5}

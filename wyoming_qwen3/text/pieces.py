@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 from wyoming_qwen3.core.errors import InvalidRequest, SpeechError
 
-from .delivery import UNDIRECTED, Delivery
+from .delivery import DEFAULT_DELIVERY, Delivery
 from .markup import Pause, Retraction
 from .sentences import Sentences, clause_end, speakable, split_point
-from .stretches import CleanStretch, Stretches
+from .text_reader import TextItem, TextReader
 
 __all__ = ["KnownPieces", "Pause", "Script", "Segment", "SpokenPiece", "segments_of"]
 
@@ -30,7 +30,7 @@ class SpokenPiece:
     """One piece to speak: clean text with at least one letter or digit."""
 
     text: str
-    delivery: Delivery = UNDIRECTED
+    delivery: Delivery = DEFAULT_DELIVERY
 
 
 Segment: TypeAlias = SpokenPiece | Pause
@@ -49,10 +49,10 @@ class Script:
         if max_chars < 1:
             raise InvalidRequest(f"max_chars must be at least 1, but is {max_chars}.")
         self._max_chars = max_chars
-        self._stretches = Stretches(ssml=ssml)
+        self._reader = TextReader(ssml=ssml)
         self._sentences = Sentences()
         self._ready: deque[str | Pause | Delivery] = deque()
-        self._delivery = UNDIRECTED
+        self._delivery = DEFAULT_DELIVERY
         self._spoke = False
         self._finished = False
         self.unflushed = False
@@ -61,20 +61,20 @@ class Script:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What of the text so far is no correct SSML, in sentences."""
-        return self._stretches.warnings
+        return self._reader.warnings
 
     def add_text(self, text: str) -> None:
         """Add text, split anywhere. Raises SpeechError after `end_text`."""
         if self._finished:
             raise SpeechError("Text was fed to an utterance that had been finished.")
         self.unflushed = True
-        self._read(self._stretches.feed(text))
+        self._read(self._reader.feed(text))
 
     def end_text(self) -> None:
         """Mark the text as complete; calling it again changes nothing."""
         if not self._finished:
             self._finished = True
-            self._read(self._stretches.finish())
+            self._read(self._reader.finish())
             self._queue(self._sentences.finish())
 
     def take(self) -> Segment | None:
@@ -96,7 +96,7 @@ class Script:
         What follows begins a new sentence.
         """
         self.unflushed = False
-        self._read(self._stretches.flush())
+        self._read(self._reader.flush())
         self._queue(self._sentences.finish())
 
     @property
@@ -104,18 +104,18 @@ class Script:
         """Whether the text is complete and all segments were taken."""
         return self._finished and not self._ready
 
-    def _read(self, stretches: Iterable[CleanStretch]) -> None:
-        for stretch in stretches:
-            if isinstance(stretch, Retraction):
+    def _read(self, items: Iterable[TextItem]) -> None:
+        for item in items:
+            if isinstance(item, Retraction):
                 self._sentences.finish()
                 self._ready.clear()
-                self._delivery = UNDIRECTED
-            elif isinstance(stretch, Pause | Delivery):
+                self._delivery = DEFAULT_DELIVERY
+            elif isinstance(item, Pause | Delivery):
                 self._queue(self._sentences.finish())
-                self._ready.append(stretch)
+                self._ready.append(item)
             else:
-                self._queue(self._sentences.feed(stretch))
-        if self._stretches.hides and self._sentences.tail:
+                self._queue(self._sentences.feed(item))
+        if self._reader.hides and self._sentences.tail:
             self._queue(self._sentences.feed("\n\n"))
             self._queue(self._sentences.finish())
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import regex
 
-from .delivery import UNDIRECTED, Delivery
+from .delivery import DEFAULT_DELIVERY, Delivery
 from .hidden import MARKS, Hidden, hidden_after
 from .inline import pause_in
 from .markup import BREAK, Pause, Retraction, break_seconds, read_seconds
@@ -51,7 +51,7 @@ class SsmlReader:
         self._held = ""
         self._elements: list[_Element] = []
         self._hidden: Hidden | None = None
-        self._delivery = UNDIRECTED
+        self._delivery = DEFAULT_DELIVERY
         self._items: list[SsmlItem] = []
         self._warnings: dict[str, None] = {}
 
@@ -140,7 +140,7 @@ class SsmlReader:
             self._items = [Retraction()]
             self._elements.clear()
             self._warnings.clear()
-            self._delivery = UNDIRECTED
+            self._delivery = DEFAULT_DELIVERY
         self._end_sentence()
         self._hidden = hidden_after(found)
 
@@ -223,7 +223,7 @@ _SPACE = regex.compile(r"\s+")
 _OPENER = regex.compile(r"[\[<&]")
 _MEANT = {"<": "&lt;", "&": "&amp;"}
 
-# As in units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
+# As in markdown_units.py, each pattern is bounded, possessive and ends in a definite character or a lookahead.
 _ONE_ATTRIBUTE = r"""[A-Za-z_][\w:.-]{0,60}+\s{0,9}+=\s{0,9}+(?:"[^"<]{0,300}+"|'[^'<]{0,300}+'|[^\s"'<>/=]{1,100}+)"""
 _ATTRIBUTES = rf"(?P<attributes>(?:\s{{1,50}}+{_ONE_ATTRIBUTE}){{0,20}}+)\s{{0,50}}+"
 _ATTRIBUTE = regex.compile(

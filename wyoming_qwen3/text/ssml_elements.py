@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from wyoming_qwen3.core.speakers import language_in
 
-from .delivery import UNDIRECTED, Delivery
+from .delivery import DEFAULT_DELIVERY, Delivery
 from .prosody import SILENT, gain_after, pitch_style, speed_after
 from .style_words import named_style
 
@@ -14,7 +14,7 @@ from .style_words import named_style
 class Scope:
     """What applies to the text in an element."""
 
-    directed: Delivery = UNDIRECTED
+    without_style: Delivery = DEFAULT_DELIVERY
     """Without a style."""
 
     manner: str = ""
@@ -26,7 +26,7 @@ class Scope:
     def delivery(self) -> Delivery:
         """How the text is spoken; its style is made of manner, role and pitch."""
         style = ", ".join(filter(None, (self.manner, self.role, self.pitch)))
-        return replace(self.directed, style=style or None)
+        return replace(self.without_style, style=style or None)
 
 
 SENTENCES = frozenset({"p", "paragraph", "s", "sentence"})
@@ -49,7 +49,7 @@ def entered(tag: str, attributes: dict[str, str], scope: Scope) -> Scope:
     if enter := _ELEMENTS.get(tag):
         scope = enter(attributes, scope)
     if language := attributes.get("xml:lang") or attributes.get("lang"):
-        scope = replace(scope, directed=replace(scope.directed, language=language))
+        scope = replace(scope, without_style=replace(scope.without_style, language=language))
     return scope
 
 
@@ -73,31 +73,33 @@ _INTENSITIES = {"low": "slightly", "high": "very"}
 def _voice(attributes: dict[str, str], scope: Scope) -> Scope:
     """A name of a cloud is passed on; the language in it applies, unless the voice is said to speak several."""
     name = attributes.get("name") or attributes.get("speaker") or _SPEAKERS.get(attributes.get("gender", "").lower())
-    directed = scope.directed
+    without_style = scope.without_style
     if name:
-        directed = replace(directed, voice=name)
+        without_style = replace(without_style, voice=name)
         if "multilingual" in name.lower():
-            directed = replace(directed, language=None)
+            without_style = replace(without_style, language=None)
         elif language := language_in(name):
-            directed = replace(directed, language=language.code)
+            without_style = replace(without_style, language=language.code)
     language_list = (attributes.get("language") or attributes.get("languages") or "").split()
     if language_list:
-        directed = replace(directed, language=language_list[0].partition(":")[0])
-    return replace(scope, directed=directed)
+        without_style = replace(without_style, language=language_list[0].partition(":")[0])
+    return replace(scope, without_style=without_style)
 
 
 def _prosody(attributes: dict[str, str], scope: Scope) -> Scope:
-    directed = scope.directed
-    speed = speed_after(attributes.get("rate", ""), directed.speed)
-    gain = gain_after(attributes.get("volume", ""), directed.gain)
+    without_style = scope.without_style
+    speed = speed_after(attributes.get("rate", ""), without_style.speed)
+    gain = gain_after(attributes.get("volume", ""), without_style.gain)
     pitch = pitch_style(attributes.get("pitch", ""))
     is_spoken = scope.is_spoken and gain != SILENT
-    directed = replace(
-        directed,
-        speed=directed.speed if speed is None else speed,
-        gain=directed.gain if gain is None or not is_spoken else gain,
+    without_style = replace(
+        without_style,
+        speed=without_style.speed if speed is None else speed,
+        gain=without_style.gain if gain is None or not is_spoken else gain,
     )
-    return replace(scope, directed=directed, is_spoken=is_spoken, pitch=scope.pitch if pitch is None else pitch)
+    return replace(
+        scope, without_style=without_style, is_spoken=is_spoken, pitch=scope.pitch if pitch is None else pitch
+    )
 
 
 def _express_as(attributes: dict[str, str], scope: Scope) -> Scope:

@@ -36,7 +36,7 @@ STAGE_DIRECTION = regex.compile(
     [.…!]{{0,3}}+[*_)\]）】]"""
 )
 
-# As in units.py, the patterns are bounded, possessive and end in a definite character or a lookahead.
+# As in markdown_units.py, the patterns are bounded, possessive and end in a definite character or a lookahead.
 _VERB = r"""(?i:(?!(?:always|sometimes|perhaps|besides|thanks|does)\b)\p{L}{3,20}+)(?<=s)(?<!ss|us|is)
     (?=\s(?!(?:is|are|was|were|has|have|do|will|can)\b))"""
 _PARTICIPLE = r"""(?!(?:No|Some|Any|Every)thing|Morning|Evening|During|According|Regarding|Concerning|Including|Meaning)
@@ -52,15 +52,15 @@ def _between(mark: str) -> str:
     ){mark}"""
 
 
-_DIRECTION = rf"(?:{_between('[*]')}|{_between('_')})[.!…]{{0,3}}+"
+_PHRASE = rf"(?:{_between('[*]')}|{_between('_')})[.!…]{{0,3}}+"
 _QUOTE = r"""["“‘«„「『]"""
 _NEXT = r"[\p{Lu}\p{Lt}\p{Lo}\p{N}\p{So}¿¡—–(\[…]|\*\*|__"
 
-DIRECTION = regex.compile(rf"(?x){_DIRECTION}(?=[ \t]{{0,9}}+(?:\n|{_QUOTE})|[ \t]{{1,9}}+(?:{_NEXT}|[*_]))")
+LATER_STAGE_DIRECTION = regex.compile(rf"(?x){_PHRASE}(?=[ \t]{{0,9}}+(?:\n|{_QUOTE})|[ \t]{{1,9}}+(?:{_NEXT}|[*_]))")
 """Matches a stage direction of several words, where something was spoken before it in the text."""
 
-FIRST_DIRECTION = regex.compile(
-    rf"""(?x){_DIRECTION}(?=(?:\s{{0,9}}+{_DIRECTION}){{0,5}}+
+FIRST_STAGE_DIRECTION = regex.compile(
+    rf"""(?x){_PHRASE}(?=(?:\s{{0,9}}+{_PHRASE}){{0,5}}+
     (?:[ \t]{{0,9}}+{_QUOTE}|[ \t]{{1,9}}+(?:{_NEXT})|[ \t]{{0,9}}+\n\s{{0,20}}+(?:[^\s*_]|\*\*|__)))"""
 )
 """Matches one where nothing else was spoken before it, so that something must follow it."""

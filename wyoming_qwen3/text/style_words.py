@@ -36,7 +36,7 @@ _MOODS = """
 """Adjectives: the style is "in a sad voice"."""
 
 _OTHER_MOODS = "bright cold cool dark deep dry flat high hoarse husky loud low normal rough strong weak"
-"""Adjectives that in brackets alone may be no direction, as in "fan: [low]", but are one with "voice" or "tone"."""
+"""Adjectives that in brackets alone may be no voice tag, as in "fan: [low]", but are one with "voice" or "tone"."""
 
 _NOUNS = {
     "amusement": "amused", "anger": "angry", "boredom": "bored", "concern": "concerned", "confidence": "confident",

@@ -5,10 +5,10 @@ from typing import TypeAlias
 import regex
 
 from .delivery import Delivery
-from .directing import Direction
 from .markup import Pause, Retraction
+from .voice_tags import VoiceTag
 
-Joined: TypeAlias = str | Pause | Direction | Delivery | Retraction
+Joined: TypeAlias = str | Pause | VoiceTag | Delivery | Retraction
 """Clean text, or what is between two parts of it."""
 
 CJK_LETTERS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々〆]+")
@@ -18,14 +18,14 @@ CJK_STOPS = "。！？，、；："
 class UnitJoiner:
     """Joins the clean units: with single spaces, and without the space before punctuation that a dropped word left.
 
-    A mark of punctuation right after a pause is dropped, because it ends what was said before it.
-    A direction is placed before the next words: after the punctuation and the end of the block that come before them.
+    A mark of punctuation right after a pause is dropped, because it ends what was said before it. A change of delivery
+    is placed before the next words: after the punctuation and the end of the block that come before them.
     """
 
     def __init__(self) -> None:
         self._joined: list[Joined] = []
         self._out: list[str] = []
-        self._waiting: list[Direction | Delivery] = []
+        self._waiting: list[VoiceTag | Delivery] = []
         self._last = ""
         self._gap = ""
         self._hole = False
@@ -90,9 +90,9 @@ class UnitJoiner:
         """Return whether `said` is punctuation that belongs to the words before it."""
         return not self.sentence_ended and all(mark in _NOT_AFTER_SPACE for mark in said)
 
-    def direct(self, direction: Direction | Delivery) -> None:
-        """Add a direction for the words that follow."""
-        self._waiting.append(direction)
+    def change_delivery(self, change: VoiceTag | Delivery) -> None:
+        """Change how the words that follow are spoken."""
+        self._waiting.append(change)
         self._hole = True
 
     def pause(self, pause: Pause) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from wyoming_qwen3.core.checkpoints import KIND_NAMES, Checkpoint
 from wyoming_qwen3.core.errors import InvalidRequest, NotSupported
-from wyoming_qwen3.core.request import ClonePrompt, Description, Kept, Reference, SpeechRequest, Voice
+from wyoming_qwen3.core.request import ClonePrompt, Description, KeptVoiceRef, Reference, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import Speaker
 from wyoming_qwen3.core.speech_length import frame_limit_of_text
 from wyoming_qwen3.store.voices import wav
@@ -65,7 +65,7 @@ def voice_fields(voice: Voice) -> dict[str, Any]:
             return {"speaker_embedding": voice.speaker_embedding.tolist()}
         case ClonePrompt():
             raise NotSupported("A vLLM server needs a clip; it can't use a clone prompt.", param="voice")
-        case Kept():
+        case KeptVoiceRef():
             raise TypeError("a kept voice must be replaced by its clips first")
 
 

@@ -12,7 +12,7 @@ from wyoming_qwen3.core.errors import (
 from wyoming_qwen3.core.instructions import not_followed
 from wyoming_qwen3.core.request import SpeechRequest, kind_for
 
-from .fault import Blame
+from .failure import Blame
 from .server import Server
 
 _MAX_BROKEN = 2

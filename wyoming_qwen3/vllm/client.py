@@ -12,7 +12,7 @@ import aiohttp
 
 from wyoming_qwen3.core.request import FloatArray
 
-from .fault import Fault, away, broken, refusal
+from .failure import ServerFailure, away, broken, refusal
 from .server import Server
 from .stream import StreamError, reader_for
 
@@ -121,8 +121,8 @@ async def _error_text(answer: aiohttp.ClientResponse) -> str:
     return (await answer.content.read(_MAX_ERROR_BYTES)).decode(errors="replace")
 
 
-def _lost(server: Server, error: Exception) -> Fault:
-    """Return the fault for a network error."""
+def _lost(server: Server, error: Exception) -> ServerFailure:
+    """Return the failure for a network error."""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return away(server.name, "has an unknown host name")

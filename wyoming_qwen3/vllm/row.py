@@ -49,7 +49,7 @@ class VllmRow:
         if self._error and not self._samples:
             raise self._error
 
-    def set_playing(self, in_hand: float) -> None:
+    def set_playing(self, buffered_seconds: float) -> None:
         """Do nothing: servers do not use the listener's position."""
 
     def __aiter__(self) -> Self:

@@ -16,10 +16,10 @@ from wyoming_qwen3.core.request import FRAME_SAMPLES, FloatArray, Priority, Refe
 from .body import speech_body, voice_fields
 from .choice import choose_checkpoint, choose_server
 from .client import Client, Timeouts
-from .fault import Blame, Fault
+from .failure import Blame, ServerFailure
 from .row import VllmRow
 from .server import Server, ServerStatus
-from .watch import Watch
+from .watch import ServerWatch
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -42,13 +42,13 @@ class Servers:
         self._size = size
         self._timeouts = timeouts or Timeouts()
         self._client: Client | None = None
-        self._watches: dict[Server, Watch] = {}
+        self._watches: dict[Server, ServerWatch] = {}
         self._watching: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to watch the servers; return when each was checked once."""
         self._client = Client(self._api_key, self._timeouts)
-        self._watches = {server: Watch(server, self._client, self._size) for server in self._servers}
+        self._watches = {server: ServerWatch(server, self._client, self._size) for server in self._servers}
         self._watching = [asyncio.create_task(watch.run(), name="vllm watch") for watch in self._watches.values()]
         for watch in self._watches.values():
             await watch.looked.wait()
@@ -92,7 +92,7 @@ class Servers:
             await first.begun()
             yield speaker
 
-    async def adapt(self, backend: "VllmBackend", request: SpeechRequest) -> "VllmBackend | None":
+    async def reuse_for(self, backend: "VllmBackend", request: SpeechRequest) -> "VllmBackend | None":
         """Return the backend for another request with the same checkpoint; None if it needs another one."""
         with contextlib.suppress(InvalidRequest, BackendUnavailable):
             if self.choose(request) == backend.checkpoint:
@@ -110,7 +110,7 @@ class Servers:
     ) -> AsyncGenerator[FloatArray, None]:
         """Yield the audio of one piece. If a server fails before the first audio, another one is tried."""
         tried: list[tuple[Server, Blame]] = []
-        last: Fault | None = None
+        last: ServerFailure | None = None
         while server := choose_server(self._servers, checkpoint, tried, time.monotonic()):
             body = speech_body(request, text, checkpoint, server.serves[checkpoint], voice)
             samples = 0
@@ -119,11 +119,11 @@ class Servers:
                     async for chunk in chunks:
                         samples += chunk.size
                         yield chunk
-            except Fault as fault:
-                last = fault
-                self._blame(server, fault)
-                tried.append((server, fault.blame))
-                if samples or fault.blame is Blame.REQUEST:
+            except ServerFailure as failure:
+                last = failure
+                self._blame(server, failure)
+                tried.append((server, failure.blame))
+                if samples or failure.blame is Blame.REQUEST:
                     break
             else:
                 _check_end(samples, body["max_new_tokens"])
@@ -146,12 +146,12 @@ class Servers:
         finally:
             server.active -= 1
 
-    def _blame(self, server: Server, fault: Fault) -> None:
-        if fault.blame is Blame.REQUEST:
+    def _blame(self, server: Server, failure: ServerFailure) -> None:
+        if failure.blame is Blame.REQUEST:
             return
-        _LOGGER.warning("%s", fault)
+        _LOGGER.warning("%s", failure)
         server.doubt(time.monotonic())
-        self._watches[server].note(fault)
+        self._watches[server].note(failure)
 
     def _whys(self) -> str:
         return " ".join(server.why for server in self._servers if server.why)
@@ -185,8 +185,8 @@ class VllmBackend:
         self._first = self.submit(text)
         return self._first
 
-    def submit(self, text: str, turn: Priority = Priority.NOW) -> VllmRow:  # noqa: ARG002
-        """Start a row. `turn` is ignored: servers have no priorities."""
+    def submit(self, text: str, priority: Priority = Priority.NOW) -> VllmRow:  # noqa: ARG002
+        """Start a row. `priority` is ignored: servers have no priorities."""
         if self._first:
             row, self._first = self._first, None
             return row

@@ -7,7 +7,7 @@ import logging
 from wyoming_qwen3.core.checkpoints import Size
 
 from .client import Client
-from .fault import Blame, Fault
+from .failure import Blame, ServerFailure
 from .server import Server
 from .serving import Unrecognised, recognise
 
@@ -22,7 +22,7 @@ def retry_delay(failures: int) -> float:
     return min(0.25 * 2.0**failures, _PROBE_SECONDS)
 
 
-class Watch:
+class ServerWatch:
     """Checks a server while `run` runs. `size` is the size of a checkpoint whose name does not include it."""
 
     def __init__(self, server: Server, client: Client, size: Size | None) -> None:
@@ -35,10 +35,10 @@ class Watch:
         self._failures = 0
         self._hurried = asyncio.Event()
 
-    def note(self, fault: Fault) -> None:
+    def note(self, failure: ServerFailure) -> None:
         """Note that a request to the server failed, and check the server soon."""
-        if fault.blame is Blame.AWAY:
-            self._put_down(str(fault))
+        if failure.blame is Blame.AWAY:
+            self._put_down(str(failure))
         self._hurried.set()
 
     async def run(self) -> None:
@@ -57,9 +57,9 @@ class Watch:
         server = self._server
         try:
             served = recognise(await self._client.list_models(server), server.kind, self._size)
-        except Fault as fault:
+        except ServerFailure as failure:
             self._failures += 1
-            self._put_down(str(fault))
+            self._put_down(str(failure))
         except Unrecognised as error:
             self._failures += 1
             self._put_down(f"The vLLM server {server.name} {error}.")

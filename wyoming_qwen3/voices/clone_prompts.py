@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from wyoming_qwen3.audio.reference import combine
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import VoiceNotFound
-from wyoming_qwen3.core.request import ClonePrompt, Kept, Reference
+from wyoming_qwen3.core.request import ClonePrompt, KeptVoiceRef, Reference
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.ops.metrics import Metrics
 from wyoming_qwen3.store.voices import wav
@@ -39,10 +39,10 @@ class ClonePrompts:
         self._voices = voices
         self._metrics = metrics
         self._prompts: OrderedDict[bytes, ClonePrompt] = OrderedDict()
-        self._clips: OrderedDict[Kept, Reference] = OrderedDict()
+        self._clips: OrderedDict[KeptVoiceRef, Reference] = OrderedDict()
         self._extracting = asyncio.Lock()
 
-    async def prompt(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt:
+    async def prompt(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | KeptVoiceRef) -> ClonePrompt:
         """Return the clone prompt with which `checkpoint` speaks in that voice.
 
         Raises InvalidRequest if the clip is not usable, EngineFailed if the engine process died, and VoiceNotFound if
@@ -58,7 +58,7 @@ class ClonePrompts:
         self._prompts.move_to_end(key)
         return self._prompts[key]
 
-    async def reference(self, voice: Kept) -> Reference:
+    async def reference(self, voice: KeptVoiceRef) -> Reference:
         """Return the clips of a kept voice combined into one by `prepare`.
 
         Raises VoiceNotFound if the voice was deleted, and StorageFailed if a clip of it is lost or damaged.
@@ -73,7 +73,7 @@ class ClonePrompts:
         self._clips.move_to_end(voice)
         return self._clips[voice]
 
-    async def _kept(self, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt | None:
+    async def _kept(self, checkpoint: Checkpoint, voice: Reference | KeptVoiceRef) -> ClonePrompt | None:
         if isinstance(voice, Reference):
             return None
         return await self._voices.prompt(voice.id, voice.revision, checkpoint.size)
@@ -83,17 +83,17 @@ class ClonePrompts:
         while len(self._prompts) > _REMEMBERED:
             self._prompts.popitem(last=False)
 
-    async def _extract(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | Kept) -> ClonePrompt:
-        reference = await self.reference(voice) if isinstance(voice, Kept) else voice
+    async def _extract(self, worker: Worker, checkpoint: Checkpoint, voice: Reference | KeptVoiceRef) -> ClonePrompt:
+        reference = await self.reference(voice) if isinstance(voice, KeptVoiceRef) else voice
         self._metrics.read_clip()
         prompt = await worker.clone(checkpoint, reference)
-        if isinstance(voice, Kept):
+        if isinstance(voice, KeptVoiceRef):
             await self._voices.keep_prompt(voice.id, voice.revision, checkpoint.size, prompt)
         return prompt
 
 
-def _key(checkpoint: Checkpoint, voice: Reference | Kept) -> bytes:
-    if isinstance(voice, Kept):
+def _key(checkpoint: Checkpoint, voice: Reference | KeptVoiceRef) -> bytes:
+    if isinstance(voice, KeptVoiceRef):
         return f"{checkpoint.name} {voice.id} {voice.revision}".encode()
     digest = hashlib.blake2b(f"{checkpoint.name} {voice.sample_rate} {voice.text!r} ".encode())
     digest.update(voice.samples.tobytes())

@@ -21,7 +21,7 @@ from wyoming_qwen3.audio.decode import read_clip
 from wyoming_qwen3.audio.reference import RECORDING_SECONDS, require_usable, try_recording
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
-from wyoming_qwen3.store.voices.checks import MAX_SAMPLES
+from wyoming_qwen3.store.voices.checks import MAX_VOICE_CLIPS
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """For each file: path, size in bytes, and the times of its last content and metadata changes, in nanoseconds."""
@@ -185,8 +185,8 @@ def _entry(files: Sequence[FolderFile], folder: Path | None = None) -> FolderEnt
 def _problem(clips: Sequence[tuple[FolderFile, FolderFile | None]]) -> str | None:
     if not clips:
         return "There is no clip in it; put one there, and a .txt of the same name that says what the clip says."
-    if len(clips) > MAX_SAMPLES:
-        return f"It has {len(clips)} clips, but a voice has at most {MAX_SAMPLES}."
+    if len(clips) > MAX_VOICE_CLIPS:
+        return f"It has {len(clips)} clips, but a voice has at most {MAX_VOICE_CLIPS}."
     for clip, text in clips:
         if text is None:
             return f"{clip.path.name} has no text; write what it says to {clip.path.stem}.txt."

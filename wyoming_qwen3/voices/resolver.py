@@ -12,7 +12,7 @@ from wyoming_qwen3.core.foreign_voices import find_foreign, nearest_speaker
 from wyoming_qwen3.core.request import (
     MAX_SPEED,
     MIN_SPEED,
-    Kept,
+    KeptVoiceRef,
     Sampling,
     SpeechRequest,
     Voice,
@@ -31,7 +31,7 @@ from wyoming_qwen3.core.speakers import (
     split_language,
     voice_key,
 )
-from wyoming_qwen3.ops.logs import Faults
+from wyoming_qwen3.ops.logs import RequestLog
 from wyoming_qwen3.ops.recent import RecentKeys
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.store.voices.voice import KeptVoice
@@ -91,15 +91,15 @@ class ResolvedVoice:
 class Replacements:
     """The last day's wishes that could not be met, at most `MAX_REMEMBERED`. Each is logged once for each client."""
 
-    def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, request_log: RequestLog, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` returns monotonic time in seconds."""
-        self._faults = faults
+        self._request_log = request_log
         self._seen = RecentKeys[tuple[Surface, str, VoiceNames]](MAX_REMEMBERED, REMEMBERED_SECONDS, clock)
 
     def add(self, surface: Surface, client: str, wish: VoiceNames, warning: str) -> None:
         """Remember that a client's wish was met in another way, and log it once."""
         if self._seen.add((surface, client, wish)):
-            self._faults.log_replaced(surface, warning, client=client or "local")
+            self._request_log.log_replaced(surface, warning, client=client or "local")
 
     def wishes(self) -> list[tuple[Surface, VoiceNames]]:
         """Return each wish once, with the surface that received it."""
@@ -113,7 +113,7 @@ class VoiceResolver:
     defaults: Defaults
     voices: VoiceStore
     fallback: VoiceFallback = "auto"
-    replacements: Replacements = field(default_factory=lambda: Replacements(Faults()))
+    replacements: Replacements = field(default_factory=lambda: Replacements(RequestLog()))
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further names for voices, each with the name of its voice. Those that the store keeps come before these."""
 
@@ -153,10 +153,10 @@ class VoiceResolver:
         wish = VoiceNames(
             *(name and name[: MAX_NAME_CHARACTERS + 1] for name in (wish.voice, wish.language, wish.speaker))
         )
-        part = self.choose_or_replace(wish)
-        if part.warning:
-            self.replacements.add(surface, client, wish, part.warning)
-        return part
+        resolved = self.choose_or_replace(wish)
+        if resolved.warning:
+            self.replacements.add(surface, client, wish, resolved.warning)
+        return resolved
 
     def faults(self) -> list[str]:
         """Return a sentence for a person about each remembered wish that still can't be met."""
@@ -168,7 +168,7 @@ class VoiceResolver:
         default, rest, reasons, instead = self.voices.default, wish, [], ""
         while True:
             try:
-                part = self._choose(rest, default)
+                resolved = self._choose(rest, default)
                 break
             except InvalidRequest as error:
                 reasons.append(self._reason(error, rest, default))
@@ -183,28 +183,30 @@ class VoiceResolver:
                     default = default if rest.voice else None
                     rest = VoiceNames(nearest, spoken)
         if not reasons:
-            return part
-        language = part.language.label if part.language else "the language of the text"
+            return resolved
+        language = resolved.language.label if resolved.language else "the language of the text"
         told = "; ".join(reasons)
-        return replace(part, warning=f"{told[0].upper()}{told[1:]}; {part.label} speaks{instead}, in {language}.")
+        return replace(
+            resolved, warning=f"{told[0].upper()}{told[1:]}; {resolved.label} speaks{instead}, in {language}."
+        )
 
     def _choose(self, wish: VoiceNames, default: str | None) -> ResolvedVoice:
         """Return the voice as `choose` does. `default` is the ID of the kept voice or speaker if none is asked for."""
         voice, language, speaker = (name if name and name.strip() else None for name in vars(wish).values())
         if language:
             find_language(language)
-        part = self._part(voice, language, default)
-        if speaker and not self._is(speaker, part.voice):
+        resolved = self._resolve(voice, language, default)
+        if speaker and not self._is(speaker, resolved.voice):
             raise InvalidRequest(
-                f"Voice {part.label} has no speaker {quoted(speaker)}; send it as the voice.", param="speaker"
+                f"Voice {resolved.label} has no speaker {quoted(speaker)}; send it as the voice.", param="speaker"
             )
-        return part
+        return resolved
 
-    def _part(self, voice: str | None, language: str | None, default: str | None) -> ResolvedVoice:
+    def _resolve(self, voice: str | None, language: str | None, default: str | None) -> ResolvedVoice:
         voice = self._without_alias(voice) if voice else voice
         wanted = voice or default
         if wanted and (found := self._find(wanted)):
-            return _cast(*found, language, self.defaults)
+            return _resolve_kept(*found, language, self.defaults)
         defaults = self.defaults
         if not voice and wanted:  # a built-in speaker was made the default
             defaults = replace(defaults, speaker=find_voice(wanted)[0])
@@ -213,7 +215,7 @@ class VoiceResolver:
             return ResolvedVoice(*chosen, None if voice else defaults.style, defaults.speed)
         except VoiceNotFound:
             if voice and (found := self._find_former(voice)):
-                return _cast(*found, language, self.defaults)
+                return _resolve_kept(*found, language, self.defaults)
             raise
 
     def _without_alias(self, name: str) -> str:
@@ -235,7 +237,7 @@ class VoiceResolver:
 
     def _is(self, name: str, voice: Voice) -> bool:
         try:
-            return self._part(name, None, None).voice == voice
+            return self._resolve(name, None, None).voice == voice
         except InvalidRequest:
             return False
 
@@ -294,12 +296,12 @@ def _nearest(name: str | None, language: str | None) -> str | None:
     return nearest_speaker(foreign.gender, find_language(language) if language else foreign.language).id
 
 
-def _cast(kept: KeptVoice, named: Language | None, language: str | None, defaults: Defaults) -> ResolvedVoice:
+def _resolve_kept(kept: KeptVoice, named: Language | None, language: str | None, defaults: Defaults) -> ResolvedVoice:
     manner = kept.manner
     asked = agreed_language(f"{kept.name}-{named.code}" if named else kept.name, named, language)
     if not kept.speaks:
         raise InvalidRequest(f"Voice {kept.name} has no clip yet; add one to its profile.", param="voice")
-    voice: Voice = manner.speaker or Kept(kept.id, kept.revision)
+    voice: Voice = manner.speaker or KeptVoiceRef(kept.id, kept.revision)
     spoken = asked or manner.language or defaults.language
     speed = min(max(manner.speed * defaults.speed, MIN_SPEED), MAX_SPEED)
     return ResolvedVoice(voice, spoken, manner.instructions, speed, manner.effects, kept.name)

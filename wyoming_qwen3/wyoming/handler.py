@@ -71,7 +71,7 @@ class _Answer:
     streamed: bool
 
 
-class Handler(AsyncEventHandler):
+class WyomingConnection(AsyncEventHandler):
     """One client's connection. If `patient`, it finishes its answers after the input has ended."""
 
     def __init__(
@@ -306,8 +306,8 @@ def _request(
     if text_format not in (None, SynthesizeTextFormat.TEXT, SynthesizeTextFormat.SSML):
         raise InvalidRequest(f"The text format {text_format!r} is neither text nor ssml.")
     wanted = voice or SynthesizeVoice()
-    part = resolver.choose_for("wyoming", VoiceNames(wanted.name, wanted.language, wanted.speaker), client)
-    return replace(part.request(resolver.defaults.sampling), ssml=text_format == SynthesizeTextFormat.SSML)
+    resolved = resolver.choose_for("wyoming", VoiceNames(wanted.name, wanted.language, wanted.speaker), client)
+    return replace(resolved.request(resolver.defaults.sampling), ssml=text_format == SynthesizeTextFormat.SSML)
 
 
 def _feed(session: SpeechSession, message: Synthesize | SynthesizeChunk) -> None:

@@ -12,10 +12,10 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 
 from wyoming_qwen3.core.errors import InvalidRequest
 
-_Message = TypeVar("_Message", bound=Synthesize | SynthesizeStart | SynthesizeChunk)
+_SynthesizeMessage = TypeVar("_SynthesizeMessage", bound=Synthesize | SynthesizeStart | SynthesizeChunk)
 
 
-def parse(message: type[_Message], event: Event) -> _Message:
+def parse(message: type[_SynthesizeMessage], event: Event) -> _SynthesizeMessage:
     """Return the message in an event. A null field counts as absent, and a voice may be just a name.
 
     Raises InvalidRequest if fields are missing or have the wrong type.
@@ -26,7 +26,7 @@ def parse(message: type[_Message], event: Event) -> _Message:
         data.setdefault("text", "")
     if message is not SynthesizeStart and not isinstance(data.get("text"), str):
         raise InvalidRequest(f"A {event.type} event needs a text, as a string.")
-    parsed = cast(_Message, message.from_event(Event(event.type, data)))
+    parsed = cast(_SynthesizeMessage, message.from_event(Event(event.type, data)))
     if isinstance(parsed, Synthesize | SynthesizeStart):
         parsed.voice = voice
     return parsed

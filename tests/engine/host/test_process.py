@@ -30,7 +30,7 @@ class FaultyEngine:
 
     selection = Selection("cpu", "0.6B", "float32", "Speech runs on the CPU.")
     weight_bytes = 1
-    apart = True
+    batch_invariant = True
     fatal: tuple[type[Exception], ...] = ()
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class FaultyEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.OnProgress) -> wire.Loaded:  # noqa: ARG002
         raise IndexError("no such layer")
 
     def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> wire.Loaded | None:  # noqa: ARG002

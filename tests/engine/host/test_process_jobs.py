@@ -43,7 +43,7 @@ class HeldEngine:
 
     selection = Selection("cpu", "0.6B", "float32", "Speech runs on the CPU.")
     weight_bytes = 1
-    apart = True
+    batch_invariant = True
     fatal: tuple[type[Exception], ...] = (DeviceLost,)
 
     def __init__(self, begun: Semaphore, go_on: Semaphore) -> None:
@@ -54,7 +54,7 @@ class HeldEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.OnProgress) -> wire.Loaded:  # noqa: ARG002
         if path == HELD:
             report(1, 2)
             self._begun.release()
@@ -239,4 +239,4 @@ def test_the_standby_voice_refuses_what_needs_a_checkpoint() -> None:
     with pytest.raises(EngineFailed, match="no checkpoints"):
         engine.compute(encode(1))
     with pytest.raises(EngineFailed, match="no checkpoints"):
-        engine.admit(wire.Play(1, CHECKPOINT, np.zeros((1, 16), np.int64), credit=1))
+        engine.admit(wire.DecodeCodes(1, CHECKPOINT, np.zeros((1, 16), np.int64), credit=1))

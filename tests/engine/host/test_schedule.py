@@ -16,7 +16,7 @@ from wyoming_qwen3.core.request import FRAME_SAMPLES, CodeArray, Priority, Speec
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.host.process import Host
-from wyoming_qwen3.engine.host.schedule import ENOUGH, Costs, Standing, choose
+from wyoming_qwen3.engine.host.schedule import ENOUGH, Candidate, Costs, choose
 
 NOW, NEXT, LAST = Priority
 
@@ -37,7 +37,7 @@ def middling(rows: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("cost", "standings", "chosen"),
+    ("cost", "candidates", "chosen"),
     [
         (slow, [], []),
         (slow, [(1, NOW, None)], [1]),
@@ -58,9 +58,9 @@ def middling(rows: int) -> float:
     ],
 )
 def test_who_is_stepped(
-    cost: Callable[[int], float], standings: list[tuple[int, Priority, float | None]], chosen: list[int]
+    cost: Callable[[int], float], candidates: list[tuple[int, Priority, float | None]], chosen: list[int]
 ) -> None:
-    assert choose([Standing(*standing) for standing in standings], cost) == chosen
+    assert choose([Candidate(*candidate) for candidate in candidates], cost) == chosen
 
 
 def test_costs_are_those_measured_lately() -> None:
@@ -82,7 +82,7 @@ class SlowEngine:
 
     selection = Selection("cpu", "0.6B", "float32", "Speech runs on the CPU.")
     weight_bytes = 1
-    apart = True
+    batch_invariant = True
     fatal: tuple[type[Exception], ...] = ()
 
     def __init__(self, seconds: float) -> None:
@@ -94,7 +94,7 @@ class SlowEngine:
     def measure(self) -> wire.Room:
         return wire.Room(1 << 30, 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path, report: wire.Report) -> wire.Loaded:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: wire.OnProgress) -> wire.Loaded:  # noqa: ARG002
         return wire.Loaded(0, "int8")
 
     def gauge(self, checkpoint: Checkpoint, spare: Callable[[], bool]) -> wire.Loaded | None:  # noqa: ARG002
@@ -129,8 +129,8 @@ class SlowEngine:
                 yield wire.Ended(row)
 
 
-def opening(row: int, turn: Priority) -> wire.Submit:
-    return wire.Submit(row, None, SpeechRequest(SPEAKERS[0]), "Hi.", live=False, credit=10**9, turn=turn)
+def opening(row: int, priority: Priority) -> wire.Submit:
+    return wire.Submit(row, None, SpeechRequest(SPEAKERS[0]), "Hi.", live=False, credit=10**9, priority=priority)
 
 
 def played(engine: SlowEngine, *messages: wire.ToEngine, ends: int) -> list[int]:
@@ -163,8 +163,8 @@ def _serve(host: Host, messages: int) -> None:
 
 def test_what_is_heard_now_is_made_first_and_nothing_else_is_begun_before() -> None:
     engine = SlowEngine(0.06)
-    turns = {1: LAST, 2: NEXT, 3: NOW, 4: NEXT}
-    ended = played(engine, *(opening(row, turn) for row, turn in turns.items()), ends=4)
+    priorities = {1: LAST, 2: NEXT, 3: NOW, 4: NEXT}
+    ended = played(engine, *(opening(row, priority) for row, priority in priorities.items()), ends=4)
     assert engine.steps[:10] == [[3]] * 10
     assert ended[0] == 3
     assert engine.admitted[0] == 3
@@ -174,14 +174,14 @@ def test_what_is_heard_now_is_made_first_and_nothing_else_is_begun_before() -> N
 
 def test_the_next_piece_goes_first_when_its_turn_has_come() -> None:
     engine = SlowEngine(0.06)
-    ended = played(engine, opening(1, LAST), opening(2, NEXT), wire.Playing(2, 0.5), ends=2)
+    ended = played(engine, opening(1, LAST), opening(2, NEXT), wire.SetPlaying(2, 0.5), ends=2)
     assert ended == [2, 1]
     assert engine.steps[:10] == [[2]] * 10
 
 
 def test_a_listener_with_enough_in_hand_lets_others_go_on() -> None:
     engine = SlowEngine(0.06)
-    played(engine, opening(1, LAST), opening(2, NEXT), wire.Playing(2, ENOUGH + 60.0), ends=2)
+    played(engine, opening(1, LAST), opening(2, NEXT), wire.SetPlaying(2, ENOUGH + 60.0), ends=2)
     assert [1, 2] in engine.steps
 
 

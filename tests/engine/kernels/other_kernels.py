@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from wyoming_qwen3.engine.kernels import build, library
-from wyoming_qwen3.engine.kernels.build import Kind
+from wyoming_qwen3.engine.kernels.build import ProcessorKind
 
 
-def _library_file(kind: Kind) -> Path:
+def _library_file(kind: ProcessorKind) -> Path:
     return Path(os.environ["KERNELS"]) / f"{kind.name}.so"
 
 

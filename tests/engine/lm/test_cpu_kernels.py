@@ -137,7 +137,7 @@ def test_rows_that_join_and_leave_speak_as_if_alone(
     alone = [run(decoder, admitted(number))[0] for number in range(3)]
     draw = random.Random(0)
     frames: dict[Row, list[list[int]]] = {}
-    while len(frames) < 3 or any(row.ready for row in frames):
+    while len(frames) < 3 or any(row.can_advance for row in frames):
         if len(frames) < 3 and draw.random() < 0.3:
             frames[admitted(len(frames))] = []
         for frame in decoder.step(list(frames)):

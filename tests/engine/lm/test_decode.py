@@ -116,7 +116,7 @@ def test_rows_that_join_and_leave_speak_as_if_alone(either: LoadPair, kind: Kind
     given = request(pair, sampling=Sampling(temperature=0))
     frames: dict[Row, list[list[int]]] = {}
     steps = 0
-    while len(frames) < len(texts) or any(row.ready for row in frames):
+    while len(frames) < len(texts) or any(row.can_advance for row in frames):
         if steps % 5 == 0 and len(frames) < len(texts):
             frames[pair.decoder.admit(given, text=texts[len(frames)])] = []
         for frame in pair.decoder.step(list(frames)):
@@ -150,7 +150,7 @@ def test_text_fed_in_pieces_gives_the_frames_of_the_whole(either: LoadPair, kind
     found: dict[Row, list[list[int]]] = {row: [] for row in rows}
     while any(row.ending is None for row in rows):
         for row, draw in zip(rows, draws, strict=True):
-            if rest[row] and (draw.random() < 0.3 or not row.ready):
+            if rest[row] and (draw.random() < 0.3 or not row.can_advance):
                 size = draw.randint(1, 6)
                 row.add_text(rest[row][:size])
                 rest[row] = rest[row][size:]
@@ -173,10 +173,10 @@ def test_whole_text_mode_waits_for_all_of_the_text(either: LoadPair) -> None:
     pair = either("custom_voice", "0.6B")
     given = request(pair, sampling=Sampling(temperature=0))
     row = pair.decoder.admit(given, text=LONG[:40], finished=False)
-    assert not row.ready
+    assert not row.can_advance
     assert pair.decoder.step([row]) == []
     row.add_text(LONG[40:])
-    assert not row.ready
+    assert not row.can_advance
     row.end_text()
     assert run(pair.decoder, row) == [spoken(pair, LONG)]
 

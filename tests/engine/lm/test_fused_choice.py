@@ -15,7 +15,7 @@ from tests.engine.conftest import LoadPair
 from tests.engine.golden import request, run
 from tests.engine.replay import NoMemory
 from wyoming_qwen3.core.request import Sampling
-from wyoming_qwen3.engine.cuda_graphs import Direct
+from wyoming_qwen3.engine.cuda_graphs import DirectCalls
 from wyoming_qwen3.engine.lm.decode import Decoder
 from wyoming_qwen3.engine.lm.fused import choice
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
@@ -109,7 +109,7 @@ class Calling:
     def capture(self, what: str, steps: Any) -> Any:
         for step in steps.values():
             step()
-        return Direct().capture(what, steps)
+        return DirectCalls().capture(what, steps)
 
 
 class Captured:
@@ -150,7 +150,7 @@ def test_where_kernels_fail_pytorchs_are_used(pairs: LoadPair, caplog: pytest.Lo
 
 def test_weights_in_8_bits_are_widened_where_kernels_fail(pairs: LoadPair, caplog: pytest.LogCaptureFixture) -> None:
     pair, error = pairs("custom_voice", "0.6B"), RuntimeError("ptxas fatal")
-    plain = load_static(pair.published, "cpu", torch.float32, Direct())
+    plain = load_static(pair.published, "cpu", torch.float32, DirectCalls())
     fuse: Any = lambda *_: Failing(error)  # noqa: E731
     loaded = load_static(pair.published, "cpu", torch.float32, Calling(), fuse, rounded=True)
     assert "Fused kernels failed" in caplog.text

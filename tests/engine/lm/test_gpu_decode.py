@@ -18,7 +18,7 @@ from tests.engine.golden import Pair, admit, request, run
 from tests.engine.replay import LooksAtValues, NoMemory, Replays, record
 from tests.tiny import CODES
 from wyoming_qwen3.core.request import Sampling
-from wyoming_qwen3.engine.cuda_graphs import CudaGraphs, Direct, choose_graphs, reason
+from wyoming_qwen3.engine.cuda_graphs import CudaGraphs, DirectCalls, choose_graphs, reason
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.gpu_decode import StaticDecoder
 from wyoming_qwen3.engine.lm.gpu_slots import Buckets, SlotStep
@@ -93,14 +93,14 @@ def test_draws_are_those_of_a_decoder_with_the_same_numbers(
 
 
 def test_a_row_never_depends_on_the_rows_beside_it(pair: Pair, small: StaticDecoder) -> None:
-    """Nor on joining late, on pauses, on a lack of seats, on moving, or on rows that nobody wants any more."""
+    """Nor on joining late, on pauses, on a lack of slots, on moving, or on rows that nobody wants any more."""
     alone = [run(small, admitted(small, pair, number))[0] for number in range(5)]
     assert len({len(frames) for frames in alone}) > 2
     for seed in range(3):
         draw = random.Random(seed)
         frames: dict[Row, list[list[int]]] = {}
         unwanted: list[Row] = []
-        while len(frames) < 5 or any(row.ready for row in frames):
+        while len(frames) < 5 or any(row.can_advance for row in frames):
             if len(frames) < 5 and draw.random() < 0.3:
                 frames[admitted(small, pair, len(frames))] = []
                 unwanted = [admitted(small, pair, 0)] if draw.random() < 0.5 else []
@@ -117,7 +117,7 @@ def test_a_row_that_pauses_beside_others_keeps_its_first_position(pair: Pair) ->
     alone = run(decoder, admitted(decoder, pair, 1))[0]
     rows = [admitted(decoder, pair, number, max_frames=12) for number in (0, 2, 3)]
     pausing = admitted(decoder, pair, 1)
-    assert [seat.sitter for seat in decoder._seats] == [*rows, pausing]
+    assert [slot.occupant for slot in decoder._occupancy] == [*rows, pausing]
     found = []
     for turn in range(200):
         going = [*rows, pausing] if turn % 4 == 3 or turn > 20 else rows
@@ -130,8 +130,8 @@ def test_a_row_that_pauses_beside_others_keeps_its_first_position(pair: Pair) ->
 def test_a_row_that_is_longer_than_a_slot_goes_on(pair: Pair, small: StaticDecoder) -> None:
     whole = run(pair.decoder, admitted(pair.decoder, pair, 0))[0]
     row = admitted(small, pair, 0)
-    [seat] = [seat for seat in small._seats if seat.sitter is row]
-    assert seat.position < SMALL.capacity < seat.position + len(whole)
+    [slot] = [slot for slot in small._occupancy if slot.occupant is row]
+    assert slot.position < SMALL.capacity < slot.position + len(whole)
     assert run(small, row) == [whole]
     long = small.admit(request(pair, sampling=Sampling(temperature=0, max_frames=3)), text=LONG * 2)
     assert long.speech is not None
@@ -146,7 +146,7 @@ def test_a_step_returns_what_the_one_before_has_begun(pair: Pair, small: StaticD
     assert [frame.codes is not None for frame in small.step([row])] == [True]
     assert [frame.codes is not None for frame in small.step([row])] == [True]
     assert [frame.ending for frame in small.step([row])] == ["limit"]
-    assert not row.ready
+    assert not row.can_advance
     assert small.step([row]) == []
 
 
@@ -155,9 +155,9 @@ def test_a_row_that_waits_for_text_gives_what_was_begun(pair: Pair, small: Stati
     row = small.admit(request(pair), text="The quick brown ", finished=False, streaming_text=True)
     [frames] = run(small, row)
     assert len(frames) == row.frames > 0
-    assert not row.ready
+    assert not row.can_advance
     row.add_text("fox jumps over ")
-    assert row.ready
+    assert row.can_advance
 
 
 def test_a_crowd_takes_turns(pair: Pair, small: StaticDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_without_memory_for_slots_it_speaks_all_the_same(pairs: LoadPair, caplog
 
 def test_slots_are_counted_as_memory(pair: Pair) -> None:
     exact = load_exact(pair.published, "cpu", torch.float32)
-    static = load_static(pair.published, "cpu", torch.float32, Direct())
+    static = load_static(pair.published, "cpu", torch.float32, DirectCalls())
     assert isinstance(static.decoder, StaticDecoder)
     kv = 2 * 2 * 8 * 2 * 1024 * 16 * 4  # keys and values, layers, slots, heads, positions, their size, bytes
     assert kv <= static.footprint - exact.footprint < 1.2 * kv
@@ -292,7 +292,7 @@ def test_in_bfloat16_it_speaks_too(pair: Pair) -> None:
     """Replayed as called, and at first as without slots; later on, what was rounded otherwise leads elsewhere."""
     plain, called, replayed = (
         load_exact(pair.published, "cpu", torch.bfloat16).decoder,
-        load_static(pair.published, "cpu", torch.bfloat16, Direct()).decoder,
+        load_static(pair.published, "cpu", torch.bfloat16, DirectCalls()).decoder,
         load_static(pair.published, "cpu", torch.bfloat16, Replays()).decoder,
     )
     frames = [run(decoder, admitted(decoder, pair, 0, max_frames=20))[0] for decoder in (plain, called, replayed)]
@@ -315,7 +315,7 @@ def test_the_reason_of_a_failed_capture_is_what_it_began_with() -> None:
 @pytest.mark.parametrize(("device", "wanted"), [("cpu", True), ("cpu", False), ("cuda", False)])
 def test_there_are_no_graphs_without_cuda_or_where_they_are_unwanted(device: str, wanted: bool) -> None:
     graphs = choose_graphs(device, wanted=wanted)
-    assert isinstance(graphs, Direct)
+    assert isinstance(graphs, DirectCalls)
     assert not isinstance(graphs, CudaGraphs)
 
 

@@ -12,7 +12,7 @@ from wyoming_qwen3.core.request import ClonePrompt, Description, Reference, Spee
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, find_voice
 from wyoming_qwen3.engine.checkpoint.published import open_codec
 from wyoming_qwen3.engine.codec.encoder import clone_prompt
-from wyoming_qwen3.engine.lm.prompt import PromptBuilder, Voicing, prefills_whole_text, prepare
+from wyoming_qwen3.engine.lm.prompt import PromptBuilder, PromptConditions, prefills_whole_text, prepare
 from wyoming_qwen3.engine.lm.text_track import encode
 
 TEXTS = ("Hi", "Guten Morgen, wie geht es dir heute?", "你好，世界。 It's 12 o'clock\n\n— a naïve 👩‍🚀 test.")
@@ -22,8 +22,8 @@ def check(pair: Pair, request: SpeechRequest, text: str, *, whole_text_first: bo
     golden = pair.prompt(request, text, non_streaming_mode=whole_text_first)
     ids = encode(pair.published.tokenizer, text)
     with torch.inference_mode():
-        voicing = prepare(pair.published, request)
-        prompt = builder(pair).build(voicing, ids, whole_text_first=whole_text_first)
+        conditions = prepare(pair.published, request)
+        prompt = builder(pair).build(conditions, ids, whole_text_first=whole_text_first)
     assert_near(prompt.prefill, golden["inputs_embeds"][0])
     assert_near(prompt.trailing, golden["trailing_text_hidden"][0])
     assert_near(prompt.pad, golden["tts_pad_embed"][0, 0])
@@ -119,10 +119,10 @@ def test_clone_prompt_that_does_not_fit_is_refused(pairs: LoadPair, voice: Clone
 
 
 def test_tokens_needed_before_a_prefill() -> None:
-    assert Voicing((), None).tokens_needed() == 1
-    assert Voicing((), None, clone=clone(32)).tokens_needed() == 1
-    assert Voicing((), None, clone=clone(32, 30), reference_ids=tuple(range(8))).tokens_needed() == 23
-    assert Voicing((), None, clone=clone(32, 3), reference_ids=tuple(range(8))).tokens_needed() == 1
+    assert PromptConditions((), None).tokens_needed() == 1
+    assert PromptConditions((), None, clone=clone(32)).tokens_needed() == 1
+    assert PromptConditions((), None, clone=clone(32, 30), reference_ids=tuple(range(8))).tokens_needed() == 23
+    assert PromptConditions((), None, clone=clone(32, 3), reference_ids=tuple(range(8))).tokens_needed() == 1
 
 
 def prompt_of(pair: Pair, reference: Reference) -> ClonePrompt:

@@ -7,7 +7,7 @@ from wyoming_qwen3.core.effects import EFFECTS, read_effects
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS
 from wyoming_qwen3.store.voices.record import Record, read_record, write_record
-from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner, Sample, is_id
+from wyoming_qwen3.store.voices.voice import Design, KeptVoice, Manner, VoiceClip, is_id
 
 ID = "0b9a9d3e-6c3c-4f5b-9a5e-0d9f0a3c1b2d"
 VOICE = KeptVoice(
@@ -18,7 +18,7 @@ VOICE = KeptVoice(
     updated_at=1_790_000_001.5,
     revision="0123456789abcdef" * 2,
     manner=Manner("warm", LANGUAGES[4], None, None, 1.25, read_effects([{"type": "gain", "gain_db": -6}]), "herself"),
-    samples=(Sample(ID, "Hallo 🎙", 44_100, 3.5), Sample(ID.replace("0", "1"), None, 8_000, 1.0)),
+    samples=(VoiceClip(ID, "Hallo 🎙", 44_100, 3.5), VoiceClip(ID.replace("0", "1"), None, 8_000, 1.0)),
     design=Design("an old lady", "Good evening.", 2**63 - 1, "Qwen3-TTS-12Hz-1.7B-VoiceDesign"),
     folder="grandmother",
     digest="abc",

@@ -198,7 +198,7 @@ async def test_a_folder_whose_name_is_no_text_is_refused(store: VoiceStore, fold
 
 
 async def test_no_more_clips_than_a_voice_has(store: VoiceStore, folder: Path) -> None:
-    tiny = [clip(seconds=0.001)] * checks.MAX_SAMPLES
+    tiny = [clip(seconds=0.001)] * checks.MAX_VOICE_CLIPS
     with pytest.raises(InvalidRequest, match="at most 32"):
         await store.create("Anna", "profile", Manner(), [*tiny, clip()])
     voice = await store.create("Anna", "profile", Manner(), tiny)

@@ -15,7 +15,7 @@ from wyoming_qwen3.api.speech_request import VoiceId
 from wyoming_qwen3.api.validation import Fields
 from wyoming_qwen3.core.errors import InvalidRequest
 
-from .formats import Format
+from .formats import RealtimeFormat
 
 
 class EventRefused(InvalidRequest):
@@ -45,16 +45,16 @@ class FormatFields(Fields):
     rate: int | None = None
 
 
-_Voice = Annotated[str, Field(min_length=1, max_length=200)] | VoiceId
-_Speed = Annotated[float, Field(ge=0.25, le=4.0)]
+_VoiceField = Annotated[str, Field(min_length=1, max_length=200)] | VoiceId
+_SpeedField = Annotated[float, Field(ge=0.25, le=4.0)]
 _Modalities = Annotated[list[Literal["text", "audio"]], Field(max_length=2)]
 
 
 class OutputFields(Fields):
     """Settings of the speech."""
 
-    voice: _Voice | None = None
-    speed: _Speed | None = None
+    voice: _VoiceField | None = None
+    speed: _SpeedField | None = None
     format: FormatFields | None = None
 
 
@@ -73,9 +73,9 @@ class SettingsFields(Fields):
     audio: AudioFields | None = None
     # Fields of the beta:
     modalities: _Modalities | None = None
-    voice: _Voice | None = None
-    speed: _Speed | None = None
-    output_audio_format: Format | None = None
+    voice: _VoiceField | None = None
+    speed: _SpeedField | None = None
+    output_audio_format: RealtimeFormat | None = None
 
 
 class SessionFields(SettingsFields):

@@ -117,8 +117,8 @@ def add_to(app: web.Application) -> None:
 
 def _first_settings(request: web.Request) -> SessionSettings:
     """Return the settings of a new session. Raises ModelNotFound."""
-    part = request.app[CONFIG].resolver.choose_for("http", VoiceNames())
-    settings = SessionSettings(voice=part.label, model=parse_query(request, RealtimeQuery).model or MODEL)
+    resolved = request.app[CONFIG].resolver.choose_for("http", VoiceNames())
+    settings = SessionSettings(voice=resolved.label, model=parse_query(request, RealtimeQuery).model or MODEL)
     find_model(settings.speech_fields().model, fallback=request.app[CONFIG].resolver.fallback == "on")
     return settings
 

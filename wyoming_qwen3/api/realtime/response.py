@@ -17,14 +17,14 @@ from wyoming_qwen3.speech.session import SpeechSession
 
 from .client_events import fresh_id
 from .conversation import Item, RealtimeConversation
-from .formats import Format
+from .formats import RealtimeFormat
 from .server_objects import response_settings
 from .session_settings import SessionSettings
 
 _DELTA_SAMPLES = SAMPLE_RATE // 5
 """Maximum number of samples of one delta: 200 ms."""
 
-Status = Literal["in_progress", "completed", "cancelled", "failed"]
+ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed"]
 
 
 class SendEvent(Protocol):
@@ -79,7 +79,7 @@ class Response:
         finally:
             encoder.close()
 
-    async def end(self, status: Status, report: Report, error: SpeechError | None = None) -> None:
+    async def end(self, status: ResponseStatus, report: Report, error: SpeechError | None = None) -> None:
         """Send the events that close the answer, if it was begun, and `response.done`."""
         if self._begun:
             await self._close(whole=status == "completed")
@@ -128,7 +128,7 @@ class Response:
     def _content(self) -> dict[str, Any]:
         return {**self._output(), "item_id": self._item.id, "content_index": 0}
 
-    def _response_object(self, status: Status) -> dict[str, Any]:
+    def _response_object(self, status: ResponseStatus) -> dict[str, Any]:
         return response_settings(self._settings) | {
             "object": "realtime.response",
             "id": self.id,
@@ -182,7 +182,7 @@ class RealtimeUtterance:
             item.spoken = spoken
 
 
-def _open_encoder(audio_format: Format) -> Encoder:
+def _open_encoder(audio_format: RealtimeFormat) -> Encoder:
     if audio_format == "pcm16":
         return open_encoder("pcm")
     return G711Encoder("mulaw" if audio_format == "g711_ulaw" else "alaw")
@@ -192,7 +192,7 @@ def _parts(chunk: FloatArray) -> Iterator[FloatArray]:
     return (chunk[at : at + _DELTA_SAMPLES] for at in range(0, chunk.size, _DELTA_SAMPLES))
 
 
-def _details(status: Status, error: SpeechError | None) -> dict[str, Any] | None:
+def _details(status: ResponseStatus, error: SpeechError | None) -> dict[str, Any] | None:
     if status == "cancelled":
         return {"type": "cancelled", "reason": "client_cancelled"}
     if error:

@@ -14,7 +14,7 @@ from wyoming_qwen3.api.speech_request import SpeechFields, VoiceId
 from wyoming_qwen3.core.request import SAMPLE_RATE
 
 from .client_events import FormatFields, OutputFields, SettingsFields
-from .formats import FORMAT_NAMES, Format
+from .formats import FORMAT_NAMES, RealtimeFormat
 
 _OPENAI_MODELS = ("gpt-", "tts-")
 """Prefixes of the names of OpenAI's models."""
@@ -34,7 +34,7 @@ class SessionSettings:
     model: str = MODEL
     instructions: str = ""
     speed: float = 1.0
-    format: Format = "pcm16"
+    format: RealtimeFormat = "pcm16"
 
     def updated(self, fields: SettingsFields) -> tuple["SessionSettings", list[str]]:
         """Return the settings as changed by these fields, and a warning for each field that has no effect."""

@@ -20,7 +20,7 @@ _MAX_NAMES = 50
 """Maximum number of ignored fields that are reported."""
 
 _Task = Literal["CustomVoice", "VoiceDesign", "Base"]
-_Model = TypeVar("_Model", bound=BaseModel)
+_Parsed = TypeVar("_Parsed", bound=BaseModel)
 
 
 class SessionConfig(SpeechFields):
@@ -45,7 +45,7 @@ class InputText(BaseModel):
     text: str
 
 
-async def parse_any(data: str, model: type[_Model]) -> _Model:
+async def parse_any(data: str, model: type[_Parsed]) -> _Parsed:
     """Return a message of any size as `model`. Raises InvalidRequest."""
     if len(data) <= _MAX_TEXT:
         return parse_json(data, model)

@@ -20,7 +20,7 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.speakers import LANGUAGES, MAX_NAME_CHARACTERS, Language, find_language
 from wyoming_qwen3.speech.pronunciation import PronunciationDictionary
 from wyoming_qwen3.speech.verbalizer import Verbalizer
-from wyoming_qwen3.text.dictionary import MAX_CHARACTERS, Entry, Match, make_entry
+from wyoming_qwen3.text.dictionary import MAX_CHARACTERS, Entry, MatchKind, make_entry
 from wyoming_qwen3.text.dictionary_table import MAX_BYTES, MAX_ENTRIES, MEDIA_TYPE, read_table, table_of
 from wyoming_qwen3.text.pieces import SpokenPiece, segments_of
 
@@ -45,7 +45,7 @@ class EntryBody(Fields):
     language: str | None = Field(
         None, max_length=MAX_NAME_CHARACTERS, description="Apply only to text of this language; null to all text."
     )
-    match: Match = Field("word", description="`word` for whole words, `regex` for a regular expression.")
+    match: MatchKind = Field("word", description="`word` for whole words, `regex` for a regular expression.")
     case: bool = Field(False, description="Whether upper and lower case must be as written.")
 
 
@@ -64,7 +64,7 @@ class DictionaryEntry(BaseModel):
     language: str | None
     """null if it applies to all text."""
 
-    match: Match
+    match: MatchKind
     case: bool
     count: int
     """How often it was applied since the server was started."""

@@ -36,7 +36,7 @@ resource = Resource("History")
 
 _SMALL_BODY = 64 * 1024
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Parsed = TypeVar("_Parsed", bound=BaseModel)
 
 
 class HistoryLimits(BaseModel):
@@ -275,7 +275,7 @@ def history_of(request: web.Request) -> History:
     return history
 
 
-async def _parse_optional(request: web.Request, model: type[_Model]) -> _Model:
+async def _parse_optional(request: web.Request, model: type[_Parsed]) -> _Parsed:
     """Return the JSON body, or its defaults if there is none. Raises as parse_body does."""
     return await parse_body(request, model, _SMALL_BODY) if request.body_exists else model()
 

@@ -22,7 +22,7 @@ from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import Language, find_language, find_voice
 from wyoming_qwen3.models.model_choice import choose_model
 from wyoming_qwen3.store.voices.former_names import MAX_FORMER_NAMES
-from wyoming_qwen3.store.voices.voice import KeptVoice, Manner, Sample, VoiceType
+from wyoming_qwen3.store.voices.voice import KeptVoice, Manner, VoiceClip, VoiceType
 
 FormerNames = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MAX_FORMER_NAMES, fail_fast=True)]
 
@@ -60,7 +60,7 @@ class DeletedAnswer(BaseModel):
     deleted: Literal[True] = True
 
 
-Status = Literal["ready", "pending", "empty"]
+VoiceStatus = Literal["ready", "pending", "empty"]
 """`ready` speaks at once, `pending` reads its clips when it first speaks, `empty` has neither a clip nor a speaker."""
 
 
@@ -79,7 +79,7 @@ class KeptEntry(BaseModel):
     """Seconds since 1970."""
 
     updated_at: int
-    status: Status
+    status: VoiceStatus
     former_names: list[str]
     """Names that it had before. It is still found by each that no other voice has now."""
 
@@ -156,7 +156,7 @@ def preview_url(voice: KeptVoice) -> str | None:
     return sample_url(voice, voice.samples[0])
 
 
-def sample_url(voice: KeptVoice, sample: Sample) -> str:
+def sample_url(voice: KeptVoice, sample: VoiceClip) -> str:
     """Return the path at which one of its clips can be heard."""
     if voice.type == "preset":
         return f"/api/voice-presets/{voice.id}/audio"
@@ -177,7 +177,7 @@ async def serve_sample(request: web.Request, voice: KeptVoice, sample_id: str) -
 def _entry_fields(voice: KeptVoice, prompted: Collection[str]) -> dict[str, Any]:
     manner = voice.manner
     ready = manner.speaker or voice.id in prompted
-    status: Status = "ready" if ready else "pending" if voice.samples else "empty"
+    status: VoiceStatus = "ready" if ready else "pending" if voice.samples else "empty"
     return {
         "id": voice.id,
         "name": voice.name,

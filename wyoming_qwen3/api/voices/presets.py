@@ -17,7 +17,7 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
 from wyoming_qwen3.speech.voice_design import (
     MAX_CHARACTERS,
-    Stage,
+    DesignStage,
     VoiceDesigner,
     VoicePreview,
     VoicePreviews,
@@ -73,7 +73,7 @@ class PresetChange(MannerFields, FormerNamesFields):
     name: str | None = Field(None, max_length=200)
 
 
-_Tell: TypeAlias = Callable[[Stage], None]
+_Tell: TypeAlias = Callable[[DesignStage], None]
 _Make: TypeAlias = Callable[[_Tell], Awaitable[PresetEntry | PreviewEntry]]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from wyoming_qwen3.core.checkpoints import Kind
 
-_Config = TypeVar("_Config")
+_Section = TypeVar("_Section")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +156,7 @@ def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return part
 
 
-def _pick(made: type[_Config], content: Mapping[str, Any]) -> _Config:
+def _pick(made: type[_Section], content: Mapping[str, Any]) -> _Section:
     """Create a config from the known names in `content`. Raises FileError if a field without a default is missing."""
     known = {entry.name: entry for entry in fields(made)}  # type: ignore[arg-type]
     for name, entry in known.items():

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Direct, Graphs, Lane, Streams, reason
+from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, DirectCalls, Graphs, Lane, Streams, reason
 
 from .decoder import CodecDecoder, CodecState
 
@@ -92,7 +92,7 @@ def static_codec(decoder: CodecDecoder, graphs: Graphs, streams: Streams | None 
         return StaticCodec(decoder, graphs, streams)
     except (CaptureFailed, torch.OutOfMemoryError) as error:
         _LOGGER.warning("Decoding audio without CUDA graphs, which is slower: %s", reason(error))
-        return StaticCodec(decoder, Direct(), streams)
+        return StaticCodec(decoder, DirectCalls(), streams)
 
 
 def _pieces(codes: Tensor) -> Iterator[Tensor]:

@@ -26,13 +26,13 @@ from wyoming_qwen3.core.request import SAMPLE_RATE, Priority
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.engine.base import STEP_FAILED, Engine, JobStopped, as_speech_error
 
-from .schedule import Costs, Standing, choose
+from .schedule import Candidate, Costs, choose
 
 _LOGGER = logging.getLogger(__package__)
 
 _Done = TypeVar("_Done")
 
-_Event: TypeAlias = wire.ToEngine | wire.JobProgress | Future[wire.JobAnswer]
+_Incoming: TypeAlias = wire.ToEngine | wire.JobProgress | Future[wire.JobAnswer]
 """What the main thread handles, which alone writes to the pipe: messages, and how far a job is, to its end."""
 _PROGRESS_SECONDS = 0.25
 
@@ -80,11 +80,11 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
 
 
 @dataclass
-class _Seat:
+class _RowState:
     """One row as the host sees it; `credit` is how many samples it may still send."""
 
     credit: int
-    turn: Priority
+    priority: Priority
     opening: wire.Opening | None
     """The message that opens the row in the engine; None once it was sent there.
 
@@ -96,22 +96,22 @@ class _Seat:
 
     playback: Playback = field(default_factory=Playback)
 
-    def stand(self, row: int, now: float) -> Standing:
-        """Return how urgent the row is."""
-        return Standing(row, self.turn, self.playback.in_hand(now) if self.playback.begun else None)
+    def candidate(self, row: int, now: float) -> Candidate:
+        """Return what the choice of rows needs to know of this one."""
+        return Candidate(row, self.priority, self.playback.buffered_seconds(now) if self.playback.begun else None)
 
     def send(self, samples: int, now: float) -> None:
         """Note that so many samples were sent."""
         self.credit -= samples
         self.sent += samples / SAMPLE_RATE
-        if self.turn is Priority.NOW:
+        if self.priority is Priority.NOW:
             self.playback.take(samples / SAMPLE_RATE, now)
 
-    def set_playing(self, in_hand: float, now: float) -> None:
-        """Note that the row is played from now on, after `in_hand` seconds of audio that the listener still has."""
-        if self.turn is Priority.NEXT:
-            self.turn = Priority.NOW
-            self.playback.take(max(in_hand, 0.0) + self.sent, now)
+    def set_playing(self, buffered_seconds: float, now: float) -> None:
+        """Note that the row is played from now on, after `buffered_seconds` of audio that the listener still has."""
+        if self.priority is Priority.NEXT:
+            self.priority = Priority.NOW
+            self.playback.take(max(buffered_seconds, 0.0) + self.sent, now)
 
 
 class Host:
@@ -120,14 +120,14 @@ class Host:
     def __init__(self, pipe: socket.socket, engine: Engine) -> None:
         self._pipe = pipe
         self._engine = engine
-        self._seats: dict[int, _Seat] = {}
+        self._rows: dict[int, _RowState] = {}
         self._costs = Costs()
         self._jobs: dict[int, Future[wire.JobAnswer]] = {}
         self._stopped: set[int] = set()
         """Numbers of jobs that run but were cancelled."""
 
         self._job_thread = ThreadPoolExecutor(1, "jobs")
-        self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Incoming] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Serve until an error ends the process, at once: whatever still runs is of no use any more."""
@@ -149,32 +149,32 @@ class Host:
 
     def _serve(self) -> NoReturn:
         engine = self._engine
-        self._send(wire.Hello(engine.selection, engine.measure(), engine.weight_bytes, engine.apart))
+        self._send(wire.Hello(engine.selection, engine.measure(), engine.weight_bytes, engine.batch_invariant))
         while True:
             self._take_messages()
             now = time.monotonic()
-            standings = [self._seats[row].stand(row, now) for row in self._runnable()]
-            self._step(self._admitted(choose(standings, self._costs.of)))
+            candidates = [self._rows[row].candidate(row, now) for row in self._runnable()]
+            self._step(self._admitted(choose(candidates, self._costs.of)))
 
     def _admitted(self, rows: Sequence[int]) -> list[int]:
         """Open new rows in the engine, and return the rows that can be stepped.
 
-        Of the new rows whose turn is not NOW, only one is opened at a time.
+        Of the new rows whose priority is not NOW, only one is opened at a time.
         """
         admitted, unhurried = [], 0
         for row in rows:
-            seat = self._seats[row]
-            if seat.opening and seat.turn is not Priority.NOW:
+            state = self._rows[row]
+            if state.opening and state.priority is not Priority.NOW:
                 unhurried += 1
                 if unhurried > 1:
                     continue
-            self._admit(row, seat)
-            if row in self._seats and not self._waits(row):
+            self._admit(row, state)
+            if row in self._rows and not self._waits(row):
                 admitted.append(row)
         return admitted
 
-    def _admit(self, row: int, seat: _Seat) -> None:
-        opening, seat.opening = seat.opening, None
+    def _admit(self, row: int, state: _RowState) -> None:
+        opening, state.opening = state.opening, None
         if opening:
             self._ask_engine(row, partial(self._engine.admit, opening), None)
 
@@ -194,7 +194,7 @@ class Host:
         self._costs.add(len(rows), time.monotonic() - start)
 
     def _runnable(self) -> list[int]:
-        return [row for row, seat in list(self._seats.items()) if seat.credit > 0 and not self._waits(row)]
+        return [row for row, state in list(self._rows.items()) if state.credit > 0 and not self._waits(row)]
 
     def _waits(self, row: int) -> bool:
         """Return whether the row can't be stepped now; True also if asking failed, which ends the row."""
@@ -208,26 +208,26 @@ class Host:
             while True:
                 self._handle(self._inbox.get_nowait())
 
-    def _handle(self, message: _Event) -> None:
+    def _handle(self, message: _Incoming) -> None:
         match message:
-            case wire.Submit(row) | wire.Play(row):
+            case wire.Submit(row) | wire.DecodeCodes(row):
                 self._take_in(row, message)
-            case wire.Playing(row, in_hand) if row in self._seats:
-                self._seats[row].set_playing(in_hand, time.monotonic())
-            case wire.Cancel(row) if row in self._seats:
+            case wire.SetPlaying(row, buffered_seconds) if row in self._rows:
+                self._rows[row].set_playing(buffered_seconds, time.monotonic())
+            case wire.Cancel(row) if row in self._rows:
                 self._deliver(wire.Ended(row))
-            case wire.Credit(row, samples) if row in self._seats:
-                self._seats[row].credit += samples
-            case wire.AddText(row, text) if row in self._seats:
+            case wire.Credit(row, samples) if row in self._rows:
+                self._rows[row].credit += samples
+            case wire.AddText(row, text) if row in self._rows:
                 self._ask_engine(row, partial(self._engine.add_text, row, text), None)
-            case wire.EndText(row) if row in self._seats:
+            case wire.EndText(row) if row in self._rows:
                 self._ask_engine(row, partial(self._engine.end_text, row), None)
             case wire.Ping():
                 self._send(wire.Pong())
             case _:
                 self._handle_job(message)
 
-    def _handle_job(self, message: _Event) -> None:
+    def _handle_job(self, message: _Incoming) -> None:
         match message:
             case wire.RunJob(number, job):
                 self._jobs[number] = future = self._job_thread.submit(self._run_job, number, job)
@@ -246,14 +246,14 @@ class Host:
                     self._send(answer)
 
     def _take_in(self, row: int, opening: wire.Opening) -> None:
-        turn = opening.turn if isinstance(opening, wire.Submit) else Priority.LAST
-        self._seats[row] = seat = _Seat(opening.credit, turn, opening)
+        priority = opening.priority if isinstance(opening, wire.Submit) else Priority.LAST
+        self._rows[row] = state = _RowState(opening.credit, priority, opening)
         if isinstance(opening, wire.Submit) and opening.live:  # more of its text may arrive at once
-            self._admit(row, seat)
+            self._admit(row, state)
 
     def _ask_engine(self, row: int, action: Callable[[], _Done], otherwise: _Done) -> _Done:
         """Call the engine for a row and return its answer; an error ends only this row, and returns `otherwise`."""
-        answer = self._attempt(action, "The engine could not process this request")
+        answer = self._try_call(action, "The engine could not process this request")
         if not isinstance(answer, SpeechError):
             return answer
         self._deliver(wire.Failed(row, answer))
@@ -275,14 +275,14 @@ class Host:
             case _:
                 assert isinstance(job, wire.Clone | wire.Encode)
                 action, what = partial(self._engine.compute, job), "The engine failed on this recording"
-        result = self._attempt(action, what, unexpected)
+        result = self._try_call(action, what, unexpected)
         return wire.JobFailed(number, result) if isinstance(result, SpeechError) else wire.JobDone(number, result)
 
     def _spare(self, number: int) -> bool:
         """Return whether a job may go on that gives way to rows; asked on the jobs' thread."""
-        return number not in self._stopped and not self._seats
+        return number not in self._stopped and not self._rows
 
-    def _reporting(self, number: int) -> wire.Report:
+    def _reporting(self, number: int) -> wire.OnProgress:
         """Return what a job reports its progress to: it sends one now and then, and stops the job if cancelled."""
         last = 0.0
 
@@ -296,7 +296,7 @@ class Host:
 
         return report
 
-    def _attempt(
+    def _try_call(
         self, action: Callable[[], _Done], what: str, unexpected: type[SpeechError] = EngineFailed
     ) -> _Done | SpeechError:
         """Return the result of an action, or its error as as_speech_error does. Raises the engine's fatal errors."""
@@ -308,14 +308,14 @@ class Host:
             return as_speech_error(error, what, unexpected)
 
     def _deliver(self, output: wire.Output) -> None:
-        if output.row not in self._seats:
+        if output.row not in self._rows:
             return
         match output:
             case wire.Audio(row, samples):
-                self._seats[row].send(len(samples) // 4, time.monotonic())
+                self._rows[row].send(len(samples) // 4, time.monotonic())
             case wire.Ended(row) | wire.Failed(row):
-                del self._seats[row]
-                self._attempt(partial(self._engine.cancel, row), "A row could not be dropped")  # it is over anyway
+                del self._rows[row]
+                self._try_call(partial(self._engine.cancel, row), "A row could not be dropped")  # it is over anyway
         self._send(output)
 
     def _send(self, message: wire.FromEngine) -> None:

@@ -1,7 +1,7 @@
 """Chooses which rows are stepped together: what is played now never waits for what is played later.
 
-Rows share a step, but a step with more rows takes longer. So rows whose listeners have little audio in hand are stepped
-without the others, unless the others add no audible delay. Knows neither pipe nor tensors.
+Rows share a step, but a step with more rows takes longer. So rows whose listeners have little audio left to play are
+stepped without the others, unless the others add no audible delay. Knows neither pipe nor tensors.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Priority
 
 ENOUGH = 2.0
-"""Seconds of audio in hand from which on a listener can wait."""
+"""Seconds of audio left to play from which on a listener can wait."""
 
 _EASY = 0.6 * FRAME_SAMPLES / SAMPLE_RATE
 """Seconds up to which a step is short enough for all its listeners."""
@@ -21,35 +21,39 @@ _SMOOTHING = 0.2
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A row that could be stepped. `in_hand` is in seconds, None before its first audio; only turn NOW uses it."""
+class Candidate:
+    """A row that could be stepped. `buffered_seconds` is None before its first audio; only priority NOW uses it."""
 
     row: int
-    turn: Priority
-    in_hand: float | None
+    priority: Priority
+    buffered_seconds: float | None
 
 
-def choose(standings: Sequence[Standing], cost: Callable[[int], float]) -> list[int]:
+def choose(candidates: Sequence[Candidate], cost: Callable[[int], float]) -> list[int]:
     """Return the rows to step now, at least one if there are any. `cost` gives the seconds of a step by its row count.
 
-    Rows of turn NOW with no audio yet or too little in hand go first. Other rows join if the step stays short, or if
-    all listeners have enough. While any row waits for its first audio, no row that is not needy joins.
+    Rows of priority NOW with no audio yet or too little left to play go first. Other rows join if the step stays short,
+    or if all listeners have enough. While any row waits for its first audio, no row that is not needy joins.
     """
-    needy = [one for one in standings if one.turn is Priority.NOW and (one.in_hand is None or one.in_hand < ENOUGH)]
+    needy = [
+        one
+        for one in candidates
+        if one.priority is Priority.NOW and (one.buffered_seconds is None or one.buffered_seconds < ENOUGH)
+    ]
     if not needy:
-        return [one.row for one in standings]
+        return [one.row for one in candidates]
     chosen = [one.row for one in needy]
-    if any(one.in_hand is None for one in needy):
+    if any(one.buffered_seconds is None for one in needy):
         return chosen
-    for one in sorted((one for one in standings if one not in needy), key=_urgency):
+    for one in sorted((one for one in candidates if one not in needy), key=_urgency):
         if cost(len(chosen) + 1) > _EASY:
             break
         chosen.append(one.row)
     return chosen
 
 
-def _urgency(one: Standing) -> tuple[Priority, float]:
-    return one.turn, one.in_hand or 0.0
+def _urgency(one: Candidate) -> tuple[Priority, float]:
+    return one.priority, one.buffered_seconds or 0.0
 
 
 class Costs:

@@ -23,7 +23,7 @@ from wyoming_qwen3.core.errors import EngineFailed
 from wyoming_qwen3.core.hardware import Selection, available_memory
 from wyoming_qwen3.core.request import FRAME_SAMPLES
 from wyoming_qwen3.engine.base import as_speech_error
-from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Loaded, Opening, Output, Report, Room, Submit
+from wyoming_qwen3.engine.wire import Audio, ClipJob, Ended, Failed, Loaded, OnProgress, Opening, Output, Room, Submit
 
 _NAMED_DIGITS = 36
 """Most digits of a number that is spoken by name: the library's names end with decillions."""
@@ -45,7 +45,7 @@ class StandbyEngine:
 
     selection = Selection("cpu", "0.6B", "float32", "The standby voice speaks on the CPU.")
     weight_bytes = 1
-    apart = True
+    batch_invariant = True
     fatal: tuple[type[Exception], ...] = ()
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class StandbyEngine:
         """Return that there is no memory for checkpoints."""
         return Room(available_memory(), 0)
 
-    def load(self, checkpoint: Checkpoint, path: Path, report: Report) -> Loaded:  # noqa: ARG002
+    def load(self, checkpoint: Checkpoint, path: Path, report: OnProgress) -> Loaded:  # noqa: ARG002
         """Raise EngineFailed: there are no checkpoints."""
         _no_checkpoints()
 

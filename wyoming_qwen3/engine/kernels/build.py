@@ -26,7 +26,7 @@ _FLAGS = (
 
 
 @dataclass(frozen=True)
-class Kind:
+class ProcessorKind:
     """A kind of processor: the compiler flags for it, and the features in /proc/cpuinfo that it needs."""
 
     name: str
@@ -38,34 +38,36 @@ _AVX512_FLAGS = "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma"
 _AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "fma"})
 
 _X86 = (
-    Kind(
+    ProcessorKind(
         "amx",
         f"{_AVX512_FLAGS} -mavx512bf16 -mamx-tile -mamx-bf16",
         _AVX512 | {"avx512_bf16", "amx_tile", "amx_bf16"},
     ),
-    Kind("avx512vnni", _AVX512_FLAGS, _AVX512),
-    Kind("avxvnni", "-mavx2 -mfma -mavxvnni", frozenset({"avx2", "fma", "avx_vnni"})),
-    Kind("avx2", "-mavx2 -mfma", frozenset({"avx2", "fma"})),
-    Kind("sse41", "-msse4.1", frozenset({"ssse3", "sse4_1"})),
+    ProcessorKind("avx512vnni", _AVX512_FLAGS, _AVX512),
+    ProcessorKind("avxvnni", "-mavx2 -mfma -mavxvnni", frozenset({"avx2", "fma", "avx_vnni"})),
+    ProcessorKind("avx2", "-mavx2 -mfma", frozenset({"avx2", "fma"})),
+    ProcessorKind("sse41", "-msse4.1", frozenset({"ssse3", "sse4_1"})),
 )
-_ARM = (Kind("dotprod", "-march=armv8.2-a+dotprod", frozenset({"asimddp"})),)
-_PLAIN = Kind("plain", "", frozenset())
+_ARM = (ProcessorKind("dotprod", "-march=armv8.2-a+dotprod", frozenset({"asimddp"})),)
+_PLAIN = ProcessorKind("plain", "", frozenset())
 
-FAMILIES: Mapping[str, tuple[Kind, ...]] = MappingProxyType({"x86_64": (*_X86, _PLAIN), "aarch64": (*_ARM, _PLAIN)})
+FAMILIES: Mapping[str, tuple[ProcessorKind, ...]] = MappingProxyType(
+    {"x86_64": (*_X86, _PLAIN), "aarch64": (*_ARM, _PLAIN)}
+)
 """Kinds by `platform.machine()`, the fastest first."""
 
 
-def fitting(kinds: tuple[Kind, ...], features: frozenset[str]) -> tuple[Kind, ...]:
+def fitting(kinds: tuple[ProcessorKind, ...], features: frozenset[str]) -> tuple[ProcessorKind, ...]:
     """Return the kinds that a processor with these features can run."""
     return tuple(kind for kind in kinds if kind.needs <= features)
 
 
-def kinds_here() -> tuple[Kind, ...]:
+def kinds_here() -> tuple[ProcessorKind, ...]:
     """Return the kinds that this processor can run, the fastest first."""
     return fitting(FAMILIES.get(platform.machine(), (_PLAIN,)), _features())
 
 
-def library_file(kind: Kind, folder: Path = _SOURCES) -> Path:
+def library_file(kind: ProcessorKind, folder: Path = _SOURCES) -> Path:
     """Return the path of a kind's library for the current sources, whether or not it is compiled."""
     digest = hashlib.sha256(_FLAGS.encode())
     for source in sorted((*_SOURCES.glob("*.cpp"), *_SOURCES.glob("*.h"))):
@@ -99,7 +101,7 @@ def find_compiler() -> str:
     return compiler
 
 
-def compile_kind(kind: Kind, file: Path, compiler: str, flags: str = "", sources: Path = _SOURCES) -> None:
+def compile_kind(kind: ProcessorKind, file: Path, compiler: str, flags: str = "", sources: Path = _SOURCES) -> None:
     """Compile the library of one kind; `flags` follow its own. Raises EngineFailed if that fails."""
     part = file.with_suffix(f".{os.getpid()}.part")
     command = [compiler, *f"{_FLAGS} {kind.flags} {flags}".split(), str(sources / _MAIN), "-o", str(part)]

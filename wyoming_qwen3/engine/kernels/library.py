@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wyoming_qwen3.engine.memory import huge_pages
 
-from .build import Kind, kinds_here, library_file
+from .build import ProcessorKind, kinds_here, library_file
 from .structures import (
     CodecTransformerStruct,
     ConvolutionStruct,
@@ -171,7 +171,7 @@ def load_kernels(threads: int, kind: str | None = None) -> Kernels | None:
     return None
 
 
-def _load(kind: Kind, threads: int) -> Kernels | None:
+def _load(kind: ProcessorKind, threads: int) -> Kernels | None:
     file = library_file(kind)
     if not file.exists():
         return None

@@ -26,7 +26,7 @@ from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.kernels.library import Kernels
 from wyoming_qwen3.engine.memory import huge_pages
-from wyoming_qwen3.engine.wire import Report, ignore_progress
+from wyoming_qwen3.engine.wire import OnProgress, ignore_progress
 
 from .cpu_packing import BLOCK, interleave, interleaved, pack, packed_sizes
 
@@ -77,10 +77,10 @@ class _Matrix:
         return {f"{self.name}.data": packed.data, f"{self.name}.scales": packed.scales}
 
 
-_Part = _Plain | _Matrix
+_PackPart = _Plain | _Matrix
 
 
-def packed_tensors(published: Published, bits: int, kernels: Kernels, report: Report = ignore_progress) -> Tensors:
+def packed_tensors(published: Published, bits: int, kernels: Kernels, report: OnProgress = ignore_progress) -> Tensors:
     """Return the packed tensors of a checkpoint's language model; see `is_sensitive` for those always in 8 bits.
 
     `talker.N.values` and so on are matrices (`.data`, `.scales`); norms and embedding tables are not rounded. The
@@ -131,7 +131,7 @@ def is_sensitive(layer: int, layers: int) -> bool:
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
 
 
-def _parts(published: Published, bits: int) -> Iterator[_Part]:
+def _parts(published: Published, bits: int) -> Iterator[_PackPart]:
     """Yield all parts of the pack, in the order in which a frame reads them."""
     read, config = TensorReader(published.tensors, prefix="talker."), published.config.talker_config
     own, predictor = config.code_predictor_config, read.below("code_predictor.")
@@ -153,13 +153,17 @@ def _parts(published: Published, bits: int) -> Iterator[_Part]:
         yield _table(f"predictor.tables.{number + 1}", predictor, name, own.vocab_size, width)
 
 
-def _stack(read: TensorReader, name: str, config: StackConfig, bits: int, sensitive: Sequence[bool]) -> Iterator[_Part]:
+def _stack(
+    read: TensorReader, name: str, config: StackConfig, bits: int, sensitive: Sequence[bool]
+) -> Iterator[_PackPart]:
     for number, more in enumerate(sensitive):
         yield from _layer(read.below(f"layers.{number}."), f"{name}{number}.", config, bits, 8 if more else bits)
     yield _norm(f"{name}norm", read, "norm.weight", config.hidden_size)
 
 
-def _layer(read: TensorReader, name: str, config: StackConfig, bits: int, bits_of_sensitive: int) -> Iterator[_Part]:
+def _layer(
+    read: TensorReader, name: str, config: StackConfig, bits: int, bits_of_sensitive: int
+) -> Iterator[_PackPart]:
     attention, mlp = read.below("self_attn."), read.below("mlp.")
     hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
     queries, keys = config.num_attention_heads * dim, config.num_key_value_heads * dim
@@ -181,15 +185,15 @@ def _layer(read: TensorReader, name: str, config: StackConfig, bits: int, bits_o
     yield _norm(f"{name}mlp_norm", read, "post_attention_layernorm.weight", hidden)
 
 
-def _matrix(name: str, bits: int, read: TensorReader, source: str, shape: tuple[int, int]) -> _Part:
+def _matrix(name: str, bits: int, read: TensorReader, source: str, shape: tuple[int, int]) -> _PackPart:
     return _Matrix(name, *shape, bits, partial(read, source, *shape))
 
 
-def _norm(name: str, read: TensorReader, source: str, size: int) -> _Part:
+def _norm(name: str, read: TensorReader, source: str, size: int) -> _PackPart:
     return _Plain(name, [size], partial(read, source, size))
 
 
-def _table(name: str, read: TensorReader, source: str, rows: int, columns: int) -> _Part:
+def _table(name: str, read: TensorReader, source: str, rows: int, columns: int) -> _PackPart:
     stored = read.view(source, rows, columns).dtype
     kept = torch.bfloat16 if stored == torch.bfloat16 else torch.float32
     return _Plain(name, [rows, columns], partial(read.view, source, rows, columns), kept)
@@ -210,7 +214,7 @@ def _write(file: Path, key: Mapping[str, str], tensors: Tensors) -> None:
             out.write(tensor.view(torch.uint8).numpy().data)
 
 
-def _read(file: Path, key: Mapping[str, str], report: Report) -> Tensors | None:
+def _read(file: Path, key: Mapping[str, str], report: OnProgress) -> Tensors | None:
     """Return the tensors of a cache file; None if it is missing, incomplete, damaged or has another key."""
     try:
         with file.open("rb") as source:

@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger(__name__)
 DISTANCES = (0, 2048, 8192)
 """The distances in bytes that are tried; 0 leaves prefetching to the processor."""
 
-Step = Callable[[], object]
+DecodeStep = Callable[[], object]
 
 _ROUNDS = 10
 _CLEARLY = 1.03
@@ -23,7 +23,7 @@ _PROCESSOR = ("vendor_id", "cpu family", "model", "model name", "stepping", "CPU
 """What tells processors apart in /proc/cpuinfo, on x86 and ARM."""
 
 
-def tuned(file: Path, key: Mapping[str, object], step: Callable[[int], Step]) -> int:
+def tuned(file: Path, key: Mapping[str, object], step: Callable[[int], DecodeStep]) -> int:
     """Return the distance in `file` if it was measured for `key`; else measure it and write the file.
 
     `step` returns a decode step that prefetches that far. If the file can't be written, each start measures again.
@@ -48,7 +48,7 @@ def fastest(seconds: Mapping[int, Sequence[float]]) -> int:
     return min(seconds, key=lambda distance: min(seconds[distance]) * (_CLEARLY if distance else 1.0))
 
 
-def _measure(steps: Mapping[int, Step]) -> Mapping[int, Sequence[float]]:
+def _measure(steps: Mapping[int, DecodeStep]) -> Mapping[int, Sequence[float]]:
     """Time the steps in turns: the first round only warms up, but it is never the shortest."""
     seconds: dict[int, list[float]] = {distance: [] for distance in steps}
     for _ in range(_ROUNDS):

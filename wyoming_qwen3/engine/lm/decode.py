@@ -18,7 +18,7 @@ from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.isolation import attempt, together_or_alone
 
 from .predictor import Predictor
-from .prompt import HeadKey, Prompt, PromptBuilder, Voicing, prefills_whole_text, prepare
+from .prompt import HeadKey, Prompt, PromptBuilder, PromptConditions, prefills_whole_text, prepare
 from .sampling import Sampler, choose
 from .talker import Talker
 from .text_track import IncrementalTokenizer, TextTrack
@@ -69,14 +69,14 @@ class Row:
 
     def __init__(
         self,
-        voicing: Voicing,
+        conditions: PromptConditions,
         sampler: Sampler,
         tokenizer: IncrementalTokenizer,
         *,
         whole_text_first: bool,
         max_frames: int | None,
     ) -> None:
-        self.voicing = voicing
+        self.conditions = conditions
         self.sampler = sampler
         self.whole_text_first = whole_text_first
         self.frames = 0
@@ -92,7 +92,7 @@ class Row:
         """Why the row ended: the model's end of speech, the frame limit or an error; None while it goes on."""
 
         self.speech: Speech | None = None
-        self.begun: Callable[[], Tensor] | None = None
+        self.pending_codes: Callable[[], Tensor] | None = None
         """Waits for the codes of the frame that the device is computing, and returns them; None if there is none."""
 
         self.text_finished = False
@@ -107,9 +107,9 @@ class Row:
         return frame_limit_of_tokens(self.text_tokens, self._max_frames)
 
     @property
-    def ready(self) -> bool:
+    def can_advance(self) -> bool:
         """Whether a step would advance the row; if not, it has ended or waits for text."""
-        return self.begun is not None or self.advances
+        return self.pending_codes is not None or self.advances
 
     @property
     def advances(self) -> bool:
@@ -117,7 +117,7 @@ class Row:
         if self.ending is not None:
             return False
         if self.speech is None:
-            enough = not self.whole_text_first and self.text_tokens >= self.voicing.tokens_needed()
+            enough = not self.whole_text_first and self.text_tokens >= self.conditions.tokens_needed()
             return self.text_finished or enough
         return self.text_finished or bool(self._new_ids) or not self.speech.stalled
 
@@ -146,7 +146,7 @@ class Row:
     def end(self, ending: Ending) -> None:
         """End the row and release its memory."""
         self.ending = ending
-        self.speech = self.begun = None
+        self.speech = self.pending_codes = None
 
     def _take(self, ids: list[int]) -> None:
         self._new_ids += ids
@@ -223,16 +223,16 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[Frame]:
-        """Advance those of `rows` that are ready by one frame, or to their end, in one batch.
+        """Advance those of `rows` that can by one frame, or to their end, in one batch.
 
         Returns one Frame for each of them, in their order. The talker processes a frame only at the next step, so that
         the frame is returned as early as possible. An error of one row ends that row and does not change the results of
         the others. Raises errors that concern all rows.
         """
-        ready = [row for row in rows if row.advances]
-        failed = self._read_text(ready)
-        made = together_or_alone(self._advance, [row for row in ready if row not in failed])
-        return [_frame(row, failed.get(row) or made[row]) for row in ready]
+        advancing = [row for row in rows if row.advances]
+        failed = self._read_text(advancing)
+        made = together_or_alone(self._advance, [row for row in advancing if row not in failed])
+        return [_frame(row, failed.get(row) or made[row]) for row in advancing]
 
     def _read_text(self, rows: Sequence[Row]) -> dict[Row, Exception]:
         """Prefill or extend each row with the text that has arrived; return the errors of rows where this fails."""
@@ -257,14 +257,14 @@ class Decoder:
             return
         ids = row.take_new_ids()
         prompt = self._prompts.build(
-            row.voicing, ids, whole_text_first=row.whole_text_first, finished=row.text_finished
+            row.conditions, ids, whole_text_first=row.whole_text_first, finished=row.text_finished
         )
         row.speech = self._opened(row, prompt)
 
     def _opened(self, row: Row, prompt: Prompt) -> Speech:
         """Prefill the prompt and return the row's talker state."""
         cache = self._talker.transformer.new_cache(len(prompt.prefill) + _SPARE_POSITIONS)
-        done = self._restore_head(prompt, row.voicing.head_key, cache) if self._remembers_heads else 0
+        done = self._restore_head(prompt, row.conditions.head_key, cache) if self._remembers_heads else 0
         hidden = self._talker.advance(prompt.prefill[None, done:], (cache,))[0]
         track = TextTrack(prompt.trailing, prompt.end, prompt.pad, finished=row.text_finished)
         return Speech(track, cache, hidden)

@@ -256,7 +256,7 @@ class Slots:
 
     def _talk(self, rows: int, length: int) -> None:
         positions, _, talks, _ = self._parts[:, :rows]
-        past = _Past(self._cache, positions, length)
+        past = _StepPast(self._cache, positions, length)
         states = self._transformer.step(self.sums[:rows] + self.text[:rows], past, positions)
         _replace(self._hidden[:rows], states, talks)
 
@@ -283,7 +283,7 @@ class Slots:
         return ids
 
 
-class _Past:
+class _StepPast:
     """Slots as a transformer's past: each token is written at its slot's position and attends from there back."""
 
     def __init__(self, cache: KvCache, positions: Tensor, length: int) -> None:

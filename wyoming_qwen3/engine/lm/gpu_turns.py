@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-_Row = TypeVar("_Row", bound=Hashable)
+_Stepped = TypeVar("_Stepped", bound=Hashable)
 
 TURN = 8
 """Steps for which the same rows are stepped, 0.6 s of their audio.
@@ -14,17 +14,17 @@ each step, that would be most of the step's time.
 """
 
 
-class Turns(Generic[_Row]):
-    """Gives each row of a crowd its turn."""
+class Turns(Generic[_Stepped]):
+    """Gives each of more rows than slots its turn."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._turn = 0
         self._left = 0
-        self._last: WeakKeyDictionary[_Row, int] = WeakKeyDictionary()
+        self._last: WeakKeyDictionary[_Stepped, int] = WeakKeyDictionary()
         """The last turn that each row had a part in; no entry if it had none."""
 
-    def group(self, rows: Sequence[_Row]) -> Sequence[_Row]:
+    def group(self, rows: Sequence[_Stepped]) -> Sequence[_Stepped]:
         """Return the rows to step now: all if there are slots for them, else the same ones for a whole turn.
 
         Those that have waited longest are next. A row that joins, or that others leave a slot to, is stepped at once if

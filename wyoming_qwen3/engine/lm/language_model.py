@@ -17,7 +17,7 @@ from wyoming_qwen3.engine.cuda_graphs import CaptureFailed, Graphs, reason
 from wyoming_qwen3.engine.devices import free_memory, release
 from wyoming_qwen3.engine.isolation import concerns_all
 from wyoming_qwen3.engine.kernels.library import Kernels
-from wyoming_qwen3.engine.wire import Report, ignore_progress
+from wyoming_qwen3.engine.wire import OnProgress, ignore_progress
 
 from .cpu_kernels import Pack, QuantizedLinear, QuantizedPredictor, QuantizedTransformer
 from .cpu_pack_file import Tensors, packed_tensors
@@ -126,7 +126,7 @@ def load_int8(published: Published) -> LoadedLanguageModel:
 
 
 def load_quantized(
-    published: Published, quantize: Quantize, kernels: Kernels, report: Report = ignore_progress
+    published: Published, quantize: Quantize, kernels: Kernels, report: OnProgress = ignore_progress
 ) -> LoadedLanguageModel:
     """Load in 8 or 4 bits for our kernels. Raises ModelFailed, and what `report` raises.
 

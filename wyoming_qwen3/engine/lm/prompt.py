@@ -44,7 +44,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, eq=False)
-class Voicing:
+class PromptConditions:
     """A request resolved for one checkpoint: everything in its prompt except the text."""
 
     instruct_ids: tuple[int, ...]
@@ -57,7 +57,7 @@ class Voicing:
     """Token ids of the reference clip's text, if the clip is continued."""
 
     @property
-    def continued(self) -> Any:
+    def reference_codes(self) -> Any:
         """Codes of the reference clip, int64 [frames, 16], if the clip is continued, else None."""
         return None if self.clone is None else self.clone.codes
 
@@ -73,9 +73,9 @@ class Voicing:
         If a clip is continued, one text token is added to each of its frames and to the start of codes; the tokens of
         the clip's own text count.
         """
-        if self.continued is None:
+        if self.reference_codes is None:
             return 1
-        return max(1, len(self.continued) + 1 - len(self.reference_ids))
+        return max(1, len(self.reference_codes) + 1 - len(self.reference_ids))
 
 
 def prefills_whole_text(kind: Kind) -> bool:
@@ -83,7 +83,7 @@ def prefills_whole_text(kind: Kind) -> bool:
     return kind != "base"
 
 
-def prepare(published: Published, request: SpeechRequest) -> Voicing:
+def prepare(published: Published, request: SpeechRequest) -> PromptConditions:
     """Resolve voice, language and instruction of a request for a checkpoint.
 
     A described voice and an instruction are joined, the description first. Raises InvalidRequest if the checkpoint
@@ -103,17 +103,17 @@ def prepare(published: Published, request: SpeechRequest) -> Voicing:
             raise VoiceNotFound(
                 f"This checkpoint has no speaker {voice.name}; choose one of {', '.join(config.spk_id)}."
             )
-        return Voicing(
+        return PromptConditions(
             instruct_ids=_instruct_ids(published, instruct),
             language_id=_dialect_id(config, voice, request.language) or language_id,
             speaker_id=config.spk_id[voice.id],
         )
     if published.kind == "voice_design" and isinstance(voice, Description):
         words = " ".join(part for part in (voice.text.strip(), instruct) if part)
-        return Voicing(instruct_ids=_instruct_ids(published, words), language_id=language_id)
+        return PromptConditions(instruct_ids=_instruct_ids(published, words), language_id=language_id)
     if published.kind == "base" and isinstance(voice, ClonePrompt):
         reference_ids = _reference_ids(published, voice)
-        return Voicing(instruct_ids=(), language_id=language_id, clone=voice, reference_ids=reference_ids)
+        return PromptConditions(instruct_ids=(), language_id=language_id, clone=voice, reference_ids=reference_ids)
     wanted = {"custom_voice": "a named speaker", "voice_design": "a described voice", "base": "a cloned voice"}
     raise InvalidRequest(f"This checkpoint needs {wanted[published.kind]}, but the request has another kind of voice.")
 
@@ -130,25 +130,25 @@ class PromptBuilder:
         self._mark_ids = [config.tts_bos_token_id, config.tts_eos_token_id, config.tts_pad_token_id]
 
     def build(
-        self, voicing: Voicing, text_ids: Sequence[int], *, whole_text_first: bool, finished: bool = True
+        self, conditions: PromptConditions, text_ids: Sequence[int], *, whole_text_first: bool, finished: bool = True
     ) -> Prompt:
         """Build the prompt for some text tokens.
 
         `whole_text_first` puts the text before the codes and needs all of it. Otherwise the talker gets the text along
-        with the codes, and more text may follow unless `finished`; at least `voicing.tokens_needed()` tokens are needed
-        then. Raises InvalidRequest if `text_ids` is empty.
+        with the codes, and more text may follow unless `finished`; at least `conditions.tokens_needed()` tokens are
+        needed then. Raises InvalidRequest if `text_ids` is empty.
         """
         if not text_ids:
             raise InvalidRequest("The text is empty; there is nothing to speak.")
         talker = self._talker
         begin, end, pad = talker.embed_text(self._mark_ids).chunk(3)
-        codec, start = self._codec_prefix(voicing)
+        codec, start = self._codec_prefix(conditions)
         marks = torch.cat((pad.expand(len(codec) - 1, -1), begin))
-        head = [talker.embed_text(voicing.instruct_ids)] if voicing.instruct_ids else []
+        head = [talker.embed_text(conditions.instruct_ids)] if conditions.instruct_ids else []
         head += [talker.embed_text(self._role_ids), marks + codec]
-        if voicing.continued is not None:
-            ids = [*voicing.reference_ids, *text_ids]
-            spoken = torch.cat((start, self._predictor.embed(self._codes(voicing))))
+        if conditions.reference_codes is not None:
+            ids = [*conditions.reference_ids, *text_ids]
+            spoken = torch.cat((start, self._predictor.embed(self._codes(conditions))))
             if whole_text_first:
                 body, trailing = torch.cat((self._text_first(ids, end), spoken + pad)), pad
             else:
@@ -162,18 +162,18 @@ class PromptBuilder:
             trailing = torch.cat((talker.embed_text(text_ids[1:]), end[: int(finished)]))
         return Prompt(torch.cat((*head, body)), sum(map(len, head)), trailing, end[0], pad[0])
 
-    def _codec_prefix(self, voicing: Voicing) -> tuple[Tensor, Tensor]:
+    def _codec_prefix(self, conditions: PromptConditions) -> tuple[Tensor, Tensor]:
         """Return codec embeddings of language, speaker and padding [n, hidden], and of the codes' start [1, hidden]."""
         codec, talker = self._codec, self._talker
-        if voicing.language_id is None:
+        if conditions.language_id is None:
             ids = [codec.codec_nothink_id, codec.codec_think_bos_id, codec.codec_think_eos_id]
         else:
-            ids = [codec.codec_think_id, codec.codec_think_bos_id, voicing.language_id, codec.codec_think_eos_id]
+            ids = [codec.codec_think_id, codec.codec_think_bos_id, conditions.language_id, codec.codec_think_eos_id]
         parts = [talker.embed_codec(ids)]
-        if voicing.speaker_id is not None:
-            parts.append(talker.embed_codec([voicing.speaker_id]))
-        if voicing.clone is not None:
-            embedding = torch.tensor(voicing.clone.speaker_embedding)
+        if conditions.speaker_id is not None:
+            parts.append(talker.embed_codec([conditions.speaker_id]))
+        if conditions.clone is not None:
+            embedding = torch.tensor(conditions.clone.speaker_embedding)
             parts.append(to_device(embedding, talker.device, talker.dtype)[None])
         parts.append(talker.embed_codec([codec.codec_pad_id]))
         return torch.cat(parts), talker.embed_codec([codec.codec_bos_id])
@@ -183,8 +183,8 @@ class PromptBuilder:
         text = torch.cat((self._talker.embed_text(text_ids), end))
         return text + self._talker.embed_codec([self._codec.codec_pad_id])
 
-    def _codes(self, voicing: Voicing) -> Tensor:
-        return to_device(torch.tensor(voicing.continued), self._talker.device)
+    def _codes(self, conditions: PromptConditions) -> Tensor:
+        return to_device(torch.tensor(conditions.reference_codes), self._talker.device)
 
 
 def _overlaid(text: Tensor, spoken: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:

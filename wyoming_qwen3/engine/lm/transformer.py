@@ -18,20 +18,20 @@ from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 MakeLinear = Callable[[Tensor], nn.Module]
 
 
-class _Linear(nn.Linear):
+class _EmptyLinear(nn.Linear):
     def reset_parameters(self) -> None:
         """Skip initialisation: the weight is set afterwards, and initialising a meta tensor imports half of torch."""
 
 
-class _Embedding(nn.Embedding):
+class _EmptyEmbedding(nn.Embedding):
     def reset_parameters(self) -> None:
-        """Skip initialisation, as in _Linear."""
+        """Skip initialisation, as in _EmptyLinear."""
 
 
 def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     """Return a linear layer with a given weight [outputs, inputs] and bias [outputs], without copying them."""
     outputs, inputs = weight.shape
-    layer = _Linear(inputs, outputs, bias=bias is not None, device="meta")
+    layer = _EmptyLinear(inputs, outputs, bias=bias is not None, device="meta")
     layer.weight = nn.Parameter(weight, requires_grad=False)
     if bias is not None:
         layer.bias = nn.Parameter(bias, requires_grad=False)
@@ -41,7 +41,7 @@ def linear_layer(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
 def embedding_layer(table: Tensor) -> nn.Embedding:
     """Return an embedding with a given table [ids, features], without copying it."""
     ids, features = table.shape
-    layer = _Embedding(ids, features, device="meta")
+    layer = _EmptyEmbedding(ids, features, device="meta")
     layer.weight = nn.Parameter(table, requires_grad=False)
     return layer
 

@@ -152,9 +152,9 @@ class Recording:
             self._submit(0, self._writing.abandon)
 
     def _submit(self, size: int, work: Callable[[], _T]) -> "Future[_T | None] | None":
-        return self._recorder.submit(size, lambda: self._attempt(work))
+        return self._recorder.submit(size, lambda: self._run_unless_failed(work))
 
-    def _attempt(self, work: Callable[[], _T]) -> _T | None:
+    def _run_unless_failed(self, work: Callable[[], _T]) -> _T | None:
         """Run `work` on the thread, unless something has failed before."""
         if self._writing.failed:
             return None

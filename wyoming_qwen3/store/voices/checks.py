@@ -9,7 +9,7 @@ from .voice import KeptVoice, is_id
 MAX_CHARACTERS = 10_000
 """Maximum length of a text."""
 
-MAX_SAMPLES = 32
+MAX_VOICE_CLIPS = 32
 """Maximum number of clips of a voice."""
 
 
@@ -24,8 +24,8 @@ def check_name(name: str) -> str:
 def check_voice(voice: KeptVoice) -> None:
     """Raise InvalidRequest or InstructionsNotSupported if the voice can't be stored or can't speak."""
     manner, design = voice.manner, voice.design
-    if len(voice.samples) > MAX_SAMPLES:
-        raise InvalidRequest(f"A voice has at most {MAX_SAMPLES} recordings.", param="samples")
+    if len(voice.samples) > MAX_VOICE_CLIPS:
+        raise InvalidRequest(f"A voice has at most {MAX_VOICE_CLIPS} recordings.", param="samples")
     if manner.speaker is not None and voice.samples:
         raise InvalidRequest("A voice has a speaker or recordings, not both.", param="voice")
     if manner.instructions and manner.speaker is None:

@@ -18,7 +18,7 @@ from wyoming_qwen3.store.files import new_folder, storing, sweep, write_file
 
 from . import prompts, wav
 from .record import RECORD_FILE, read_record, write_record
-from .voice import KeptVoice, Sample
+from .voice import KeptVoice, VoiceClip
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,12 +72,12 @@ class VoiceFolder:
         """Return the path of a sample's WAV file, which need not exist."""
         return self.path / _SAMPLES / f"{sample_id}.wav"
 
-    def write_clips(self, samples: Sequence[Sample], clips: Sequence[Reference]) -> None:
+    def write_clips(self, samples: Sequence[VoiceClip], clips: Sequence[Reference]) -> None:
         """Write the WAV files of `samples`. They are ignored until the record names them."""
         for sample, clip in zip(samples, clips, strict=True):
             write_file(self.sample_path(sample.id), wav.pack(clip))
 
-    def read_clips(self, samples: Sequence[Sample]) -> list[Reference]:
+    def read_clips(self, samples: Sequence[VoiceClip]) -> list[Reference]:
         """Return the clips of `samples`. Raises InvalidRequest for a damaged file, and OSError for a missing one."""
         return [wav.unpack(self.sample_path(sample.id).read_bytes(), sample.text) for sample in samples]
 

@@ -16,7 +16,7 @@ from wyoming_qwen3.core.speakers import LANGUAGES, MAX_VOICE_NAME_CHARACTERS, SP
 from .checks import check_words
 from .former_names import MAX_FORMER_NAMES
 from .json_object import JsonObject
-from .voice import Design, KeptVoice, Manner, Sample, VoiceType, is_id
+from .voice import Design, KeptVoice, Manner, VoiceClip, VoiceType, is_id
 
 Record: TypeAlias = dict[str, Any]
 
@@ -142,11 +142,11 @@ def _read_revision(fields: JsonObject) -> str:
     return revision
 
 
-def _read_sample(fields: JsonObject) -> Sample:
+def _read_sample(fields: JsonObject) -> VoiceClip:
     sample_id = fields.text("id")
     if not is_id(sample_id):
         raise fields.wrong("id", "a UUID in lower case")
-    return Sample(
+    return VoiceClip(
         id=sample_id,
         text=fields.optional_text("text"),
         sample_rate=fields.whole_number("sample_rate", 1, 192_000),

@@ -25,7 +25,7 @@ from .folder import VoiceFolder
 from .former_names import merge, rename
 from .index import VoiceIndex
 from .startup import finished_later, look_into, read_aliases, read_index, write_aliases, write_default
-from .voice import Design, KeptVoice, Manner, Sample, VoiceType
+from .voice import Design, KeptVoice, Manner, VoiceClip, VoiceType
 from .wav import check_clip
 
 MAX_VOICES = 1000
@@ -339,21 +339,21 @@ class VoiceStore:
         return VoiceFolder(self._folder / voice.id, read_only=self._read_only)
 
 
-def _samples(recordings: Sequence[Reference]) -> tuple[Sample, ...]:
+def _samples(recordings: Sequence[Reference]) -> tuple[VoiceClip, ...]:
     for clip in recordings:
         check_clip(clip)
     return tuple(
-        Sample(str(uuid.uuid4()), clip.text, clip.sample_rate, clip.samples.size / clip.sample_rate)
+        VoiceClip(str(uuid.uuid4()), clip.text, clip.sample_rate, clip.samples.size / clip.sample_rate)
         for clip in recordings
     )
 
 
-def _sample(voice: KeptVoice, sample_id: str) -> Sample:
+def _sample(voice: KeptVoice, sample_id: str) -> VoiceClip:
     for sample in voice.samples:
         if sample.id == sample_id:
             return sample
     raise NotFound(f"The voice {voice.name!r} has no recording {sample_id[:64]!r}.", param="sample")
 
 
-def _revised(voice: KeptVoice, samples: tuple[Sample, ...]) -> KeptVoice:
+def _revised(voice: KeptVoice, samples: tuple[VoiceClip, ...]) -> KeptVoice:
     return replace(voice, samples=samples, revision=uuid.uuid4().hex, updated_at=time.time())

@@ -17,7 +17,7 @@ def is_id(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Sample:
+class VoiceClip:
     """A stored clip. `text` is what is said in it; None if that is not known."""
 
     id: str
@@ -73,7 +73,7 @@ class KeptVoice:
     """32 hexadecimal digits that change whenever the samples do."""
 
     manner: Manner = Manner()
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[VoiceClip, ...] = ()
     design: Design | None = None
     folder: str | None = None
     """Name of the entry in the watched folder that the voice mirrors; None if it mirrors none."""

@@ -6,7 +6,6 @@ if the match is not what it looks like.
 
 import re
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 from . import dates, ordinals
 from .agreement import is_feminine, is_native_korean, is_noun, number_text
@@ -15,8 +14,6 @@ from .marks import final_dot
 from .money import cents, currency_signs, magnitude_pattern, money_pattern
 from .numerals import SPACES, Numeral, cardinal, category, choose, digits_of, read_number
 from .units import TEMPERATURES, noun_after, scaled, unit_pattern, unit_symbols
-
-Match: TypeAlias = re.Match[str]
 
 CODE_DIGITS = 7
 """Number of digits without groups from which a number without a unit is read digit by digit."""
@@ -89,7 +86,7 @@ class Amount:
         return self.before + said
 
 
-def _read(found: Match, words: Lexicon, in_words: bool) -> Amount | None:
+def _read(found: re.Match[str], words: Lexicon, in_words: bool) -> Amount | None:
     """Read the numbers of a match, which are its groups a and b."""
     groups = found.groupdict()
     numbers, signs = [], []
@@ -107,7 +104,7 @@ def _read(found: Match, words: Lexicon, in_words: bool) -> Amount | None:
     return Amount(words, tuple(numbers), tuple(signs), in_words, before, compare, start)
 
 
-def _after_preposition(found: Match, words: Lexicon) -> bool:
+def _after_preposition(found: re.Match[str], words: Lexicon) -> bool:
     before = found.string[max(0, found.start() - 12) : found.start()]
     return before.rstrip().rpartition(" ")[2].lower() in words.prepositions.split()
 
@@ -116,7 +113,7 @@ def _is_range(first: Numeral, second: Numeral) -> bool:
     return float(f"{first.whole}.{first.fraction}") < float(f"{second.whole}.{second.fraction}")
 
 
-def _link(found: Match, words: Lexicon) -> str:
+def _link(found: re.Match[str], words: Lexicon) -> str:
     """Return what is said for a dash before another amount."""
     return words.link if found.groupdict().get("then") else ""
 
@@ -124,7 +121,7 @@ def _link(found: Match, words: Lexicon) -> str:
 # With units and currencies
 
 
-def measure(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def measure(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A number, or a range, with a unit."""
     amount = _read(found, words, in_words)
     if amount is None:
@@ -144,7 +141,7 @@ def _measured(amount: Amount, unit: str) -> str:
     return amount.said(unit_pattern(words.code, symbol, amount.plural), minus=minus)
 
 
-def price(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def price(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """An amount of money, or a range."""
     amount = _read(found, words, in_words)
     if amount is None:
@@ -168,7 +165,7 @@ def _without_zeros(number: Numeral) -> Numeral:
     return Numeral(number.whole, number.fraction.rstrip("0")) if len(number.fraction) == 2 else number
 
 
-def millions(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def millions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A number of millions and the like, abbreviated."""
     amount = _read(found, words, in_words)
     return None if amount is None else amount.said(magnitude_pattern(words, found["magnitude"], amount.plural))
@@ -177,7 +174,7 @@ def millions(found: Match, words: Lexicon, in_words: bool) -> str | None:
 # Fractions
 
 
-def slashed(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def slashed(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """Two numbers with a slash between: a fraction, perhaps after a whole number, or no fraction."""
     above, below, whole = int(found["above"]), int(found["below"]), found["whole"]
     if ordinals.is_fraction(above, below):
@@ -194,7 +191,7 @@ def slashed(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return _with_sign(found, words, said)
 
 
-def vulgar_fraction(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def vulgar_fraction(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A fraction that is one character; before a unit a half and quarters are decimals."""
     above, below = ordinals.VULGAR[found["vulgar"]]
     whole, unit = found["whole"], found["unit"]
@@ -215,7 +212,7 @@ def vulgar_fraction(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return _with_sign(found, words, said)
 
 
-def _with_sign(found: Match, words: Lexicon, said: str) -> str:
+def _with_sign(found: re.Match[str], words: Lexicon, said: str) -> str:
     name = {None: "", "+": words.plus}.get(found["sign"], words.minus)
     said = f"{name}{words.space}{said}" if name else said
     return Amount(words, (), (), True, found.groupdict().get("case") or "", found["compare"] or "").around(said)
@@ -224,7 +221,7 @@ def _with_sign(found: Match, words: Lexicon, said: str) -> str:
 # Without units
 
 
-def number_range(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def number_range(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A range of two numbers."""
     amount = _read(found, words, in_words)
     if amount is None:
@@ -238,7 +235,7 @@ def number_range(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return _before_noun(amount, found, _next_noun(found))
 
 
-def plain(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def plain(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A number alone; a year as a year, a long one digit by digit."""
     digits = found["a"]
     amount = _read(found, words, in_words)
@@ -253,7 +250,7 @@ def plain(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return _before_noun(amount, found, noun)
 
 
-def _before_noun(amount: Amount, found: Match, noun: str) -> str:
+def _before_noun(amount: Amount, found: re.Match[str], noun: str) -> str:
     """Return an amount as it is said before a noun that follows the match."""
     words = amount.words
     said = amount.said("{0}" + words.space + noun)
@@ -267,13 +264,13 @@ def _before_noun(amount: Amount, found: Match, noun: str) -> str:
 _NEXT_NOUN = re.compile(rf"[ {SPACES}]?([^\W\d_]+(?:-[^\W\d_]+)?)")
 
 
-def _next_noun(found: Match) -> str:
+def _next_noun(found: re.Match[str]) -> str:
     """Return the word after a number, which may be a noun with which the number agrees."""
     following = _NEXT_NOUN.match(found.string, found.end())
     return following[1] if following else ""
 
 
-def dimensions(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def dimensions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """Numbers with a multiplication sign between: read as a product if there are spaces, else as a size."""
     spaced = found["times"][0].isspace()
     if found["times"].strip() == "x" and spaced and not in_words:
@@ -284,14 +281,14 @@ def dimensions(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return f"{words.space}{link}{words.space}".join(each)
 
 
-def ratio(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def ratio(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """Two numbers with a colon between, such as a score."""
     if not in_words:
         return None
     return f"{words.space}{words.ratio}{words.space}".join(cardinal(found[name], words) for name in ("a", "b"))
 
 
-def fold(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def fold(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A number of times, such as 3x."""
     number = Numeral(found["number"])
     noun = choose(words.fold, number, words.code)
@@ -299,20 +296,20 @@ def fold(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return number_text(words, number, noun.capitalize(), in_words=in_words) + space + noun
 
 
-def duration(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def duration(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """Hours, minutes and seconds, such as 1h 30m, in which m is no length."""
     parts = [(digits, unit) for unit in ("h", "min", "s") if (digits := found.groupdict().get(unit))]
     said = (_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
     return words.space.join(said)
 
 
-def feet_and_inches(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def feet_and_inches(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A length such as 5'10"."""
     parts = ((found["feet"], "ft"), (found["inches"], "in"))
     return " ".join(_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
 
 
-def round_the_clock(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def round_the_clock(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """The French 24h/24 and 7j/7."""
     number = Numeral(found["number"])
     whole = _measured(Amount(words, (number,), ("",), in_words), found["unit"])

@@ -1,6 +1,6 @@
 """The patterns of dates, times and ordinals."""
 
-from . import sayings
+from . import readings
 from .dates import month_name, month_names
 from .expressions import NO_DIGIT, NO_LETTER, Rule, S, any_of, lead_of
 from .lexicon import Lexicon
@@ -15,13 +15,13 @@ def date_rules(words: Lexicon) -> list[Rule]:
     rules: list[Rule] = [
         (rf"""{lead}(?P<year>\d{{4}})-(?P<month>\d\d)-(?P<day>\d\d)
               (?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\d-])""",
-         sayings.iso_date),
-        (rf"{lead}{day}\.{S}?{month}\.{S}?{year}{NO_DIGIT}{tail}", sayings.day_first_date),
-        (rf"(?P<first>\d{{1,2}})/(?P<other>\d{{1,2}})/{year}(?!\d|[/.,:]\d)", sayings.slashed_date),
-        (rf"(?P<year>(?:19|20)\d\d)/{month}/{day}(?!\d|[/.,:]\d)", sayings.iso_date),
+         readings.iso_date),
+        (rf"{lead}{day}\.{S}?{month}\.{S}?{year}{NO_DIGIT}{tail}", readings.day_first_date),
+        (rf"(?P<first>\d{{1,2}})/(?P<other>\d{{1,2}})/{year}(?!\d|[/.,:]\d)", readings.slashed_date),
+        (rf"(?P<year>(?:19|20)\d\d)/{month}/{day}(?!\d|[/.,:]\d)", readings.iso_date),
     ]  # fmt: skip
     if words.code == "de":
-        rules.append((rf"{lead}{day}\.{month}\.(?P<year>)(?=\s|$|[,;:)–-])", sayings.day_first_date))
+        rules.append((rf"{lead}{day}\.{month}\.(?P<year>)(?=\s|$|[,;:)–-])", readings.day_first_date))
     if words.code in ("ja", "ko", "zh"):
         return rules + _asian_dates(day, month)
     return [*rules, *_named_dates(words, lead, tail), *_years(words)]
@@ -30,9 +30,9 @@ def date_rules(words: Lexicon) -> list[Rule]:
 def _asian_dates(day: str, month: str) -> list[Rule]:
     dot = rf"\.{S}?"
     return [
-        (rf"(?P<year>(?:19|20)\d\d){dot}{month}{dot}{day}(?:\.(?!\d)|(?!\d|\.\d))", sayings.iso_date),
-        (rf"(?P<number>\d{{2,4}})(?P<noun>{S}?[年년])", sayings.asian_year),
-        (rf"(?P<number>\d{{1,2}})(?P<noun>{S}?[月월日일](?!間|间))", sayings.plain_with_noun),
+        (rf"(?P<year>(?:19|20)\d\d){dot}{month}{dot}{day}(?:\.(?!\d)|(?!\d|\.\d))", readings.iso_date),
+        (rf"(?P<number>\d{{2,4}})(?P<noun>{S}?[年년])", readings.asian_year),
+        (rf"(?P<number>\d{{1,2}})(?P<noun>{S}?[月월日일](?!間|间))", readings.plain_with_noun),
     ]
 
 
@@ -63,15 +63,15 @@ def _named_dates(words: Lexicon, lead: str, tail: str) -> list[Rule]:
     mark = _DAY_MARKS.get(words.code, "")
     of = {"es": rf"(?:{S}del?)?", "pt": rf"(?:{S}de)?", "en": rf"(?:{S}of)?"}.get(words.code, "")
     year = rf"(?:,?{of}{S}(?P<year>\d{{4}})(?![\d.,:]\d|\d))?"
-    rules: list[Rule] = [(rf"{lead}(?P<day>\d{{1,2}}){mark}{of}{S}{month}{year}{tail}", sayings.named_date)]
+    rules: list[Rule] = [(rf"{lead}(?P<day>\d{{1,2}}){mark}{of}{S}{month}{year}{tail}", readings.named_date)]
     to = rf"(?:{S}?[–—-]{S}?|{S}по{S})" if words.code == "ru" else rf"{S}?[–—-]{S}?"
     dash = rf"{to}(?P<until>\d{{1,2}})"
     if words.code in ("de", "ru"):
-        rules.insert(0, (rf"{lead}(?P<day>\d{{1,2}}){mark}{dash}{mark}{S}{month}{year}{tail}", sayings.date_range))
+        rules.insert(0, (rf"{lead}(?P<day>\d{{1,2}}){mark}{dash}{mark}{S}{month}{year}{tail}", readings.date_range))
     if words.code == "en":
-        rules.append((rf"{month}{S}(?P<day>\d{{1,2}}){dash}(?!\d|[.,:]\d){year}", sayings.date_range))
+        rules.append((rf"{month}{S}(?P<day>\d{{1,2}}){dash}(?!\d|[.,:]\d){year}", readings.date_range))
         no_time = rf"(?!\d|[.,:]\d|{S}?[ap]\.?m\b)"
-        rules.append((rf"{month}{S}(?P<day>\d{{1,2}}){mark}{no_time}{year}", sayings.named_date))
+        rules.append((rf"{month}{S}(?P<day>\d{{1,2}}){mark}{no_time}{year}", readings.named_date))
     return rules
 
 
@@ -80,12 +80,12 @@ def _years(words: Lexicon) -> list[Rule]:
     match words.code:
         case "en":
             short = r"(?:(?<=['’])|(?<=[Tt]he[ ])|(?<=mid-))(?P<short>[2-9]0)"
-            return [(rf"(?:(?P<year>{century})|{short})['’]?s(?![A-Za-z])", sayings.decade)]
+            return [(rf"(?:(?P<year>{century})|{short})['’]?s(?![A-Za-z])", readings.decade)]
         case "de":
-            return [(rf"(?P<year>{century}|[2-9]0)(?P<end>ern?)(?![a-zäöü])", sayings.decade)]
+            return [(rf"(?P<year>{century}|[2-9]0)(?P<end>ern?)(?![a-zäöü])", readings.decade)]
         case "ru":
             noun = r"(?P<noun>г\.|года|годом|году|год)"
-            return [(rf"(?P<year>\d{{4}}){S}{noun}{NO_LETTER}", sayings.russian_year_of)]
+            return [(rf"(?P<year>\d{{4}}){S}{noun}{NO_LETTER}", readings.russian_year_of)]
     return []
 
 
@@ -104,21 +104,21 @@ _HOUR_NOUNS = {
 def clock_rules(words: Lexicon) -> list[Rule]:
     """Return the patterns of times."""
     noun = rf"(?:{S}?{_HOUR_NOUNS[words.code]}{NO_LETTER})?" if words.code in _HOUR_NOUNS else ""
-    rules: list[Rule] = [(rf"{_CLOCK}{noun}{_THEN}", sayings.time)]
+    rules: list[Rule] = [(rf"{_CLOCK}{noun}{_THEN}", readings.time)]
     match words.code:
         case "de":
-            rules.append((rf"{_HOUR}\.{_MINUTE}{S}Uhr{_THEN}", sayings.time))
-            rules.append((rf"{_HOUR}\.{_MINUTE}{S}?[–-]{S}?(?=[0-2]?\d\.[0-5]\d{S}Uhr)", sayings.time_to))
+            rules.append((rf"{_HOUR}\.{_MINUTE}{S}Uhr{_THEN}", readings.time))
+            rules.append((rf"{_HOUR}\.{_MINUTE}{S}?[–-]{S}?(?=[0-2]?\d\.[0-5]\d{S}Uhr)", readings.time_to))
         case "fr" | "pt":
-            rules.append((rf"{_HOUR}{S}?[hH]{S}?{_MINUTE}(?:{S}?min)?(?!\d){NO_LETTER}{_THEN}", sayings.time))
+            rules.append((rf"{_HOUR}{S}?[hH]{S}?{_MINUTE}(?:{S}?min)?(?!\d){NO_LETTER}{_THEN}", readings.time))
         case "it":
-            rules.append((rf"{lead_of(words)}{_HOUR}[.:]{_MINUTE}(?!\d|[.,]\d){_THEN}", sayings.time))
+            rules.append((rf"{lead_of(words)}{_HOUR}[.:]{_MINUTE}(?!\d|[.,]\d){_THEN}", readings.time))
         case "en":
-            rules.append((rf"(?P<hour>1[0-2]|0?[1-9]){S}?{_MARKER}", sayings.time))
+            rules.append((rf"(?P<hour>1[0-2]|0?[1-9]){S}?{_MARKER}", readings.time))
         case "ru":
-            rules.insert(0, (rf"(?P<lead>(?i:с|до|после|от|около){S}){_CLOCK}{_THEN}", sayings.time))
+            rules.insert(0, (rf"(?P<lead>(?i:с|до|после|от|около){S}){_CLOCK}{_THEN}", readings.time))
         case "ko":
-            rules.append((rf"(?P<lead>오전|오후){S}?{_CLOCK}", sayings.time))
+            rules.append((rf"(?P<lead>오전|오후){S}?{_CLOCK}", readings.time))
     return rules
 
 
@@ -127,19 +127,19 @@ def ordinal_rules(words: Lexicon) -> list[Rule]:
     number = r"(?P<number>\d{1,4})"
     match words.code:
         case "en":
-            return [(r"(?P<number>\d{1,3}(?:,\d{3})*|\d{1,4})(?P<mark>st|nd|rd|th)(?![A-Za-z])", sayings.ordinal_of)]
+            return [(r"(?P<number>\d{1,3}(?:,\d{3})*|\d{1,4})(?P<mark>st|nd|rd|th)(?![A-Za-z])", readings.ordinal_of)]
         case "de":
             listed = rf"(?={S}?(?:und|oder|bis|,|–|-){S}?\d{{1,2}}\.)"
             return [
-                (rf"{lead_of(words)}{number}\.(?={S}[^\W\d_]|[,;)]|\s*$)", sayings.german_ordinal),
-                (rf"(?P<lead>){number}\.{listed}", sayings.german_ordinal),
+                (rf"{lead_of(words)}{number}\.(?={S}[^\W\d_]|[,;)]|\s*$)", readings.german_ordinal),
+                (rf"(?P<lead>){number}\.{listed}", readings.german_ordinal),
             ]
         case "fr":
             mark = "(?P<mark>ers?|[èe]?res?|(?:i?[èe]me|nde?|e)s?)"
-            return [(rf"{number}{mark}(?![a-zà-ÿ'’])", sayings.ordinal_of)]
+            return [(rf"{number}{mark}(?![a-zà-ÿ'’])", readings.ordinal_of)]
         case "es" | "it" | "pt":
             mark = r"(?P<mark>[ºª]|°(?=\s[a-z])|er(?![a-z])|[oa](?![a-zà-ÿ]))"
-            return [(rf"{number}\.?{mark}", sayings.ordinal_of)]
+            return [(rf"{number}\.?{mark}", readings.ordinal_of)]
         case "ru":
-            return [(rf"{number}-(?P<mark>{RUSSIAN_ENDINGS}){NO_LETTER}", sayings.ordinal_of)]
+            return [(rf"{number}-(?P<mark>{RUSSIAN_ENDINGS}){NO_LETTER}", readings.ordinal_of)]
     return []

@@ -5,7 +5,6 @@ if the match is not what it looks like.
 """
 
 import re
-from typing import TypeAlias
 
 from .agreement import number_text
 from .lexicon import Lexicon
@@ -13,10 +12,8 @@ from .money import currency_name
 from .numerals import read_number
 from .units import noun_of
 
-Match: TypeAlias = re.Match[str]
 
-
-def final_dot(found: Match, word: str) -> str:
+def final_dot(found: re.Match[str], word: str) -> str:
     """Return a dot if the one of an abbreviation at the end of a match ends a sentence too."""
     return "." if word[-1] == "." and _SENTENCE_END.match(found.string, found.end()) else ""
 
@@ -25,24 +22,24 @@ _TEXT_END = re.compile(r"\s*$")
 _SENTENCE_END = re.compile(r"\s*$|\s+[\"“„«]?[A-ZÀ-ÞА-Я]|\n")
 
 
-def before_number(found: Match, words: Lexicon, _: bool) -> str | None:
+def before_number(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """An abbreviation before a number, such as "Nr."."""
     return words.before_numbers[found["word"]] + words.space
 
 
-def before_name(found: Match, words: Lexicon, _: bool) -> str | None:
+def before_name(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """An abbreviation before a name, such as "Dr."."""
     return words.before_names[found["word"]]
 
 
-def abbreviation(found: Match, words: Lexicon, _: bool) -> str | None:
+def abbreviation(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """Any other abbreviation; its dot stays if it ends a sentence too."""
     word = found["word"]
     goes_on = word in words.never_last and not _TEXT_END.match(found.string, found.end())
     return words.abbreviations[word] + ("" if goes_on else final_dot(found, word))
 
 
-def numbered(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def numbered(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A number after a sign such as "#"."""
     number = read_number(found["number"], words)
     if number is None:
@@ -52,17 +49,17 @@ def numbered(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return pattern.format(said) if "{0}" in pattern else f"{pattern}{words.space}{said}"
 
 
-def lone_unit(found: Match, words: Lexicon, _: bool) -> str | None:
+def lone_unit(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A sign of a unit without a number."""
     return words.signs.get(found["unit"]) or noun_of(words.code, found["unit"])
 
 
-def lone_currency(found: Match, words: Lexicon, _: bool) -> str | None:
+def lone_currency(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """The sign of a currency without an amount."""
     return currency_name(words.code, found["currency"])
 
 
-def power(found: Match, words: Lexicon, _: bool) -> str | None:
+def power(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A square or cube after a letter, number or bracket."""
     before = found.string[max(0, found.start() - 1) : found.start()]
     if not (before.isalnum() or before in ("_", ")", "]")):
@@ -71,7 +68,7 @@ def power(found: Match, words: Lexicon, _: bool) -> str | None:
     return word if word[0] == "の" or word[0] == "的" else words.space + word
 
 
-def minus(found: Match, words: Lexicon, _: bool) -> str | None:
+def minus(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A minus between two numbers with spaces, if it is a minus sign or a result follows."""
     if found[0] == "−" or _RESULT.match(found.string, found.end()):
         return words.minus
@@ -81,7 +78,7 @@ def minus(found: Match, words: Lexicon, _: bool) -> str | None:
 _RESULT = re.compile(r"[\d.,\s+×*/-]{0,40}=")
 
 
-def sign(found: Match, words: Lexicon, _: bool) -> str | None:
+def sign(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A sign between words, letters or numbers."""
     mark = {"<=": "≤", ">=": "≥"}.get(found["sign"], found["sign"])
     start, end = found.span()

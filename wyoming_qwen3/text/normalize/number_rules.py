@@ -2,7 +2,7 @@
 
 import re
 
-from . import amounts, marks, sayings
+from . import amounts, marks, readings
 from .expressions import LATIN, NO_LETTER, RUSSIAN_GENITIVE, Rule, S, any_of
 from .lexicon import Lexicon
 from .money import currency_expression
@@ -32,9 +32,9 @@ def code_rules(words: Lexicon) -> list[Rule]:
     )
     return [
         (rf"(?P<lead>(?i:{any_of(words.codes.split())}){gap})(?P<digits>\d(?:[ {SPACES}-]?\d){{2,11}})"
-         rf"(?![\d.,:]\d|{S}?[%€$°])", sayings.code),
-        (rf"\+(?P<digits>\d{{1,3}}(?:{between}?\(?\d{{1,8}}\)?){{1,7}})(?!\d)", sayings.telephone),
-        *((rf"(?P<digits>{shape})(?!\d)", sayings.telephone) for shape in shapes),
+         rf"(?![\d.,:]\d|{S}?[%€$°])", readings.code),
+        (rf"\+(?P<digits>\d{{1,3}}(?:{between}?\(?\d{{1,8}}\)?){{1,7}})(?!\d)", readings.telephone),
+        *((rf"(?P<digits>{shape})(?!\d)", readings.telephone) for shape in shapes),
     ]  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def amount_rules(words: Lexicon) -> list[Rule]:
     noun = rf"(?:{S}(?P<noun>[^\W\d_]{{3,}}))?" if words.half else "(?P<noun>(?!))?"
     vulgar = rf"(?P<vulgar>[{''.join(VULGAR)}])"
     return [
-        (r"(?P<parts>\d+(?:\.\d+){2,})(?!\d|\.\d)", sayings.dotted),
+        (r"(?P<parts>\d+(?:\.\d+){2,})(?!\d|\.\d)", readings.dotted),
         *_special_amounts(words),
         (rf"{head}(?P<currency>{currency}){S}?(?P<sign2>[-−–])?{numbers}{cents}{magnitude}{per}(?!\d)", amounts.price),
         (rf"{head}{numbers}{cents}{magnitude}{S}?(?P<currency>{currency}){per}{then}", amounts.price),

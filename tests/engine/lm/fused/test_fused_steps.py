@@ -13,7 +13,7 @@ from tests.engine.conftest import LoadPair
 from tests.engine.golden import Pair, admit, request, run
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.core.request import Sampling
-from wyoming_qwen3.engine.cuda_graphs import Direct
+from wyoming_qwen3.engine.cuda_graphs import DirectCalls
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
 from wyoming_qwen3.engine.lm.fused.launches import CountedLaunch
 from wyoming_qwen3.engine.lm.fused.slot_tensors import SlotSteps
@@ -38,11 +38,11 @@ def fused(pair: Pair, buckets: Buckets, launch: CountedLaunch | None = None) -> 
     def make(talker: Any, predictor: Any, slots: Any, _: Any) -> SlotSteps:
         return FusedSteps(talker, predictor, slots, launch or CountedLaunch(), WIDE)
 
-    return StaticDecoder(pair.published, pair.decoder.model, Direct(), buckets, make)
+    return StaticDecoder(pair.published, pair.decoder.model, DirectCalls(), buckets, make)
 
 
 def plain(pair: Pair, buckets: Buckets) -> StaticDecoder:
-    return StaticDecoder(pair.published, pair.decoder.model, Direct(), buckets)
+    return StaticDecoder(pair.published, pair.decoder.model, DirectCalls(), buckets)
 
 
 def admitted(decoder: Decoder, pair: Pair, number: int, frames: int | None) -> Row:

@@ -12,7 +12,7 @@ import torch
 
 from wyoming_qwen3.engine.lm.predictor import CodePredictor
 from wyoming_qwen3.engine.lm.talker import Talker
-from wyoming_qwen3.engine.wire import Report, ignore_progress
+from wyoming_qwen3.engine.wire import OnProgress, ignore_progress
 
 from .check import check_steps, numbers_of_rows
 from .compiling import compile_steps
@@ -71,7 +71,7 @@ def headers_missing() -> bool:
 
 
 def _fused_steps(
-    talker: Talker, predictor: CodePredictor, slots: SlotTensors, talk: Talk, *, report: Report = ignore_progress
+    talker: Talker, predictor: CodePredictor, slots: SlotTensors, talk: Talk, *, report: OnProgress = ignore_progress
 ) -> SlotSteps:
     from .steps import FusedSteps  # noqa: PLC0415  imports Triton
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wyoming_qwen3.engine.wire import Report
+from wyoming_qwen3.engine.wire import OnProgress
 
 from .launches import OPTIONS, Launch
 from .slot_tensors import SlotSteps
@@ -28,7 +28,7 @@ class Variant:
 def compile_steps(
     make: Callable[[Launch], SlotSteps],
     rows: Sequence[int],
-    report: Report,
+    report: OnProgress,
     compile_one: Callable[[Variant], object] | None = None,
 ) -> int:
     """Compile each kernel that the steps launch for these numbers of rows, and return how many there are.

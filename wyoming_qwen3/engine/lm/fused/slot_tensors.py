@@ -10,7 +10,7 @@ from wyoming_qwen3.engine.lm.predictor import CodePredictor
 from wyoming_qwen3.engine.lm.sampling import WarpTable
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.transformer import KvCache
-from wyoming_qwen3.engine.wire import Report, ignore_progress
+from wyoming_qwen3.engine.wire import OnProgress, ignore_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class FuseSteps(Protocol):
         slots: SlotTensors,
         talk: Talk,
         *,
-        report: Report = ignore_progress,
+        report: OnProgress = ignore_progress,
     ) -> SlotSteps:
         """Return the steps."""
 

@@ -19,7 +19,7 @@ from .kernels.rows import add_rows, copy_rows, norm_rows
 from .launches import KernelBlocks, Launch, power_of_two
 from .slot_tensors import SlotTensors
 from .stack import FusedStack
-from .weights import FusedLinear, Gain, stack_weights
+from .weights import FusedLinear, NormWeight, stack_weights
 
 
 class FusedSteps:
@@ -93,7 +93,7 @@ class FusedSteps:
             width = source.shape[1]
             self._launch(copy_rows, (rows,), source, self._states, WIDTH=width, BLOCK=power_of_two(width))
 
-    def _project(self, rows: int, x: Tensor, layer: FusedLinear, out: Tensor, gain: Gain | None = None) -> None:
+    def _project(self, rows: int, x: Tensor, layer: FusedLinear, out: Tensor, gain: NormWeight | None = None) -> None:
         """Compute out = layer(norm(x)), without a norm if there is no gain."""
         weight, bias = layer.weight, layer.bias
         shape = self._blocks.of(rows, weight, layer.scales)

@@ -31,14 +31,14 @@ class FusedLinear:
 
 
 @dataclass(frozen=True, eq=False)
-class Gain:
+class NormWeight:
     """The weight of an RMS norm, [features] or one for each head [heads, head_dim], and its epsilon."""
 
     weight: Tensor
     eps: float
 
     @classmethod
-    def of(cls, norm: Any) -> "Gain":
+    def of(cls, norm: Any) -> "NormWeight":
         """Take the tensors of a norm of Transformer's."""
         return cls(norm.weight, norm.eps)
 
@@ -51,11 +51,11 @@ class LayerWeights:
     gate_up [2 * I, H], down [H, I].
     """
 
-    attention_gain: Gain
+    attention_gain: NormWeight
     qkv: FusedLinear
-    head_gains: Gain
+    head_gains: NormWeight
     out: FusedLinear
-    mlp_gain: Gain
+    mlp_gain: NormWeight
     gate_up: FusedLinear
     down: FusedLinear
 
@@ -65,7 +65,7 @@ class StackWeights:
     """A stack of decoder layers and its final norm; cos and sin are [positions, head_dim]."""
 
     layers: tuple[LayerWeights, ...]
-    gain: Gain
+    gain: NormWeight
     cos: Tensor
     sin: Tensor
     heads: int
@@ -78,7 +78,7 @@ def stack_weights(transformer: Transformer) -> StackWeights:
     layers: list[Any] = list(transformer.layers)
     return StackWeights(
         layers=tuple(_layer(layer) for layer in layers),
-        gain=Gain.of(transformer.norm),
+        gain=NormWeight.of(transformer.norm),
         cos=transformer.cos,
         sin=transformer.sin,
         heads=layers[0].heads,
@@ -89,11 +89,11 @@ def stack_weights(transformer: Transformer) -> StackWeights:
 
 def _layer(layer: Any) -> LayerWeights:
     return LayerWeights(
-        attention_gain=Gain.of(layer.attention_norm),
+        attention_gain=NormWeight.of(layer.attention_norm),
         qkv=FusedLinear.of(layer.qkv),
-        head_gains=Gain.of(layer.qk_norm),
+        head_gains=NormWeight.of(layer.qk_norm),
         out=FusedLinear.of(layer.out),
-        mlp_gain=Gain.of(layer.mlp_norm),
+        mlp_gain=NormWeight.of(layer.mlp_norm),
         gate_up=FusedLinear.of(layer.gate_up),
         down=FusedLinear.of(layer.down),
     )

@@ -12,10 +12,10 @@ from wyoming_qwen3.text.delivery import Delivery
 from .resolver import ResolvedVoice, VoiceNames, VoiceResolver
 
 
-def directed(
+def apply_delivery(
     resolver: VoiceResolver, request: SpeechRequest, delivery: Delivery
 ) -> tuple[SpeechRequest, tuple[str, ...]]:
-    """Return the request for a part with this delivery, and a warning for each direction that can't be followed.
+    """Return the request for a part with this delivery, and a warning for each voice tag that can't be followed.
 
     A language or voice that does not exist leaves that of the request, except that another server's voice is replaced
     as in requests. A voice brings its own style, speed and effects with it. A style is followed where the checkpoint
@@ -30,9 +30,9 @@ def directed(
             delivery = replace(delivery, language=None)
     if delivery.voice:
         try:
-            part = _find_voice(delivery.voice, request, delivery.language, resolver)
-            request = _with_voice(request, part, resolver.defaults.speed)
-            warnings += [part.warning] if part.warning else []
+            resolved = _find_voice(delivery.voice, request, delivery.language, resolver)
+            request = _with_voice(request, resolved, resolver.defaults.speed)
+            warnings += [resolved.warning] if resolved.warning else []
         except VoiceNotFound:
             warnings.append(f"The text asks for the voice {quoted(delivery.voice)}, which does not exist.")
         except InvalidRequest as error:
@@ -58,7 +58,7 @@ def _find_voice(name: str, request: SpeechRequest, language: str | None, resolve
         return resolver.choose(name, None)
 
 
-def _with_voice(request: SpeechRequest, part: ResolvedVoice, usual: float) -> SpeechRequest:
+def _with_voice(request: SpeechRequest, resolved: ResolvedVoice, usual: float) -> SpeechRequest:
     """Return the request with another voice. A style, speed and effects stay if they do not belong to a kept voice.
 
     `usual` is the speed of voices that have none of their own.
@@ -66,10 +66,10 @@ def _with_voice(request: SpeechRequest, part: ResolvedVoice, usual: float) -> Sp
     kept = request.voice_name is not None
     return replace(
         request,
-        voice=part.voice,
-        language=part.language,
-        instruct=part.instruct or (None if kept else request.instruct),
-        speed=part.speed if kept or part.speed != usual else request.speed,
-        effects=part.effects if kept or part.effects else request.effects,
-        voice_name=part.name,
+        voice=resolved.voice,
+        language=resolved.language,
+        instruct=resolved.instruct or (None if kept else request.instruct),
+        speed=resolved.speed if kept or resolved.speed != usual else request.speed,
+        effects=resolved.effects if kept or resolved.effects else request.effects,
+        voice_name=resolved.name,
     )

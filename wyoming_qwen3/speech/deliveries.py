@@ -6,60 +6,60 @@ from dataclasses import replace
 from wyoming_qwen3.core.request import Priority, SpeechRequest
 from wyoming_qwen3.core.speakers import Speaker, find_language
 from wyoming_qwen3.models.worker import EngineRow
-from wyoming_qwen3.text.delivery import UNDIRECTED, Delivery
+from wyoming_qwen3.text.delivery import DEFAULT_DELIVERY, Delivery
 from wyoming_qwen3.text.pieces import Segment, SpokenPiece
 
 from .backend import Backend, EngineBackend, PieceAudio
 
-Direct = Callable[[SpeechRequest, Delivery], tuple[SpeechRequest, tuple[str, ...]]]
-"""Returns the request for a part of a text, from that of the text, and a warning for each direction not followed."""
+ApplyDelivery = Callable[[SpeechRequest, Delivery], tuple[SpeechRequest, tuple[str, ...]]]
+"""Returns the request for a part of a text, from that of the text, and a warning for each voice tag not followed."""
 
 _ONE_VOICE = "The standby voice speaks the whole text in its own voice, in English."
 
 
-class DirectedRequests:
+class DeliveryRequests:
     """The request of each segment of one utterance."""
 
-    def __init__(self, request: SpeechRequest, direct: Direct) -> None:
+    def __init__(self, request: SpeechRequest, apply_delivery: ApplyDelivery) -> None:
         self._request = request
-        self._direct = direct
-        self._requests = {UNDIRECTED: request}
+        self._apply_delivery = apply_delivery
+        self._requests = {DEFAULT_DELIVERY: request}
         self.warnings: list[str] = []
-        """A sentence for each direction that was not followed."""
+        """A sentence for each voice tag that was not followed."""
 
         self.standby = False
         """Whether the standby voice spoke the beginning, so that it speaks the rest as well."""
 
     def find(self, segment: Segment) -> SpeechRequest:
         """Return the request of a segment; that of the utterance for a pause."""
-        delivery = segment.delivery if isinstance(segment, SpokenPiece) else UNDIRECTED
+        delivery = segment.delivery if isinstance(segment, SpokenPiece) else DEFAULT_DELIVERY
         if delivery not in self._requests:
-            self._requests[delivery], warnings = self._direct(self._request, delivery)
+            self._requests[delivery], warnings = self._apply_delivery(self._request, delivery)
             self.warnings += warnings
         found = self._requests[delivery]
         return self._spoken_by_standby(found) if self.standby else found
 
-    def outdoes_standby(self, directed: SpeechRequest) -> bool:
+    def outdoes_standby(self, applied: SpeechRequest) -> bool:
         """Return whether a part is directed to be in a voice that the standby voice replaces, unlike the text's own."""
-        own, other = self._request.voice, directed.voice
+        own, other = self._request.voice, applied.voice
         return isinstance(other, Speaker) and not isinstance(own, Speaker) and not self.standby
 
     def keep_voice(self, piece: SpokenPiece, why: Exception) -> bool:
         """Have the utterance's own voice speak pieces like this one; return whether another voice was to speak them."""
-        directed, own = self.find(piece), self._request
-        if directed.voice == own.voice:
+        applied, own = self.find(piece), self._request
+        if applied.voice == own.voice:
             return False
-        self._requests[piece.delivery] = replace(directed, voice=own.voice, voice_name=own.voice_name)
+        self._requests[piece.delivery] = replace(applied, voice=own.voice, voice_name=own.voice_name)
         self.warnings.append(f"A voice in the text was ignored. {why}")
         return True
 
-    def _spoken_by_standby(self, directed: SpeechRequest) -> SpeechRequest:
+    def _spoken_by_standby(self, applied: SpeechRequest) -> SpeechRequest:
         own = self._request
-        if directed.voice != own.voice and _ONE_VOICE not in self.warnings:
+        if applied.voice != own.voice and _ONE_VOICE not in self.warnings:
             self.warnings.append(_ONE_VOICE)
         language = own.language or find_language("en")
         return replace(
-            directed, voice=own.voice, voice_name=own.voice_name, standby="only", language=language, strict=own.strict
+            applied, voice=own.voice, voice_name=own.voice_name, standby="only", language=language, strict=own.strict
         )
 
 
@@ -70,7 +70,7 @@ class EngagedBackend:
         """`backend` was engaged for this request, which is that of this piece."""
         self.backend = backend
         self.request = request
-        self._adapted = {piece.delivery: backend}
+        self._by_delivery = {piece.delivery: backend}
 
     @property
     def side_by_side(self) -> int:
@@ -79,19 +79,19 @@ class EngagedBackend:
 
     def speaks(self, piece: SpokenPiece) -> bool:
         """Return whether pieces with this delivery can be submitted."""
-        return piece.delivery in self._adapted
+        return piece.delivery in self._by_delivery
 
-    def adapt(self, piece: SpokenPiece, backend: Backend) -> None:
+    def add_delivery(self, piece: SpokenPiece, backend: Backend) -> None:
         """Have pieces with this delivery spoken by `backend`, which needs no more than what is held."""
-        self._adapted[piece.delivery] = backend
+        self._by_delivery[piece.delivery] = backend
 
-    def submit(self, piece: SpokenPiece, turn: Priority) -> PieceAudio:
+    def submit(self, piece: SpokenPiece, priority: Priority) -> PieceAudio:
         """Start to speak a piece and return its audio, to be used as a context manager."""
-        return self._adapted[piece.delivery].submit(piece.text, turn)
+        return self._by_delivery[piece.delivery].submit(piece.text, priority)
 
     def submit_live(self, piece: SpokenPiece) -> EngineRow:
         """Start a row to which more text can be added. Only for an EngineBackend."""
-        backend = self._adapted[piece.delivery]
+        backend = self._by_delivery[piece.delivery]
         assert isinstance(backend, EngineBackend)
         return backend.submit(piece.text, live=True)
 

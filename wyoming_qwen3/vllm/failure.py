@@ -38,7 +38,7 @@ class Blame(enum.Enum):
     """It refuses the request, as any other server would."""
 
 
-class Fault(Exception):
+class ServerFailure(Exception):
     """One request to one server failed; `error` is for the client if no other server can speak it."""
 
     def __init__(self, blame: Blame, error: SpeechError) -> None:
@@ -47,34 +47,36 @@ class Fault(Exception):
         self.error = error
 
 
-def away(name: str, why: str) -> Fault:
-    """Return the fault of a server that can't be used. `why` completes "The vLLM server X ..."."""
-    return Fault(Blame.AWAY, BackendUnavailable(f"The vLLM server {name} {why}."))
+def away(name: str, why: str) -> ServerFailure:
+    """Return the failure of a server that can't be used. `why` completes "The vLLM server X ..."."""
+    return ServerFailure(Blame.AWAY, BackendUnavailable(f"The vLLM server {name} {why}."))
 
 
-def broken(name: str, why: str) -> Fault:
-    """Return the fault of a server that failed during a request. `why` completes "The vLLM server X ..."."""
+def broken(name: str, why: str) -> ServerFailure:
+    """Return the failure of a server that failed during a request. `why` completes "The vLLM server X ..."."""
     error = RunawaySpeech if _RUNAWAY in why else EngineFailed
-    return Fault(Blame.BROKEN, error(f"The vLLM server {name} {why}."))
+    return ServerFailure(Blame.BROKEN, error(f"The vLLM server {name} {why}."))
 
 
-def refusal(name: str, status: int, body: str) -> Fault:
-    """Return the fault for an error response with this HTTP status and body."""
+def refusal(name: str, status: int, body: str) -> ServerFailure:
+    """Return the failure for an error response with this HTTP status and body."""
     told = _message(body)
     match status:
         case 400 | 413 | 422 if _GENERATION_FAILED not in told:
-            return Fault(Blame.REQUEST, InvalidRequest(f"The vLLM server {name} refused this request: {told}"))
+            return ServerFailure(Blame.REQUEST, InvalidRequest(f"The vLLM server {name} refused this request: {told}"))
         case 401 | 403:
             return away(name, "does not accept the API key (--vllm-api-key)")
         case 404 | 405:
             return away(name, f"no longer serves what it reported ({told})")
         case 429:
-            return Fault(
+            return ServerFailure(
                 Blame.BUSY,
                 QueueFull(f"The vLLM server {name} accepts no more requests at the moment; try again later."),
             )
         case 502 | 503 | 504:
-            return Fault(Blame.BUSY, BackendUnavailable(f"The vLLM server {name} is not ready ({status}: {told})."))
+            return ServerFailure(
+                Blame.BUSY, BackendUnavailable(f"The vLLM server {name} is not ready ({status}: {told}).")
+            )
     return broken(name, f"failed ({status}: {told})")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from wyoming_qwen3.text.delivery import Delivery
 from wyoming_qwen3.text.markup import Pause, Retraction
-from wyoming_qwen3.text.stretches import CleanStretch, Stretches
+from wyoming_qwen3.text.text_reader import TextItem, TextReader
 
 Heard = list[str | Pause | Delivery]
 
@@ -37,11 +37,11 @@ PAUSES: dict[str, tuple[str, Heard]] = {
 
 def heard(text: str, size: int = 0, *, ssml: bool = False) -> Heard:
     """What is heard of a text that arrives in parts of `size` characters, or at once; texts without outer spaces."""
-    stretches = Stretches(ssml=ssml)
-    joined: list[CleanStretch] = []
+    reader = TextReader(ssml=ssml)
+    joined: list[TextItem] = []
     for start in range(0, len(text), size or max(len(text), 1)):
-        _join(joined, stretches.feed(text[start : start + (size or len(text))]))
-    _join(joined, stretches.finish())
+        _join(joined, reader.feed(text[start : start + (size or len(text))]))
+    _join(joined, reader.finish())
     stripped = [item.strip() if isinstance(item, str) else item for item in joined]
     return [item for item in stripped if item and not isinstance(item, Retraction)]
 
@@ -51,7 +51,7 @@ def styled(style: str | None) -> Delivery:
     return Delivery(style=style)
 
 
-def _join(joined: list[CleanStretch], items: Iterable[CleanStretch]) -> None:
+def _join(joined: list[TextItem], items: Iterable[TextItem]) -> None:
     for item in items:
         last = joined[-1] if joined else None
         if isinstance(item, Retraction):
@@ -64,8 +64,8 @@ def _join(joined: list[CleanStretch], items: Iterable[CleanStretch]) -> None:
 
 def warned(text: str, size: int = 0) -> tuple[str, ...]:
     """The warnings for a text of SSML."""
-    stretches = Stretches(ssml=True)
+    reader = TextReader(ssml=True)
     for start in range(0, len(text), size or max(len(text), 1)):
-        list(stretches.feed(text[start : start + (size or len(text))]))
-    list(stretches.finish())
-    return stretches.warnings
+        list(reader.feed(text[start : start + (size or len(text))]))
+    list(reader.finish())
+    return reader.warnings

@@ -1,21 +1,21 @@
-"""Directions in a text, and which of them apply to which part of it. Does NOT know how they are written."""
+"""Voice tags in a text, and which of them apply to which part of it. Does NOT know how they are written."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from .delivery import UNDIRECTED, Delivery
+from .delivery import DEFAULT_DELIVERY, Delivery
 from .sentences import Sentences, speakable
 
-Directed = Literal["voice", "language", "style", "speed", "gain"]
+VoiceTagKind = Literal["voice", "language", "style", "speed", "gain"]
 """What a text can direct: the fields of a Delivery."""
 
 
 @dataclass(frozen=True)
-class Direction:
-    """A change of how the text is spoken, up to the next direction of its kind."""
+class VoiceTag:
+    """A change of how the text is spoken, up to the next tag of its kind."""
 
-    kind: Directed
+    kind: VoiceTagKind
     value: str | float | None
     """None ends what was directed before."""
 
@@ -26,29 +26,29 @@ class Direction:
     """Whether it is added to the style for the next sentence only, as a laugh is."""
 
 
-class Directions:
-    """The directions of one text that are in force."""
+class ActiveVoiceTags:
+    """The voice tags of one text that are in force."""
 
     def __init__(self) -> None:
-        self._lasting = UNDIRECTED
+        self._lasting = DEFAULT_DELIVERY
         self._style_is_new = False
         self._passing: str | None = None
         self._sentence = Sentences()
 
-    def apply(self, direction: Direction) -> None:
-        """Follow a direction from here on."""
-        value = direction.value
-        if direction.kind == "style":
+    def apply(self, tag: VoiceTag) -> None:
+        """Apply a tag from here on."""
+        value = tag.value
+        if tag.kind == "style":
             self.end_sentence()
-            if direction.passing:
+            if tag.passing:
                 self._passing = _joined(self._passing, str(value))
                 return
             if value is None:
                 self._passing = None
-            elif direction.adds and self._style_is_new:
+            elif tag.adds and self._style_is_new:
                 value = _joined(self._lasting.style, str(value))
             self._style_is_new = value is not None
-        change: dict[str, Any] = {direction.kind: getattr(UNDIRECTED, direction.kind) if value is None else value}
+        change: dict[str, Any] = {tag.kind: getattr(DEFAULT_DELIVERY, tag.kind) if value is None else value}
         self._lasting = replace(self._lasting, **change)
 
     def override(self, delivery: Delivery) -> None:
@@ -68,7 +68,7 @@ class Directions:
         yield text, self._lasting
 
     def end_sentence(self) -> None:
-        """End the sentence if it has words, because the text pauses or a direction divides it."""
+        """End the sentence if it has words, because the text pauses or a tag divides it."""
         if self._passing and speakable(self._sentence.tail):
             self._passing, self._sentence = None, Sentences()
 

@@ -24,7 +24,7 @@ from wyoming_qwen3.core.request import (
 )
 from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.services import make_parts
-from wyoming_qwen3.speech.directed import DirectedRequests
+from wyoming_qwen3.speech.deliveries import DeliveryRequests
 from wyoming_qwen3.speech.session import SpeechSession
 from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.text.delivery import Delivery
@@ -60,7 +60,7 @@ def worker(services: Services) -> Watched:
     return worker
 
 
-def directed(services: Services, segments: Sequence[Segment], request: SpeechRequest = RYAN) -> SpeechSession:
+def session_of(services: Services, segments: Sequence[Segment], request: SpeechRequest = RYAN) -> SpeechSession:
     session = services.synthesizer.open(request, "test", segments)
     session.end_text()
     return session
@@ -72,11 +72,11 @@ async def listen(session: SpeechSession) -> FloatArray:
 
 
 async def alone(services: Services, request: SpeechRequest, text: str) -> FloatArray:
-    return await listen(directed(services, [SpokenPiece(text)], request))
+    return await listen(session_of(services, [SpokenPiece(text)], request))
 
 
 async def test_two_voices_speak_in_one_answer_as_each_would_alone(services: Services, worker: Watched) -> None:
-    session = directed(services, [SpokenPiece(DINNER, Delivery(voice="serena")), SpokenPiece(HUNGRY)])
+    session = session_of(services, [SpokenPiece(DINNER, Delivery(voice="serena")), SpokenPiece(HUNGRY)])
     both = await listen(session)
     assert worker.turns == [Priority.NOW, Priority.NEXT]
     assert max(worker.unmade) == 2, "The second voice waited until the first had ended."
@@ -89,10 +89,10 @@ async def test_two_voices_speak_in_one_answer_as_each_would_alone(services: Serv
 
 async def test_a_voice_of_another_checkpoint_takes_over(services: Services, worker: Watched) -> None:
     grandma = Delivery(voice="grandma")
-    session = directed(services, [SpokenPiece(DINNER), Pause(0.5), SpokenPiece(HUNGRY, grandma), SpokenPiece(DINNER)])
+    session = session_of(services, [SpokenPiece(DINNER), Pause(0.5), SpokenPiece(HUNGRY, grandma), SpokenPiece(DINNER)])
     heard = await listen(session)
     ryan = await alone(services, RYAN, DINNER)
-    request, _ = services.synthesizer.direct(RYAN, grandma)
+    request, _ = services.synthesizer.apply_delivery(RYAN, grandma)
     cloned = await alone(services, request, HUNGRY)
     assert heard.size == 2 * ryan.size + cloned.size + round(0.5 * SAMPLE_RATE) + GAP
     np.testing.assert_allclose(heard[-ryan.size :], ryan, atol=5e-5)
@@ -103,7 +103,7 @@ async def test_a_voice_of_another_checkpoint_takes_over(services: Services, work
 async def test_a_speed_is_that_of_its_pieces(services: Services) -> None:
     plain = await alone(services, RYAN, HUNGRY)
     fast = Delivery(speed=2.0)
-    heard = await listen(directed(services, [SpokenPiece(HUNGRY), SpokenPiece(HUNGRY, fast), SpokenPiece(HUNGRY)]))
+    heard = await listen(session_of(services, [SpokenPiece(HUNGRY), SpokenPiece(HUNGRY, fast), SpokenPiece(HUNGRY)]))
     assert heard.size == pytest.approx(2.5 * plain.size + 2 * GAP, rel=0.05)
     np.testing.assert_allclose(heard[: plain.size], plain, atol=5e-5)
     np.testing.assert_allclose(heard[-plain.size :], plain, atol=5e-5)
@@ -111,13 +111,13 @@ async def test_a_speed_is_that_of_its_pieces(services: Services) -> None:
 
 async def test_a_level_is_that_of_its_pieces(services: Services) -> None:
     plain = await alone(services, RYAN, HUNGRY)
-    heard = await listen(directed(services, [SpokenPiece(HUNGRY, Delivery(gain=-20.0)), SpokenPiece(HUNGRY)]))
+    heard = await listen(session_of(services, [SpokenPiece(HUNGRY, Delivery(gain=-20.0)), SpokenPiece(HUNGRY)]))
     np.testing.assert_allclose(heard[: plain.size], 0.1 * plain, atol=5e-5)
     np.testing.assert_allclose(heard[-plain.size :], plain, atol=5e-5)
 
 
 async def test_what_cannot_be_followed_is_spoken_and_told(services: Services) -> None:
-    session = directed(
+    session = session_of(
         services, [SpokenPiece(DINNER, Delivery(voice="nobody")), SpokenPiece(HUNGRY, Delivery(style="sad"))]
     )
     heard = await listen(session)
@@ -134,7 +134,7 @@ async def test_a_voice_whose_checkpoint_is_missing_is_replaced_in_the_middle(mod
     await services.store.voices.open()
     await services.store.voices.create("Grandma", "profile", Manner(), [Reference(np.ones(24_000, np.float32), 24_000)])
     try:
-        session = directed(services, [SpokenPiece(DINNER), SpokenPiece(HUNGRY, Delivery(voice="grandma"))])
+        session = session_of(services, [SpokenPiece(DINNER), SpokenPiece(HUNGRY, Delivery(voice="grandma"))])
         heard = await listen(session)
         assert session.report.outcome == "whole"
         assert heard.size > 2 * GAP
@@ -151,7 +151,7 @@ async def test_the_standby_voice_takes_no_part_of_a_voice_that_it_can_not_replac
     services = make_services(tmp_path)
     try:
         segments = [SpokenPiece(DINNER), SpokenPiece(HUNGRY, Delivery(voice="serena")), SpokenPiece(DINNER)]
-        session = directed(services, segments, replace(RYAN, voice=Description("deep")))
+        session = session_of(services, segments, replace(RYAN, voice=Description("deep")))
         await listen(session)
         assert session.report.model == "Qwen3-TTS-12Hz-1.7B-VoiceDesign"
         assert session.report.outcome == "whole"
@@ -164,7 +164,7 @@ async def test_the_standby_voice_takes_no_part_of_a_voice_that_it_can_not_replac
 async def test_the_standby_voice_speaks_all_of_an_answer_that_it_began(tmp_path: Path) -> None:
     services = make_services(tmp_path)
     try:
-        session = directed(services, [SpokenPiece(DINNER), SpokenPiece(HUNGRY, Delivery(voice="serena", speed=2.0))])
+        session = session_of(services, [SpokenPiece(DINNER), SpokenPiece(HUNGRY, Delivery(voice="serena", speed=2.0))])
         await listen(session)
         assert session.report.model == "standby"
         assert session.report.outcome == "whole"
@@ -174,7 +174,7 @@ async def test_the_standby_voice_speaks_all_of_an_answer_that_it_began(tmp_path:
 
 
 async def test_that_the_standby_voice_has_one_voice_is_told_once() -> None:
-    requests = DirectedRequests(RYAN, lambda request, _: (replace(request, voice=SERENA.voice), ()))
+    requests = DeliveryRequests(RYAN, lambda request, _: (replace(request, voice=SERENA.voice), ()))
     requests.standby = True
     for text in (DINNER, HUNGRY):
         assert requests.find(SpokenPiece(text, Delivery(voice="serena"))).voice == RYAN.voice

@@ -7,13 +7,13 @@ from collections.abc import Collection
 
 import regex
 
-from .directing import Directed
 from .hidden import MARKS
 from .inline import MARK_OPENERS, mark_at
 from .latex import FORMULA
 from .spoken import ATTRIBUTES, CITATION, TAG, WIDE_CITATION
 from .stage_directions import STAGE_DIRECTION
 from .unit_joiner import CJK_LETTERS, CJK_STOPS
+from .voice_tags import VoiceTagKind
 
 # Patterns. One that is matched partially must not match in full what more text could change, so each ends in a definite
 # character or a positive lookahead. Repetitions are bounded and possessive: a lazy one before a literal would wait for
@@ -63,12 +63,12 @@ _BACKTICKS = regex.compile(r"`{1,20}+|.", regex.DOTALL)
 
 
 def unit_end(
-    text: str, start: int, at: int, *, markdown: bool, in_row: bool, directed: Collection[Directed], more: bool
+    text: str, start: int, at: int, *, markdown: bool, in_row: bool, kinds_before: Collection[VoiceTagKind], more: bool
 ) -> tuple[int, bool]:
     """Return the end of the unit that begins at `start` and is known up to `at`, and True.
 
-    In a row of a table a unit ends before `|`. For `directed` see `inline.mark_at`. If more text could move the end,
-    return how far the unit is known now, and False.
+    In a row of a table a unit ends before `|`. For `kinds_before` see `inline.mark_at`. If more text could move the
+    end, return how far the unit is known now, and False.
     """
     while at < len(text):
         mark = text[at]
@@ -84,7 +84,7 @@ def unit_end(
                 return at, False
             at += 1
         elif markdown and mark in OPENERS:
-            end = _markup_end(text, at, directed, more=more)
+            end = _markup_end(text, at, kinds_before, more=more)
             if end is None:
                 return at, False
             if end == at:
@@ -97,14 +97,14 @@ def unit_end(
     return at, False
 
 
-def _markup_end(text: str, at: int, directed: Collection[Directed], *, more: bool) -> int | None:
+def _markup_end(text: str, at: int, kinds_before: Collection[VoiceTagKind], *, more: bool) -> int | None:
     """Return the end of the markup that opens at `at`; None if it is still open.
 
     Return `at` itself if a block begins there, or a mark that pauses or directs the voice. If the opener does not open
     any markup, return the end of the opener.
     """
     if text[at] in MARK_OPENERS:
-        mark = mark_at(text, at, directed=directed, more=more)
+        mark = mark_at(text, at, kinds_before=kinds_before, more=more)
         if mark is None:
             return None
         if mark.end > at:

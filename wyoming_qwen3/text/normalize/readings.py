@@ -5,7 +5,6 @@ not what it looks like, such as a date with a 40th day.
 """
 
 import re
-from typing import TypeAlias
 
 from . import dates, marks, ordinals
 from .agreement import count
@@ -13,18 +12,15 @@ from .clock import clock, russian_genitive
 from .lexicon import Lexicon
 from .numerals import Numeral, cardinal, digits_of, read_number, spell
 
-Match: TypeAlias = re.Match[str]
-
-
 # Codes, telephone numbers, versions
 
 
-def code(found: Match, words: Lexicon, _: bool) -> str | None:
+def code(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A number after a word such as "code", digit by digit."""
     return found["lead"] + digits_of(re.sub(r"\D", "", found["digits"]), words)
 
 
-def telephone(found: Match, words: Lexicon, _: bool) -> str | None:
+def telephone(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A telephone number, in its groups; French reads pairs of digits as numbers."""
     groups = re.findall(r"\d+", found["digits"])
     if sum(map(len, groups)) < 7:
@@ -42,7 +38,7 @@ def _phone_digits(digits: str, words: Lexicon) -> str:
     return said.replace("一", "幺") if words.code == "zh" else said
 
 
-def dotted(found: Match, words: Lexicon, _: bool) -> str | None:
+def dotted(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A version number, or an IP address, whose digits are read one by one."""
     number = read_number(found["parts"], words)
     parts = found["parts"].split(".")
@@ -59,7 +55,7 @@ def dotted(found: Match, words: Lexicon, _: bool) -> str | None:
 # Dates and times
 
 
-def iso_date(found: Match, words: Lexicon, _: bool) -> str | None:
+def iso_date(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A date with the year first, perhaps with a time."""
     day, month = int(found["day"]), int(found["month"])
     said = _date(found, words, day, month, found["year"])
@@ -71,12 +67,12 @@ def iso_date(found: Match, words: Lexicon, _: bool) -> str | None:
     return said + comma + clock(words, int(found["hour"]), int(found["minute"]), int(found["second"] or 0), zero=True)
 
 
-def day_first_date(found: Match, words: Lexicon, _: bool) -> str | None:
+def day_first_date(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A date such as 29.11.2026 or 29.11."""
     return _date(found, words, int(found["day"]), int(found["month"]), _full_year(found["year"]))
 
 
-def slashed_date(found: Match, words: Lexicon, _: bool) -> str | None:
+def slashed_date(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A date such as 11/29/2026, whose order is the language's unless that gives no date."""
     first, other = int(found["first"]), int(found["other"])
     day, month = (first, other) if words.day_first else (other, first)
@@ -85,7 +81,7 @@ def slashed_date(found: Match, words: Lexicon, _: bool) -> str | None:
     return _date(found, words, day, month, _full_year(found["year"]))
 
 
-def named_date(found: Match, words: Lexicon, _: bool) -> str | None:
+def named_date(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A date with the name of the month."""
     name = found["month"].lower()
     month = dates.month_names(words)[name]
@@ -102,7 +98,7 @@ def _full_year(year: str) -> str:
     return year
 
 
-def date_range(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def date_range(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """Two days of a month, such as 3.–5. Juni."""
     last = named_date(found, words, in_words)
     day, until = int(found["day"]), int(found["until"])
@@ -125,7 +121,7 @@ def date_range(found: Match, words: Lexicon, in_words: bool) -> str | None:
 _GERMAN_ENDINGS = {"der": "te", "das": "te", "die": "te", "": ""}
 
 
-def _date(found: Match, words: Lexicon, day: int, month: int, year: str) -> str | None:
+def _date(found: re.Match[str], words: Lexicon, day: int, month: int, year: str) -> str | None:
     if not dates.is_date(day, month) or (year and int(year) < 1000):
         return None
     groups = found.groupdict()
@@ -147,7 +143,7 @@ def _form(words: Lexicon, lead: str) -> str:
     return "nominative" if first in ("сегодня", "завтра", "вчера") else ""
 
 
-def asian_year(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def asian_year(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A year before its noun; Chinese reads its digits."""
     if not in_words:
         return None
@@ -157,7 +153,7 @@ def asian_year(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return None
 
 
-def plain_with_noun(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def plain_with_noun(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A day or month before its noun."""
     if not in_words:
         return None
@@ -165,7 +161,7 @@ def plain_with_noun(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return count(words.code, number, found["noun"].strip()) + found["noun"].strip()
 
 
-def russian_year_of(found: Match, _: Lexicon, in_words: bool) -> str | None:
+def russian_year_of(found: re.Match[str], _: Lexicon, in_words: bool) -> str | None:
     """A Russian year before its noun, as an ordinal."""
     if not in_words and found["noun"] != "г.":
         return None
@@ -176,7 +172,7 @@ def russian_year_of(found: Match, _: Lexicon, in_words: bool) -> str | None:
     return dates.russian_year(int(found["year"]), noun) + marks.final_dot(found, found["noun"])
 
 
-def decade(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def decade(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A decade, such as 1990s or 90er."""
     if not in_words:
         return found[0]
@@ -187,7 +183,7 @@ def decade(found: Match, words: Lexicon, in_words: bool) -> str | None:
     return said.removesuffix("y") + "ies" if said.endswith("y") else said + "s"
 
 
-def time(found: Match, words: Lexicon, _: bool) -> str | None:
+def time(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """A time of day."""
     groups = found.groupdict()
     hour, minute = int(found["hour"]), int(groups.get("minute") or 0)
@@ -207,7 +203,7 @@ def time(found: Match, words: Lexicon, _: bool) -> str | None:
     return lead + said + (words.link if groups.get("then") else "")
 
 
-def time_to(found: Match, words: Lexicon, _: bool) -> str | None:
+def time_to(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """The first time of a range, without its noun."""
     return clock(words, int(found["hour"]), int(found["minute"])) + words.link
 
@@ -215,7 +211,7 @@ def time_to(found: Match, words: Lexicon, _: bool) -> str | None:
 # Ordinals
 
 
-def ordinal_of(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def ordinal_of(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A number with an ordinal ending."""
     number = int(re.sub(r"\D", "", found["number"]))
     if not in_words or not 0 < number <= ordinals.LARGEST_ORDINAL:
@@ -232,7 +228,7 @@ def ordinal_of(found: Match, words: Lexicon, in_words: bool) -> str | None:
 _FEMININE_MARKS = ("ª", "a", "re", "ère", "ere", "res", "nde")
 
 
-def german_ordinal(found: Match, words: Lexicon, in_words: bool) -> str | None:
+def german_ordinal(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A German ordinal after an article or preposition."""
     if not in_words:
         return None
