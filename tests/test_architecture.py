@@ -2,9 +2,11 @@
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -139,10 +141,25 @@ def test_each_library_has_its_homes(file: Path) -> None:
         assert homes is None or here in homes, f"{here} imports {module}"
 
 
-def test_a_class_name_is_defined_once() -> None:
-    """A reader who meets a name, or searches for it, finds one meaning."""
-    trees = (ast.parse(file.read_text(encoding="utf-8")) for file in PACKAGE.rglob("*.py"))
-    names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+def types_of(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """The classes and module-level type aliases of a file, without a leading underscore; True for a type variable."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name.lstrip("_"), False
+    for statement in tree.body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ) if re.match(r"_?[A-Z][a-z]", name):
+                yield name.lstrip("_"), ast.unparse(value).startswith(("TypeVar(", "ParamSpec("))
+
+
+def test_the_name_of_a_class_or_type_is_defined_once() -> None:
+    """A reader who meets a name, or searches for it, finds one meaning. Modules may share names of type variables."""
+    found = [one for file in PACKAGE.rglob("*.py") for one in types_of(ast.parse(file.read_text(encoding="utf-8")))]
+    variables = {name for name, is_variable in found if is_variable}
+    names = Counter([*variables, *(name for name, is_variable in found if not is_variable)])
     assert [name for name, times in names.items() if times > 1] == []
 
 
