@@ -37,7 +37,7 @@ ENGINE_ROWS: tuple[tuple[str, ...], ...] = (
     ("out_of_memory", "chosen_device"),
     ("guards", "isolation", "kernels", "upstream"),
     ("base", "lm", "codec"),
-    ("cpu_speed",),
+    ("cpu_speed", "rows"),
     ("native",),
     ("host",),
 )

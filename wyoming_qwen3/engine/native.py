@@ -5,19 +5,17 @@ Knows which models belong together, and the messages, but not how they travel, c
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.cpu_speed import Quantize, quantize_candidates
-from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory, RunawaySpeech
+from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, OutOfMemory
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import ClonePrompt, CodeArray, Description, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
@@ -26,34 +24,41 @@ from .base import STEP_FAILED, JobStopped, as_speech_error
 from .checkpoint.on_disk import checkpoint_name
 from .checkpoint.published import Published, open_checkpoint, open_codec, reading
 from .chosen_device import ChosenDevice, taken
-from .codec.chunks import Codec, FrameDecoder, RowSound, decode_together, fingerprint
+from .codec.chunks import Codec, FrameDecoder, fingerprint
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
 from .cpu_quota import usable_threads
 from .cpu_speed import Spare, Speeds, measure_speed
 from .cuda_graphs import Graphs, Lane, Staging, choose_graphs, streams_of
 from .devices import enter, free_memory
-from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .isolation import DEVICE_LOST, attempt, together_or_alone
 from .kernels.library import load_kernels
 from .lm import decode
 from .lm.fused.choice import choose_fused, why_no_kernels
 from .lm.language_model import LoadedLanguageModel, load_exact, load_int8, load_quantized, load_static
 from .out_of_memory import give_back, let_go, ran_out
+from .rows import (
+    DecodingRow,
+    LoadedModel,
+    SpeakingRow,
+    audible_part,
+    decode_next_chunk,
+    decode_rows,
+    end_if_over,
+    gather,
+    new_sound,
+    open_row,
+)
 from .wire import (
-    Audio,
     ClipJob,
     Clone,
     Encode,
-    Ended,
     Failed,
-    GuardTripped,
     Loaded,
     OnProgress,
     Opening,
     Output,
     Room,
-    SpeechFault,
     Submit,
     ignore_progress,
 )
@@ -72,66 +77,6 @@ _BESIDE = 1.25
 Only to go back from 4 to 8 bits takes more, up to 1.7."""
 
 _NO_MEMORY = "Memory ran out while this was spoken."
-
-
-@dataclass(frozen=True, eq=False)
-class _LoadedModel:
-    """A loaded checkpoint; `footprint` is the bytes of its language model."""
-
-    published: Published
-    decoder: decode.Decoder
-    codec: Codec
-    quantize: Quantize
-    footprint: int
-
-
-@dataclass(eq=False)
-class _SpeakingRow:
-    """A row that speaks: the codes being sampled, the audio decoded from them, and the check of that audio."""
-
-    model: _LoadedModel
-    request: SpeechRequest
-    live: bool
-    codes: decode.Row
-    sound: RowSound
-    guard: AudioGuard
-    text: str
-    """The whole text so far."""
-
-    retried: bool = False
-    gathered: list[Tensor] = field(default_factory=list)
-
-    def find_fault(self) -> SpeechFault | None:
-        """Return what is wrong with the speech; None if nothing is."""
-        return find_fault(self.codes.ending, self.codes.repeated, self.guard)
-
-    def try_again(self) -> bool:
-        """Restart the row with another seed, and return True; False if audio was sent, or it was retried already.
-
-        Also returns False where another seed can't change anything; see guards.another_try.
-        """
-        sampling = another_try(self.request.sampling, greedy=self.codes.sampler.greedy)
-        if sampling is None or self.retried or self.guard.passed:
-            return False
-        finished = self.codes.text_finished
-        new = _open(self.model, replace(self.request, sampling=sampling), self.text, live=self.live, finished=finished)
-        self.codes, self.sound, self.guard, self.retried = (
-            new.codes,
-            new.sound,
-            _new_guard(self.request, retried=True),
-            True,
-        )
-        self.gathered.clear()
-        return True
-
-
-@dataclass(eq=False)
-class _DecodingRow:
-    """A row that decodes codes, int64 [frames, codebooks], of which `decoded` frames are done."""
-
-    codes: Tensor
-    sound: RowSound
-    decoded: int = 0
 
 
 class NativeEngine:
@@ -189,11 +134,11 @@ class NativeEngine:
         self._copy = Staging(torch.device(self.device)).copy if self._static else None
         self.weight_bytes = self._dtype.itemsize if self.device != "cpu" or self._candidates == ("none",) else 1
         self.batch_invariant = self._kernels is not None
-        self._models: dict[Checkpoint, _LoadedModel] = {}
+        self._models: dict[Checkpoint, LoadedModel] = {}
         self._footprints: dict[Checkpoint, int] = {}
         self._codecs: dict[bytes, Codec] = {}
-        self._speaking_rows: dict[int, _SpeakingRow] = {}
-        self._decoding_rows: dict[int, _DecodingRow] = {}
+        self._speaking_rows: dict[int, SpeakingRow] = {}
+        self._decoding_rows: dict[int, DecodingRow] = {}
 
     def measure(self) -> Room:
         """Return how much memory the device has now; see Room."""
@@ -257,7 +202,7 @@ class NativeEngine:
             self._drop_unused_codecs()
             raise
         before = self._models.get(checkpoint)
-        self._models[checkpoint] = _LoadedModel(loaded.published, loaded.decoder, codec, quantize, loaded.footprint)
+        self._models[checkpoint] = LoadedModel(loaded.published, loaded.decoder, codec, quantize, loaded.footprint)
         give_back(self.device)
         footprint = loaded.footprint + added
         if before:
@@ -315,12 +260,12 @@ class NativeEngine:
         with self._memory_for(_NO_MEMORY):
             self._take_in(opening, model)
 
-    def _take_in(self, opening: Opening, model: _LoadedModel) -> None:
+    def _take_in(self, opening: Opening, model: LoadedModel) -> None:
         if isinstance(opening, Submit):
-            self._speaking_rows[opening.row] = _open(model, opening.request, opening.text, live=opening.live)
+            self._speaking_rows[opening.row] = open_row(model, opening.request, opening.text, live=opening.live)
         else:
             codes = model.codec.take(opening.codes)
-            self._decoding_rows[opening.row] = _DecodingRow(codes, _sound(model.codec))
+            self._decoding_rows[opening.row] = DecodingRow(codes, new_sound(model.codec))
 
     def add_text(self, row: int, text: str) -> None:
         """Add text to a live row."""
@@ -342,7 +287,7 @@ class NativeEngine:
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
         """Advance speaking rows by one frame, all rows of a checkpoint together, and decoding rows by one chunk."""
-        groups: dict[_LoadedModel, dict[decode.Row, int]] = {}
+        groups: dict[LoadedModel, dict[decode.Row, int]] = {}
         decoding = {row: self._decoding_rows[row] for row in rows if row in self._decoding_rows}
         for number in rows:  # all looked up first: a row that ends is cancelled while the others go on
             if speech := self._speaking_rows.get(number):
@@ -350,7 +295,7 @@ class NativeEngine:
         for model, mine in groups.items():
             yield from self._fail_rows_on_error(mine.values(), self._speak(model, mine))
         for number, decoding_row in decoding.items():
-            yield from self._fail_rows_on_error([number], _decode_next_chunk(number, decoding_row))
+            yield from self._fail_rows_on_error([number], decode_next_chunk(number, decoding_row))
 
     def _fail_rows_on_error(self, rows: Collection[int], outputs: Iterator[Output]) -> Iterator[Output]:
         """Yield the outputs of these rows; an error that is not known to be a single row's ends all of them."""
@@ -363,31 +308,31 @@ class NativeEngine:
             failure = as_speech_error(error, STEP_FAILED)
             yield from (Failed(row, failure) for row in rows)
 
-    def _speak(self, model: _LoadedModel, rows: dict[decode.Row, int]) -> Iterator[Output]:
+    def _speak(self, model: LoadedModel, rows: dict[decode.Row, int]) -> Iterator[Output]:
         """Step each row that can advance and yield the outputs; a row that fails is skipped from there on."""
         frames = {rows[frame.row]: frame for frame in model.decoder.step(list(rows))}
         speeches = {number: self._speaking_rows[number] for number, frame in frames.items() if frame.error is None}
         errors = {number: frame.error for number, frame in frames.items() if frame.error}
-        for numbers in _gather(speeches, frames, side_by_side=model.codec.decoder.side_by_side):
-            for number, made in together_or_alone(partial(_decode, speeches), numbers).items():
+        for numbers in gather(speeches, frames, side_by_side=model.codec.decoder.side_by_side):
+            for number, made in together_or_alone(partial(decode_rows, speeches), numbers).items():
                 passed = (
                     made
                     if isinstance(made, Exception)
-                    else attempt(partial(_audible_part, number, speeches[number], made))
+                    else attempt(partial(audible_part, number, speeches[number], made))
                 )
                 if isinstance(passed, Exception):
                     errors[number] = passed
                 else:
                     yield from passed
         for number in [number for number in speeches if number not in errors]:
-            outcome = attempt(partial(_ending, number, speeches[number], frames[number]))
+            outcome = attempt(partial(end_if_over, number, speeches[number], frames[number]))
             if isinstance(outcome, Exception):
                 errors[number] = outcome
             else:
                 yield from outcome
         yield from (Failed(number, as_speech_error(error, STEP_FAILED)) for number, error in errors.items())
 
-    def _model(self, checkpoint: Checkpoint | None) -> _LoadedModel:
+    def _model(self, checkpoint: Checkpoint | None) -> LoadedModel:
         model = self._models.get(checkpoint) if checkpoint else None
         if model is None:
             raise EngineFailed("The checkpoint for this request is not loaded.")
@@ -469,91 +414,9 @@ def _warm_up(checkpoint: Checkpoint, loaded: LoadedLanguageModel) -> None:
 
 def _warm_up_codec(codec: Codec) -> None:
     """Decode a few chunks and discard them, for a codec that no row uses yet."""
-    sound = _sound(codec)
+    sound = new_sound(codec)
     for _ in range(_WARM_UP_CHUNKS):
         sound.decode(torch.zeros(sound.wanted, codec.published.config.num_quantizers, dtype=torch.int64))
-
-
-def _open(
-    model: _LoadedModel, request: SpeechRequest, text: str, *, live: bool = False, finished: bool | None = None
-) -> _SpeakingRow:
-    sound = _sound(model.codec, request.voice)  # first, because it rejects codes that the talker can't take either
-    finished = not live if finished is None else finished
-    codes = model.decoder.admit(request, text=text, finished=finished, streaming_text=live)
-    return _SpeakingRow(model, request, live, codes, sound, _new_guard(request), text)
-
-
-def _new_guard(request: SpeechRequest, *, retried: bool = False) -> AudioGuard:
-    return AudioGuard(whole=request.whole, leading=SILENT_SECONDS if retried else LEADING_SECONDS)
-
-
-def _sound(codec: Codec, voice: Voice | None = None) -> RowSound:
-    """Return a new row's sound: from the codec's start state, or continuing the clip of a cloned voice."""
-    if isinstance(voice, ClonePrompt) and voice.codes is not None:
-        return RowSound(codec.decoder, codec.state_after(voice.codes))
-    return RowSound(codec.decoder, codec.decoder.new_state())
-
-
-def _gather(
-    speeches: Mapping[int, _SpeakingRow], frames: Mapping[int, decode.Frame], *, side_by_side: bool
-) -> list[list[int]]:
-    """Add the rows' new frames and return the rows that have a full chunk, as groups to be decoded together.
-
-    With `side_by_side` a group holds all rows with the same number of frames; otherwise one row each.
-    """
-    chunks: dict[tuple[int, int], list[int]] = {}
-    for number, speech in speeches.items():
-        frame = frames[number]
-        if frame.codes is not None:
-            speech.gathered.append(frame.codes)
-        if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
-            chunks.setdefault((len(speech.gathered), 0 if side_by_side else number), []).append(number)
-    return [chunks[key] for key in sorted(chunks)]
-
-
-def _decode(speeches: Mapping[int, _SpeakingRow], numbers: Sequence[int]) -> dict[int, bytes]:
-    """Decode the gathered frames of some rows, the same number for each; return float32 samples."""
-    together = [speeches[number] for number in numbers]
-    samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
-    for speech in together:
-        speech.gathered.clear()
-    return dict(zip(numbers, samples, strict=True))
-
-
-def _audible_part(number: int, speech: _SpeakingRow, samples: bytes) -> list[Output]:
-    """Return the part of a row's new chunk that may be sent now."""
-    passed = speech.guard.check(np.frombuffer(samples, np.float32))
-    if not speech.guard.begun:
-        speech.sound.chunks = 0  # the first audible chunk is a short one, however much silence preceded it
-    return [Audio(number, passed.tobytes())] if passed.size else []
-
-
-def _ending(number: int, speech: _SpeakingRow, frame: decode.Frame) -> list[Output]:
-    """Return the outputs that end a speaking row or report its fault; none if it goes on."""
-    if fault := speech.find_fault():
-        return _retry_or_fail(number, speech, fault)
-    if not frame.ending:
-        return []
-    rest = speech.guard.rest()
-    last: list[Output] = [Audio(number, rest.tobytes())] if rest.size else []
-    return [*last, Ended(number, speech.codes.text_tokens, speech.codes.frames)]
-
-
-def _retry_or_fail(number: int, speech: _SpeakingRow, fault: SpeechFault) -> list[Output]:
-    """Restart a row whose speech went wrong, if nothing of it was sent; otherwise fail it."""
-    frames, retried = speech.codes.frames, speech.try_again()
-    _LOGGER.info("Frame %d: %s%s", frames, MESSAGES[fault], " Trying another seed" if retried else "")
-    failed: list[Output] = [] if retried else [Failed(number, RunawaySpeech(MESSAGES[fault]))]
-    return [GuardTripped(number, fault, retried), *failed]
-
-
-def _decode_next_chunk(number: int, decoding_row: _DecodingRow) -> Iterator[Output]:
-    """Yield the next chunk of a decoding row, and its end after the last one."""
-    codes = decoding_row.codes[decoding_row.decoded :][: decoding_row.sound.wanted]
-    decoding_row.decoded += len(codes)
-    yield Audio(number, decoding_row.sound.decode(codes))
-    if decoding_row.decoded == len(decoding_row.codes):
-        yield Ended(number, frames=decoding_row.decoded)
 
 
 def _any_voice(checkpoint: Checkpoint, published: Published) -> Voice:
