@@ -1,6 +1,7 @@
-"""Manages the checkpoints: has them downloaded and loaded, counts their users and their memory, and evicts them.
+"""Manages the checkpoints: has them downloaded, loaded and unloaded as requests, persons, time and failures want it.
 
-Knows no protocol and no text. state.py holds the state of each checkpoint, and files.py handles what is on disk.
+Knows no protocol and no text. state.py holds the state of each checkpoint, files.py handles what is on disk, and
+loading.py what is in memory.
 """
 
 import asyncio
@@ -8,7 +9,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
-from functools import partial
 from pathlib import Path
 
 from wyoming_qwen3.core.checkpoints import PUBLISHED, Checkpoint, Kind, Size, other_size, published
@@ -17,24 +17,20 @@ from wyoming_qwen3.core.errors import (
     InvalidRequest,
     ModelDamaged,
     ModelFailed,
-    ModelInUse,
-    ModelMissing,
     NotSupported,
     OutOfMemory,
     SpeechError,
 )
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.engine import wire
-from wyoming_qwen3.engine.checkpoint.on_disk import Progress
 from wyoming_qwen3.models.worker import Worker
 
 from .broadcast import Subscription
 from .engine_device import EngineDevice
-from .eviction import choose_evictions
 from .files import ModelFiles, RunDownload
 from .gauging import SpeedGauge
+from .loading import ModelLoader, check_idle
 from .model_choice import choose_codec
-from .pace import Pace
 from .policy import Policy
 from .restart import restart_delay
 from .state import CheckpointStates, Event, Model, State, Status
@@ -50,9 +46,6 @@ _RETRY_MEMORY_SECONDS = 300.0
 
 _ASK_AGAIN_SECONDS = 60.0
 """Seconds between two looks at a GPU on which there was no room."""
-
-_PACE_SECONDS = 1.0
-"""Seconds of a load after which its pace is worth telling."""
 
 _CALM_SECONDS = 120.0
 """An engine that lives this long is no longer affected by what killed the one before."""
@@ -75,9 +68,7 @@ class ModelManager:
         self._surveyed = False
         self._tasks = Tasks()
         self._gauge = SpeedGauge(self._states, worker, self._tasks)
-        self._engine_lock = asyncio.Lock()
-        """Held while checkpoints are loaded or unloaded."""
-
+        self._loader = ModelLoader(worker, self._device, self._states, self._files, self._gauge)
         self._recovering: asyncio.Task[None] | None = None
         """The task that reloads what was lost when the engine died."""
 
@@ -203,7 +194,7 @@ class ModelManager:
 
         With `give_up`, mark it as failed, if it was idle and so unloaded, too.
         """
-        await asyncio.shield(self._tasks.spawn(self._relieve(self._states.find(checkpoint), give_up=give_up)))
+        await asyncio.shield(self._tasks.spawn(self._loader.relieve(self._states.find(checkpoint), give_up=give_up)))
 
     @contextlib.asynccontextmanager
     async def use(self, checkpoint: Checkpoint) -> AsyncIterator[Worker]:
@@ -278,8 +269,8 @@ class ModelManager:
         Raises ModelInUse while it is in use or being loaded, and InvalidRequest if it is not loaded.
         """
         model = self._states.find(checkpoint)
-        _check_idle(model)
-        await asyncio.shield(self._tasks.spawn(self._unload_asked(model)))  # goes on if the caller leaves
+        check_idle(model)
+        await asyncio.shield(self._tasks.spawn(self._loader.unload_asked(model)))  # goes on if the caller leaves
         return model.status()
 
     async def fetch(self, checkpoint: Checkpoint) -> Status:
@@ -326,8 +317,8 @@ class ModelManager:
             raise InvalidRequest(f"{checkpoint.name} is not being loaded.", param="model")
         model.stopped = True
         await stop(model.loading)
-        async with self._engine_lock:
-            await self._stop_if_empty()
+        async with self._loader.lock:
+            await self._loader.stop_if_empty()
         return model.status()
 
     def engine_died(self) -> None:
@@ -371,27 +362,6 @@ class ModelManager:
             if model.state is State.ON_DISK:
                 await self._load(model)
 
-    async def _unload_asked(self, model: Model) -> None:
-        async with self._engine_lock:
-            _check_idle(model)
-            await self._unload(model, "as asked")
-            await self._stop_if_empty()
-
-    async def _relieve(self, model: Model, *, give_up: bool) -> None:
-        async with self._engine_lock:
-            await self._unload_all_idle()
-            if give_up and model.state is State.ON_DISK:
-                name = model.checkpoint.name
-                self._states.fail(model, OutOfMemory(f"{name} is too large: memory ran out while it spoke."))
-
-    async def _unload_all_idle(self) -> bool:
-        """Unload all idle checkpoints. Return whether there were any."""
-        idle = [model for model in self._states.in_state(State.READY) if not model.users]
-        for model in idle:
-            await self._unload(model, "because memory has run out")
-        await self._stop_if_empty()
-        return bool(idle)
-
     async def _ask_again(self) -> None:
         while True:
             await asyncio.sleep(_ASK_AGAIN_SECONDS)
@@ -400,13 +370,13 @@ class ModelManager:
 
     async def move_up(self) -> None:
         """Load again what is loaded in a new process if that would choose a better device, and if nothing speaks."""
-        async with self._engine_lock:
+        async with self._loader.lock:
             ready = self._states.in_state(State.READY)
             if any(model.users for model in ready) or not await self._device.better():
                 return
             for model in ready:
-                await self._unload(model, "because there is room on a GPU now")
-            await self._stop_if_empty()
+                await self._loader.unload(model, "because there is room on a GPU now")
+            await self._loader.stop_if_empty()
             suiting = self._states.find(published("custom_voice", (await self._device.start()).selection.size))
         await self._look_on_disk()
         if suiting.available:
@@ -419,11 +389,11 @@ class ModelManager:
         limit = self._policy.idle_unload
         while True:
             await asyncio.sleep(min(limit / 4, 30.0))
-            async with self._engine_lock:
+            async with self._loader.lock:
                 for model in self._states.in_state(State.READY):
                     if not model.users and time.monotonic() - model.last_used > limit:
-                        await self._unload(model, f"after {limit:.0f} s without use")
-                await self._stop_if_empty()
+                        await self._loader.unload(model, f"after {limit:.0f} s without use")
+                await self._loader.stop_if_empty()
 
     async def _look_again(self, model: Model) -> None:
         """Look on disk for a checkpoint that was missing or damaged, or that failed long enough ago."""
@@ -457,113 +427,10 @@ class ModelManager:
             model.wanted = model.stopped = False
             self._states.change(model, "loading", State.LOADING)
             self._gauge.stop()
-            model.loading = self._spawn_for(model, self._load_now(model))
+            model.loading = self._spawn_for(model, self._loader.load(model))
         return model.loading
-
-    async def _load_now(self, model: Model) -> None:
-        """Make room and load the checkpoint. A failure is recorded as its state, and not raised."""
-        name, started = model.checkpoint.name, time.monotonic()
-        try:
-            async with self._engine_lock:
-                if not self._states.in_state(State.READY):
-                    await self._device.stop_if_poor()
-                try:
-                    await self._make_room(model)
-                    loaded = await self._load_or_make_room(model)
-                except OutOfMemory:
-                    await self._stop_if_empty()  # the next process may choose another device
-                    raise
-                if not self._worker.running:  # it died between its answer and here
-                    raise EngineFailed("The speech engine stopped unexpectedly.")
-        except asyncio.CancelledError:
-            if not model.stopped:
-                raise
-            self._states.change(model, "evicted", State.ON_DISK)
-            _LOGGER.info("%s was not loaded, because a person stopped that", name)
-        except ModelMissing:  # it was there when somebody looked
-            self._states.change(model, "missing", State.MISSING)
-            await self._files.look([model])
-        except (SpeechError, OSError) as error:
-            failure = _load_failure(name, error)
-            self._states.fail(model, failure)
-            _LOGGER.error("%s can't be used: %s", name, failure)  # noqa: TRY400  the engine has logged the traceback
-        else:
-            model.last_used = time.monotonic()
-            self._states.change(model, "ready", State.READY, loaded=loaded)
-            took, size = model.last_used - started, loaded.footprint / 1e9
-            _LOGGER.info("%s is ready: loaded in %.1f s, %s, %.2f GB", name, took, loaded.weights, size)
-            self._gauge.tell(model)
-            self._gauge.resume()
-
-    async def _load_or_make_room(self, model: Model) -> wire.Loaded:
-        """Load the checkpoint.
-
-        If memory runs out, unload all idle checkpoints and try once more.
-        """
-        path, report = self._files.path(model), self._reporting(model)
-        try:
-            return await self._worker.load(model.checkpoint, path, report)
-        except OutOfMemory:
-            if not await self._unload_all_idle():
-                raise
-            return await self._worker.load(model.checkpoint, path, report)
-
-    def _reporting(self, model: Model) -> wire.OnProgress:
-        """Return what notes how far a load is: in bytes for a CPU, in compiled kernels for a GPU."""
-        if self.selection and self.selection.device != "cpu":
-            return partial(self._states.note_kernels, model)
-        pace = Pace(_PACE_SECONDS)
-
-        def report(done: int, total: int) -> None:
-            progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
-            self._states.change(model, "loading", State.LOADING, progress=progress)
-
-        return report
-
-    async def _make_room(self, model: Model) -> None:
-        """Evict idle checkpoints, and wait for busy ones, until this one fits.
-
-        Raises ModelFailed or OutOfMemory if it would not fit even alone.
-        """
-        need = await self._device.need(model.checkpoint, self._files.path(model))
-        budget = await self._device.budget(patient=True)
-        if need > budget:
-            raise self._device.too_large(model.checkpoint, need, budget)
-        while True:
-            for idle in choose_evictions(self._states.models, need, budget):
-                await self._unload(idle, "to make room")
-            if sum(other.footprint for other in self._states.models) + need <= budget:
-                return
-            self._states.changed.clear()
-            await self._states.changed.wait()
-
-    async def _unload(self, model: Model, why: str) -> None:
-        self._gauge.stop()
-        self._states.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
-        await self._worker.unload(model.checkpoint)
-        _LOGGER.info("%s was unloaded %s", model.checkpoint.name, why)
-
-    async def _stop_if_empty(self) -> None:
-        """End the engine process if it holds nothing: only that gives all of its memory back."""
-        if self._worker.running and not self._states.in_state(State.READY):
-            await self._worker.stop()
 
     def _spawn_for(self, model: Model, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         """Run work for a model as a task. Any error marks it as failed, so that no intermediate state is left."""
         fault = f"{model.checkpoint.name} can't be used because of an error in the server; see its log."
         return self._tasks.spawn(work, lambda: self._states.fail(model, ModelFailed(fault)))
-
-
-def _check_idle(model: Model) -> None:
-    if model.state is State.LOADING or (model.state is State.READY and model.users):
-        doing = "is being loaded" if model.state is State.LOADING else "is in use"
-        raise ModelInUse(f"{model.checkpoint.name} {doing} and can't be unloaded now.", param="model")
-    if model.state is not State.READY:
-        raise InvalidRequest(f"{model.checkpoint.name} is not loaded.", param="model")
-
-
-def _load_failure(name: str, error: SpeechError | OSError) -> SpeechError:
-    """Return the error that the caller gets for a failed load: engine and disk errors become ModelFailed."""
-    if isinstance(error, OSError):
-        return ModelFailed(f"{name} can't be read: {error.strerror}.")
-    return ModelFailed(str(error)) if isinstance(error, EngineFailed) else error
