@@ -220,8 +220,12 @@ class SpeakTab extends HTMLElement {
 async function converted(file, format) {
   const form = new FormData();
   form.append("file", file, "speech.wav");
-  const clip = await ask("POST", "api/clips", undefined, { form });
-  return blob("v1/audio/compose", { tracks: [{ audio: `clip:${clip.id}` }], normalize: false, response_format: format });
+  const { id } = await ask("POST", "api/clips", undefined, { form });
+  try {
+    return await blob("v1/audio/compose", { tracks: [{ audio: `clip:${id}` }], normalize: false, response_format: format });
+  } finally {
+    await ask("DELETE", `api/clips/${id}`);
+  }
 }
 
 customElements.define("speak-tab", SpeakTab);

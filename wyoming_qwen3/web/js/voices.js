@@ -72,6 +72,7 @@ export async function makeDefault(voice) {
 
 export class VoicePicker {
   #voices = [];
+  #usual = "";
 
   /** `among` returns whether a voice can be picked. */
   constructor(name, among = () => true) {
@@ -96,14 +97,17 @@ export class VoicePicker {
 
   async load() {
     try {
-      this.#voices = (await allVoices()).filter(this.among);
+      const [voices, { voice }] = await Promise.all([allVoices(), get("api/voices/default")]);
+      this.#voices = voices.filter(this.among);
+      this.#usual = voice;
     } catch (error) {
       this.notice.error(error);
       return;
     }
     const wanted = this.control.value || recall(this.name);
     this.control.replaceChildren(...voiceOptions(this.#voices));
-    this.control.value = this.#voices.some((voice) => voice.id === wanted) ? wanted : "Ryan";
+    const chosen = [wanted, this.#usual].map((one) => this.#voices.find(({ id, name }) => id === one || name === one)).find(Boolean);
+    this.control.value = (chosen ?? this.#voices[0])?.id ?? "";
     this.#tell();
   }
 
