@@ -316,7 +316,8 @@ class BackendSelector:
             status.state.available and status.checkpoint.kind == model.checkpoint.kind
             for status in self._models.statuses()
         )
-        return "Qwen3 is starting" if there or not self._models.surveyed else "Qwen3 is not downloaded"
+        looked = self._models.surveyed or model.state is State.MISSING
+        return "Qwen3 is starting" if there or not looked else "Qwen3 is not downloaded"
 
     async def _at_hand(self, request: SpeechRequest) -> tuple[Checkpoint, ...]:
         """Return the checkpoint that follows the request's instruction, if it can speak without being downloaded."""
