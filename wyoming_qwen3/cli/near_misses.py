@@ -95,11 +95,14 @@ def unknown_command(given: str, commands: Collection[str]) -> str:
     return f"There is no command {given!r}; choose one of {', '.join(commands)}. To speak a text: say {given!r}."
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return the known names that are most similar to `name`, as "a" or "a or b"; "" if none is."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
-    best = [one for one in near if _likeness(name, one) > _likeness(name, near[0]) - 0.1]
-    return " or ".join(best)
+def nearest(name: str, known: Collection[str], prefix: str = "") -> str:
+    """Return the known names that are most similar to `name`, as "a" or "a or b"; "" if none is.
+
+    All begin with `prefix`, which is not compared.
+    """
+    own = name.removeprefix(prefix)
+    near = difflib.get_close_matches(own, [one.removeprefix(prefix) for one in known], n=3, cutoff=0.7)
+    return " or ".join(prefix + one for one in near if _likeness(own, one) > _likeness(own, near[0]) - 0.1)
 
 
 def _likeness(one: str, other: str) -> float:

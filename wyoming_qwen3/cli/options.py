@@ -300,7 +300,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if variable in options:
             found[options[variable].name] = _read_variable(options[variable], value)
         elif variable.startswith(PREFIX):
-            near = nearest(variable, options)
+            near = nearest(variable, options, PREFIX)
             fail(
                 f"there is no option for the environment variable {variable}"
                 + (f"; did you mean {near}?" if near else "")
