@@ -27,8 +27,8 @@ inline void relax() {
 #endif
 }
 
-constexpr int kSpinsInPhase = 300;        // some microseconds: more would be taken from a member that shares the core
-constexpr int kSpinsBetweenCalls = 4000;  // about the time between two calls of one frame
+constexpr int kSpinsInPhase = 4000;        // longer than any phase takes while all members run
+constexpr int kSpinsBetweenCalls = 20000;  // about the time between two calls of one frame
 
 // Thrown in a member to abandon a call in which another member has failed.
 struct GivenUp {};
