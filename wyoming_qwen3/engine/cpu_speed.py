@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 
 import torch
@@ -180,7 +181,8 @@ def _folder(models_dir: Path, size: Size) -> Path:
 def measure_speed(decoder: Decoder, codec: FrameDecoder, voice: Voice, spare: Spare) -> Measurement | None:
     """Measure the speed of one utterance; return None if `spare` becomes false.
 
-    It follows from the shortest step and the shortest chunk of 16 frames, since all that disturbs makes them longer.
+    It follows from the medians of the steps and the chunks of 16 frames: memory that is shared with other machines can
+    make single ones a third shorter than what speech gets.
     The decoder must be used by nobody else. Raises EngineFailed if speech always ends at once.
     """
     request = SpeechRequest(voice, sampling=Sampling(seed=0))
@@ -203,7 +205,7 @@ def measure_speed(decoder: Decoder, codec: FrameDecoder, voice: Voice, spare: Sp
             chunks.append(perf_counter() - start)
             gathered.clear()
         if len(chunks) >= _CHUNKS and steps:
-            frame = min(steps) + min(chunks) / _CHUNK_FRAMES
+            frame = median(steps) + median(chunks) / _CHUNK_FRAMES
             disturbed = CpuTimes.now().others_since(before) > _QUIET
             return Measurement(FRAME_SAMPLES / SAMPLE_RATE / frame, disturbed)
     raise EngineFailed("The speed can't be measured, because speech always ends at once.")
