@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.parts import busy, make_services, make_settings, stop
-from tests.speech.watched import Watched, settled
+from tests.speech.watched import Watched, settled, watched_worker
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.request import (
@@ -54,10 +54,7 @@ async def services(models_dir: Path) -> AsyncIterator[Services]:
 
 @pytest.fixture
 def worker(services: Services) -> Watched:
-    worker = services.models._worker
-    assert isinstance(worker, Watched)
-    worker.forget()
-    return worker
+    return watched_worker(services)
 
 
 def session_of(services: Services, segments: Sequence[Segment], request: SpeechRequest = RYAN) -> SpeechSession:

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.conftest import CUSTOM_VOICE
 from tests.parts import make_services, make_settings, stop
-from tests.speech.watched import Watched, settled
+from tests.speech.watched import Watched, settled, watched_worker
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.errors import SpeechError, TextTimeout
@@ -41,10 +41,7 @@ async def services(models_dir: Path) -> AsyncIterator[Services]:
 
 @pytest.fixture
 def worker(services: Services) -> Watched:
-    worker = services.models._worker
-    assert isinstance(worker, Watched)
-    worker.forget()
-    return worker
+    return watched_worker(services)
 
 
 def opened(services: Services, text: str = TEXT, **more: Any) -> SpeechSession:

@@ -50,3 +50,11 @@ async def settled(services: Services, worker: Worker) -> None:
     async with asyncio.timeout(HANG_SECONDS):
         while busy(worker) or services.admission.active:
             await asyncio.sleep(0.01)
+
+
+def watched_worker(services: Services) -> Watched:
+    """The engine's worker of services that were made with a watched one, which forgets what it has seen."""
+    worker = services.models._worker
+    assert isinstance(worker, Watched)
+    worker.forget()
+    return worker

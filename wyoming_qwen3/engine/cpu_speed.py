@@ -182,8 +182,8 @@ def measure_speed(decoder: Decoder, codec: FrameDecoder, voice: Voice, spare: Sp
     """Measure the speed of one utterance; return None if `spare` becomes false.
 
     It follows from the medians of the steps and the chunks of 16 frames: memory that is shared with other machines can
-    make single ones a third shorter than what speech gets.
-    The decoder must be used by nobody else. Raises EngineFailed if speech always ends at once.
+    make single ones a third shorter than what speech gets. The decoder must be used by nobody else. Raises EngineFailed
+    if speech always ends at once.
     """
     request = SpeechRequest(voice, sampling=Sampling(seed=0))
     state, row, gathered = codec.new_state(), None, list[Tensor]()
