@@ -48,16 +48,16 @@ class CodecStack {
             }
     }
 
-    void advance(const Member& member) {
+    void advance(Member& member) {
         for (int number = 0; number < t_.count; ++number) {
             const CodecLayer& layer = t_.layers[number];
             norm(layer.attention_norm, member);
             product(layer.qkv, member, [&](int row, int first, auto count, const float* sums) {
                 std::copy_n(sums, count, projected_.data() + int64_t(row) * layer.qkv.outputs + first);
             });
-            const Range own = member.share(count_ * t_.kv_heads);
-            for (int job = own.begin; job < own.end; ++job)
+            member.each(count_ * t_.kv_heads, [&](int job) {
                 attention(pasts_[job / t_.kv_heads], number, job % t_.kv_heads, job / t_.kv_heads * steps_, layer);
+            });
             member.wait();
             settle_rows(layer.out.inputs, member);
             const auto add = [&](int row, int first, auto count, const float* sums) {
@@ -80,7 +80,7 @@ class CodecStack {
 
    private:
     template <class Each>
-    void each_row(const Member& member, const Each& each) {
+    void each_row(Member& member, const Each& each) {
         const Range own = member.share(rows_);
         for (int row = own.begin; row < own.end; ++row) each(row);
         member.wait();
@@ -89,7 +89,7 @@ class CodecStack {
     // A row of the next product's input.
     float* factors(int row, int inputs) { return factors_.data()->numbers + int64_t(row) * settled_width(inputs); }
 
-    void norm(const float* weight, const Member& member) {
+    void norm(const float* weight, Member& member) {
         each_row(member, [&](int row) {
             float* to = factors(row, t_.hidden);
             rms_norm(x_ + int64_t(row) * t_.hidden, weight, t_.hidden, t_.eps, to);
@@ -97,11 +97,11 @@ class CodecStack {
         });
     }
 
-    void settle_rows(int inputs, const Member& member) {
+    void settle_rows(int inputs, Member& member) {
         each_row(member, [&](int row) { settle(factors(row, inputs), inputs); });
     }
 
-    void gate(int inputs, const Member& member) {
+    void gate(int inputs, Member& member) {
         each_row(member, [&](int row) {
             const float* gates = gated_.data() + int64_t(row) * 2 * inputs;
             float* to = factors(row, inputs);
@@ -118,7 +118,7 @@ class CodecStack {
 
     // A member's share of a product with all rows: calls put(row, first output, outputs, sums).
     template <class Put>
-    void product(const Convolution& c, const Member& member, const Put& put) {
+    void product(const Convolution& c, Member& member, const Put& put) {
         const Stream all{nullptr, nullptr, nullptr, rows_};
         convolve_all(c, Layout(c, &all, 1), factors_.data()->numbers, quantised_, member,
                      [&](int, int row, int first, auto count, const float* sums) { put(row, first, count, sums); });

@@ -19,7 +19,8 @@ struct Stream {
 
 namespace {
 
-constexpr int kFewSteps = 96;  // up to this number threads divide the panels among them, above it the steps
+constexpr int kFewSteps = 96;      // up to this number threads divide the panels among them, above it the steps
+constexpr int kStepsAtOnce = 512;  // steps that a thread takes at a time
 
 // Aligned, so that a row of a tile touches one cache line and not two.
 struct alignas(64) Line {
@@ -148,7 +149,7 @@ inline void pack_rounded(const Convolution& c, const Filters& filters, int panel
 
 // A member's share of packing some filters into `packed`, whose other filters are left as they are; padding is zero
 // there. `scales` [outputs] are written for 16 and 8 bits.
-inline void pack_all(const Convolution& c, const Filters& filters, void* packed, float* scales, const Member& member) {
+inline void pack_all(const Convolution& c, const Filters& filters, void* packed, float* scales, Member& member) {
     float* const floats = static_cast<float*>(packed);
     if (c.outputs == 1) {
         for (int tap = member.number; tap < c.taps; tap += member.size)
@@ -218,7 +219,7 @@ struct Layout {
 };
 
 // Write the past and the activated input of each stream to the joined buffer, and update the histories.
-inline void join(const Convolution& c, const Layout& layout, float* joined, const Member& member) {
+inline void join(const Convolution& c, const Layout& layout, float* joined, Member& member) {
     layout.within(member.share(layout.steps), [&](int n, Range own) {
         for (int s = own.begin; s < own.end; ++s) {
             const float* x = layout.streams[n].input + int64_t(s) * c.inputs;
@@ -240,19 +241,18 @@ inline void join(const Convolution& c, const Layout& layout, float* joined, cons
 // A member's share of a convolution of all streams: calls put(stream, step, first output, outputs, sums).
 template <class Store>
 inline void convolve_all(const Convolution& c, const Layout& layout, const float* joined, RowMemory& quantised,
-                         const Member& member, const Store& put) {
+                         Member& member, const Store& put) {
     const Tiles tiles;
     const bool in_bytes = stored_bits(c) == 8;
     const int panels = in_bytes ? as_linear(c).blocks : panels_of(c);
     const bool few = layout.steps <= kFewSteps && panels >= member.size;
-    const Range own_panels = few ? member.share(panels) : Range{0, panels};
     if (in_bytes) {
         const Range own = member.share(layout.rows());
         for (int row = own.begin; row < own.end; ++row)
             quantised.rows(c.inputs).quantise(row, joined + int64_t(row) * layout.width, c.inputs);
         member.wait();
     }
-    layout.within(few ? Range{0, layout.steps} : member.share(layout.steps), [&](int n, Range own) {
+    const auto multiply_some = [&](Range own_panels, int n, Range own) {
         if (in_bytes)
             return convolve_bytes(
                 c, quantised.rows(c.inputs, layout.starts[n] + own.begin), own.end - own.begin, own_panels,
@@ -265,6 +265,14 @@ inline void convolve_all(const Convolution& c, const Layout& layout, const float
             }
         convolve(c, from, own, own_panels,
                  [&](int s, int first, auto count, const float* sums) { put(n, s, first, count, sums); });
+    };
+    if (few)
+        return member.each(panels, [&](int panel) {
+            const Range steps{0, layout.steps}, panels{panel, panel + 1};
+            layout.within(steps, [&](int n, Range own) { multiply_some(panels, n, own); });
+        });
+    member.each_piece(layout.steps, kStepsAtOnce, [&](Range steps) {
+        layout.within(steps, [&](int n, Range own) { multiply_some({0, panels}, n, own); });
     });
 }
 
@@ -284,7 +292,7 @@ inline void spread_tiles(const Convolution& c, const Layout& layout, const float
 
 // The same as convolve_all, by tiles. Members divide the panels if there are few tiles, else the tiles.
 template <class Store>
-inline void convolve_tiles(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member,
+inline void convolve_tiles(const Convolution& c, const Layout& layout, Convolver& memory, Member& member,
                            const Store& put) {
     const int count = int(layout.tiles.size()), panels = panels_of(c);
     const float* joined = memory.joined.data()->numbers;
@@ -295,17 +303,17 @@ inline void convolve_tiles(const Convolution& c, const Layout& layout, Convolver
     if (count <= kTilesAtOnce && panels >= member.size) {
         spread_tiles(c, layout, joined, layout.tiles.data(), count, member.share(count), points);
         member.wait();
-        return multiply_tiles(c, points, layout.tiles.data(), count, member.share(panels), put_tile);
+        return member.each(panels, [&](int panel) {
+            multiply_tiles(c, points, layout.tiles.data(), count, {panel, panel + 1}, put_tile);
+        });
     }
     points += int64_t(member.number) * kTileInputs * kTilesAtOnce * c.inputs;
-    const Range own = member.share(count);
-    const int blocks = (own.end - own.begin + kTilesAtOnce - 1) / kTilesAtOnce;
-    for (int block = 0; block < blocks; ++block) {
-        const int begin = own.begin + (own.end - own.begin) * block / blocks;
-        const int now = own.begin + (own.end - own.begin) * (block + 1) / blocks - begin;
-        spread_tiles(c, layout, joined, layout.tiles.data() + begin, now, {0, now}, points);
-        multiply_tiles(c, points, layout.tiles.data() + begin, now, {0, panels}, put_tile);
-    }
+    member.each_piece(count, kTilesAtOnce, [&](Range some) {
+        const Tile* tiles = layout.tiles.data() + some.begin;
+        const int now = some.end - some.begin;
+        spread_tiles(c, layout, joined, tiles, now, {0, now}, points);
+        multiply_tiles(c, points, tiles, now, {0, panels}, put_tile);
+    });
 }
 
 // Make room for what a convolution's members write besides its output.
@@ -317,14 +325,14 @@ inline void prepare(const Convolution& c, const Layout& layout, Convolver& memor
 
 // Call put(stream, step, first output, outputs, sums) for a member's share of a convolution of all streams.
 template <class Store>
-inline void convolve_streams(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member,
+inline void convolve_streams(const Convolution& c, const Layout& layout, Convolver& memory, Member& member,
                              const Store& put) {
     join(c, layout, memory.joined.data()->numbers, member);
     if (uses_winograd(c)) convolve_tiles(c, layout, memory, member, put);
     else convolve_all(c, layout, memory.joined.data()->numbers, memory.quantised, member, put);
 }
 
-inline void convolution(const Convolution& c, const Layout& layout, Convolver& memory, const Member& member) {
+inline void convolution(const Convolution& c, const Layout& layout, Convolver& memory, Member& member) {
     convolve_streams(c, layout, memory, member, [&](int n, int s, int first, auto count, const float* sums) {
         std::copy_n(sums, count, layout.streams[n].output + int64_t(s) * c.outputs + first);
     });
@@ -333,7 +341,7 @@ inline void convolution(const Convolution& c, const Layout& layout, Convolver& m
 // output += narrow(wide(input)), where the streams' outputs are their inputs. `narrow` has one tap; both activate their
 // input.
 inline void residual_unit(const Convolution& wide, const Convolution& narrow, const Layout& layout, Convolver& memory,
-                          const Member& member) {
+                          Member& member) {
     float* between = memory.between.data()->numbers;
     std::vector<int> firsts(layout.count);
     for (int n = 1; n < layout.count; ++n) firsts[n] = firsts[n - 1] + layout.streams[n - 1].steps;

@@ -17,6 +17,8 @@
 
 namespace {
 
+constexpr int kLayersAtOnce = 4;  // after so many of a stack's layers, another number of threads may go on
+
 // The threads and their workspace.
 struct Crew {
     explicit Crew(int size) : team(size) {}
@@ -79,6 +81,9 @@ EXPORTED Crew* crew_new(int threads) noexcept {
 }
 EXPORTED void crew_delete(Crew* crew) noexcept { delete crew; }
 
+// Let only so many threads, at least 1, work on a crew's next phases; a call that runs may notice it after a millisecond.
+EXPORTED void crew_limit(Crew* crew, int threads) noexcept { crew->team.limit(threads); }
+
 // Advance tokens: replace inputs float32 [count, hidden] by their hidden states.
 EXPORTED int stack_advance(Crew* crew, const Stack* stack, const Token* tokens, int count, float* inputs) noexcept {
     return with(crew, [&] {
@@ -88,7 +93,12 @@ EXPORTED int stack_advance(Crew* crew, const Stack* stack, const Token* tokens, 
             float* state = work.states.data() + int64_t(t) * work.hidden;
             std::copy_n(inputs + int64_t(t) * stack->hidden, stack->hidden, state);
         }
-        crew->team.run([&](const Member& member) { advance(*stack, work, tokens, count, member); });
+        for (int layer = 0; layer < stack->count; layer += kLayersAtOnce)
+            crew->team.run([&](Member& member) {
+                const int end = std::min(layer + kLayersAtOnce, stack->count);
+                advance(*stack, {layer, end}, work, tokens, count, member);
+                if (end == stack->count) norm_states(*stack, work, count, member);
+            });
         for (int t = 0; t < count; ++t)
             std::copy_n(work.states.data() + int64_t(t) * work.hidden, stack->hidden,
                         inputs + int64_t(t) * stack->hidden);
@@ -100,7 +110,7 @@ EXPORTED int stack_advance(Crew* crew, const Stack* stack, const Token* tokens, 
 EXPORTED int linear_round(Crew* crew, int blocks, int inputs, const float* weights, uint8_t* data,
                           float* scales) noexcept {
     return with(crew, [&] {
-        crew->team.run([&](const Member& member) {
+        crew->team.run([&](Member& member) {
             const Range own = member.share(blocks);
             for (int block = own.begin; block < own.end; ++block)
                 round_block(weights + int64_t(block) * kBlock * inputs, inputs,
@@ -116,7 +126,7 @@ EXPORTED int linear_apply(Crew* crew, const Linear* layer, int rows, const float
         crew->work.prepare_rows(width, rows);
         const Rows quantised = crew->work.rows(width);
         for (int r = 0; r < rows; ++r) quantised.quantise(r, inputs + int64_t(r) * layer->inputs, layer->inputs);
-        crew->team.run([&](const Member& member) {
+        crew->team.run([&](Member& member) {
             apply(*layer, quantised, rows, member, [&](int r, int first, const float* out) {
                 std::copy_n(out, std::min(kBlock, layer->outputs - first),
                             outputs + int64_t(r) * layer->outputs + first);
@@ -167,55 +177,53 @@ EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, c
             return Token{keys.data() + row * per_cache, values.data() + row * per_cache, p.codebooks, position};
         };
         std::fill_n(sums, int64_t(rows) * p.width, 0.0f);
-        crew->team.run([&](const Member& member) {
-            const Range own = member.share(rows);
-            for (int row = own.begin; row < own.end; ++row) {
-                std::copy_n(hidden + int64_t(row) * p.width, p.width, inputs.data() + int64_t(2 * row) * width);
-                add_embedding(p.tables[0], codes[int64_t(row) * p.codebooks], p.width,
-                              inputs.data() + int64_t(2 * row + 1) * width, sums + int64_t(row) * p.width);
-                tokens[2 * row] = token(row, 0);
-                tokens[2 * row + 1] = token(row, 1);
+        for (int row = 0; row < rows; ++row) {
+            std::copy_n(hidden + int64_t(row) * p.width, p.width, inputs.data() + int64_t(2 * row) * width);
+            add_embedding(p.tables[0], codes[int64_t(row) * p.codebooks], p.width,
+                          inputs.data() + int64_t(2 * row + 1) * width, sums + int64_t(row) * p.width);
+            tokens[2 * row] = token(row, 0);
+            tokens[2 * row + 1] = token(row, 1);
+        }
+        const auto complete = [&](int step, Member& member) {
+            const int each = step == 1 ? 2 : 1, count = each * rows;
+            const Range own = member.share(rows), own_tokens = member.share(count);
+            if (projects) {
+                const Rows quantised = work.rows(width);
+                for (int t = own_tokens.begin; t < own_tokens.end; ++t)
+                    quantised.quantise(t, inputs.data() + int64_t(t) * width, p.width);
+                member.wait();
+                apply(p.projection, quantised, count, member, [&](int t, int first, const float* out) {
+                    std::copy_n(out, kBlock, work.states.data() + int64_t(t) * work.hidden + first);
+                });
+            } else {
+                for (int t = own_tokens.begin; t < own_tokens.end; ++t)
+                    std::copy_n(inputs.data() + int64_t(t) * width, s.hidden,
+                                work.states.data() + int64_t(t) * work.hidden);
             }
             member.wait();
-            for (int step = 1; step < p.codebooks; ++step) {
-                const int each = step == 1 ? 2 : 1, count = each * rows;
-                const Range own_tokens = member.share(count);
-                if (projects) {
-                    const Rows quantised = work.rows(width);
-                    for (int t = own_tokens.begin; t < own_tokens.end; ++t)
-                        quantised.quantise(t, inputs.data() + int64_t(t) * width, p.width);
-                    member.wait();
-                    apply(p.projection, quantised, count, member, [&](int t, int first, const float* out) {
-                        std::copy_n(out, kBlock, work.states.data() + int64_t(t) * work.hidden + first);
-                    });
-                } else {
-                    for (int t = own_tokens.begin; t < own_tokens.end; ++t)
-                        std::copy_n(inputs.data() + int64_t(t) * width, s.hidden,
-                                    work.states.data() + int64_t(t) * work.hidden);
-                }
-                member.wait();
-                advance(s, work, tokens.data(), count, member);
-                const Rows quantised = work.rows(work.hidden);
-                for (int row = own.begin; row < own.end; ++row) {
-                    const float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
-                    quantised.quantise(row, state, s.hidden);
-                }
-                member.wait();
-                apply(p.heads[step - 1], quantised, rows, member, [&](int row, int first, const float* out) {
-                    std::copy_n(out, kBlock, logits.data() + int64_t(row) * logits_each + first);
-                });
-                member.wait();
-                for (int row = own.begin; row < own.end; ++row) {
-                    const float uniform = uniforms[int64_t(row) * (p.codebooks - 1) + step - 1];
-                    const int code = draw(logits.data() + int64_t(row) * logits_each, codes_each, warps[row], uniform);
-                    codes[int64_t(row) * p.codebooks + step] = code;
-                    add_embedding(p.tables[step], code, p.width, inputs.data() + int64_t(row) * width,
-                                  sums + int64_t(row) * p.width);
-                    tokens[row] = token(row, step + 1);
-                }
-                member.wait();
+            advance(s, {0, s.count}, work, tokens.data(), count, member);
+            norm_states(s, work, count, member);
+            const Rows quantised = work.rows(work.hidden);
+            for (int row = own.begin; row < own.end; ++row) {
+                const float* state = work.states.data() + int64_t(each * row + each - 1) * work.hidden;
+                quantised.quantise(row, state, s.hidden);
             }
-        });
+            member.wait();
+            apply(p.heads[step - 1], quantised, rows, member, [&](int row, int first, const float* out) {
+                std::copy_n(out, kBlock, logits.data() + int64_t(row) * logits_each + first);
+            });
+            member.wait();
+            for (int row = own.begin; row < own.end; ++row) {
+                const float uniform = uniforms[int64_t(row) * (p.codebooks - 1) + step - 1];
+                const int code = draw(logits.data() + int64_t(row) * logits_each, codes_each, warps[row], uniform);
+                codes[int64_t(row) * p.codebooks + step] = code;
+                add_embedding(p.tables[step], code, p.width, inputs.data() + int64_t(row) * width,
+                              sums + int64_t(row) * p.width);
+                tokens[row] = token(row, step + 1);
+            }
+        };
+        for (int step = 1; step < p.codebooks; ++step)
+            crew->team.run([&](Member& member) { complete(step, member); });
     });
 }
 
@@ -230,7 +238,7 @@ EXPORTED int convolution_pack(Crew* crew, const Convolution* c, int first, int c
                               void* packed, float* scales) noexcept {
     return with(crew, [&] {
         const Filters filters{weights, first, count};
-        crew->team.run([&](const Member& member) { pack_all(*c, filters, packed, scales, member); });
+        crew->team.run([&](Member& member) { pack_all(*c, filters, packed, scales, member); });
     });
 }
 
@@ -239,7 +247,7 @@ EXPORTED int convolution_apply(Crew* crew, const Convolution* c, const Stream* s
     return with(crew, [&] {
         const Layout layout(*c, streams, count);
         prepare(*c, layout, crew->convolver, crew->team.size());
-        crew->team.run([&](const Member& member) { convolution(*c, layout, crew->convolver, member); });
+        crew->team.run([&](Member& member) { convolution(*c, layout, crew->convolver, member); });
     });
 }
 
@@ -251,7 +259,7 @@ EXPORTED int residual_apply(Crew* crew, const Convolution* wide, const Convoluti
         prepare(*wide, layout, crew->convolver, crew->team.size());
         Convolver::grow(crew->convolver.between, int64_t(layout.steps + kSlack) * row_width(*narrow));
         if (stored_bits(*narrow) == 8) crew->convolver.quantised.prepare_rows(narrow->inputs, layout.steps);
-        crew->team.run([&](const Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
+        crew->team.run([&](Member& member) { residual_unit(*wide, *narrow, layout, crew->convolver, member); });
     });
 }
 
@@ -260,7 +268,7 @@ EXPORTED int codec_transformer_apply(Crew* crew, const CodecTransformer* transfo
                                      int steps, float* x) noexcept {
     return with(crew, [&] {
         CodecStack stack(*transformer, pasts, count, steps, x);
-        crew->team.run([&](const Member& member) { stack.advance(member); });
+        crew->team.run([&](Member& member) { stack.advance(member); });
     });
 }
 
@@ -272,7 +280,7 @@ EXPORTED int codec_transformer_head_width(const CodecTransformer* t) noexcept {
 EXPORTED int read_through(Crew* crew, const uint8_t* bytes, int64_t size, int ahead, uint64_t* found) noexcept {
     return with(crew, [&] {
         std::atomic<uint64_t> total{0};
-        crew->team.run([&](const Member& member) {
+        crew->team.run([&](Member& member) {
             const int64_t lines = size / 64;
             const uint64_t* from = reinterpret_cast<const uint64_t*>(bytes) + lines * member.number / member.size * 8;
             const uint64_t* to =

@@ -207,10 +207,11 @@ void apply_blocks(const Linear& layer, const Rows& x, int rows, Range blocks, co
 }
 
 template <class Store>
-void apply(const Linear& layer, const Rows& x, int rows, const Member& member, const Store& put) {
-    const Range blocks = member.share(layer.blocks);
-    if (layer.bits == 4) apply_blocks<4>(layer, x, rows, blocks, put);
-    else apply_blocks<8>(layer, x, rows, blocks, put);
+void apply(const Linear& layer, const Rows& x, int rows, Member& member, const Store& put) {
+    member.each(layer.blocks, [&](int block) {
+        if (layer.bits == 4) apply_blocks<4>(layer, x, rows, {block, block + 1}, put);
+        else apply_blocks<8>(layer, x, rows, {block, block + 1}, put);
+    });
 }
 
 }  // namespace

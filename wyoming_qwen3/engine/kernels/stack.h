@@ -154,13 +154,13 @@ inline void gate(const float* out, float* inner) {
     }
 }
 
-// A member's share of advancing `count` tokens: their inputs in work.states are replaced by their hidden states.
-inline void advance(const Stack& s, Workspace& work, const Token* tokens, int count, const Member& member) {
+// A member's share of taking `count` tokens through some layers: their states in work.states are replaced.
+inline void advance(const Stack& s, Range layers, Workspace& work, const Token* tokens, int count, Member& member) {
     const int dim = s.head_dim, group = s.heads / s.kv_heads;
     const float scale = 1.0f / std::sqrt(float(dim));
     const bool few = count <= kFewTokens;
     const Rows rows = work.rows(work.wide, few ? member.number * count : 0);
-    const Range own = member.share(count), own_heads = member.share(s.kv_heads);
+    const Range own = member.share(count);
     const Range quantised = few ? Range{0, count} : own;
     float* normed = work.normed.data() + int64_t(member.number) * work.wide;
     const auto state = [&](int t) { return work.states.data() + int64_t(t) * work.hidden; };
@@ -187,13 +187,13 @@ inline void advance(const Stack& s, Workspace& work, const Token* tokens, int co
         float* x = state(t) + first;
         for (int i = 0; i < kBlock; ++i) x[i] += out[i];
     };
-    for (int number = 0; number < s.count; ++number) {
+    for (int number = layers.begin; number < layers.end; ++number) {
         const Layer& layer = s.layers[number];
         norm_rows(layer.attention_norm);
         project(layer.queries_keys, 0);
         project(layer.values, layer.queries_keys.outputs);
         member.wait();
-        for (int head = own_heads.begin; head < own_heads.end; ++head)
+        member.each(s.kv_heads, [&](int head) {
             for (int t = 0; t < count; ++t) {
                 const Token& token = tokens[t];
                 float* queries = work.projected.data() + int64_t(t) * work.qkv + head * group * dim;
@@ -214,6 +214,7 @@ inline void advance(const Stack& s, Workspace& work, const Token* tokens, int co
                 attend(dim, group, scale, queries, keys, values, token.position + 1, work.scores[member.number],
                        mixed(t) + head * group * dim);
             }
+        });
         quantise_mixed(s.heads * dim);
         apply(layer.out, rows, count, member, add);
         member.wait();
@@ -224,7 +225,15 @@ inline void advance(const Stack& s, Workspace& work, const Token* tokens, int co
         apply(layer.down, rows, count, member, add);
         member.wait();
     }
-    for (int t = own.begin; t < own.end; ++t) rms_norm(state(t), s.norm, s.hidden, s.eps, state(t));
+}
+
+// A member's share of the norm after the last layer.
+inline void norm_states(const Stack& s, Workspace& work, int count, Member& member) {
+    const Range own = member.share(count);
+    for (int t = own.begin; t < own.end; ++t) {
+        float* state = work.states.data() + int64_t(t) * work.hidden;
+        rms_norm(state, s.norm, s.hidden, s.eps, state);
+    }
     member.wait();
 }
 
