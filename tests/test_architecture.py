@@ -38,6 +38,7 @@ ENGINE_ROWS: tuple[tuple[str, ...], ...] = (
     ("guards", "isolation", "kernels", "upstream"),
     ("base", "lm", "codec"),
     ("cpu_speed", "rows"),
+    ("step",),
     ("native",),
     ("host",),
 )

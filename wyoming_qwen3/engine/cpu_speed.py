@@ -7,7 +7,9 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -24,6 +26,7 @@ from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, Sampling, Spe
 
 from .checkpoint.on_disk import missing_files, places
 from .codec.chunks import FrameDecoder
+from .codec.thread import CodecThread
 from .cpu_load import CpuTimes
 from .lm.cpu_tuning import processor
 from .lm.decode import Decoder, Row
@@ -178,16 +181,19 @@ def _folder(models_dir: Path, size: Size) -> Path:
     return next((folder for folder in (first, *others) if folder.exists()), first)
 
 
-def measure_speed(decoder: Decoder, codec: FrameDecoder, voice: Voice, spare: Spare) -> Measurement | None:
+def measure_speed(
+    decoder: Decoder, codec: FrameDecoder, thread: CodecThread, voice: Voice, spare: Spare
+) -> Measurement | None:
     """Measure the speed of one utterance; return None if `spare` becomes false.
 
-    It follows from the medians of the steps and the chunks of 16 frames: memory that is shared with other machines can
-    make single ones a third shorter than what speech gets. The decoder must be used by nobody else. Raises EngineFailed
-    if speech always ends at once.
+    It follows from the median of four times that as many steps take as a chunk has frames, beside the chunk before
+    them: memory that is shared with other machines can make single ones a third shorter than what speech gets. The
+    decoder must be used by nobody else. Raises EngineFailed if speech always ends at once.
     """
     request = SpeechRequest(voice, sampling=Sampling(seed=0))
     state, row, gathered = codec.new_state(), None, list[Tensor]()
-    steps, chunks, before = list[float](), list[float](), CpuTimes.now()
+    steps, times, before = list[float](), list[float](), CpuTimes.now()
+    chunk: Future[Tensor] | None = None
     for _ in range(_MOST_STEPS):
         if not spare():
             return None
@@ -199,13 +205,18 @@ def measure_speed(decoder: Decoder, codec: FrameDecoder, voice: Voice, spare: Sp
         if row.frames > 1:  # the talker has no part in a row's first frame
             steps.append(perf_counter() - start)
         gathered.append(codes)
-        if len(gathered) == _CHUNK_FRAMES:
-            start = perf_counter()
-            codec.decode(torch.stack(gathered), state)
-            chunks.append(perf_counter() - start)
-            gathered.clear()
-        if len(chunks) >= _CHUNKS and steps:
-            frame = median(steps) + median(chunks) / _CHUNK_FRAMES
+        if len(gathered) < _CHUNK_FRAMES:
+            continue
+        start = perf_counter()
+        if chunk:
+            thread.wait(chunk)
+        chunk = thread.start(partial(codec.decode, torch.stack(gathered), state), at_once=False)
+        if steps:
+            times.append(sum(steps) / len(steps) * _CHUNK_FRAMES + perf_counter() - start)
+        gathered.clear()
+        steps.clear()
+        if len(times) > _CHUNKS:
+            frame = median(times[1:]) / _CHUNK_FRAMES  # nothing was decoded beside the first steps
             disturbed = CpuTimes.now().others_since(before) > _QUIET
             return Measurement(FRAME_SAMPLES / SAMPLE_RATE / frame, disturbed)
     raise EngineFailed("The speed can't be measured, because speech always ends at once.")

@@ -27,11 +27,12 @@ from .chosen_device import ChosenDevice, taken
 from .codec.chunks import Codec, FrameDecoder, fingerprint
 from .codec.decoder import CodecDecoder
 from .codec.gpu_decoder import static_codec
+from .codec.thread import CodecThread
 from .cpu_quota import usable_threads
 from .cpu_speed import Spare, Speeds, measure_speed
 from .cuda_graphs import Graphs, Lane, Staging, choose_graphs, streams_of
 from .devices import enter, free_memory
-from .isolation import DEVICE_LOST, attempt, together_or_alone
+from .isolation import DEVICE_LOST
 from .kernels.library import load_kernels
 from .lm import decode
 from .lm.fused.choice import choose_fused, why_no_kernels
@@ -41,14 +42,11 @@ from .rows import (
     DecodingRow,
     LoadedModel,
     SpeakingRow,
-    audible_part,
     decode_next_chunk,
-    decode_rows,
-    end_if_over,
-    gather,
     new_sound,
     open_row,
 )
+from .step import step_rows
 from .wire import (
     ClipJob,
     Clone,
@@ -120,6 +118,8 @@ class NativeEngine:
         else:
             kernels, threads = f"PyTorch {self._device.dtype}", torch.get_num_threads()
         self._speeds = Speeds(self._candidates, kernels, threads)
+        self._codec_kernels = load_kernels(self._kernels.threads) if self._kernels else None
+        self._codec_thread = CodecThread(self._kernels, self._codec_kernels)
         self._codec_bits = CODEC_BITS[codec]
         if self.device == "cpu" and models_dir:
             self.selection = self._speeds.select_size(self.selection, models_dir)
@@ -166,7 +166,7 @@ class NativeEngine:
             model = self._models[checkpoint]
             path, voice = model.published.path, _any_voice(checkpoint, model.published)
             own = decode.Decoder(model.published, model.decoder.model)
-            measure = partial(measure_speed, own, model.codec.decoder, voice, spare)
+            measure = partial(measure_speed, own, model.codec.decoder, self._codec_thread, voice, spare)
             if not self._speeds.learn(path, model.quantize, measure):
                 return None
             better = self._speeds.choose(path)
@@ -283,17 +283,18 @@ class NativeEngine:
 
     def waiting(self, row: int) -> bool:
         """Return whether the row must wait for more of its text."""
-        return row in self._speaking_rows and not self._speaking_rows[row].codes.can_advance
+        speech = self._speaking_rows.get(row)
+        return speech is not None and not speech.codes.can_advance and speech.chunk is None
 
     def step(self, rows: Collection[int]) -> Iterator[Output]:
         """Advance speaking rows by one frame, all rows of a checkpoint together, and decoding rows by one chunk."""
-        groups: dict[LoadedModel, dict[decode.Row, int]] = {}
+        groups: dict[LoadedModel, dict[int, SpeakingRow]] = {}
         decoding = {row: self._decoding_rows[row] for row in rows if row in self._decoding_rows}
         for number in rows:  # all looked up first: a row that ends is cancelled while the others go on
             if speech := self._speaking_rows.get(number):
-                groups.setdefault(speech.model, {})[speech.codes] = number
-        for model, mine in groups.items():
-            yield from self._fail_rows_on_error(mine.values(), self._speak(model, mine))
+                groups.setdefault(speech.model, {})[number] = speech
+        for model, speeches in groups.items():
+            yield from self._fail_rows_on_error(speeches, step_rows(model, speeches, self._codec_thread))
         for number, decoding_row in decoding.items():
             yield from self._fail_rows_on_error([number], decode_next_chunk(number, decoding_row))
 
@@ -307,30 +308,6 @@ class NativeEngine:
         except Exception as error:
             failure = as_speech_error(error, STEP_FAILED)
             yield from (Failed(row, failure) for row in rows)
-
-    def _speak(self, model: LoadedModel, rows: dict[decode.Row, int]) -> Iterator[Output]:
-        """Step each row that can advance and yield the outputs; a row that fails is skipped from there on."""
-        frames = {rows[frame.row]: frame for frame in model.decoder.step(list(rows))}
-        speeches = {number: self._speaking_rows[number] for number, frame in frames.items() if frame.error is None}
-        errors = {number: frame.error for number, frame in frames.items() if frame.error}
-        for numbers in gather(speeches, frames, side_by_side=model.codec.decoder.side_by_side):
-            for number, made in together_or_alone(partial(decode_rows, speeches), numbers).items():
-                passed = (
-                    made
-                    if isinstance(made, Exception)
-                    else attempt(partial(audible_part, number, speeches[number], made))
-                )
-                if isinstance(passed, Exception):
-                    errors[number] = passed
-                else:
-                    yield from passed
-        for number in [number for number in speeches if number not in errors]:
-            outcome = attempt(partial(end_if_over, number, speeches[number], frames[number]))
-            if isinstance(outcome, Exception):
-                errors[number] = outcome
-            else:
-                yield from outcome
-        yield from (Failed(number, as_speech_error(error, STEP_FAILED)) for number, error in errors.items())
 
     def _model(self, checkpoint: Checkpoint | None) -> LoadedModel:
         model = self._models.get(checkpoint) if checkpoint else None
@@ -384,7 +361,7 @@ class NativeEngine:
             if codec := self._codecs.get(key):
                 return codec, 0
             read = published.decoder(self.device, self._copy)
-            decoder = CodecDecoder(read, published.config, kernels=self._kernels, bits=self._codec_bits)
+            decoder = CodecDecoder(read, published.config, kernels=self._codec_kernels, bits=self._codec_bits)
         codec = Codec(self._frame_decoder(decoder), published, self.device)
         _warm_up_codec(codec)
         self._codecs[key] = codec

@@ -5,10 +5,10 @@ Knows what a row holds and when its audio may be sent; does NOT know which check
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from wyoming_qwen3.core.cpu_speed import Quantize
@@ -16,7 +16,7 @@ from wyoming_qwen3.core.errors import RunawaySpeech
 from wyoming_qwen3.core.request import ClonePrompt, SpeechRequest, Voice
 
 from .checkpoint.published import Published
-from .codec.chunks import Codec, RowSound, decode_together
+from .codec.chunks import Codec, RowSound, chunk_frames, decode_together
 from .guards import LEADING_SECONDS, MESSAGES, SILENT_SECONDS, AudioGuard, another_try, find_fault
 from .lm import decode
 from .wire import Audio, Ended, Failed, GuardTripped, Output, SpeechFault
@@ -50,6 +50,15 @@ class SpeakingRow:
 
     retried: bool = False
     gathered: list[Tensor] = field(default_factory=list)
+    """The codes of frames that are not being decoded yet."""
+
+    chunk: Future[dict[int, bytes | Exception]] | None = None
+    """The chunk that is being decoded, with samples or an error for each row that has a part in it."""
+
+    @property
+    def chunk_full(self) -> bool:
+        """Whether the gathered frames are enough for the next chunk."""
+        return len(self.gathered) >= chunk_frames(self.sound.chunks + (self.chunk is not None))
 
     def find_fault(self) -> SpeechFault | None:
         """Return what is wrong with the speech; None if nothing is."""
@@ -68,7 +77,7 @@ class SpeakingRow:
             self.model, replace(self.request, sampling=sampling), self.text, live=self.live, finished=finished
         )
         self.codes, self.sound, self.guard = new.codes, new.sound, _new_guard(self.request, retried=True)
-        self.retried = True
+        self.retried, self.chunk = True, None
         self.gathered.clear()
         return True
 
@@ -106,29 +115,9 @@ def new_sound(codec: Codec, voice: Voice | None = None) -> RowSound:
     return RowSound(codec.decoder, codec.decoder.new_state())
 
 
-def gather(
-    speeches: Mapping[int, SpeakingRow], frames: Mapping[int, decode.Frame], *, side_by_side: bool
-) -> list[list[int]]:
-    """Add the rows' new frames and return the rows that have a full chunk, as groups to be decoded together.
-
-    With `side_by_side` a group holds all rows with the same number of frames; otherwise one row each.
-    """
-    chunks: dict[tuple[int, int], list[int]] = {}
-    for number, speech in speeches.items():
-        frame = frames[number]
-        if frame.codes is not None:
-            speech.gathered.append(frame.codes)
-        if speech.gathered and (frame.ending == "eos" or len(speech.gathered) >= speech.sound.wanted):
-            chunks.setdefault((len(speech.gathered), 0 if side_by_side else number), []).append(number)
-    return [chunks[key] for key in sorted(chunks)]
-
-
-def decode_rows(speeches: Mapping[int, SpeakingRow], numbers: Sequence[int]) -> dict[int, bytes]:
-    """Decode the gathered frames of some rows, the same number for each; return float32 samples."""
-    together = [speeches[number] for number in numbers]
-    samples = decode_together([(speech.sound, torch.stack(speech.gathered)) for speech in together])
-    for speech in together:
-        speech.gathered.clear()
+def decode_parts(parts: Mapping[int, tuple[RowSound, Tensor]], numbers: Sequence[int]) -> dict[int, bytes]:
+    """Decode the next frames of some rows, the same number for each; return float32 samples."""
+    samples = decode_together([parts[number] for number in numbers])
     return dict(zip(numbers, samples, strict=True))
 
 

@@ -4,6 +4,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,27 @@ def test_products_are_those_of_the_rounded_numbers(kernels: Kernels, outputs: in
     assert (found - expected).abs().max() < 1e-5 * expected.std()
     alone = [kernels.apply(layout(packed, bias), row[None].contiguous()) for row in x]
     assert torch.equal(torch.cat(alone), found)
+
+
+def test_products_are_the_same_while_threads_come_and_go(kernels: Kernels) -> None:
+    draw = torch.Generator().manual_seed(0)
+    x, packed = torch.randn(2, 512, generator=draw), pack(kernels, torch.randn(1024, 512, generator=draw), 8)
+    expected, over = kernels.apply(layout(packed), x), threading.Event()
+    crew = load_kernels(4, kernels.kind)
+    assert crew
+
+    def change() -> None:
+        while not over.is_set():
+            for threads in (1, 4, 2, 3):
+                crew.limit(threads)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        assert all(torch.equal(crew.apply(layout(packed), x), expected) for _ in range(300))
+    finally:
+        over.set()
+        changing.join()
 
 
 def test_the_widest_numbers_fit(kernels: Kernels) -> None:

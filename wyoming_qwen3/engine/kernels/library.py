@@ -42,6 +42,7 @@ class Kernels:
         library.crew_new.restype = c_void_p
         library.crew_new.argtypes = [c_int32]
         library.crew_delete.argtypes = [c_void_p]
+        library.crew_limit.argtypes = [c_void_p, c_int32]
         library.stack_advance.argtypes = [c_void_p, POINTER(StackStruct), POINTER(TokenStruct), c_int32, c_void_p]
         library.linear_round.argtypes = [c_void_p, c_int32, c_int32, c_void_p, c_void_p, c_void_p]
         library.linear_apply.argtypes = [c_void_p, POINTER(LinearStruct), c_int32, c_void_p, c_void_p]
@@ -71,6 +72,10 @@ class Kernels:
         self._crew = library.crew_new(threads)
         if not self._crew:
             raise OSError(f"the system can't start {threads} threads")
+
+    def limit(self, threads: int) -> None:
+        """Let only so many worker threads, at least 1, do the work from now on; a call that runs may follow later."""
+        self._library.crew_limit(self._crew, threads)
 
     def _call(self, function: Callable[..., int], *arguments: object) -> None:
         if function(self._crew, *arguments):
