@@ -33,7 +33,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Checkpoint, Path]:
     return {checkpoint: build_checkpoint(root / checkpoint.name, checkpoint.kind) for checkpoint in (CUSTOM, BASE)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine(folders: dict[Checkpoint, Path]) -> NativeEngine:
     engine = NativeEngine("cpu", "auto")
     for checkpoint, folder in folders.items():
@@ -247,8 +247,8 @@ def test_unusable_samples_are_refused(engine: NativeEngine, samples: FloatArray)
         engine.compute(Encode(CUSTOM, samples, 24_000))
 
 
-def test_a_job_for_a_checkpoint_that_is_not_loaded_is_refused(engine: NativeEngine) -> None:
-    engine.unload(CUSTOM)
+def test_a_job_for_a_checkpoint_that_is_not_loaded_is_refused() -> None:
+    engine = NativeEngine("cpu", "auto")
     with pytest.raises(EngineFailed, match="not loaded"):
         engine.compute(Encode(CUSTOM, np.zeros(9, np.float32), 24_000))
 
