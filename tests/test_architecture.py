@@ -33,7 +33,7 @@ SEEN_OF_THE_ENGINE = ("checkpoint", "wire")
 
 # Within the engine: the language model and the codec know nothing of each other.
 ENGINE_ROWS: tuple[tuple[str, ...], ...] = (
-    ("wire", "memory", "devices", "precision", "cpu_quota", "cpu_load", "cuda_graphs", "checkpoint"),
+    ("wire", "memory", "measured_here", "devices", "precision", "cpu_quota", "cpu_load", "cuda_graphs", "checkpoint"),
     ("out_of_memory", "chosen_device"),
     ("guards", "isolation", "kernels", "upstream"),
     ("base", "lm", "codec"),

@@ -13,7 +13,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.hardware import Selection
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
-from wyoming_qwen3.engine import cpu_speed, native
+from wyoming_qwen3.engine import cpu_speed, measured_here, native
 from wyoming_qwen3.engine.cpu_load import CpuTimes
 from wyoming_qwen3.engine.cpu_speed import Measurement, SpeedRecord, Speeds
 from wyoming_qwen3.engine.native import NativeEngine
@@ -232,7 +232,7 @@ def test_a_record_is_for_one_machine_and_version(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patched:
         patched.setattr(cpu_speed, "__version__", "0.0.0")
         assert SpeedRecord.read(tmp_path, "avx2", 2).speeds == {}
-    monkeypatch.setattr(cpu_speed, "processor", lambda: "another")
+    monkeypatch.setattr(measured_here, "processor", lambda: "another")
     assert SpeedRecord.read(tmp_path, "avx2", 2).speeds == {}
 
 

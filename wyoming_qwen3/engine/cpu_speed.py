@@ -3,9 +3,6 @@
 Knows decode steps, chunks and a file; does NOT know what follows from a speed (core/cpu_speed.py).
 """
 
-import json
-import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -13,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,10 +26,8 @@ from .checkpoint.on_disk import missing_files, places
 from .codec.chunks import FrameDecoder
 from .codec.thread import CodecThread
 from .cpu_load import CpuTimes
-from .lm.cpu_tuning import processor
 from .lm.decode import Decoder, Row
-
-_LOGGER = logging.getLogger(__name__)
+from .measured_here import read_measured, write_measured
 
 _FILE = "speed.json"
 _ABOUT = "How many times as fast as real time this machine speaks. Delete this file to have it measured again."
@@ -78,8 +74,8 @@ class SpeedRecord:
     def read(cls, path: Path, kernels: str, threads: int) -> "SpeedRecord":
         """Return what is known of the checkpoint in a folder, with these kernels and so many threads; maybe nothing."""
         file = path / _FILE
-        key = {"version": __version__, "processor": processor(), "kernels": kernels, "threads": threads}
-        return cls(file, key, *_read(file, key))
+        key = {"version": __version__, "kernels": kernels, "threads": threads}
+        return cls(file, key, *(read_measured(file, key, _speeds) or ({}, frozenset())))
 
     def sure(self, quantize: Quantize) -> bool:
         """Return whether a speed is known that nothing disturbed."""
@@ -93,31 +89,16 @@ class SpeedRecord:
         others = {one: speed for one, speed in self.speeds.items() if found.disturbed or self.sure(one)}
         speeds: dict[Quantize, float] = {**others, quantize: round(found.speed, 3)}
         disturbed = self.disturbed | {quantize} if found.disturbed else frozenset[Quantize]()
-        record = SpeedRecord(self.file, self.key, speeds, disturbed)
-        try:
-            content = {"about": _ABOUT, "measured": self.key, "times_real_time": speeds, "disturbed": sorted(disturbed)}
-            draft = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-            draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-            draft.replace(self.file)
-        except OSError as error:
-            _LOGGER.warning("%s can't be written, so each start measures the speed again: %s", self.file, error)
-        return record
+        content = {"about": _ABOUT, "times_real_time": speeds, "disturbed": sorted(disturbed)}
+        write_measured(self.file, self.key, content)
+        return SpeedRecord(self.file, self.key, speeds, disturbed)
 
 
-def _read(file: Path, key: Mapping[str, object]) -> tuple[Mapping[Quantize, float], frozenset[Quantize]]:
-    """Return the speeds in a file, and which of them were disturbed; none if it has another key or is damaged."""
+def _speeds(content: Mapping[str, Any]) -> tuple[Mapping[Quantize, float], frozenset[Quantize]]:
+    """Return the speeds in a file's content, and which of them were disturbed."""
     names: tuple[Quantize, ...] = ("none", "int8", "int4")
-    try:
-        kept = json.loads(file.read_bytes())
-        if kept["measured"] != key:
-            return {}, frozenset()
-        speeds, disturbed = kept["times_real_time"], kept["disturbed"]
-        return {name: float(speeds[name]) for name in names if name in speeds}, frozenset(names) & set(disturbed)
-    except FileNotFoundError:
-        return {}, frozenset()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        _LOGGER.warning("%s can't be read and is written again: %s", file, error)
-        return {}, frozenset()
+    speeds, disturbed = content["times_real_time"], content["disturbed"]
+    return {name: float(speeds[name]) for name in names if name in speeds}, frozenset(names) & set(disturbed)
 
 
 class Speeds:

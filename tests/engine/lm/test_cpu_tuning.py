@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from tests.tiny import build_checkpoint
+from wyoming_qwen3.engine import measured_here
 from wyoming_qwen3.engine.checkpoint.published import open_checkpoint
 from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.lm import cpu_tuning
 from wyoming_qwen3.engine.lm.cpu_kernels import QuantizedTransformer
 from wyoming_qwen3.engine.lm.cpu_tuning import DISTANCES, fastest, tuned
 from wyoming_qwen3.engine.lm.language_model import load_quantized
+from wyoming_qwen3.engine.measured_here import processor
 
 KEY = {"kind": "avx2", "threads": 2}
 
@@ -50,12 +52,15 @@ def test_it_is_measured_once_for_each_key(tmp_path: Path, monkeypatch: pytest.Mo
     assert tuned(file, KEY, steps) == 8192
     assert steps.taken == taken
     assert tuned(file, KEY | {"threads": 1}, steps) == 2048
-    monkeypatch.setattr(cpu_tuning, "processor", lambda: "another")
+    monkeypatch.setattr(measured_here, "processor", lambda: "another")
     steps.fast = 0
     assert tuned(file, KEY | {"threads": 1}, steps) == 0
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": {}}', json.dumps({"key": KEY, "distance": -1})], ids=repr)
+UNKNOWN = json.dumps({"measured": KEY | {"processor": processor()}, "distance": -1})
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": {}}', UNKNOWN], ids=repr)
 def test_a_damaged_file_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     steps, file = _Steps(monkeypatch, fast=2048), tmp_path / "tuning.json"
     file.write_text(content)

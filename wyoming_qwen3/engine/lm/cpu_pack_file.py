@@ -4,11 +4,9 @@ Knows files and upstream's names of tensors. The file is only a cache: it is wri
 of other weights or another format. If it can't be written, the weights are rounded at each start.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +23,7 @@ from wyoming_qwen3.engine.checkpoint.on_disk import weight_files
 from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
 from wyoming_qwen3.engine.kernels.library import Kernels
+from wyoming_qwen3.engine.measured_here import replaced
 from wyoming_qwen3.engine.memory import huge_pages
 from wyoming_qwen3.engine.wire import OnProgress, ignore_progress
 
@@ -102,13 +101,10 @@ def packed_tensors(published: Published, bits: int, kernels: Kernels, report: On
             tensors[name].copy_(tensor)
             done += tensors[name].nbytes
         report(done, total)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        _write(draft, key, tensors)
-        draft.replace(file)
+        with replaced(file) as draft:
+            _write(draft, key, tensors)
     except OSError as error:  # such as a full disk or a read-only folder
-        with contextlib.suppress(OSError):  # a read-only disk refuses that, too
-            draft.unlink(missing_ok=True)
         _LOGGER.warning("The rounded weights can't be saved in %s, so each start takes longer: %s", path, error)
     return tensors
 

@@ -4,11 +4,12 @@ No distance is best everywhere: some processors prefetch by themselves and are s
 a product does not depend on it. Knows decode steps and a file; does NOT know how products are computed.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
+
+from wyoming_qwen3.engine.measured_here import read_measured, write_measured
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -19,8 +20,6 @@ DecodeStep = Callable[[], object]
 
 _ROUNDS = 10
 _CLEARLY = 1.03
-_PROCESSOR = ("vendor_id", "cpu family", "model", "model name", "stepping", "CPU implementer", "CPU part")
-"""What tells processors apart in /proc/cpuinfo, on x86 and ARM."""
 
 
 def tuned(file: Path, key: Mapping[str, object], step: Callable[[int], DecodeStep]) -> int:
@@ -28,15 +27,11 @@ def tuned(file: Path, key: Mapping[str, object], step: Callable[[int], DecodeSte
 
     `step` returns a decode step that prefetches that far. If the file can't be written, each start measures again.
     """
-    key = dict(key) | {"processor": processor()}
-    if (known := _read(file, key)) is not None:
+    if (known := read_measured(file, key, _distance)) is not None:
         return known
     distance = fastest(_measure({distance: step(distance) for distance in DISTANCES}))
     _LOGGER.info("Weights are prefetched %d bytes ahead on this processor", distance)
-    try:
-        file.write_text(json.dumps({"key": key, "distance": distance}), encoding="utf-8")
-    except OSError as error:
-        _LOGGER.warning("%s can't be written, so each start takes longer: %s", file, error)
+    write_measured(file, key, {"distance": distance})
     return distance
 
 
@@ -59,22 +54,6 @@ def _measure(steps: Mapping[int, DecodeStep]) -> Mapping[int, Sequence[float]]:
     return seconds
 
 
-def _read(file: Path, key: Mapping[str, object]) -> int | None:
-    try:
-        kept = json.loads(file.read_bytes())
-        return kept["distance"] if kept["key"] == key and kept["distance"] in DISTANCES else None
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        _LOGGER.warning("%s can't be read and is written again: %s", file, error)
-        return None
-
-
-def processor() -> str:
-    """Return what identifies the first processor; empty if the system does not tell."""
-    try:
-        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
-    except OSError:
-        return ""
-    fields = (line.partition(":") for line in first.splitlines())
-    return ", ".join(value.strip() for name, _, value in fields if name.strip() in _PROCESSOR)
+def _distance(content: Mapping[str, int]) -> int:
+    """Return the distance in a file. Raises ValueError if it is none of those that are tried."""
+    return DISTANCES[DISTANCES.index(content["distance"])]
