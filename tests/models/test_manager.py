@@ -72,13 +72,13 @@ async def test_a_small_budget_keeps_one_checkpoint_at_a_time(make_manager: MakeM
     async with manager.use(CUSTOM):
         pass
     async with manager.use(DESIGN):
-        assert (await manager.look(CUSTOM)).state is State.ON_DISK
+        assert (await manager.want(CUSTOM)).state is State.ON_DISK
         waiting = asyncio.create_task(use_for_a_moment(manager, CUSTOM))
         await asyncio.sleep(0.3)
         assert not waiting.done()  # the other is in use, and there is no room for both
         assert (await speak(worker, DESIGN, Description("deep"))).size > 0
     await asyncio.wait_for(waiting, HANG_SECONDS)
-    assert (await manager.look(DESIGN)).state is State.ON_DISK
+    assert (await manager.want(DESIGN)).state is State.ON_DISK
 
 
 async def use_for_a_moment(manager: ModelManager, checkpoint: Checkpoint) -> None:
@@ -156,7 +156,7 @@ async def test_concurrent_users_share_one_load(make_manager: MakeManager) -> Non
     manager, worker = make_manager()
     await asyncio.gather(*(use_for_a_moment(manager, CUSTOM) for _ in range(5)))
     assert worker.running
-    assert (await manager.look(CUSTOM)).users == 0
+    assert (await manager.want(CUSTOM)).users == 0
 
 
 async def test_reaching_the_frame_limit_is_an_error_and_no_short_answer(make_manager: MakeManager) -> None:

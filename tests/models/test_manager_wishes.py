@@ -261,7 +261,7 @@ async def test_a_watcher_is_ended_with_the_manager(make_manager: MakeManager) ->
 async def test_a_checkpoint_that_was_never_published_is_not_found(make_manager: MakeManager) -> None:
     manager = make_manager()
     unpublished = Checkpoint("voice_design", "0.6B")
-    for asked in (manager.look, manager.load, manager.unload, manager.fetch, manager.cancel_fetch):
+    for asked in (manager.want, manager.load, manager.unload, manager.fetch, manager.cancel_fetch):
         with pytest.raises(ModelNotFound):
             await asked(unpublished)
 
@@ -310,7 +310,7 @@ async def test_a_failed_load_is_left_alone_by_requests_and_tried_again_at_once_b
         with pytest.raises(ModelFailed, match="damaged"):
             await use_for_a_moment(manager, CUSTOM)
     assert engine.done == [("load", CUSTOM)]
-    model = await manager.look(CUSTOM)
+    model = await manager.want(CUSTOM)
     failed = model.failed
     with pytest.raises(ModelFailed, match="damaged"):
         await use_for_a_moment(manager, CUSTOM)
@@ -330,7 +330,7 @@ async def test_a_failed_load_is_tried_again_by_a_request_after_half_a_minute(
     with pytest.raises(ModelFailed):
         await use_for_a_moment(manager, CUSTOM)
     engine.failure = None
-    (await manager.look(CUSTOM)).failed -= 31
+    (await manager.want(CUSTOM)).failed -= 31
     await use_for_a_moment(manager, CUSTOM)
 
 
@@ -583,7 +583,7 @@ async def test_a_stopped_download_is_begun_again_by_a_person_alone(
     manager = make_manager()
     with pytest.raises(InvalidRequest, match="is not being downloaded"):
         await manager.cancel_fetch(CUSTOM)
-    await manager.look(CUSTOM)
+    await manager.want(CUSTOM)
     await until(lambda: downloads.running)
     assert (await manager.cancel_fetch(CUSTOM)).state is State.MISSING
     assert not downloads.running
@@ -592,7 +592,7 @@ async def test_a_stopped_download_is_begun_again_by_a_person_alone(
     assert len(downloads.begun) == 1
     await manager.fetch(CUSTOM)
     await until(lambda: downloads.running)
-    assert not (await manager.look(CUSTOM)).declined
+    assert not (await manager.want(CUSTOM)).declined
     await manager.cancel_fetch(CUSTOM)
     with pytest.raises(ModelLoading):
         await manager.load(CUSTOM)
@@ -625,7 +625,7 @@ async def test_a_download_that_waits_for_its_next_try_is_tried_at_once_when_a_pe
 ) -> None:
     monkeypatch.setattr(on_disk, "retry_delay", lambda _: 3600.0)
     manager = make_manager()
-    await manager.look(CUSTOM)
+    await manager.want(CUSTOM)
     for ask, tries in ((manager.fetch, 2), (manager.load, 3)):
         await until(lambda: downloads.running)
         downloads.end(TransientDownloadFailed("The hub is busy."))
@@ -641,7 +641,7 @@ async def test_a_refused_download_is_left_alone_by_requests_and_tried_again_by_a
     make_manager: MakeManager, downloads: Downloads
 ) -> None:
     manager = make_manager()
-    await manager.look(CUSTOM)
+    await manager.want(CUSTOM)
     await until(lambda: downloads.running)
     downloads.end(DownloadFailed("There is no token."))
     await until(lambda: state_of(manager, CUSTOM) is State.FAILED)
@@ -667,7 +667,7 @@ async def test_what_could_not_be_loaded_is_mended_by_a_download(
 
 async def test_a_fault_of_ours_leaves_no_download_hanging(make_manager: MakeManager, downloads: Downloads) -> None:
     manager = make_manager()
-    await manager.look(CUSTOM)
+    await manager.want(CUSTOM)
     await until(lambda: downloads.running)
     downloads.end(RuntimeError("out of processes"))
     await until(lambda: state_of(manager, CUSTOM) is State.FAILED)

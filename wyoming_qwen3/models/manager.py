@@ -54,7 +54,7 @@ _CALM_SECONDS = 120.0
 class ModelManager:
     """Owns the engine process and what is loaded in it.
 
-    Requests to speak use `look` and `use`. `load`, `unload`, `fetch` and `cancel_fetch` are for a person's requests,
+    Requests to speak use `want` and `use`. `load`, `unload`, `fetch` and `cancel_fetch` are for a person's requests,
     and raise ModelNotFound if no such checkpoint is published. `statuses`, `survey` and `watch` are for showing the
     checkpoints.
     """
@@ -141,8 +141,8 @@ class ModelManager:
         if self._policy.idle_unload:
             self._tasks.spawn(self._unload_idle())
 
-    async def look(self, checkpoint: Checkpoint) -> Model:
-        """Return the checkpoint in its current state, on disk and in memory, for a request that would speak with it.
+    async def want(self, checkpoint: Checkpoint) -> Model:
+        """Note that a request would speak with a checkpoint; return it in its current state, on disk and in memory.
 
         If it is missing, its download starts, unless the policy forbids that or a person has stopped the download.
         """
@@ -155,7 +155,7 @@ class ModelManager:
             self._begin_fetch(model)
         return model
 
-    async def look_aside(self, checkpoint: Checkpoint) -> Model | None:
+    async def find_on_disk(self, checkpoint: Checkpoint) -> Model | None:
         """Return a checkpoint that can replace another; None if it is not at least on disk. It is never downloaded."""
         model = self._states.find(checkpoint)
         await self._look_again(model)
@@ -163,7 +163,7 @@ class ModelManager:
 
     async def on_disk(self, kind: Kind) -> bool:
         """Return whether a checkpoint of this kind is at least on disk, in any size."""
-        return any([await self.look_aside(checkpoint) for checkpoint in PUBLISHED if checkpoint.kind == kind])
+        return any([await self.find_on_disk(checkpoint) for checkpoint in PUBLISHED if checkpoint.kind == kind])
 
     async def at_hand(self, checkpoint: Checkpoint) -> bool:
         """Return whether it is in memory, or on disk with enough memory left to load it beside what is loaded.
@@ -203,7 +203,7 @@ class ModelManager:
         Raises Unavailable if it is not on disk or can't be loaded, and NotSupported without an engine.
         """
         self._require_engine()
-        model = await self.look(checkpoint)
+        model = await self.want(checkpoint)
         model.users += 1
         self._gauge.stop()
         try:
@@ -348,9 +348,9 @@ class ModelManager:
 
     async def _preload(self, kind: Kind) -> None:
         await self.settle()
-        model = await self.look(published(kind, self.size))
+        model = await self.want(published(kind, self.size))
         if self.open_size and not model.available and (other := other_size(model.checkpoint)):
-            model = await self.look_aside(other) or model
+            model = await self.find_on_disk(other) or model
         if model.state is State.ON_DISK:
             await self._load(model)
         elif model.state is State.MISSING and not self._policy.download:

@@ -131,9 +131,9 @@ class BackendSelector:
             return None
         if not self._models.has_engine:
             return BackendUnavailable(f"No vLLM server that serves {KIND_NAMES[checkpoint.kind]} is up.")
-        model = await self._models.look(checkpoint)
+        model = await self._models.want(checkpoint)
         other = other_size(checkpoint) if self._models.open_size else None
-        if model.available or (other and await self._models.look_aside(other)):
+        if model.available or (other and await self._models.find_on_disk(other)):
             return None
         return model.explain()
 
@@ -283,9 +283,9 @@ class BackendSelector:
             if self._servers is None:
                 raise
             return None, error
-        model = await self._models.look(checkpoint)
+        model = await self._models.want(checkpoint)
         if instead := choose_instead(request, model, open_size=self._models.open_size):
-            model = await self._models.look_aside(instead) or model
+            model = await self._models.find_on_disk(instead) or model
         return model, None
 
     async def _backend_on(self, worker: Worker, checkpoint: Checkpoint | None, request: SpeechRequest) -> EngineBackend:

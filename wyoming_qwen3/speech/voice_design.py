@@ -175,7 +175,7 @@ class VoiceDesigner:
 
     async def _extracts(self, base: Checkpoint) -> bool:
         """Return whether this machine's engine will clone the voice. A vLLM server would get the clip each time."""
-        return self._models.has_engine and (await self._models.look(base)).available
+        return self._models.has_engine and (await self._models.want(base)).available
 
     async def _prompt(
         self, base: Checkpoint, preview: VoicePreview, tell: Callable[[DesignStage], None]
