@@ -71,8 +71,8 @@ def test_every_tab_fits_a_phone_in_every_language(browser: Browser, server: Serv
     for tab in TABS:
         settle(page, tab)
         assert wide(page) <= 0, tab
-    if AXE.exists() and code == "de":
-        assert violations(page) == []
+        if AXE.exists() and code == "de" and tab == "models":  # what the API's tab shows is English
+            assert violations(page) == []
     page.context.close()
 
 
