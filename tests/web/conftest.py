@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,23 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from tests.conftest import Server
 from tests.waiting import HANG_SECONDS
 
+UNANSWERED = """if (!window.counting) {
+  window.counting = true;
+  window.unanswered = 0;
+  const counted = (work) => {
+    window.unanswered += 1;
+    return work.finally(() => setTimeout(() => { window.unanswered -= 1; })); // after what waits for it has gone on
+  };
+  const { fetch } = window;
+  window.fetch = (...asked) => counted(fetch(...asked));
+  for (const name of ["json", "blob"]) {
+    const read = Response.prototype[name];
+    Response.prototype[name] = function () { return counted(read.call(this)); };
+  }
+}"""
+"""A script of the page that counts the answers it waits for."""
+
+SETTLED = "tab => document.querySelector(`#panel-${tab}:not([hidden]) > *`) && window.unanswered === 0"
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = shutil.which("chromium")
@@ -55,6 +73,35 @@ class Studio:
         return self.page.locator(f"#panel-{tab}:visible")
 
 
+def settle(page: Page, tab: str) -> None:
+    """Go to a tab, and wait until it shows all that it fetches. The page has the script UNANSWERED."""
+    page.evaluate("tab => { location.hash = tab }", tab)
+    page.wait_for_function(SETTLED, arg=tab)
+
+
+KEPT = """text => new Promise((resolve) => {
+  const opening = indexedDB.open("wyoming-qwen3", 1);
+  opening.onsuccess = () => {
+    const reading = opening.result.transaction("recordings").objectStore("recordings").getAll();
+    reading.onsuccess = () => resolve(reading.result.some((kept) => kept.text === text));
+    opening.result.close();
+  };
+})"""
+
+
+def wait(until: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    limit = time.monotonic() + HANG_SECONDS
+    while not until():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def wait_until_kept(page: Page, text: str) -> None:
+    """Wait until the browser keeps a clip with this text."""
+    wait(lambda: bool(page.evaluate(KEPT, text)))
+
+
 OpenStudio = Callable[..., Studio]
 
 
@@ -81,6 +128,7 @@ def open_studio(browser: Browser) -> Iterator[OpenStudio]:
             context.set_default_timeout(1000 * HANG_SECONDS)
             closing.callback(context.close)
             origin = "/".join(root.split("/")[:3])
+            context.add_init_script(UNANSWERED)
             studios.append(studio := Studio(context.new_page(), origin, root))
             studio.page.on("pageerror", lambda error: studio.wrong.append(str(error)))
             studio.page.on("console", lambda said: _note(studio, said.type, said.text))
@@ -126,7 +174,8 @@ def wide(page: Page) -> int:
 
 def violations(page: Page) -> list[str]:
     """What axe-core finds wrong by WCAG 2.2, level AA, serious or worse."""
-    page.evaluate(AXE.read_text())
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text())
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     found = page.evaluate("tags => axe.run(document, { runOnly: tags, resultTypes: ['violations'] })", tags)
     return [

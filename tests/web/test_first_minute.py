@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.conftest import CUSTOM_VOICE, StartServer
+from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.hub import Hub
 from tests.ports import free_port
 from tests.web.conftest import AXE, PHONE, OpenStudio, violations, wide
@@ -77,6 +77,11 @@ def test_an_app_is_connected_by_its_own_name(open_studio: OpenStudio, start_serv
         expect(home.locator("code")).not_to_contain_text("127.0.0.1")
 
 
+@pytest.fixture(scope="module")
+def standby(start_shared_server: StartServer) -> Server:
+    return start_shared_server("--standby", "only")
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [
@@ -88,11 +93,10 @@ def test_an_app_is_connected_by_its_own_name(open_studio: OpenStudio, start_serv
     ],
 )
 def test_what_is_refused_on_the_way_is_told_in_a_sentence(
-    open_studio: OpenStudio, start_server: StartServer, status: int, said: str
+    open_studio: OpenStudio, standby: Server, status: int, said: str
 ) -> None:
     """Home Assistant and proxies answer with texts and pages of their own."""
-    server = start_server("--standby", "only")
-    studio = open_studio(f"{server.url}/")
+    studio = open_studio(f"{standby.url}/")
     panel = studio.open("history")
 
     def refuse(route: Route) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.conftest import Server, StartServer
-from tests.web.conftest import AXE, DESKTOP, PHONE, TABS, violations, wide
+from tests.web.conftest import AXE, DESKTOP, PHONE, TABS, UNANSWERED, settle, violations, wide
 from tests.web.texts import LANGUAGES, table
 
 pytestmark = pytest.mark.usefixtures("browser")
@@ -23,6 +23,7 @@ def server(start_shared_server: StartServer, models_dir: Path) -> Server:
 def opened(browser: Browser, server: Server, locale: str, size: tuple[int, int] = DESKTOP) -> Page:
     """The page in a browser whose person prefers a language."""
     context = browser.new_context(locale=locale, viewport={"width": size[0], "height": size[1]})
+    context.add_init_script(UNANSWERED)
     page = context.new_page()
     page.goto(server.url)
     return page
@@ -68,12 +69,10 @@ def test_home_assistants_language_comes_before_the_browsers(browser: Browser, se
 def test_every_tab_fits_a_phone_in_every_language(browser: Browser, server: Server, code: str) -> None:
     page = opened(browser, server, code, PHONE)
     for tab in TABS:
-        page.evaluate("tab => { location.hash = tab }", tab)
-        expect(page.locator(f"#panel-{tab} > *")).to_be_visible()
-        page.wait_for_load_state("networkidle")
+        settle(page, tab)
         assert wide(page) <= 0, tab
-    if AXE.exists() and code == "de":
-        assert violations(page) == []
+        if AXE.exists() and code == "de" and tab == "models":  # what the API's tab shows is English
+            assert violations(page) == []
     page.context.close()
 
 
@@ -93,6 +92,7 @@ TOLD = """() => {
 def test_all_words_on_the_page_are_from_the_table(browser: Browser, server: Server) -> None:
     """With every text in brackets, no word is outside of them but names, which are marked, and what can be chosen."""
     context = browser.new_context(locale="en-US")
+    context.add_init_script(UNANSWERED)
     page = context.new_page()
 
     def bracketed(text: object) -> object:
@@ -104,9 +104,7 @@ def test_all_words_on_the_page_are_from_the_table(browser: Browser, server: Serv
     page.route("**/lang/en.json", lambda route: route.fulfill(body=texts, content_type="application/json"))
     page.goto(server.url)
     for tab in TABS:
-        page.evaluate("tab => { location.hash = tab }", tab)
-        expect(page.locator(f"#panel-{tab} > *")).to_be_visible()
-        page.wait_for_load_state("networkidle")
+        settle(page, tab)
     expect(page.locator("#panel-api details").first).to_be_visible()
     outside = {re.sub(r"⟦[^⟦⟧]*(⟦[^⟦⟧]*⟧[^⟦⟧]*)*⟧", "", text) for text in page.evaluate(TOLD)}
     assert {text.strip() for text in outside if re.search(r"[a-z]{3,}", text)} == set()

@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 
 from tests.audio.sounds import quiet, speech
 from tests.conftest import Server, StartServer
-from tests.web.conftest import PHONE, OpenStudio, Studio, answered
+from tests.web.conftest import PHONE, OpenStudio, Studio, answered, wait
 
 LINES = ["[Ann] The door is open.", "[Bob] Thank you."]
 
@@ -53,7 +53,7 @@ def test_a_conversation_is_stopped_after_a_reload(studio: Studio, server: Server
     panel = studio.open("conversation")
     panel.get_by_role("button", name="Stop").click()
     expect(panel.get_by_text("Stopped.")).to_be_visible()
-    studio.page.wait_for_function("() => fetch('health').then((answer) => answer.json()).then(({ active }) => !active)")
+    wait(lambda: answered(server, "/health")["active"] == 0)
     assert answered(server, "/health")["queue"] == 0
 
 

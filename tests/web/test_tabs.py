@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,21 @@ import soundfile
 from playwright.sync_api import Route, expect
 
 from tests.conftest import Server, StartServer, synthesize
-from tests.waiting import HANG_SECONDS
-from tests.web.conftest import AXE, DESKTOP, PHONE, TABS, OpenStudio, Studio, answered, ask, violations, wide
+from tests.web.conftest import (
+    AXE,
+    DESKTOP,
+    PHONE,
+    TABS,
+    OpenStudio,
+    Studio,
+    answered,
+    ask,
+    settle,
+    violations,
+    wait,
+    wait_until_kept,
+    wide,
+)
 
 SENTENCE = "The front door is open, and the light in the kitchen is still on."
 MARKUP = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>"
@@ -46,13 +57,6 @@ def studio(open_studio: OpenStudio, server: Server) -> Studio:
 @pytest.fixture
 def phone(open_studio: OpenStudio, server: Server) -> Studio:
     return open_studio(server.url + "/", PHONE, "dark")
-
-
-def wait(until: Callable[[], bool]) -> None:
-    limit = time.monotonic() + HANG_SECONDS
-    while not until():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
 
 
 def fact(panel: Any, name: str) -> Any:
@@ -205,10 +209,12 @@ async def ask_wyoming(server: Server, voice: str) -> None:
 
 def test_an_unknown_voice_is_told_above_every_tab(studio: Studio, server: Server) -> None:
     faults = studio.page.get_by_role("list", name="Problems")
+    studio.page.clock.install()
     studio.open("history")
     expect(faults).to_have_count(0)
     with ThreadPoolExecutor(1) as thread:  # Playwright has a loop of its own in this one
         thread.submit(asyncio.run, ask_wyoming(server, MARKUP)).result()
+    studio.page.clock.fast_forward("00:05")
     expect(faults.get_by_role("listitem")).to_have_text(re.compile("^There is no voice .*; Ryan speaks instead, in"))
     assert studio.page.evaluate("() => window.hacked") is None
     studio.open("speak")
@@ -258,8 +264,8 @@ def test_a_recording_is_still_there_after_a_reload(phone: Studio) -> None:
     expect(panel.locator("[role=timer]", has_text=re.compile(r"^[1-9](\.\d)?s"))).to_be_visible()
     panel.get_by_role("button", name="Stop recording").click()
     expect(panel.locator(".findings li").first).to_be_visible()
-    with phone.page.expect_response("**/api/profiles/check"):
-        panel.get_by_label("Text of the clip").fill("Beep.")
+    panel.get_by_label("Text of the clip").fill("Beep.")
+    wait_until_kept(phone.page, "Beep.")
     phone.page.reload()
     panel = phone.open("profiles")
     expect(panel.get_by_label("Text of the clip")).to_have_value("Beep.")
@@ -400,7 +406,6 @@ def test_everybody_can_use_it(
     studio.open("profiles").locator("input[type=file]").first.set_input_files(clip)
     expect(studio.page.locator("voice-sample .findings li").first).to_be_visible()
     for tab in TABS:
-        studio.open(tab)
-        studio.page.wait_for_load_state("networkidle")
+        settle(studio.page, tab)
         assert wide(studio.page) <= 0, tab
         assert violations(studio.page) == [], tab

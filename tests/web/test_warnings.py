@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.conftest import CUSTOM_VOICE, Server, StartServer
 from tests.web.conftest import AXE, PHONE, OpenStudio, Studio, violations, wide
 
-SENTENCE = "The front door is open, and the light in the kitchen is still on."
+SENTENCE = "The door is open."
 LEFT_OUT = "The instructions were left out. Qwen3-TTS-12Hz-0.6B-CustomVoice does not follow instructions"
 
 pytestmark = pytest.mark.usefixtures("browser")
@@ -86,7 +86,7 @@ def test_what_is_spoken_again_is_warned_of_again(studio: Studio) -> None:
     told = panel.get_by_role("status").filter(has_text=LEFT_OUT)
     expect(told).to_contain_text("Spoken again; the result is the newest entry.")
     expect(panel.get_by_role("alert")).to_have_count(0)
-    panel.get_by_label("Search").fill("front door")
+    panel.get_by_label("Search").fill("door")
     expect(told).to_have_count(0)
 
 

@@ -2,6 +2,7 @@
 
 import { ask, get } from "./api.js";
 import { Notice, button, card, field, h, uid } from "./dom.js";
+import { Loader } from "./loader.js";
 import { key } from "./script.js";
 import { t } from "./text.js";
 import { allVoices, voiceOptions } from "./voices.js";
@@ -20,6 +21,8 @@ export class AliasEditor {
 
   constructor() {
     this.notice = new Notice();
+    this.list = new Loader(() => Promise.all([get(PATH), allVoices(), get("api/profiles"), get("api/voice-presets")]),
+      (found) => this.#take(found), this.notice);
     const offered = h("datalist", { id: uid() }, OPENAI.map((name) => h("option", { value: name })));
     this.name = h("input", { type: "text", maxlength: MAX_NAME, autocomplete: "off", list: offered.id });
     this.voice = h("select");
@@ -38,13 +41,12 @@ export class AliasEditor {
       form, this.notice.element);
   }
 
-  async load() {
-    await this.notice.during(() => this.#refresh());
+  /** Fetch the aliases and the voices, and show an error if that fails. */
+  load() {
+    return this.list.show();
   }
 
-  async #refresh() {
-    const [{ aliases, configured }, voices, { profiles }, { presets }] = await Promise.all([
-      get(PATH), allVoices(), get("api/profiles"), get("api/voice-presets")]);
+  #take([{ aliases, configured }, voices, { profiles }, { presets }]) {
     const kept = [...profiles, ...presets].filter(({ status }) => status !== "empty");
     this.#voices = voices;
     this.#known = new Set([...voices, ...kept].flatMap(({ id, name, former_names = [] }) => [id, name, ...former_names]).map(key));
@@ -83,10 +85,15 @@ export class AliasEditor {
 
   async #add() {
     const name = this.name.value.trim();
+    let voice = null;
     await this.#change((aliases) => {
       if (!name) throw new Error(t("aliases.nameless"));
-      return { ...without(aliases, [name]), [name]: this.voice.value };
-    }, () => t("aliases.added", { name, voice: this.voice.selectedOptions[0].label }));
+      [voice] = this.voice.selectedOptions;
+      return { ...without(aliases, [name]), [name]: voice.value };
+    }, () => {
+      if (this.name.value.trim() === name) this.name.value = "";
+      return t("aliases.added", { name, voice: voice.label });
+    });
   }
 
   async #remove(names, done) {
@@ -97,17 +104,17 @@ export class AliasEditor {
   /** Replace the server's aliases by what `edit` makes of them, and say what was done. */
   async #change(edit, done) {
     await this.notice.during(async () => {
+      await this.list.ready();
       const { aliases } = await get(PATH); // another person may have changed them
       const wanted = edit(aliases);
       try {
         await ask("PUT", PATH, { aliases: wanted });
       } catch (error) {
-        await this.#refresh();
+        await this.list.again();
         throw error;
       }
       const said = done();
-      await this.#refresh();
-      this.name.value = "";
+      await this.list.again();
       this.notice.done(said);
     });
   }

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { button, h, select, slider } from "./dom.js";
 import { keep, recall } from "./drafts.js";
 import { short } from "./format.js";
+import { Loader } from "./loader.js";
 import { t, tOr } from "./text.js";
 
 const bare = (name) => name.replace(/_(db|hz|ms|lufs)$/, "");
@@ -21,7 +22,7 @@ export class EffectChain {
 
   constructor(name, notice) {
     this.name = name;
-    this.notice = notice;
+    this.kinds = new Loader(() => get("api/effects"), ({ effects }) => this.#offer(effects.filter((kind) => kind.available)), notice);
     this.value = recall(name, []);
     this.list = h("div", { class: "stack" });
     this.adding = select([["", t("effects.add")]]);
@@ -31,13 +32,19 @@ export class EffectChain {
     this.element.open = this.value.length > 0;
   }
 
+  /** Fetch the kinds of effects, once. */
   async load() {
-    try {
-      this.#kinds = (await get("api/effects")).effects.filter((kind) => kind.available);
-    } catch (error) {
-      this.notice.error(error);
-      return;
-    }
+    if (!this.#kinds.length) await this.kinds.show();
+  }
+
+  /** Return the effects, as soon as it is known which of them the server has; see `Loader.ready`. */
+  async chosen(signal) {
+    await this.kinds.ready(signal);
+    return this.value;
+  }
+
+  #offer(kinds) {
+    this.#kinds = kinds;
     const options = this.#kinds.map((kind) => h("option", { value: kind.type }, nice(kind.type)));
     this.adding.replaceChildren(this.adding.options[0], ...options);
     this.value = this.value.filter((effect) => this.#kind(effect));

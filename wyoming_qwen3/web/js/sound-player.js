@@ -3,12 +3,13 @@
 import { blob, save } from "./api.js";
 import { button, h, relabel, icon } from "./dom.js";
 import { clock } from "./format.js";
+import { Loader } from "./loader.js";
 import { decoded } from "./sound.js";
 import { t } from "./text.js";
 import { Peaks, Wave } from "./wave.js";
 
 export class SoundPlayer extends HTMLElement {
-  #load = null;
+  #fetch = null;
   #file = null;
   #name = "";
   #seconds = 0;
@@ -16,6 +17,7 @@ export class SoundPlayer extends HTMLElement {
 
   constructor() {
     super();
+    this.recording = new Loader(() => this.#fetch(), (file) => this.#take(file));
     this.wave = new Wave();
     this.audio = new Audio();
     this.play = button(t("play"), () => this.#toggle(), { symbol: "play", bare: true, kind: "round" });
@@ -43,7 +45,8 @@ export class SoundPlayer extends HTMLElement {
     this.#forget();
     this.#name = name;
     this.hidden = false;
-    await this.#take(file);
+    this.#fetch = () => Promise.resolve(file);
+    await this.recording.ready();
   }
 
   /** Show a recording that is fetched when it is played; `seconds` is its length. */
@@ -51,7 +54,7 @@ export class SoundPlayer extends HTMLElement {
     this.#forget();
     this.#name = name;
     this.#seconds = seconds;
-    this.#load = () => blob(path);
+    this.#fetch = () => blob(path);
     this.#tell();
   }
 
@@ -62,7 +65,7 @@ export class SoundPlayer extends HTMLElement {
       seen.disconnect();
       try {
         if (peaks) this.wave.show({ values: await peaks() });
-        else await this.#fetched();
+        else await this.recording.ready();
       } catch {
         // Playing tells what is wrong with it.
       }
@@ -76,10 +79,11 @@ export class SoundPlayer extends HTMLElement {
   }
 
   /** Play from this position in seconds. */
-  async from(seconds) {
-    await this.#fetched();
-    this.audio.currentTime = seconds;
-    await this.audio.play();
+  from(seconds) {
+    return this.#use(() => {
+      this.audio.currentTime = seconds;
+      return this.audio.play();
+    });
   }
 
   #forget() {
@@ -87,7 +91,7 @@ export class SoundPlayer extends HTMLElement {
     if (this.audio.src) URL.revokeObjectURL(this.audio.src);
     this.audio.removeAttribute("src");
     this.#file = null;
-    this.#load = null;
+    this.recording.forget();
     this.problem.hidden = true;
   }
 
@@ -101,29 +105,30 @@ export class SoundPlayer extends HTMLElement {
     this.#tell();
   }
 
-  async #fetched() {
-    if (!this.#file && this.#load) await this.#take(await this.#load());
-  }
-
-  async #toggle() {
+  /** Do something with the recording as soon as it is fetched, and show an error. */
+  async #use(work) {
     this.problem.hidden = true;
     try {
-      await this.#fetched();
-      if (this.audio.paused) await this.audio.play();
-      else this.audio.pause();
+      await this.recording.ready();
+      await work();
     } catch (error) {
+      if (error.name === "AbortError") return; // it was paused before it began
       this.problem.textContent = error.message;
       this.problem.hidden = false;
     }
   }
 
-  #move() {
-    if (this.#file) this.audio.currentTime = Number(this.seek.value) * this.#seconds;
+  #toggle() {
+    return this.#use(() => (this.audio.paused ? this.audio.play() : this.audio.pause()));
   }
 
-  async #save() {
-    await this.#fetched();
-    if (this.#file) save(this.#file, this.#name);
+  #move() {
+    const share = Number(this.seek.value);
+    return this.#use(() => { this.audio.currentTime = share * this.#seconds; });
+  }
+
+  #save() {
+    return this.#use(() => save(this.#file, this.#name));
   }
 
   #tell() {

@@ -1,7 +1,8 @@
 // <api-tab>: the reference of the HTTP API.
 
 import { get } from "./api.js";
-import { Notice, button, h } from "./dom.js";
+import { Notice, h } from "./dom.js";
+import { Loader } from "./loader.js";
 import { reference } from "./reference.js";
 import { t } from "./text.js";
 
@@ -9,6 +10,7 @@ class ApiTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
+    this.loader = new Loader(() => get("openapi.json"), (api) => this.#show(api), this.notice);
     this.operations = h("div", { class: "reference", lang: "en" });
     this.append(h("section", { class: "card" }, h("p", {}, t("api.about")),
       h("p", {}, h("a", { href: "docs" }, t("api.page")), " · ", h("a", { href: "openapi.json", translate: "no" }, "openapi.json")),
@@ -16,12 +18,12 @@ class ApiTab extends HTMLElement {
   }
 
   async shown() {
-    if (this.operations.childElementCount) return;
-    await this.notice.during(async () => {
-      this.operations.replaceChildren(...reference(await get("openapi.json")));
-      for (const link of this.operations.querySelectorAll('a[href^="#"]')) link.addEventListener("click", jump);
-    });
-    if (!this.operations.childElementCount) this.notice.element.append(button(t("again"), () => this.shown()));
+    if (!this.operations.childElementCount) await this.loader.show();
+  }
+
+  #show(api) {
+    this.operations.replaceChildren(...reference(api));
+    for (const link of this.operations.querySelectorAll('a[href^="#"]')) link.addEventListener("click", jump);
   }
 }
 

@@ -4,6 +4,7 @@ import { ask, blob, get } from "./api.js";
 import { Notice, button, card, checkbox, field, h, select, slider } from "./dom.js";
 import { drafted, keep, recall } from "./drafts.js";
 import { exact, milliseconds, seconds } from "./format.js";
+import { Loader } from "./loader.js";
 import { decoded } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
@@ -19,6 +20,7 @@ class ComposeTab extends HTMLElement {
   #tracks = recall("compose.tracks", []);
   #pictures = new Map();
   #blocks = [];
+  #adding = 0;
 
   connectedCallback() {
     if (this.childElementCount) return;
@@ -43,6 +45,7 @@ class ComposeTab extends HTMLElement {
     this.format = drafted("compose.format", select(FORMATS.map((format) => [format, format]), "wav"));
     this.render = button(t("compose.render"), () => this.#render(), { symbol: "check", kind: "primary" });
     this.player = soundPlayer();
+    this.offers = new Loader(() => Promise.all([get("api/history?limit=50"), allVoices()]), (found) => this.#offer(found), this.notice);
     this.append(
       card(t("compose.sounds"), h("div", { class: "row" }, this.sources, upload, file), this.lanes, this.notice.element),
       card(t("compose.whole"), h("div", { class: "row" }, field(t("compose.mode"), this.mode), field(t("format"), this.format)),
@@ -51,16 +54,17 @@ class ComposeTab extends HTMLElement {
     this.#show();
   }
 
-  async shown() {
-    await this.notice.during(async () => {
-      const [{ items }, voices] = await Promise.all([get("api/history?limit=50"), allVoices()]);
-      const history = items.map((item) => this.#option(`history:${item.id}`, shortened(item.text), item.audio_url));
-      const kept = voices.filter((voice) => voice.preview_url)
-        .map((voice) => this.#option(`preset:${voice.name}`, voice.name, voice.preview_url));
-      const groups = [["compose.history", history], ["compose.voices", kept]].filter(([, options]) => options.length);
-      this.sources.replaceChildren(this.sources.options[0],
-        ...groups.map(([name, options]) => h("optgroup", { label: t(name) }, options)));
-    });
+  shown() {
+    this.offers.show();
+  }
+
+  #offer([{ items }, voices]) {
+    const history = items.map((item) => this.#option(`history:${item.id}`, shortened(item.text), item.audio_url));
+    const kept = voices.filter((voice) => voice.preview_url)
+      .map((voice) => this.#option(`preset:${voice.name}`, voice.name, voice.preview_url));
+    const groups = [["compose.history", history], ["compose.voices", kept]].filter(([, options]) => options.length);
+    this.sources.replaceChildren(this.sources.options[0],
+      ...groups.map(([name, options]) => h("optgroup", { label: t(name) }, options)));
   }
 
   #option(audio, label, path) {
@@ -71,11 +75,11 @@ class ComposeTab extends HTMLElement {
     const [option] = this.sources.selectedOptions;
     const { value: audio, textContent: label } = option;
     this.sources.value = "";
-    if (audio) await this.#add(audio, label, option.dataset.url);
+    if (audio) await this.#adds(() => this.#add(audio, label, option.dataset.url));
   }
 
   async #upload(file) {
-    await this.notice.during(async () => {
+    await this.#adds(async () => {
       const form = new FormData();
       form.append("file", file, file.name);
       const clip = await ask("POST", "api/clips", undefined, { form });
@@ -83,14 +87,24 @@ class ComposeTab extends HTMLElement {
     });
   }
 
+  /** Run what adds a sound. Nothing is rendered until it is there. */
+  async #adds(work) {
+    this.#adding += 1;
+    this.render.disabled = true;
+    await this.notice.during(work);
+    this.#adding -= 1;
+    this.render.disabled = this.#adding > 0;
+  }
+
   async #add(audio, label, path) {
-    await this.notice.during(async () => {
-      const picture = await this.#picture(path);
-      const end = Math.max(0, ...spans(this.#tracks, this.#how()).map((span) => span.end));
-      const offset = this.mode.value === "mix" ? Math.round(end / SNAP_MS) * SNAP_MS : 0;
-      this.#tracks.push({ audio, label, path, seconds: picture.seconds, offset_ms: offset, volume: 1, fade_in_ms: 0, fade_out_ms: 0 });
-      this.#show();
-    });
+    const picture = await this.#picture(path);
+    const end = Math.max(0, ...spans(this.#tracks, this.#how()).map((span) => span.end));
+    const offset = this.mode.value === "mix" ? Math.round(end / SNAP_MS) * SNAP_MS : 0;
+    const track = { audio, label, path, seconds: picture.seconds, offset_ms: offset, volume: 1, fade_in_ms: 0, fade_out_ms: 0 };
+    if (!this.#tracks.length) this.lanes.replaceChildren();
+    this.#tracks.push(track);
+    this.lanes.append(this.#lane(track)); // the others stay, with what is being typed in them
+    this.#place();
   }
 
   /** Return the peaks of a sound, which is fetched once. */
@@ -109,12 +123,12 @@ class ComposeTab extends HTMLElement {
   #show() {
     this.crossfade.element.hidden = this.mode.value === "mix";
     this.#blocks = [];
-    this.lanes.replaceChildren(...this.#tracks.map((track, number) => this.#lane(track, number)));
+    this.lanes.replaceChildren(...this.#tracks.map((track) => this.#lane(track)));
     if (!this.#tracks.length) this.lanes.append(h("li", { class: "hint" }, t("compose.none")));
     this.#place();
   }
 
-  #lane(track, number) {
+  #lane(track) {
     const wave = new Wave();
     const block = h("div", { class: "block" }, wave.canvas);
     this.#picture(track.path).then(({ peaks }) => wave.show(peaks), () => block.classList.add("lost"));
@@ -129,7 +143,7 @@ class ComposeTab extends HTMLElement {
       return fade.element;
     });
     const remove = button(t("remove.named", { name: track.label }), () => {
-      this.#tracks.splice(number, 1);
+      this.#tracks.splice(this.#tracks.indexOf(track), 1);
       this.#show();
       this.sources.focus();
     }, { symbol: "remove", bare: true });

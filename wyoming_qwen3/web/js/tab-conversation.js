@@ -1,9 +1,9 @@
 // <conversation-tab>: a script with several speakers, each with a voice.
 
-import { blob } from "./api.js";
 import { Notice, button, card, field, h, select, slider } from "./dom.js";
 import { drafted, keep, recall } from "./drafts.js";
 import { exact, milliseconds } from "./format.js";
+import { Loader } from "./loader.js";
 import { progressOf } from "./progress.js";
 import { key, speakersOf } from "./script.js";
 import { soundPlayer } from "./sound-player.js";
@@ -14,9 +14,14 @@ import { FORMATS, allVoices, languagePicker, voiceOptions } from "./voices.js";
 const PATH = "v1/audio/conversation";
 const TASK = "conversation";
 
+/** Who speaks for those whose names are no voices, in turn. */
+const FREE = ["Ryan", "Serena", "Aiden", "Vivian", "Sohee", "Dylan", "Ono_Anna", "Eric", "Uncle_Fu"];
+
 class ConversationTab extends HTMLElement {
   #voices = [];
+  #chosen = recall("conversation.cast", {});
   #roles = [];
+  #names = "";
   #lines = [];
   #stopping = null;
 
@@ -27,6 +32,10 @@ class ConversationTab extends HTMLElement {
     this.warning = new Notice();
     this.script = drafted("conversation.script", h("textarea", { rows: 12, class: "script", placeholder: t("conversation.placeholder"), spellcheck: "true" }));
     this.script.addEventListener("input", () => this.#cast());
+    this.voices = new Loader(allVoices, (voices) => {
+      this.#voices = voices;
+      this.#cast();
+    }, this.notice);
     this.cast = h("div", { class: "cast" });
     this.pause = slider(t("conversation.pause"), { min: 0, max: 3000, step: 50, value: 400, show: milliseconds });
     drafted("conversation.pause", this.pause.control);
@@ -48,43 +57,50 @@ class ConversationTab extends HTMLElement {
     this.script.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.start.click();
     });
-    document.addEventListener("voices", () => this.shown());
+    document.addEventListener("voices", () => this.voices.show());
+    this.#cast();
     const left = unfinished(TASK);
     if (left) this.#finish((tell, signal) => resume(TASK, tell, signal), left);
   }
 
-  async shown() {
-    await this.notice.during(async () => {
-      this.#voices = await allVoices();
-      this.#cast();
+  shown() {
+    this.voices.show();
+  }
+
+  /** Show the voice of each speaker in the script. */
+  #cast() {
+    const names = speakersOf(this.script.value);
+    if (!this.cast.childElementCount || names.join("\n") !== this.#names) {
+      this.#names = names.join("\n");
+      this.#roles = names.map((name) => this.#role(name));
+      const hint = h("p", { class: "hint" }, t(names.length ? "conversation.styles" : "conversation.nobody"));
+      this.cast.replaceChildren(...this.#roles.map(({ element }) => element), hint);
+    }
+    this.#roles.forEach(({ voice }, number) => {
+      voice.replaceChildren(...voiceOptions(this.#voices));
+      voice.value = this.#part(names[number], number).voice;
     });
   }
 
-  /** Show the voice of each speaker in the script; earlier choices are kept. */
-  #cast() {
-    const names = speakersOf(this.script.value);
-    const chosen = recall("conversation.cast", {});
-    this.#roles = names.map((name, number) => this.#role(name, number, chosen));
-    const hint = h("p", { class: "hint" }, t(names.length ? "conversation.styles" : "conversation.nobody"));
-    this.cast.replaceChildren(...this.#roles.map((role) => role.element), hint);
+  #role(name) {
+    const voice = h("select", { onchange: () => this.#choose(name, { voice: voice.value }) });
+    const style = h("input", { type: "text", maxlength: 2000, value: this.#chosen[key(name)]?.instructions ?? "", placeholder: t("style.short"),
+      "aria-label": t("conversation.style", { name }), oninput: () => this.#choose(name, { instructions: style.value }) });
+    return { voice, element: h("div", { class: "role" }, field(name, voice), style) };
   }
 
-  #role(name, number, chosen) {
-    const voice = h("select", {}, voiceOptions(this.#voices));
-    const ids = this.#voices.map((one) => one.id);
+  #choose(name, what) {
+    this.#chosen[key(name)] = { ...this.#chosen[key(name)], ...what };
+    keep("conversation.cast", this.#chosen);
+  }
+
+  /** Return the voice and the style of a speaker, the one of this number in the script. */
+  #part(name, number) {
+    const { voice: chosen, instructions = "" } = this.#chosen[key(name)] ?? {};
+    const ids = this.#voices.map(({ id }) => id);
     const own = ids.find((id) => key(id) === key(name));
-    const free = ["Ryan", "Serena", "Aiden", "Vivian", "Sohee", "Dylan", "Ono_Anna", "Eric", "Uncle_Fu"];
-    const before = chosen[key(name)] ?? {};
-    voice.value = ids.includes(before.voice) ? before.voice : own ?? free[number % free.length];
-    const style = h("input", { type: "text", maxlength: 2000, value: before.instructions ?? "", placeholder: t("style.short") });
-    style.setAttribute("aria-label", t("conversation.style", { name }));
-    const change = () => {
-      keep("conversation.cast", { ...recall("conversation.cast", {}), [key(name)]: { voice: voice.value, instructions: style.value } });
-    };
-    voice.addEventListener("change", change);
-    style.addEventListener("input", change);
-    const element = h("div", { class: "role" }, field(name, voice), style);
-    return { name, element, fields: () => ({ voice: voice.value, instructions: style.value.trim() || undefined }) };
+    const voice = [chosen, own, FREE[number % FREE.length], ...ids].find((id) => ids.includes(id)) ?? "";
+    return { voice, instructions: instructions.trim() || undefined };
   }
 
   async #speak() {
@@ -92,15 +108,20 @@ class ConversationTab extends HTMLElement {
     const { script } = this;
     const total = script.value.split("\n").filter((line) => speakersOf(line).length).length;
     const facts = { total, format: this.format.value };
+    const wanted = this.#wanted();
     this.warning.clear();
     this.result.hidden = true;
-    await this.#finish((tell, signal) => begin(TASK, PATH, this.#wanted(), facts, tell, signal), facts);
+    await this.#finish(async (tell, signal) => {
+      await this.voices.ready(signal);
+      const parts = speakersOf(wanted.script).map((name, number) => [name, this.#part(name, number)]);
+      return begin(TASK, PATH, { ...wanted, speakers: Object.fromEntries(parts) }, facts, tell, signal);
+    }, facts);
   }
 
+  /** Return what is in the form but for the speakers, whose voices may have to be fetched first. */
   #wanted() {
     return {
       script: this.script.value,
-      speakers: Object.fromEntries(this.#roles.map((role) => [role.name, role.fields()])),
       pause_ms: Number(this.pause.control.value),
       language: this.language.value,
       response_format: this.format.value,
@@ -128,7 +149,9 @@ class ConversationTab extends HTMLElement {
     if (warning) this.warning.warn(warning, ...others.map((one) => h("p", {}, one)));
     this.#lines = conversation.turns.map((turn) => ({ turn, element: this.#turn(turn) }));
     this.turns.replaceChildren(...this.#lines.map((line) => line.element));
-    await this.player.show(await blob(conversation.audio_url), `conversation.${format}`);
+    this.player.later(conversation.audio_url, `conversation.${format}`, conversation.duration_ms / 1000);
+    this.player.hidden = false;
+    await this.player.recording.ready();
   }
 
   #turn(turn) {

@@ -3,6 +3,7 @@
 import { ask, get, send, worked } from "./api.js";
 import { Notice, button, card, confirmed, examples, field, h } from "./dom.js";
 import { drafted, keep, recall } from "./drafts.js";
+import { Loader } from "./loader.js";
 import { progressOf } from "./progress.js";
 import { soundPlayer } from "./sound-player.js";
 import { begin, resume, unfinished } from "./tasks.js";
@@ -36,6 +37,9 @@ class DesignTab extends HTMLElement {
     this.heading = h("h2", { tabindex: -1 }, t("design.previews"));
     this.previews = h("div", { class: "list" });
     this.presets = h("div", { class: "list" });
+    this.list = new Loader(() => Promise.all([get("api/voice-presets"), get("api/voices/default")]), ([{ presets }, { voice }]) =>
+      this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset, preset.name === voice)) : [hint("design.none")])),
+    this.notice);
     this.append(
       h("div", { class: "columns" },
         card(t("design.describe"), field(t("design.description"), this.description, t("design.description.hint")),
@@ -47,16 +51,13 @@ class DesignTab extends HTMLElement {
       this.#styleCard(),
       card(t("design.presets"), this.presets));
     this.#showPreviews();
-    document.addEventListener("voices", () => this.shown());
+    document.addEventListener("voices", () => this.list.show());
     if (unfinished(TASK)) this.#make(unfinished(TASK).seeds);
   }
 
-  async shown() {
-    await this.speaker.load();
-    await this.notice.during(async () => {
-      const [{ presets }, { voice }] = await Promise.all([get("api/voice-presets"), get("api/voices/default")]);
-      this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset, preset.name === voice)) : [hint("design.none")]));
-    });
+  shown() {
+    this.speaker.load();
+    this.list.show();
   }
 
   /** Return the seed in the form and random ones, to be heard side by side. */
@@ -100,9 +101,13 @@ class DesignTab extends HTMLElement {
     this.previews.firstElementChild.scrollIntoView({ block: "nearest" });
   }
 
+  /** Show the kept previews, the newest first. Those already shown stay, with the names that are typed in them. */
   #showPreviews() {
     const previews = recall("design.previews", []);
-    this.previews.replaceChildren(...(previews.length ? previews.map((preview) => this.#previewItem(preview)) : [hint("design.unheard")]));
+    const items = /** @type {HTMLElement[]} */ ([...this.previews.children]);
+    for (const item of items.filter(({ dataset }) => previews.every(({ preview_id: id }) => id !== dataset.id))) item.remove();
+    const added = previews.filter(({ preview_id: id }) => items.every(({ dataset }) => dataset.id !== id));
+    this.previews.prepend(...(previews.length ? added.map((preview) => this.#previewItem(preview)) : [hint("design.unheard")]));
   }
 
   #previewItem(preview) {
@@ -114,7 +119,7 @@ class DesignTab extends HTMLElement {
     const name = h("input", { type: "text", maxlength: 64, placeholder: t("design.name.placeholder"), autocomplete: "off", "aria-label": t("name") });
     const save = button(t("design.save"), () => this.#save(preview, name.value, notice), { symbol: "check" });
     const forget = button(t("design.forget"), () => this.#forget(preview), { symbol: "remove", bare: true });
-    return h("section", { class: "item" },
+    return h("section", { class: "item", "data-id": preview.preview_id },
       h("div", { class: "between" }, h("h3", {}, t("design.seeded", { seed: String(preview.seed) })), forget),
       h("p", { class: "hint quote clamped", title: preview.description }, preview.description), player,
       h("div", { class: "row" }, name, save), notice.element);
@@ -144,10 +149,11 @@ class DesignTab extends HTMLElement {
     const style = drafted("design.style", h("input", { type: "text", maxlength: 2000 }));
     const name = drafted("design.style_name", h("input", { type: "text", maxlength: 64, autocomplete: "off", placeholder: t("design.style.placeholder") }));
     const save = button(t("design.save"), () => notice.during(async () => {
-      if (!name.value.trim()) throw new Error(t("design.nameless"));
-      await ask("POST", "api/voice-presets/create", { name: name.value, voice: this.speaker.value, instructions: style.value });
+      const json = { name: name.value, instructions: style.value };
+      if (!json.name.trim()) throw new Error(t("design.nameless"));
+      await ask("POST", PATH, { ...json, voice: await this.speaker.chosen() });
       voicesChanged();
-      notice.done(t("design.saved", { name: name.value }));
+      notice.done(t("design.saved", json));
     }), { symbol: "check" });
     return card(t("design.style"), h("p", { class: "hint" }, t("design.style.about")), this.speaker.element,
       field(t("style"), style), examples(t("style.examples"), tList("style.some"), style),
@@ -180,7 +186,7 @@ class DesignTab extends HTMLElement {
   async #makeDefault(preset) {
     await this.notice.during(async () => {
       await makeDefault(preset.name);
-      await this.shown();
+      await this.list.show();
       this.notice.done(t("voices.defaulted", { name: preset.name }));
     });
   }

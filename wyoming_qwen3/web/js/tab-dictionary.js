@@ -3,6 +3,7 @@
 import { ask, get, saveFrom, speech } from "./api.js";
 import { Notice, button, card, checkbox, field, h, select } from "./dom.js";
 import { drafted } from "./drafts.js";
+import { Loader } from "./loader.js";
 import { t } from "./text.js";
 import { languagePicker, spokenLanguage } from "./voices.js";
 
@@ -20,6 +21,8 @@ class DictionaryTab extends HTMLElement {
 
   connectedCallback() {
     if (this.childElementCount) return;
+    this.notice = new Notice();
+    this.dictionary = new Loader(() => get(PATH), (found) => this.#show(found), this.notice);
     this.#buildForm();
     this.#buildTry();
     this.#buildList();
@@ -30,12 +33,10 @@ class DictionaryTab extends HTMLElement {
   }
 
   async shown() {
-    await this.notice.during(async () => this.#show(await get(PATH)));
-    await this.#try();
+    await Promise.all([this.dictionary.show(), this.#try()]);
   }
 
   #buildForm() {
-    this.notice = new Notice();
     const input = () => h("input", { type: "text", maxlength: MAX_CHARACTERS, autocomplete: "off", spellcheck: "false" });
     this.written = input();
     this.instead = input();
@@ -58,6 +59,7 @@ class DictionaryTab extends HTMLElement {
 
   #buildTry() {
     this.tried = new Notice();
+    this.trial = new Loader(() => this.#ask(this.sample.value), ({ text }) => { this.becomes.textContent = text; });
     this.sample = drafted("dictionary.text", h("textarea", { rows: 2, maxlength: MAX_TRIED, placeholder: t("dictionary.placeholder") }));
     this.text = field(t("text"), this.sample);
     this.becomes = h("output", { class: "quote" });
@@ -138,13 +140,18 @@ class DictionaryTab extends HTMLElement {
     this.written.focus();
   }
 
+  /** Return what is in the form. */
+  get #entry() {
+    return { written: this.written.value, spoken: this.instead.value, language: this.where.value || null, match: this.match.value, case: this.case.checked };
+  }
+
   async #save() {
     const [method, path] = this.#edited ? ["PUT", `/${this.#edited}`] : ["POST", ""];
-    const entry = { written: this.written.value, spoken: this.instead.value, language: this.where.value || null, match: this.match.value, case: this.case.checked };
+    const entry = this.#entry;
     await this.#change(async () => {
       if (!entry.written.trim()) throw new Error(t("dictionary.empty"));
       await ask(method, `${PATH}/entries${path}`, entry);
-      this.#edit(null);
+      if (JSON.stringify(entry) === JSON.stringify(this.#entry)) this.#edit(null);
       return t("dictionary.saved", { written: entry.written });
     });
   }
@@ -152,7 +159,8 @@ class DictionaryTab extends HTMLElement {
   async #remove(id, named) {
     await this.#change(async () => {
       await ask("DELETE", `${PATH}/entries/${id}`);
-      this.#edit(null);
+      if (this.#edited === id) this.#edit(null);
+      this.written.focus();
       return t("dictionary.removed", named);
     });
   }
@@ -169,18 +177,19 @@ class DictionaryTab extends HTMLElement {
   /** Change the dictionary, show what it is then, also if the change was refused, and say what was done. */
   async #change(work) {
     await this.notice.during(async () => {
-      const said = await work().finally(async () => this.#show(await get(PATH)));
+      const said = await work().finally(() => this.dictionary.again());
       this.notice.done(said);
     });
     await this.#try();
   }
 
   async #try() {
-    const text = this.sample.value;
-    await this.tried.during(async () => {
-      const { text: heard } = text.trim() ? await ask("POST", `${PATH}/try`, { text, language: this.language.value }) : { text: "" };
-      if (text === this.sample.value) this.becomes.textContent = heard;
-    });
+    await this.tried.during(() => this.trial.again());
+  }
+
+  #ask(text) {
+    if (!text.trim()) return Promise.resolve({ text: "" });
+    return ask("POST", `${PATH}/try`, { text, language: this.language.value });
   }
 
   async #hear() {
@@ -191,7 +200,7 @@ class DictionaryTab extends HTMLElement {
       if (warning) this.tried.warn(warning);
       this.audio.src = URL.createObjectURL(file);
       await this.audio.play();
-      this.#show(await get(PATH));
+      await this.dictionary.again();
     });
   }
 }

@@ -5,6 +5,7 @@ import { Notice, button, card, confirmed, field, h, relabel, select } from "./do
 import { drafted } from "./drafts.js";
 import { bytes, fileName, milliseconds, moment, seconds } from "./format.js";
 import { HistoryFilters } from "./history-filters.js";
+import { Loader } from "./loader.js";
 import { soundPlayer } from "./sound-player.js";
 import { t, tOr } from "./text.js";
 import { Undoable } from "./undo.js";
@@ -14,13 +15,13 @@ const PAGE = 20;
 const MOST_CHOSEN = 200;
 
 class HistoryTab extends HTMLElement {
-  #asked = 0;
-
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
     this.undo = new Undoable((ids) => send("POST", "api/history/delete", { json: { ids }, keepalive: true }));
     this.filters = new HistoryFilters(() => this.#find());
+    this.offers = new Loader(() => Promise.all([allVoices(), get("api/models")]), ([voices, { models }]) => this.filters.offer(voices, models));
+    this.found = new Loader(() => Promise.all([this.#ask(0), get("api/history/stats"), this.offers.ready()]), (found) => this.#show(found), this.notice);
     this.format = drafted("history.format", select(FORMATS.map((format) => [format, format]), "mp3"));
     this.count = h("p", { class: "hint", role: "status" });
     this.list = h("div", { class: "list" });
@@ -35,12 +36,9 @@ class HistoryTab extends HTMLElement {
       this.choice, this.list, this.below);
   }
 
-  async shown() {
-    await this.notice.during(async () => {
-      const [voices, { models }] = await Promise.all([allVoices(), get("api/models")]);
-      this.filters.offer(voices, models);
-    });
-    await this.#find();
+  shown() {
+    this.offers.forget();
+    this.found.show();
   }
 
   /** The bar for what is chosen, which is shown while something is. */
@@ -72,34 +70,41 @@ class HistoryTab extends HTMLElement {
   }
 
   async #find() {
-    await this.notice.during(async () => {
-      const [page, stats] = [await this.#ask(0), await get("api/history/stats")];
-      if (!page) return;
-      this.list.replaceChildren(...this.#items(page));
-      this.#tellChoice();
-      this.count.textContent = stats.entries
-        ? t("history.count", { count: page.total, entries: stats.entries, bytes: bytes(stats.bytes) }) : t("history.none");
-      this.more.hidden = page.offset + page.items.length >= page.total;
-      this.tidying.hidden = !stats.entries;
-      this.below.hidden = !page.items.length;
-    });
+    await this.notice.during(() => this.found.again());
   }
 
+  /** Show the first results. Those that were chosen before stay so. */
+  #show([page, stats]) {
+    const chosen = this.#ids;
+    this.list.replaceChildren(...this.#items(page));
+    for (const box of this.#boxes) box.checked = chosen.includes(box.value);
+    this.#tellChoice();
+    this.count.textContent = stats.entries
+      ? t("history.count", { count: page.total, entries: stats.entries, bytes: bytes(stats.bytes) }) : t("history.none");
+    this.#tellMore(page);
+    this.tidying.hidden = !stats.entries;
+    this.below.hidden = !page.items.length;
+  }
+
+  #tellMore({ offset, items, total }) {
+    this.more.hidden = offset + items.length >= total;
+  }
+
+  /** Show more results, unless something else is searched meanwhile. */
   async #page() {
     await this.notice.during(async () => {
+      await this.found.ready();
+      const last = this.list.lastElementChild;
       const page = await this.#ask(this.list.childElementCount + this.undo.size);
-      if (!page) return;
+      if (last !== this.list.lastElementChild) return;
       this.list.append(...this.#items(page));
-      this.more.hidden = page.offset + page.items.length >= page.total;
+      this.#tellMore(page);
     });
   }
 
-  /** Return the results from `offset` on; null if there was a newer search meanwhile. */
-  async #ask(offset) {
-    this.#asked += 1;
-    const asked = this.#asked;
-    const page = await get(`api/history?${this.filters.query(PAGE, offset)}`);
-    return asked === this.#asked ? page : null;
+  /** Return the results from `offset` on. */
+  #ask(offset) {
+    return get(`api/history?${this.filters.query(PAGE, offset)}`);
   }
 
   #items({ items }) {
@@ -140,7 +145,7 @@ class HistoryTab extends HTMLElement {
       notice.progress(t("history.speaking"));
       const { id, warning } = await speech(`api/history/${item.id}/regenerate?new_seed=${anew}`, { save: true, response_format: "flac" });
       await get(`api/history/${id}`); // it exists only if the speech is complete
-      await this.#find();
+      await this.found.again();
       const made = this.list.querySelector(`[data-id="${id}"]`);
       const told = made ? new Notice() : this.notice;
       made?.querySelector("sound-player").after(told.element);
@@ -188,7 +193,7 @@ class HistoryTab extends HTMLElement {
   async #cleanUp() {
     await this.notice.during(async () => {
       const { deleted } = await ask("POST", "api/history/cleanup", {});
-      await this.#find();
+      await this.found.again();
       this.notice.done(t("history.cleaned", { count: deleted }));
     });
   }
@@ -197,7 +202,7 @@ class HistoryTab extends HTMLElement {
     if (!(await confirmed(t("history.question"), t("history.clear"), t("cancel")))) return;
     await this.notice.during(async () => {
       await ask("DELETE", "api/history?all=true");
-      await this.#find();
+      await this.found.again();
     });
   }
 }

@@ -27,14 +27,14 @@ class HomeTab extends HTMLElement {
     this.machine = h("dl", { class: "facts" });
     this.speed = h("div", { class: "stack" });
     this.address = h("div", { class: "stack" });
-    this.watch = new Watch(this, () => this.#look(), this.notice);
+    this.watch = new Watch(this, () => Promise.all([this.#health(), get("api/machine")]), (found) => this.#take(found), this.notice);
     this.append(h("div", { class: "columns" },
       h("div", { class: "stack" }, card(t("home.voices"), this.notice.element, this.models), this.#hearing()),
       h("div", { class: "stack" }, card(t("home.connect"), this.address), card(t("models.machine"), this.speed, this.machine))));
   }
 
-  async shown() {
-    await this.watch.start();
+  shown() {
+    this.watch.show();
   }
 
   #hearing() {
@@ -49,9 +49,8 @@ class HomeTab extends HTMLElement {
       this.told.element, this.player, this.warning.element);
   }
 
-  /** Refresh everything; return whether something is going on. */
-  async #look() {
-    const [health, machine] = await Promise.all([this.#health(), get("api/machine")]);
+  /** Show what was found; return whether something is going on. */
+  #take([health, machine]) {
     this.#ready = health.status === "ok" && health.models.some(({ state }) => state === "ready" || state === "on disk");
     this.sentence.textContent = this.#ready ? t("home.sentence") : ENGLISH;
     this.sentence.lang = this.#ready ? "" : "en";
@@ -111,7 +110,7 @@ class HomeTab extends HTMLElement {
   async #change(path, model) {
     await this.notice.during(async () => {
       await ask("POST", `api/models/${path}`, { model: model.id });
-      await this.watch.start();
+      await this.watch.show();
     });
   }
 
@@ -155,9 +154,10 @@ class HomeTab extends HTMLElement {
     this.player.hidden = true;
     this.#stopping = new AbortController();
     this.stop.hidden = false;
-    const started = performance.now();
     await this.told.during(async () => {
       this.told.progress(t("speak.waiting"));
+      await this.watch.ready(this.#stopping.signal); // it says which sentence is spoken
+      const started = performance.now();
       const json = { input: this.sentence.textContent, response_format: "wav", standby: "auto" };
       const { file, warning, model } = await speech("v1/audio/speech", json, this.#stopping.signal);
       const took = seconds((performance.now() - started) / 1000);
@@ -165,7 +165,7 @@ class HomeTab extends HTMLElement {
       this.told.done(t("home.heard", { model: model === "standby" ? t("engine.standby") : model, time: took }));
       if (warning) this.warning.warn(warning);
       await this.player.from(0);
-      await this.watch.start();
+      await this.watch.show();
     });
     if (this.#stopping.signal.aborted) this.told.say(t("speak.stopped"));
     this.stop.hidden = true;

@@ -30,7 +30,7 @@ class ModelsTab extends HTMLElement {
     this.speed = h("div", { class: "stack" });
     this.reason = h("p", { class: "hint", lang: "en" });
     this.uses = h("tbody");
-    this.watch = new Watch(this, () => this.#look(), this.notice);
+    this.watch = new Watch(this, () => Promise.all([get("api/models"), get("api/machine")]), (found) => this.#take(found), this.notice);
     const heads = ["models.size", "models.device", "models.needs", "models.here"].map((name) => h("th", { scope: "col" }, t(name)));
     this.facts = card(t("models.machine"), this.speed, this.machine, this.reason, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("models.machine") },
       h("table", {}, h("thead", {}, h("tr", {}, heads)), this.uses)));
@@ -38,13 +38,12 @@ class ModelsTab extends HTMLElement {
     this.append(card(t("models.checkpoints"), h("p", { class: "hint" }, t("models.about")), this.notice.element, this.list), this.facts);
   }
 
-  async shown() {
-    await this.watch.start();
+  shown() {
+    this.watch.show();
   }
 
-  /** Refresh everything; return whether a checkpoint is being downloaded or loaded. */
-  async #look() {
-    const [answer, machine] = await Promise.all([get("api/models"), get("api/machine")]);
+  /** Show what was found; return whether a checkpoint is being downloaded or loaded. */
+  #take([answer, machine]) {
     this.#tellMachine(answer, machine);
     this.#tellModels(answer.models, machine);
     return answer.models.some(({ state }) => state === "downloading" || state === "loading");
@@ -93,8 +92,8 @@ class ModelsTab extends HTMLElement {
   async #change(path, model) {
     await this.notice.during(async () => {
       const changing = ask("POST", `api/models/${path}`, { model: model.id });
-      await Promise.allSettled([changing, this.watch.start()]);
-      await this.watch.start();
+      await Promise.allSettled([changing, this.watch.show()]);
+      await this.watch.show();
       await changing;
     });
   }

@@ -5,6 +5,7 @@ import { ask, get, saveFrom } from "./api.js";
 import { Notice, button, card, checkbox, confirmed, field, h, select } from "./dom.js";
 import { Recordings, drafted } from "./drafts.js";
 import { bytes, seconds } from "./format.js";
+import { Loader } from "./loader.js";
 import { downloaded, paceOf, progressOf } from "./progress.js";
 import { Recorder, canRecord } from "./recorder.js";
 import { joined } from "./sound.js";
@@ -31,7 +32,7 @@ class ProfilesTab extends HTMLElement {
     this.notice = new Notice();
     this.#buildClips();
     this.target = select([["", t("profiles.new")]]);
-    this.target.addEventListener("change", () => { this.about.hidden = Boolean(this.target.value); });
+    this.target.addEventListener("change", () => this.#tellTarget());
     this.name = drafted("profiles.name", h("input", { type: "text", maxlength: 64, autocomplete: "off" }));
     this.consent = drafted("profiles.consent", h("input", { type: "text", maxlength: 2000, autocomplete: "off" }));
     this.language = drafted("profiles.language", languagePicker());
@@ -40,6 +41,7 @@ class ProfilesTab extends HTMLElement {
       field(t("profiles.consent"), this.consent, t("profiles.consent.hint")));
     this.save = button(t("profiles.save"), () => this.#save(), { symbol: "check", kind: "primary" });
     this.list = h("div", { class: "list" });
+    this.profiles = new Loader(() => get("api/profiles"), (found) => this.#show(found), this.notice);
     this.transfer = new Notice();
     this.stop = button(t("stop"), () => this.#stopping?.abort(), { symbol: "stop" });
     this.stop.hidden = true;
@@ -50,22 +52,28 @@ class ProfilesTab extends HTMLElement {
         h("div", { class: "actions" }, this.save), this.notice.element),
       card(t("profiles"), this.#importer(), this.transfer.element, this.list),
       this.aliases.element);
-    this.#restore();
+    this.restored = this.#restore();
     if (unfinished(IMPORT)) this.#imported((tell, signal) => resume(IMPORT, tell, signal));
   }
 
   async shown() {
-    await this.notice.during(async () => {
-      const { profiles, problems } = await get("api/profiles");
-      const into = this.target.value;
-      const own = profiles.filter((profile) => !profile.folder);
-      this.target.replaceChildren(this.target.options[0], ...own.map(({ id, name }) => h("option", { value: id }, name)));
-      this.target.value = own.some(({ id }) => id === into) ? into : "";
-      this.list.replaceChildren(
-        ...problems.map(({ entry, message }) => h("p", { class: "problem" }, `${entry}: ${message}`)),
-        ...(profiles.length ? profiles.map((one) => this.#profile(one)) : [h("p", { class: "hint" }, t("profiles.none"))]));
-    });
-    await this.aliases.load();
+    await Promise.all([this.profiles.show(), this.aliases.load()]);
+  }
+
+  #show({ profiles, problems }) {
+    const into = this.target.value;
+    const own = profiles.filter((profile) => !profile.folder);
+    this.target.replaceChildren(this.target.options[0], ...own.map(({ id, name }) => h("option", { value: id }, name)));
+    this.target.value = own.some(({ id }) => id === into) ? into : "";
+    this.#tellTarget();
+    this.list.replaceChildren(
+      ...problems.map(({ entry, message }) => h("p", { class: "problem" }, `${entry}: ${message}`)),
+      ...(profiles.length ? profiles.map((one) => this.#profile(one)) : [h("p", { class: "hint" }, t("profiles.none"))]));
+  }
+
+  /** Ask for what a new profile needs. */
+  #tellTarget() {
+    this.about.hidden = Boolean(this.target.value);
   }
 
   #buildClips() {
@@ -100,24 +108,25 @@ class ProfilesTab extends HTMLElement {
     return h("div", { class: "actions" }, button(t("profiles.import"), () => file.click(), { symbol: "upload" }), this.stop, file);
   }
 
-  #sample() {
-    const number = this.#next;
-    this.#next += 1;
+  /** Add a clip, which is kept under this number. */
+  #sample(number = this.#next) {
+    this.#next = Math.max(this.#next, number + 1);
     const sample = new VoiceSample((state) => this.#kept.put(number, state));
     this.clips.append(sample);
     return sample;
   }
 
+  /** Show the clips that are kept. Resolves when they are there, and others can be added or saved. */
   async #restore() {
     for (const [number, state] of await this.#kept.all()) {
-      this.#next = Math.max(this.#next, number);
-      await this.#sample().open(state.file, state);
+      this.#sample(number).open(state.file, state).catch((error) => this.notice.error(error));
     }
   }
 
   #open(files) {
     for (const file of files) {
       this.notice.during(async () => {
+        await this.restored;
         const sample = this.#sample();
         try {
           await sample.open(playable(file));
@@ -151,6 +160,7 @@ class ProfilesTab extends HTMLElement {
       clearInterval(showing);
       await recorder.stop();
       this.live.hidden = true;
+      await this.restored;
       const sample = this.#sample();
       sample.take(joined(parts), rate);
       sample.text.focus();
@@ -159,6 +169,7 @@ class ProfilesTab extends HTMLElement {
 
   async #save() {
     await this.notice.during(async () => {
+      await this.restored;
       const samples = [...this.clips.querySelectorAll("voice-sample")];
       if (!samples.length) throw new Error(t("profiles.empty"));
       this.notice.progress(t("progress.saving"));
@@ -230,8 +241,7 @@ class ProfilesTab extends HTMLElement {
   }
 
   async #makeDefault(profile) {
-    await this.#change(() => makeDefault(profile.name));
-    this.notice.done(t("voices.defaulted", { name: profile.name }));
+    await this.#change(() => makeDefault(profile.name), t("voices.defaulted", { name: profile.name }));
   }
 
   async #remove(profile) {
@@ -239,11 +249,12 @@ class ProfilesTab extends HTMLElement {
     await this.#change(() => ask("DELETE", `api/profiles/${profile.id}`));
   }
 
-  async #change(change) {
+  async #change(change, said = "") {
     await this.notice.during(async () => {
       await change();
       voicesChanged();
       await this.shown();
+      if (said) this.notice.done(said);
     });
   }
 

@@ -75,14 +75,13 @@ class SpeakTab extends HTMLElement {
     this.effects = new EffectChain("speak.effects", this.voice.notice);
   }
 
+  /** Return what is in the form but for the voice and the effects, which may have to be fetched first. */
   #wanted() {
     return {
       input: this.text.value,
-      voice: this.voice.value,
       instructions: this.instructions.value.trim() || undefined,
       language: this.language.value,
       speed: Number(this.speed.control.value),
-      effects: this.effects.value,
       response_format: "pcm",
       stream_format: "sse", // it marks its end; ingress hides that a plain stream was cut
       save: this.keep.checked,
@@ -93,6 +92,7 @@ class SpeakTab extends HTMLElement {
   async #speak() {
     this.#stopping?.();
     const aborting = new AbortController();
+    const wanted = this.#wanted();
     const player = new PcmPlayer(await speaker());
     document.dispatchEvent(new CustomEvent("sound", { detail: player }));
     const silenced = (event) => event.detail !== player && player.stop();
@@ -103,7 +103,7 @@ class SpeakTab extends HTMLElement {
     };
     this.#begin();
     try {
-      await this.#hear(player, aborting.signal);
+      await this.#hear(player, wanted, aborting.signal);
       await player.finished;
     } catch (error) {
       player.end();
@@ -138,9 +138,10 @@ class SpeakTab extends HTMLElement {
   }
 
   /** Play the audio until all of it has arrived. */
-  async #hear(player, signal) {
+  async #hear(player, wanted, signal) {
+    const [voice, effects] = await Promise.all([this.voice.chosen(signal), this.effects.chosen(signal)]);
     const started = performance.now();
-    const response = await send("POST", "v1/audio/speech", { json: this.#wanted(), signal });
+    const response = await send("POST", "v1/audio/speech", { json: { ...wanted, voice, effects }, signal });
     this.#tellWho(response);
     const pcm = new PcmReader();
     const peaks = new Peaks(RATE);

@@ -3,6 +3,7 @@
 import { ask, blob, save } from "./api.js";
 import { Notice, button, card, h } from "./dom.js";
 import { exact, seconds } from "./format.js";
+import { Loader } from "./loader.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
 import { SOUNDS, playable } from "./upload.js";
@@ -12,6 +13,7 @@ const HEIGHT = 12;
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 class TokenizerTab extends HTMLElement {
+  #file = null;
   #encoded = null;
   #cell = [0, 0];
   #width = 1;
@@ -19,6 +21,7 @@ class TokenizerTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
+    this.encoding = new Loader(() => this.#ask(), (encoded) => this.#show(encoded));
     const file = h("input", { type: "file", accept: SOUNDS, class: "hidden", tabindex: -1, "aria-hidden": "true" });
     file.addEventListener("change", async () => {
       await this.#encode(file.files[0]);
@@ -53,16 +56,26 @@ class TokenizerTab extends HTMLElement {
     if (!file) return;
     await this.notice.during(async () => {
       this.notice.progress(t("tokenizer.encoding"));
-      const form = new FormData();
-      form.append("file", file, file.name);
-      this.#encoded = await ask("POST", "api/audio/encode", undefined, { form });
-      this.notice.clear();
-      this.tokens.hidden = false;
-      this.heard.hidden = false;
-      this.decoded.hidden = true;
-      this.#draw();
-      await this.original.show(await playable(file), file.name);
+      this.#file = file;
+      await this.encoding.again();
     });
+  }
+
+  #ask() {
+    const form = new FormData();
+    form.append("file", this.#file, this.#file.name);
+    return ask("POST", "api/audio/encode", undefined, { form });
+  }
+
+  async #show(encoded) {
+    const file = this.#file;
+    this.#encoded = encoded;
+    this.notice.clear();
+    this.tokens.hidden = false;
+    this.heard.hidden = false;
+    this.decoded.hidden = true;
+    this.#draw();
+    await this.original.show(await playable(file), file.name);
   }
 
   #draw() {
@@ -100,8 +113,9 @@ class TokenizerTab extends HTMLElement {
 
   async #decode() {
     await this.notice.during(async () => {
-      const file = await blob("api/audio/decode", { tokens: this.#encoded.tokens, response_format: "wav" });
-      await this.decoded.show(file, "decoded.wav");
+      const encoded = this.#encoded;
+      const file = await blob("api/audio/decode", { tokens: encoded.tokens, response_format: "wav" });
+      if (encoded === this.#encoded) await this.decoded.show(file, "decoded.wav");
     });
   }
 

@@ -28,7 +28,6 @@ export class VoiceSample extends HTMLElement {
   constructor(changed = () => undefined) {
     super();
     this.changed = changed;
-    this.usable = false;
     /** Resolves when the clip is read and its part is selected. Rejects with an Error with a sentence if it is not audio. */
     this.opened = Promise.resolve();
     this.notice = new Notice();
@@ -42,7 +41,8 @@ export class VoiceSample extends HTMLElement {
     for (const [own, other] of [[this.start, this.end], [this.end, this.start]]) {
       own.control.addEventListener("input", () => this.#trim(own, other));
     }
-    this.text.addEventListener("input", () => this.#soon());
+    this.#movable(false);
+    this.text.addEventListener("input", () => this.opened.then(() => this.#soon(), () => undefined)); // else it is shown by `open`'s caller
     this.wave.canvas.addEventListener("pointerdown", (event) => this.#drag(event));
     document.addEventListener("sound", (event) => event.detail !== this.#audio && this.#audio.pause());
   }
@@ -69,6 +69,7 @@ export class VoiceSample extends HTMLElement {
 
   /** Load a file, or a promise of one, that was uploaded or stored, and return `opened`. */
   open(file, state = {}) {
+    this.text.value = state.text ?? "";
     this.opened = this.#read(file, state);
     return this.opened;
   }
@@ -88,7 +89,7 @@ export class VoiceSample extends HTMLElement {
   }
 
   /** `from` and `to` are in seconds. */
-  async #fill(samples, rate, { text = this.text.value, from = 0, to = null } = {}) {
+  async #fill(samples, rate, { from = 0, to = null } = {}) {
     this.#samples = samples;
     this.#rate = rate;
     const length = samples.length / rate;
@@ -97,10 +98,15 @@ export class VoiceSample extends HTMLElement {
     this.end.control.value = String(to ?? length);
     this.start.tell();
     this.end.tell();
-    this.text.value = text;
     this.#picture();
     if (length > LONGEST && to === null) await this.#cut();
     else this.#soon(0);
+    this.#movable(true);
+  }
+
+  /** Let the ends be moved, or not while they are not known. */
+  #movable(can) {
+    for (const { control } of [this.start, this.end]) control.disabled = !can;
   }
 
   /** Select the part of a long clip that the server finds best. */
@@ -150,6 +156,7 @@ export class VoiceSample extends HTMLElement {
 
   /** Move the end of the selection that is nearer to the pointer. */
   #drag(event) {
+    if (this.start.control.disabled) return;
     const { canvas } = this.wave;
     const at = ({ clientX }) => {
       const { left, width } = canvas.getBoundingClientRect();
@@ -179,6 +186,7 @@ export class VoiceSample extends HTMLElement {
   }
 
   #soon(after = CHECK_AFTER) {
+    if (!this.isConnected) return; // it was removed while it was read
     clearTimeout(this.#keeping);
     this.#keeping = setTimeout(() => this.changed(this.#state()), KEEP_AFTER);
     clearTimeout(this.#checking);
@@ -191,7 +199,6 @@ export class VoiceSample extends HTMLElement {
     await this.notice.during(async () => {
       const found = await this.#inquire(this.file(), this.text.value);
       if (asked !== this.#asked) return;
-      this.usable = found.usable;
       const told = found.findings.map(({ severity, message }) => h("li", { class: severity, lang: "en" }, message));
       if (!this.text.value.trim()) told.push(h("li", {}, t("sample.textless")));
       this.findings.replaceChildren(...(told.length ? told : [h("li", { class: "good" }, t("sample.good"))]));
@@ -199,9 +206,12 @@ export class VoiceSample extends HTMLElement {
   }
 
   async #play() {
-    document.dispatchEvent(new CustomEvent("sound", { detail: this.#audio }));
-    this.#audio.src = URL.createObjectURL(this.file());
-    await this.#audio.play();
+    await this.notice.during(async () => {
+      await this.opened;
+      document.dispatchEvent(new CustomEvent("sound", { detail: this.#audio }));
+      this.#audio.src = URL.createObjectURL(this.file());
+      await this.#audio.play();
+    });
   }
 }
 

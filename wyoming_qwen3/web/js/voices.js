@@ -4,6 +4,7 @@ import { ask, blob, get, speech } from "./api.js";
 import { Notice, button, h, select, uid } from "./dom.js";
 import { keep, recall } from "./drafts.js";
 import { languageName } from "./format.js";
+import { Loader } from "./loader.js";
 import { t, tOr } from "./text.js";
 
 /** The languages that the voices speak, as the server names them, and their codes. */
@@ -15,20 +16,16 @@ export const FORMATS = ["mp3", "wav", "flac", "opus", "aac"];
 
 const GROUPS = ["builtin", "preset", "profile"];
 
-let listed = null;
+const listed = new Loader(() => get("v1/audio/voices"), ({ voices }) => voices);
 
 /** Return all voices; they are fetched once, and again after `forgetVoices` or `voicesChanged`. */
 export function allVoices() {
-  listed ??= get("v1/audio/voices").then((answer) => answer.voices, (error) => {
-    listed = null;
-    throw error;
-  });
-  return listed;
+  return listed.ready();
 }
 
 /** Fetch the voices again when they are next needed, because another program may have changed them. */
 export function forgetVoices() {
-  listed = null;
+  listed.forget();
 }
 
 /** Note that a voice was made, renamed or deleted. */
@@ -72,12 +69,11 @@ export async function makeDefault(voice) {
 
 export class VoicePicker {
   #voices = [];
-  #usual = "";
+  #hearing = new AbortController();
 
   /** `among` returns whether a voice can be picked. */
   constructor(name, among = () => true) {
     this.name = name;
-    this.among = among;
     this.notice = new Notice();
     this.control = h("select", { id: uid() });
     this.about = h("p", { class: "hint about", id: uid() });
@@ -86,8 +82,11 @@ export class VoicePicker {
     this.audio = new Audio();
     this.element = h("div", { class: "field" }, h("label", { for: this.control.id }, t("voice")),
       h("div", { class: "row" }, this.control, this.hear), this.about, this.notice.element);
+    this.list = new Loader(() => Promise.all([allVoices(), get("api/voices/default")]),
+      ([voices, { voice }]) => this.#offer(voices.filter(among), voice), this.notice);
     this.control.addEventListener("change", () => {
       keep(this.name, this.control.value);
+      this.#hearing.abort();
       this.notice.clear();
       this.#tell();
     });
@@ -95,42 +94,45 @@ export class VoicePicker {
     document.addEventListener("sound", (event) => event.detail !== this.audio && this.audio.pause());
   }
 
-  async load() {
-    try {
-      const [voices, { voice }] = await Promise.all([allVoices(), get("api/voices/default")]);
-      this.#voices = voices.filter(this.among);
-      this.#usual = voice;
-    } catch (error) {
-      this.notice.error(error);
-      return;
-    }
-    const wanted = this.control.value || recall(this.name);
-    this.control.replaceChildren(...voiceOptions(this.#voices));
-    const chosen = [wanted, this.#usual].map((one) => this.#voices.find(({ id, name }) => id === one || name === one)).find(Boolean);
-    this.control.value = (chosen ?? this.#voices[0])?.id ?? "";
-    this.#tell();
+  /** Fetch the voices, and show an error if that fails. */
+  load() {
+    return this.list.show();
   }
 
-  get value() {
+  /** Return the id of the chosen voice, as soon as the voices are there; see `Loader.ready`. */
+  async chosen(signal) {
+    await this.list.ready(signal);
     return this.control.value;
   }
 
-  /** The chosen voice as the server lists it. */
-  get voice() {
-    return this.#voices.find((one) => one.id === this.control.value);
+  /** Offer voices, of which `usual` is the default one; the choice stays if it is among them. */
+  #offer(voices, usual) {
+    const wanted = this.control.value || recall(this.name);
+    this.#voices = voices;
+    this.control.replaceChildren(...voiceOptions(voices));
+    const chosen = [wanted, usual].map((one) => voices.find(({ id, name }) => id === one || name === one)).find(Boolean);
+    this.control.value = (chosen ?? voices[0])?.id ?? "";
+    this.#tell();
+  }
+
+  #find(id) {
+    return this.#voices.find((one) => one.id === id);
   }
 
   #tell() {
-    const { voice } = this;
+    const voice = this.#find(this.control.value);
     const home = voice?.language === "Auto" ? t("voices.anywhere") : voice && t("voices.home", { language: spokenLanguage(voice.language) });
     this.about.textContent = voice ? [tOr(`speaker.${voice.id}`, voice.description), home].filter(Boolean).join(" · ") : "";
   }
 
+  /** Play a sample of the chosen voice, unless another one is chosen before it has come. */
   async #hear() {
-    const { voice } = this;
+    this.#hearing = new AbortController();
+    const { signal } = this.#hearing;
     await this.notice.during(async () => {
+      const id = await this.chosen(signal);
       document.dispatchEvent(new CustomEvent("sound", { detail: this.audio }));
-      const { file, warning } = await sample(voice);
+      const { file, warning } = await sample(id, this.#find(id)?.preview_url, signal);
       if (warning) this.notice.warn(warning);
       this.audio.src = URL.createObjectURL(file);
       await this.audio.play();
@@ -139,7 +141,7 @@ export class VoicePicker {
 }
 
 /** Return a sample of a voice, its own clip or a spoken sentence, and the warning about it or "". */
-async function sample(voice) {
-  if (voice.preview_url) return { file: await blob(voice.preview_url), warning: "" };
-  return speech("api/effects/preview", { voice: voice.id, response_format: "wav" });
+async function sample(voice, clip, signal) {
+  if (clip) return { file: await blob(clip, undefined, { signal }), warning: "" };
+  return speech("api/effects/preview", { voice, response_format: "wav" }, signal);
 }
