@@ -160,32 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="script/bench", description="Measures speed.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="engine|wyoming|http|vllm|kernels|rounding")
     command = commands.add_parser("engine", help="talker, code predictor and codec, without any server")
-    source = command.add_mutually_exclusive_group(required=True)
-    source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
-    source.add_argument("--checkpoint", type=Path, metavar="DIR", help="a CustomVoice checkpoint's folder")
-    command.add_argument("--size", choices=("0.6B", "1.7B", "tiny"), default="0.6B", metavar="0.6B|1.7B")
-    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    command.add_argument("--dtype", choices=_DTYPES, help="of talker and predictor; float32 on CPU, else bfloat16")
-    command.add_argument(
-        "--quantize",
-        choices=("auto", *get_args(Quantize)),
-        default="auto",
-        help="our language model's weights; auto is int8 on a CPU, as it serves",
-    )
-    command.add_argument("--no-graphs", action="store_true", help="do without CUDA graphs on a GPU")
-    command.add_argument("--against", type=_names, default=(), metavar="stock,vox,faster", help="what else is measured")
-    command.add_argument(
-        "--gguf", type=_two_files, metavar="TALKER,CODEC", help="GGUF files for realtimetts-qwen-native-cpu, on a CPU"
-    )
-    command.add_argument(
-        "--kind", choices=[kind.name for kind in kinds_here()], help="of our CPU kernels; the fastest that can run here"
-    )
-    command.add_argument("--sheet", action="store_true", help="print a table of this machine for an issue")
-    command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
-    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")
-    command.add_argument("--rows", type=_counts, metavar="N,...", help="side by side; 1,2,4,8")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
-    command.add_argument("--png", type=Path, metavar="FILE", help="the picture's place; beside the JSON, or told")
+    _add_engine_options(command)
 
     command = commands.add_parser(
         "wyoming",
@@ -244,6 +219,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_engine_options(command: argparse.ArgumentParser) -> None:
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--random-weights", action="store_true", help="published dimensions, no download")
+    source.add_argument("--checkpoint", type=Path, metavar="DIR", help="a CustomVoice checkpoint's folder")
+    command.add_argument("--size", choices=("0.6B", "1.7B", "tiny"), default="0.6B", metavar="0.6B|1.7B")
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.add_argument("--dtype", choices=_DTYPES, help="of talker and predictor; float32 on CPU, else bfloat16")
+    command.add_argument(
+        "--quantize",
+        choices=("auto", *get_args(Quantize)),
+        default="auto",
+        help="our language model's weights; auto is int8 on a CPU, as it serves",
+    )
+    command.add_argument("--no-graphs", action="store_true", help="do without CUDA graphs on a GPU")
+    command.add_argument("--against", type=_names, default=(), metavar="stock,vox,faster", help="what else is measured")
+    command.add_argument(
+        "--gguf", type=_two_files, metavar="TALKER,CODEC", help="GGUF files for realtimetts-qwen-native-cpu, on a CPU"
+    )
+    command.add_argument(
+        "--kind", choices=[kind.name for kind in kinds_here()], help="of our CPU kernels; the fastest that can run here"
+    )
+    command.add_argument(
+        "--codec", choices=["float32", "int16", "int8"], default="int16", help="our codec's weights, on a CPU"
+    )
+    command.add_argument("--sheet", action="store_true", help="print a table of this machine for an issue")
+    command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
+    command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")
+    command.add_argument("--rows", type=_counts, metavar="N,...", help="side by side; 1,2,4,8")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    command.add_argument("--png", type=Path, metavar="FILE", help="the picture's place; beside the JSON, or told")
+
+
 def _plan(given: argparse.Namespace) -> Plan:
     on_cpu = given.device == "cpu"
     dtype = _DTYPES[given.dtype or ("float32" if on_cpu else "bfloat16")]
@@ -251,7 +258,9 @@ def _plan(given: argparse.Namespace) -> Plan:
     if on_cpu:
         quantize = quantize_candidates(given.quantize)[0]
     return Plan(
-        weights=Weights(given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs, given.kind),
+        weights=Weights(
+            given.size, given.checkpoint, given.device, dtype, quantize, not given.no_graphs, given.kind, given.codec
+        ),
         against=given.against,
         frames=given.frames,
         runs=given.runs or (5 if on_cpu else 20),

@@ -182,7 +182,7 @@ def measure_load(plan: Plan) -> float:
 
 
 def measure_ours(plan: Plan) -> Figures:
-    """Figures of this project's engine; the codec is computed in float32, as when it serves."""
+    """Figures of this project's engine."""
     start = perf_counter()
     ours = Ours.load(plan.weights)
     load_s = perf_counter() - start
@@ -249,6 +249,7 @@ def _description(plan: Plan) -> dict[str, Any]:
         "dtype": str(weights.dtype).removeprefix("torch."),
         "quantize": weights.quantize,
         "kernels": kind_here(weights),
+        "codec": weights.codec,
         "graphs": weights.device != "cpu" and weights.graphs,
         "frames": plan.frames,
         "runs": plan.runs,

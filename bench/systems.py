@@ -4,8 +4,10 @@ Knows how to load and drive each of them on the same weights; does NOT know proc
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +27,7 @@ from wyoming_qwen3.engine.checkpoint.published import Published, open_checkpoint
 from wyoming_qwen3.engine.codec.chunks import FrameDecoder, chunk_frames
 from wyoming_qwen3.engine.codec.decoder import CodecDecoder, CodecState
 from wyoming_qwen3.engine.codec.gpu_decoder import static_codec
+from wyoming_qwen3.engine.codec.thread import CodecThread
 from wyoming_qwen3.engine.cuda_graphs import choose_graphs
 from wyoming_qwen3.engine.kernels.library import Kernels, load_kernels
 from wyoming_qwen3.engine.lm.decode import Decoder, Row
@@ -33,6 +36,8 @@ from wyoming_qwen3.engine.lm.gpu_slots import Slots
 from wyoming_qwen3.engine.lm.language_model import load_exact, load_quantized, load_static
 from wyoming_qwen3.engine.lm.talker import Talker
 from wyoming_qwen3.engine.lm.text_track import encode
+from wyoming_qwen3.engine.native import CODEC_BITS
+from wyoming_qwen3.engine.step import CHUNKS_AT_ONCE
 
 from .random_weights import SIZES, write_checkpoint
 from .upstream import load_checkpoint, load_speech_tokenizer
@@ -49,7 +54,8 @@ class Weights:
     """Which weights are measured, and how: `checkpoint` is a folder, None for random weights of `size`.
 
     `quantize` concerns our language model alone, and needs a folder; on a GPU int8 is for fused steps. `kind` is that
-    of our CPU kernels, None for the fastest; `graphs` concerns ours on a GPU.
+    of our CPU kernels, None for the fastest, and `codec` the codec's weights with them; `graphs` concerns ours on a
+    GPU.
     """
 
     size: str
@@ -59,6 +65,7 @@ class Weights:
     quantize: Quantize = "none"
     graphs: bool = True
     kind: str | None = None
+    codec: str = "int16"
 
     @contextmanager
     def on_disk(self) -> Iterator["Weights"]:
@@ -130,24 +137,32 @@ class _Stream:
     gathered: list[Tensor]
     frames: int = 0
     chunks: int = 0
+    chunk: Future[bytes] | None = None
+    """The last chunk, which may still be decoded."""
 
 
 class Ours:
     """Prompts, decode loop and streaming codec of this project, without the process that they serve in."""
 
-    def __init__(self, published: Published, decoder: Decoder, codec: FrameDecoder) -> None:
+    def __init__(
+        self, published: Published, decoder: Decoder, codec: FrameDecoder, thread: CodecThread | None = None
+    ) -> None:
+        """Without `thread`, nothing is decoded beside the language model."""
         self.published = published
         self.decoder = decoder
         self.codec = codec
+        self._thread = thread or CodecThread(None, None)
+        self._in_turn = False
         self._device = self.decoder.model.talker.device
 
     @classmethod
     def load(cls, weights: Weights) -> "Ours":
         """As it serves: the codec in float32, the language model as quantized as the weights say."""
-        published, codec, kernels = weights.open(), open_codec(weights.folder / "speech_tokenizer"), None
+        published, codec = weights.open(), open_codec(weights.folder / "speech_tokenizer")
+        kernels = codec_kernels = None
         graphs = choose_graphs(weights.device, wanted=weights.graphs)
         if weights.device == "cpu" and weights.quantize != "none":
-            kernels = weights.load_kernels()
+            kernels, codec_kernels = weights.load_kernels(), weights.load_kernels()
             torch.set_num_threads(1)
             loaded = load_quantized(published, weights.quantize, kernels)
         elif weights.device == "cpu":
@@ -156,8 +171,10 @@ class Ours:
             fuse = choose_fused(weights.device) if weights.graphs else None
             rounded = weights.quantize == "int8"
             loaded = load_static(published, weights.device, weights.dtype, graphs, fuse, rounded=rounded)
-        decoder = CodecDecoder(codec.decoder(weights.device), codec.config, kernels=kernels)
-        return cls(published, loaded.decoder, decoder if weights.device == "cpu" else static_codec(decoder, graphs))
+        read, bits = codec.decoder(weights.device), CODEC_BITS[weights.codec]
+        decoder = CodecDecoder(read, codec.config, kernels=codec_kernels, bits=bits)
+        frames = decoder if weights.device == "cpu" else static_codec(decoder, graphs)
+        return cls(published, loaded.decoder, frames, CodecThread(kernels, codec_kernels))
 
     def speak(
         self,
@@ -183,7 +200,7 @@ class Ours:
                 stream.gathered.append(frame.codes)
                 stream.frames += 1
             for together in _with_a_chunk(streams.values(), frames, chunk):
-                self._decode(together)
+                self._decode(together, last=any(stream.frames == frames for stream in together))
                 first = first or perf_counter() - start
             streams = {row: stream for row, stream in streams.items() if stream.frames < frames}
         last = perf_counter() - start
@@ -199,7 +216,11 @@ class Ours:
 
     @contextmanager
     def stopwatch(self) -> Iterator[dict[str, float]]:
-        """Seconds spent in each part while this is open; waits for the device after each call."""
+        """Seconds spent in each part while this is open; waits for the device after each call.
+
+        Nothing is decoded beside the language model then.
+        """
+        self._in_turn = True
         with _stopwatch(
             self._device,
             ("talker", Talker, "advance"),
@@ -210,18 +231,29 @@ class Ours:
             ("codec", type(self.codec), "decode_together"),
         ) as seconds:
             yield seconds
+        self._in_turn = False
 
     def _open(self, text: str, seed: int, speaker: str) -> _Stream:
         row = self.decoder.admit(_request(Sampling(seed=seed), speaker), text=text)
         return _Stream(row, self.codec.new_state(), [])
 
-    def _decode(self, streams: Sequence[_Stream]) -> None:
-        """Samples of the gathered frames, in the host's memory; reading them waits for the device."""
+    def _decode(self, streams: Sequence[_Stream], *, last: bool) -> None:
+        """Decode the gathered frames, beside the next steps where the engine does that too."""
+        for stream in streams:
+            if stream.chunk:
+                self._thread.wait(stream.chunk)
         codes = torch.stack([torch.stack(stream.gathered) for stream in streams])
-        self.codec.decode_together(codes, [stream.state for stream in streams]).cpu().numpy().tobytes()
+        at_once = last or self._in_turn or any(stream.chunks < CHUNKS_AT_ONCE for stream in streams)
+        chunk = self._thread.start(partial(self._samples, codes, [stream.state for stream in streams]), at_once=at_once)
+        if at_once:
+            self._thread.wait(chunk)
         for stream in streams:
             stream.gathered.clear()
-            stream.chunks += 1
+            stream.chunks, stream.chunk = stream.chunks + 1, chunk
+
+    def _samples(self, codes: Tensor, states: Sequence[CodecState]) -> bytes:
+        """Samples in the host's memory; reading them waits for the device."""
+        return self.codec.decode_together(codes, states).cpu().numpy().tobytes()
 
 
 def _with_a_chunk(streams: Iterable[_Stream], frames: int, chunk: Callable[[int], int]) -> Iterable[list[_Stream]]:

@@ -17,7 +17,7 @@ from .lm.decode import Frame
 from .rows import LoadedModel, SpeakingRow, audible_part, decode_parts, end_if_over
 from .wire import Failed, Output
 
-_CHUNKS_AT_ONCE = 3
+CHUNKS_AT_ONCE = 3
 """A row's first chunks: after them its listener has enough audio to play while a chunk is decoded beside steps."""
 
 _Errors = dict[int, Exception]
@@ -65,7 +65,7 @@ def _chunk_needed(speech: SpeakingRow, frame: Frame | None) -> bool:
 
 def _hurried(speech: SpeakingRow, frame: Frame) -> bool:
     """Return whether somebody waits for the row's next chunk."""
-    return frame.ending is not None or speech.sound.chunks < _CHUNKS_AT_ONCE
+    return frame.ending is not None or speech.sound.chunks < CHUNKS_AT_ONCE
 
 
 def _full_chunks(
