@@ -1,4 +1,4 @@
-"""What the documents tell people to paste works when it is pasted, in order, into a fresh data folder."""
+"""What the documents tell people to paste works when it is pasted, one document after the other, at a fresh server."""
 
 import asyncio
 import json
@@ -9,8 +9,9 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import av
@@ -61,6 +62,13 @@ def needs(document: str, what: str) -> bool:
 
 
 RUN = [document for document in DOCUMENTS if any(map(is_run, commands(document)))]
+
+
+def pasted(document: str, size: str) -> list[Command]:
+    """The commands of a document that can be run; for the 1.7B as far as the last one that needs it."""
+    found = [one for one in commands(document) if is_run(one)]
+    needing = [number for number, one in enumerate(found, 1) if size == "1.7B" and "the 1.7B" in one.needs]
+    return found[: max(needing, default=None)]
 
 
 @dataclass(frozen=True)
@@ -121,12 +129,11 @@ class Home:
     size: str
     has_weights: bool
 
-    def paste(self, document: str, folder: Path) -> list[Ran]:
-        """Paste the commands of a document that can be run, in order, into one shell that was opened in `folder`."""
+    def paste(self, given: list[Command], folder: Path) -> list[Ran]:
+        """Paste commands, in order, into one shell that was opened in `folder`."""
         folder.mkdir()
-        pasted = [one for one in commands(document) if is_run(one)]
         lines = [f"cd {folder}", f"cp {ROOT / 'README.md'} ."]
-        for number, command in enumerate(pasted):
+        for number, command in enumerate(given):
             lines += [f"{{ {self.here(command.text)}", f"}} >{number}.out 2>&1", f"echo $? >{number}.status"]
             lines += [f"cp {name} {number}-{name}" for name in command.files]
         subprocess.run(
@@ -143,13 +150,14 @@ class Home:
                 (folder / f"{number}.out").read_text(errors="replace"),
                 [folder / f"{number}-{name}" for name in command.files],
             )
-            for number, command in enumerate(pasted)
+            for number, command in enumerate(given)
         ]
 
     def here(self, text: str) -> str:
         """Return a command with this server's address and this checkout's programs; it writes only in its folder."""
         text = text.replace("http://localhost:8880", self.server.url)
-        text = text if self.has_weights else text.replace("--retry 1000 ", "")  # nothing would end it
+        # Its pauses would double each time; without weights nothing would end it.
+        text = text.replace("--retry 1000 ", "--retry 1000 --retry-delay 1 " if self.has_weights else "")
         return text.replace(".venv/bin/wyoming-qwen3", '"$PYTHON" -m wyoming_qwen3')
 
     @property
@@ -173,43 +181,53 @@ def hub(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[
         yield found
 
 
-@pytest.fixture
-async def home(start_server: StartServer, hub: Hub, tmp_path: Path, size: str) -> Home:
-    """A server of this size that has downloaded its checkpoint; one without weights or internet for "none"."""
-    data_dir = tmp_path / "fresh"
-    chosen, address = ("0.6B", "http://127.0.0.1:9") if size == "none" else (size, hub.url)
-    server = start_server("--data-dir", str(data_dir), "--model", chosen, HF_ENDPOINT=address)
-    if size != "none":
-        await server.wait_for("is ready")
-    return Home(server, data_dir, address, chosen, has_weights=size != "none")
+@pytest.fixture(scope="module")
+def homes(
+    start_shared_server: StartServer, hub: Hub, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Home]:
+    """A server of each size that downloads its checkpoint; one without weights or internet for "none"."""
+
+    @cache
+    def home(size: str) -> Home:
+        data_dir = tmp_path_factory.mktemp("fresh")
+        chosen, address = ("0.6B", "http://127.0.0.1:9") if size == "none" else (size, hub.url)
+        server = start_shared_server("--data-dir", str(data_dir), "--model", chosen, HF_ENDPOINT=address)
+        return Home(server, data_dir, address, chosen, has_weights=size != "none")
+
+    return home
 
 
 @pytest.mark.parametrize(
     ("document", "size"),
     [(document, "0.6B") for document in RUN] + [(document, "1.7B") for document in RUN if needs(document, "the 1.7B")],
 )
-async def test_every_command_works_with_weights(document: str, size: str, home: Home, tmp_path: Path) -> None:
+async def test_every_command_works_with_weights(
+    document: str, size: str, homes: Callable[[str], Home], tmp_path: Path
+) -> None:
     """What needs the 1.7B fails on a 0.6B server."""
-    ran = await asyncio.to_thread(home.paste, document, tmp_path / "pasted")
+    home = homes(size)
+    await home.server.wait_for("is ready")
+    ran = await asyncio.to_thread(home.paste, pasted(document, size), tmp_path / "pasted")
     failing = [one.command for one in ran if size == "0.6B" and "the 1.7B" in one.command.needs]
     assert [one.told for one in ran if one.faults and one.command not in failing] == [], home.server.log[-2000:]
     assert all(one.faults for one in ran if one.command in failing), "The document says that it fails."
 
 
-@pytest.mark.parametrize("size", ["none"])
 @pytest.mark.parametrize("document", RUN)
 async def test_every_command_works_without_weights_or_says_beforehand_that_it_does_not(
-    document: str, home: Home, tmp_path: Path
+    document: str, homes: Callable[[str], Home], tmp_path: Path
 ) -> None:
     """What needs more than there is fails, and the first such command says why."""
-    ran = await asyncio.to_thread(home.paste, document, tmp_path / "pasted")
+    home = homes("none")
+    ran = await asyncio.to_thread(home.paste, pasted(document, "none"), tmp_path / "pasted")
     assert [one.told for one in ran if one.faults and not one.command.needs] == [], home.server.log[-2000:]
     if failed := [one for one in ran if one.faults]:
         assert re.search(r"can't be reached|is about to be downloaded", failed[0].told)
 
 
-@pytest.mark.parametrize("size", ["0.6B"])
-async def test_the_python_lines_write_a_wav(home: Home, tmp_path: Path) -> None:
+async def test_the_python_lines_write_a_wav(homes: Callable[[str], Home], tmp_path: Path) -> None:
+    home = homes("0.6B")
+    await home.server.wait_for("is ready")
     found = [block for one in DOCUMENTS if one not in FRAGMENTS for block in blocks(one) if block.language == "python"]
     assert found
     for block in found:
@@ -222,7 +240,7 @@ async def test_the_python_lines_write_a_wav(home: Home, tmp_path: Path) -> None:
 def test_the_dictionary_that_is_shown_has_no_wrong_line(start_server: StartServer, tmp_path: Path) -> None:
     shown = next(block.text for block in blocks("docs/dictionary.md") if block.language == "csv")
     (tmp_path / "shared.csv").write_text(shown)
-    server = start_server("--standby", "only", "--dictionary", str(tmp_path / "shared.csv"))
+    server = start_server("--standby", "off", "--preload", "none", "--dictionary", str(tmp_path / "shared.csv"))
     with urllib.request.urlopen(f"{server.url}/api/dictionary") as answer:
         found = json.load(answer)
     assert found["problems"] == []

@@ -30,7 +30,7 @@ SENTENCE = "The front door is open."
 @pytest.fixture(scope="module")
 def standby(start_shared_server: StartServer) -> Server:
     """A server without checkpoints and without a hub."""
-    return start_shared_server()
+    return start_shared_server("--model", "0.6B")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ async def test_a_fresh_server_speaks_at_once(start_server: StartServer) -> None:
 
 
 async def test_the_missing_hub_is_one_clear_line(start_server: StartServer) -> None:
-    standby = start_server()
+    standby = start_server("--model", "0.6B")
     await standby.wait_for("hub at 127.0.0.1:9 can't be reached")
     await synthesize(standby.uri, SENTENCE)
     await asyncio.sleep(0.5)
@@ -340,20 +340,19 @@ async def test_words_are_spoken_as_they_come_on_the_text_track(
     assert np.abs(difference).max() <= 2
 
 
-async def test_the_first_chunk_leaves_before_the_last_frame_is_made(
-    start_server: StartServer, models_dir: Path
-) -> None:
+async def test_the_first_chunk_leaves_before_the_last_frame_is_made(qwen3: Server) -> None:
     """The engine is stopped after the first chunk: what is left does not come."""
-    server = start_server("--models-dir", str(models_dir), "--model", "0.6B", "--standby", "off", "--no-download")
-    await synthesize(server.uri, "Warm.")
-    async with AsyncClient.from_uri(server.uri) as client:
+    await synthesize(qwen3.uri, "Warm.")
+    async with AsyncClient.from_uri(qwen3.uri) as client:
         await client.write_event(Synthesize(text=SENTENCE * 12).event())
         answer = await collect(client, "audio-chunk")
-        (engine,) = server.children("engine.host.process")
+        (engine,) = qwen3.children("engine.host.process")
         os.kill(engine, signal.SIGSTOP)
-        with pytest.raises(TimeoutError):
-            await collect(client, seconds=1.0)
-        os.kill(engine, signal.SIGCONT)
+        try:
+            with pytest.raises(TimeoutError):
+                await collect(client, seconds=1.0)
+        finally:
+            os.kill(engine, signal.SIGCONT)  # other tests speak with it too
         rest = await collect(client)
     assert answer.types[-1] == "audio-chunk"
     assert rest.types[-1] == "audio-stop"
@@ -414,13 +413,14 @@ async def test_a_slow_reader_costs_bounded_memory_and_holds_nobody_up(qwen3: Ser
     """A client that stops reading is generated ahead of only so far, while another is answered."""
     await synthesize(qwen3.uri, "Warm.")
     (engine,) = (psutil.Process(pid) for pid in qwen3.children("engine.host.process"))
-    reader, writer = await asyncio.open_connection("127.0.0.1", qwen3.port, limit=1024)
-    writer.write(json.dumps({"type": "synthesize", "data": {"text": SENTENCE * 800}}).encode() + b"\n")
-    await reader.read(1)
-    assert (await synthesize(qwen3.uri, SENTENCE)).types[-1] == "audio-stop"
-    await at_rest(engine)  # it has run out of credit
-    assert psutil.Process(qwen3.process.pid).memory_info().rss < 300 << 20
-    writer.close()
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # else the kernel holds minutes of audio
+        slow.connect(("127.0.0.1", qwen3.port))
+        slow.sendall(json.dumps({"type": "synthesize", "data": {"text": SENTENCE * 800}}).encode() + b"\n")
+        await asyncio.to_thread(slow.recv, 1)
+        assert (await synthesize(qwen3.uri, SENTENCE)).types[-1] == "audio-stop"
+        await at_rest(engine)  # it has run out of credit
+        assert psutil.Process(qwen3.process.pid).memory_info().rss < 300 << 20
 
 
 async def test_two_clients_are_answered_alike(qwen3: Server) -> None:

@@ -1,6 +1,7 @@
 """The program's entry point: reads the settings and runs a command, of which it imports what that command needs."""
 
 import asyncio
+import gc
 import importlib
 import os
 import sys
@@ -10,6 +11,7 @@ from .cli.messages import tell
 from .cli.options import Settings, parse
 from .core.checkpoints import PUBLISHED
 from .core.errors import SpeechError, VoiceNotFound
+from .core.importing import importing
 from .engine.checkpoint import on_disk
 from .models.worker import Worker
 from .ops.logs import write_lines
@@ -32,6 +34,8 @@ def main() -> None:
         sys.exit(2 if isinstance(error, VoiceNotFound) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        gc.freeze()  # else Python looks through everything for garbage before it ends
 
 
 def _hub_variables(settings: Settings) -> dict[str, str]:
@@ -61,11 +65,13 @@ def _run(settings: Settings) -> None:
         asyncio.run(_say(settings))
         return
     if settings.command == "serve":
-        from .server import serve  # noqa: PLC0415  it imports much that other commands do without
+        with importing():
+            from .server import serve  # noqa: PLC0415  it imports much that other commands do without
 
         asyncio.run(serve(settings))
         return
-    from . import commands  # noqa: PLC0415  as above
+    with importing():
+        from . import commands  # noqa: PLC0415  as above
 
     match settings.command:
         case "voices":
@@ -83,7 +89,8 @@ async def _say(settings: Settings) -> None:
     standby = Worker("standby", settings.engine_arguments)
     starting = asyncio.create_task(standby.start(), name="standby start") if _standby_speaks(settings) else None
     try:
-        await asyncio.to_thread(importlib.import_module, f"{__package__}.commands")
+        with importing():
+            await asyncio.to_thread(importlib.import_module, f"{__package__}.commands")
         from .commands import say_here  # noqa: PLC0415  imported by the line above
 
         await say_here(settings, standby)

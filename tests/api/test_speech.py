@@ -60,7 +60,7 @@ def server(start_shared_server: StartServer, models_dir: Path) -> Server:
 @pytest.fixture(scope="module")
 def bare(start_shared_server: StartServer) -> Server:
     """One with a key and the standby voice alone: its checkpoint is missing, and the hub is out of reach."""
-    return start_shared_server("--api-key", KEY, "--voice-fallback", "--max-input", "40")
+    return start_shared_server("--model", "0.6B", "--api-key", KEY, "--voice-fallback", "--max-input", "40")
 
 
 @pytest.fixture

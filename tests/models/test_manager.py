@@ -1,6 +1,7 @@
 """The model manager with a real engine process and tiny checkpoints."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import pytest_asyncio
 
 from tests.parts import busy
 from tests.waiting import HANG_SECONDS, until
@@ -23,6 +25,8 @@ from wyoming_qwen3.models.policy import Policy
 from wyoming_qwen3.models.state import State
 from wyoming_qwen3.models.worker import Worker, download
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 CUSTOM = Checkpoint("custom_voice", "0.6B")
 DESIGN = Checkpoint("voice_design", "1.7B")
 BASE = Checkpoint("base", "0.6B")
@@ -31,8 +35,22 @@ GREEDY = Sampling(temperature=0.0)
 MakeManager = Callable[..., tuple[ModelManager, Worker]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def make_manager(models_dir: Path) -> AsyncIterator[MakeManager]:
+    """Managers with an engine of their own each."""
+    async with managers_of(models_dir) as make:
+        yield make
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(models_dir: Path) -> AsyncIterator[tuple[ModelManager, Worker]]:
+    """One with an engine for all tests that leave it as it was."""
+    async with managers_of(models_dir) as make:
+        yield make()
+
+
+@contextlib.asynccontextmanager
+async def managers_of(models_dir: Path) -> AsyncIterator[MakeManager]:
     managers: list[ModelManager] = []
 
     def make(**policy: object) -> tuple[ModelManager, Worker]:
@@ -53,8 +71,8 @@ async def speak(worker: Worker, checkpoint: Checkpoint, voice: Voice, text: str 
         return np.concatenate([chunk async for chunk in row])
 
 
-async def test_each_kind_of_voice_is_spoken_by_its_checkpoint(make_manager: MakeManager) -> None:
-    manager, worker = make_manager()
+async def test_each_kind_of_voice_is_spoken_by_its_checkpoint(shared: tuple[ModelManager, Worker]) -> None:
+    manager, worker = shared
     clip = Reference(np.sin(np.arange(48_000) / 30).astype(np.float32) * 0.3, 24_000, "A tone.")
     async with manager.use(CUSTOM):
         assert (await speak(worker, CUSTOM, SPEAKERS[5])).size > 0
@@ -159,16 +177,16 @@ async def test_concurrent_users_share_one_load(make_manager: MakeManager) -> Non
     assert (await manager.want(CUSTOM)).users == 0
 
 
-async def test_reaching_the_frame_limit_is_an_error_and_no_short_answer(make_manager: MakeManager) -> None:
-    manager, worker = make_manager()
+async def test_reaching_the_frame_limit_is_an_error_and_no_short_answer(shared: tuple[ModelManager, Worker]) -> None:
+    manager, worker = shared
     async with manager.use(CUSTOM):
         request = SpeechRequest(SPEAKERS[5], sampling=Sampling(temperature=0.0, max_frames=2))
         with worker.submit(CUSTOM, request, "The front door is open.") as row, pytest.raises(RunawaySpeech):
             [chunk async for chunk in row]
 
 
-async def test_a_closed_row_is_let_go_by_the_engine(make_manager: MakeManager) -> None:
-    manager, worker = make_manager()
+async def test_a_closed_row_is_let_go_by_the_engine(shared: tuple[ModelManager, Worker]) -> None:
+    manager, worker = shared
     async with manager.use(CUSTOM):
         with worker.submit(CUSTOM, SpeechRequest(SPEAKERS[5]), "The front door is open. " * 50) as row:
             await anext(row)
@@ -192,8 +210,8 @@ async def test_unloading_returns_memory(make_manager: MakeManager, models_dir: P
     assert sizes[-1] - sizes[1] < 8 << 20
 
 
-async def test_live_text_that_stays_empty_ends_its_own_row_alone(make_manager: MakeManager) -> None:
-    manager, worker = make_manager()
+async def test_live_text_that_stays_empty_ends_its_own_row_alone(shared: tuple[ModelManager, Worker]) -> None:
+    manager, worker = shared
     async with manager.use(CUSTOM):
         engine = worker.pid
         with worker.submit(CUSTOM, SpeechRequest(SPEAKERS[5]), " ", live=True) as row:
@@ -204,9 +222,9 @@ async def test_live_text_that_stays_empty_ends_its_own_row_alone(make_manager: M
         assert worker.pid == engine
 
 
-async def test_live_text_is_spoken_while_it_comes(make_manager: MakeManager) -> None:
+async def test_live_text_is_spoken_while_it_comes(shared: tuple[ModelManager, Worker]) -> None:
     """A live row speaks before its text is complete, and in the end the same as with all of it beforehand."""
-    manager, worker = make_manager()
+    manager, worker = shared
     request = SpeechRequest(SPEAKERS[5], sampling=GREEDY)
     words = "The front door is open and the light is on in the kitchen".split(" ")
     async with manager.use(CUSTOM):

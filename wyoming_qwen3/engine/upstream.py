@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from wyoming_qwen3.core.importing import importing
+
 from .checkpoint.config import read_json
 from .checkpoint.published import Published, PublishedCodec, reading
 from .checkpoint.tensors import TensorReader
@@ -20,8 +22,9 @@ from .checkpoint.tensors import TensorReader
 _UNUSED_TOKENIZER = "qwen_tts.core.tokenizer_25hz"
 
 
+@importing()
 def import_qwen_tts() -> None:
-    """Make `import qwen_tts` work with any torch, and without log output; calling it again changes nothing.
+    """Import qwen_tts, with any torch and without log output; calling it again changes nothing.
 
     qwen-tts always imports its 25 Hz tokenizer, and with it torchaudio, onnxruntime and sox, which no 12 Hz checkpoint
     uses and which often can't be loaded with a CPU torch. Two nearly empty modules replace it; they define what
@@ -38,6 +41,7 @@ def import_qwen_tts() -> None:
             module = ModuleType(name, "Stands in for a tokenizer that is never used here.")
             setattr(module, content.__name__, content)
             sys.modules[name] = module
+    import_module("qwen_tts")
 
 
 def without_weights() -> AbstractContextManager[None]:
