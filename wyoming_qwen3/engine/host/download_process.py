@@ -1,6 +1,7 @@
 """The download process: fetches one checkpoint and reports progress to the server. Killing it loses no fetched data."""
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -45,9 +46,10 @@ def _run_job(pipe: socket.socket, number: int, job: wire.Job[Any]) -> wire.JobAn
 
 
 def _end_with_server(pipe: socket.socket) -> None:
-    while wire.receive_blocking(pipe) is not None:
-        pass
-    os._exit(0)
+    with contextlib.suppress(OSError):  # the pipe is closed when the download is over
+        while wire.receive_blocking(pipe) is not None:
+            pass
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from wyoming_qwen3.core.errors import EngineFailed, ModelFailed, SpeechError
+from wyoming_qwen3.core.importing import importing
 from wyoming_qwen3.core.playback import Playback
 from wyoming_qwen3.core.request import SAMPLE_RATE, Priority
 from wyoming_qwen3.engine import wire
@@ -66,7 +67,8 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
         from .standby import StandbyEngine  # noqa: PLC0415  only this process may import onnxruntime
 
         return StandbyEngine()
-    from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  only this process may import torch
+    with importing():
+        from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  only this process may import torch
 
     return NativeEngine(
         arguments.device,

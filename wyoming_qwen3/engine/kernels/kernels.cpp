@@ -81,7 +81,7 @@ EXPORTED Crew* crew_new(int threads) noexcept {
 }
 EXPORTED void crew_delete(Crew* crew) noexcept { delete crew; }
 
-// Let only so many threads, at least 1, work on a crew's next phases; a call that runs may notice it after a millisecond.
+// Let only so many threads, at least 1, take part in the next phases; a call that runs may follow after a millisecond.
 EXPORTED void crew_limit(Crew* crew, int threads) noexcept { crew->team.limit(threads); }
 
 // Advance tokens: replace inputs float32 [count, hidden] by their hidden states.
@@ -222,8 +222,7 @@ EXPORTED int predictor_frame(Crew* crew, const Predictor* predictor, int rows, c
                 tokens[row] = token(row, step + 1);
             }
         };
-        for (int step = 1; step < p.codebooks; ++step)
-            crew->team.run([&](Member& member) { complete(step, member); });
+        for (int step = 1; step < p.codebooks; ++step) crew->team.run([&](Member& member) { complete(step, member); });
     });
 }
 
