@@ -226,7 +226,7 @@ class BackendSelector:
                 why = error
         unknown = request.language is None and language_matters(mode, state)
         guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
-        chosen = choose_engine(mode, state, request, guessed)
+        chosen = choose_engine(mode, model.state if model else None, request, guessed)  # it may have changed meanwhile
         if chosen == "standby":
             return await self._stand_in(held, request, model, mode)
         if model and not self._models.settled:
@@ -241,13 +241,13 @@ class BackendSelector:
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model | None, mode: StandbyMode
     ) -> EngineBackend:
         """Return the standby voice. Where it replaces a checkpoint, that is loaded next, and a warning says so."""
-        if model and mode == "auto":
-            self._models.load_soon(model.checkpoint)
+        warnings: tuple[str, ...] = ()
+        if mode == "auto":
+            warnings = (f"The standby voice spoke, because {self._why_not(model)}.",)  # as it is now, before any wait
+            if model:
+                self._models.load_soon(model.checkpoint)
         backend = await self._backend_on(await held.enter_async_context(self._standby.use()), None, request)
-        if mode != "auto":
-            return backend
-        warning = f"The standby voice spoke, because {self._why_not(model)}."
-        return replace(backend, warnings=(warning, *backend.warnings))
+        return replace(backend, warnings=(*warnings, *backend.warnings))
 
     async def _wait_for(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model, aside: Aside
@@ -307,7 +307,7 @@ class BackendSelector:
         )
 
     def _why_not(self, model: Model | None) -> str:
-        """Return why `model` does not speak now, as the end of a sentence; None is a model of vLLM servers."""
+        """Return why `model`, which is not ready, does not speak; None is one of vLLM servers."""
         if model is None:
             return "no vLLM server can"
         if self._models.settled:

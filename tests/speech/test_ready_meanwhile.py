@@ -1,0 +1,73 @@
+"""A checkpoint that becomes ready while it is being found out what else could speak."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts import make_services, stop
+from wyoming_qwen3.api.app_keys import Services
+from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.request import Sampling, SpeechRequest
+from wyoming_qwen3.core.speakers import SPEAKERS, find_language
+from wyoming_qwen3.models.worker import Worker
+from wyoming_qwen3.speech.report import Report
+
+SMALL = Checkpoint("custom_voice", "0.6B")
+REQUEST = SpeechRequest(SPEAKERS[0], find_language("english"), sampling=Sampling(temperature=0.0))
+
+
+@pytest.fixture
+async def services(models_dir: Path) -> AsyncIterator[Services]:
+    """Those of a server that knows its size, and has loaded nothing."""
+    services = make_services(models_dir, "--device", "cpu")
+    await services.models.settle()
+    try:
+        yield services
+    finally:
+        await stop(services)
+
+
+async def spoken(services: Services, request: SpeechRequest) -> Report:
+    async with services.synthesizer.open(request, "test") as session:
+        session.add_text("The front door is open.")
+        session.end_text()
+        assert sum([chunk.size async for chunk in session])
+    return session.report
+
+
+async def test_while_the_standby_voice_is_asked_it_speaks_and_says_why(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standby: Any = services.synthesizer.backends._standby
+    use = standby.use
+
+    @asynccontextmanager
+    async def use_late() -> AsyncIterator[Worker]:
+        async with use() as worker:
+            await services.models.load(SMALL)
+            yield worker
+
+    monkeypatch.setattr(standby, "use", use_late)
+    report = await spoken(services, REQUEST)
+    assert report.model == "standby"
+    assert report.warnings == [f"The standby voice spoke, because {SMALL.name} is being loaded."]
+
+
+async def test_while_the_language_is_guessed_it_speaks_itself(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guesser: Any = services.synthesizer.backends._guesser
+    guess, loop = guesser.guess, asyncio.get_running_loop()
+
+    def guess_late(text: str) -> object:
+        asyncio.run_coroutine_threadsafe(services.models.load(SMALL), loop).result()
+        return guess(text)
+
+    monkeypatch.setattr(guesser, "guess", guess_late)
+    report = await spoken(services, replace(REQUEST, language=None))
+    assert (report.model, report.warnings) == (SMALL.name, [])
