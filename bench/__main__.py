@@ -16,6 +16,7 @@ from wyoming_qwen3.core.checkpoints import SIZES
 from wyoming_qwen3.core.cpu_speed import Quantize, quantize_candidates
 from wyoming_qwen3.core.errors import SpeechError
 from wyoming_qwen3.engine.kernels.build import kinds_here
+from wyoming_qwen3.engine.native import CODEC_BITS
 
 from . import engine, http, random_weights, rounding, texts, vllm, wyoming
 from .engine import Plan
@@ -240,9 +241,7 @@ def _add_engine_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--kind", choices=[kind.name for kind in kinds_here()], help="of our CPU kernels; the fastest that can run here"
     )
-    command.add_argument(
-        "--codec", choices=["float32", "int16", "int8"], default="int16", help="our codec's weights, on a CPU"
-    )
+    command.add_argument("--codec", choices=list(CODEC_BITS), default="int16", help="our codec's weights, on a CPU")
     command.add_argument("--sheet", action="store_true", help="print a table of this machine for an issue")
     command.add_argument("--frames", type=_positive, default=25, metavar="N", help="of each utterance; 12.5 a second")
     command.add_argument("--runs", type=_positive, metavar="N", help="timed runs; 5 on CPU, else 20")

@@ -157,7 +157,7 @@ class Ours:
 
     @classmethod
     def load(cls, weights: Weights) -> "Ours":
-        """As it serves: the codec in float32, the language model as quantized as the weights say."""
+        """As it serves: language model and codec as quantized as the weights say."""
         published, codec = weights.open(), open_codec(weights.folder / "speech_tokenizer")
         kernels = codec_kernels = None
         graphs = choose_graphs(weights.device, wanted=weights.graphs)

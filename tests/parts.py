@@ -7,11 +7,13 @@ from wyoming_qwen3.api.app_keys import Services, Store
 from wyoming_qwen3.cli.options import Settings, parse
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.core.defaults import Defaults
+from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.services import Parts, make_parts
 from wyoming_qwen3.services import make_services as wire
 from wyoming_qwen3.speech.pronunciation import PronunciationDictionary
+from wyoming_qwen3.speech.report import Report
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.voices.resolver import VoiceResolver
@@ -36,6 +38,15 @@ def make_services(folder: Path, *options: str, size: Size | None = "0.6B", parts
 def busy(worker: Worker) -> bool:
     """Whether an engine has rows: one that was closed counts until the engine has let go of it."""
     return bool(worker._rows)
+
+
+async def speak(services: Services, request: SpeechRequest) -> Report:
+    """Speak a sentence with some sound; the report says who spoke."""
+    async with services.synthesizer.open(request, "test") as session:
+        session.add_text("The front door is open.")
+        session.end_text()
+        assert sum([chunk.size async for chunk in session])
+    return session.report
 
 
 async def stop(services: Services) -> None:

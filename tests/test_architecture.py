@@ -33,8 +33,8 @@ SEEN_OF_THE_ENGINE = ("checkpoint", "wire")
 
 # Within the engine: the language model and the codec know nothing of each other.
 ENGINE_ROWS: tuple[tuple[str, ...], ...] = (
-    ("wire", "memory", "measured_here", "devices", "precision", "cpu_quota", "cpu_load", "cuda_graphs", "checkpoint"),
-    ("out_of_memory", "chosen_device"),
+    ("drafts", "wire", "memory", "devices", "precision", "cpu_quota", "cpu_load", "cuda_graphs", "checkpoint"),
+    ("out_of_memory", "chosen_device", "measured_here"),
     ("guards", "isolation", "kernels", "upstream"),
     ("base", "lm", "codec"),
     ("cpu_speed", "rows"),

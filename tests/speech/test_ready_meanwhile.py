@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.parts import make_services, stop
+from tests.parts import make_services, speak, stop
 from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.models.worker import Worker
-from wyoming_qwen3.speech.report import Report
 
 SMALL = Checkpoint("custom_voice", "0.6B")
 REQUEST = SpeechRequest(SPEAKERS[0], find_language("english"), sampling=Sampling(temperature=0.0))
@@ -32,14 +31,6 @@ async def services(models_dir: Path) -> AsyncIterator[Services]:
         await stop(services)
 
 
-async def spoken(services: Services, request: SpeechRequest) -> Report:
-    async with services.synthesizer.open(request, "test") as session:
-        session.add_text("The front door is open.")
-        session.end_text()
-        assert sum([chunk.size async for chunk in session])
-    return session.report
-
-
 async def test_while_the_standby_voice_is_asked_it_speaks_and_says_why(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,7 +44,7 @@ async def test_while_the_standby_voice_is_asked_it_speaks_and_says_why(
             yield worker
 
     monkeypatch.setattr(standby, "use", use_late)
-    report = await spoken(services, REQUEST)
+    report = await speak(services, REQUEST)
     assert report.model == "standby"
     assert report.warnings == [f"The standby voice spoke, because {SMALL.name} is being loaded."]
 
@@ -69,5 +60,5 @@ async def test_while_the_language_is_guessed_it_speaks_itself(
         return guess(text)
 
     monkeypatch.setattr(guesser, "guess", guess_late)
-    report = await spoken(services, replace(REQUEST, language=None))
+    report = await speak(services, replace(REQUEST, language=None))
     assert (report.model, report.warnings) == (SMALL.name, [])

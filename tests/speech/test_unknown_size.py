@@ -6,26 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import make_services, stop
+from tests.parts import make_services, speak, stop
 from tests.waiting import until
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import ModelMissing
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
-from wyoming_qwen3.speech.report import Report
 
 LARGE = Checkpoint("custom_voice", "1.7B")
 REQUEST = SpeechRequest(SPEAKERS[0], find_language("english"), sampling=Sampling(temperature=0.0))
-
-
-async def speak(services: Services, request: SpeechRequest) -> Report:
-    """The report says who spoke."""
-    async with services.synthesizer.open(request, "test") as session:
-        session.add_text("The front door is open.")
-        session.end_text()
-        assert sum([chunk.size async for chunk in session])
-    return session.report
 
 
 async def test_the_standby_voice_need_not_know_the_size_and_qwen3_waits_for_it(models_dir: Path) -> None:

@@ -3,14 +3,13 @@
 Knows files and processors; does NOT know what was measured.
 """
 
-import contextlib
 import json
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+from .drafts import replaced
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -43,19 +42,6 @@ def write_measured(file: Path, key: Mapping[str, object], content: Mapping[str, 
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
         _LOGGER.warning("%s can't be written, so each start measures again: %s", file, error)
-
-
-@contextmanager
-def replaced(file: Path) -> Iterator[Path]:
-    """Yield the path of a draft, which replaces the file at the end of the block, or is removed if that raises."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        yield draft
-        draft.replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):  # a read-only disk refuses that, too
-            draft.unlink(missing_ok=True)
-        raise
 
 
 def _machine() -> dict[str, object]:

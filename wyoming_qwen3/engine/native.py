@@ -118,7 +118,7 @@ class NativeEngine:
         else:
             kernels, threads = f"PyTorch {self._device.dtype}", torch.get_num_threads()
         self._speeds = Speeds(self._candidates, kernels, threads)
-        self._codec_kernels = load_kernels(self._kernels.threads) if self._kernels else None
+        self._codec_kernels = load_kernels(self._kernels.threads, self._kernels.kind) if self._kernels else None
         self._codec_thread = CodecThread(self._kernels, self._codec_kernels)
         self._codec_bits = CODEC_BITS[codec]
         if self.device == "cpu" and models_dir:

@@ -307,7 +307,10 @@ class BackendSelector:
         )
 
     def _why_not(self, model: Model | None) -> str:
-        """Return why `model`, which is not ready, does not speak; None is one of vLLM servers."""
+        """Return why `model`, which is not ready, does not speak, as the end of a sentence.
+
+        None is a model of vLLM servers.
+        """
         if model is None:
             return "no vLLM server can"
         if self._models.settled:

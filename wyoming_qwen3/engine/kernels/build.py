@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from wyoming_qwen3.core.errors import EngineFailed
+from wyoming_qwen3.engine.drafts import replaced
 
 _SOURCES = Path(__file__).parent
 _MAIN = "kernels.cpp"
@@ -103,13 +104,11 @@ def find_compiler() -> str:
 
 def compile_kind(kind: ProcessorKind, file: Path, compiler: str, flags: str = "", sources: Path = _SOURCES) -> None:
     """Compile the library of one kind; `flags` follow its own. Raises EngineFailed if that fails."""
-    part = file.with_suffix(f".{os.getpid()}.part")
-    command = [compiler, *f"{_FLAGS} {kind.flags} {flags}".split(), str(sources / _MAIN), "-o", str(part)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        part.unlink(missing_ok=True)
-        raise EngineFailed(f"The CPU kernels can't be compiled for {kind.name}:\n{done.stderr.strip()}")
-    part.replace(file)
+    with replaced(file) as draft:
+        command = [compiler, *f"{_FLAGS} {kind.flags} {flags}".split(), str(sources / _MAIN), "-o", str(draft)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise EngineFailed(f"The CPU kernels can't be compiled for {kind.name}:\n{done.stderr.strip()}")
 
 
 def _features() -> frozenset[str]:

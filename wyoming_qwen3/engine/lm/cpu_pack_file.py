@@ -22,8 +22,8 @@ from wyoming_qwen3.engine.checkpoint.config import StackConfig, TalkerConfig
 from wyoming_qwen3.engine.checkpoint.on_disk import weight_files
 from wyoming_qwen3.engine.checkpoint.published import Published
 from wyoming_qwen3.engine.checkpoint.tensors import TensorReader
+from wyoming_qwen3.engine.drafts import replaced
 from wyoming_qwen3.engine.kernels.library import Kernels
-from wyoming_qwen3.engine.measured_here import replaced
 from wyoming_qwen3.engine.memory import huge_pages
 from wyoming_qwen3.engine.wire import OnProgress, ignore_progress
 
