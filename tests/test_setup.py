@@ -37,16 +37,10 @@ GPU = "There is an NVIDIA GPU, but this PyTorch is only for CPUs: script/setup -
 
 
 def copy_sources(folder: Path) -> None:
-    """What the kernels are compiled from and with, and no compiled ones."""
-    package = folder / "wyoming_qwen3"
+    """The whole package as the builds find it, without what was compiled here."""
     shutil.copytree(
-        ROOT / "wyoming_qwen3/engine/kernels",
-        package / "engine/kernels",
-        ignore=shutil.ignore_patterns("*.so", "__pycache__"),
+        ROOT / "wyoming_qwen3", folder / "wyoming_qwen3", ignore=shutil.ignore_patterns("*.so", "__pycache__")
     )
-    (package / "core").mkdir()
-    for name in ("__init__.py", "core/__init__.py", "core/errors.py", "engine/__init__.py"):
-        shutil.copy(ROOT / "wyoming_qwen3" / name, package / name)
     shutil.copy(ROOT / "setup.cfg", folder)
 
 
