@@ -13,6 +13,9 @@ _IDLE = slice(3, 5)
 _COUNTED = 8
 """Fields that add up to all time; those after them, for guests, are part of the first ones."""
 
+_QUIET = 0.1
+"""Share of the processors that other programs may take while something is timed."""
+
 
 @dataclass(frozen=True)
 class CpuTimes:
@@ -41,3 +44,7 @@ class CpuTimes:
         total = self.total - before.total
         others = self.busy - before.busy - (self.own - before.own)
         return min(max(others / total, 0.0), 1.0) if total > 0 else 0.0
+
+    def disturbed_since(self, before: "CpuTimes") -> bool:
+        """Return whether other programs took so much since then that what was timed may be wrong."""
+        return self.others_since(before) > _QUIET

@@ -40,9 +40,6 @@ _CHUNKS = 4
 _TRIES = 5
 """Measurements that other programs disturb, before the best of them counts."""
 
-_QUIET = 0.1
-"""Share of the processors that other programs may take while a speed is measured."""
-
 _MOST_STEPS = 100
 """Steps after which speech that always ends at once is no longer tried."""
 
@@ -198,7 +195,7 @@ def measure_speed(
         steps.clear()
         if len(times) > _CHUNKS:
             frame = median(times[1:]) / _CHUNK_FRAMES  # nothing was decoded beside the first steps
-            disturbed = CpuTimes.now().others_since(before) > _QUIET
+            disturbed = CpuTimes.now().disturbed_since(before)
             return Measurement(FRAME_SAMPLES / SAMPLE_RATE / frame, disturbed)
     raise EngineFailed("The speed can't be measured, because speech always ends at once.")
 

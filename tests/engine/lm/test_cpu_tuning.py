@@ -11,6 +11,7 @@ import torch
 from tests.tiny import build_checkpoint
 from wyoming_qwen3.engine import measured_here
 from wyoming_qwen3.engine.checkpoint.published import open_checkpoint
+from wyoming_qwen3.engine.cpu_load import CpuTimes
 from wyoming_qwen3.engine.kernels.library import load_kernels
 from wyoming_qwen3.engine.lm import cpu_tuning
 from wyoming_qwen3.engine.lm.cpu_kernels import QuantizedTransformer
@@ -24,6 +25,14 @@ KEY = {"kind": "avx2", "threads": 2}
 def test_the_shortest_time_decides_and_not_the_usual_one() -> None:
     assert fastest({0: [5.0, 2.0, 2.1], 2048: [1.8, 9.0, 9.0], 8192: [2.0, 2.0, 2.0]}) == 2048
     assert fastest({0: [5.0, 2.0, 2.1], 2048: [1.99, 9.0, 9.0], 8192: [2.0, 2.0, 2.0]}) == 0
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The share of the processors that other programs take: the last one counts, 0 at first."""
+    shares = [0.0]
+    monkeypatch.setattr(CpuTimes, "others_since", lambda *_: shares[-1])
+    return shares
 
 
 class _Steps:
@@ -43,6 +52,7 @@ class _Steps:
         return step
 
 
+@pytest.mark.usefixtures("others")
 def test_it_is_measured_once_for_each_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps, file = _Steps(monkeypatch, fast=8192), tmp_path / "tuning.json"
     assert tuned(file, KEY, steps) == 8192
@@ -57,9 +67,23 @@ def test_it_is_measured_once_for_each_key(tmp_path: Path, monkeypatch: pytest.Mo
     assert tuned(file, KEY | {"threads": 1}, steps) == 0
 
 
-UNKNOWN = json.dumps({"measured": KEY | {"processor": processor()}, "distance": -1})
+def test_what_other_programs_disturbed_is_measured_again_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: list[float]
+) -> None:
+    steps, file = _Steps(monkeypatch, fast=2048), tmp_path / "tuning.json"
+    others.append(0.5)
+    assert tuned(file, KEY, steps) == 2048
+    steps.fast = 8192
+    others.append(0.05)
+    assert tuned(file, KEY, steps) == 8192
+    steps.fast = 0
+    assert tuned(file, KEY, steps) == 8192
 
 
+UNKNOWN = json.dumps({"measured": KEY | {"processor": processor()}, "distance": -1, "disturbed": False})
+
+
+@pytest.mark.usefixtures("others")
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"key": {}}', UNKNOWN], ids=repr)
 def test_a_damaged_file_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     steps, file = _Steps(monkeypatch, fast=2048), tmp_path / "tuning.json"
@@ -86,7 +110,7 @@ def test_the_distance_changes_no_bit_and_is_found_again(tmp_path: Path) -> None:
     for distance in (None, *DISTANCES):
         file = path / "tuning-int8.json"
         if distance is not None:
-            file.write_text(json.dumps(json.loads(file.read_text()) | {"distance": distance}))
+            file.write_text(json.dumps(json.loads(file.read_text()) | {"distance": distance, "disturbed": False}))
         transformer = load_quantized(open_checkpoint(path), "int8", kernels).decoder.model.talker.transformer
         assert isinstance(transformer, QuantizedTransformer)
         if distance is not None:

@@ -8,7 +8,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
+from wyoming_qwen3.engine.cpu_load import CpuTimes
 from wyoming_qwen3.engine.measured_here import read_measured, write_measured
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,13 +27,18 @@ _CLEARLY = 1.03
 def tuned(file: Path, key: Mapping[str, object], step: Callable[[int], DecodeStep]) -> int:
     """Return the distance in `file` if it was measured for `key`; else measure it and write the file.
 
-    `step` returns a decode step that prefetches that far. If the file can't be written, each start measures again.
+    `step` returns a decode step that prefetches that far. What was measured while other programs kept the processor
+    busy may be wrong by half of the speed: it is used until the next start, which measures again. So does each start
+    if the file can't be written.
     """
     if (known := read_measured(file, key, _distance)) is not None:
         return known
+    before = CpuTimes.now()
     distance = fastest(_measure({distance: step(distance) for distance in DISTANCES}))
-    _LOGGER.info("Weights are prefetched %d bytes ahead on this processor", distance)
-    write_measured(file, key, {"distance": distance})
+    disturbed = CpuTimes.now().disturbed_since(before)
+    again = ", until the next start: other programs kept it busy" if disturbed else ""
+    _LOGGER.info("Weights are prefetched %d bytes ahead on this processor%s", distance, again)
+    write_measured(file, key, {"distance": distance, "disturbed": disturbed})
     return distance
 
 
@@ -54,6 +61,7 @@ def _measure(steps: Mapping[int, DecodeStep]) -> Mapping[int, Sequence[float]]:
     return seconds
 
 
-def _distance(content: Mapping[str, int]) -> int:
-    """Return the distance in a file. Raises ValueError if it is none of those that are tried."""
-    return DISTANCES[DISTANCES.index(content["distance"])]
+def _distance(content: Mapping[str, Any]) -> int | None:
+    """Return the distance in a file; None if it may be wrong. Raises ValueError if it is none of those tried."""
+    distance = DISTANCES[DISTANCES.index(content["distance"])]
+    return None if content["disturbed"] else distance
