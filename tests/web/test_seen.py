@@ -39,19 +39,19 @@ COVERED = """() => {
 """The name of what has the focus, whether it is on a tab, and whether it can be seen."""
 
 
-@pytest.mark.parametrize("tab", [tab for tab in TABS if tab != "api"])
-def test_the_bars_cover_nothing_that_has_the_focus(phone: Studio, tab: str) -> None:
-    phone.open(tab)
-    settle(phone.page, tab)
-    phone.page.get_by_role("tab", selected=True).focus()
+def test_the_bars_cover_nothing_that_has_the_focus(phone: Studio) -> None:
     covered = []
-    while True:
-        phone.page.keyboard.press("Tab")
-        name, on_tab, seen = phone.page.evaluate(COVERED)
-        if not on_tab:
-            break
-        if not seen:
-            covered.append(name)
+    for tab in TABS[:-1]:  # the API's description has hundreds of things to focus
+        phone.open(tab)
+        settle(phone.page, tab)
+        phone.page.get_by_role("tab", selected=True).focus()
+        while True:
+            phone.page.keyboard.press("Tab")
+            name, on_tab, seen = phone.page.evaluate(COVERED)
+            if not on_tab:
+                break
+            if not seen:
+                covered.append((tab, name))
     assert covered == []
 
 
