@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import time
 import uuid
 from pathlib import Path
@@ -143,6 +144,18 @@ async def test_a_full_disk_costs_the_new_clip_alone(tmp_path: Path) -> None:
         await clips.add(bytes(1_000_000), "wav", 1.0)
     assert files(tmp_path) == {clips.path(clip.id).name}
     assert (await clips.add(b"fits", "wav", 1.0)).bytes == 4
+
+
+async def test_a_folder_that_is_deleted_while_the_server_runs_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = Clips(tmp_path / "clips")
+    await clips.open()
+    await clips.add(b"1", "wav", 1.0)
+    shutil.rmtree(tmp_path / "clips")
+    kept = await clips.add(b"2", "wav", 1.0)
+    assert clips.path(kept.id).read_bytes() == b"2"
+    assert "was deleted while the server was running; it is created again" in caplog.text
 
 
 async def test_a_client_that_leaves_while_its_clip_is_written_leaves_no_file_unseen(tmp_path: Path) -> None:

@@ -53,6 +53,29 @@ async def fixture_of_version_1(path: Path) -> None:
     await database.close()
 
 
+@pytest.mark.parametrize("gone", ["file", "folder"])
+async def test_a_deleted_file_is_made_anew(
+    path: Path, database: Database, caplog: pytest.LogCaptureFixture, gone: str
+) -> None:
+    """By whoever reads or writes first, also by many at once; what is written then is there next time."""
+    await database.write(add("old"))
+    if gone == "file":
+        path.unlink()
+    else:
+        shutil.rmtree(path.parent)
+    writing = [database.write(add(word)) for word in "abc"]
+    await asyncio.gather(*(database.read(all_words) for _ in range(3)), *writing)
+    assert await database.read(all_words) == ["a", "b", "c"]
+    assert [record.message for record in caplog.records] == [
+        f"{path} was deleted while the server was running; a new one is created"
+    ]
+    await database.close()
+    again = Database(path, [VERSION_1])
+    await again.open()
+    assert await again.read(all_words) == ["a", "b", "c"]
+    await again.close()
+
+
 async def test_what_is_written_is_read_and_still_there_next_time(path: Path, database: Database) -> None:
     await database.write(add("one", "two"))
     assert await database.read(all_words) == ["one", "two"]

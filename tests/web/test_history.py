@@ -80,6 +80,25 @@ def test_a_selection_is_deleted_unless_it_is_taken_back(studio: Studio, server: 
     assert stored(server) == 2
 
 
+def test_the_way_back_ends_when_the_entry_is_deleted(studio: Studio, server: Server) -> None:
+    studio.page.clock.install()
+    panel = studio.open("history")
+    delete = panel.get_by_role("button", name="Delete", exact=True)
+    delete.first.click()
+    expect(panel.get_by_role("button", name="Undo")).to_be_focused()
+    with studio.page.expect_response("**/api/history/delete"):
+        studio.page.clock.fast_forward("00:09")
+    expect(panel.get_by_role("button", name="Undo")).to_have_count(0)
+    expect(panel.get_by_role("checkbox").first).to_be_focused()
+    assert stored(server) == 2
+    studio.page.route("**/api/history/delete", lambda route: route.abort())
+    delete.first.click()
+    expect(panel.get_by_role("article")).to_have_count(1)
+    studio.page.clock.fast_forward("00:09")
+    expect(panel.get_by_role("alert")).to_contain_text("can't be reached")
+    expect(panel.get_by_role("article")).to_have_count(2)
+
+
 def test_all_that_is_shown_is_exported(studio: Studio, tmp_path: Path) -> None:
     panel = studio.open("history")
     choose(panel, TEXTS[0])

@@ -116,6 +116,8 @@ def test_numbers_are_written_as_the_language_does(browser: Browser, server: Serv
     page.goto(f"{server.url}/#models")
     expect(page.get_by_role("cell", name="3 GB frei")).to_be_visible()
     assert page.evaluate("import('./js/format.js').then(({ bytes }) => bytes(1.5e9))") == "1,5\xa0GB"
+    settle(page, "speak")
+    expect(page.get_by_text("1,00 ×")).to_be_visible()
     page.context.close()
 
 

@@ -176,7 +176,12 @@ class _Intake:
 
     def _check_size(self, size: int) -> None:
         if size > self._limit:
-            raise TooLarge(f"The body is larger than the allowed {self._limit:,} bytes.")
+            raise TooLarge(f"The body is larger than the allowed {_told(self._limit)}.")
+
+
+def _told(size: int) -> str:
+    """Return a size as a person reads it."""
+    return f"{size:,} bytes" if size < 1_000_000 else f"{size / 1e6:.0f} MB"
 
 
 async def _read_parts(reader: MultipartReader, shape: FormShape) -> Form:
@@ -221,7 +226,7 @@ def _check_part(part: BodyPartReader, name: str, shape: FormShape, before: int) 
 async def _read_file(part: BodyPartReader, name: str, limit: int | None) -> bytes:
     data = await _read_part(part, limit)
     if data is None:
-        raise TooLarge(f"A file in {name!r} is larger than the allowed {limit:,} bytes.", param=name)
+        raise TooLarge(f"A file in {name!r} is larger than the allowed {_told(limit or 0)}.", param=name)
     return data
 
 

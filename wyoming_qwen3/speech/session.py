@@ -215,7 +215,7 @@ class SpeechSession:
 
     @property
     def history_id(self) -> str | None:
-        """ID under which the history keeps this speech if it succeeds; None if it is not kept."""
+        """ID under which the history keeps this speech, or says why it does not; None if it is not to be kept."""
         return self._recording.id if self._recording else None
 
     def add_text(self, text: str) -> None:
@@ -261,6 +261,8 @@ class SpeechSession:
             if isinstance(error, SpeechError):
                 self.report.outcome, error.utterance = error.code, key_values(self.request, self.report)
             raise
+        if self._recording and (lost := self._recording.lost):
+            self.report.warnings.append(lost)
         if not self.report.audio:
             yield pcm.silence(_UNSPEAKABLE_SECONDS, SAMPLE_RATE)
         self.report.outcome = "cut" if self._cut_short else "whole"

@@ -92,6 +92,7 @@ class Clips:
 
     async def _add(self, clip: StoredClip, data: bytes) -> None:
         async with self._changing:
+            await asyncio.to_thread(files.restore_folder, self._folder)
             await asyncio.to_thread(files.write_file, self._path(clip), data)
             self._clips[clip.id] = clip
             await self._make_room()

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -47,6 +47,8 @@ class Database:
         self._still = still
         self._writer = _ConnectionThread("database-write")
         self._reader = _ConnectionThread("database-read")
+        self._opened = False
+        self._restoring = asyncio.Lock()
 
     async def open(self) -> Path | None:
         """Open the file and migrate it, in one transaction per version.
@@ -59,23 +61,51 @@ class Database:
             aside = await self._writer.run(self._open_writer)
             await self._reader.run(self._open_reader)
             undo.pop_all()
+        self._opened = True
         return aside
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` in a transaction and return its result. The transaction is rolled back if `work` raises."""
-        return await self._writer.transact("BEGIN IMMEDIATE", work, self._set_checkpoints)
+        return await self._on_file(lambda: self._writer.transact("BEGIN IMMEDIATE", work, self._prepare_write))
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run `work` and return its result. All of its statements see the same state, and it can't write."""
-        return await self._reader.transact("BEGIN", work)
+        return await self._on_file(lambda: self._reader.transact("BEGIN", work, self._prepare))
 
     async def close(self) -> None:
         """Finish all reads and writes, and close. Closing again does nothing."""
+        self._opened = False
         await self._reader.close()
         await self._writer.close()
 
-    def _set_checkpoints(self, connection: Connection) -> None:
-        """Let SQLite move the log to the file now and then, or not while `still`."""
+    async def _on_file(self, transact: Callable[[], Awaitable[_T]]) -> _T:
+        """Return the result of `transact`, on a new file if the file was deleted."""
+        try:
+            return await transact()
+        except _NoFile:
+            await self._restore()
+        return await transact()
+
+    async def _restore(self) -> None:
+        """Create the file again if somebody has deleted it since it was opened."""
+        async with self._restoring:
+            there = await asyncio.to_thread(self._path.exists) and self._writer.connected and self._reader.connected
+            if there or not self._opened:
+                return  # another has done it
+            _LOGGER.warning("%s was deleted while the server was running; a new one is created", self._path)
+            await self._reader.disconnect()  # removes the log of that name, so not after there is a new one
+            await self._writer.disconnect()
+            await self._writer.run(self._open_writer)
+            await self._reader.run(self._open_reader)
+
+    def _prepare(self, _: Connection) -> None:
+        """Raise _NoFile if the file was deleted: SQLite would go on with what nobody else can open."""
+        if not self._path.exists():
+            raise _NoFile("The database was deleted.")
+
+    def _prepare_write(self, connection: Connection) -> None:
+        """Let SQLite move the log to the file now and then, or not while `still`. Raises as `_prepare` does."""
+        self._prepare(connection)
         connection.execute(f"PRAGMA wal_autocheckpoint = {0 if self._still() else _CHECKPOINT_PAGES}")
 
     def _open_writer(self) -> tuple[Connection, Path | None]:
@@ -130,6 +160,10 @@ class _Damaged(sqlite3.DatabaseError):
     """SQLite's own check found damage. The message describes it."""
 
 
+class _NoFile(StorageFailed):
+    """The file was deleted, or is not open."""
+
+
 class _ConnectionThread:
     """A connection and the only thread that uses it."""
 
@@ -147,10 +181,16 @@ class _ConnectionThread:
 
         return await self._submit(work)
 
-    async def transact(
-        self, begin: str, work: Callable[[Connection], _T], prepare: Callable[[Connection], None] = lambda _: None
-    ) -> _T:
+    async def transact(self, begin: str, work: Callable[[Connection], _T], prepare: Callable[[Connection], None]) -> _T:
         return await self._submit(lambda: self._transact(begin, work, prepare))
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    async def disconnect(self) -> None:
+        """Close the connection; `run` opens another one."""
+        await self._submit(self._disconnect)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
@@ -165,7 +205,7 @@ class _ConnectionThread:
     def _transact(self, begin: str, work: Callable[[Connection], _T], prepare: Callable[[Connection], None]) -> _T:
         connection = self._connection
         if connection is None:
-            raise StorageFailed("The database is not open.")
+            raise _NoFile("The database is not open.")
         with _translated():
             prepare(connection)
             connection.execute(begin)

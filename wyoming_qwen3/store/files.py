@@ -23,6 +23,15 @@ def storing() -> Iterator[None]:
         raise StorageFailed(f"The server could not use its disk: {reason}.") from error
 
 
+def restore_folder(folder: Path) -> None:
+    """Create a folder again that somebody has deleted since the program started, and log that. Raises StorageFailed."""
+    if folder.is_dir():
+        return
+    with storing():
+        folder.mkdir(parents=True, exist_ok=True)
+    _LOGGER.warning("%s was deleted while the server was running; it is created again", folder)
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a file, or replace it. Raises StorageFailed; an old file is not changed then."""
     partial = _beside(path)

@@ -214,6 +214,8 @@ async def test_a_clip_has_at_most_25_mib(client: Client) -> None:
         file = wav(HUM) + bytes(size - len(wav(HUM)))
         async with client.post(CLIPS, data=form(("file", file))) as response:
             assert response.status == (201 if size < 2**21 else 413)
+            told = await response.text()
+    assert "larger than the allowed 26 MB." in told
 
 
 async def test_a_full_disk_is_told_and_leaves_nothing(client: Client, tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ def test_a_disk_slower_than_the_speech_costs_that_recording_and_bounded_memory(
         assert not caplog.records
         for _ in range(3):
             second.add(minute)  # the sixth minute of both together is one too many
+        assert second.lost == "This speech is not kept in the history: The disk is slower than the speech."
         second.store(FACTS)
         first.store(FACTS)
     file = desk.file(first)
@@ -205,6 +206,7 @@ def test_a_full_disk_costs_that_recording_alone(desk: Desk, caplog: pytest.LogCa
         assert desk.files == []
         recording.add(noise(0.5))
         recording.store(FACTS)
+        assert recording.lost == "This speech is not kept in the history: File too large."
         assert kept(desk, noise(20.0)) is None
         small = kept(desk, noise(1.0))
     assert small is not None
@@ -235,12 +237,31 @@ def test_a_disk_that_is_full_at_the_last_bytes_leaves_no_shortened_file(desk: De
     assert len(desk.files) == 2
 
 
-def test_a_folder_that_is_gone_costs_that_recording_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_is_gone_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk(tmp_path / "gone")
-    assert kept(desk, noise(0.5)) is None
-    assert str(tmp_path) not in caplog.text
-    desk.folder.mkdir()
     assert kept(desk, noise(0.5)) is not None
+    desk.recorder.close()
+    assert "was deleted while the server was running; it is created again" in caplog.text
+
+
+def test_a_folder_that_can_not_be_made_anew_costs_that_recording_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(tmp_path / "gone")
+    desk.folder.touch()
+    lost = desk.begin()
+    lost.add(noise(0.5))
+    lost.store(FACTS)
+    desk.settle()
+    assert lost.lost == "This speech is not kept in the history: The server could not use its disk: File exists."
+    assert str(tmp_path) not in caplog.text
+    desk.folder.unlink()
+    desk.folder.mkdir()
+    found = desk.begin()
+    found.add(noise(0.5))
+    found.store(FACTS)
+    assert desk.file(found) is not None
+    assert found.lost is None
     desk.recorder.close()
 
 

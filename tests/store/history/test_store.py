@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,8 +225,22 @@ async def test_a_history_that_was_never_opened_harms_nobody(folder: Path, caplog
     with pytest.raises(StorageFailed):
         await history.get(recording.id)
     await history.close()
-    assert not folder.exists()
+    assert audio(folder) == set()
     assert "not kept in the history" in caplog.text
+
+
+async def test_a_folder_that_is_deleted_while_the_server_runs_is_made_anew(
+    folder: Path, history: History, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = await spoken(history)
+    shutil.rmtree(folder)
+    assert await found(history) == []
+    assert len(caplog.records) == 1
+    with pytest.raises(NotFound):
+        await history.get(before.id)
+    after = await spoken(history)
+    assert await found(history) == [after.id]
+    assert audio(folder) == {f"{after.id}.flac"}
 
 
 async def test_a_full_disk_under_the_database_leaves_neither_row_nor_audio(
@@ -236,7 +251,7 @@ async def test_a_full_disk_under_the_database_leaves_neither_row_nor_audio(
     with largest_file((folder / "history.sqlite3-wal").stat().st_size):
         lost = [speak(history, np.zeros(2400, dtype=np.float32)).id for _ in range(5)]
         for entry_id in lost:
-            with pytest.raises(NotFound):
+            with pytest.raises(StorageFailed, match=r"^This speech is not kept in the history: "):
                 await history.get(entry_id)
         assert audio(folder) == {f"{before.id}.flac"}
         with pytest.raises(StorageFailed):

@@ -750,6 +750,32 @@ async def test_a_voice_whose_folder_was_taken_away_can_be_deleted(store: VoiceSt
     assert store.all() == []
 
 
+async def test_a_folder_that_is_deleted_while_the_server_runs_is_made_anew(
+    store: VoiceStore, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Voices whose files are gone say so, and can be deleted or overwritten."""
+    anna, berta = await make(store), await make(store, "Berta")
+    for change in (
+        lambda: make(store, "Cara"),
+        lambda: store.set_default("Ryan"),
+        lambda: store.set_aliases({"a": "b"}),
+    ):
+        shutil.rmtree(folder)
+        await change()
+    assert caplog.text.count("was deleted while the server was running; it is created again") == 3
+    for change in (
+        lambda: store.change(anna.id, name="Annie"),
+        lambda: store.add_samples(anna.id, [clip()]),
+        lambda: store.remove_sample(anna.id, anna.samples[0].id),
+    ):
+        with pytest.raises(StorageFailed, match=r"^The files of the voice 'Anna' were deleted; "):
+            await change()
+    await store.delete(anna.id)
+    again = await make(store, "Berta", overwrite=True)
+    assert berta not in store.all()
+    assert [voice.name for voice in (await opened(folder)).all()] == [again.name]
+
+
 @pytest.mark.parametrize("change", [*crash.CHANGES, "anything"])
 def test_a_killed_server_leaves_each_voice_whole(tmp_path: Path, change: str) -> None:
     """SIGKILL before each touch of the disk in turn, and at any time of a busy process: as before, or as after."""

@@ -177,7 +177,10 @@ async def history_stats(request: web.Request) -> web.StreamResponse:
     errors=(404, 507),
 )
 async def one_entry(request: web.Request) -> web.StreamResponse:
-    """`id` is from the header X-History-Id. The entry exists as soon as the answer with the audio has ended."""
+    """`id` is from the header X-History-Id. The entry exists as soon as the answer with the audio has ended.
+
+    If it could not be written, such as to a full disk, the error says so.
+    """
     return _entry_response(await history_of(request).get(request.match_info["id"]))
 
 

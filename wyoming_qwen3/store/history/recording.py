@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import soundfile
 
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.store.files import restore_folder
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,6 +30,9 @@ _MAX_WAITING = 32 * 2**20
 
 _COMPLAIN_SECONDS = 60.0
 """Seconds between two warnings. A full disk fails with every sentence."""
+
+_LOSSES = 1000
+"""How many recordings that failed are remembered, each with the reason."""
 
 _T = TypeVar("_T")
 
@@ -79,23 +84,34 @@ class Recorder:
         self._taken = 0  # changed by the event loop only
         self._done = 0  # changed by the thread only
         self._quiet_until = 0.0
+        self._losses: deque[tuple[str, str]] = deque(maxlen=_LOSSES)  # changed by both
 
     def submit(self, size: int, work: Callable[[], _T]) -> "Future[_T] | None":
         """Queue `work` of `size` bytes for the thread. Return None if that is too much, or after `close`."""
         if self._emptied is not None:
             return None
         if size and self._taken - self._done + size > _MAX_WAITING:
-            self.complain("The disk is slower than the speech.")
             return None
         self._taken += size
         return self._executor.submit(self._run, size, work)
 
-    def complain(self, problem: str) -> None:
-        """Log a warning, at most once a minute."""
+    def lose(self, entry_id: str, problem: str) -> None:
+        """Remember why a recording is not kept, and log that, at most once a minute."""
+        self._losses.append((entry_id, problem))
         now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + _COMPLAIN_SECONDS
             _LOGGER.warning("A generation is not kept in the history: %s", problem)
+
+    def lost(self, entry_id: str) -> str | None:
+        """Return a sentence on why a recording is not kept; None if it did not fail, or long ago."""
+        problem = dict(self._losses.copy()).get(entry_id)
+        return None if problem is None else f"This speech is not kept in the history: {problem}"
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more work is accepted."""
+        return self._emptied is not None
 
     def close(self) -> "Future[None]":
         """Accept no more work. The returned future is done when all queued work is."""
@@ -114,7 +130,7 @@ class Recorder:
 class Recording:
     """A generation that is being recorded. Call its methods on the event loop; they return at once and never raise.
 
-    End it with `store` or `discard`. A failure is logged and discards this recording only.
+    End it with `store` or `discard`. A failure is logged, discards this recording only, and is told by `lost`.
     """
 
     def __init__(
@@ -132,9 +148,16 @@ class Recording:
         self._writing = _Writing(path)
         self._ended = False
 
+    @property
+    def lost(self) -> str | None:
+        """A sentence on why this is not kept, as soon as that is known; None if nothing has failed."""
+        return self._recorder.lost(self.id)
+
     def add(self, samples: FloatArray) -> None:
         """Add mono float32 [samples] in [-1, 1] at 24 kHz. They must not be changed afterwards."""
         if not self._ended and self._submit(samples.nbytes, lambda: self._writing.write(samples)) is None:
+            if not self._recorder.closed:
+                self._recorder.lose(self.id, "The disk is slower than the speech.")
             self.discard()
 
     def store(self, facts: Facts) -> None:
@@ -162,7 +185,7 @@ class Recording:
             return work()
         except Exception as error:  # any failure discards this entry, and not the speech
             self._ended = True
-            self._recorder.complain(_reason(error))
+            self._recorder.lose(self.id, _reason(error))
             self._writing.fail()
             return None
 
@@ -179,6 +202,7 @@ class _Writing:
 
     def write(self, samples: FloatArray) -> None:
         if self._flac is None:
+            restore_folder(self._part.parent)
             self._flac = _Flac(self._part)
         self._flac.write(pcm.quantize(samples))
         self._samples += len(samples)

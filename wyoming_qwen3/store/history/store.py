@@ -108,8 +108,10 @@ class History:
         return await self._database.read(entries.usage)
 
     async def get(self, entry_id: str) -> StoredGeneration:
-        """Return an entry, also one that is being written."""
+        """Return an entry, also one that is being written. Raises StorageFailed with the reason if that failed."""
         await self._settled(entry_id)
+        if lost := self._recorder.lost(entry_id):
+            raise StorageFailed(lost)
         return await self._database.read(lambda connection: entries.get(connection, entry_id))
 
     def audio_path(self, entry_id: str) -> Path:
@@ -179,7 +181,7 @@ class History:
         try:
             await self._database.write(lambda connection: entries.insert(connection, entry))
         except Exception as error:  # any failure discards this entry only
-            self._recorder.complain(str(error))
+            self._recorder.lose(recording.id, str(error))
             with contextlib.suppress(StorageFailed):  # `open` removes it
                 await _disk(lambda: _unlink([file.path]))
         self._grown.set()

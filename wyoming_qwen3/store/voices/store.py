@@ -18,7 +18,7 @@ from wyoming_qwen3.core.checkpoints import SIZES, Size
 from wyoming_qwen3.core.errors import InvalidRequest, NameExists, NotFound, StorageFailed, VoiceNotFound
 from wyoming_qwen3.core.request import ClonePrompt, Reference
 from wyoming_qwen3.core.speakers import find_voice, voice_key
-from wyoming_qwen3.store.files import remove
+from wyoming_qwen3.store.files import remove, restore_folder
 
 from .checks import check_name, check_voice
 from .folder import VoiceFolder
@@ -228,6 +228,7 @@ class VoiceStore:
         if old is None and len(index.voices) >= MAX_VOICES:
             raise InvalidRequest(f"There are {MAX_VOICES} voices, which is the maximum; delete one first.")
         voice = replace(voice, former_names=self._free_names(voice, old))
+        restore_folder(self._folder)
         self._at(voice).create(voice, recordings, prompt, old.id if old else None)
         self._index = index.put(voice, instead_of=old.id if old else None)
         self._take_name(voice)
@@ -241,7 +242,7 @@ class VoiceStore:
     def _change(
         self, voice_id: str, name: str | None, kept: Sequence[str] | None, given: Mapping[str, object]
     ) -> KeptVoice:
-        old = rename(self._index.with_id(voice_id), name, kept)
+        old = rename(self._on_disk(voice_id), name, kept)
         voice = replace(old, **given, updated_at=time.time())  # type: ignore[arg-type]
         check_voice(voice)
         namesake = self._index.named(voice.name)
@@ -268,7 +269,7 @@ class VoiceStore:
     def _take_samples(
         self, voice_id: str, recordings: Sequence[Reference], *, instead: bool = False, digest: str | None = None
     ) -> KeptVoice:
-        old = self._index.with_id(voice_id)
+        old = self._on_disk(voice_id)
         added = _samples(recordings)
         if not added:
             raise InvalidRequest("At least one recording is needed.", param="samples")
@@ -282,7 +283,7 @@ class VoiceStore:
         return voice
 
     def _remove_sample(self, voice_id: str, sample_id: str) -> KeptVoice:
-        old = self._index.with_id(voice_id)
+        old = self._on_disk(voice_id)
         gone = _sample(old, sample_id)
         voice = self._write(_revised(old, tuple(sample for sample in old.samples if sample != gone)))
         self._at(voice).tidy(voice)
@@ -311,10 +312,12 @@ class VoiceStore:
 
     def _set_default(self, name_or_id: str | None) -> None:
         default = None if name_or_id is None else self._resolve(name_or_id)
+        restore_folder(self._folder)
         write_default(self._folder, default)
         self._index = VoiceIndex(self._index.voices, default)
 
     def _set_aliases(self, aliases: dict[str, str]) -> None:
+        restore_folder(self._folder)
         write_aliases(self._folder, aliases)
         self._aliases = aliases
 
@@ -329,6 +332,15 @@ class VoiceStore:
         if language is not None:
             raise InvalidRequest(f"The default voice has no language; choose {speaker.id!r}.", param="voice")
         return speaker.id
+
+    def _on_disk(self, voice_id: str) -> KeptVoice:
+        """Return a voice that can be changed. Raises VoiceNotFound, and StorageFailed if its folder was deleted."""
+        voice = self._index.with_id(voice_id)
+        if not self._at(voice).path.is_dir():
+            raise StorageFailed(
+                f"The files of the voice {voice.name!r} were deleted; delete the voice and make it again."
+            )
+        return voice
 
     def _write(self, voice: KeptVoice) -> KeptVoice:
         self._at(voice).write(voice)

@@ -2,6 +2,7 @@
 
 import { ask, get } from "./api.js";
 import { Notice, button, card, field, h, uid } from "./dom.js";
+import { showItems } from "./list.js";
 import { Loader } from "./loader.js";
 import { key } from "./script.js";
 import { t } from "./text.js";
@@ -63,19 +64,26 @@ export class AliasEditor {
 
   #show(aliases, configured) {
     const own = new Set(Object.keys(aliases).map(key));
-    this.rows.replaceChildren(
-      ...Object.entries(aliases).map(([name, voice]) => this.#row(name, voice, button(t("aliases.remove", { name }),
-        () => this.#remove([name], t("aliases.removed", { name })), { symbol: "remove", bare: true }))),
-      ...Object.entries(configured).map(([name, voice]) => this.#row(name, voice,
-        badge(t(own.has(key(name)) ? "aliases.replaced" : "aliases.fixed")))));
+    const rows = [
+      ...Object.entries(aliases).map(([name, voice]) => this.#item(name, voice, "own")),
+      ...Object.entries(configured).map(([name, voice]) => this.#item(name, voice, own.has(key(name)) ? "replaced" : "fixed")),
+    ];
+    showItems(this.rows, rows, (item) => this.#row(item));
     this.table.hidden = !this.rows.childElementCount;
     this.tidying.hidden = !this.#lost.length;
   }
 
-  #row(name, voice, last) {
+  /** What a row shows: an alias, of whom, and what it is: "own" if it can be removed, "replaced" or "fixed". */
+  #item(name, voice, kind) {
     const label = this.#voices.find(({ id }) => id === voice)?.name ?? voice;
+    return { id: `${kind} ${name}`, name, label, kind, lost: !this.#speaks(voice) };
+  }
+
+  #row({ name, label, kind, lost }) {
+    const last = kind === "own" ? button(t("aliases.remove", { name }), () => this.#remove([name], t("aliases.removed", { name })), { symbol: "remove", bare: true })
+      : badge(t(`aliases.${kind}`));
     return h("tr", {}, h("th", { scope: "row" }, name),
-      h("td", {}, label, this.#speaks(voice) ? null : [" ", badge(t("aliases.lost"), "failed")]), h("td", {}, last));
+      h("td", {}, label, lost ? [" ", badge(t("aliases.lost"), "failed")] : null), h("td", {}, last));
   }
 
   /** Return whether a voice has this name, or had it before it was renamed. */

@@ -3,6 +3,7 @@
 import { t } from "./text.js";
 
 const KEY = "wyoming-qwen3.key";
+const PATIENCE_MS = 30_000;
 const PROXY_ALONE = new Set([502, 504]);
 
 /** Sentences for answers that are not the server's own but of what is between, such as Home Assistant, by status. */
@@ -55,13 +56,14 @@ function stored(storage) {
 }
 
 /**
- * Send a request and return its successful Response. Throws ApiError, and AbortError if `signal` is aborted.
+ * Send a request and return its successful Response. Throws ApiError, also if the answer is not there after `patience`
+ * milliseconds, and AbortError if `signal` is aborted.
  *
  * @param {string} method
  * @param {string} path
- * @param {{json?: any, form?: BodyInit, more?: Record<string, string>, signal?: AbortSignal, keepalive?: boolean}} [options]
+ * @param {{json?: any, form?: BodyInit, more?: Record<string, string>, signal?: AbortSignal, keepalive?: boolean, patience?: number}} [options]
  */
-export async function send(method, path, { json, form, more = {}, signal, keepalive } = {}) {
+export async function send(method, path, { json, form, more = {}, signal, keepalive, patience } = {}) {
   for (;;) {
     const key = currentKey();
     /** @type {Record<string, string>} */
@@ -69,7 +71,8 @@ export async function send(method, path, { json, form, more = {}, signal, keepal
     if (key) headers.Authorization = `Bearer ${key}`;
     if (json !== undefined) headers["Content-Type"] = "application/json";
     const body = json === undefined ? form : JSON.stringify(json);
-    const response = await reached(() => fetch(url(path), { method, headers, body, signal, keepalive }));
+    const limits = [signal, patience && AbortSignal.timeout(patience)].filter(Boolean);
+    const response = await reached(() => fetch(url(path), { method, headers, body, signal: AbortSignal.any(limits), keepalive }));
     if (response.ok) return response;
     const error = await read(response);
     if (error.code !== "invalid_api_key") throw error;
@@ -113,8 +116,9 @@ export async function ask(method, path, json, options) {
   return reached(() => response.json());
 }
 
+/** Return the JSON at a path, which the server has at hand: if it does not answer for half a minute, it can't be reached. */
 export function get(path, options) {
-  return ask("GET", path, undefined, options);
+  return ask("GET", path, undefined, { patience: PATIENCE_MS, ...options });
 }
 
 /** Return the file of an answer; sends a GET unless there is `json`. */

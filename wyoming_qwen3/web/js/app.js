@@ -3,6 +3,7 @@
 import { currentKey, keepKey, onKeyNeeded, send } from "./api.js";
 import { Notice, button, checkbox, field, h, icon } from "./dom.js";
 import { percent } from "./format.js";
+import { showItems } from "./list.js";
 import { LANGUAGES, chooseLanguage, language, t } from "./text.js";
 import { followHomeAssistant } from "./theme.js";
 import { forgetVoices } from "./voices.js";
@@ -10,6 +11,11 @@ import { forgetVoices } from "./voices.js";
 /** Each has a module tab-NAME.js with an element NAME-tab, which is loaded when the tab is first shown. */
 const TABS = ["home", "speak", "design", "profiles", "conversation", "compose", "dictionary", "history", "models", "tokenizer", "api"];
 const LOOK_MS = 5000;
+
+/** How long the server may take to answer for its health, and a tab to come before the page says that it is loaded. */
+const PATIENCE_MS = 10_000;
+const SLOW_MS = 500;
+
 /** @type {ScrollIntoViewOptions} */
 const NEAREST = { block: "nearest", inline: "center" };
 
@@ -40,7 +46,7 @@ class VoiceStudio extends HTMLElement {
     const panel = h("div", { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, hidden: true });
     this.bar.append(tab);
     this.panels.append(panel);
-    this.#tabs.set(name, { tab, panel });
+    this.#tabs.set(name, { tab, panel, top: 0 });
   }
 
   #go(name) {
@@ -52,8 +58,10 @@ class VoiceStudio extends HTMLElement {
     const wanted = location.hash.slice(1);
     const chosen = this.#tabs.has(wanted) ? wanted : TABS[0];
     forgetVoices();
-    for (const [name, { tab, panel }] of this.#tabs) {
+    for (const [name, entry] of this.#tabs) {
+      const { tab, panel } = entry;
       const shown = name === chosen;
+      if (!shown && !panel.hidden) entry.top = scrollY;
       tab.setAttribute("aria-selected", String(shown));
       tab.tabIndex = shown ? 0 : -1;
       panel.hidden = !shown;
@@ -61,10 +69,13 @@ class VoiceStudio extends HTMLElement {
       this.#fill(name, panel);
       tab.scrollIntoView(NEAREST);
     }
+    scrollTo(0, this.#tabs.get(chosen).top); // where it was left
+    this.#tabs.get(chosen).top = 0; // pressed again, it is shown from its beginning
   }
 
   /** Show a tab's element, and tell it that it is shown. */
   async #fill(name, panel) {
+    const slow = setTimeout(() => panel.childElementCount || panel.append(h("progress", { "aria-label": t("state.loading") })), SLOW_MS);
     try {
       await import(`./tab-${name}.js`);
     } catch {
@@ -72,6 +83,8 @@ class VoiceStudio extends HTMLElement {
       notice.error(new Error(t("error.unreachable")), button(t("again"), () => location.reload()));
       panel.replaceChildren(notice.element);
       return;
+    } finally {
+      clearTimeout(slow);
     }
     if (panel.firstElementChild?.localName !== `${name}-tab`) panel.replaceChildren(document.createElement(`${name}-tab`));
     if (!panel.hidden) panel.firstElementChild.shown?.();
@@ -87,18 +100,6 @@ class VoiceStudio extends HTMLElement {
     this.#go(TABS[next]);
   }
 
-  /** Show these notes; those already shown stay unchanged. */
-  #note(notes) {
-    /** @type {NodeListOf<HTMLElement>} */
-    const before = this.notes.querySelectorAll("[data-note]");
-    for (const shown of before) {
-      if (!notes.some(({ id }) => id === shown.dataset.note)) shown.remove();
-    }
-    for (const note of notes) {
-      if (![...before].some((shown) => shown.dataset.note === note.id)) this.notes.append(noteOf(note));
-    }
-  }
-
   /** Show the server's state, and update it regularly while the page is visible. */
   async #look() {
     if (!document.hidden) {
@@ -107,16 +108,14 @@ class VoiceStudio extends HTMLElement {
       if (this.told.textContent !== text) this.told.textContent = text;
       this.health.title = title;
       if (faults) this.#showFaults(faults);
-      if (notes) this.#note(notes);
+      if (notes) showItems(this.notes, notes, noteOf);
     }
     setTimeout(() => this.#look(), LOOK_MS);
   }
 
   /** Show the server's faults above every tab. */
   #showFaults(faults) {
-    const shown = [...this.faults.children].map((item) => item.textContent);
-    if (shown.join("\n") === faults.join("\n")) return;
-    this.faults.replaceChildren(...faults.map((fault) => h("li", {}, fault)));
+    showItems(this.faults, faults, (fault) => h("li", {}, fault), { idOf: (fault) => fault });
     this.faults.hidden = !faults.length;
   }
 }
@@ -142,14 +141,13 @@ function noteOf({ id, message }) {
   };
   const dismissed = () => dismiss().catch((error) => notice.warn(error.message, button(t("dismiss"), dismissed)));
   notice.warn(message, button(t("dismiss"), dismissed));
-  notice.element.dataset.note = id;
   return notice.element;
 }
 
 /** Return a short summary of /health, its faults and its notes. It answers with 503 if no voice can speak. */
 async function health() {
   try {
-    const response = await fetch(new URL("health", document.baseURI));
+    const response = await fetch(new URL("health", document.baseURI), { signal: AbortSignal.timeout(PATIENCE_MS) });
     const told = await response.json();
     return { ...inBrief(told), faults: told.faults, notes: told.notes };
   } catch {
@@ -189,7 +187,8 @@ function askForKey() {
   });
 }
 
-Notice.ways = { model_missing: () => h("a", { class: "button", href: "#models" }, icon("models"), h("span", {}, t("tab.models"))) };
+const toModels = () => h("a", { class: "button", href: "#models" }, icon("models"), h("span", {}, t("tab.models")));
+Notice.ways = { model_missing: toModels, model_loading: toModels, download_failed: toModels };
 followHomeAssistant();
 onKeyNeeded(askForKey);
 customElements.define("voice-studio", VoiceStudio);

@@ -215,13 +215,15 @@ export class Notice {
     else bar.value = share;
   }
 
-  /** Run a task and show its error, unless it was aborted. */
+  /** Run a task and show its error, unless it was aborted, where whoever pressed something on a tab sees it. */
   async during(work) {
     this.clear();
     try {
       return await work();
     } catch (error) {
-      if (error.name !== "AbortError") this.error(error);
+      if (error.name === "AbortError") return undefined;
+      this.error(error);
+      if (this.element.closest("main")?.contains(document.activeElement)) this.element.scrollIntoView({ block: "nearest" });
       return undefined;
     }
   }

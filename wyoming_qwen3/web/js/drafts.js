@@ -29,6 +29,12 @@ export function drafted(name, control) {
   return control;
 }
 
+/** Empty a field of `drafted`. */
+export function clearField(control) {
+  control.value = "";
+  control.dispatchEvent(new Event("input"));
+}
+
 /** Stores recordings by number; `all` and `put` fail silently if the browser stores nothing. */
 export class Recordings {
   async #store(mode, use) {

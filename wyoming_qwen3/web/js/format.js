@@ -19,6 +19,11 @@ export function rough(value) {
   return new Intl.NumberFormat(locale, { maximumSignificantDigits: 2 }).format(value);
 }
 
+/** A factor, such as 1.05 ×. */
+export function factor(value) {
+  return `${new Intl.NumberFormat(locale, { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value)} ×`;
+}
+
 export function seconds(value) {
   return unit("second", 1, "narrow").format(value);
 }

@@ -6,6 +6,16 @@ import { t } from "./text.js";
 /** Those whose error is shown. */
 const failed = new Set();
 
+/** Settle as `work` does, or reject as soon as `signal` is aborted. */
+function unlessAborted(work, signal) {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop);
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
 export class Loader {
   #begun = null;
   #loading = null;
@@ -35,8 +45,7 @@ export class Loader {
   async ready(signal = null) {
     signal?.throwIfAborted();
     if (!this.#loading) this.#clear(); // the action that waits shows the next error
-    const stopped = new Promise((_, reject) => { signal?.addEventListener("abort", () => reject(signal.reason)); });
-    return await Promise.race([this.#loading ?? this.again(), stopped]);
+    return await unlessAborted(this.#loading ?? this.again(), signal);
   }
 
   /** Fetch again when this is needed the next time. */

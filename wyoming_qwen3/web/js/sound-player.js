@@ -14,6 +14,10 @@ export class SoundPlayer extends HTMLElement {
   #name = "";
   #seconds = 0;
   #peaks = null;
+  #hush = ({ detail }) => detail !== this.audio && this.audio.pause();
+
+  /** What is played, for `later`. */
+  path = "";
 
   constructor() {
     super();
@@ -28,16 +32,18 @@ export class SoundPlayer extends HTMLElement {
     this.seek.addEventListener("input", () => this.#move());
     for (const name of ["play", "pause", "ended", "timeupdate"]) this.audio.addEventListener(name, () => this.#tell());
     this.audio.addEventListener("play", () => document.dispatchEvent(new CustomEvent("sound", { detail: this.audio })));
-    document.addEventListener("sound", (event) => event.detail !== this.audio && this.audio.pause());
   }
 
   connectedCallback() {
+    document.addEventListener("sound", this.#hush);
     if (this.childElementCount) return;
     this.append(this.play, h("div", { class: "seek" }, this.wave.canvas, this.seek), this.time, this.download, this.problem);
   }
 
+  /** Stop when the element is removed, but not when it is only moved. */
   disconnectedCallback() {
-    this.audio.pause();
+    document.removeEventListener("sound", this.#hush);
+    queueMicrotask(() => this.isConnected || this.#forget());
   }
 
   /** Show a recording that is a Blob. */
@@ -52,6 +58,7 @@ export class SoundPlayer extends HTMLElement {
   /** Show a recording that is fetched when it is played; `seconds` is its length. */
   later(path, name, seconds) {
     this.#forget();
+    this.path = path;
     this.#name = name;
     this.#seconds = seconds;
     this.#fetch = () => blob(path);
@@ -137,7 +144,8 @@ export class SoundPlayer extends HTMLElement {
     this.seek.value = String(played);
     this.seek.setAttribute("aria-valuetext", clock(currentTime));
     this.wave.mark({ played });
-    this.time.textContent = currentTime ? `${clock(currentTime)} / ${clock(this.#seconds)}` : clock(this.#seconds);
+    const length = this.#seconds ? clock(this.#seconds) : ""; // not known before it is fetched
+    this.time.textContent = currentTime ? `${clock(currentTime)} / ${length}` : length;
     if (this.play.dataset.shown === String(paused)) return;
     this.play.dataset.shown = String(paused);
     this.play.replaceChildren(icon(paused ? "play" : "pause"));

@@ -3,13 +3,14 @@
 import { ask, blob, get } from "./api.js";
 import { Notice, button, card, checkbox, field, h, select, slider } from "./dom.js";
 import { drafted, keep, recall } from "./drafts.js";
-import { exact, milliseconds, seconds } from "./format.js";
+import { exact, milliseconds, percent, seconds } from "./format.js";
+import { unlessLeft } from "./leaving.js";
 import { Loader } from "./loader.js";
 import { decoded } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
 import { spans } from "./timeline.js";
-import { SOUNDS } from "./upload.js";
+import { SOUNDS, sendClip } from "./upload.js";
 import { FORMATS, allVoices } from "./voices.js";
 import { Peaks, Wave } from "./wave.js";
 
@@ -44,13 +45,14 @@ class ComposeTab extends HTMLElement {
     this.normalized = drafted("compose.normalize", h("input", { type: "checkbox", checked: true }));
     this.format = drafted("compose.format", select(FORMATS.map((format) => [format, format]), "wav"));
     this.render = button(t("compose.render"), () => this.#render(), { symbol: "check", kind: "primary" });
+    this.rendered = new Notice();
     this.player = soundPlayer();
     this.offers = new Loader(() => Promise.all([get("api/history?limit=50"), allVoices()]), (found) => this.#offer(found), this.notice);
     this.append(
       card(t("compose.sounds"), h("div", { class: "row" }, this.sources, upload, file), this.lanes, this.notice.element),
       card(t("compose.whole"), h("div", { class: "row" }, field(t("compose.mode"), this.mode), field(t("format"), this.format)),
         this.crossfade.element, checkbox(t("compose.normalize"), this.normalized),
-        h("div", { class: "actions" }, this.render), this.player));
+        h("div", { class: "actions" }, this.render), this.rendered.element, this.player));
     this.#show();
   }
 
@@ -80,9 +82,7 @@ class ComposeTab extends HTMLElement {
 
   async #upload(file) {
     await this.#adds(async () => {
-      const form = new FormData();
-      form.append("file", file, file.name);
-      const clip = await ask("POST", "api/clips", undefined, { form });
+      const clip = await sendClip(file);
       await this.#add(`clip:${clip.id}`, file.name, clip.url);
     });
   }
@@ -91,7 +91,7 @@ class ComposeTab extends HTMLElement {
   async #adds(work) {
     this.#adding += 1;
     this.render.disabled = true;
-    await this.notice.during(work);
+    await this.notice.during(() => unlessLeft(work));
     this.#adding -= 1;
     this.render.disabled = this.#adding > 0;
   }
@@ -135,7 +135,7 @@ class ComposeTab extends HTMLElement {
     block.addEventListener("pointerdown", (event) => this.#drag(event, block, track));
     const offset = h("input", { type: "number", min: 0, max: 1800, step: 0.05, value: track.offset_ms / 1000 });
     offset.addEventListener("input", () => this.#change(track, { offset_ms: Math.max(0, 1000 * Number(offset.value)) }));
-    const volume = slider(t("compose.volume"), { min: 0, max: 2, step: 0.05, value: track.volume, show: (value) => `${Math.round(100 * value)} %` });
+    const volume = slider(t("compose.volume"), { min: 0, max: 2, step: 0.05, value: track.volume, show: percent });
     volume.control.addEventListener("input", () => this.#change(track, { volume: Number(volume.control.value) }));
     const fades = ["fade_in_ms", "fade_out_ms"].map((name) => {
       const fade = slider(t(`compose.${name}`), { min: 0, max: 3000, step: 50, value: track[name], show: milliseconds });
@@ -188,8 +188,8 @@ class ComposeTab extends HTMLElement {
   }
 
   async #render() {
-    await this.notice.during(async () => {
-      this.notice.progress(t("compose.rendering"));
+    await this.rendered.during(async () => {
+      this.rendered.progress(t("compose.rendering"));
       const { mode, crossfade } = this.#how();
       const format = this.format.value;
       const json = {
@@ -202,7 +202,7 @@ class ComposeTab extends HTMLElement {
       };
       const made = await ask("POST", "v1/audio/compose", json);
       await this.player.show(await blob(made.audio_url), `composition.${format}`);
-      this.notice.done(t("compose.done", { length: seconds(made.duration_ms / 1000) }));
+      this.rendered.done(t("compose.done", { length: seconds(made.duration_ms / 1000) }));
     });
   }
 }

@@ -2,7 +2,8 @@
 
 import { ask, get, send, worked } from "./api.js";
 import { Notice, button, card, confirmed, examples, field, h } from "./dom.js";
-import { drafted, keep, recall } from "./drafts.js";
+import { clearField, drafted, keep, recall } from "./drafts.js";
+import { showItems } from "./list.js";
 import { Loader } from "./loader.js";
 import { progressOf } from "./progress.js";
 import { soundPlayer } from "./sound-player.js";
@@ -38,7 +39,7 @@ class DesignTab extends HTMLElement {
     this.previews = h("div", { class: "list" });
     this.presets = h("div", { class: "list" });
     this.list = new Loader(() => Promise.all([get("api/voice-presets"), get("api/voices/default")]), ([{ presets }, { voice }]) =>
-      this.presets.replaceChildren(...(presets.length ? presets.map((preset) => this.#preset(preset, preset.name === voice)) : [hint("design.none")])),
+      showItems(this.presets, presets.map((preset) => ({ ...preset, default: preset.name === voice })), (preset) => this.#preset(preset), { none: hint("design.none") }),
     this.notice);
     this.append(
       h("div", { class: "columns" },
@@ -101,13 +102,10 @@ class DesignTab extends HTMLElement {
     this.previews.firstElementChild.scrollIntoView({ block: "nearest" });
   }
 
-  /** Show the kept previews, the newest first. Those already shown stay, with the names that are typed in them. */
+  /** Show the kept previews, the newest first. */
   #showPreviews() {
-    const previews = recall("design.previews", []);
-    const items = /** @type {HTMLElement[]} */ ([...this.previews.children]);
-    for (const item of items.filter(({ dataset }) => previews.every(({ preview_id: id }) => id !== dataset.id))) item.remove();
-    const added = previews.filter(({ preview_id: id }) => items.every(({ dataset }) => dataset.id !== id));
-    this.previews.prepend(...(previews.length ? added.map((preview) => this.#previewItem(preview)) : [hint("design.unheard")]));
+    showItems(this.previews, recall("design.previews", []), (preview) => this.#previewItem(preview),
+      { idOf: (preview) => preview.preview_id, none: hint("design.unheard") });
   }
 
   #previewItem(preview) {
@@ -119,7 +117,7 @@ class DesignTab extends HTMLElement {
     const name = h("input", { type: "text", maxlength: 64, placeholder: t("design.name.placeholder"), autocomplete: "off", "aria-label": t("name") });
     const save = button(t("design.save"), () => this.#save(preview, name.value, notice), { symbol: "check" });
     const forget = button(t("design.forget"), () => this.#forget(preview), { symbol: "remove", bare: true });
-    return h("section", { class: "item", "data-id": preview.preview_id },
+    return h("section", { class: "item" },
       h("div", { class: "between" }, h("h3", {}, t("design.seeded", { seed: String(preview.seed) })), forget),
       h("p", { class: "hint quote clamped", title: preview.description }, preview.description), player,
       h("div", { class: "row" }, name, save), notice.element);
@@ -152,6 +150,7 @@ class DesignTab extends HTMLElement {
       const json = { name: name.value, instructions: style.value };
       if (!json.name.trim()) throw new Error(t("design.nameless"));
       await ask("POST", PATH, { ...json, voice: await this.speaker.chosen() });
+      if (name.value === json.name) clearField(name);
       voicesChanged();
       notice.done(t("design.saved", json));
     }), { symbol: "check" });
@@ -160,7 +159,7 @@ class DesignTab extends HTMLElement {
       h("div", { class: "row end" }, field(t("name"), name), save), notice.element);
   }
 
-  #preset(preset, isDefault) {
+  #preset(preset) {
     const player = soundPlayer();
     if (preset.preview_url) {
       player.hidden = false;
@@ -168,7 +167,7 @@ class DesignTab extends HTMLElement {
       player.drawn();
     }
     const about = [preset.voice && `${preset.voice}, ${preset.instructions ?? ""}`, preset.description].filter(Boolean).join(" · ");
-    const first = isDefault ? h("span", { class: "badge" }, t("voices.is_default"))
+    const first = preset.default ? h("span", { class: "badge" }, t("voices.is_default"))
       : button(t("voices.default"), () => this.#makeDefault(preset), { symbol: "star" });
     const remove = button(t("remove.named", { name: preset.name }), () => this.#remove(preset), { symbol: "remove", bare: true });
     return h("article", { class: "item" },

@@ -3,6 +3,8 @@
 import { ask, get, saveFrom, speech } from "./api.js";
 import { Notice, button, card, checkbox, field, h, select } from "./dom.js";
 import { drafted } from "./drafts.js";
+import { unlessLeft } from "./leaving.js";
+import { showItems } from "./list.js";
 import { Loader } from "./loader.js";
 import { t } from "./text.js";
 import { languagePicker, spokenLanguage } from "./voices.js";
@@ -22,6 +24,7 @@ class DictionaryTab extends HTMLElement {
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
+    this.listed = new Notice();
     this.dictionary = new Loader(() => get(PATH), (found) => this.#show(found), this.notice);
     this.#buildForm();
     this.#buildTry();
@@ -29,7 +32,7 @@ class DictionaryTab extends HTMLElement {
     this.append(
       h("div", { class: "columns" }, card(t("dictionary"), h("p", { class: "hint" }, t("dictionary.about")), this.form, this.notice.element),
         card(t("dictionary.try"), this.text, this.spoken, field(t("language"), this.language), h("div", { class: "actions" }, this.hear), this.tried.element)),
-      card(t("dictionary.entries"), h("div", { class: "actions" }, this.files), this.problems, this.search, this.table, this.more));
+      card(t("dictionary.entries"), h("div", { class: "actions" }, this.files), this.listed.element, this.problems, this.search, this.table, this.more));
   }
 
   async shown() {
@@ -82,12 +85,12 @@ class DictionaryTab extends HTMLElement {
       file.value = "";
     });
     this.files = h("div", { class: "actions" }, button(t("dictionary.import"), () => file.click(), { symbol: "upload" }), file,
-      button(t("dictionary.export"), () => this.notice.during(() => saveFrom(`${PATH}/export`, "dictionary.csv")), { symbol: "download" }));
-    this.problems = h("ul", { class: "findings", hidden: true });
+      button(t("dictionary.export"), () => this.listed.during(() => saveFrom(`${PATH}/export`, "dictionary.csv")), { symbol: "download" }));
+    this.problems = h("ul", { class: "findings" });
     this.wanted = h("input", { type: "search", autocomplete: "off" });
     this.wanted.addEventListener("input", () => this.#showRows());
     this.search = field(t("dictionary.search"), this.wanted);
-    const heads = ["written", "spoken", "language", "count"].map((name) => h("th", { scope: "col", class: "short" }, t(`dictionary.${name}`)));
+    const heads = ["written", "spoken", "language", "count"].map((name) => h("th", { scope: "col", class: name }, t(`dictionary.${name}`)));
     this.rows = h("tbody");
     this.table = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("dictionary.entries") },
       h("table", { class: "editable" }, h("thead", {}, h("tr", {}, heads, h("td"))), this.rows));
@@ -97,10 +100,10 @@ class DictionaryTab extends HTMLElement {
   #show({ entries, shared, problems }) {
     const own = new Set(entries.map(({ id }) => id));
     this.#entries = entries;
-    this.#shared = shared.filter(({ id }) => !own.has(id));
-    this.problems.replaceChildren(...problems.map(({ shared: is, line, message }) =>
-      h("li", { class: "warning" }, [is && t("dictionary.shared"), line && t("dictionary.line", { line }), message].filter(Boolean).join(": "))));
-    this.problems.hidden = !problems.length;
+    this.#shared = shared.filter(({ id }) => !own.has(id)).map((entry) => ({ ...entry, shared: true }));
+    showItems(this.problems, problems, ({ shared: is, line, message }) =>
+      h("li", { class: "warning" }, [is && t("dictionary.shared"), line && t("dictionary.line", { line }), message].filter(Boolean).join(": ")),
+    { idOf: JSON.stringify });
     this.#showRows();
   }
 
@@ -108,7 +111,7 @@ class DictionaryTab extends HTMLElement {
     const all = [...this.#entries, ...this.#shared];
     const wanted = this.wanted.value.trim().toLowerCase();
     const found = all.filter(({ written, spoken }) => `${written}\n${spoken}`.toLowerCase().includes(wanted));
-    this.rows.replaceChildren(...found.slice(0, MAX_ROWS).map((entry) => this.#row(entry)));
+    showItems(this.rows, found.slice(0, MAX_ROWS), (entry) => this.#row(entry));
     this.search.hidden = all.length < 10 && !wanted;
     this.table.hidden = !found.length;
     this.more.textContent = found.length && found.length <= MAX_ROWS ? "" : t(all.length ? "dictionary.found" : "dictionary.none",
@@ -117,14 +120,14 @@ class DictionaryTab extends HTMLElement {
 
   #row(entry) {
     const { id, written, spoken, language, match, count, problem } = entry;
-    const [named, short] = [{ written }, { class: "short" }];
-    const last = this.#shared.includes(entry) ? badge(t("dictionary.shared")) : [
+    const named = { written };
+    const last = entry.shared ? badge(t("dictionary.shared")) : [
       button(t("dictionary.edit", named), () => this.#edit(entry), { symbol: "edit", bare: true }),
       button(t("remove.named", { name: written }), () => this.#remove(id, named), { symbol: "remove", bare: true })];
     const marks = [match === "regex" && t("dictionary.regex"), entry.case && t("dictionary.case")].filter(Boolean).map((text) => [" ", badge(text)]);
     return h("tr", {}, h("th", { scope: "row" }, written, marks.flat()),
       h("td", {}, spoken || h("span", { class: "hint" }, t("dictionary.silence")), problem && h("p", { class: "problem" }, problem)),
-      h("td", short, language ? spokenLanguage(language) : t("dictionary.everywhere")), h("td", short, String(count)), h("td", short, last));
+      h("td", { class: "language" }, language ? spokenLanguage(language) : t("dictionary.everywhere")), h("td", { class: "count" }, String(count)), h("td", { class: "short" }, last));
   }
 
   /** Put an entry into the form to change it; null to add another one. */
@@ -160,25 +163,25 @@ class DictionaryTab extends HTMLElement {
     await this.#change(async () => {
       await ask("DELETE", `${PATH}/entries/${id}`);
       if (this.#edited === id) this.#edit(null);
-      this.written.focus();
       return t("dictionary.removed", named);
-    });
+    }, this.listed);
+    if (!this.rows.childElementCount) this.written.focus();
   }
 
   async #import(file) {
     const form = new FormData();
     form.append("file", file, file.name);
     await this.#change(async () => {
-      await ask("POST", `${PATH}/import`, undefined, { form });
+      await unlessLeft(() => ask("POST", `${PATH}/import`, undefined, { form }));
       return t("dictionary.imported", { name: file.name });
-    });
+    }, this.listed);
   }
 
-  /** Change the dictionary, show what it is then, also if the change was refused, and say what was done. */
-  async #change(work) {
-    await this.notice.during(async () => {
+  /** Change the dictionary, show what it is then, also if the change was refused, and say in `notice` what was done. */
+  async #change(work, notice = this.notice) {
+    await notice.during(async () => {
       const said = await work().finally(() => this.dictionary.again());
-      this.notice.done(said);
+      notice.done(said);
     });
     await this.#try();
   }

@@ -5,6 +5,7 @@ import { Notice, button, card, confirmed, field, h, relabel, select } from "./do
 import { drafted } from "./drafts.js";
 import { bytes, fileName, milliseconds, moment, seconds } from "./format.js";
 import { HistoryFilters } from "./history-filters.js";
+import { showItems } from "./list.js";
 import { Loader } from "./loader.js";
 import { soundPlayer } from "./sound-player.js";
 import { t, tOr } from "./text.js";
@@ -12,16 +13,20 @@ import { Undoable } from "./undo.js";
 import { FORMATS, allVoices, spokenLanguage } from "./voices.js";
 
 const PAGE = 20;
-const MOST_CHOSEN = 200;
+const MOST = 200;
 
 class HistoryTab extends HTMLElement {
+  #items = [];
+
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
-    this.undo = new Undoable((ids) => send("POST", "api/history/delete", { json: { ids }, keepalive: true }));
+    this.told = new Notice(); // of what was spoken again, at its entry
+    this.undo = new Undoable((ids) => send("POST", "api/history/delete", { json: { ids }, keepalive: true }), (deleting) => this.#deleted(deleting));
+    this.back = button(t("undo"), () => this.#takeBack(), { symbol: "undo" });
     this.filters = new HistoryFilters(() => this.#find());
     this.offers = new Loader(() => Promise.all([allVoices(), get("api/models")]), ([voices, { models }]) => this.filters.offer(voices, models));
-    this.found = new Loader(() => Promise.all([this.#ask(0), get("api/history/stats"), this.offers.ready()]), (found) => this.#show(found), this.notice);
+    this.found = new Loader(() => Promise.all([this.#ask(this.#limit, 0), get("api/history/stats"), this.offers.ready()]), (found) => this.#show(found), this.notice);
     this.format = drafted("history.format", select(FORMATS.map((format) => [format, format]), "mp3"));
     this.count = h("p", { class: "hint", role: "status" });
     this.list = h("div", { class: "list" });
@@ -50,6 +55,11 @@ class HistoryTab extends HTMLElement {
       button(t("remove"), () => this.#removeChosen(), { symbol: "remove", kind: "danger" })));
   }
 
+  /** How many results to ask for: as many as are shown, if those are more than a page. */
+  get #limit() {
+    return Math.min(Math.max(PAGE, this.#items.length), MOST);
+  }
+
   get #boxes() {
     return /** @type {HTMLInputElement[]} */ ([...this.list.querySelectorAll("input[type=checkbox]")]);
   }
@@ -59,7 +69,7 @@ class HistoryTab extends HTMLElement {
   }
 
   #choose(all) {
-    this.#boxes.forEach((box, number) => { box.checked = all && number < MOST_CHOSEN; });
+    this.#boxes.forEach((box, number) => { box.checked = all && number < MOST; });
     this.#tellChoice();
   }
 
@@ -70,13 +80,14 @@ class HistoryTab extends HTMLElement {
   }
 
   async #find() {
+    this.told.clear();
     await this.notice.during(() => this.found.again());
   }
 
-  /** Show the first results. Those that were chosen before stay so. */
+  /** Show the results. Those that were chosen before stay so. */
   #show([page, stats]) {
     const chosen = this.#ids;
-    this.list.replaceChildren(...this.#items(page));
+    this.#list(page.items);
     for (const box of this.#boxes) box.checked = chosen.includes(box.value);
     this.#tellChoice();
     this.count.textContent = stats.entries
@@ -84,6 +95,12 @@ class HistoryTab extends HTMLElement {
     this.#tellMore(page);
     this.tidying.hidden = !stats.entries;
     this.below.hidden = !page.items.length;
+  }
+
+  /** Show these results but for those that will be deleted. */
+  #list(items) {
+    this.#items = items.filter(({ id }) => !this.undo.has(id));
+    showItems(this.list, this.#items, (item) => this.#item(item));
   }
 
   #tellMore({ offset, items, total }) {
@@ -95,20 +112,16 @@ class HistoryTab extends HTMLElement {
     await this.notice.during(async () => {
       await this.found.ready();
       const last = this.list.lastElementChild;
-      const page = await this.#ask(this.list.childElementCount + this.undo.size);
+      const page = await this.#ask(PAGE, this.#items.length + this.undo.size);
       if (last !== this.list.lastElementChild) return;
-      this.list.append(...this.#items(page));
+      this.#list([...this.#items, ...page.items]);
       this.#tellMore(page);
     });
   }
 
-  /** Return the results from `offset` on. */
-  #ask(offset) {
-    return get(`api/history?${this.filters.query(PAGE, offset)}`);
-  }
-
-  #items({ items }) {
-    return items.filter(({ id }) => !this.undo.has(id)).map((item) => this.#item(item));
+  /** Return results from `offset` on. */
+  #ask(limit, offset) {
+    return get(`api/history?${this.filters.query(limit, offset)}`);
   }
 
   #item(item) {
@@ -147,7 +160,7 @@ class HistoryTab extends HTMLElement {
       await get(`api/history/${id}`); // it exists only if the speech is complete
       await this.found.again();
       const made = this.list.querySelector(`[data-id="${id}"]`);
-      const told = made ? new Notice() : this.notice;
+      const told = made ? this.told : this.notice;
       made?.querySelector("sound-player").after(told.element);
       if (warning) told.warn(t("history.spoken"), h("p", { lang: "en" }, warning));
       else told.done(t("history.spoken"));
@@ -176,12 +189,25 @@ class HistoryTab extends HTMLElement {
   async #remove(ids) {
     await this.notice.during(async () => {
       await this.undo.soon(ids);
-      for (const id of ids) this.list.querySelector(`[data-id="${id}"]`)?.remove();
+      this.#list(this.#items);
       this.#tellChoice();
-      const back = button(t("undo"), () => this.#takeBack(), { symbol: "undo" });
-      this.notice.done(t("history.removed", { count: ids.length }), h("div", { class: "actions" }, back));
-      back.focus();
+      this.notice.done(t("history.removed", { count: ids.length }), h("div", { class: "actions" }, this.back));
+      this.back.focus();
     });
+  }
+
+  /** Remove the way back when it is over. What could not be deleted is shown again, with the error. */
+  async #deleted(deleting) {
+    const focused = document.activeElement === this.back;
+    if (this.back.isConnected) this.notice.clear();
+    if (focused) (this.#boxes[0] ?? this.filters.q).focus({ preventScroll: true });
+    try {
+      await deleting;
+    } catch (error) {
+      this.notice.error(error);
+      this.undo.undo();
+      this.found.again().catch(() => undefined); // it failed as well
+    }
   }
 
   async #takeBack() {

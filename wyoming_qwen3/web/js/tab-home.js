@@ -4,6 +4,7 @@ import { ask, get, speech, url } from "./api.js";
 import { purposeOf, speedOf } from "./checkpoints.js";
 import { Notice, button, card, h } from "./dom.js";
 import { bytes, seconds, short } from "./format.js";
+import { showItems } from "./list.js";
 import { downloaded } from "./progress.js";
 import { soundPlayer } from "./sound-player.js";
 import { t } from "./text.js";
@@ -16,7 +17,6 @@ const LOOPBACK = /^(localhost|127\.[\d.]+|\[::1\])$/;
 const PORT = /^tcp:\/\/.*:(\d+)$/;
 
 class HomeTab extends HTMLElement {
-  #shown = "";
   #ready = false;
   #stopping = null;
 
@@ -75,25 +75,26 @@ class HomeTab extends HTMLElement {
     const others = models.filter((model) => model !== main && !["missing", "on disk"].includes(model.state));
     const rows = [main, ...others].filter(Boolean);
     const off = options?.standby === "off";
-    const states = JSON.stringify([rows.map(({ id, state, error }) => [id, state, error]), standby, servers]);
-    if (states !== this.#shown) {
-      this.#shown = states;
-      this.models.replaceChildren(
-        ...rows.map((model) => this.#model(model, machine.hub)),
-        ...servers.map((server) => row(server.url, t("home.server"), server.up ? "ready" : "failed", server.error)),
-        row(t("engine.standby"), t("home.standby"), standby ? "ready" : off ? "missing" : "loading", null, off ? t("home.off") : undefined));
-    }
+    const items = [
+      ...rows.map((model) => ({
+        id: model.id, name: `${t(`models.${model.variant}`)} ${model.size}`, does: t(purposeOf(model)), state: model.state,
+        error: model.error?.message, hub: machine.hub,
+      })),
+      ...servers.map(({ url: id, up, error }) => ({ id, name: id, does: t("home.server"), state: up ? "ready" : "failed", error })),
+      { id: "standby", name: t("engine.standby"), does: t("home.standby"), state: standby ? "ready" : off ? "missing" : "loading", label: off ? t("home.off") : undefined },
+    ];
+    showItems(this.models, items, (item) => ("hub" in item ? this.#model(item) : row(item)));
     rows.forEach((model, number) => this.#progress(model, this.models.children[number]));
   }
 
-  #model(model, hub) {
-    const element = row(`${t(`models.${model.variant}`)} ${model.size}`, t(purposeOf(model)), model.state, model.error?.message);
+  #model(model) {
+    const element = row(model);
     const act = (label, path, symbol) => button(label, () => this.#change(path, model), { symbol });
     const actions = element.querySelector(".actions");
     if (model.state === "missing" || model.state === "failed") actions.append(act(t("models.download"), "download", "download"));
     if (model.state === "downloading") {
       actions.append(act(t("models.cancel"), "download/cancel", "stop"));
-      element.append(h("progress", { max: 1, "aria-label": t("state.downloading") }), h("p", { class: "hint" }, t("home.from", { hub })));
+      element.append(h("progress", { max: 1, "aria-label": t("state.downloading") }), h("p", { class: "hint" }, t("home.from", { hub: model.hub })));
     }
     return element;
   }
@@ -173,7 +174,7 @@ class HomeTab extends HTMLElement {
 }
 
 /** One voice or model with its state. */
-function row(name, does, state, error, label = t(`state.${state}`)) {
+function row({ name, does, state, error, label = t(`state.${state}`) }) {
   return h("article", { class: "item" },
     h("div", { class: "between" }, h("div", {}, h("h3", {}, name), h("p", { class: "hint" }, does)),
       h("div", { class: "actions" }, h("span", { class: `badge ${state.replace(" ", "-")}` }, label))),

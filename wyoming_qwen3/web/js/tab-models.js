@@ -4,6 +4,7 @@ import { ask, get } from "./api.js";
 import { inUse, purposeOf, sorted, speedOf } from "./checkpoints.js";
 import { Notice, button, card, h } from "./dom.js";
 import { bytes } from "./format.js";
+import { showItems } from "./list.js";
 import { compiled, downloaded } from "./progress.js";
 import { t } from "./text.js";
 import { Watch } from "./watch.js";
@@ -20,8 +21,6 @@ const ACTIONS = {
 const FIRST_STEPS = ["missing", "failed", "on disk"];
 
 class ModelsTab extends HTMLElement {
-  #shown = "";
-
   connectedCallback() {
     if (this.childElementCount) return;
     this.notice = new Notice();
@@ -50,31 +49,25 @@ class ModelsTab extends HTMLElement {
   }
 
   #tellModels(models, machine) {
-    const states = JSON.stringify(models.map(({ id, state, error, disk_bytes, memory_bytes }) => [id, state, error, disk_bytes, memory_bytes]));
     const listed = sorted(models, machine);
-    if (states !== this.#shown || !this.list.childElementCount) {
-      const held = this.list.contains(document.activeElement) ? document.activeElement.closest("article").dataset.id : null;
-      this.list.replaceChildren(...listed.map((model, number) => this.#model(model, machine, !number && FIRST_STEPS.includes(model.state))));
-      /** @type {HTMLElement | null} */
-      const before = held && this.list.querySelector(`[data-id="${held}"] button`);
-      before?.focus();
-      this.#shown = states;
-    }
+    const items = listed.map(({ id, variant, size, state, error, disk_bytes, memory_bytes }, number) =>
+      ({ id, variant, size, state, error, disk_bytes, memory_bytes, used: inUse({ variant, size }, machine), first: !number && FIRST_STEPS.includes(state) }));
+    showItems(this.list, items, (model) => this.#model(model));
     listed.forEach((model, number) => this.#progress(model, this.list.children[number]));
   }
 
-  #model(model, machine, primary) {
+  #model(model) {
     const [label, path, symbol] = ACTIONS[model.state] ?? [];
     const sizes = [model.disk_bytes && t("models.disk", { bytes: bytes(model.disk_bytes) }),
       model.memory_bytes && t("models.memory", { bytes: bytes(model.memory_bytes) })].filter(Boolean);
-    return h("article", { class: "item", "data-id": model.id },
+    return h("article", { class: "item" },
       h("div", { class: "between" },
         h("div", {}, h("h3", {}, t(`models.${model.variant}`), " ", model.size),
           h("p", { class: "hint" }, t(purposeOf(model)))),
         h("div", { class: "actions" },
-          inUse(model, machine) ? h("span", { class: "badge" }, t("models.used")) : null,
+          model.used ? h("span", { class: "badge" }, t("models.used")) : null,
           h("span", { class: `badge ${model.state.replace(" ", "-")}` }, t(`state.${model.state}`)),
-          label ? button(t(label), () => this.#change(path, model), { symbol, kind: primary ? "primary" : "" }) : null)),
+          label ? button(t(label), () => this.#change(path, model), { symbol, kind: model.first ? "primary" : "" }) : null)),
       sizes.length ? h("p", { class: "hint" }, sizes.join(" · ")) : null,
       model.error ? h("p", { class: "problem", lang: "en" }, model.error.message) : null,
       going(model) ? h("div", { class: "going" }, h("progress", { max: 1, "aria-label": t(`state.${model.state}`) }),

@@ -3,8 +3,10 @@
 import { AliasEditor } from "./aliases.js";
 import { ask, get, saveFrom } from "./api.js";
 import { Notice, button, card, checkbox, confirmed, field, h, select } from "./dom.js";
-import { Recordings, drafted } from "./drafts.js";
+import { Recordings, clearField, drafted } from "./drafts.js";
 import { bytes, seconds } from "./format.js";
+import { unlessLeft } from "./leaving.js";
+import { showItems } from "./list.js";
 import { Loader } from "./loader.js";
 import { downloaded, paceOf, progressOf } from "./progress.js";
 import { Recorder, canRecord } from "./recorder.js";
@@ -40,9 +42,11 @@ class ProfilesTab extends HTMLElement {
     this.about = h("div", { class: "stack" }, h("div", { class: "row" }, field(t("name"), this.name), field(t("language"), this.language)),
       field(t("profiles.consent"), this.consent, t("profiles.consent.hint")));
     this.save = button(t("profiles.save"), () => this.#save(), { symbol: "check", kind: "primary" });
+    this.problems = h("ul", { class: "findings" });
     this.list = h("div", { class: "list" });
     this.profiles = new Loader(() => get("api/profiles"), (found) => this.#show(found), this.notice);
     this.transfer = new Notice();
+    this.changed = new Notice();
     this.stop = button(t("stop"), () => this.#stopping?.abort(), { symbol: "stop" });
     this.stop.hidden = true;
     this.aliases = new AliasEditor();
@@ -50,7 +54,7 @@ class ProfilesTab extends HTMLElement {
       card(t("profiles.make"), h("p", {}, t("profiles.advice")), this.sources, this.live, this.clips,
         field(t("profiles.into"), this.target), this.about, checkbox(t("profiles.timbre"), this.timbre),
         h("div", { class: "actions" }, this.save), this.notice.element),
-      card(t("profiles"), this.#importer(), this.transfer.element, this.list),
+      card(t("profiles"), this.#importer(), this.transfer.element, this.problems, this.changed.element, this.list),
       this.aliases.element);
     this.restored = this.#restore();
     if (unfinished(IMPORT)) this.#imported((tell, signal) => resume(IMPORT, tell, signal));
@@ -66,9 +70,8 @@ class ProfilesTab extends HTMLElement {
     this.target.replaceChildren(this.target.options[0], ...own.map(({ id, name }) => h("option", { value: id }, name)));
     this.target.value = own.some(({ id }) => id === into) ? into : "";
     this.#tellTarget();
-    this.list.replaceChildren(
-      ...problems.map(({ entry, message }) => h("p", { class: "problem" }, `${entry}: ${message}`)),
-      ...(profiles.length ? profiles.map((one) => this.#profile(one)) : [h("p", { class: "hint" }, t("profiles.none"))]));
+    showItems(this.problems, problems, ({ entry, message }) => h("li", { class: "error" }, `${entry}: ${message}`), { idOf: ({ entry }) => entry });
+    showItems(this.list, profiles, (one) => this.#profile(one), { none: h("p", { class: "hint" }, t("profiles.none")) });
   }
 
   /** Ask for what a new profile needs. */
@@ -125,7 +128,7 @@ class ProfilesTab extends HTMLElement {
 
   #open(files) {
     for (const file of files) {
-      this.notice.during(async () => {
+      this.notice.during(() => unlessLeft(async () => {
         await this.restored;
         const sample = this.#sample();
         try {
@@ -134,13 +137,13 @@ class ProfilesTab extends HTMLElement {
           sample.remove();
           throw error;
         }
-      });
+      }));
     }
   }
 
   async #record() {
     const recorder = new Recorder();
-    await this.notice.during(async () => {
+    await this.notice.during(() => unlessLeft(async () => {
       const parts = [];
       let peaks = null;
       const stopped = new Promise((resolve) => { this.finish = resolve; });
@@ -164,14 +167,15 @@ class ProfilesTab extends HTMLElement {
       const sample = this.#sample();
       sample.take(joined(parts), rate);
       sample.text.focus();
-    });
+    }));
   }
 
   async #save() {
-    await this.notice.during(async () => {
+    await this.notice.during(() => unlessLeft(async () => {
       await this.restored;
       const samples = [...this.clips.querySelectorAll("voice-sample")];
       if (!samples.length) throw new Error(t("profiles.empty"));
+      if (!this.target.value && !this.name.value.trim()) throw new Error(t("design.nameless"));
       this.notice.progress(t("progress.saving"));
       await Promise.all(samples.map(({ opened }) => opened));
       const told = this.target.value ? await this.#addTo(this.target.value, samples) : await this.#create(samples);
@@ -183,12 +187,13 @@ class ProfilesTab extends HTMLElement {
       await this.shown();
       const timbre = told.some(({ code }) => code === "timbre") && t("profiles.by_timbre");
       this.notice.done([t("profiles.saved"), timbre].filter(Boolean).join(" "));
-    });
+    }));
   }
 
   async #create(samples) {
     const form = new FormData();
-    form.append("name", this.name.value);
+    const name = this.name.value;
+    form.append("name", name);
     form.append("language", this.language.value);
     form.append("consent", this.consent.value);
     form.append("x_vector_only_mode", String(this.timbre.checked));
@@ -196,7 +201,9 @@ class ProfilesTab extends HTMLElement {
       form.append("samples", sample.file(), "clip.wav");
       if (!this.timbre.checked) form.append("ref_texts", sample.text.value);
     }
-    return (await ask("POST", "api/profiles", undefined, { form })).warnings;
+    const { warnings } = await ask("POST", "api/profiles", undefined, { form });
+    if (this.name.value === name) clearField(this.name); // the next one needs another
+    return warnings;
   }
 
   async #addTo(id, samples) {
@@ -216,7 +223,7 @@ class ProfilesTab extends HTMLElement {
     const actions = [
       profile.default ? h("span", { class: "badge" }, t("voices.is_default"))
         : button(t("voices.default"), () => this.#makeDefault(profile), { symbol: "star" }),
-      button(t("profiles.export"), () => this.notice.during(() => saveFrom(`api/profiles/${profile.id}/export`, `${name}.zip`)), { symbol: "download" }),
+      button(t("profiles.export"), () => this.changed.during(() => saveFrom(`api/profiles/${profile.id}/export`, `${name}.zip`)), { symbol: "download" }),
       profile.folder ? h("span", { class: "badge" }, t("profiles.folder", { folder: profile.folder }))
         : button(t("remove.named", { name }), () => this.#remove(profile), { symbol: "remove", bare: true }),
     ];
@@ -250,11 +257,11 @@ class ProfilesTab extends HTMLElement {
   }
 
   async #change(change, said = "") {
-    await this.notice.during(async () => {
+    await this.changed.during(async () => {
       await change();
       voicesChanged();
       await this.shown();
-      if (said) this.notice.done(said);
+      if (said) this.changed.done(said);
     });
   }
 

@@ -1,10 +1,10 @@
 // <speak-tab>: speaks a text and plays it while it is generated.
 
-import { ApiError, ask, blob, events, save, saveFrom, send, warningOf } from "./api.js";
+import { ApiError, ask, blob, events, save, send, warningOf } from "./api.js";
 import { Notice, button, card, checkbox, examples, field, h, select, slider, uid } from "./dom.js";
 import { drafted } from "./drafts.js";
 import { EffectChain } from "./effects.js";
-import { fileName, milliseconds, seconds, short } from "./format.js";
+import { factor, fileName, milliseconds, seconds, short } from "./format.js";
 import { PcmPlayer, PcmReader, RATE, joined, speaker, wavFile } from "./sound.js";
 import { soundPlayer } from "./sound-player.js";
 import { t, tList } from "./text.js";
@@ -67,7 +67,7 @@ class SpeakTab extends HTMLElement {
     this.styled = field(t("style"), this.instructions, t("style.hint"));
     this.styles = examples(t("style.examples"), tList("style.some"), this.instructions);
     this.language = drafted("speak.language", languagePicker());
-    this.speed = slider(t("speed"), { min: 0.5, max: 2, step: 0.05, value: 1, show: (value) => `${value.toFixed(2)} ×` });
+    this.speed = slider(t("speed"), { min: 0.5, max: 2, step: 0.05, value: 1, show: factor });
     drafted("speak.speed", this.speed.control);
     this.speed.tell();
     this.engine = drafted("speak.engine", select(Object.keys(ENGINES).map((name) => [name, t(`engine.${name}`)]), "auto"));
@@ -210,9 +210,9 @@ class SpeakTab extends HTMLElement {
     const format = this.format.value;
     const name = fileName(this.text.value, format);
     await this.notice.during(async () => {
-      if (format === "wav") save(wavFile(samples), name);
-      else if (id) await saveFrom(`api/history/${id}/audio?format=${format}`, name);
-      else save(await converted(wavFile(samples), format), name);
+      const wav = wavFile(samples);
+      if (format === "wav") save(wav, name);
+      else save(await (id ? blob(`api/history/${id}/audio?format=${format}`).catch(() => converted(wav, format)) : converted(wav, format)), name);
     });
   }
 }

@@ -2,6 +2,7 @@
 
 import { ask, send, upload, worked } from "./api.js";
 import { keep, recall } from "./drafts.js";
+import { unlessLeft } from "./leaving.js";
 
 const RETRY_MS = 1000;
 const RETRIES = 30;
@@ -21,7 +22,7 @@ export async function begin(name, path, json, facts, tell, signal) {
 
 /** Upload a form and follow the work on it as `begin` does; `sent` is called with the bytes that are sent and all. */
 export async function beginUpload(name, path, form, sent, tell, signal) {
-  const { task } = await upload(path, form, sent, { more: { Prefer: "respond-async" }, signal });
+  const { task } = await unlessLeft(() => upload(path, form, sent, { more: { Prefer: "respond-async" }, signal }));
   keep(`task.${name}`, { task });
   return resume(name, tell, signal);
 }

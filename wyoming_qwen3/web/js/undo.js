@@ -6,9 +6,13 @@ export class Undoable {
   #ids = new Set();
   #timer = 0;
 
-  /** `commit` deletes what has these ids. It may be called while the page is being closed. */
-  constructor(commit) {
+  /**
+   * `commit` deletes what has these ids. It may be called while the page is being closed. `late` is called when the time
+   * to take it back is over, with a promise of the end of `commit`.
+   */
+  constructor(commit, late) {
     this.commit = commit;
+    this.late = late;
     addEventListener("pagehide", () => this.now());
   }
 
@@ -25,7 +29,7 @@ export class Undoable {
   async soon(ids) {
     await this.now();
     this.#ids = new Set(ids);
-    this.#timer = setTimeout(() => this.now(), PATIENCE_MS);
+    this.#timer = setTimeout(() => this.late(this.now()), PATIENCE_MS);
   }
 
   /** Take back what was not deleted yet. */

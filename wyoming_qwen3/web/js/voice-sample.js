@@ -19,6 +19,7 @@ export class VoiceSample extends HTMLElement {
   #checking = 0;
   #asked = 0;
   #audio = new Audio();
+  #hush = ({ detail }) => detail !== this.#audio && this.#audio.pause();
 
   /**
    * `changed` is called with the state whenever it should be stored, and with null when the clip is removed.
@@ -44,10 +45,10 @@ export class VoiceSample extends HTMLElement {
     this.#movable(false);
     this.text.addEventListener("input", () => this.opened.then(() => this.#soon(), () => undefined)); // else it is shown by `open`'s caller
     this.wave.canvas.addEventListener("pointerdown", (event) => this.#drag(event));
-    document.addEventListener("sound", (event) => event.detail !== this.#audio && this.#audio.pause());
   }
 
   connectedCallback() {
+    document.addEventListener("sound", this.#hush);
     if (this.childElementCount) return;
     const remove = button(t("sample.remove"), () => {
       this.remove();
@@ -62,6 +63,7 @@ export class VoiceSample extends HTMLElement {
   }
 
   disconnectedCallback() {
+    document.removeEventListener("sound", this.#hush);
     this.#audio.pause();
     clearTimeout(this.#keeping);
     clearTimeout(this.#checking);
