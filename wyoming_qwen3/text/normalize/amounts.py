@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass, replace
 
 from . import dates, ordinals
-from .agreement import is_feminine, is_native_korean, is_noun, number_text
+from .agreement import german_noun_gender, is_feminine, is_native_korean, is_noun, number_text
 from .lexicon import Lexicon
-from .marks import final_dot
-from .money import cents, currency_signs, magnitude_pattern, money_pattern
-from .numerals import SPACES, Numeral, cardinal, category, choose, digits_of, read_number
-from .units import TEMPERATURES, noun_after, scaled, unit_pattern, unit_symbols
+from .marks import final_dot, last_word
+from .money import NOUNS, cents, currency_signs, magnitude_pattern, money_pattern
+from .numerals import SPACES, Numeral, cardinal, category, choose, digits_of, read_number, spell
+from .units import TEMPERATURES, divided, noun_after, periods, scaled, unit_pattern, unit_symbols
 
 CODE_DIGITS = 7
 """Number of digits without groups from which a number without a unit is read digit by digit."""
@@ -46,7 +46,9 @@ class Amount:
 
     @property
     def _is_genitive(self) -> bool:
-        return self.words.code == "ru" and (bool(self.before) or len(self.numbers) == 2 or self.compare in _GENITIVE)
+        if self.words.code != "ru":
+            return False
+        return bool(self.before) or self.compare in _GENITIVE or (len(self.numbers) == 2 and bool(self.start))
 
     @property
     def plural(self) -> str:
@@ -58,24 +60,27 @@ class Amount:
     def said(self, pattern: str, *, minus: str = "") -> str:
         """Return a pattern with the numbers in place of "{0}". `minus` is what a minus is called, if not as usual."""
         words, noun = self.words, noun_after(pattern)
-        names = {"": "", "+": words.plus}
+        names = {"": "", "+": words.plus, "正": "正"}
+        front = ""
         parts = []
         for number, sign in zip(self.numbers, self.signs, strict=True):
             text = number_text(words, number, noun, in_words=self.in_words, genitive=self._is_genitive)
             name = names.get(sign, minus or words.minus)
+            if "分之{0}" in pattern and len(self.numbers) == 1:
+                front, name = name, ""
             parts.append(f"{name}{words.space}{text}" if name else text)
         if words.code == "ko" and not self.in_words:
             pattern = pattern.replace("{0} ", "{0}")
         if pattern == "百分之{0}" and parts == ["一百"]:
             parts = ["百"]
-        said = pattern.replace("{0}", self._range(parts)).strip()
+        said = front + pattern.replace("{0}", self._range(parts)).strip()
         return self.around(re.sub(r"\buna (?=[aeiou])", "un’", said) if words.code == "it" else said)
 
     def _range(self, parts: list[str]) -> str:
         if len(parts) == 1:
             return parts[0]
         if self.words.code == "ru":
-            return f"{'от ' * (not self.before)}{parts[0]} до {parts[1]}"
+            return f"от {parts[0]} до {parts[1]}" if self._is_genitive and not self.before else "-".join(parts)
         return self.start + self.words.link.join(parts)
 
     def around(self, said: str) -> str:
@@ -95,8 +100,9 @@ def _read(found: re.Match[str], words: Lexicon, in_words: bool) -> Amount | None
             number = read_number(text, words)
             if number is None:
                 return None
+            is_positive = sign == "+" and words.code == "zh" and not found.string[: found.start()][-1:].isdigit()
             numbers.append(number)
-            signs.append(sign or "")
+            signs.append("正" if is_positive else sign or "")
     if len(numbers) == 2 and not signs[1] and not signs[0] and not _is_range(*numbers):
         return None
     start = f"{words.start} " if words.start and not _after_preposition(found, words) else ""
@@ -105,8 +111,7 @@ def _read(found: re.Match[str], words: Lexicon, in_words: bool) -> Amount | None
 
 
 def _after_preposition(found: re.Match[str], words: Lexicon) -> bool:
-    before = found.string[max(0, found.start() - 12) : found.start()]
-    return before.rstrip().rpartition(" ")[2].lower() in words.prepositions.split()
+    return last_word(found) in words.prepositions.split()
 
 
 def _is_range(first: Numeral, second: Numeral) -> bool:
@@ -128,17 +133,29 @@ def measure(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
         return None
     if found["hyphen"] and words.code == "en":
         return amount.said(unit_pattern("en", found["unit"], "one").replace("{0} ", "{0}-"))
-    return _measured(amount, found["unit"]) + (_link(found, words) or final_dot(found, found["unit"]))
+    if found["unit"] in _LETTERS and found.string[found.start("unit") - 1].isdigit() and _is_labelled(found, words):
+        return None
+    plural = "one" if last_word(found) in words.articles.split() else ""
+    return _measured(amount, found["unit"], plural) + (_link(found, words) or final_dot(found, found["unit"]))
 
 
-def _measured(amount: Amount, unit: str) -> str:
+_LETTERS = "ABCDFHJKLNTVWdghlmstвгмтсдлчВАКТ"
+
+
+def _is_labelled(found: re.Match[str], words: Lexicon) -> bool:
+    """Return whether the word before a number tells that this is the name of a place or a vehicle."""
+    word = last_word(found).lstrip("(\"'„“«[")
+    return word in words.labels.split() or word.endswith(tuple(words.label_endings.split()))
+
+
+def _measured(amount: Amount, unit: str, plural: str = "") -> str:
     words = amount.words
     symbol, places = scaled(unit_symbols(words.code).get(unit, unit))
     if places:
         numbers = tuple(number.shifted(places) for number in amount.numbers)
         amount = replace(amount, numbers=numbers)
     minus = words.below_zero if symbol in TEMPERATURES else ""
-    return amount.said(unit_pattern(words.code, symbol, amount.plural), minus=minus)
+    return amount.said(unit_pattern(words.code, symbol, plural or amount.plural), minus=minus)
 
 
 def price(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
@@ -146,17 +163,20 @@ def price(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     amount = _read(found, words, in_words)
     if amount is None:
         return None
-    currency = currency_signs(words.code)[found["currency"]]
+    currency = {**currency_signs(words.code), **NOUNS}[found["currency"]]
     magnitude, per = found["magnitude"] or "", found["per"] or ""
-    is_single = not (magnitude or per) and len(amount.numbers) == 1
+    is_divided = per and per not in periods(words.code) and not amount.last.whole.strip("0")
+    is_single = not (magnitude or is_divided) and len(amount.numbers) == 1
     if is_single and (with_cents := cents(words, amount.last, currency, in_words=in_words)):
         number, pattern = with_cents
+        pattern = divided(words.code, pattern, per) if per else pattern
         said = replace(amount, numbers=(number,), before="").said(pattern)
-        return said + (_link(found, words) or final_dot(found, found["currency"]))
+        return said + (_link(found, words) or final_dot(found, per or found["currency"]))
     if not per:
         numbers = tuple(_without_zeros(number) for number in amount.numbers)
         amount = replace(amount, numbers=numbers)
-    pattern = money_pattern(words, amount.last, currency, magnitude, per, plural=amount.plural)
+    plural = "one" if last_word(found) in words.articles.split() else amount.plural
+    pattern = money_pattern(words, amount.last, currency, magnitude, per, plural=plural)
     return amount.said(pattern) + (_link(found, words) or final_dot(found, found["per"] or found["currency"]))
 
 
@@ -168,7 +188,13 @@ def _without_zeros(number: Numeral) -> Numeral:
 def millions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A number of millions and the like, abbreviated."""
     amount = _read(found, words, in_words)
-    return None if amount is None else amount.said(magnitude_pattern(words, found["magnitude"], amount.plural))
+    if amount is None:
+        return None
+    ends = found["magnitude"][-1] == "." and not found.string[found.end() :].strip()
+    noun = _next_noun(found)
+    if found["magnitude"] == "mil" and words.code in ("es", "pt") and in_words and amount.last.is_whole and noun:
+        return f"{number_text(words, amount.last, noun, in_words=True)} mil"
+    return amount.said(magnitude_pattern(words, found["magnitude"], amount.plural)) + "." * ends
 
 
 # Fractions
@@ -177,7 +203,14 @@ def millions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None
 def slashed(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """Two numbers with a slash between: a fraction, perhaps after a whole number, or no fraction."""
     above, below, whole = int(found["above"]), int(found["below"]), found["whole"]
-    if ordinals.is_fraction(above, below):
+    unit, noun = found.groupdict().get("unit") or "", _next_noun(found)
+    if unit:
+        if not ordinals.is_fraction(above, below):
+            return None if whole else _two_of_unit(found, words, in_words)
+        said = _part_of_unit(words, whole, above, below, unit) + final_dot(found, unit)
+    elif (above, below) == (1, 2) and not whole and (half := half_of(words, noun)):
+        said = half
+    elif ordinals.is_fraction(above, below):
         said = ordinals.mixed(words, whole, above, below) if whole else ordinals.fraction(words, above, below)
     elif whole or not in_words:
         return None
@@ -195,11 +228,15 @@ def vulgar_fraction(found: re.Match[str], words: Lexicon, in_words: bool) -> str
     """A fraction that is one character; before a unit a half and quarters are decimals."""
     above, below = ordinals.VULGAR[found["vulgar"]]
     whole, unit = found["whole"], found["unit"]
-    if unit and below in (2, 4):
-        number = Numeral(whole or "0", "5" if below == 2 else "25" if above == 1 else "75")
+    if unit and whole and below in (2, 4) and words.half:
+        number = Numeral(whole, "5" if below == 2 else "25" if above == 1 else "75")
         compare = found["compare"] or ""
         return _measured(Amount(words, (number,), (found["sign"] or "",), in_words, "", compare), unit)
+    if unit:
+        return _with_sign(found, words, _part_of_unit(words, whole, above, below, unit) + final_dot(found, unit))
     noun = found["noun"] or ""
+    if not whole and below == 2 and (half := half_of(words, noun or _next_noun(found))):
+        return _with_sign(found, words, half + (found.string[found.start("noun") - 1] + noun if noun else ""))
     if noun and whole and below == 2 and is_noun(noun):
         number = Numeral(whole)
         half = words.half.split("|")[is_feminine(words.code, noun)]
@@ -207,9 +244,49 @@ def vulgar_fraction(found: re.Match[str], words: Lexicon, in_words: bool) -> str
     said = ordinals.mixed(words, whole, above, below) if whole else ordinals.fraction(words, above, below)
     if noun:
         said += found.string[found.start("noun") - 1] + noun
-    if unit:
-        said = unit_pattern(words.code, unit, category(Numeral("1"), words.code)).replace("{0}", said)
     return _with_sign(found, words, said)
+
+
+def _part_of_unit(words: Lexicon, whole: str | None, above: int, below: int, unit: str) -> str:
+    """Return a fraction of a unit, perhaps after a whole number, in words."""
+    unit = unit_symbols(words.code).get(unit, unit)
+    if whole:
+        number = ordinals.mixed(words, whole, above, below)
+        return unit_pattern(words.code, unit, "other").replace("{0}", number)
+    one = unit_pattern(words.code, unit, "other" if words.code == "ru" else "one")
+    noun = noun_after(one)
+    if (above, below) == (1, 2) and (half := half_of(words, noun, is_unit=True)):
+        return one.replace("{0}", half)
+    said = ordinals.fraction(words, above, below)
+    if words.code == "en":
+        said += f" of {_english_article(noun)}"
+    elif words.of:
+        said += f" {words.of}"
+    said = one.replace("{0}", said)
+    return re.sub(r"\bde (?=[aehiouéè])", "d’", said) if words.code == "fr" else said
+
+
+def _two_of_unit(found: re.Match[str], words: Lexicon, in_words: bool) -> str:
+    """Return two numbers with a slash between and a unit, such as a blood pressure."""
+    first = number_text(words, Numeral(found["above"]), "", in_words=in_words)
+    second = _measured(Amount(words, (Numeral(found["below"]),), ("",), in_words), found["unit"])
+    return f"{first}{words.space}{words.slash}{words.space}{second}" + final_dot(found, found["unit"])
+
+
+def _english_article(noun: str) -> str:
+    return "an" if re.match(r"[aeio]|hour", noun) else "a"
+
+
+def half_of(words: Lexicon, noun: str, *, is_unit: bool = False) -> str:
+    """Return a half as it is said before a noun; "" if it is the same as anywhere else."""
+    forms = words.half_before.split("|")
+    if not words.half_before or not noun or not (is_unit or (len(forms) > 1 and is_noun(noun))):
+        return ""
+    if words.code == "en":
+        return f"{words.half_before} {_english_article(noun)}"
+    if words.code == "de":
+        return forms["mfn".index(german_noun_gender(noun))] if noun[0].isupper() else ""
+    return forms[is_feminine(words.code, noun)] if len(forms) == 2 else forms[0]
 
 
 def _with_sign(found: re.Match[str], words: Lexicon, said: str) -> str:
@@ -229,10 +306,15 @@ def number_range(found: re.Match[str], words: Lexicon, in_words: bool) -> str | 
     texts = [found["a"], found["b"]]
     if any(len(text) > 1 and text[0] == "0" and text.isdigit() for text in texts):
         return None
-    if in_words and words.code in ("en", "de") and all(dates.is_year(text) for text in texts):
-        said = f" {words.to} ".join(dates.year(words, text) for text in texts)
-        return amount.around(said)
-    return _before_noun(amount, found, _next_noun(found))
+    if in_words and all(dates.is_year(text) for text in texts):
+        if words.code in ("en", "de", "zh"):
+            return amount.around(words.link.join(dates.year(words, text) for text in texts))
+        if words.code == "ru" and not amount.before:
+            return " — ".join(ordinals.ordinal(words, int(text)) for text in texts)
+    noun = _next_noun(found)
+    if words.code == "ru" and noun and category(amount.last, "ru") == "few":
+        amount = replace(amount, start="")  # the noun is not in the form after "до"
+    return _before_noun(amount, found, noun)
 
 
 def plain(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
@@ -244,6 +326,10 @@ def plain(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
         return (found.groupdict().get("case") or "") + digits_of(digits, words)
     if amount is None or not (in_words or marked):
         return None
+    if words.code == "ru" and amount.last.is_whole and last_word(found) in ("к", "ко"):
+        return spell("ru", amount.last.value, "cardinal-masculine-dative")
+    if words.code == "es" and digits == "1" and last_word(found) == "la" and not _next_noun(found):
+        return "una"
     noun = "" if found.string[found.start() - 1 : found.start()] in ("제", "第") else _next_noun(found)
     if in_words and words.code in ("en", "de") and dates.is_year(digits) and not marked:
         return dates.year(words, digits)
@@ -267,25 +353,71 @@ _NEXT_NOUN = re.compile(rf"[ {SPACES}]?([^\W\d_]+(?:-[^\W\d_]+)?)")
 def _next_noun(found: re.Match[str]) -> str:
     """Return the word after a number, which may be a noun with which the number agrees."""
     following = _NEXT_NOUN.match(found.string, found.end())
-    return following[1] if following else ""
+    if not following or _KOREAN_NUMBERED.match(found.string, found.end()):
+        return ""
+    return following[1]
+
+
+_KOREAN_NUMBERED = re.compile(
+    r"번 (?:승강장|출구|입구|국도|도로|버스|홈|게이트|방|채널|트랙|좌석|창구|테이블|라인|구역|선수|타자|문제|노선"
+    r"|정류장|탑승구|플랫폼|카메라|센서|스위치|서버|포트|레인|코스|칸)"
+)
+"""What is numbered in Korean and not counted: "5번 출구" is exit 5."""
 
 
 def dimensions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """Numbers with a multiplication sign between: read as a product if there are spaces, else as a size."""
-    spaced = found["times"][0].isspace()
-    if found["times"].strip() == "x" and spaced and not in_words:
+    spaced, unit = found["times"][0].isspace(), found["unit"] or ""
+    if found["times"].strip() != "×" and spaced and not in_words and not unit:
         return None
-    link = words.signs["×"] if spaced else words.by
-    numbers = [Numeral(digits) for digits in re.findall(r"\d+", found[0])]
-    each = (number_text(words, number, "", in_words=in_words) for number in numbers)
-    return f"{words.space}{link}{words.space}".join(each)
+    is_length = unit_symbols(words.code).get(unit) in ("m", "cm", "mm", "in", "ft", "px", "″", "′")
+    link = (
+        "по"
+        if unit and words.code == "ru" and not is_length
+        else words.by
+        if is_length or (not spaced and not unit)
+        else words.signs["×"]
+    )
+    end = found.start("unit") if unit else found.end()
+    numbers = [read_number(digits, words) for digits in re.findall(r"[\d.,]+", found.string[found.start() : end])]
+    known = [number for number in numbers if number]
+    each = [number_text(words, number, "", in_words=in_words) for number in known]
+    if unit:
+        each[-1] = _measured(Amount(words, (known[-1],), ("",), in_words), unit) + final_dot(found, unit)
+    return f"{words.space}{link}{words.space}".join(each) if len(known) == len(numbers) else None
 
 
 def ratio(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """Two numbers with a colon between, such as a score."""
-    if not in_words:
+    second = read_number(found["b"], words)
+    if not in_words or second is None or not second.is_whole:
         return None
-    return f"{words.space}{words.ratio}{words.space}".join(cardinal(found[name], words) for name in ("a", "b"))
+    return f"{words.space}{words.ratio}{words.space}".join(
+        (cardinal(found["a"], words), _ratio_end(second.whole, words))
+    )
+
+
+def score(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
+    """A score such as 3-1; a second number that is greater makes a range. English and Russian read a score as it is."""
+    numbers = found["a"], found["b"]
+    is_range = int(found["a"]) < int(found["b"]) or any(number[0] == "0" < number for number in numbers)
+    if not in_words or is_range or words.code in ("en", "ru"):
+        return None
+    return f"{words.space}{words.ratio}{words.space}".join(cardinal(number, words) for number in numbers)
+
+
+def chain(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
+    """Three or four numbers with hyphens between, such as a Japanese address, which are no range."""
+    if not in_words:
+        return found[0]
+    link = "の" if words.code == "ja" else "-"
+    return link.join(cardinal(number, words) for number in found["a"].split("-"))
+
+
+def _ratio_end(digits: str, words: Lexicon) -> str:
+    if words.code != "ru":
+        return cardinal(digits, words)
+    return spell("ru", int(digits), "cardinal-masculine-dative").replace("нолю", "нулю")
 
 
 def fold(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
@@ -303,10 +435,41 @@ def duration(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None
     return words.space.join(said)
 
 
+def span(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
+    """How long something takes, such as 1:30 h or 0:04:59; None after a word that is before a time of day."""
+    noun = found.groupdict().get("noun") or ""
+    is_time = noun in ("h", "ч", "ч.") and words.code != "en" and int(found["h"]) > _LONGEST_SPAN
+    if is_time or last_word(found) in words.before_times.split():
+        return None
+    parts = [(digits.lstrip("0") or "0", unit) for unit in ("h", "min", "s") if (digits := found[unit])]
+    parts = [part for part in parts if part[0] != "0"] or parts[-1:]
+    said = [_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts]
+    return words.space.join(said) + final_dot(found, found[0])
+
+
+_LONGEST_SPAN = 5
+"""Hours above which "20:15 h" is a time of day, except in English."""
+
+
 def feet_and_inches(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A length such as 5'10"."""
     parts = ((found["feet"], "ft"), (found["inches"], "in"))
     return " ".join(_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
+
+
+def percent_adjective(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
+    """The German 5%ig, an adjective."""
+    number = read_number(found["number"], words)
+    if number is None:
+        return None
+    said = number_text(words, number, "", in_words=in_words)
+    return f"{said}{'' if number.is_whole and in_words else ' '}prozent{found['end']}"
+
+
+def meters_and_centimeters(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
+    """The French 1m85."""
+    meters = _measured(Amount(words, (Numeral(found["m"]),), ("",), in_words), "m")
+    return f"{meters} {number_text(words, Numeral(found['cm'].lstrip('0') or '0'), '', in_words=in_words)}"
 
 
 def round_the_clock(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
