@@ -158,8 +158,11 @@ _ITALIAN_MASCULINE = re.compile(r"(?:\wora|[st]ema|gramma|clima|problema)$")
 _ITALIAN_UNO = re.compile(r"(?:z|s[^aeiouàèéìòù]|gn|ps|pn|x|y)", re.IGNORECASE)
 
 
+_ITALIAN_NO_NOUNS = _NO_NOUNS | frozenset("per con di del al alle alla della dal dalla da su tra fra".split())
+
+
 def _italian(number: int, noun: str, words: Lexicon) -> str:
-    if number != 1 or len(noun) == 1 or noun in _NO_NOUNS or noun in ("al", "alle", "alla", "dal", "dalla", "da", "su"):
+    if number != 1 or len(noun) == 1 or noun in _ITALIAN_NO_NOUNS:
         return ""
     if noun in words.feminine or (_ITALIAN_FEMININE.search(noun) and not _ITALIAN_MASCULINE.search(noun)):
         return "una"

@@ -1,6 +1,6 @@
 """What is said for numbers with signs, units and currencies, for ranges and fractions, and for plain numbers.
 
-As in `sayings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
+As in `readings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
 if the match is not what it looks like.
 """
 
@@ -8,11 +8,11 @@ import re
 from dataclasses import dataclass, replace
 
 from . import dates, ordinals
-from .agreement import german_noun_gender, is_feminine, is_native_korean, is_noun, number_text
+from .agreement import is_native_korean, number_text
 from .lexicon import Lexicon
 from .marks import final_dot, last_word
 from .money import NOUNS, cents, currency_signs, magnitude_pattern, money_pattern
-from .numerals import SPACES, Numeral, cardinal, category, choose, digits_of, read_number, spell
+from .numerals import SPACES, Numeral, category, digits_of, read_number, spell
 from .units import TEMPERATURES, divided, noun_after, periods, scaled, unit_pattern, unit_symbols
 
 CODE_DIGITS = 7
@@ -136,7 +136,7 @@ def measure(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     if found["unit"] in _LETTERS and found.string[found.start("unit") - 1].isdigit() and _is_labelled(found, words):
         return None
     plural = "one" if last_word(found) in words.articles.split() else ""
-    return _measured(amount, found["unit"], plural) + (_link(found, words) or final_dot(found, found["unit"]))
+    return measured(amount, found["unit"], plural) + (_link(found, words) or final_dot(found, found["unit"]))
 
 
 _LETTERS = "ABCDFHJKLNTVWdghlmstвгмтсдлчВАКТ"
@@ -145,10 +145,12 @@ _LETTERS = "ABCDFHJKLNTVWdghlmstвгмтсдлчВАКТ"
 def _is_labelled(found: re.Match[str], words: Lexicon) -> bool:
     """Return whether the word before a number tells that this is the name of a place or a vehicle."""
     word = last_word(found).lstrip("(\"'„“«[")
-    return word in words.labels.split() or word.endswith(tuple(words.label_endings.split()))
+    endings = words.label_endings.split()
+    return word in words.labels.split() or (word not in endings and word.endswith(tuple(endings)))
 
 
-def _measured(amount: Amount, unit: str, plural: str = "") -> str:
+def measured(amount: Amount, unit: str, plural: str = "") -> str:
+    """Return an amount with a unit, whose plural category is the amount's if none is given."""
     words = amount.words
     symbol, places = scaled(unit_symbols(words.code).get(unit, unit))
     if places:
@@ -191,108 +193,10 @@ def millions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None
     if amount is None:
         return None
     ends = found["magnitude"][-1] == "." and not found.string[found.end() :].strip()
-    noun = _next_noun(found)
+    noun = next_noun(found)
     if found["magnitude"] == "mil" and words.code in ("es", "pt") and in_words and amount.last.is_whole and noun:
         return f"{number_text(words, amount.last, noun, in_words=True)} mil"
     return amount.said(magnitude_pattern(words, found["magnitude"], amount.plural)) + "." * ends
-
-
-# Fractions
-
-
-def slashed(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Two numbers with a slash between: a fraction, perhaps after a whole number, or no fraction."""
-    above, below, whole = int(found["above"]), int(found["below"]), found["whole"]
-    unit, noun = found.groupdict().get("unit") or "", _next_noun(found)
-    if unit:
-        if not ordinals.is_fraction(above, below):
-            return None if whole else _two_of_unit(found, words, in_words)
-        said = _part_of_unit(words, whole, above, below, unit) + final_dot(found, unit)
-    elif (above, below) == (1, 2) and not whole and (half := half_of(words, noun)):
-        said = half
-    elif ordinals.is_fraction(above, below):
-        said = ordinals.mixed(words, whole, above, below) if whole else ordinals.fraction(words, above, below)
-    elif whole or not in_words:
-        return None
-    elif (above, below, words.code) == (24, 7, "en"):
-        said = "twenty-four seven"
-    elif above == below:
-        said = words.space.join([cardinal(found["above"], words)] * 2)
-    else:
-        link = f"{words.space}{words.slash}{words.space}"
-        said = link.join(cardinal(found[name], words) for name in ("above", "below"))
-    return _with_sign(found, words, said)
-
-
-def vulgar_fraction(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """A fraction that is one character; before a unit a half and quarters are decimals."""
-    above, below = ordinals.VULGAR[found["vulgar"]]
-    whole, unit = found["whole"], found["unit"]
-    if unit and whole and below in (2, 4) and words.half:
-        number = Numeral(whole, "5" if below == 2 else "25" if above == 1 else "75")
-        compare = found["compare"] or ""
-        return _measured(Amount(words, (number,), (found["sign"] or "",), in_words, "", compare), unit)
-    if unit:
-        return _with_sign(found, words, _part_of_unit(words, whole, above, below, unit) + final_dot(found, unit))
-    noun = found["noun"] or ""
-    if not whole and below == 2 and (half := half_of(words, noun or _next_noun(found))):
-        return _with_sign(found, words, half + (found.string[found.start("noun") - 1] + noun if noun else ""))
-    if noun and whole and below == 2 and is_noun(noun):
-        number = Numeral(whole)
-        half = words.half.split("|")[is_feminine(words.code, noun)]
-        return _with_sign(found, words, f"{number_text(words, number, noun, in_words=True)} {noun} {half}")
-    said = ordinals.mixed(words, whole, above, below) if whole else ordinals.fraction(words, above, below)
-    if noun:
-        said += found.string[found.start("noun") - 1] + noun
-    return _with_sign(found, words, said)
-
-
-def _part_of_unit(words: Lexicon, whole: str | None, above: int, below: int, unit: str) -> str:
-    """Return a fraction of a unit, perhaps after a whole number, in words."""
-    unit = unit_symbols(words.code).get(unit, unit)
-    if whole:
-        number = ordinals.mixed(words, whole, above, below)
-        return unit_pattern(words.code, unit, "other").replace("{0}", number)
-    one = unit_pattern(words.code, unit, "other" if words.code == "ru" else "one")
-    noun = noun_after(one)
-    if (above, below) == (1, 2) and (half := half_of(words, noun, is_unit=True)):
-        return one.replace("{0}", half)
-    said = ordinals.fraction(words, above, below)
-    if words.code == "en":
-        said += f" of {_english_article(noun)}"
-    elif words.of:
-        said += f" {words.of}"
-    said = one.replace("{0}", said)
-    return re.sub(r"\bde (?=[aehiouéè])", "d’", said) if words.code == "fr" else said
-
-
-def _two_of_unit(found: re.Match[str], words: Lexicon, in_words: bool) -> str:
-    """Return two numbers with a slash between and a unit, such as a blood pressure."""
-    first = number_text(words, Numeral(found["above"]), "", in_words=in_words)
-    second = _measured(Amount(words, (Numeral(found["below"]),), ("",), in_words), found["unit"])
-    return f"{first}{words.space}{words.slash}{words.space}{second}" + final_dot(found, found["unit"])
-
-
-def _english_article(noun: str) -> str:
-    return "an" if re.match(r"[aeio]|hour", noun) else "a"
-
-
-def half_of(words: Lexicon, noun: str, *, is_unit: bool = False) -> str:
-    """Return a half as it is said before a noun; "" if it is the same as anywhere else."""
-    forms = words.half_before.split("|")
-    if not words.half_before or not noun or not (is_unit or (len(forms) > 1 and is_noun(noun))):
-        return ""
-    if words.code == "en":
-        return f"{words.half_before} {_english_article(noun)}"
-    if words.code == "de":
-        return forms["mfn".index(german_noun_gender(noun))] if noun[0].isupper() else ""
-    return forms[is_feminine(words.code, noun)] if len(forms) == 2 else forms[0]
-
-
-def _with_sign(found: re.Match[str], words: Lexicon, said: str) -> str:
-    name = {None: "", "+": words.plus}.get(found["sign"], words.minus)
-    said = f"{name}{words.space}{said}" if name else said
-    return Amount(words, (), (), True, found.groupdict().get("case") or "", found["compare"] or "").around(said)
 
 
 # Without units
@@ -311,7 +215,7 @@ def number_range(found: re.Match[str], words: Lexicon, in_words: bool) -> str | 
             return amount.around(words.link.join(dates.year(words, text) for text in texts))
         if words.code == "ru" and not amount.before:
             return " — ".join(ordinals.ordinal(words, int(text)) for text in texts)
-    noun = _next_noun(found)
+    noun = next_noun(found)
     if words.code == "ru" and noun and category(amount.last, "ru") == "few":
         amount = replace(amount, start="")  # the noun is not in the form after "до"
     return _before_noun(amount, found, noun)
@@ -328,9 +232,9 @@ def plain(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
         return None
     if words.code == "ru" and amount.last.is_whole and last_word(found) in ("к", "ко"):
         return spell("ru", amount.last.value, "cardinal-masculine-dative")
-    if words.code == "es" and digits == "1" and last_word(found) == "la" and not _next_noun(found):
+    if words.code == "es" and digits == "1" and last_word(found) == "la" and not next_noun(found):
         return "una"
-    noun = "" if found.string[found.start() - 1 : found.start()] in ("제", "第") else _next_noun(found)
+    noun = "" if found.string[found.start() - 1 : found.start()] in ("제", "第") else next_noun(found)
     if in_words and words.code in ("en", "de") and dates.is_year(digits) and not marked:
         return dates.year(words, digits)
     return _before_noun(amount, found, noun)
@@ -350,7 +254,7 @@ def _before_noun(amount: Amount, found: re.Match[str], noun: str) -> str:
 _NEXT_NOUN = re.compile(rf"[ {SPACES}]?([^\W\d_]+(?:-[^\W\d_]+)?)")
 
 
-def _next_noun(found: re.Match[str]) -> str:
+def next_noun(found: re.Match[str]) -> str:
     """Return the word after a number, which may be a noun with which the number agrees."""
     following = _NEXT_NOUN.match(found.string, found.end())
     if not following or _KOREAN_NUMBERED.match(found.string, found.end()):
@@ -363,117 +267,3 @@ _KOREAN_NUMBERED = re.compile(
     r"|정류장|탑승구|플랫폼|카메라|센서|스위치|서버|포트|레인|코스|칸)"
 )
 """What is numbered in Korean and not counted: "5번 출구" is exit 5."""
-
-
-def dimensions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Numbers with a multiplication sign between: read as a product if there are spaces, else as a size."""
-    spaced, unit = found["times"][0].isspace(), found["unit"] or ""
-    if found["times"].strip() != "×" and spaced and not in_words and not unit:
-        return None
-    is_length = unit_symbols(words.code).get(unit) in ("m", "cm", "mm", "in", "ft", "px", "″", "′")
-    link = (
-        "по"
-        if unit and words.code == "ru" and not is_length
-        else words.by
-        if is_length or (not spaced and not unit)
-        else words.signs["×"]
-    )
-    end = found.start("unit") if unit else found.end()
-    numbers = [read_number(digits, words) for digits in re.findall(r"[\d.,]+", found.string[found.start() : end])]
-    known = [number for number in numbers if number]
-    each = [number_text(words, number, "", in_words=in_words) for number in known]
-    if unit:
-        each[-1] = _measured(Amount(words, (known[-1],), ("",), in_words), unit) + final_dot(found, unit)
-    return f"{words.space}{link}{words.space}".join(each) if len(known) == len(numbers) else None
-
-
-def ratio(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Two numbers with a colon between, such as a score."""
-    second = read_number(found["b"], words)
-    if not in_words or second is None or not second.is_whole:
-        return None
-    return f"{words.space}{words.ratio}{words.space}".join(
-        (cardinal(found["a"], words), _ratio_end(second.whole, words))
-    )
-
-
-def score(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """A score such as 3-1; a second number that is greater makes a range. English and Russian read a score as it is."""
-    numbers = found["a"], found["b"]
-    is_range = int(found["a"]) < int(found["b"]) or any(number[0] == "0" < number for number in numbers)
-    if not in_words or is_range or words.code in ("en", "ru"):
-        return None
-    return f"{words.space}{words.ratio}{words.space}".join(cardinal(number, words) for number in numbers)
-
-
-def chain(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Three or four numbers with hyphens between, such as a Japanese address, which are no range."""
-    if not in_words:
-        return found[0]
-    link = "の" if words.code == "ja" else "-"
-    return link.join(cardinal(number, words) for number in found["a"].split("-"))
-
-
-def _ratio_end(digits: str, words: Lexicon) -> str:
-    if words.code != "ru":
-        return cardinal(digits, words)
-    return spell("ru", int(digits), "cardinal-masculine-dative").replace("нолю", "нулю")
-
-
-def fold(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """A number of times, such as 3x."""
-    number = Numeral(found["number"])
-    noun = choose(words.fold, number, words.code)
-    space = "" if words.code == "de" and in_words else " "
-    return number_text(words, number, noun.capitalize(), in_words=in_words) + space + noun
-
-
-def duration(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Hours, minutes and seconds, such as 1h 30m, in which m is no length."""
-    parts = [(digits, unit) for unit in ("h", "min", "s") if (digits := found.groupdict().get(unit))]
-    said = (_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
-    return words.space.join(said)
-
-
-def span(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """How long something takes, such as 1:30 h or 0:04:59; None after a word that is before a time of day."""
-    noun = found.groupdict().get("noun") or ""
-    is_time = noun in ("h", "ч", "ч.") and words.code != "en" and int(found["h"]) > _LONGEST_SPAN
-    if is_time or last_word(found) in words.before_times.split():
-        return None
-    parts = [(digits.lstrip("0") or "0", unit) for unit in ("h", "min", "s") if (digits := found[unit])]
-    parts = [part for part in parts if part[0] != "0"] or parts[-1:]
-    said = [_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts]
-    return words.space.join(said) + final_dot(found, found[0])
-
-
-_LONGEST_SPAN = 5
-"""Hours above which "20:15 h" is a time of day, except in English."""
-
-
-def feet_and_inches(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """A length such as 5'10"."""
-    parts = ((found["feet"], "ft"), (found["inches"], "in"))
-    return " ".join(_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
-
-
-def percent_adjective(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """The German 5%ig, an adjective."""
-    number = read_number(found["number"], words)
-    if number is None:
-        return None
-    said = number_text(words, number, "", in_words=in_words)
-    return f"{said}{'' if number.is_whole and in_words else ' '}prozent{found['end']}"
-
-
-def meters_and_centimeters(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """The French 1m85."""
-    meters = _measured(Amount(words, (Numeral(found["m"]),), ("",), in_words), "m")
-    return f"{meters} {number_text(words, Numeral(found['cm'].lstrip('0') or '0'), '', in_words=in_words)}"
-
-
-def round_the_clock(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """The French 24h/24 and 7j/7."""
-    number = Numeral(found["number"])
-    whole = _measured(Amount(words, (number,), ("",), in_words), found["unit"])
-    return f"{whole} sur {number_text(words, number, '', in_words=in_words)}"

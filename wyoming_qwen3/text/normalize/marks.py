@@ -1,6 +1,6 @@
 """What is said for signs and abbreviations.
 
-As in `sayings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
+As in `readings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
 if the match is not what it looks like.
 """
 

@@ -2,7 +2,7 @@
 
 import re
 
-from . import amounts, marks, readings
+from . import amounts, fraction_readings, marks, readings, size_readings
 from .expressions import LATIN, NO_LETTER, RUSSIAN_GENITIVE, Rule, S
 from .lexicon import Lexicon, any_of
 from .money import NOUNS, currency_expression
@@ -22,7 +22,7 @@ _TELEPHONES = {
 _NAMES = {
     "zh": (
         r"(?<=(?<![A-Z])[A-Z]{2})\d{3,4}(?![\d.])",
-        r"\d{3,4}(?=室|号房|房间)",
+        r"\d{3,4}(?=室(?![内外温])|号房|房间)",
         r"(?<=[GDKTZC])\d{1,4}(?=次)",
         r"[06-9]0(?=后(?![面来天的]))",
     ),
@@ -80,19 +80,19 @@ def amount_rules(words: Lexicon) -> list[Rule]:
         (rf"{head}(?P<currency>{currency}){S}?(?P<sign2>[-−–])?{numbers}{cents}{magnitude}{per}(?!\d)", amounts.price),
         (rf"{head}{numbers}{cents}{magnitude}{S}?(?P<currency>{currency}){per}{then}", amounts.price),
         (rf"{head}{numbers}{magnitude}{S}?(?P<currency>{any_of(NOUNS)})(?={S}?/){per[:-1]}", amounts.price),
-        (rf"{head}(?P<whole>\d+)?{S}?{vulgar}(?:{S}?(?P<unit>{unit}))?{noun}", amounts.vulgar_fraction),
-        (rf"{size}(?:{S}?(?P<unit>{unit}){abbreviated}|(?!\d|[.,]\d){NO_LETTER})", amounts.dimensions),
+        (rf"{head}(?P<whole>\d+)?{S}?{vulgar}(?:{S}?(?P<unit>{unit}))?{noun}", fraction_readings.vulgar_fraction),
+        (rf"{size}(?:{S}?(?P<unit>{unit}){abbreviated}|(?!\d|[.,]\d){NO_LETTER})", size_readings.dimensions),
         (rf"{head}{numbers}(?:{S}|(?P<hyphen>-)(?=[^\W\d]))?(?P<unit>{unit}){abbreviated}{then}", amounts.measure),
         (rf"{head}{first}{S}(?P<magnitude>{long_magnitudes})(?!\w)", amounts.millions),
         (rf"{head}(?:(?P<whole>\d{{1,3}}){S})?(?P<above>\d{{1,3}})[/⁄](?P<below>\d{{1,3}}){S}?(?P<unit>{unit}){abbreviated}",
-         amounts.slashed),
+         fraction_readings.slashed),
         (rf"{head}(?:(?P<whole>\d{{1,3}}){S})?(?P<above>\d{{1,3}})[/⁄](?P<below>\d{{1,3}})(?![\d/]|[.,]\d)",
-         amounts.slashed),
+         fraction_readings.slashed),
         (rf"(?P<a>\d{{1,3}}):(?P<b>\d{{1,3}}|(?<=(?<!\d)1:){number.replace('_s', '_b')})(?!:?\d|[.,]\d)",
-         amounts.ratio),
-        (rf"(?<![{LATIN}\d_-])(?P<a>\d{{1,4}}(?:-\d{{1,4}}){{2,3}})(?![{LATIN}\d_-])", amounts.chain),
-        (rf"(?<![{LATIN}\d_-])(?P<a>\d{{1,3}})-(?P<b>\d{{1,3}})(?![{LATIN}\d_-]|[.,:/]\d|{S}?(?:{unit}|{currency}))",
-         amounts.score),
+         size_readings.ratio),
+        (rf"(?<![{LATIN}\d_-])(?P<a>\d{{1,4}}(?:-\d{{1,4}}){{2,3}})(?![{LATIN}\d_-])", size_readings.chain),
+        (rf"(?<![{LATIN}\d_-])(?P<a>\d{{1,2}})-(?P<b>\d{{1,2}})(?![{LATIN}\d_-]|[.,:/]\d|{S}?(?:=|{unit}|{currency}))",
+         size_readings.score),
         (rf"{head}{first}{dash}(?!-|{S}?=){no_digit}", amounts.number_range),
         (rf"{head}{first}(?:,[-–—](?={S}Euro))?(?!:\d)", amounts.plain),
     ]  # fmt: skip
@@ -116,21 +116,23 @@ def _special_amounts(words: Lexicon) -> list[Rule]:
         for name, digits, unit in (("h", 3, "h"), ("min", 2, "m"), ("s", 2, "s"))
     )
     rules: list[Rule] = [
-        (rf"{hours}{S}?{minutes}(?:{S}?{seconds})?{UNIT_END}", amounts.duration),
-        (rf"{minutes}{S}?{seconds}{UNIT_END}", amounts.duration),
+        (rf"{hours}{S}?{minutes}(?:{S}?{seconds})?{UNIT_END}", size_readings.duration),
+        (rf"{minutes}{S}?{seconds}{UNIT_END}", size_readings.duration),
     ]
     if words.fold:
-        rules.append((rf"(?P<number>\d{{1,3}})x(?!\d){NO_LETTER}", amounts.fold))
+        rules.append((rf"(?P<number>\d{{1,3}})x(?!\d){NO_LETTER}", size_readings.fold))
     if words.code == "en":
-        rules.append((r"""(?P<feet>\d)['’′](?P<inches>\d{1,2})["”″]""", amounts.feet_and_inches))
+        rules.append((r"""(?P<feet>\d)['’′](?P<inches>\d{1,2})["”″]""", size_readings.feet_and_inches))
     if words.code == "pt":
         no_product = rf"(?!\d|[.,:]\d|{S}?(?:[x×=]|[cm]?m\b))"
-        rules.append((rf"(?P<a>\d{{1,2}}){S}x{S}(?P<b>\d{{1,2}}){no_product}", amounts.ratio))
+        rules.append((rf"(?P<a>\d){S}x{S}(?P<b>\d){no_product}", size_readings.ratio))
     if words.code == "de":
-        rules.append((rf"(?P<number>\d+(?:,\d+)?){S}?%-?(?P<end>ig(?:e[nrsm]?)?)\b", amounts.percent_adjective))
+        rules.append((rf"(?P<number>\d+(?:,\d+)?){S}?%-?(?P<end>ig(?:e[nrsm]?)?)\b", size_readings.percent_adjective))
     if words.code == "fr":
-        rules.append((r"(?P<m>\d)[ ]?m[ ]?(?P<cm>\d\d)(?!\d|[.,]\d|[ ]?c?m\b)", amounts.meters_and_centimeters))
-        rules.append((r"(?P<number>\d{1,2})[ ]?(?P<unit>[hj])/(?P=number)(?!\d)", amounts.round_the_clock))
+        rules.append(
+            (r"(?P<m>\d)[ ]?m[ ]?(?P<cm>\d\d)(?!\d|[.,]\d|[ ]?(?:c?m|min|s|h)\b)", size_readings.meters_and_centimeters)
+        )
+        rules.append((r"(?P<number>\d{1,2})[ ]?(?P<unit>[hj])/(?P=number)(?!\d)", size_readings.round_the_clock))
     return rules
 
 

@@ -88,7 +88,8 @@ def weekday_trigger(words: Lexicon) -> str:
 
 
 def _in_brackets(found: re.Match[str], words: Lexicon, _: bool) -> str:
-    return words.space * (words.code == "ko") + day_names(words.code)[found["day"]]
+    is_apart = words.code == "ja" or found.string[: found.start()][-1:].isspace()
+    return words.space * (not is_apart) + day_names(words.code)[found["day"]]
 
 
 def _range(found: re.Match[str], words: Lexicon, _: bool) -> str:
