@@ -46,4 +46,4 @@ def lead_of(words: Lexicon, *, weekday: bool = False) -> str:
     leads, day = LEADS[words.code].split(), ""
     if weekday and words.code == "de":
         leads, day = [*leads, *GERMAN_LINKS.split()], rf"(?:{S}[A-Z][a-zä]+(?:tag|woch|abend),?)?"
-    return rf"(?P<lead>(?i:{any_of(leads)}){day}{S})"
+    return rf"(?P<lead>(?=\D)(?i:{any_of(leads)}){day}{S})"

@@ -1,13 +1,13 @@
 """What is recognised in a language: the expressions that begin with a digit, a sign or certain words."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from .date_rules import clock_rules, date_rules, ordinal_rules
 from .dates import month_names
-from .expressions import GERMAN_LINKS, LATIN, LEADS, S, Say
+from .expressions import GERMAN_LINKS, LATIN, LEADS, Rule, S, Say
 from .lexicon import Lexicon, any_of, lexicon
 from .money import NOUNS, currency_expression, currency_signs
 from .number_rules import amount_rules, code_rules, mark_rules
@@ -26,6 +26,9 @@ class Grammar:
     rules: tuple[tuple[re.Pattern[str], Say], ...]
     """The expressions; the first one that matches and is said decides."""
 
+    numeric_rules: tuple[tuple[re.Pattern[str], Say], ...]
+    """Those that may begin with a digit."""
+
     starts: frozenset[str]
     """All beginnings of words that may be part of an expression, in lower case."""
 
@@ -40,8 +43,7 @@ class Grammar:
 def grammar(code: str) -> Grammar:
     """Return the grammar of a language. The first call takes 0.1 to 0.3 s."""
     words = lexicon(code)
-    each = (weekday_rules, code_rules, date_rules, clock_rules, ordinal_rules, amount_rules, mark_rules)
-    rules = [rule for rules_of in each for rule in rules_of(words)]
+    numeric = _compiled(words, code_rules, date_rules, clock_rules, ordinal_rules, amount_rules)
     leads = [*_lead_words(words), *words.before_numbers]
     vocabulary = [
         "x", "х",
@@ -61,13 +63,18 @@ def grammar(code: str) -> Grammar:
     )
     return Grammar(
         trigger=_trigger(words),
-        rules=tuple((re.compile(pattern, re.VERBOSE), say) for pattern, say in rules),
+        rules=(*_compiled(words, weekday_rules), *numeric, *_compiled(words, mark_rules)),
+        numeric_rules=numeric,
         starts=_beginnings([*vocabulary, *" ".join(vocabulary).split()]),
         lead_starts=_beginnings(leads),
         leads=re.compile(
             rf"{_begin(words)}(?i:{lead}{endings}|{begun_weekday(words)})(?:{S}?(?i:{copulas}))*{S}*[:：]?{S}*$"
         ),
     )
+
+
+def _compiled(words: Lexicon, *each: Callable[[Lexicon], list[Rule]]) -> tuple[tuple[re.Pattern[str], Say], ...]:
+    return tuple((re.compile(pattern, re.VERBOSE), say) for rules_of in each for pattern, say in rules_of(words))
 
 
 def _beginnings(words: Iterable[str]) -> frozenset[str]:
@@ -95,7 +102,8 @@ def _begin(words: Lexicon) -> str:
 def _trigger(words: Lexicon) -> re.Pattern[str]:
     """Return a pattern for where an expression may begin."""
     currency = currency_expression(words.code)
-    leads = any_of(_lead_words(words))
+    leads, codes = any_of(_lead_words(words)), any_of(words.codes.split())
+    lead = rf"(?i:{leads})(?={S}?(?:[A-ZÄÖÜ]\w+\.?,?{S})?[-−+]?\d)|(?i:{codes})(?=[^.\n]{{0,40}}\d)"
     months = rf"(?i:{any_of(month_names(words))})(?=\.?{S}\d)" if words.code == "en" else "(?!)"
     names = any_of([*words.abbreviations, *words.before_names, *words.before_numbers])
     return re.compile(
@@ -107,6 +115,6 @@ def _trigger(words: Lexicon) -> re.Pattern[str]:
         |[~〜～](?={S}?[-−–+]?(?:{currency})?\d)
         |[%‰€$£₽₩₹=≠≈≤≥<>±×÷&√∞²³+№§\#°℃℉]|\((?=\d)
         {rf"|{_begin(words)}[A-ZÄÖÜ][a-zäöüß]+str[.](?={S}[0-9])" if words.code == "de" else ""}
-        |{_begin(words)}(?:{weekday_trigger(words)}|{names}|(?i:{leads})(?=[^.\n]{{0,40}}\d)|{months})""",
+        |{_begin(words)}(?:{weekday_trigger(words)}|{names}|{lead}|{months})""",
         re.VERBOSE,
     )

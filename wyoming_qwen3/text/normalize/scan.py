@@ -70,7 +70,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def _read(text: str, start: int, known: Grammar, code: str, mode: Mode) -> tuple[re.Match[str] | None, str]:
-    for pattern, say in known.rules:
+    for pattern, say in known.numeric_rules if text[start].isdecimal() else known.rules:
         found = pattern.match(text, start)
         if found and found.end() > start:
             said = say(found, lexicon(code), mode == "all")
