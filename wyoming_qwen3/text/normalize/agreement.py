@@ -115,7 +115,7 @@ def _french(number: int, noun: str, words: Lexicon) -> str:
     return spell("fr", number, "cardinal-feminine") if is_feminine else ""
 
 
-_FRENCH_FEMININE = re.compile(r"(?:[tsngx]ion|ance|ette|[^c]ité|esse|trice|euse|ude|aille|oire)s?$")
+_FRENCH_FEMININE = re.compile(r"(?:[tsngx]ion|ance|ette|[^c]ité|esse|enne|trice|euse|ude|aille|oire)s?$")
 
 
 _ROMANCE_FEMININE = re.compile(r"(?:as?|ãs?|ción|ciones|sión|siones|d|dades|ção|ções|são|sões|agem|agens)$")
@@ -171,6 +171,11 @@ def _italian(number: int, noun: str, words: Lexicon) -> str:
 
 _RUSSIAN_MASCULINE = frozenset("евро папа дядя мужчина".split())
 _RUSSIAN_NO_NOUNS = frozenset("и а в на из с у к о до от по за или да но для не это раза".split())
+
+
+def is_russian_noun(word: str) -> bool:
+    """Return whether a Russian word after a number may be a noun."""
+    return len(word) > 2 and word.lower() not in _RUSSIAN_NO_NOUNS
 
 
 def _russian(number: int, noun: str, words: Lexicon) -> str:

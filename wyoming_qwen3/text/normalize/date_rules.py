@@ -40,7 +40,7 @@ def date_rules(words: Lexicon) -> list[Rule]:
 def _asian_dates(day: str, month: str) -> list[Rule]:
     dot = rf"\.{S}?"
     return [
-        (r"(?<=[月日号点时分年周時일월년시])[-~〜～](?=\d)", marks.until),
+        (r"(?<=\d[月日号点时分年周時일월년시])[-~〜～](?=\d)", marks.until),
         (rf"(?P<year>(?:19|20)\d\d){dot}{month}{dot}{day}(?:\.(?!\d)|(?!\d|\.\d))", date_readings.iso_date),
         (rf"(?P<number>\d{{2,4}})(?P<noun>{S}?[年년])", date_readings.asian_year),
         (rf"(?P<number>\d{{1,2}})(?P<noun>{S}?[月월日일](?!間|间))", date_readings.plain_with_noun),
@@ -73,8 +73,9 @@ def _named_dates(words: Lexicon, lead: str, tail: str) -> list[Rule]:
     month = _month(words)
     mark = _DAY_MARKS.get(words.code, "")
     of = {"es": rf"(?:{S}del?)?", "pt": rf"(?:{S}de)?", "en": rf"(?:{S}of)?"}.get(words.code, "")
+    gap = rf"(?:(?<=\.){S}?|{S})" if words.code == "de" else S
     year = rf"(?:,?{of}{S}(?P<year>\d{{4}})(?![\d.,:]\d|\d))?"
-    rules: list[Rule] = [(rf"{lead}(?P<day>\d{{1,2}}){mark}{of}{S}{month}{year}{tail}", date_readings.named_date)]
+    rules: list[Rule] = [(rf"{lead}(?P<day>\d{{1,2}}){mark}{of}{gap}{month}{year}{tail}", date_readings.named_date)]
     to = rf"(?:{S}?[–—-]{S}?|{S}по{S})" if words.code == "ru" else rf"{S}?[–—-]{S}?"
     dash = rf"{to}(?P<until>\d{{1,2}})"
     if words.code in ("de", "ru"):
@@ -109,7 +110,7 @@ def _years(words: Lexicon) -> list[Rule]:
 
 
 _HOUR, _MINUTE = r"(?P<hour>[01]?\d|2[0-4])", r"(?P<minute>[0-5]\d)"
-_MARKER = rf"""(?i:(?P<marker>[ap]\.?{S}?m(?:\.(?!\s*$|\s+(?-i:[A-Z"”])))?)){NO_LETTER}"""
+_MARKER = rf"""(?i:(?P<marker>[ap](?:m|\.{S}?m(?:\.(?!\s*$|\s+(?-i:[A-Z"”])))?))){NO_LETTER}"""
 _CLOCK = rf"{_HOUR}:{_MINUTE}(?::(?P<second>[0-5]\d)(?:\.\d+)?)?(?!:?\d|\.\d)(?:{S}?{_MARKER})?"
 _THEN = rf"(?P<then>{S}?[–—〜~～-]{S}?(?=\d{{1,2}}[:.hH]\d\d|\d{{1,2}}[ ]Uhr))?"
 _HOUR_NOUNS = {
@@ -156,6 +157,8 @@ def clock_rules(words: Lexicon) -> list[Rule]:
             rules.append((rf"{_HOUR}{S}?[hH]{S}?{_MINUTE}(?:{S}?min)?(?!\d){NO_LETTER}{_THEN}", date_readings.time))
         case "it":
             rules.append((rf"{lead_of(words)}{_HOUR}[.:]{_MINUTE}(?!\d|[.,:]\d){_THEN}", date_readings.time))
+        case "es":
+            rules.append((rf"(?P<hour>1[0-2]|[1-9]){S}?{_MARKER}", date_readings.time))
         case "en":
             then = rf"(?P<then>{S}?[–—-]{S}?(?=\d{{1,2}}(?::\d\d)?{S}?[ap]\.?m))?"
             rules.append((rf"(?P<hour>1[0-2]|0?[1-9]){S}?{_MARKER}{then}", date_readings.time))

@@ -7,7 +7,7 @@ if the match is not what it looks like.
 import re
 
 from . import ordinals
-from .agreement import german_noun_gender, is_feminine, is_noun, number_text
+from .agreement import german_noun_gender, is_feminine, is_noun, is_russian_noun, number_text
 from .amounts import Amount, measured, next_noun
 from .lexicon import Lexicon
 from .marks import final_dot
@@ -55,6 +55,8 @@ def vulgar_fraction(found: re.Match[str], words: Lexicon, in_words: bool) -> str
     if noun and whole and below == 2 and is_noun(noun):
         number = Numeral(whole)
         half = words.half.split("|")[is_feminine(words.code, noun)]
+        if whole == "1" and words.code in ("es", "pt"):
+            return _with_sign(found, words, f"{number_text(words, number, noun, in_words=True)} {half} {noun}")
         return _with_sign(found, words, f"{number_text(words, number, noun, in_words=True)} {noun} {half}")
     said = ordinals.mixed(words, whole, above, below) if whole else ordinals.fraction(words, above, below)
     if noun:
@@ -95,6 +97,7 @@ def _english_article(noun: str) -> str:
 def half_of(words: Lexicon, noun: str, *, is_unit: bool = False) -> str:
     """Return a half as it is said before a noun; "" if it is the same as anywhere else."""
     forms = words.half_before.split("|")
+    is_unit = is_unit or (words.code == "ru" and is_russian_noun(noun))
     if not words.half_before or not noun or not (is_unit or (len(forms) > 1 and is_noun(noun))):
         return ""
     if words.code == "en":

@@ -84,7 +84,7 @@ def _beginnings(words: Iterable[str]) -> frozenset[str]:
 _TAILS = {
     "en": "am pm a.m. p.m. st nd rd th of the", "de": "Uhr", "fr": "heures h de er re e ème", "es": "de horas h del",
     "pt": "de horas h", "it": "ore", "ru": "года год году годом г. гг. часов", "ko": "년 월 일 시 분",
-    "ja": "年 月 日 時 分", "zh": "年 月 日 房 号 点 时 分",
+    "ja": "年 月 日 時 分", "zh": "年 月 日 房 号 点 时 分 室 后",
 }  # fmt: skip
 """Words that may continue an expression."""
 

@@ -101,7 +101,8 @@ _APART = r"(?:(?<=[\s-]{0})|(?<=[.,]\d{0})|(?<=[.,]\d\d{0}))"
 """Where a letter is no part of a name such as "Bus 42A"."""
 
 _ONLY_WHERE_SAID = {
-    **dict.fromkeys(("с", "st", "T", "S", "pt", "ac"), _END),
+    **dict.fromkeys(("с", "st", "T", "pt", "ac"), _END),
+    "S": _END + r"(?!\.\s*\d)",
     "В": _END_IN_RUSSIAN,
     "А": _APART.format("А") + _END_IN_RUSSIAN,
     "A": _APART.format("A"),

@@ -196,6 +196,7 @@ LEXICON = Lexicon(
         Batterie Katze Flasche Tasse Tablette Portion Packung Seite Zeile Station Haltestelle Etage Warnung Meldung
         Einheit Stufe Nacht Sendung Lieferung Kerze Dose Scheibe Zwiebel Karotte Tomate Kartoffel Datei
         Aktualisierung Wärmeeinheit britische
-        Billion Seemeile Kilokalorie Yard Terawattstunde Zeitung Kanne Mark Zehe Prise Option""".split()
+        Billion Seemeile Kilokalorie Yard Terawattstunde Zeitung Kanne Mark Zehe Prise Option
+        Msp Pkg""".split()
     ),
 )
