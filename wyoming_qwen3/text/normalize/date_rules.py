@@ -116,8 +116,8 @@ _THEN = rf"(?P<then>{S}?[–—〜~～-]{S}?(?=\d{{1,2}}[:.hH]\d\d|\d{{1,2}}[ ]U
 _HOUR_NOUNS = {
     "de": "(?:Uhr|h)",
     "it": "h",
-    "ru": r"ч(?:\.(?!\s*$|\s+[А-ЯЁ]))?",
-    "es": r"(?:(?:h|hrs?|horas)\.(?!\s*$|\s+[A-ZÁÉÍÓÚÑ¿¡])|(?:h|hrs?|horas))",
+    "ru": r"ч(?:\.(?!\s*$|\s+[А-ЯЁ\d]))?",
+    "es": r"(?:(?:h|hrs?|horas)\.(?!\s*$|\s+[A-ZÁÉÍÓÚÑ¿¡\d])|(?:h|hrs?|horas))",
     "pt": "(?:h|hrs|horas)",
     "fr": "(?:h|heures)",
 }
