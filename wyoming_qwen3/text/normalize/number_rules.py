@@ -80,7 +80,7 @@ def amount_rules(words: Lexicon) -> list[Rule]:
         (rf"{head}(?P<currency>{currency}){S}?(?P<sign2>[-−–])?{numbers}{cents}{magnitude}{per}(?!\d)", amounts.price),
         (rf"{head}{numbers}{cents}{magnitude}{S}?(?P<currency>{currency}){per}{then}", amounts.price),
         (rf"{head}{numbers}{magnitude}{S}?(?P<currency>{any_of(NOUNS)})(?={S}?/){per[:-1]}", amounts.price),
-        (rf"{head}(?P<whole>\d+)?{S}?{vulgar}(?:{S}?(?P<unit>{unit}))?{noun}", fraction_readings.vulgar_fraction),
+        (rf"{head}(?P<whole>\d+)?{S}?{vulgar}(?:{S}?(?P<unit>{unit})|{noun})", fraction_readings.vulgar_fraction),
         (rf"{size}(?:{S}?(?P<unit>{unit}){abbreviated}|(?!\d|[.,]\d){NO_LETTER})", size_readings.dimensions),
         (rf"{head}{numbers}(?:{S}|(?P<hyphen>-)(?=[^\W\d]))?(?P<unit>{unit}){abbreviated}{then}", amounts.measure),
         (rf"{head}{first}{S}(?P<magnitude>{long_magnitudes})(?!\w)", amounts.millions),
