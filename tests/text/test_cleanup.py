@@ -97,6 +97,10 @@ CASES = {
     "fence in a line": ("Try: ```py\nx = 1\n```\nDone", "Try:\n\nDone"),
     "three backticks as a span": ("say ```hello``` now", "say hello now"),
     "html": ("<b>bold</b> <span class='x'>text</span><!-- no --> here", "bold text here"),
+    "powers in html": (
+        "10<sup>2</sup>, 85 m<sup>2</sup>, x<SUP>3</SUP>, a word<sup>2</sup>, 1<sup>st</sup>, `x<sup>2</sup>`",
+        "10², 85 m², x³, a word2, 1st, x<sup>2</sup>",
+    ),
     "html that breaks": ("a<br>b<br/>c<p>d</p>", "a.\n\nb.\n\nc.\n\nd."),
     "no html": ("a <placeholder> List<String> a < b, 5 > 3", "a <placeholder> List<String> a < b, 5 > 3"),
     "entities": ("AT&amp;T &lt;ok&gt; a&nbsp;b AT&T", "AT&T <ok> a b AT&T"),

@@ -71,6 +71,32 @@ def test_words_agree(code: str, text: str, expected: str) -> None:
     assert said(code, text) == expected
 
 
+WRITTEN = [(code, text, words) for _, code, text, words in rows("written.tsv")[1:]]
+"""What assistants and templates write: one text for each kind and language in which it once was read wrongly."""
+
+
+@pytest.mark.parametrize(("code", "text", "expected"), WRITTEN)
+def test_what_assistants_write_is_read_out(code: str, text: str, expected: str) -> None:
+    assert said(code, text) == expected
+
+
+@pytest.mark.parametrize(("code", "text", "expected"), WRITTEN)
+def test_what_assistants_write_is_read_out_as_it_arrives(code: str, text: str, expected: str) -> None:
+    held, out = "", ""
+    for word in re.findall(r"[⺀-鿿぀-ヿ]|[^\s⺀-鿿぀-ヿ]+\s*|\s+", text):
+        held += word
+        cut = open_from(held, language(code))
+        out, held = out + said(code, held[:cut]), held[cut:]
+    assert out + said(code, held) == expected
+
+
+@pytest.mark.parametrize(("code", "text", "expected"), WRITTEN)
+def test_what_assistants_write_is_normalized_once(code: str, text: str, expected: str) -> None:
+    units = said(code, text, "units")
+    assert said(code, units, "units") == units
+    assert said(code, expected) == expected
+
+
 SYMBOLS = """°C °F K % ppm ppb mW W kW MW GW TW BTU/h µV mV V kV MV mA A mVA VA kVA mvar var kvar varh kvarh mWh Wh kWh
 MWh GWh TWh J kJ MJ GJ cal kcal Mcal Gcal Wh/km kWh/100km mi/kWh km/kWh Hz kHz MHz GHz mPa Pa hPa kPa MPa bar cbar mbar
 mmHg inHg inH₂O psi lx W/m² BTU/(h⋅ft²) mm/h mm/d in/h in/d mm cm m km in ft yd mi nmi mm² cm² m² km² in² ft² yd² mi² ac

@@ -42,6 +42,7 @@ _KEYCAP = regex.compile(KEYCAP)
 _MINUS = regex.compile(r"(?<![\p{L}\p{N})\]%°])–(?=[.,]?\d)")
 _LIST_MARK = regex.compile(r"\[\d{1,3}\][.:)]?")
 _WORD = r"[[\p{L}\p{N}]--[\p{Han}\p{Hiragana}\p{Katakana}]]"
+_POWER = regex.compile(r"(?i)(?<=\d|\)|\b\p{L}|\b(?:[ckm]m|ft|in))<sup>([23])</sup>")
 _TIMES = regex.compile(r"(?<=\d)\*(?=\d)")
 _BROKEN_LINK = regex.compile(rf"!?\[((?!{_SOURCE}\])[^\[\]]+)\](?:\([^()\s]*\)?|\[[^\[\]]*\])")
 _UNSPOKEN_MARKS = regex.compile(
@@ -75,6 +76,8 @@ def spoken(unit: str, markdown_it: MarkdownIt | None, *, begins_line: bool) -> s
     if markdown_it and _MARKED.search(unit):
         if "$" in unit or "\\" in unit:
             unit = _CODE_OR_FORMULA.sub(_plain, unit)
+        if "`" not in unit:
+            unit = _POWER.sub(lambda power: "²" if power[1] == "2" else "³", unit)
         unit = _TIMES.sub(lambda times: times[0].translate(_SHIELD), STAGE_DIRECTION.sub("", unit))
         unit = "".join(_said(markdown_it.parseInline(unit)[0].children or ()))
         unit = _UNSPOKEN_MARKS.sub("", _BROKEN_LINK.sub(r"\1", unit))

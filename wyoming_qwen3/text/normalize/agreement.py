@@ -57,16 +57,68 @@ def _is_feminine(noun: str, words: Lexicon) -> bool:
 
 
 def _german(number: int, noun: str, words: Lexicon) -> str:
-    if number != 1 or not noun[0].isupper():
+    if number != 1:
         return ""
-    return "eine" if _is_feminine(noun, words) else "ein"
+    if noun[0].isupper():
+        return "eine" if _is_feminine(noun, words) else "ein"
+    adjective = _GERMAN_ADJECTIVE.fullmatch(noun)
+    return {"e": "eine", "r": "ein", "s": "ein"}[noun[-1]] if adjective and noun not in _GERMAN_NO_ADJECTIVES else ""
+
+
+_GERMAN_ADJECTIVE = re.compile(r"[a-zäöüß]{3,}(?:e|er|es)")
+_GERMAN_NO_ADJECTIVES = frozenset(
+    """aber oder unter über hinter weder wieder weiter immer bitte heute gerade ohne beide alle sowie wie eine einer
+    eines diese dieser dieses jede jeder jedes jene jener jenes seine ihre meine deine unsere eure keine welche welcher
+    welches solche habe hätte wäre würde werde könnte sollte wurde konnte wollte musste durfte hatte danke mehrere
+    mehrerer ihrer seiner meiner deiner unserer eurer deren derer dessen alles vieles übrige zwischen vielleicht wer
+    nahe lange seite morgens abends nachts bereits anderes außer nimmer sonder leider später früher höher größer kleiner
+    weniger besser teurer billiger schneller länger kürzer wärmer kälter eher dafür dahinter darüber darunter""".split()
+)
+"""Words in lower case with the endings of adjectives; comparatives such as "höher" stand after a measure."""
+
+
+def german_noun_gender(noun: str) -> str:
+    """Return "f", "m" or "n" for any German noun, as its ending tells."""
+    if _is_feminine(noun, lexicon("de")) or re.search(r"(?:[^s]e|ung|heit|keit|ion|schaft)$", noun):
+        return "f"
+    return "n" if re.search(_GERMAN_NEUTER, noun) else "m"
+
+
+_GERMAN_NEUTER = (
+    r"(?i:gramm|pfund|byte|bit|watt|volt|ampere|glas|jahr|dutzend|stück|brot|ei|bund|paket|chen|lein|kilo|prozent|pascal"
+    r"|blatt|hähnchen|huhn)$"
+)
+
+
+def german_gender(noun: str) -> str:
+    """Return "f", "m" or "n" for a German noun before which ordinals stand; "" for any other."""
+    return _GERMAN_GENDERS.get(noun, "")
+
+
+_GERMAN_GENDERS = {
+    **dict.fromkeys(
+        """Platz Rang Stock Tag Monat Teil Advent Weltkrieg Geburtstag Todestag Hochzeitstag Jahrestag Spieltag Gang
+        Akt Satz Versuch Schritt Lauf Durchgang Weihnachtstag Weihnachtsfeiertag Feiertag Montag Dienstag
+        Mittwoch Donnerstag Freitag Samstag Sonntag Bezirk Wahlgang Bauabschnitt""".split(), "m"),
+    **dict.fromkeys(
+        """Etage Woche Minute Stunde Runde Halbzeit Liga Bundesliga Klasse Auflage Staffel Folge Strophe Stufe Reihe
+        Welle Generation Sitzung Saison Hälfte Fassung""".split(), "f"),
+    **dict.fromkeys(
+        """OG UG DG Obergeschoss Untergeschoss Stockwerk Jahrhundert Jahrtausend Quartal Halbjahr Jahr Lebensjahr
+        Semester Kapitel Mal Viertel Drittel Lehrjahr Gebot""".split(), "n"),
+}  # fmt: skip
+"""Nouns that follow an ordinal so often that a number with a dot before them is one."""
 
 
 def _french(number: int, noun: str, words: Lexicon) -> str:
-    return spell("fr", number, "cardinal-feminine") if _is_feminine(noun, words) else ""
+    is_feminine = _is_feminine(noun, words) or _FRENCH_FEMININE.search(noun)
+    return spell("fr", number, "cardinal-feminine") if is_feminine else ""
 
 
-_ROMANCE_FEMININE = re.compile(r"(?:as?|ción|ciones|sión|siones|d|dades|ção|ções|são|sões|agem|agens)$")
+_FRENCH_FEMININE = re.compile(r"(?:[tsngx]ion|ance|ette|[^c]ité|esse|enne|trice|euse|ude|aille|oire)s?$")
+
+
+_ROMANCE_FEMININE = re.compile(r"(?:as?|ãs?|ción|ciones|sión|siones|d|dades|ção|ções|são|sões|agem|agens)$")
 _ROMANCE_MASCULINE = re.compile(
     r"(?:-hora|días?|dias?|[st]emas?|gramas?|problemas?|mapas?|climas?|idiomas?|planetas?)$"
 )
@@ -79,8 +131,13 @@ def _ends_feminine(noun: str, words: Lexicon) -> bool:
     return bool(_ROMANCE_FEMININE.search(noun)) and not _ROMANCE_MASCULINE.search(noun) and noun not in _NO_NOUNS
 
 
+def _is_counted(number: int, noun: str) -> bool:
+    """Return whether a word may be the noun that is counted: of more than one the plural, in Spanish and Portuguese."""
+    return number == 1 or noun.endswith("s")
+
+
 def _spanish(number: int, noun: str, words: Lexicon) -> str:
-    if _ends_feminine(noun, words):
+    if _is_counted(number, noun) and _ends_feminine(noun, words):
         return spell("es", number, "cardinal-feminine")
     return "" if noun.lower() in _NO_NOUNS else spell("es", number, "cardinal-masculine")
 
@@ -92,7 +149,8 @@ _NO_NOUNS = frozenset(
 
 
 def _portuguese(number: int, noun: str, words: Lexicon) -> str:
-    return spell("pt", number, "cardinal-feminine") if _ends_feminine(noun, words) else ""
+    is_feminine = _is_counted(number, noun) and _ends_feminine(noun, words)
+    return spell("pt", number, "cardinal-feminine") if is_feminine else ""
 
 
 _ITALIAN_FEMININE = re.compile(r"(?:a|zione|sione|tà)$")
@@ -100,8 +158,11 @@ _ITALIAN_MASCULINE = re.compile(r"(?:\wora|[st]ema|gramma|clima|problema)$")
 _ITALIAN_UNO = re.compile(r"(?:z|s[^aeiouàèéìòù]|gn|ps|pn|x|y)", re.IGNORECASE)
 
 
+_ITALIAN_NO_NOUNS = _NO_NOUNS | frozenset("per con di del al alle alla della dal dalla da su tra fra".split())
+
+
 def _italian(number: int, noun: str, words: Lexicon) -> str:
-    if number != 1 or len(noun) == 1 or noun in ("per", "con", "di", "del", "alla", "della", "dalla", "da"):
+    if number != 1 or len(noun) == 1 or noun in _ITALIAN_NO_NOUNS:
         return ""
     if noun in words.feminine or (_ITALIAN_FEMININE.search(noun) and not _ITALIAN_MASCULINE.search(noun)):
         return "una"
@@ -112,9 +173,16 @@ _RUSSIAN_MASCULINE = frozenset("евро папа дядя мужчина".split
 _RUSSIAN_NO_NOUNS = frozenset("и а в на из с у к о до от по за или да но для не это раза".split())
 
 
+def is_russian_noun(word: str) -> bool:
+    """Return whether a Russian word after a number may be a noun."""
+    return len(word) > 2 and word.lower() not in _RUSSIAN_NO_NOUNS
+
+
 def _russian(number: int, noun: str, words: Lexicon) -> str:
     noun = noun.lower()
     last, tens = number % 10, number // 10 % 10
+    if last == 1 and tens != 1 and re.search(r"[ую]$", noun):
+        return spell("ru", number, "cardinal-feminine-accusative")
     if last not in (1, 2) or tens == 1 or noun in _RUSSIAN_MASCULINE or noun in _RUSSIAN_NO_NOUNS:
         return ""
     if noun in words.feminine or re.search(r"[ая]$" if last == 1 else r"[ыи]е?$", noun):

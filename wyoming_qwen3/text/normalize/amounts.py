@@ -1,6 +1,6 @@
 """What is said for numbers with signs, units and currencies, for ranges and fractions, and for plain numbers.
 
-As in `sayings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
+As in `readings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
 if the match is not what it looks like.
 """
 
@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass, replace
 
 from . import dates, ordinals
-from .agreement import is_feminine, is_native_korean, is_noun, number_text
+from .agreement import is_native_korean, number_text
 from .lexicon import Lexicon
-from .marks import final_dot
-from .money import cents, currency_signs, magnitude_pattern, money_pattern
-from .numerals import SPACES, Numeral, cardinal, category, choose, digits_of, read_number
-from .units import TEMPERATURES, noun_after, scaled, unit_pattern, unit_symbols
+from .marks import final_dot, last_word
+from .money import NOUNS, cents, currency_signs, magnitude_pattern, money_pattern
+from .numerals import SPACES, Numeral, category, digits_of, read_number, spell
+from .units import TEMPERATURES, divided, noun_after, periods, scaled, unit_pattern, unit_symbols
 
 CODE_DIGITS = 7
 """Number of digits without groups from which a number without a unit is read digit by digit."""
@@ -46,7 +46,9 @@ class Amount:
 
     @property
     def _is_genitive(self) -> bool:
-        return self.words.code == "ru" and (bool(self.before) or len(self.numbers) == 2 or self.compare in _GENITIVE)
+        if self.words.code != "ru":
+            return False
+        return bool(self.before) or self.compare in _GENITIVE or (len(self.numbers) == 2 and bool(self.start))
 
     @property
     def plural(self) -> str:
@@ -58,24 +60,27 @@ class Amount:
     def said(self, pattern: str, *, minus: str = "") -> str:
         """Return a pattern with the numbers in place of "{0}". `minus` is what a minus is called, if not as usual."""
         words, noun = self.words, noun_after(pattern)
-        names = {"": "", "+": words.plus}
+        names = {"": "", "+": words.plus, "正": "正"}
+        front = ""
         parts = []
         for number, sign in zip(self.numbers, self.signs, strict=True):
             text = number_text(words, number, noun, in_words=self.in_words, genitive=self._is_genitive)
             name = names.get(sign, minus or words.minus)
+            if "分之{0}" in pattern and len(self.numbers) == 1:
+                front, name = name, ""
             parts.append(f"{name}{words.space}{text}" if name else text)
         if words.code == "ko" and not self.in_words:
             pattern = pattern.replace("{0} ", "{0}")
         if pattern == "百分之{0}" and parts == ["一百"]:
             parts = ["百"]
-        said = pattern.replace("{0}", self._range(parts)).strip()
+        said = front + pattern.replace("{0}", self._range(parts)).strip()
         return self.around(re.sub(r"\buna (?=[aeiou])", "un’", said) if words.code == "it" else said)
 
     def _range(self, parts: list[str]) -> str:
         if len(parts) == 1:
             return parts[0]
         if self.words.code == "ru":
-            return f"{'от ' * (not self.before)}{parts[0]} до {parts[1]}"
+            return f"от {parts[0]} до {parts[1]}" if self._is_genitive and not self.before else "-".join(parts)
         return self.start + self.words.link.join(parts)
 
     def around(self, said: str) -> str:
@@ -95,8 +100,9 @@ def _read(found: re.Match[str], words: Lexicon, in_words: bool) -> Amount | None
             number = read_number(text, words)
             if number is None:
                 return None
+            is_positive = sign == "+" and words.code == "zh" and not found.string[: found.start()][-1:].isdigit()
             numbers.append(number)
-            signs.append(sign or "")
+            signs.append("正" if is_positive else sign or "")
     if len(numbers) == 2 and not signs[1] and not signs[0] and not _is_range(*numbers):
         return None
     start = f"{words.start} " if words.start and not _after_preposition(found, words) else ""
@@ -105,8 +111,7 @@ def _read(found: re.Match[str], words: Lexicon, in_words: bool) -> Amount | None
 
 
 def _after_preposition(found: re.Match[str], words: Lexicon) -> bool:
-    before = found.string[max(0, found.start() - 12) : found.start()]
-    return before.rstrip().rpartition(" ")[2].lower() in words.prepositions.split()
+    return last_word(found) in words.prepositions.split()
 
 
 def _is_range(first: Numeral, second: Numeral) -> bool:
@@ -128,17 +133,31 @@ def measure(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
         return None
     if found["hyphen"] and words.code == "en":
         return amount.said(unit_pattern("en", found["unit"], "one").replace("{0} ", "{0}-"))
-    return _measured(amount, found["unit"]) + (_link(found, words) or final_dot(found, found["unit"]))
+    if found["unit"] in _LETTERS and found.string[found.start("unit") - 1].isdigit() and _is_labelled(found, words):
+        return None
+    plural = "one" if last_word(found) in words.articles.split() else ""
+    return measured(amount, found["unit"], plural) + (_link(found, words) or final_dot(found, found["unit"]))
 
 
-def _measured(amount: Amount, unit: str) -> str:
+_LETTERS = "ABCDFHJKLNTVWdghlmstвгмтсдлчВАКТ"
+
+
+def _is_labelled(found: re.Match[str], words: Lexicon) -> bool:
+    """Return whether the word before a number tells that this is the name of a place or a vehicle."""
+    word = last_word(found).lstrip("(\"'„“«[")
+    endings = words.label_endings.split()
+    return word in words.labels.split() or (word not in endings and word.endswith(tuple(endings)))
+
+
+def measured(amount: Amount, unit: str, plural: str = "") -> str:
+    """Return an amount with a unit, whose plural category is the amount's if none is given."""
     words = amount.words
     symbol, places = scaled(unit_symbols(words.code).get(unit, unit))
     if places:
         numbers = tuple(number.shifted(places) for number in amount.numbers)
         amount = replace(amount, numbers=numbers)
     minus = words.below_zero if symbol in TEMPERATURES else ""
-    return amount.said(unit_pattern(words.code, symbol, amount.plural), minus=minus)
+    return amount.said(unit_pattern(words.code, symbol, plural or amount.plural), minus=minus)
 
 
 def price(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
@@ -146,17 +165,20 @@ def price(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     amount = _read(found, words, in_words)
     if amount is None:
         return None
-    currency = currency_signs(words.code)[found["currency"]]
+    currency = {**currency_signs(words.code), **NOUNS}[found["currency"]]
     magnitude, per = found["magnitude"] or "", found["per"] or ""
-    is_single = not (magnitude or per) and len(amount.numbers) == 1
+    is_divided = per and per not in periods(words.code) and not amount.last.whole.strip("0")
+    is_single = not (magnitude or is_divided) and len(amount.numbers) == 1
     if is_single and (with_cents := cents(words, amount.last, currency, in_words=in_words)):
         number, pattern = with_cents
+        pattern = divided(words.code, pattern, per) if per else pattern
         said = replace(amount, numbers=(number,), before="").said(pattern)
-        return said + (_link(found, words) or final_dot(found, found["currency"]))
+        return said + (_link(found, words) or final_dot(found, per or found["currency"]))
     if not per:
         numbers = tuple(_without_zeros(number) for number in amount.numbers)
         amount = replace(amount, numbers=numbers)
-    pattern = money_pattern(words, amount.last, currency, magnitude, per, plural=amount.plural)
+    plural = "one" if last_word(found) in words.articles.split() else amount.plural
+    pattern = money_pattern(words, amount.last, currency, magnitude, per, plural=plural)
     return amount.said(pattern) + (_link(found, words) or final_dot(found, found["per"] or found["currency"]))
 
 
@@ -168,54 +190,13 @@ def _without_zeros(number: Numeral) -> Numeral:
 def millions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     """A number of millions and the like, abbreviated."""
     amount = _read(found, words, in_words)
-    return None if amount is None else amount.said(magnitude_pattern(words, found["magnitude"], amount.plural))
-
-
-# Fractions
-
-
-def slashed(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Two numbers with a slash between: a fraction, perhaps after a whole number, or no fraction."""
-    above, below, whole = int(found["above"]), int(found["below"]), found["whole"]
-    if ordinals.is_fraction(above, below):
-        said = ordinals.mixed(words, whole, above, below) if whole else ordinals.fraction(words, above, below)
-    elif whole or not in_words:
+    if amount is None:
         return None
-    elif (above, below, words.code) == (24, 7, "en"):
-        said = "twenty-four seven"
-    elif above == below:
-        said = words.space.join([cardinal(found["above"], words)] * 2)
-    else:
-        link = f"{words.space}{words.slash}{words.space}"
-        said = link.join(cardinal(found[name], words) for name in ("above", "below"))
-    return _with_sign(found, words, said)
-
-
-def vulgar_fraction(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """A fraction that is one character; before a unit a half and quarters are decimals."""
-    above, below = ordinals.VULGAR[found["vulgar"]]
-    whole, unit = found["whole"], found["unit"]
-    if unit and below in (2, 4):
-        number = Numeral(whole or "0", "5" if below == 2 else "25" if above == 1 else "75")
-        compare = found["compare"] or ""
-        return _measured(Amount(words, (number,), (found["sign"] or "",), in_words, "", compare), unit)
-    noun = found["noun"] or ""
-    if noun and whole and below == 2 and is_noun(noun):
-        number = Numeral(whole)
-        half = words.half.split("|")[is_feminine(words.code, noun)]
-        return _with_sign(found, words, f"{number_text(words, number, noun, in_words=True)} {noun} {half}")
-    said = ordinals.mixed(words, whole, above, below) if whole else ordinals.fraction(words, above, below)
-    if noun:
-        said += found.string[found.start("noun") - 1] + noun
-    if unit:
-        said = unit_pattern(words.code, unit, category(Numeral("1"), words.code)).replace("{0}", said)
-    return _with_sign(found, words, said)
-
-
-def _with_sign(found: re.Match[str], words: Lexicon, said: str) -> str:
-    name = {None: "", "+": words.plus}.get(found["sign"], words.minus)
-    said = f"{name}{words.space}{said}" if name else said
-    return Amount(words, (), (), True, found.groupdict().get("case") or "", found["compare"] or "").around(said)
+    ends = found["magnitude"][-1] == "." and not found.string[found.end() :].strip()
+    noun = next_noun(found)
+    if found["magnitude"] == "mil" and words.code in ("es", "pt") and in_words and amount.last.is_whole and noun:
+        return f"{number_text(words, amount.last, noun, in_words=True)} mil"
+    return amount.said(magnitude_pattern(words, found["magnitude"], amount.plural)) + "." * ends
 
 
 # Without units
@@ -229,10 +210,15 @@ def number_range(found: re.Match[str], words: Lexicon, in_words: bool) -> str | 
     texts = [found["a"], found["b"]]
     if any(len(text) > 1 and text[0] == "0" and text.isdigit() for text in texts):
         return None
-    if in_words and words.code in ("en", "de") and all(dates.is_year(text) for text in texts):
-        said = f" {words.to} ".join(dates.year(words, text) for text in texts)
-        return amount.around(said)
-    return _before_noun(amount, found, _next_noun(found))
+    if in_words and all(dates.is_year(text) for text in texts):
+        if words.code in ("en", "de", "zh"):
+            return amount.around(words.link.join(dates.year(words, text) for text in texts))
+        if words.code == "ru" and not amount.before:
+            return " — ".join(ordinals.ordinal(words, int(text)) for text in texts)
+    noun = next_noun(found)
+    if words.code == "ru" and noun and category(amount.last, "ru") == "few":
+        amount = replace(amount, start="")  # the noun is not in the form after "до"
+    return _before_noun(amount, found, noun)
 
 
 def plain(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
@@ -244,7 +230,11 @@ def plain(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
         return (found.groupdict().get("case") or "") + digits_of(digits, words)
     if amount is None or not (in_words or marked):
         return None
-    noun = "" if found.string[found.start() - 1 : found.start()] in ("제", "第") else _next_noun(found)
+    if words.code == "ru" and amount.last.is_whole and last_word(found) in ("к", "ко"):
+        return spell("ru", amount.last.value, "cardinal-masculine-dative")
+    if words.code == "es" and digits == "1" and last_word(found) == "la" and not next_noun(found):
+        return "una"
+    noun = "" if found.string[found.start() - 1 : found.start()] in ("제", "第") else next_noun(found)
     if in_words and words.code in ("en", "de") and dates.is_year(digits) and not marked:
         return dates.year(words, digits)
     return _before_noun(amount, found, noun)
@@ -264,53 +254,16 @@ def _before_noun(amount: Amount, found: re.Match[str], noun: str) -> str:
 _NEXT_NOUN = re.compile(rf"[ {SPACES}]?([^\W\d_]+(?:-[^\W\d_]+)?)")
 
 
-def _next_noun(found: re.Match[str]) -> str:
+def next_noun(found: re.Match[str]) -> str:
     """Return the word after a number, which may be a noun with which the number agrees."""
     following = _NEXT_NOUN.match(found.string, found.end())
-    return following[1] if following else ""
+    if not following or _KOREAN_NUMBERED.match(found.string, found.end()):
+        return ""
+    return following[1]
 
 
-def dimensions(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Numbers with a multiplication sign between: read as a product if there are spaces, else as a size."""
-    spaced = found["times"][0].isspace()
-    if found["times"].strip() == "x" and spaced and not in_words:
-        return None
-    link = words.signs["×"] if spaced else words.by
-    numbers = [Numeral(digits) for digits in re.findall(r"\d+", found[0])]
-    each = (number_text(words, number, "", in_words=in_words) for number in numbers)
-    return f"{words.space}{link}{words.space}".join(each)
-
-
-def ratio(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Two numbers with a colon between, such as a score."""
-    if not in_words:
-        return None
-    return f"{words.space}{words.ratio}{words.space}".join(cardinal(found[name], words) for name in ("a", "b"))
-
-
-def fold(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """A number of times, such as 3x."""
-    number = Numeral(found["number"])
-    noun = choose(words.fold, number, words.code)
-    space = "" if words.code == "de" and in_words else " "
-    return number_text(words, number, noun.capitalize(), in_words=in_words) + space + noun
-
-
-def duration(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """Hours, minutes and seconds, such as 1h 30m, in which m is no length."""
-    parts = [(digits, unit) for unit in ("h", "min", "s") if (digits := found.groupdict().get(unit))]
-    said = (_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
-    return words.space.join(said)
-
-
-def feet_and_inches(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """A length such as 5'10"."""
-    parts = ((found["feet"], "ft"), (found["inches"], "in"))
-    return " ".join(_measured(Amount(words, (Numeral(digits),), ("",), in_words), unit) for digits, unit in parts)
-
-
-def round_the_clock(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
-    """The French 24h/24 and 7j/7."""
-    number = Numeral(found["number"])
-    whole = _measured(Amount(words, (number,), ("",), in_words), found["unit"])
-    return f"{whole} sur {number_text(words, number, '', in_words=in_words)}"
+_KOREAN_NUMBERED = re.compile(
+    r"번 (?:승강장|출구|입구|국도|도로|버스|홈|게이트|방|채널|트랙|좌석|창구|테이블|라인|구역|선수|타자|문제|노선"
+    r"|정류장|탑승구|플랫폼|카메라|센서|스위치|서버|포트|레인|코스|칸)"
+)
+"""What is numbered in Korean and not counted: "5번 출구" is exit 5."""

@@ -63,7 +63,9 @@ def _spanish(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> s
 
 
 def _italian(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:
-    said = {0: "mezzanotte", 24: "mezzanotte", 1: "una"}.get(hour) or spell("it", hour)
+    said = {24: "mezzanotte", 1: "una"}.get(hour) or spell("it", hour)
+    if not hour and not minute:
+        return "mezzanotte"
     return f"{said} e {spell('it', minute)}" if minute else said
 
 
@@ -81,13 +83,15 @@ def _russian(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> s
     return f"{said} часа" if hour in (2, 3, 4, 22, 23, 24) else f"{said} часов"
 
 
-def russian_genitive(hour: int, minute: int) -> str:
-    """Return a Russian time after a preposition such as "до"."""
-    said = spell("ru", hour, "cardinal-masculine-genitive")
+def russian_case(hour: int, minute: int, *, dative: bool) -> str:
+    """Return a Russian time after "к", or after a preposition with the genitive such as "до"."""
+    case = "dative" if dative else "genitive"
+    said = spell("ru", hour, f"cardinal-masculine-{case}")
     if not minute:
-        return f"{said} часа" if hour in (1, 21) else f"{said} часов"
-    zero = "ноля " if minute < 10 else ""
-    return f"{said} {zero}{spell('ru', minute, 'cardinal-feminine-genitive')}"
+        one, many = ("часу", "часам") if dative else ("часа", "часов")
+        return f"{said} {one if hour in (1, 21) else many}"
+    zero = ("нолю " if dative else "ноля ") * (minute < 10)
+    return f"{said} {zero}{spell('ru', minute, f'cardinal-feminine-{case}')}"
 
 
 def _japanese(_: Lexicon, hour: int, minute: int, _marker: str, _zero: bool) -> str:

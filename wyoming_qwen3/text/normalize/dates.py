@@ -56,7 +56,7 @@ def is_date(day: int, month: int) -> bool:
 def date(words: Lexicon, day: int, month: int, years: str = "", form: str = "") -> str:
     """Return a date in words, without the year if `years` is empty.
 
-    `form` is the form of the day: a German ending, or in Russian "nominative".
+    `form` is the form of the day: a German ending, or in Russian "nominative" or "dative".
     """
     name = month_name(words, month)
     said = year(words, years) if years and words.code != "ru" else ""
@@ -67,7 +67,8 @@ def date(words: Lexicon, day: int, month: int, years: str = "", form: str = "") 
             return f"{ordinal(words, day, form)} {name} {said}".rstrip()
         case "ru":
             of_year = f" {spell('ru', int(years), 'ordinal-masculine-genitive')} года" if years else ""
-            return f"{spell('ru', day, 'ordinal-neuter' if form else 'ordinal-neuter-genitive')} {name}{of_year}"
+            case = {"": "-genitive", "dative": "-dative"}.get(form, "")
+            return f"{spell('ru', day, f'ordinal-neuter{case}')} {name}{of_year}"
         case "ja":
             return f"{said}年" * bool(years) + f"{name}{spell('ja', day)}日"
         case "zh":
@@ -80,7 +81,8 @@ def date(words: Lexicon, day: int, month: int, years: str = "", form: str = "") 
     return f"{number}{of}{name}" + f"{of}{said}" * bool(years)
 
 
-def russian_year(number: int, noun: str) -> str:
-    """Return a year with its noun, an inflected form of the Russian word for year or its abbreviation."""
-    rules = {"год": "masculine", "годом": "masculine-ablative", "году": "masculine-locative"}
+def russian_year(number: int, noun: str, *, dative: bool = False) -> str:
+    """Return a year with its noun, an inflected form of the Russian word for year; an empty one is in the genitive."""
+    locative = f"masculine-{'dative' if dative else 'locative'}"
+    rules = {"год": "masculine", "годом": "masculine-ablative", "году": locative}
     return f"{spell('ru', number, 'ordinal-' + rules.get(noun, 'masculine-genitive'))} {noun}"

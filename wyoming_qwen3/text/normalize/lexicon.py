@@ -3,10 +3,16 @@
 Forms of a noun are written as "one|other", in Russian as "one|few|many|other"; a single form is for all numbers.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
+
+
+def any_of(words: Iterable[str]) -> str:
+    """Return a pattern for any of the words, the longest first; it never matches if there are none."""
+    return "|".join(map(re.escape, sorted(words, key=len, reverse=True))) or "(?!)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,9 @@ class Lexicon:
     """The decimal separator between two numbers, and the dots of versions and IP addresses (`dot`, if they differ)."""
 
     dot: str = ""
+    colon: str
+    """Between an IP address and a port."""
+
     minus: str
     plus: str
     below_zero: str = ""
@@ -74,6 +83,9 @@ class Lexicon:
     """A whole number {0} with a fraction {1}; `mixed_half` if the fraction is 1/2."""
 
     mixed_half: str = ""
+    half_before: str = ""
+    """A half before a noun, as "masculine|feminine|neuter"; a single form is only for units."""
+
     half: str = ""
     """What follows a whole number and its noun for a half, as "masculine|feminine"."""
 
@@ -105,6 +117,9 @@ class Lexicon:
     symbols: Mapping[str, str] = field(default_factory=dict)
     """The language's own symbols and abbreviations of units -> international ones."""
 
+    periods: Mapping[str, str] = field(default_factory=dict)
+    """Further names of periods that stand after "/" -> identifiers of CLDR."""
+
     per: Mapping[str, str] = field(default_factory=dict)
     """Patterns of what a unit is divided by, by symbol; "" is the pattern for others, with {0} and {1}."""
 
@@ -120,6 +135,24 @@ class Lexicon:
 
     codes: str = ""
     """Words before a number that is read digit by digit, with spaces between."""
+
+    versions: str = ""
+    """A pattern of what is before a version that looks like a date, such as 2026.11.1."""
+
+    before_times: str = ""
+    """Words before a time of day, where what looks like a time may be a duration."""
+
+    articles: str = ""
+    """Words before a number with a unit that make the unit singular, as in "a 5 kilometer run"."""
+
+    labels: str = ""
+    """Words before the name of a place or a vehicle, in which a letter after a number is no unit, such as "seat"."""
+
+    label_endings: str = ""
+    """Endings of such words, as in "Hauptstraße"."""
+
+    before_dates: str = ""
+    """Words before a day and a month with a slash, as in "le 25/12"."""
 
     copulas: str = ""
     """What may be between such a word and the number."""

@@ -1,6 +1,6 @@
 """What is said for signs and abbreviations.
 
-As in `sayings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
+As in `readings`, each function takes the match, the lexicon, and whether numbers are written in words, and returns None
 if the match is not what it looks like.
 """
 
@@ -18,6 +18,12 @@ def final_dot(found: re.Match[str], word: str) -> str:
     return "." if word[-1] == "." and _SENTENCE_END.match(found.string, found.end()) else ""
 
 
+def last_word(found: re.Match[str]) -> str:
+    """Return the word before a match, in lower case."""
+    before = found.string[max(0, found.start() - 20) : found.start()]
+    return before.rstrip().rpartition(" ")[2].lower()
+
+
 _TEXT_END = re.compile(r"\s*$")
 _SENTENCE_END = re.compile(r"\s*$|\s+[\"“„«]?[A-ZÀ-ÞА-Я]|\n")
 
@@ -25,6 +31,11 @@ _SENTENCE_END = re.compile(r"\s*$|\s+[\"“„«]?[A-ZÀ-ÞА-Я]|\n")
 def before_number(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
     """An abbreviation before a number, such as "Nr."."""
     return words.before_numbers[found["word"]] + words.space
+
+
+def street(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
+    """A German street before its number."""
+    return f"{found['name']}straße" if words.code == "de" else None
 
 
 def before_name(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
@@ -66,6 +77,16 @@ def power(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
         return None
     word = words.signs[found["sign"]]
     return word if word[0] == "の" or word[0] == "的" else words.space + word
+
+
+def times(found: re.Match[str], words: Lexicon, _: bool) -> str | None:
+    """The sign between two lengths, as in 3 m x 4 m."""
+    return words.by if re.search(r"\d\s?[cm]?m $", found.string[max(0, found.start() - 6) : found.start()]) else None
+
+
+def until(_: re.Match[str], words: Lexicon, _in_words: bool) -> str | None:
+    """A tilde between two numbers with nouns, such as 1月〜3月."""
+    return words.link
 
 
 def minus(found: re.Match[str], words: Lexicon, _: bool) -> str | None:

@@ -28,6 +28,10 @@ _LOCAL = {
 }
 
 
+NOUNS = {"元": "CNY", "円": "JPY", "원": "KRW"}
+"""Nouns of currencies that are read as such only before what is paid for, as in 0.6元/kWh."""
+
+
 @lru_cache(16)
 def currency_signs(code: str) -> dict[str, str]:
     """Return all signs and codes of currencies in a language -> the currency by which `money` knows it."""
@@ -38,7 +42,7 @@ def currency_signs(code: str) -> dict[str, str]:
 def currency_expression(code: str) -> str:
     """Return a regular expression for the sign or code of a currency."""
     signs = sorted(currency_signs(code), key=len, reverse=True)
-    return "|".join(re.escape(sign) + r"(?![A-Za-zÀ-ɏЀ-ӿ])" * sign[-1].isalpha() for sign in signs)
+    return "|".join(re.escape(sign) + r"(?![A-Za-zÀ-ÖØ-öø-ɏЀ-ӿ])" * sign[-1].isalpha() for sign in signs)
 
 
 def money_pattern(

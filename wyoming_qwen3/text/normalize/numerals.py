@@ -43,7 +43,8 @@ class Numeral:
 def number_pattern(lexicon: Lexicon) -> str:
     """Return a regular expression for a number with its separators, without sign."""
     spaces = SPACES + " " * lexicon.groups_by_space
-    grouped = rf"\d{{1,3}}(?:(?P<_s>[{spaces}'’])\d{{3}}(?:(?P=_s)\d{{3}}){{0,3}}(?!\d))(?:[.,]\d+)?"
+    no_name = r"(?:(?<![A-Za-zÀ-ÖØ-öø-ɏЀ-ӿ])|(?=\d+[^ ]))"  # "CO2 850" are two numbers
+    grouped = rf"{no_name}\d{{1,3}}(?:(?P<_s>[{spaces}'’])\d{{3}}(?:(?P=_s)\d{{3}}){{0,3}}(?!\d))(?:[.,]\d+)?"
     return rf"(?:{grouped}|\d+(?:[.,]\d+)*)"
 
 

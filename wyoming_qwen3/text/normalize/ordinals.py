@@ -1,5 +1,7 @@
 """Ordinals and fractions."""
 
+from math import gcd
+
 from .agreement import count
 from .lexicon import Lexicon
 from .numerals import Numeral, choose, spell
@@ -18,7 +20,8 @@ _RUSSIAN = {
     "й": "masculine", "ый": "masculine", "ой": "masculine", "я": "feminine", "ая": "feminine", "е": "neuter",
     "ое": "neuter", "го": "masculine-genitive", "ого": "masculine-genitive", "му": "masculine-dative",
     "ому": "masculine-dative", "м": "masculine-locative", "ом": "masculine-locative", "х": "plural-genitive",
-    "ых": "plural-genitive", "ю": "feminine-accusative", "ую": "feminine-accusative", "ми": "plural-ablative",
+    "ых": "plural-genitive",
+    "ей": "feminine-genitive", "ю": "feminine-accusative", "ую": "feminine-accusative", "ми": "plural-ablative",
 }  # fmt: skip
 RUSSIAN_ENDINGS = "|".join(sorted(_RUSSIAN, key=len, reverse=True))
 
@@ -38,7 +41,7 @@ def ordinal(words: Lexicon, number: int, form: str = "") -> str:
 
 def is_fraction(above: int, below: int) -> bool:
     """Return whether two numbers with a slash between are read as a fraction."""
-    return 0 < above < below and (below <= 10 or below in (16, 32, 64, 100))
+    return 0 < above < below and (below <= 10 or below in (16, 32, 64, 100)) and gcd(above, below) == 1
 
 
 def fraction(words: Lexicon, above: int, below: int) -> str:

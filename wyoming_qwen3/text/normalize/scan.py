@@ -70,7 +70,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def _read(text: str, start: int, known: Grammar, code: str, mode: Mode) -> tuple[re.Match[str] | None, str]:
-    for pattern, say in known.rules:
+    for pattern, say in known.numeric_rules if text[start].isdecimal() else known.rules:
         found = pattern.match(text, start)
         if found and found.end() > start:
             said = say(found, lexicon(code), mode == "all")
@@ -89,7 +89,9 @@ def _joined(out: list[str], said: str, text: str, end: int, code: str) -> str:
     """Add spaces between letters and what is said, where words need them."""
     before = next((part[-1] for part in reversed(out) if part), "")
     if code in ("ja", "zh") and _IDEOGRAM.match(said):
-        _drop_space(out)
+        _drop_space(out, said)
+    if code == "ko" and said.startswith(("플러스", "마이너스")) and "가" <= before <= "힣":
+        said = f" {said}"
     if said and _LATIN.match(before) and _LATIN.match(said[0]):
         said = f" {said}"
     after = text[end : end + 1]
@@ -109,14 +111,17 @@ def _particle(said: str, text: str, end: int) -> str:
     return both[0] if has_final_consonant else both[1]
 
 
-def _drop_space(out: list[str]) -> None:
-    """Drop a space between words that are written without."""
+def _drop_space(out: list[str], said: str) -> None:
+    """Drop a space between words that are written without, except between two numbers."""
     text = "".join(out[-2:])
-    if text.endswith(" ") and _IDEOGRAM.match(text[-2:-1]):
+    if text.endswith(" ") and _IDEOGRAM.match(text[-2:-1]) and not {text[-2], said[0]} <= _NUMERALS:
         out[-2:] = [text[:-1]]
 
 
-_LATIN = re.compile(r"[A-Za-zÀ-ɏЀ-ӿ]")
+_NUMERALS = frozenset("零〇一二三四五六七八九十百千万億亿两")
+
+
+_LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏЀ-ӿ]")
 _IDEOGRAM = re.compile(r"[⺀-鿿぀-ヿ\d]")
 
 
@@ -127,7 +132,7 @@ def open_from(text: str, language: Language) -> int:
     the same as to normalize all at once. At most `MAX_OPEN` characters wait.
     """
     known = grammar(language.code)
-    least = max(0, len(text) - MAX_OPEN)
+    least = _least_open(text)
     tail = text[least:]
     tokens = [*_TOKEN.finditer(tail)]
     start = len(tail)
@@ -142,7 +147,26 @@ def open_from(text: str, language: Language) -> int:
         if lead := known.leads.search(tail[:start]):
             start = lead.start()
             tokens = [token for token in tokens if token.end() <= start]
+    if start == 0 < least and (clause := (_GERMAN_CLAUSE if language.code == "de" else _CLAUSE).search(tail)):
+        start = clause.end()
     return least + start
+
+
+_GERMAN_CLAUSE = re.compile(r"[,;:]\s+(?=\S)")
+_CLAUSE = re.compile(r"[,;:]\s+(?=\S)|[、，。；]|(?<=\d)\.\s+(?=[A-ZÀ-ÖØ-ÞА-Я])")
+"""Where to cut what waits for too long; in German a number with a dot may be an ordinal."""
+
+
+def _least_open(text: str) -> int:
+    """Return where what waits begins at the earliest: within the last MAX_OPEN characters, at a word."""
+    least = max(0, len(text) - MAX_OPEN)
+    if not least or text[least - 1].isspace():
+        return least
+    begin = _WORD_BEGIN.search(text, least)
+    return begin.end() if begin else len(text)
+
+
+_WORD_BEGIN = re.compile(r"\s+(?=\S)|(?=[⺀-鿿぀-ヿ])")
 
 
 def _begun_word(tail: str, known: Grammar) -> int:
@@ -152,7 +176,7 @@ def _begun_word(tail: str, known: Grammar) -> int:
 
 
 _TOKEN = re.compile(r"[⺀-鿿぀-ヿ]|[^\s⺀-鿿぀-ヿ]+")
-_SIGN_OR_DIGIT = re.compile(r"[^\w\s.,;:!?'\"’“”„«»()\[\]…-]|\d|^-$|\($")
+_SIGN_OR_DIGIT = re.compile(r"[^\w\s.,;:!?'\"’“”„«»()\[\]…-]|\d|[½⅓⅔¼-¾⅕-⅞⅑⅒]|^-$|\($|^[A-Z]{4}$")
 
 
 def _waits(token: re.Match[str], tail: str, start: int, known: Grammar) -> bool:
@@ -161,4 +185,5 @@ def _waits(token: re.Match[str], tail: str, start: int, known: Grammar) -> bool:
         return False
     if _SIGN_OR_DIGIT.search(token[0]):
         return True
-    return token[0].lower().strip("(\"'„“«[") in known.starts
+    word = token[0].lower().strip("(\"'„“«[")
+    return word in known.starts or word.rstrip(".,") in known.starts

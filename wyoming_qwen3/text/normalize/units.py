@@ -10,7 +10,7 @@ from typing import Any
 
 from babel import localedata
 
-from .lexicon import Lexicon, lexicon
+from .lexicon import Lexicon, any_of, lexicon
 from .numerals import choose_form, spell
 
 _CLDR = {
@@ -59,7 +59,8 @@ _CLDR = {
 }  # fmt: skip
 """Symbols -> identifiers of CLDR."""
 
-_ALSO = {"Km": "km", "Kg": "kg", "Km/h": "km/h", "KWh": "kWh", "KW": "kW", "KHz": "kHz", "Kbit": "kbit"}
+_ALSO = {"Km": "km", "Kg": "kg", "Km/h": "km/h", "KWh": "kWh", "KW": "kW", "KHz": "kHz", "Kbit": "kbit",
+         "kbps": "kbit/s", "Kbps": "kbit/s", "Mbps": "Mbit/s", "Gbps": "Gbit/s"}  # fmt: skip
 """Other ways to write symbols."""
 
 _OWN = ("Wh", "VA", "var", "varh", "Ah", "dB", "rpm", "bpm", "inH₂O", "p/m³")
@@ -79,26 +80,35 @@ _PREFIX_RULES = {
     "Gi": "1024p3", "Ti": "1024p4", "Pi": "1024p5", "Ei": "1024p6", "Zi": "1024p7", "Yi": "1024p8",
 }  # fmt: skip
 
-_WITH = {"dBA": ("dB", "A"), "dBm": ("dB", "mW")}
+_WITH = {"dBA": ("dB", "A"), "dB(A)": ("dB", "A"), "dBm": ("dB", "mW"), "Wp": ("W", "peak"),
+         "kWp": ("kW", "peak"), "MWp": ("MW", "peak")}  # fmt: skip
 """Units that are said with another word, which is a unit itself or a letter."""
 
 _SCALED = {"CCF": ("ft³", 2), "MCF": ("ft³", 3)}
 """Units that are said as a power of ten of another."""
 
-_DENOMINATORS = (
-    "h min s d m³ m² m L l dL dl mL ml kg km kWh ft³ ft² cm mm mi t in week gal km² km³ ha °C K mol Hz".split()
-)
+_DENOMINATORS = """h min s d m³ m² m L l dL dl mL ml kg km kWh ft³ ft² cm mm mi t in week gal km² km³ ha °C K mol Hz MWh
+Wh GB MB TB g""".split()
 
 TEMPERATURES = ("°C", "℃", "ºC", "°F", "℉", "ºF", "°")
-_LETTERS = r"A-Za-zÀ-ɏͰ-ϿЀ-ӿ"
+_LETTERS = r"A-Za-zÀ-ÖØ-öø-ɏͰ-ϿЀ-ӿ"
 UNIT_END = rf"(?![{_LETTERS}\d_²³′″]|['’][{_LETTERS}])"
 """What may not follow a unit."""
 
 _END = r"(?=\s*(?:[.,;:)!?]|$)|/)"
+_END_IN_RUSSIAN = r"(?=\s*(?:[.,;:)!?]|$)|/|\s(?:и|или|при|на|до|от|для|—|–|-)(?!\w))"
+_APART = r"(?:(?<=[\s-]{0})|(?<=[.,]\d{0})|(?<=[.,]\d\d{0}))"
+"""Where a letter is no part of a name such as "Bus 42A"."""
+
 _ONLY_WHERE_SAID = {
-    **dict.fromkeys(("с", "А", "В", "st", "T", "S", "pt", "ac"), _END),
-    "in": r"(?=\s*(?:[.,;:)]|$|[x×])|/)",
-    "K": r"(?<=\sK)",
+    **dict.fromkeys(("с", "st", "T", "pt", "ac"), _END),
+    "S": _END + r"(?!\.\s*\d)",
+    "В": _END_IN_RUSSIAN,
+    "А": _APART.format("А") + _END_IN_RUSSIAN,
+    "A": _APART.format("A"),
+    "in": r"(?=\s*(?:[.,;:)]|$|[x×])|/|\sof\s)",
+    "K": r"(?:(?<=\sK)|(?<=(?<!\d)\d\d\d\dK))",
+    "К": r"(?<=\d\d\d\sК)",
     "B": r"(?<=\sB)",
     "ore": r"(?!\s*\d)",
     "F": r"(?<=\dF)",
@@ -114,17 +124,39 @@ def unit_symbols(code: str) -> dict[str, str]:
     """Return all symbols of units in a language -> the symbol by which `unit_pattern` knows the unit."""
     prefixed = [prefix + base for base, prefixes in _PREFIXED.items() for prefix in prefixes.split()]
     known = {symbol: symbol for symbol in (*_CLDR, *_OWN, *_WITH, *_SCALED, *prefixed)}
-    for symbol in [*known]:
-        for variant in _variants(symbol):
-            known.setdefault(variant, symbol)
-    return {**known, **_ALSO, **lexicon(code).symbols}
+    own = {**_ALSO, **lexicon(code).symbols}
+    for symbol, unit in (*known.items(), *own.items()):
+        for variant in _variants(symbol) - known.keys():
+            own.setdefault(variant, unit)
+    return {**known, **own}
+
+
+_PERIODS = ("year", "month", "week", "day", "hour", "night")
+
+
+@lru_cache(16)
+def periods(code: str) -> dict[str, str]:
+    """Return the names of periods and their abbreviations, as they stand after "/" -> identifiers of CLDR."""
+    found: dict[str, str] = dict(lexicon(code).periods)
+    for period in _PERIODS:
+        for width in ("long", "short"):
+            for plural in ("one", "other"):
+                name = str(_units(code)[f"duration-{period}"].get(width, {}).get(plural, ""))
+                name = name.replace("{0}", "").strip()
+                if len(name) > 2 or (len(name) == 2 and name.isalpha()):
+                    found.setdefault(name, f"duration-{period}")
+    return found
 
 
 def _variants(symbol: str) -> set[str]:
     """Return other ways to write a symbol."""
     micro = {symbol.replace("µ", "μ"), symbol.replace("µ", "u")}
     powers = {symbol.replace("²", "2").replace("³", "3")}
-    return {*micro, *powers, symbol.replace("Ω", "\u2126")} - {symbol}
+    return {*micro, *powers, symbol.replace("Ω", "\u2126")} - {symbol, *_WORDS_LIKE_UNITS}
+
+
+_WORDS_LIKE_UNITS = ("um", "us")
+"""Micrometers and microseconds without their Greek letter, which are words after a number: "the S3 um 7:52"."""
 
 
 @lru_cache(16)
@@ -133,9 +165,14 @@ def unit_expression(code: str) -> str:
     only = {**_ONLY_WHERE_SAID, **_WORDS.get(code, {})}
     symbols = sorted(unit_symbols(code), key=len, reverse=True)
     each = "|".join(re.escape(symbol) + only.get(symbol, "") for symbol in symbols)
-    own = [symbol for symbol, unit in lexicon(code).symbols.items() if unit in _DENOMINATORS]
-    below = "|".join(re.escape(symbol) for symbol in sorted([*_DENOMINATORS, *own], key=len, reverse=True))
-    return rf"(?:BTU/\(h[⋅·*]ft²\)|(?:{each})(?:[ ]?/[ ]?(?:{below}))?){UNIT_END}"
+    return rf"(?:BTU/\(h[⋅·*]ft²\)|(?:{each})(?:[ ]?/[ ]?(?:{denominators(code)}))?){UNIT_END}"
+
+
+@lru_cache(16)
+def denominators(code: str) -> str:
+    """Return a regular expression for what a unit or a price may be divided by."""
+    units = (symbol for symbol, unit in unit_symbols(code).items() if unit in _DENOMINATORS)
+    return any_of([*periods(code), *units])
 
 
 @lru_cache(4096)
@@ -149,7 +186,7 @@ def unit_pattern(code: str, symbol: str, plural: str) -> str:
         return divided(code, divided(code, unit_pattern(code, "BTU", plural), "h"), "ft²")
     if symbol in _WITH:
         unit, other = _WITH[symbol]
-        other = unit_pattern(code, other, "one").replace("{0}", "").strip() if other != "A" else other
+        other = unit_pattern(code, other, "one").replace("{0}", "").strip() if other == "mW" else other
         return f"{unit_pattern(code, unit, plural)}{words.space}{other}"
     if "/" in symbol:
         above, _, below = symbol.partition("/")
@@ -211,10 +248,12 @@ def divided(code: str, pattern: str, below: str) -> str:
     below = unit_symbols(code).get(below, below)
     if said := words.per.get(below):
         return said.replace("{0}", pattern)
-    own = _units(code).get(_CLDR.get(below, ""), {}).get("long", {}).get("per")
+    identifier = periods(code).get(below) or _CLDR.get(below, "")
+    own = _units(code).get(identifier, {}).get("long", {}).get("per")
     if own and "/" not in own:
         return _tidy(str(own), words).replace("{0}", pattern)
-    noun = unit_pattern(code, below, "one").replace("{0}", "").strip()
+    one = _said(code, identifier, "one") if below in periods(code) else unit_pattern(code, below, "one")
+    noun = one.replace("{0}", "").strip()
     generic = words.per.get("") or _compound(code, "per", "compound")
     return _tidy(generic, words).replace("{0}", pattern).replace("{1}", noun)
 

@@ -8,6 +8,7 @@ LEXICON = Lexicon(
     digits="null eins zwei drei vier fünf sechs sieben acht neun",
     point="Komma",
     dot="Punkt",
+    colon="Doppelpunkt",
     minus="minus",
     plus="plus",
     to="bis",
@@ -36,6 +37,7 @@ LEXICON = Lexicon(
         "³": "hoch drei",
     },
     fractions={"2": "halb|Halbe", "3": "Drittel", "7": "Siebtel", "100": "Hundertstel"},
+    half_before="ein halber|eine halbe|ein halbes",
     mixed="{0} {1}",
     mixed_half="{0}einhalb",
     fold="mal",
@@ -82,6 +84,8 @@ LEXICON = Lexicon(
     },
     prefixes={"µ": "Mikro"},
     symbols={
+        "TL": "tsp",
+        "EL": "tbsp",
         "Std.": "h",
         "Std": "h",
         "Stdn.": "h",
@@ -92,8 +96,8 @@ LEXICON = Lexicon(
         "U/min": "rpm",
         "qm": "m²",
         "Ltr.": "l",
-        "Pkt.": "pt",
     },
+    per={"Nacht": "{0} pro Nacht"},
     abbreviations={
         "z. B.": "zum Beispiel",
         "z.B.": "zum Beispiel",
@@ -123,16 +127,25 @@ LEXICON = Lexicon(
         "bzgl.": "bezüglich",
         "Tel.": "Telefon",
         "etc.": "et cetera",
+        "zw.": "zwischen",
+        "Pkt.": "Punkte",
+        "Pck.": "Päckchen",
+        "Pkg.": "Packung",
+        "Msp.": "Messerspitze",
+        "Stk.": "Stück",
         "usf.": "und so fort",
     },
     never_last=frozenset(
         "z. B.|z.B.|bzw.|ca.|inkl.|zzgl.|exkl.|evtl.|ggf.|bspw.|vgl.|max.|mind.|d. h.|d.h.|u. a.|u.a.|v. a.|v.a.|sog."
-        "|bzgl.|i. d. R.|i.d.R.|Tel.".split("|")
+        "|bzgl.|i. d. R.|i.d.R.|Tel.|Pck.|Pkg.|Msp.|Stk.".split("|")
     ),
     before_names={
         "Dr.": "Doktor",
         "Prof.": "Professor",
         "Hr.": "Herr",
+        "Hrn.": "Herrn",
+        "Fam.": "Familie",
+        "Fa.": "Firma",
         "Fr.": "Frau",
         "St.": "Sankt",
         "Dipl.": "Diplom",
@@ -148,9 +161,17 @@ LEXICON = Lexicon(
         "Bd.": "Band",
         "min.": "mindestens",
         "No.": "Nummer",
+        "Str.": "Straße",
+        "Abt.": "Abteilung",
         "Hausnr.": "Hausnummer",
     },
-    codes="code pin passwort kennwort zugangscode tan durchwahl sicherheitscode",
+    codes="notruf code pin passwort kennwort zugangscode tan durchwahl sicherheitscode",
+    before_times="um ab bis gegen von",
+    labels=(
+        "nr. nrn. hausnr. hausnummer haus wohnung zimmer raum saal halle klasse platz sitz sitzplatz reihe "
+        "gate tor bus linie tram gleis block stand eingang aufgang ausgang abschnitt"
+    ),
+    label_endings="straße strasse str. weg platz allee gasse ring damm ufer chaussee",
     copulas="ist lautet war",
     months={
         "jänner": 1,
@@ -175,6 +196,7 @@ LEXICON = Lexicon(
         Batterie Katze Flasche Tasse Tablette Portion Packung Seite Zeile Station Haltestelle Etage Warnung Meldung
         Einheit Stufe Nacht Sendung Lieferung Kerze Dose Scheibe Zwiebel Karotte Tomate Kartoffel Datei
         Aktualisierung Wärmeeinheit britische
-        Billion Seemeile Kilokalorie Yard Terawattstunde Zeitung Kanne Mark Zehe Prise Option""".split()
+        Billion Seemeile Kilokalorie Yard Terawattstunde Zeitung Kanne Mark Zehe Prise Option
+        Msp Pkg""".split()
     ),
 )

@@ -9,6 +9,7 @@ LEXICON = Lexicon(
     digits="zero one two three four five six seven eight nine",
     point="point",
     dot="dot",
+    colon="colon",
     minus="minus",
     plus="plus",
     to="to",
@@ -37,6 +38,7 @@ LEXICON = Lexicon(
         "³": "cubed",
     },
     fractions={"2": "half|halves", "4": "quarter|quarters", "100": "hundredth|hundredths"},
+    half_before="half",
     mixed="{0} and {1}",
     mixed_half="{0} and a half",
     fold="time|times",
@@ -89,9 +91,11 @@ LEXICON = Lexicon(
         "dB": "{0} decibel|{0} decibels",
         "rpm": "{0} revolution per minute|{0} revolutions per minute",
         "bpm": "{0} beat per minute|{0} beats per minute",
+        "dBm": "{0} decibel-milliwatt|{0} decibel-milliwatts",
         "inH₂O": "{0} inch of water|{0} inches of water",
         "energy-kilowatt-hour": "{0} kilowatt-hour|{0} kilowatt-hours",
     },
+    periods={"mo": "duration-month", "yr": "duration-year", "wk": "duration-week"},
     symbols={
         "F": "°F",
         "kph": "km/h",
@@ -116,6 +120,7 @@ LEXICON = Lexicon(
         "incl.": "including",
         "w/o": "without",
     },
+    never_last=frozenset("e.g.|i.e.|vs.|approx.|incl.".split("|")),
     before_names={
         "Dr.": "Doctor",
         "Mr.": "Mister",
@@ -151,6 +156,13 @@ LEXICON = Lexicon(
         "ext.": "extension",
     },
     codes="code pin password passcode otp extension ext.",
+    before_times="at by until till",
+    labels=(
+        "bus tram train route line exit gate seat row room flat apartment apt. suite unit bay platform track "
+        "hall building block house door section class grade no. number lot terminal"
+    ),
+    articles="a an",
+    before_dates="on by until since",
     copulas="is was number",
     months={"sept": 9},
 )

@@ -8,6 +8,7 @@ LEXICON = Lexicon(
     digits="cero uno dos tres cuatro cinco seis siete ocho nueve",
     point="coma",
     dot="punto",
+    colon="dos puntos",
     minus="menos",
     plus="más",
     to="a",
@@ -43,10 +44,11 @@ LEXICON = Lexicon(
         "32": "treintaidosavo|treintaidosavos",
         "64": "sesentaicuatroavo|sesentaicuatroavos",
     },
+    half_before="medio|media",
     mixed="{0} y {1}",
     half="y medio|y media",
     start="de",
-    prepositions="de del a con entre desde por en al los las",
+    prepositions="un una unos unas de del a con entre desde por en al los las la",
     fold="vez|veces",
     money={
         "USD": "dólar|dólares",
@@ -83,7 +85,21 @@ LEXICON = Lexicon(
         "bpm": "{0} latido por minuto|{0} latidos por minuto",
         "inH₂O": "{0} pulgada de agua|{0} pulgadas de agua",
     },
-    symbols={"seg": "s", "hrs": "h", "hs": "h", "r. p. m.": "rpm", "kmh": "km/h", "mins": "min"},
+    symbols={
+        "cdta.": "tsp",
+        "cdtas.": "tsp",
+        "cdta": "tsp",
+        "cda.": "tbsp",
+        "cdas.": "tbsp",
+        "cda": "tbsp",
+        "cdita.": "tsp",
+        "seg": "s",
+        "hrs": "h",
+        "hs": "h",
+        "r. p. m.": "rpm",
+        "kmh": "km/h",
+        "mins": "min",
+    },
     per={"kWh": "{0} por kilovatio hora"},
     abbreviations={
         "p. ej.": "por ejemplo",
@@ -135,6 +151,11 @@ LEXICON = Lexicon(
         "No.": "número",
     },
     codes="código clave pin contraseña extensión",
+    labels=(
+        "bus autobús tranvía línea puerta sala asiento plaza fila piso habitación andén vía salida aula clase "
+        "portal bloque n.º nº"
+    ),
+    before_dates="el del al",
     copulas="es de acceso",
     months={"sep": 9, "set": 9, "setiembre": 9},
     feminine=frozenset(

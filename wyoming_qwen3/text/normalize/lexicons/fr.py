@@ -9,6 +9,7 @@ LEXICON = Lexicon(
     digits="zéro un deux trois quatre cinq six sept huit neuf",
     point="virgule",
     dot="point",
+    colon="deux-points",
     minus="moins",
     plus="plus",
     to="à",
@@ -37,6 +38,7 @@ LEXICON = Lexicon(
         "³": "au cube",
     },
     fractions={"2": "demi|demis", "3": "tiers|tiers", "4": "quart|quarts"},
+    half_before="un demi|une demi",
     mixed="{0} et {1}",
     mixed_half="{0} et demi",
     half="et demi|et demie",
@@ -63,6 +65,7 @@ LEXICON = Lexicon(
         "Md": "milliard|milliards",
         "Mds": "milliard|milliards",
         "k": "mille",
+        "K": "mille",
         "million": "million",
         "millions": "millions",
         "milliard": "milliard",
@@ -85,6 +88,14 @@ LEXICON = Lexicon(
         "inH₂O": "{0} pouce de colonne d’eau|{0} pouces de colonne d’eau",
     },
     symbols={
+        "c. à c.": "tsp",
+        "c. à s.": "tbsp",
+        "c.à.c.": "tsp",
+        "c.à.s.": "tbsp",
+        "c. à café": "tsp",
+        "c. à soupe": "tbsp",
+        "càc": "tsp",
+        "càs": "tbsp",
         "tr/min": "rpm",
         "mn": "min",
         "sec": "s",
@@ -142,6 +153,11 @@ LEXICON = Lexicon(
         "no": "numéro",
     },
     codes="code pin passe digicode",
+    labels=(
+        "bus tram ligne porte salle siège place rang appartement appt chambre quai voie sortie bâtiment "
+        "classe escalier hall n° rue"
+    ),
+    before_dates="le du au",
     copulas="est le pin",
     months={"janv": 1, "févr": 2, "fév": 2, "avr": 4, "juil": 7, "sept": 9, "oct": 10, "nov": 11, "déc": 12},
     feminine=frozenset(
@@ -151,6 +167,8 @@ LEXICON = Lexicon(
         roupie roupies couronne couronnes chambre chambres question questions caméra caméras bouteille bouteilles tasse
         tasses page pages station stations voiture voitures nuit nuits réponse réponses ampoule ampoules étape étapes
         kilocalorie kilocalories unité unités minuterie minuteries livraison livraisons part parts pincée gousse gousses
-        cuillère cuillères tranche tranches tomate tomates pomme pommes carotte carottes""".split()
+        cuillère cuillères tranche tranches tomate tomates pomme pommes alerte alertes machine machines vanne
+        vannes entrée entrées sortie sorties erreur erreurs zone zones ligne lignes maison maisons photo photos vidéo
+        vidéos chanson chansons boîte boîtes clé clés sirène sirènes carotte carottes""".split()
     ),
 )

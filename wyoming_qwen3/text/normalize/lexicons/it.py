@@ -7,6 +7,7 @@ LEXICON = Lexicon(
     digits="zero uno due tre quattro cinque sei sette otto nove",
     point="virgola",
     dot="punto",
+    colon="due punti",
     minus="meno",
     plus="più",
     to="a",
@@ -35,10 +36,11 @@ LEXICON = Lexicon(
         "³": "al cubo",
     },
     fractions={"2": "mezzo|mezzi", "10": "decimo|decimi", "100": "centesimo|centesimi"},
+    half_before="mezzo|mezza",
     mixed="{0} e {1}",
     half="e mezzo|e mezza",
     start="da",
-    prepositions="da dal dai dalle di a con tra fra per in i le",
+    prepositions="un una del dello della dell’ al alla nel sul tra i gli da dal dai dalle di a con tra fra per in i le",
     fold="volta|volte",
     money={
         "USD": "dollaro|dollari",
@@ -148,6 +150,12 @@ LEXICON = Lexicon(
         "min.": "minimo",
     },
     codes="codice pin password",
+    before_times="alle dalle le ore",
+    labels=(
+        "bus tram linea porta sala posto fila camera stanza binario uscita aula classe interno int. scala "
+        "gate n. n° civico"
+    ),
+    before_dates="il dal al del",
     copulas="è di accesso",
     months={"sett": 9},
     feminine=frozenset("luce notte chiave stazione lezione parte volte mano ora ore".split()),

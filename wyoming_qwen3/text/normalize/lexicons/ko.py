@@ -8,6 +8,7 @@ LEXICON = Lexicon(
     digits="공 일 이 삼 사 오 육 칠 팔 구",
     point="점",
     dot="점",
+    colon="콜론",
     minus="마이너스",
     plus="플러스",
     below_zero="영하",
@@ -73,11 +74,19 @@ LEXICON = Lexicon(
         "pressure-atmosphere": "{0} 기압",
         "pressure-pound-force-per-square-inch": "제곱인치당 {0} 파운드",
     },
+    periods={
+        "월": "duration-month",
+        "일": "duration-day",
+        "년": "duration-year",
+        "주": "duration-week",
+        "박": "duration-night",
+    },
     before_numbers={"No.": "넘버", "no.": "넘버", "Vol.": "볼륨"},
-    codes="코드 비밀번호 인증번호 확인번호 PIN 코드는 비밀번호는 인증번호는 확인번호는",
+    codes="버전 Assistant 코드 비밀번호 인증번호 확인번호 PIN 코드는 비밀번호는 인증번호는 확인번호는",
+    versions=r"버전[은이]?|version|Assistant|Core|OS|v",
     copulas="는 은",
     counters=frozenset(
-        """개 명 시간 살 마리 잔 병 권 장 대 번 달 가지 곳 사람 군데 통 켤레 벌 그루 송이 자루 채 척 줄 쪽 배
-        알 입 판""".split()
+        """개 명 시간 살 마리 잔 병 권 장 대 번 달 가지 곳 사람 군데 통 켤레 벌 그루 송이 자루 채 척 줄 배
+        큰술 작은술 컵 스푼 알 입 판""".split()
     ),
 )

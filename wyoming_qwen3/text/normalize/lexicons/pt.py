@@ -8,6 +8,7 @@ LEXICON = Lexicon(
     digits="zero um dois três quatro cinco seis sete oito nove",
     point="vírgula",
     dot="ponto",
+    colon="dois-pontos",
     minus="menos",
     plus="mais",
     to="a",
@@ -36,10 +37,11 @@ LEXICON = Lexicon(
         "³": "ao cubo",
     },
     fractions={"2": "meio|meios", "3": "terço|terços", "4": "quarto|quartos", "100": "centésimo|centésimos"},
+    half_before="meio|meia",
     mixed="{0} e {1}",
     half="e meio|e meia",
     start="de",
-    prepositions="de do das dos a com entre por em os as às",
+    prepositions="um uma para no na de do das dos a com entre por em os as às",
     fold="vez|vezes",
     money={
         "USD": "dólar|dólares",
@@ -140,6 +142,11 @@ LEXICON = Lexicon(
         "No.": "número",
     },
     codes="código senha pin ramal",
+    labels=(
+        "ônibus autocarro linha porta sala assento poltrona fila quarto apartamento apto plataforma saída "
+        "portão bloco turma nº n.º"
+    ),
+    before_dates="em dia até desde",
     copulas="é de acesso",
     feminine=frozenset(
         "colher colheres parte partes vez vezes luz luzes noite noites chave chaves tarde tardes viagem viagens".split()

@@ -8,6 +8,7 @@ LEXICON = Lexicon(
     decimal=".",
     digits="零 一 二 三 四 五 六 七 八 九",
     point="点",
+    colon="冒号",
     minus="负",
     plus="加",
     below_zero="零下",
@@ -36,6 +37,7 @@ LEXICON = Lexicon(
         "³": "的立方",
         "%": "百分比",
     },
+    half_before="半",
     mixed="{0}又{1}",
     money={
         "USD": "美元",
@@ -92,13 +94,23 @@ LEXICON = Lexicon(
         "Yi": "尧比",
     },
     per={"": "每{1}{0}"},
+    periods={
+        "月": "duration-month",
+        "天": "duration-day",
+        "日": "duration-day",
+        "年": "duration-year",
+        "周": "duration-week",
+        "晚": "duration-night",
+    },
     before_numbers={"No.": "第", "no.": "第"},
-    codes="密码 验证码 代码 口令 PIN",
+    codes="密码 验证码 代码 口令 PIN 邮编 邮政编码 拨打 版本 Assistant",
+    versions=r"版本?[是为]?|version|Assistant|Core|OS|v",
     copulas="是 为 ：",
     counters=frozenset(
-        """个 只 位 条 件 台 次 天 点 块 种 张 本 杯 间 盏 扇 部 辆 家 人 周 年 层 根 份 篇 瓶 双 片 名 套 项
-        公里 米 厘米 毫米 公斤 千克 克 吨 升 毫升 小时 分钟 秒 度 摄氏 华氏 瓦 千瓦 伏 安 元 美元 欧元 英镑
-        英里 英寸 英尺 日元 平方 立方 百帕 千帕 赫兹 勒克斯 分贝 兆 吉 太 字节 磅 万 亿 百万 倍 摩尔 节 伏安
-        毫安 毫秒 欧姆 毫伏 微克 毫克 千赫 千欧 加仑 盎司 公顷""".split()
+        """茶匙 汤匙 勺 盒 袋 包 罐 碗 个 只 位 条 件 台 次 天 点 块 种 张 本 杯 斤 瓣 颗 粒 枚 支 场 段
+        顿 间 盏 扇 部 辆 家 人 周 年 层 根 份 篇 瓶 双 片 名 套 项 公里 米 厘米 毫米 公斤 千克 克 吨
+        升 毫升 小时 分钟 秒 度 摄氏 华氏 瓦 千瓦 伏 安 元 美元 欧元 英镑 英里 英寸 英尺 日元 平方 立方 百帕
+        千帕 赫兹 勒克斯 分贝 兆 吉 太 字节 磅 万 亿 百万 倍 摩尔 节 伏安 毫安 毫秒 欧姆 毫伏 微克 毫克 千赫
+        千欧 加仑 盎司 公顷""".split()
     ),
 )
