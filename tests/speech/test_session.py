@@ -15,7 +15,6 @@ from tests.conftest import CUSTOM_VOICE
 from tests.parts import make_services, make_settings, stop
 from tests.speech.watched import Watched, settled, watched_worker
 from tests.waiting import HANG_SECONDS, until
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.errors import SpeechError, TextTimeout
 from wyoming_qwen3.core.request import FloatArray, Priority, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
@@ -23,6 +22,7 @@ from wyoming_qwen3.models.state import State
 from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech import backend
 from wyoming_qwen3.speech.session import SpeechSession
+from wyoming_qwen3.speech.shared import Services
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
