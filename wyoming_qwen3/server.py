@@ -45,8 +45,7 @@ async def serve(settings: Settings) -> None:
         _clearing_cache(settings, speaking) as services,
         _http(settings, services),
     ):
-        gc.collect()
-        gc.freeze()  # otherwise a full collection would block the event loop for 80 ms
+        gc.freeze()  # else a full collection would block the event loop for 80 ms
         limiter = ConnectionLimiter("wyoming", services.metrics, services.request_log)
         services.slow_clients.add("wyoming", lambda: limiter.transports)
         await _serve_until_stopped(
