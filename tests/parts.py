@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-from wyoming_qwen3.api.app_keys import Services, Store
 from wyoming_qwen3.cli.options import Settings, parse
 from wyoming_qwen3.core.checkpoints import Size
 from wyoming_qwen3.core.defaults import Defaults
@@ -14,6 +13,7 @@ from wyoming_qwen3.services import Parts, make_parts
 from wyoming_qwen3.services import make_services as wire
 from wyoming_qwen3.speech.pronunciation import PronunciationDictionary
 from wyoming_qwen3.speech.report import Report
+from wyoming_qwen3.speech.shared import Services, Store
 from wyoming_qwen3.store.clips import Clips
 from wyoming_qwen3.store.voices.store import VoiceStore
 from wyoming_qwen3.voices.resolver import VoiceResolver

@@ -11,6 +11,7 @@ length of the text, greedy or sampled, in all text modes.
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,7 @@ def build_checkpoint(path: Path, kind: Kind, size: Size = "0.6B", *, seed: int =
         torch.manual_seed(seed)
         tokens = _write_text_tokenizer(path)
         _write_model(path, _model_config(kind, size, tokens))
-        torch.manual_seed(seed)  # the speech tokenizer is the same, whatever was drawn before
-        _write_speech_tokenizer(path / "speech_tokenizer")
+    _write_speech_tokenizer(path / "speech_tokenizer", seed)
     _write_json(path / "generation_config.json", _GENERATION)
     return path
 
@@ -333,15 +333,9 @@ def _let_speech_end(model: Any, config: dict[str, Any]) -> None:
     eos[1] = -16.0
 
 
-def _write_speech_tokenizer(path: Path) -> None:
-    from qwen_tts.core import Qwen3TTSTokenizerV2Config, Qwen3TTSTokenizerV2Model
-
+def _write_speech_tokenizer(path: Path, seed: int) -> None:
     path.mkdir(exist_ok=True)
-    config = _speech_tokenizer_config()
-    model = Qwen3TTSTokenizerV2Model(Qwen3TTSTokenizerV2Config(**config)).eval()
-    _fill_encoder(model.encoder)
-    _fill_decoder(model.decoder)
-    _write_json(path / "config.json", config)
+    _write_json(path / "config.json", _speech_tokenizer_config())
     _write_json(
         path / "preprocessor_config.json",
         {
@@ -353,7 +347,20 @@ def _write_speech_tokenizer(path: Path) -> None:
             "return_attention_mask": True,
         },
     )
-    save_file(_weights(model), path / "model.safetensors", metadata={"format": "pt"})
+    save_file(_speech_tokenizer_weights(seed), path / "model.safetensors", metadata={"format": "pt"})
+
+
+@cache
+def _speech_tokenizer_weights(seed: int) -> dict[str, torch.Tensor]:
+    """Make them only once: that takes half a second."""
+    from qwen_tts.core import Qwen3TTSTokenizerV2Config, Qwen3TTSTokenizerV2Model
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = Qwen3TTSTokenizerV2Model(Qwen3TTSTokenizerV2Config(**_speech_tokenizer_config())).eval()
+        _fill_encoder(model.encoder)
+        _fill_decoder(model.decoder)
+        return _weights(model)
 
 
 def _speech_tokenizer_config() -> dict[str, Any]:

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from dataclasses import replace
 
-from .api.app_keys import Store
 from .cli import remote, say, text_input, voice_list
 from .cli.fetch import check_size, fetch
 from .cli.options import Settings
@@ -12,6 +11,7 @@ from .core.checkpoints import Size, published
 from .engine.checkpoint import on_disk
 from .models.worker import Worker
 from .services import make_parts, open_dictionary, running, size_of
+from .speech.shared import Store
 from .speech.verbalizer import Verbalizer
 from .store.clips import Clips
 from .store.voices.store import VoiceStore

@@ -16,13 +16,14 @@ from wyoming.server import AsyncServer
 
 from .api.access import Access
 from .api.app import host_and_port, make_app, serving
-from .api.app_keys import Config, Services, Store
+from .api.app_keys import Config
 from .api.ingress import Ingress
 from .cli.options import Settings
 from .core.errors import SpeechError, StorageFailed
 from .ops.connection_limit import ConnectionLimiter
 from .ops.supervisor import Supervisor
 from .services import make_parts, open_dictionary, running
+from .speech.shared import Services, Store
 from .speech.tts_cache import TtsCache
 from .store.clips import Clips
 from .store.folder_lock import claimed
@@ -44,8 +45,7 @@ async def serve(settings: Settings) -> None:
         _clearing_cache(settings, speaking) as services,
         _http(settings, services),
     ):
-        gc.collect()
-        gc.freeze()  # otherwise a full collection would block the event loop for 80 ms
+        gc.freeze()  # else a full collection would block the event loop for 80 ms
         limiter = ConnectionLimiter("wyoming", services.metrics, services.request_log)
         services.slow_clients.add("wyoming", lambda: limiter.transports)
         await _serve_until_stopped(

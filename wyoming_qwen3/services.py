@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
-from .api.app_keys import Services, Store
 from .cli.options import Settings
 from .core.checkpoints import Size
 from .core.defaults import Defaults
@@ -24,6 +23,7 @@ from .speech.backend_selector import BackendSelector
 from .speech.options import Options
 from .speech.pronunciation import PronunciationDictionary
 from .speech.session import Synthesizer
+from .speech.shared import Services, Store
 from .speech.standby import StandbyVoice
 from .speech.verbalizer import Verbalizer
 from .text.language import LanguageGuesser

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import CUSTOM_VOICE, StartServer, environment
 from tests.hub import Hub
-from tests.program import everything_in, run
+from tests.program import everything_in, run, run_here
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import SAMPLE_RATE, Reference
@@ -62,10 +62,13 @@ def test_a_text_from_anywhere_is_written_in_the_format_of_the_ending(
 
 
 @pytest.mark.parametrize("way", ["words", "pipe", "file"])
-def test_a_text_with_nothing_to_speak_is_said_and_writes_no_file(tmp_path: Path, way: str) -> None:
+def test_a_text_with_nothing_to_speak_is_said_and_writes_no_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], way: str
+) -> None:
     (tmp_path / "text.txt").write_text("🎉 [pause:1s]")
     given = {"words": ["🎉 [pause:1s]"], "pipe": ["-"], "file": ["-f", str(tmp_path / "text.txt")]}[way]
-    result = run(tmp_path, "say", *given, "-o", str(tmp_path / "door.wav"), text="🎉 [pause:1s]")
+    asked = ("say", *given, "-o", str(tmp_path / "door.wav"))
+    result = run(tmp_path, *asked, text="🎉 [pause:1s]") if way == "pipe" else run_here(tmp_path, capfd, *asked)
     assert (result.returncode, result.stderr) == (1, "wyoming-qwen3: There is nothing to speak in this text.\n")
     assert everything_in(tmp_path) == ["text.txt"]
 
@@ -101,8 +104,8 @@ def test_say_speaks_with_kept_voices_and_changes_nothing_in_their_folder(
     assert everything_in(tmp_path / "data") == ["store", "store/voices", *(f"store/voices/{name}" for name in before)]
 
 
-def test_voices_lists_the_kept_ones_too(tmp_path: Path, voices_dir: Path) -> None:
-    lines = run(tmp_path, "voices").stdout.splitlines()
+def test_voices_lists_the_kept_ones_too(tmp_path: Path, capfd: pytest.CaptureFixture[str], voices_dir: Path) -> None:
+    lines = run_here(tmp_path, capfd, "voices").stdout.splitlines()
     kept = lines[lines.index(f"Kept voices of {tmp_path / 'data'}") + 1 :]
     assert [" ".join(line.split()) for line in kept[:2]] == ["Anna German recordings", "Slow Ryan any Ryan"]
 
@@ -206,9 +209,11 @@ def test_show_text_prints_the_pieces_and_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_show_text_tells_what_the_text_directs_and_writes_out_units(tmp_path: Path) -> None:
+def test_show_text_tells_what_the_text_directs_and_writes_out_units(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     text = "[voice: Serena] [style: tired] It is 21.5 °C. [voice] [speed: 0.9] Good night."
-    result = run(tmp_path, "say", "--language", "en", "--show-text", text)
+    result = run_here(tmp_path, capfd, "say", "--language", "en", "--show-text", text)
     assert result.stdout.splitlines() == [
         "[voice: Serena; style: tired] It is 21.5 degrees Celsius.",
         "[style: tired; speed: 0.9] Good night.",
@@ -257,8 +262,10 @@ def test_voices_lists_the_nine_and_who_sounds_best_in_which_language(tmp_path: P
         (("--preload", "everything"), 2, "is not a list of"),
     ],
 )
-def test_what_is_wrong_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
-    result = run(tmp_path, *arguments)
+def test_what_is_wrong_is_one_clear_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    result = run_here(tmp_path, capfd, *arguments)
     assert result.returncode == code
     assert said in result.stderr.splitlines()[-1]
     assert result.stderr.splitlines()[-1].startswith("wyoming-qwen3: ")
@@ -299,18 +306,20 @@ def test_download_of_a_size_that_does_not_exist_needs_a_yes(tmp_path: Path, mode
     [(("-o", "no/hi.wav"), "Can't write no/hi.wav: No such file or directory."), ((), "No audio player was found")],
 )
 def test_where_speech_can_not_go_is_said_before_anybody_speaks(
-    tmp_path: Path, output: tuple[str, ...], said: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], output: tuple[str, ...], said: str
 ) -> None:
     """A server that is not there would be said instead."""
-    result = run(tmp_path, "say", "Hi", "--server", "http://127.0.0.1:9", *output, PATH=str(tmp_path))
+    result = run_here(tmp_path, capfd, "say", "Hi", "--server", "http://127.0.0.1:9", *output, PATH=str(tmp_path))
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"wyoming-qwen3: {said}")
 
 
 @pytest.mark.parametrize("text", ["Hi", "Guten Tag, Herr Nachbar."])
-def test_a_models_folder_that_is_not_there_is_said_and_not_made(tmp_path: Path, text: str) -> None:
+def test_a_models_folder_that_is_not_there_is_said_and_not_made(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str
+) -> None:
     wanted = tmp_path / "typo" / "models"
-    result = run(tmp_path, "say", text, "--models-dir", str(wanted), "-o", str(tmp_path / "x.wav"))
+    result = run_here(tmp_path, capfd, "say", text, "--models-dir", str(wanted), "-o", str(tmp_path / "x.wav"))
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == f"wyoming-qwen3: The models folder {wanted} does not exist.\n"
     assert everything_in(tmp_path) == []

@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 
 from tests.parts import make_services, make_settings, stop
 from tests.tiny import build_checkpoint
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import OutOfMemory
 from wyoming_qwen3.core.request import Reference, Sampling, SpeechRequest
@@ -26,6 +25,7 @@ from wyoming_qwen3.models.worker import Worker
 from wyoming_qwen3.ops.metrics import resident_bytes
 from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech.report import Report
+from wyoming_qwen3.speech.shared import Services
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

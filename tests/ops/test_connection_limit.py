@@ -17,9 +17,9 @@ from tests.parts import make_cast, make_services, stop
 from tests.ports import free_port
 from tests.stress.garbage import event
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.ops import connection_limit
 from wyoming_qwen3.ops.connection_limit import ConnectionLimiter, address_of, watch_for_loss
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.wyoming import handler
 from wyoming_qwen3.wyoming.handler import WyomingConnection
 

@@ -20,12 +20,13 @@ from tests.parts import make_cast, make_services, stop
 from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app, serving
-from wyoming_qwen3.api.app_keys import Config, Services
+from wyoming_qwen3.api.app_keys import Config
 from wyoming_qwen3.core.request import SAMPLE_RATE
 from wyoming_qwen3.engine.wire import Audio
 from wyoming_qwen3.models.worker import CREDIT, EngineRow
 from wyoming_qwen3.ops.connection_limit import ConnectionLimiter
 from wyoming_qwen3.ops.slow_clients import SlowClients
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.wyoming.handler import WyomingConnection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

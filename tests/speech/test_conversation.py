@@ -13,7 +13,6 @@ import pytest_asyncio
 
 from tests.parts import busy, make_services, make_settings, stop
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.errors import (
     InstructionsNotSupported,
     InvalidRequest,
@@ -30,6 +29,7 @@ from wyoming_qwen3.speech.admission import Admission
 from wyoming_qwen3.speech.conversation import Conversation, ConversationTurn, TurnResult
 from wyoming_qwen3.speech.options import Options
 from wyoming_qwen3.speech.session import SpeechSession, Synthesizer
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.text.dialogue import MAX_TURNS
 from wyoming_qwen3.text.pieces import Segment
 

@@ -12,7 +12,6 @@ import pytest_asyncio
 from tests.parts import busy, make_services, make_settings, stop
 from tests.speech.watched import Watched, settled, watched_worker
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.request import (
     SAMPLE_RATE,
     Description,
@@ -26,6 +25,7 @@ from wyoming_qwen3.core.speakers import find_language, find_voice
 from wyoming_qwen3.services import make_parts
 from wyoming_qwen3.speech.deliveries import DeliveryRequests
 from wyoming_qwen3.speech.session import SpeechSession
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.store.voices.voice import Manner
 from wyoming_qwen3.text.delivery import Delivery
 from wyoming_qwen3.text.markup import Pause

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.parts import make_services, speak, stop
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.models.worker import Worker
+from wyoming_qwen3.speech.shared import Services
 
 SMALL = Checkpoint("custom_voice", "0.6B")
 REQUEST = SpeechRequest(SPEAKERS[0], find_language("english"), sampling=Sampling(temperature=0.0))

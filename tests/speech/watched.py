@@ -6,10 +6,10 @@ from typing import Any
 
 from tests.parts import busy
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.request import Priority
 from wyoming_qwen3.engine import wire
 from wyoming_qwen3.models.worker import EngineRow, Worker
+from wyoming_qwen3.speech.shared import Services
 
 
 @dataclass

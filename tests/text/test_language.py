@@ -1,8 +1,12 @@
 """The language of a text is told by its script, then by statistics, or not at all."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from wyoming_qwen3.text.language import LanguageGuesser
+from tests.text.latin_model import characters
+from wyoming_qwen3.text.language import LATIN_CODES, LATIN_MODEL, LATIN_WORD, LanguageGuesser
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +46,23 @@ def test_tells_the_ten(guesser: LanguageGuesser, text: str, code: str) -> None:
 )
 def test_does_not_guess(guesser: LanguageGuesser, text: str) -> None:
     assert guesser.guess(text) is None
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[LanguageIdentifier, LanguageIdentifier]:
+    """The whole model, limited to our languages, and our part of it."""
+    whole = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    whole.set_languages(LATIN_CODES)
+    return whole, LanguageIdentifier.from_modelpath(LATIN_MODEL, norm_probs=True)
+
+
+@given(text=st.text(st.sampled_from(characters())))
+@example(text="İÇİN")
+@example(text="l’Été où Ça Œuvre")
+@example(text="Die Haustür ist offen, the door is not: ¿dónde está el niño? Não sei. È così.")
+def test_words_have_the_probabilities_of_the_whole_model(
+    models: tuple[LanguageIdentifier, LanguageIdentifier], text: str
+) -> None:
+    whole, ours = models
+    words = " ".join(LATIN_WORD.findall(text))
+    assert ours.rank(words) == whole.rank(words)

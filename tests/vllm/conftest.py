@@ -8,12 +8,12 @@ from pathlib import Path
 from tests.parts import make_services, make_settings, stop
 from tests.vllm.server import Manner, VllmServer, vllm
 from tests.waiting import HANG_SECONDS
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.core.request import StandbyMode
 from wyoming_qwen3.services import make_parts
-from wyoming_qwen3.vllm.client import Timeouts
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.vllm.servers import Servers
+from wyoming_qwen3.vllm.timeouts import Timeouts
 
 PATIENT = Timeouts(connect=HANG_SECONDS, first=HANG_SECONDS, gap=HANG_SECONDS, probe=HANG_SECONDS)
 """On a busy machine even a server that behaves takes its time."""

@@ -9,7 +9,6 @@ import pytest
 from tests.vllm.conftest import over, patience, serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone, vllm
 from tests.waiting import until
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.core.errors import (
     BackendUnavailable,
@@ -21,6 +20,7 @@ from wyoming_qwen3.core.errors import (
 )
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import find_language, find_voice
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.vllm.row import AHEAD
 
 RYAN = find_voice("ryan")[0]

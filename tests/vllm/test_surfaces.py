@@ -27,11 +27,12 @@ from tests.vllm.conftest import serving, speaking
 from tests.vllm.server import Manner, VllmServer, tone
 from tests.waiting import HANG_SECONDS
 from wyoming_qwen3.api.app import make_app
-from wyoming_qwen3.api.app_keys import Config, Services
+from wyoming_qwen3.api.app_keys import Config
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import find_voice
 from wyoming_qwen3.ops.connection_limit import ConnectionLimiter
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.store.voices.voice import Manner as VoiceManner
 from wyoming_qwen3.voices.resolver import VoiceResolver
 from wyoming_qwen3.wyoming.handler import WyomingConnection

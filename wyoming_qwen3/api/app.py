@@ -9,10 +9,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from wyoming_qwen3.core.errors import SpeechError
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.speech.voice_design import VoicePreviews
 
 from . import access, batch, health, machine, models, openapi, pages, speech, tasks, tokenizer
-from .app_keys import CONFIG, SERVICES, Config, Services
+from .app_keys import CONFIG, SERVICES, Config
 from .body import PARSER_OPTIONS
 from .errors import HttpError, error_body, error_headers, status_for
 from .failures import log_failure, route_of

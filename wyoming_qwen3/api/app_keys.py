@@ -6,64 +6,10 @@ from typing import Literal
 
 from aiohttp import web
 
-from wyoming_qwen3.models.manager import ModelManager
-from wyoming_qwen3.ops.logs import RequestLog
-from wyoming_qwen3.ops.metrics import Metrics
-from wyoming_qwen3.ops.slow_clients import SlowClients
-from wyoming_qwen3.speech.admission import Admission
-from wyoming_qwen3.speech.pronunciation import PronunciationDictionary
-from wyoming_qwen3.speech.session import Synthesizer
-from wyoming_qwen3.speech.standby import StandbyVoice
-from wyoming_qwen3.speech.tts_cache import TtsCache
-from wyoming_qwen3.store.clips import Clips
-from wyoming_qwen3.store.history.store import History
-from wyoming_qwen3.store.voices.store import VoiceStore
-from wyoming_qwen3.vllm.servers import Servers
-from wyoming_qwen3.voices.clone_prompts import ClonePrompts
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.voices.resolver import VoiceResolver
-from wyoming_qwen3.voices.watched_folder import WatchedFolder
 
 from .access import Access
-
-
-@dataclass(frozen=True)
-class Store:
-    """What is kept on disk."""
-
-    voices: VoiceStore
-    clips: Clips
-    history: History | None
-    """None if it can't be used; the log says why."""
-
-    dictionary: PronunciationDictionary
-    watched_folder: WatchedFolder | None = None
-    """Makes voices of what a person puts into a folder."""
-
-    faults: tuple[str, ...] = ()
-    """Sentences about stored data that could not be used or was started anew."""
-
-
-@dataclass(frozen=True)
-class Services:
-    """The services that speak, shared with the Wyoming server."""
-
-    synthesizer: Synthesizer
-    resolver: VoiceResolver
-    models: ModelManager
-    standby: StandbyVoice
-    prompts: ClonePrompts
-    admission: Admission
-    metrics: Metrics
-    slow_clients: SlowClients
-    store: Store
-    servers: Servers | None = None
-    """vLLM servers that speak for this one; None if there are none."""
-
-    request_log: RequestLog = field(default_factory=RequestLog)
-    """Logs the errors that requests are answered with."""
-
-    tts_cache: TtsCache | None = None
-    """Removes the standby voice's speech from Home Assistant's cache; None if that is not done."""
 
 
 @dataclass(frozen=True)

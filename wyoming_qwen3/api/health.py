@@ -14,9 +14,10 @@ from wyoming_qwen3.core.errors import NotFound
 from wyoming_qwen3.core.request import BackendName
 from wyoming_qwen3.models.state import State, Status
 from wyoming_qwen3.ops.metrics import CONTENT_TYPE
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.vllm.server import ServerStatus
 
-from .app_keys import CONFIG, SERVICES, Services
+from .app_keys import CONFIG, SERVICES
 from .models import ModelEntry, ServerEntry, model_entry, server_entries
 from .operation import Resource
 

@@ -13,8 +13,9 @@ from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import BackendName
 from wyoming_qwen3.core.speakers import SPEAKERS, Speaker
 from wyoming_qwen3.models.state import State, Status
+from wyoming_qwen3.speech.shared import Services
 
-from .app_keys import CONFIG, SERVICES, Services
+from .app_keys import CONFIG, SERVICES
 from .errors import error_body
 from .model_names import MODEL, OPENAI_MODELS, STANDBY, ModelWish, find_model, model_id
 from .operation import Resource

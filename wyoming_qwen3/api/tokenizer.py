@@ -17,8 +17,9 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import TooLarge
 from wyoming_qwen3.core.request import FRAME_SAMPLES, SAMPLE_RATE, CodeArray, FloatArray
 from wyoming_qwen3.models.worker import Worker
+from wyoming_qwen3.speech.shared import Services
 
-from .app_keys import SERVICES, Services
+from .app_keys import SERVICES
 from .body import ONE_FILE, read_form
 from .operation import Resource
 from .speech_response import whole_audio

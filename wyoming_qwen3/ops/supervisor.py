@@ -5,8 +5,6 @@ https://developers.home-assistant.io/docs/apps/communication
 
 import os
 
-import aiohttp
-
 _TIMEOUT_SECONDS = 60.0
 """Time limit of one call. Home Assistant answers when the action is done, here after deleting thousands of files."""
 
@@ -28,7 +26,7 @@ class Supervisor:
         """`url` is the one of the Supervisor's API, without a slash at the end."""
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
 
     async def clear_tts_cache(self) -> None:
         """Have Home Assistant clear its TTS cache, and wait until that is done. Raises CallFailed."""
@@ -36,10 +34,13 @@ class Supervisor:
 
     async def _call(self, domain: str, action: str) -> None:
         """Call an action without data, and wait for its end."""
+        import aiohttp  # noqa: PLC0415  takes 0.1 s, and only an app calls anything
+
         url = f"{self._url}/core/api/services/{domain}/{action}"
+        timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
         try:
             async with (
-                aiohttp.ClientSession(timeout=self._timeout, headers=self._headers) as session,
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session,
                 session.post(url, json={}, allow_redirects=False) as answer,
             ):
                 status = answer.status

@@ -5,7 +5,6 @@ import io
 import json
 import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -15,26 +14,13 @@ from wyoming_qwen3.core.request import FloatArray
 from .failure import ServerFailure, away, broken, refusal
 from .server import Server
 from .stream import StreamError, reader_for
+from .timeouts import Timeouts
 
 _KEEP_ALIVE_SECONDS = 4.0
 """Seconds that an idle connection is kept. vLLM closes one after 5 s, and a request sent at that moment is lost."""
 
 _MAX_ERROR_BYTES = 64 * 1024
 _LARGE_BODY = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Time limits of a request, in seconds."""
-
-    connect: float = 3.0
-    first: float = 20.0
-    """From the request to the first audio."""
-
-    gap: float = 10.0
-    """Between two parts of the audio."""
-
-    probe: float = 5.0
 
 
 class Client:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wyoming_qwen3.core.checkpoints import Checkpoint, Kind, Size
 from wyoming_qwen3.core.errors import BackendUnavailable, InvalidRequest, RunawaySpeech
@@ -15,11 +15,14 @@ from wyoming_qwen3.core.request import FRAME_SAMPLES, FloatArray, Priority, Refe
 
 from .body import speech_body, voice_fields
 from .choice import choose_checkpoint, choose_server
-from .client import Client, Timeouts
 from .failure import Blame, ServerFailure
 from .row import VllmRow
 from .server import Server, ServerStatus
+from .timeouts import Timeouts
 from .watch import ServerWatch
+
+if TYPE_CHECKING:
+    from .client import Client
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ class Servers:
 
     async def start(self) -> None:
         """Begin to watch the servers; return when each was checked once."""
+        from .client import Client  # noqa: PLC0415  aiohttp takes 0.1 s to import, and few have such servers
+
         self._client = Client(self._api_key, self._timeouts)
         self._watches = {server: ServerWatch(server, self._client, self._size) for server in self._servers}
         self._watching = [asyncio.create_task(watch.run(), name="vllm watch") for watch in self._watches.values()]

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import logging
+from typing import TYPE_CHECKING
 
 from wyoming_qwen3.core.checkpoints import Size
 
-from .client import Client
 from .failure import Blame, ServerFailure
 from .server import Server
 from .serving import Unrecognised, recognise
+
+if TYPE_CHECKING:
+    from .client import Client
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -25,7 +28,7 @@ def retry_delay(failures: int) -> float:
 class ServerWatch:
     """Checks a server while `run` runs. `size` is the size of a checkpoint whose name does not include it."""
 
-    def __init__(self, server: Server, client: Client, size: Size | None) -> None:
+    def __init__(self, server: Server, client: "Client", size: Size | None) -> None:
         self.looked = asyncio.Event()
         """Set after the first check."""
 

@@ -10,7 +10,8 @@ from aiohttp import FormData
 from tests.api.quiet import Client, serving
 from tests.parts import make_cast, make_services
 from wyoming_qwen3.api.app import make_app
-from wyoming_qwen3.api.app_keys import Config, Services
+from wyoming_qwen3.api.app_keys import Config
+from wyoming_qwen3.speech.shared import Services
 
 DICTIONARY = "/api/dictionary"
 HA = {"written": "HA", "spoken": "Home Assistant"}

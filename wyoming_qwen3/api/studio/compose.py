@@ -8,7 +8,7 @@ import numpy as np
 from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
-from wyoming_qwen3.api.app_keys import SERVICES, Store
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.speech import MAX_BYTES
 from wyoming_qwen3.api.speech_request import Effects
@@ -21,6 +21,7 @@ from wyoming_qwen3.audio.streaming import in_thread
 from wyoming_qwen3.core.effects import Effect, read_effects, stretch
 from wyoming_qwen3.core.errors import InvalidRequest, TooLarge
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
+from wyoming_qwen3.speech.shared import Store
 
 from .sources import DESCRIPTION, SOUND_WORK, keep, load_sound
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from wyoming_qwen3.api.app_keys import Store
 from wyoming_qwen3.api.speech import MAX_BYTES
 from wyoming_qwen3.audio import pcm
 from wyoming_qwen3.audio.decode import parse_data_url, read_clip
@@ -21,6 +20,7 @@ from wyoming_qwen3.audio.streaming import in_thread, whole
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound, QueueFull, StorageFailed, TooLarge, VoiceNotFound
 from wyoming_qwen3.core.request import SAMPLE_RATE, FloatArray
 from wyoming_qwen3.speech.admission import Admission
+from wyoming_qwen3.speech.shared import Store
 from wyoming_qwen3.store.clips import Clips
 
 MAX_SECONDS = 600.0

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from wyoming_qwen3.api.app_keys import SERVICES, Services
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.api.errors import HttpError
 from wyoming_qwen3.api.speech_request import Effects
 from wyoming_qwen3.api.validation import Fields
@@ -21,6 +21,7 @@ from wyoming_qwen3.core.errors import InvalidRequest, VoiceNotFound
 from wyoming_qwen3.core.request import SpeechRequest
 from wyoming_qwen3.core.speakers import Language, find_language, find_voice
 from wyoming_qwen3.models.model_choice import choose_model
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.store.voices.former_names import MAX_FORMER_NAMES
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner, VoiceClip, VoiceType
 

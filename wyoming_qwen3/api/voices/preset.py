@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from wyoming_qwen3.api.app_keys import Services
 from wyoming_qwen3.core.checkpoints import PUBLISHED, published
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.speech.voice_design import VoicePreview
 from wyoming_qwen3.store.clips import StoredClip
 from wyoming_qwen3.store.voices.voice import KeptVoice

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 from pydantic import Field
 
-from wyoming_qwen3.api.app_keys import CONFIG, SERVICES, Services
+from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.operation import Resource
 from wyoming_qwen3.api.speech_response import EVENT_STREAM
 from wyoming_qwen3.api.tasks import Work, stream_progress, wants_events
@@ -15,6 +15,7 @@ from wyoming_qwen3.api.validation import Query, ignored_headers, in_range, parse
 from wyoming_qwen3.audio.encode import MEDIA_TYPES
 from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest, NotFound
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.speech.voice_design import (
     MAX_CHARACTERS,
     DesignStage,

@@ -7,9 +7,10 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from wyoming_qwen3.api.app_keys import SERVICES, Services
+from wyoming_qwen3.api.app_keys import SERVICES
 from wyoming_qwen3.audio.reference import ClipFinding, check
 from wyoming_qwen3.core.errors import StorageFailed
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.store.voices.voice import KeptVoice
 
 from .kept import KeptEntry, entry_fields, sample_url

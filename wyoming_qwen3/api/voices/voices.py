@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field, RootModel
 
 from wyoming_qwen3.api.access import has_key
-from wyoming_qwen3.api.app_keys import CONFIG, SERVICES, Services
+from wyoming_qwen3.api.app_keys import CONFIG, SERVICES
 from wyoming_qwen3.api.body import FormShape, read_form
 from wyoming_qwen3.api.model_names import MODEL, find_model
 from wyoming_qwen3.api.operation import Resource
@@ -21,6 +21,7 @@ from wyoming_qwen3.core.defaults import Defaults
 from wyoming_qwen3.core.errors import InvalidRequest
 from wyoming_qwen3.core.request import Reference
 from wyoming_qwen3.core.speakers import LANGUAGES, SPEAKERS, Speaker, find_language, find_voice
+from wyoming_qwen3.speech.shared import Services
 from wyoming_qwen3.speech.voice_design import MAX_CHARACTERS, sample_text
 from wyoming_qwen3.store.voices.voice import KeptVoice, Manner
 

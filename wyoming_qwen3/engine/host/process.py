@@ -6,6 +6,7 @@ know how speech is generated.
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -70,6 +71,7 @@ def _make_engine(arguments: argparse.Namespace) -> Engine:
     with importing():
         from wyoming_qwen3.engine.native import NativeEngine  # noqa: PLC0415  only this process may import torch
 
+    gc.freeze()  # else each look for garbage, as after a load, would go through all of torch for 0.1 s
     return NativeEngine(
         arguments.device,
         arguments.dtype,
