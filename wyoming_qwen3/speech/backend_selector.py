@@ -205,13 +205,15 @@ class BackendSelector:
         for _ in range(_MAX_LOADS_OUT_OF_MEMORY):
             with contextlib.suppress(OutOfMemory):  # it is recorded, so the next try finds something smaller
                 return await self._choose(held, request, text, aside, live=live)
+            async with aside():  # a load that fails does not give back what was set aside for it
+                pass
         return await self._choose(held, request, text, aside, live=live)
 
     async def _choose(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, aside: Aside, *, live: bool
     ) -> Backend:
         """Return the best backend for the request as everything is now."""
-        mode = standby_mode(self._mode, request.standby)
+        mode, settled = standby_mode(self._mode, request.standby), self._models.settled
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
         if mode == "auto" and model and (self._own_is_ready(request, model) or (self._waits and model.available)):
@@ -226,6 +228,8 @@ class BackendSelector:
                 why = error
         unknown = request.language is None and language_matters(mode, state)
         guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
+        if model and settled != self._models.settled:  # so another size may speak
+            return await self._choose(held, request, text, aside, live=live)
         chosen = choose_engine(mode, model.state if model else None, request, guessed)  # it may have changed meanwhile
         if chosen == "standby":
             return await self._stand_in(held, request, model, mode)
