@@ -11,6 +11,7 @@ import pytest
 
 from tests.parts import make_services, speak, stop
 from wyoming_qwen3.core.checkpoints import Checkpoint
+from wyoming_qwen3.core.errors import OutOfMemory
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS, find_language
 from wyoming_qwen3.models.worker import Worker
@@ -47,6 +48,23 @@ async def test_while_the_standby_voice_is_asked_it_speaks_and_says_why(
     report = await speak(services, REQUEST)
     assert report.model == "standby"
     assert report.warnings == [f"The standby voice spoke, because {SMALL.name} is being loaded."]
+
+
+async def test_what_speaks_after_a_load_that_ran_out_of_memory_has_a_place(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run_out(*_: object) -> None:
+        raise OutOfMemory("There is not enough memory.")
+
+    await services.models.load(SMALL)
+    monkeypatch.setattr(services.models._worker, "load", run_out)
+    monkeypatch.setattr(services.models._device, "_fixed", "1.7B")
+    request = replace(REQUEST, language=find_language("german"))
+    async with services.models.use(SMALL), services.synthesizer.open(request, "test") as session:
+        session.add_text("Die Tür ist offen.")
+        session.end_text()
+        await anext(aiter(session))
+        assert (session.report.model, services.admission.active) == (SMALL.name, 1)
 
 
 async def test_while_the_language_is_guessed_it_speaks_itself(
