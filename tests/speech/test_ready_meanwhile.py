@@ -50,6 +50,31 @@ async def test_while_the_standby_voice_is_asked_it_speaks_and_says_why(
     assert report.warnings == [f"The standby voice spoke, because {SMALL.name} is being loaded."]
 
 
+async def test_while_words_are_about_to_be_fed_to_it_and_it_is_unloaded_it_is_loaded_again(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The standby voice takes complete texts only."""
+    services = make_services(models_dir, "--device", "cpu", "--text-streaming", "token")
+    backends = services.synthesizer.backends
+    reads_along = backends.reads_along
+
+    async def read_along_and_lose_it(request: SpeechRequest) -> bool:
+        reads = await reads_along(request)
+        await services.models.unload(SMALL)
+        return reads
+
+    monkeypatch.setattr(backends, "reads_along", read_along_and_lose_it)
+    try:
+        await services.models.load(SMALL)
+        async with services.synthesizer.open(REQUEST, "test") as session:
+            session.add_text("The front door is open.")
+            asyncio.get_running_loop().call_soon(session.end_text)
+            assert sum([chunk.size async for chunk in session])
+        assert session.report.model == SMALL.name
+    finally:
+        await stop(services)
+
+
 async def test_what_speaks_after_a_load_that_ran_out_of_memory_has_a_place(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
