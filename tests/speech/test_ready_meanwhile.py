@@ -1,6 +1,8 @@
 """A checkpoint that becomes ready while it is being found out what else could speak."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.parts import make_services, speak, stop
+from tests.waiting import until
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import OutOfMemory
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
@@ -73,6 +76,27 @@ async def test_while_words_are_about_to_be_fed_to_it_and_it_is_unloaded_it_is_lo
         assert session.report.model == SMALL.name
     finally:
         await stop(services)
+
+
+async def test_while_a_place_is_waited_for_and_the_engine_dies_it_is_loaded_again(services: Services) -> None:
+    worker = services.models._worker
+
+    @asynccontextmanager
+    async def aside() -> AsyncIterator[None]:
+        yield
+        if not died:
+            died.append(worker.pid)
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGKILL)
+            await until(lambda: worker.pid not in died)
+
+    died: list[int | None] = []
+    german = replace(REQUEST, language=find_language("german"))
+    async with services.synthesizer.backends.engage(german, "Die Tür ist offen.", aside) as backend:
+        with backend.submit("Die Tür ist offen.") as row:
+            assert sum([chunk.size async for chunk in row])
+        assert [status.users for status in services.models.statuses() if status.checkpoint == SMALL] == [1]
+    assert [status.users for status in services.models.statuses() if status.checkpoint == SMALL] == [0]
 
 
 async def test_what_speaks_after_a_load_that_ran_out_of_memory_has_a_place(

@@ -240,7 +240,8 @@ class BackendSelector:
                 await self._models.settle()
             return await self._choose(held, request, text, aside, live=live)
         if model and chosen == "qwen3":
-            return await self._wait_for(held, request, model, aside)
+            backend = await self._wait_for(held, request, model, aside)
+            return backend or await self._choose(held, request, text, aside, live=live)
         raise self._refusal(request, model, why)
 
     async def _stand_in(
@@ -257,12 +258,20 @@ class BackendSelector:
 
     async def _wait_for(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model, aside: Aside
-    ) -> EngineBackend:
-        """Return the native engine once the checkpoint is loaded and a clip is read; `aside` is entered for both."""
+    ) -> EngineBackend | None:
+        """Return the native engine once the checkpoint is loaded and a clip is read; `aside` is entered for both.
+
+        None if the engine died while `aside` was left.
+        """
         waits = model.state is not State.READY or isinstance(request.voice, Reference | KeptVoiceRef)
-        async with aside() if waits else contextlib.nullcontext():
-            worker = await held.enter_async_context(self._models.use(model.checkpoint))
-            return await self._backend_on(worker, model.checkpoint, request)
+        async with contextlib.AsyncExitStack() as using:
+            async with aside() if waits else contextlib.nullcontext():
+                worker = await using.enter_async_context(self._models.use(model.checkpoint))
+                backend = await self._backend_on(worker, model.checkpoint, request)
+            if model.state is not State.READY:
+                return None
+            await held.enter_async_context(using.pop_all())
+        return backend
 
     def _refusal(self, request: SpeechRequest, model: Model | None, why: SpeechError | None) -> SpeechError:
         """Return the error of a request that nothing can speak now."""
