@@ -47,7 +47,7 @@ async def test_what_becomes_known_while_the_language_is_guessed_speaks(
         hello = await start()
         return replace(hello, selection=replace(hello.selection, size="1.7B"))
 
-    def guess_late(_: str) -> Language:
+    def guess_late(_: str) -> Language | None:
         asyncio.run_coroutine_threadsafe(services.models.settle(), loop).result()
         return find_language("german")
 

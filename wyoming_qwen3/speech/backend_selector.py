@@ -219,7 +219,7 @@ class BackendSelector:
         if mode == "auto" and model and (self._own_is_ready(request, model) or (self._waits and model.available)):
             mode = "off"  # Qwen3 could speak, or one that follows the instruction is worth a wait
         if mode == "auto" and live:
-            mode = "off"  # Qwen3 was ready when its words were asked for, and the standby voice takes complete texts only
+            mode = "off"  # it was ready a moment ago, and the standby voice takes complete texts only
         if self._servers and mode != "only" and state is not State.READY and not live:
             try:
                 asked = await self._with_clips(request)
