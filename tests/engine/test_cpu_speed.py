@@ -2,9 +2,11 @@
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,27 @@ def test_measuring_gives_way(folder: Path) -> None:
     assert engine.gauge(CUSTOM, lambda: next(spare)) is None
     assert not (folder / "speed.json").exists()
     assert engine.gauge(LARGE, always) is None
+
+
+def test_an_error_of_the_last_chunk_is_not_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CpuTimes, "others_since", lambda *_: 0.0)
+    engine = engine_with(folder, "int8")
+    codec: Any = engine._models[CUSTOM].codec.decoder
+    decode, chunks, last = codec.decode, 0, math.inf
+
+    def decode_and_count(*given: object) -> object:
+        nonlocal chunks
+        chunks += 1
+        if chunks == last:
+            raise RuntimeError("The last chunk failed.")
+        return decode(*given)
+
+    monkeypatch.setattr(codec, "decode", decode_and_count)
+    assert engine.gauge(CUSTOM, always) is not None
+    (folder / "speed.json").unlink()
+    chunks, last = 0, chunks
+    with pytest.raises(RuntimeError, match="The last chunk failed"):
+        engine.gauge(CUSTOM, always)
 
 
 def test_4_bits_replace_8_that_are_too_slow(folder: Path, measured: list[float | Measurement]) -> None:

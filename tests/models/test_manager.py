@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -16,7 +17,16 @@ import pytest_asyncio
 from tests.parts import busy
 from tests.waiting import HANG_SECONDS, until
 from wyoming_qwen3.core.checkpoints import Checkpoint
-from wyoming_qwen3.core.errors import InvalidRequest, ModelFailed, ModelInUse, ModelMissing, OutOfMemory, RunawaySpeech
+from wyoming_qwen3.core.errors import (
+    EngineFailed,
+    InvalidRequest,
+    ModelFailed,
+    ModelInUse,
+    ModelLoading,
+    ModelMissing,
+    OutOfMemory,
+    RunawaySpeech,
+)
 from wyoming_qwen3.core.request import Description, FloatArray, Reference, Sampling, SpeechRequest, Voice
 from wyoming_qwen3.core.speakers import SPEAKERS
 from wyoming_qwen3.engine.checkpoint import on_disk
@@ -28,6 +38,7 @@ from wyoming_qwen3.models.worker import Worker, download
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CUSTOM = Checkpoint("custom_voice", "0.6B")
+LARGE = Checkpoint("custom_voice", "1.7B")
 DESIGN = Checkpoint("voice_design", "1.7B")
 BASE = Checkpoint("base", "0.6B")
 GREEDY = Sampling(temperature=0.0)
@@ -151,6 +162,28 @@ async def test_a_checkpoint_is_loaded_and_unloaded_as_a_person_asks(make_manager
     assert not engine.is_running()
     async with manager.use(CUSTOM):
         assert (await speak(worker, CUSTOM, SPEAKERS[5])).size > 0
+
+
+async def test_one_that_was_loaded_in_the_moment_in_which_its_load_was_stopped_is_in_memory_no_longer(
+    shared: tuple[ModelManager, Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, worker = shared
+    load, loaded = worker.load, asyncio.Event()
+
+    async def load_and_be_slow_to_say_so(*given: Any) -> None:
+        await load(*given)
+        loaded.set()
+        await asyncio.Event().wait()
+
+    await manager.load(CUSTOM)
+    monkeypatch.setattr(worker, "load", load_and_be_slow_to_say_so)
+    loading = asyncio.create_task(manager.load(LARGE))
+    await loaded.wait()
+    assert (await manager.cancel_load(LARGE)).state is State.ON_DISK
+    with pytest.raises(ModelLoading, match="a person stopped that"):
+        await loading
+    with pytest.raises(EngineFailed, match="not loaded"):
+        await speak(worker, LARGE, SPEAKERS[5])
 
 
 async def test_the_engine_dying_while_it_speaks_is_loaded_again_by_itself(make_manager: MakeManager) -> None:

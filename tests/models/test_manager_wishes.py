@@ -405,6 +405,35 @@ async def test_a_load_is_stopped_and_begun_again_at_the_next_request(make_manage
     await use_for_a_moment(manager, CUSTOM)
 
 
+async def test_a_load_that_is_stopped_before_it_has_begun_is_begun_again_at_the_next_request(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager(CUSTOM)
+    await manager.survey()
+    waiting = asyncio.create_task(manager._load_through(await manager.want(CUSTOM)))
+    stopping = asyncio.create_task(manager.cancel_load(CUSTOM))  # its turn comes before that of the load
+    await asyncio.gather(waiting, stopping)
+    assert state_of(manager, CUSTOM) is State.ON_DISK
+    await use_for_a_moment(manager, CUSTOM)
+
+
+async def test_a_stopped_load_keeps_no_other_from_being_loaded_again_after_a_death(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM, BASE)
+    await manager.load(BASE)
+    await manager.load(CUSTOM)
+    engine.load_gate.clear()
+    engine.die()
+    await until(lambda: state_of(manager, CUSTOM) is State.LOADING)
+    stopping = asyncio.create_task(manager.cancel_load(CUSTOM))
+    await until(lambda: state_of(manager, CUSTOM) is State.ON_DISK)
+    engine.load_gate.set()
+    await stopping
+    await until(lambda: state_of(manager, BASE) is State.READY)
+    assert state_of(manager, CUSTOM) is State.ON_DISK
+
+
 async def test_the_engine_is_ended_with_its_last_checkpoint(make_manager: MakeManager, engine: Engine) -> None:
     manager = make_manager(CUSTOM, BASE)
     await manager.load(CUSTOM)
@@ -447,6 +476,23 @@ async def test_one_that_is_taken_into_use_before_its_turn_to_be_unloaded_stays(
         with pytest.raises(ModelInUse):
             await unloading
     assert state_of(manager, CUSTOM) is State.READY
+
+
+async def test_one_that_is_taken_into_use_while_others_are_unloaded_for_memory_stays(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM, BASE)
+    await manager.load(CUSTOM)
+    await manager.load(BASE)
+    engine.unload_gate.clear()
+    relieving = asyncio.create_task(manager.relieve(DESIGN, give_up=False))
+    await until(lambda: engine.done[2:])
+    (_, first), second = engine.done[2], {CUSTOM: BASE, BASE: CUSTOM}[engine.done[2][1]]
+    async with manager.use(second):
+        engine.unload_gate.set()
+        await relieving
+        assert (state_of(manager, first), state_of(manager, second)) == (State.ON_DISK, State.READY)
+    assert engine.done[2:] == [("unload", first)]
 
 
 async def test_who_leaves_while_it_is_unloaded_leaves_no_answer_of_the_engine_to_the_next_load(
@@ -873,6 +919,49 @@ async def test_a_gpu_that_was_full_is_used_once_it_has_room_and_nothing_speaks(
         await manager.move_up()
     assert (manager.size, state_of(manager, CUSTOM)) == (("0.6B", State.READY) if users else ("1.7B", State.ON_DISK))
     assert (state_of(manager, LARGE) is State.READY) is (not users)
+
+
+async def test_one_that_is_taken_into_use_while_the_gpu_is_looked_at_stays(
+    make_manager: MakeManager, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = make_manager(CUSTOM, LARGE, size=None)
+    engine.selection = FULL
+    await manager.settle()
+    await manager.load(CUSTOM)
+    looked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def measure(*_: object) -> wire.Room:
+        looked.set()
+        await go_on.wait()
+        return wire.Room(2 << 30, 1 << 30, better=True)
+
+    monkeypatch.setattr(engine, "measure", measure)
+    moving = asyncio.create_task(manager.move_up())
+    await looked.wait()
+    async with manager.use(CUSTOM):
+        go_on.set()
+        await moving
+        assert (engine.up, state_of(manager, CUSTOM)) == (True, State.READY)
+    assert engine.done == [("load", CUSTOM)]
+
+
+async def test_one_that_is_taken_into_use_while_another_is_unloaded_for_the_gpu_is_not_loaded_twice(
+    make_manager: MakeManager, engine: Engine
+) -> None:
+    manager = make_manager(CUSTOM, BASE, size=None)
+    engine.selection = FULL
+    await manager.settle()
+    await manager.load(CUSTOM)
+    await manager.load(BASE)
+    engine.room = wire.Room(2 << 30, 1 << 30, better=True)
+    engine.unload_gate.clear()
+    moving = asyncio.create_task(manager.move_up())
+    await until(lambda: engine.done[2:])
+    (_, first), second = engine.done[2], {CUSTOM: BASE, BASE: CUSTOM}[engine.done[2][1]]
+    async with manager.use(second):
+        engine.unload_gate.set()
+        await moving
+    assert engine.done[2:] == [("unload", first), ("load", first)]
 
 
 async def test_what_is_only_there_in_the_small_size_is_loaded_again_on_the_gpu(

@@ -17,6 +17,7 @@ from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import EngineFailed, InvalidRequest
 from wyoming_qwen3.core.request import CodeArray, FloatArray, Reference, Sampling, SpeechRequest
 from wyoming_qwen3.core.speakers import SPEAKERS
+from wyoming_qwen3.models import child_process
 from wyoming_qwen3.models.worker import CREDIT, EngineRow, Worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -204,6 +205,25 @@ async def test_a_text_that_cant_be_spoken_costs_one_row_of_the_standby_voice() -
     assert "can't pronounce" in str(refused)
     assert worker.pid == pid
     await worker.stop()
+
+
+async def test_who_leaves_while_an_engine_is_killed_that_did_not_end_leaves_a_worker_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(child_process, "_STOP_SECONDS", 0.0)
+    worker = Worker("standby")
+    await worker.start()
+    child, killing = worker._child, asyncio.Event()
+    assert child is not None
+    monkeypatch.setattr(child, "_signal", lambda _: None)
+    monkeypatch.setattr(child, "kill", killing.set)
+    stopping = asyncio.create_task(worker.stop())
+    await killing.wait()
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    child.process.kill()
+    await asyncio.wait([child._reading])
+    assert worker.pid is None
 
 
 async def test_an_engine_that_is_stuck_is_ended_and_started_again() -> None:

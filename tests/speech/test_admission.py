@@ -92,6 +92,16 @@ async def test_who_leaves_in_the_moment_of_being_let_in_gives_the_place_back(cro
     assert (admission.active, admission.waiting, crowd.order) == (1, 0, ["a", "b"])
 
 
+async def test_who_leaves_in_the_moment_in_which_a_place_is_free_is_not_let_in(crowd: Crowd) -> None:
+    admission = Admission(1, 2)
+    await crowd.ask(admission, *"abc")
+    crowd._done["a"].set()  # its turn comes before that of c, which would be next
+    crowd._tasks["c"].cancel()
+    await settle()
+    assert crowd._tasks["a"].exception() is None
+    assert (admission.active, admission.waiting, crowd.order) == (1, 0, ["a", "b"])
+
+
 async def test_without_a_queue_the_free_places_are_all_there_are() -> None:
     admission = Admission(1, 0)
     async with admission.place():

@@ -98,6 +98,23 @@ async def test_an_abandoned_answer_drops_all_its_rows(services: Services, worker
     await settled(services, worker)
 
 
+@pytest.mark.parametrize("steps", range(1, 4))
+async def test_who_is_cancelled_while_closing_a_session_leaves_nothing(
+    services: Services, worker: Watched, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    spoken: list[str] = []
+    monkeypatch.setattr(services.synthesizer, "on_spoken", lambda _, report: spoken.append(report.outcome))
+    session = opened(services)
+    await anext(aiter(session))
+    closing = asyncio.create_task(session.close())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    await settled(services, worker)
+    assert spoken == ["stopped"]
+
+
 async def test_what_nobody_listens_to_has_the_last_turn(services: Services, worker: Watched) -> None:
     await listen(opened(services, SHORTER, background=True))
     assert worker.turns == [Priority.LAST] * 2

@@ -1,8 +1,10 @@
 """Which size speaks if nobody chose one: before the engine knows which suits its device, and where that is missing."""
 
+import asyncio
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +13,8 @@ from tests.waiting import until
 from wyoming_qwen3.core.checkpoints import Checkpoint
 from wyoming_qwen3.core.errors import ModelMissing
 from wyoming_qwen3.core.request import Sampling, SpeechRequest
-from wyoming_qwen3.core.speakers import SPEAKERS, find_language
+from wyoming_qwen3.core.speakers import SPEAKERS, Language, find_language
+from wyoming_qwen3.engine import wire
 
 LARGE = Checkpoint("custom_voice", "1.7B")
 REQUEST = SpeechRequest(SPEAKERS[0], find_language("english"), sampling=Sampling(temperature=0.0))
@@ -28,6 +31,30 @@ async def test_the_standby_voice_need_not_know_the_size_and_qwen3_waits_for_it(m
         spoke = (await speak(services, german)).model
         assert services.models.settled
         assert spoke == Checkpoint("custom_voice", services.models.size).name
+    finally:
+        await stop(services)
+
+
+async def test_what_becomes_known_while_the_language_is_guessed_speaks(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not the size that was assumed until then."""
+    services = make_services(models_dir, "--device", "cpu", size=None)
+    worker = services.models._worker
+    start, loop = worker.start, asyncio.get_running_loop()
+
+    async def start_on_a_gpu() -> wire.Hello:
+        hello = await start()
+        return replace(hello, selection=replace(hello.selection, size="1.7B"))
+
+    def guess_late(_: str) -> Language | None:
+        asyncio.run_coroutine_threadsafe(services.models.settle(), loop).result()
+        return find_language("german")
+
+    monkeypatch.setattr(worker, "start", start_on_a_gpu)
+    monkeypatch.setattr(services.synthesizer.backends, "_guesser", SimpleNamespace(guess=guess_late))
+    try:
+        assert (await speak(services, replace(REQUEST, language=None))).model == LARGE.name
     finally:
         await stop(services)
 

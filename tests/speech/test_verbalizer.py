@@ -102,6 +102,16 @@ async def test_words_as_they_arrive_say_the_same_as_the_whole_text(tmp_path: Pat
     assert [one for one in said if isinstance(one, float)] == [1.0]
 
 
+async def test_a_pause_after_words_that_waited_is_not_lost_if_those_are_taken_back(tmp_path: Path) -> None:
+    fed = feed(verbalizer(tmp_path), "en")
+    fed.return_words()
+    fed.add_text("20 [pause:2] degrees")
+    first = await fed.take()
+    assert first is not None
+    fed.keep_back(first)
+    assert await spoken(fed) == ["20", 2.0, "degrees"]
+
+
 async def test_a_piece_is_not_lost_if_whoever_waits_for_it_leaves(tmp_path: Path) -> None:
     """The data of its language is being loaded then."""
     fed = feed(verbalizer(tmp_path), "fr")

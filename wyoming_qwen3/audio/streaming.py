@@ -58,10 +58,12 @@ async def whole(chunks: AsyncIterable[FloatArray], audio_format: AudioFormat) ->
 async def in_thread(work: Callable[[], _T]) -> _T:
     """Run `work` on a thread and return its result.
 
-    If cancelled, this still waits for the thread, because the objects that it uses may have one user at a time.
+    However often it is cancelled, it waits for the thread, because the objects used there may have one user at a time.
     """
     task = asyncio.create_task(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)
     finally:
-        await asyncio.wait([task])
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])

@@ -194,6 +194,7 @@ def measure_speed(
         gathered.clear()
         steps.clear()
         if len(times) > _CHUNKS:
+            thread.wait(chunk)  # its error would be lost
             frame = median(times[1:]) / _CHUNK_FRAMES  # nothing was decoded beside the first steps
             disturbed = CpuTimes.now().disturbed_since(before)
             return Measurement(FRAME_SAMPLES / SAMPLE_RATE / frame, disturbed)

@@ -108,7 +108,7 @@ class ChildProcess:
                 await asyncio.shield(self._reading)
         except TimeoutError:
             self.kill()
-            await self._reading
+            await asyncio.shield(self._reading)
 
     async def _read(
         self, reader: asyncio.StreamReader, on_message: Callable[[wire.FromEngine], None], died: Callable[[bool], None]

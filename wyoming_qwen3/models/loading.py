@@ -64,11 +64,6 @@ class ModelLoader:
                     raise
                 if not self._worker.running:  # it died between its answer and here
                     raise EngineFailed("The speech engine stopped unexpectedly.")
-        except asyncio.CancelledError:
-            if not model.stopped:
-                raise
-            self._states.change(model, "evicted", State.ON_DISK)
-            _LOGGER.info("%s was not loaded, because a person stopped that", name)
         except ModelMissing:  # it was there when somebody looked
             self._states.change(model, "missing", State.MISSING)
             await self._files.look([model])
@@ -127,8 +122,9 @@ class ModelLoader:
         pace = Pace(_PACE_SECONDS)
 
         def report(done: int, total: int) -> None:
-            progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
-            self._states.change(model, "loading", State.LOADING, progress=progress)
+            if model.state is State.LOADING:  # a load that is being stopped may still report
+                progress = Progress(done, total, pace.seconds_left(done, total, time.monotonic()))
+                self._states.change(model, "loading", State.LOADING, progress=progress)
 
         return report
 
@@ -150,11 +146,22 @@ class ModelLoader:
             await self._states.changed.wait()
 
     async def unload(self, model: Model, why: str) -> None:
-        """Unload a checkpoint that nobody uses; `why` is for the log. The lock must be held."""
+        """Unload a checkpoint, unless it is in use by now; `why` is for the log. The lock must be held."""
+        if model.state is not State.READY or model.users:  # since it was chosen, another one may have been unloaded
+            return
         self._gauge.stop()
         self._states.change(model, "evicted", State.ON_DISK)  # first, so that no request starts to speak with it
         await self._worker.unload(model.checkpoint)
         _LOGGER.info("%s was unloaded %s", model.checkpoint.name, why)
+
+    async def drop(self, model: Model) -> None:
+        """Free what the engine holds of a checkpoint whose load was stopped: it may have been complete there already.
+
+        The lock must be held.
+        """
+        await self.stop_if_empty()
+        if self._worker.running and model.state is not State.READY:
+            await self._worker.unload(model.checkpoint)
 
     async def stop_if_empty(self) -> None:
         """End the engine process if it holds nothing: only that gives all of its memory back. The lock must be held."""

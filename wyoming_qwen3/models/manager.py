@@ -208,7 +208,7 @@ class ModelManager:
         self._gauge.stop()
         try:
             if model.state in (State.ON_DISK, State.LOADING):
-                await asyncio.shield(self._load(model))
+                await self._load_through(model)
             if model.state is not State.READY:
                 raise model.explain()
             yield self._worker
@@ -316,9 +316,11 @@ class ModelManager:
         if model.state is not State.LOADING or not active(model.loading):
             raise InvalidRequest(f"{checkpoint.name} is not being loaded.", param="model")
         model.stopped = True
+        self._states.change(model, "evicted", State.ON_DISK)
+        _LOGGER.info("%s is not loaded, because a person stopped that", checkpoint.name)
         await stop(model.loading)
         async with self._loader.lock:
-            await self._loader.stop_if_empty()
+            await self._loader.drop(model)
         return model.status()
 
     def engine_died(self) -> None:
@@ -352,7 +354,7 @@ class ModelManager:
         if self.open_size and not model.available and (other := other_size(model.checkpoint)):
             model = await self.find_on_disk(other) or model
         if model.state is State.ON_DISK:
-            await self._load(model)
+            await self._load_through(model)
         elif model.state is State.MISSING and not self._policy.download:
             _LOGGER.warning("%s", model.explain())
 
@@ -360,7 +362,7 @@ class ModelManager:
         await asyncio.sleep(delay)
         for model in models:
             if model.state is State.ON_DISK:
-                await self._load(model)
+                await self._load_through(model)
 
     async def _ask_again(self) -> None:
         while True:
@@ -371,8 +373,10 @@ class ModelManager:
     async def move_up(self) -> None:
         """Load again what is loaded in a new process if that would choose a better device, and if nothing speaks."""
         async with self._loader.lock:
+            if not await self._device.better():
+                return
             ready = self._states.in_state(State.READY)
-            if any(model.users for model in ready) or not await self._device.better():
+            if any(model.users for model in ready):
                 return
             for model in ready:
                 await self._loader.unload(model, "because there is room on a GPU now")
@@ -383,7 +387,9 @@ class ModelManager:
             self._device.adopt()
         for model in ready:
             own = self._states.find(published(model.checkpoint.kind, self.size))
-            await self._load(own if own.state is State.ON_DISK else model)
+            chosen = own if own.state is State.ON_DISK else model
+            if chosen.state is State.ON_DISK:
+                await self._load_through(chosen)
 
     async def _unload_idle(self) -> None:
         limit = self._policy.idle_unload
@@ -421,6 +427,10 @@ class ModelManager:
     async def _fetch(self, model: Model) -> None:
         if await self._files.fetch(model) and model.wanted:
             self._load(model)
+
+    async def _load_through(self, model: Model) -> None:
+        """Load it, and wait until that has ended: its state then says how, also if a person stopped it."""
+        await asyncio.wait([self._load(model)])
 
     def _load(self, model: Model) -> "asyncio.Task[None]":
         if model.loading is None or model.loading.done():

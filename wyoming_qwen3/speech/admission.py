@@ -104,7 +104,7 @@ class Admission:
     def let_in(self) -> None:
         """Give free places to those that wait."""
         for place in self._in_turn():
-            if self._has_room(place):
+            if self._has_room(place) and not self._queue[place].cancelled():
                 self._holders.add(place)
                 self._queue.pop(place).set_result(None)
 

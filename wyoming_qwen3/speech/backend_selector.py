@@ -205,17 +205,21 @@ class BackendSelector:
         for _ in range(_MAX_LOADS_OUT_OF_MEMORY):
             with contextlib.suppress(OutOfMemory):  # it is recorded, so the next try finds something smaller
                 return await self._choose(held, request, text, aside, live=live)
+            async with aside():  # a load that fails does not give back what was set aside for it
+                pass
         return await self._choose(held, request, text, aside, live=live)
 
     async def _choose(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, text: str, aside: Aside, *, live: bool
     ) -> Backend:
         """Return the best backend for the request as everything is now."""
-        mode = standby_mode(self._mode, request.standby)
+        mode, settled = standby_mode(self._mode, request.standby), self._models.settled
         model, why = (None, None) if mode == "only" else await self._look(request)
         state = model.state if model else None
         if mode == "auto" and model and (self._own_is_ready(request, model) or (self._waits and model.available)):
             mode = "off"  # Qwen3 could speak, or one that follows the instruction is worth a wait
+        if mode == "auto" and live:
+            mode = "off"  # it was ready a moment ago, and the standby voice takes complete texts only
         if self._servers and mode != "only" and state is not State.READY and not live:
             try:
                 asked = await self._with_clips(request)
@@ -226,6 +230,8 @@ class BackendSelector:
                 why = error
         unknown = request.language is None and language_matters(mode, state)
         guessed = await asyncio.to_thread(self._guesser.guess, text) if unknown else None
+        if model and settled != self._models.settled:  # so another size may speak
+            return await self._choose(held, request, text, aside, live=live)
         chosen = choose_engine(mode, model.state if model else None, request, guessed)  # it may have changed meanwhile
         if chosen == "standby":
             return await self._stand_in(held, request, model, mode)
@@ -234,7 +240,8 @@ class BackendSelector:
                 await self._models.settle()
             return await self._choose(held, request, text, aside, live=live)
         if model and chosen == "qwen3":
-            return await self._wait_for(held, request, model, aside)
+            backend = await self._wait_for(held, request, model, aside)
+            return backend or await self._choose(held, request, text, aside, live=live)
         raise self._refusal(request, model, why)
 
     async def _stand_in(
@@ -251,12 +258,20 @@ class BackendSelector:
 
     async def _wait_for(
         self, held: contextlib.AsyncExitStack, request: SpeechRequest, model: Model, aside: Aside
-    ) -> EngineBackend:
-        """Return the native engine once the checkpoint is loaded and a clip is read; `aside` is entered for both."""
+    ) -> EngineBackend | None:
+        """Return the native engine once the checkpoint is loaded and a clip is read; `aside` is entered for both.
+
+        None if the engine died while `aside` was left.
+        """
         waits = model.state is not State.READY or isinstance(request.voice, Reference | KeptVoiceRef)
-        async with aside() if waits else contextlib.nullcontext():
-            worker = await held.enter_async_context(self._models.use(model.checkpoint))
-            return await self._backend_on(worker, model.checkpoint, request)
+        async with contextlib.AsyncExitStack() as using:
+            async with aside() if waits else contextlib.nullcontext():
+                worker = await using.enter_async_context(self._models.use(model.checkpoint))
+                backend = await self._backend_on(worker, model.checkpoint, request)
+            if model.state is not State.READY:
+                return None
+            await held.enter_async_context(using.pop_all())
+        return backend
 
     def _refusal(self, request: SpeechRequest, model: Model | None, why: SpeechError | None) -> SpeechError:
         """Return the error of a request that nothing can speak now."""

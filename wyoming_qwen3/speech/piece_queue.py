@@ -76,9 +76,9 @@ class PieceQueue:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._running.cancel()
+        self._running.cancel()  # it submits no more rows
+        self._rows.close()  # before any wait, in which this may be cancelled
         await asyncio.gather(self._running, return_exceptions=True)
-        self._rows.close()
 
     async def _run(self, segment: Segment | None) -> None:
         priority = Priority.LAST if self._background else Priority.NOW

@@ -34,7 +34,9 @@ class SegmentFeed:
         self._script: Script | LiveScript | KnownPieces = (
             Script(ssml=ssml) if segments is None else KnownPieces(segments)
         )
-        self._kept_back: Segment | None = None
+        self._kept_back: list[Segment] = []
+        """Segments that come before all others, the next one last."""
+
         self._prepared: SpokenPiece | None = None
         """A piece that was taken from the script and is being prepared."""
 
@@ -76,7 +78,7 @@ class SegmentFeed:
 
     def keep_back(self, segment: Segment) -> None:
         """Take back a segment: it is the next one to be returned."""
-        self._kept_back = segment
+        self._kept_back.append(segment)
 
     async def next(self) -> Segment | None:
         """Wait for the next segment; return None at the end of the text.
@@ -90,9 +92,8 @@ class SegmentFeed:
 
     async def take(self) -> Segment | None:
         """Return the next segment; None if there is none yet."""
-        if kept_back := self._kept_back:
-            self._kept_back = None
-            return kept_back
+        if self._kept_back:
+            return self._kept_back.pop()
         while self._incoming.waiting:
             text = self._incoming.take()
             if text is None:
@@ -113,8 +114,8 @@ class SegmentFeed:
             if self._known:
                 return segment
             if isinstance(segment, Pause):
-                waiting = self._verbalizer.finish_words()
-                self._kept_back = segment if waiting else None
+                if waiting := self._verbalizer.finish_words():
+                    self._kept_back.append(segment)
                 return waiting or segment
             words = isinstance(self._script, LiveScript)
             if said := self._verbalizer.verbalize_words(segment) if words else self._verbalizer.verbalize(segment):

@@ -241,11 +241,13 @@ class SpeechSession:
 
     async def close(self) -> None:
         """Stop the backend's work for this session, account for the utterance, and keep or discard its recording."""
-        await self._chunks.aclose()
-        self._synthesizer.finish_utterance(self._caller.source, self.request, self.report)
-        if self._recording:
-            self._keep(self._recording)
-            self._recording = None
+        try:
+            await self._chunks.aclose()
+        finally:
+            self._synthesizer.finish_utterance(self._caller.source, self.request, self.report)
+            if self._recording:
+                self._keep(self._recording)
+                self._recording = None
 
     async def _make_chunks(self) -> AsyncGenerator[FloatArray, None]:
         try:
