@@ -16,7 +16,7 @@ from wyoming_qwen3.speech.shared import Services
 DICTIONARY = "/api/dictionary"
 HA = {"written": "HA", "spoken": "Home Assistant"}
 WIN = {"written": "Nguyen", "spoken": "Win", "language": "English", "case": True}
-POWER = {"written": r"(\d+) ?kWp", "spoken": r"\1 Kilowatt Peak", "language": "German", "match": "regex"}
+POWER = {"written": r"(\d+) ?kWpk", "spoken": r"\1 Kilowatt Peak", "language": "German", "match": "regex"}
 PLAIN = {"language": None, "match": "word", "case": False}
 
 
@@ -78,7 +78,7 @@ async def test_all_entries_are_replaced_and_what_is_got_can_be_put(client: Clien
         (HA | {"spoken": "a\nb"}, "What is spoken must be one line without control characters."),
         (HA | {"match": "fuzzy"}, "match should be 'word' or 'regex'"),
         (HA | {"language": "Klingon"}, "Language 'Klingon' is not supported"),
-        (POWER | {"written": "(kWp"}, "The regular expression is not valid: missing ) at position 4."),
+        (POWER | {"written": "(kWpk"}, "The regular expression is not valid: missing ) at position 5."),
         (POWER | {"spoken": r"\2"}, "What is spoken has a wrong reference: no such group."),
         (HA | {"written": "ha"}, "The dictionary has an entry for 'ha' already."),
         ({"written": "HA"}, "spoken is missing."),
@@ -153,9 +153,9 @@ async def test_a_file_with_a_wrong_line_imports_nothing(client: Client, data: by
 @pytest.mark.parametrize(
     ("text", "language", "heard", "known"),
     [
-        ("**HA** is [here](https://example.com)! 5 kWp", "en", "Home Assistant is here! 5 kWp", "English"),
-        ("HA hat 5 kWp.", "German", "Home Assistant hat fünf Kilowatt Peak.", "German"),
-        ("Die Anlage auf dem Dach hat jetzt 5 kWp Leistung.", "Auto", None, "German"),
+        ("**HA** is [here](https://example.com)! 5 kWpk", "en", "Home Assistant is here! 5 kWpk", "English"),
+        ("HA hat 5 kWpk.", "German", "Home Assistant hat fünf Kilowatt Peak.", "German"),
+        ("Die Anlage auf dem Dach hat jetzt 5 kWpk Leistung.", "Auto", None, "German"),
         ("", None, "", None),
     ],
 )
@@ -165,7 +165,7 @@ async def test_a_text_is_tried_without_counting_it(
     await ask(client, "PUT", json={"entries": [HA, WIN, POWER]})
     status, tried = await ask(client, "POST", "/try", json={"text": text, "language": language})
     assert (status, tried["language"]) == (200, known)
-    assert tried["text"] == (heard if heard is not None else text.replace("5 kWp", "fünf Kilowatt Peak"))
+    assert tried["text"] == (heard if heard is not None else text.replace("5 kWpk", "fünf Kilowatt Peak"))
     listed = (await ask(client, "GET"))[1]["entries"]
     assert set(tried["applied"]) <= {entry["id"] for entry in listed}
     assert {entry["count"] for entry in listed} == {0}
