@@ -188,6 +188,21 @@ def state_of(manager: ModelManager, checkpoint: Checkpoint) -> State:
     return status_of(manager, checkpoint).state
 
 
+async def all_loaded(make_manager: MakeManager, *checkpoints: Checkpoint) -> ModelManager:
+    """A manager that has loaded these checkpoints, in this order."""
+    manager = make_manager(*checkpoints)
+    for checkpoint in checkpoints:
+        await manager.load(checkpoint)
+    return manager
+
+
+async def one_of_two_unloaded(engine: Engine) -> tuple[Checkpoint, Checkpoint]:
+    """Wait until CUSTOM or BASE, which were loaded, is being unloaded, and return that and the other."""
+    await until(lambda: engine.done[2:])
+    _, first = engine.done[2]
+    return first, BASE if first == CUSTOM else CUSTOM
+
+
 async def use_for_a_moment(manager: ModelManager, checkpoint: Checkpoint) -> None:
     async with manager.use(checkpoint):
         pass
@@ -420,9 +435,7 @@ async def test_a_load_that_is_stopped_before_it_has_begun_is_begun_again_at_the_
 async def test_a_stopped_load_keeps_no_other_from_being_loaded_again_after_a_death(
     make_manager: MakeManager, engine: Engine
 ) -> None:
-    manager = make_manager(CUSTOM, BASE)
-    await manager.load(BASE)
-    await manager.load(CUSTOM)
+    manager = await all_loaded(make_manager, BASE, CUSTOM)
     engine.load_gate.clear()
     engine.die()
     await until(lambda: state_of(manager, CUSTOM) is State.LOADING)
@@ -435,9 +448,7 @@ async def test_a_stopped_load_keeps_no_other_from_being_loaded_again_after_a_dea
 
 
 async def test_the_engine_is_ended_with_its_last_checkpoint(make_manager: MakeManager, engine: Engine) -> None:
-    manager = make_manager(CUSTOM, BASE)
-    await manager.load(CUSTOM)
-    await manager.load(BASE)
+    manager = await all_loaded(make_manager, CUSTOM, BASE)
     await manager.unload(CUSTOM)
     assert engine.up
     await manager.unload(BASE)
@@ -447,8 +458,7 @@ async def test_the_engine_is_ended_with_its_last_checkpoint(make_manager: MakeMa
 async def test_one_that_is_wanted_while_it_is_unloaded_is_loaded_again(
     make_manager: MakeManager, engine: Engine
 ) -> None:
-    manager = make_manager(CUSTOM)
-    await manager.load(CUSTOM)
+    manager = await all_loaded(make_manager, CUSTOM)
     engine.unload_gate.clear()
     unloading = asyncio.create_task(manager.unload(CUSTOM))
     await until(lambda: ("unload", CUSTOM) in engine.done)
@@ -481,13 +491,10 @@ async def test_one_that_is_taken_into_use_before_its_turn_to_be_unloaded_stays(
 async def test_one_that_is_taken_into_use_while_others_are_unloaded_for_memory_stays(
     make_manager: MakeManager, engine: Engine
 ) -> None:
-    manager = make_manager(CUSTOM, BASE)
-    await manager.load(CUSTOM)
-    await manager.load(BASE)
+    manager = await all_loaded(make_manager, CUSTOM, BASE)
     engine.unload_gate.clear()
     relieving = asyncio.create_task(manager.relieve(DESIGN, give_up=False))
-    await until(lambda: engine.done[2:])
-    (_, first), second = engine.done[2], {CUSTOM: BASE, BASE: CUSTOM}[engine.done[2][1]]
+    first, second = await one_of_two_unloaded(engine)
     async with manager.use(second):
         engine.unload_gate.set()
         await relieving
@@ -498,8 +505,7 @@ async def test_one_that_is_taken_into_use_while_others_are_unloaded_for_memory_s
 async def test_who_leaves_while_it_is_unloaded_leaves_no_answer_of_the_engine_to_the_next_load(
     make_manager: MakeManager, engine: Engine
 ) -> None:
-    manager = make_manager(CUSTOM)
-    await manager.load(CUSTOM)
+    manager = await all_loaded(make_manager, CUSTOM)
     engine.unload_gate.clear()
     unloading = asyncio.create_task(manager.unload(CUSTOM))
     await until(lambda: ("unload", CUSTOM) in engine.done)
@@ -543,9 +549,7 @@ async def test_an_engine_that_dies_right_after_a_load_leaves_nothing_ready(
 async def test_what_an_engine_held_is_loaded_again_but_not_what_it_was_unloading(
     make_manager: MakeManager, engine: Engine
 ) -> None:
-    manager = make_manager(CUSTOM, BASE)
-    await manager.load(CUSTOM)
-    await manager.load(BASE)
+    manager = await all_loaded(make_manager, CUSTOM, BASE)
     engine.unload_gate.clear()
     unloading = asyncio.create_task(manager.unload(CUSTOM))
     await until(lambda: ("unload", CUSTOM) in engine.done)
@@ -956,8 +960,7 @@ async def test_one_that_is_taken_into_use_while_another_is_unloaded_for_the_gpu_
     engine.room = wire.Room(2 << 30, 1 << 30, better=True)
     engine.unload_gate.clear()
     moving = asyncio.create_task(manager.move_up())
-    await until(lambda: engine.done[2:])
-    (_, first), second = engine.done[2], {CUSTOM: BASE, BASE: CUSTOM}[engine.done[2][1]]
+    first, second = await one_of_two_unloaded(engine)
     async with manager.use(second):
         engine.unload_gate.set()
         await moving
