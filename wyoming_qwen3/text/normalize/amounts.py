@@ -139,7 +139,7 @@ def measure(found: re.Match[str], words: Lexicon, in_words: bool) -> str | None:
     return measured(amount, found["unit"], plural) + (_link(found, words) or final_dot(found, found["unit"]))
 
 
-_LETTERS = "ABCDFHJKLNTVWdghlmstвгмтсдлчВАКТ"
+_LETTERS = frozenset("ABCDFHJKLNTVWdghlmstвгмтсдлчВАКТ")
 
 
 def _is_labelled(found: re.Match[str], words: Lexicon) -> bool:
