@@ -196,16 +196,11 @@ async def test_a_body_that_stalls_is_told_so(client: Client, start: bytes) -> No
     assert b'"request_timeout"' in answer
 
 
-async def test_a_slow_body_that_goes_on_is_taken(client: Client) -> None:
+def test_a_slow_body_that_goes_on_is_taken() -> None:
     """The time is for each pause, not for all of the body."""
-
-    async def slow() -> AsyncIterator[bytes]:
-        for _ in range(15):
-            await asyncio.sleep(STALL / 10)
-            yield b" "
-
-    async with client.post("/soon", data=slow(), headers=JSON) as response:
-        assert await response.read() == b" " * 15
+    pieces = [b" "] * 15
+    body = read_pieces(pieces, "application/json", lambda request: read_json(request, LIMIT, stall=30), pause=10)
+    assert body == b" " * 15
 
 
 async def test_a_body_whose_chunks_are_garbage_is_answered(client: Client) -> None:
@@ -402,20 +397,29 @@ EDGES = st.sampled_from(["edge", '"edge"', "", '"', "é", "x" * 80, "edge; bound
 T = TypeVar("T")
 
 
-def read_pieces(pieces: list[bytes], kind: str, reading: Callable[[web.Request], Coroutine[None, None, T]]) -> T:
-    """What is read of a body that comes in these pieces."""
+def read_pieces(
+    pieces: list[bytes], kind: str, reading: Callable[[web.Request], Coroutine[None, None, T]], pause: float = 0.0
+) -> T:
+    """What is read of a body that comes in these pieces. For a pause, the loop's clock is put forward."""
 
     async def read() -> T:
-        loop = asyncio.get_running_loop()
+        loop, late = asyncio.get_running_loop(), 0.0
+        real = loop.time
+        loop.time = lambda: real() + late  # type: ignore[method-assign]
         protocol = BaseProtocol(loop)
         protocol.connection_made(asyncio.Transport())
         stream = StreamReader(protocol, 2**16, loop=loop)
         request = make_mocked_request("POST", "/", CIMultiDict({"Content-Type": kind}), payload=stream)
 
         async def send() -> None:
+            nonlocal late
             for piece in pieces:
                 stream.feed_data(piece)
                 await asyncio.sleep(0)
+                if pause:
+                    await asyncio.sleep(0)  # the reader waits for the next piece by now
+                    late += pause
+                    await asyncio.sleep(0)
             stream.feed_eof()
 
         form, _ = await asyncio.gather(reading(request), send())
